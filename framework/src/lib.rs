@@ -1,1 +1,3 @@
 //! Secateur.
+
+pub mod data;
