@@ -1,1 +1,2 @@
 //! Secateur.
+pub mod backend;

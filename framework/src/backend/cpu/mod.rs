@@ -1,0 +1,2 @@
+//! The CPU.
+pub mod kernels;

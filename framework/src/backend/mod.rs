@@ -1,0 +1,2 @@
+//! Devices and the operations they run.
+pub mod cpu;
