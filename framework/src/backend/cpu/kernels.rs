@@ -6,6 +6,7 @@
 //! A slice of the wrong length is a programming error and panics; callers check shapes where a user can get them wrong.
 
 pub mod activation;
+pub mod contribution;
 pub mod elementwise;
 pub mod gemm;
 pub mod grad;
@@ -14,7 +15,9 @@ pub mod loss;
 pub mod optim;
 pub mod par;
 pub mod reduce;
+pub mod regression;
 pub mod scratch;
+pub mod select;
 pub mod simd;
 #[cfg(test)]
 mod testing;
