@@ -1,7 +1,9 @@
 //! Recorded operations against dfdx's own and against finite differences.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use dfdx::prelude::{Axes2, Axis, Backward, BroadcastTo, Cpu, PermuteTo, TensorFrom, Trace, TryMatMul, cross_entropy_with_logits_loss};
+use dfdx::prelude::{
+    Axes2, Axis, Backward, BroadcastTo, Cpu, PermuteTo, TensorFrom, Trace, TryMatMul, cross_entropy_with_logits_loss,
+};
 use rand::RngExt as _;
 use secateur::autograd::Tape;
 use secateur::backend::{Act, Backend, Weight};
@@ -73,8 +75,12 @@ fn check(inputs: &[T], f: impl Fn(&mut Tape<Cpu>, &[T]) -> T) {
 fn gradients_of_linear_agree_with_finite_differences() {
     let (x, w, b, r) = (random([5, 4], "x"), random([3, 4], "w"), random([3], "b"), random([5, 3], "r"));
     for act in [Act::None, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid] {
-        check(&[x.clone(), w.clone(), b.clone()], |t, i| t.linear(&i[0], weight(&i[1], None), Some(i[2].clone()), act, None).unwrap());
-        check(&[x.clone(), w.clone(), r.clone()], |t, i| t.linear(&i[0], weight(&i[1], None), None, act, Some(&i[2])).unwrap());
+        check(&[x.clone(), w.clone(), b.clone()], |t, i| {
+            t.linear(&i[0], weight(&i[1], None), Some(i[2].clone()), act, None).unwrap()
+        });
+        check(&[x.clone(), w.clone(), r.clone()], |t, i| {
+            t.linear(&i[0], weight(&i[1], None), None, act, Some(&i[2])).unwrap()
+        });
     }
 }
 
@@ -125,9 +131,7 @@ fn masked_linear_agrees_with_dfdx_and_keeps_the_dense_gradient() {
     let (dw, dm) = (dev.tensor((w.to_vec(), (4usize, 5usize))), dev.tensor((m.to_vec(), (4usize, 5usize))));
     let db = dev.tensor((b.to_vec(), (4usize,)));
     let masked = dw.clone() * dm;
-    let twin = dx
-        .leaky_trace()
-        .matmul(masked.leaky_trace().permute::<_, Axes2<1, 0>>());
+    let twin = dx.leaky_trace().matmul(masked.leaky_trace().permute::<_, Axes2<1, 0>>());
     let twin = (twin + db.leaky_trace().broadcast_like::<_, Axis<0>>(&(7usize, 4usize))).relu();
     let mut one_hot = vec![0.0; 28];
     classes.iter().enumerate().for_each(|(i, c)| one_hot[i * 4 + *c as usize] = 1.0);
@@ -155,7 +159,10 @@ fn nothing_is_recorded_in_evaluation_and_gradients_of_data_are_not_computed() {
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
     let mut tape = Tape::off();
-    let text = tape.linear(&random([4, 3], "x"), weight(&random([2, 5], "w"), None), None, Act::Relu, None).unwrap_err().to_string();
+    let text = tape
+        .linear(&random([4, 3], "x"), weight(&random([2, 5], "w"), None), None, Act::Relu, None)
+        .unwrap_err()
+        .to_string();
     assert_eq!(text, "linear: input [4, 3] does not fit weight [2, 5]");
     assert!(random([2, 2], "a").add(&random([4], "b")).is_err());
     assert!(random([2, 2], "a").matmul(false, &random([3, 2], "b"), false).is_err());

@@ -17,7 +17,6 @@ pub mod par;
 pub mod reduce;
 pub mod regression;
 pub mod scratch;
-pub mod select;
 pub mod simd;
 #[cfg(test)]
 mod testing;
