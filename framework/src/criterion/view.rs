@@ -113,6 +113,20 @@ pub struct Target<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Target<'a, B> {
+    /// A target outside a run: for tests and benchmarks of criteria that look at weights alone.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn new(
+        params: &'a ParamStore<B>,
+        param: &str,
+        group: Option<&'a UnitGroup>,
+        step: Step,
+        seed: Seed,
+    ) -> Result<Self> {
+        Ok(Self { param: params.get(param)?, params, group, grads: None, step, seed, reduce: Reduce::L1 })
+    }
+
     /// Name of the parameter.
     pub fn name(&self) -> &'a str {
         &self.param.spec().name

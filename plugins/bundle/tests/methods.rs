@@ -1,0 +1,338 @@
+//! Methods that need more of the traits than the built-in plugins do: each is written against them as a plugin author would, and run
+//! in a whole training run. The traits carry them without change, and so must any later version of them.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use secateur::backend::Weight;
+use secateur::criterion::{Objective, ProbeInput};
+use secateur::data::{self, DataConfig, Dataset};
+use secateur::event::Event;
+use secateur::params::Param;
+use secateur::prelude::*;
+use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
+use secateur::train::{Observer, Outcome, Run, TrainConfig};
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+struct Log(Vec<Event>);
+
+impl Observer for Log {
+    fn event(&mut self, event: &Event) -> Result<()> {
+        self.0.push(event.clone());
+        Ok(())
+    }
+}
+
+fn glyphs() -> Dataset {
+    let mut config = DataConfig::default();
+    (config.glyphs.train, config.glyphs.test) = (600, 200);
+    data::load(&config, 3, &mut |_| ()).unwrap()
+}
+
+fn run(
+    criterion: impl Criterion<Cpu> + 'static,
+    schedule: impl Schedule + 'static,
+    prune: PruneConfig,
+) -> (Outcome<Cpu>, Vec<Event>) {
+    let registry = secateur_bundle::registry().unwrap();
+    let data = glyphs();
+    let run = Run {
+        name: "method".into(),
+        device: Cpu::default(),
+        seed: Seed(1),
+        data: &data,
+        model: registry.model("mlp", &"hidden = [20, 10]".parse().unwrap()).unwrap(),
+        criterion: Box::new(criterion),
+        schedule: Box::new(schedule),
+        compressor: None,
+        prune,
+        train: TrainConfig { epochs: 4, batch_size: 60, lr: 0.1, ..TrainConfig::default() },
+        registry: &registry,
+    };
+    let mut log = Log::default();
+    (run.execute(&mut log).unwrap(), log.0)
+}
+
+/// At given steps, with given amounts.
+struct At(Vec<(u64, f64)>);
+
+impl Schedule for At {
+    fn target(&self, step: Step, _: &RunLength) -> Option<Amount> {
+        self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a))
+    }
+}
+
+fn prunes(events: &[Event]) -> Vec<(f64, f64, usize)> {
+    let of = |e: &Event| {
+        if let Event::Prune { target, achieved, returned, .. } = e {
+            Some((*target, *achieved, *returned))
+        } else {
+            None
+        }
+    };
+    events.iter().filter_map(of).collect()
+}
+
+/// GraSP (Wang et al. 2020): the lowest of -theta (H g) reversed in sign; the Hessian-vector product is a difference of gradients.
+#[derive(Default)]
+struct Grasp {
+    scores: BTreeMap<String, Vec<f32>>,
+}
+
+impl Criterion<Cpu> for Grasp {
+    fn needs(&self) -> Needs {
+        Needs::PROBE
+    }
+    fn prepare(&mut self, probe: &mut dyn Probe<Cpu>) -> Result<()> {
+        let batch = ProbeInput::Batch(0);
+        let g = probe.gradients(batch, Objective::Loss, &[])?;
+        let norm = g.values().map(|t| Cpu::norm_squared(t).unwrap()).sum::<f64>().sqrt();
+        let eps = (1e-2 / norm) as f32;
+        let mut moved = |by: f32| -> Result<_> {
+            let at = g
+                .iter()
+                .map(|(n, g)| Ok((n.clone(), probe.params().get(n)?.value().add(&g.scale(by)?)?)))
+                .collect::<Result<Vec<_>>>()?;
+            probe.gradients(batch, Objective::Loss, &at)
+        };
+        let (up, down) = (moved(eps)?, moved(-eps)?);
+        for (name, up) in up {
+            let hg = up.sub(&down[&name])?.scale(0.5 / eps)?;
+            self.scores.insert(name.clone(), probe.params().get(&name)?.value().mul(&hg)?.to_vec());
+        }
+        Ok(())
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        let w = target.weight();
+        Ok(Tensor::from_vec(w.device(), self.scores[target.name()].clone(), w.shape())?.into())
+    }
+}
+
+#[test]
+fn grasp_asks_for_hessian_vector_products_before_training() {
+    let (outcome, events) = run(Grasp::default(), At(vec![(0, 0.8)]), PruneConfig::default());
+    assert_eq!(prunes(&events).len(), 1);
+    assert!((prunes(&events)[0].1 - 0.8).abs() < 1e-4);
+    assert!(outcome.summary.test_accuracy.unwrap() > 0.15);
+}
+
+/// SynFlow (Tanaka et al. 2020): |theta dR/d|theta||, R the sum of the outputs for an input of ones under |theta|; in rounds.
+#[derive(Default)]
+struct SynFlow {
+    scores: BTreeMap<String, Tensor<Cpu>>,
+    rounds: usize,
+}
+
+impl Criterion<Cpu> for SynFlow {
+    fn needs(&self) -> Needs {
+        Needs::PROBE
+    }
+    fn prepare(&mut self, probe: &mut dyn Probe<Cpu>) -> Result<()> {
+        let absolute = |p: &Param<Cpu>| Ok((p.spec().name.clone(), p.effective()?.abs()?));
+        let absolute = probe.params().iter().map(absolute).collect::<Result<Vec<_>>>()?;
+        let g = probe.gradients(ProbeInput::Ones, Objective::OutputSum, &absolute)?;
+        self.scores = absolute.into_iter().filter_map(|(n, w)| Some((n.clone(), w.mul(g.get(&n)?).unwrap()))).collect();
+        self.rounds += 1;
+        assert!(self.scores.values().all(|s| s.host().iter().all(|v| *v >= 0.0)), "flow is never negative");
+        Ok(())
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        Ok(self.scores[target.name()].clone().into())
+    }
+}
+
+#[test]
+fn synflow_scores_anew_in_every_round_and_reaches_its_target() {
+    let (_, events) = run(SynFlow::default(), At(vec![(0, 0.9)]), PruneConfig { rounds: 20, ..PruneConfig::default() });
+    assert!((prunes(&events)[0].1 - 0.9).abs() < 1e-4);
+}
+
+/// Network slimming's penalty (Liu et al. 2017), here on every first-layer weight: s |w| with subgradient s sign(w).
+struct Slimming(f32);
+
+impl Criterion<Cpu> for Slimming {
+    fn needs(&self) -> Needs {
+        Needs::PENALTY
+    }
+    fn penalty(&mut self, name: &str, weight: &Tensor<Cpu>) -> Result<Option<(f64, Tensor<Cpu>)>> {
+        if name != "fc1.weight" {
+            return Ok(None);
+        }
+        let value = f64::from(self.0) * weight.host().iter().map(|w| f64::from(w.abs())).sum::<f64>();
+        Ok(Some((value, weight.signum()?.scale(self.0)?)))
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        Ok(target.weight().abs()?.into())
+    }
+}
+
+#[test]
+fn a_penalty_reaches_the_gradients_and_the_log() {
+    let norm = |s| {
+        let (outcome, events) = run(Slimming(s), At(vec![]), PruneConfig::default());
+        assert!(events.iter().any(|e| matches!(e, Event::Step { penalty: Some(p), .. } if (*p > 0.0) == (s > 0.0))));
+        outcome.params.get("fc1.weight").unwrap().value().host().iter().map(|w| w.abs()).sum::<f32>()
+    };
+    assert!(norm(1e-2) < 0.7 * norm(0.0));
+}
+
+/// Dynamic network surgery (Guo et al. 2016): its own rule with hysteresis, from statistics of the first step; weights may return.
+#[derive(Default)]
+struct Surgery {
+    thresholds: BTreeMap<String, f32>,
+}
+
+impl Criterion<Cpu> for Surgery {
+    fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
+        for p in seen.params.iter().filter(|p| p.spec().prunable) {
+            self.thresholds.entry(p.spec().name.clone()).or_insert_with(|| {
+                let w = p.value().host();
+                let mean = w.iter().map(|w| w.abs()).sum::<f32>() / w.len() as f32;
+                let std = (w.iter().map(|w| (w.abs() - mean).powi(2)).sum::<f32>() / w.len() as f32).sqrt();
+                (mean + 0.1 * std).max(0.0)
+            });
+        }
+        Ok(())
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        let t = self.thresholds[target.name()];
+        let was = target.param().mask().map(|m| m.keep().to_vec());
+        let rule = |(i, w): (usize, &f32)| match w.abs() {
+            a if a <= 0.9 * t => false,
+            a if a > 1.1 * t => true,
+            _ => was.as_ref().is_none_or(|m| m[i]),
+        };
+        Ok(Scores::Keep(target.weight().host().iter().enumerate().map(rule).collect()))
+    }
+}
+
+#[test]
+fn surgery_decides_itself_and_restores() {
+    let steps = (0..40).step_by(2).map(|s| (s, 0.5)).collect();
+    let (_, events) = run(Surgery::default(), At(steps), PruneConfig { regrow: true, ..PruneConfig::default() });
+    let p = prunes(&events);
+    assert!(p.iter().all(|(target, achieved, _)| target == achieved && *achieved > 0.2));
+    assert!(p.iter().map(|p| p.2).sum::<usize>() > 0, "weights return");
+}
+
+/// Lottery tickets (Frankle & Carbin 2019): a round an epoch, 20 % of the rest, back to the weights of step 3.
+struct Ticket;
+
+impl Schedule for Ticket {
+    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
+        run.epochs_finished(step).filter(|e| *e < 4).map(|_| Amount::OfRemaining(0.2))
+    }
+    fn rewind(&self, _: Step, _: &RunLength) -> Option<Step> {
+        Some(Step(3))
+    }
+}
+
+/// Remembers the weights of step 3 and compares them with those after the rewind.
+#[derive(Default)]
+struct Witness {
+    early: Option<Vec<f32>>,
+    rewound: usize,
+    pruned_at: Option<u64>,
+}
+
+impl Criterion<Cpu> for Witness {
+    fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
+        let p = seen.params.get("fc1.weight")?;
+        if seen.step == Step(3) {
+            self.early = Some(p.value().to_vec());
+        }
+        if self.pruned_at == Some(seen.step.0) {
+            let expected = self
+                .early
+                .as_ref()
+                .unwrap()
+                .iter()
+                .zip(p.mask().unwrap().keep())
+                .map(|(w, k)| if *k { *w } else { 0.0 });
+            assert!(p.value().host().iter().copied().eq(expected), "the weights of step 3 under the mask of today");
+            assert!(p.state().is_empty(), "a fresh optimizer");
+            self.rewound += 1;
+        }
+        Ok(())
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        self.pruned_at = Some(target.step().0 + 1);
+        Ok(target.weight().abs()?.into())
+    }
+    fn reset(&mut self) {
+        assert!(self.rewound > 0 || self.early.is_some());
+    }
+}
+
+#[test]
+fn lottery_tickets_rewind_round_after_round() {
+    let (outcome, events) = run(Witness::default(), Ticket, PruneConfig::default());
+    let rewound: Vec<_> = events
+        .iter()
+        .filter_map(|e| if let Event::Prune { rewound_to, .. } = e { *rewound_to } else { None })
+        .collect();
+    assert_eq!(rewound, [3, 3, 3]);
+    let kept = (15_880.0 * 0.8f64.powi(3)) as usize;
+    let found = ["fc1.weight", "fc2.weight"].map(|n| outcome.params.get(n).unwrap().kept()).iter().sum::<usize>();
+    assert!(found.abs_diff(kept) <= 3, "{found} of {kept}");
+}
+
+/// Layer-wise relevance propagation (Yeom et al. 2021), z+ rule: a vjp of the layer with positive weights.
+#[derive(Default)]
+struct Relevance {
+    units: BTreeMap<String, Vec<f32>>,
+}
+
+impl Criterion<Cpu> for Relevance {
+    fn needs(&self) -> Needs {
+        Needs::TRACE
+    }
+    fn window(&self) -> Window {
+        Window::LastStep
+    }
+    fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
+        let calls = seen.trace()?;
+        let device = calls[0].input.device();
+        let map = |t: &Tensor<Cpu>, f: &dyn Fn(f32) -> f32| {
+            Tensor::from_vec(device, t.host().iter().map(|v| f(*v)).collect(), t.shape())
+        };
+        let mut r = map(&calls.last().unwrap().output, &|v| v.max(0.0))?;
+        let total: f32 = r.host().iter().sum();
+        // The first layer's input may be negative; the z+ rule holds for the layers above.
+        for call in calls[1..].iter().rev() {
+            self.units.insert(call.layer.clone(), r.reduce(Reduce::L1, 0)?.to_vec());
+            let weight = Weight { value: map(&call.weight.as_ref().unwrap().value, &|w| w.max(0.0))?, mask: None };
+            let a = call.input.detach().tracked(true);
+            let mut tape = Tape::recording();
+            let z = call.replay(&mut tape, &a, weight)?;
+            let s = Tensor::from_vec(
+                device,
+                r.host().iter().zip(z.host().iter()).map(|(r, z)| r / (z + 1e-9)).collect(),
+                z.shape(),
+            )?;
+            let c = tape.backward(&z, s)?;
+            r = a.mul(c.get(&a).unwrap())?;
+        }
+        let kept: f32 = r.host().iter().sum();
+        assert!(
+            (kept - total).abs() < 0.35 * total.abs().max(1e-3),
+            "relevance is conserved but for biases: {kept} of {total}"
+        );
+        self.units.insert(calls[0].layer.clone(), r.reduce(Reduce::L1, 0)?.to_vec());
+        Ok(())
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        Ok(Scores::Units(self.units[&target.group().unwrap().name].clone()))
+    }
+}
+
+#[test]
+fn relevance_flows_backwards_through_the_trace() {
+    let units = PruneConfig {
+        granularity: Granularity::Unit,
+        scope: Scope::Layer,
+        apply: Apply::Shrink,
+        ..PruneConfig::default()
+    };
+    let (outcome, _) = run(Relevance::default(), At(vec![(20, 0.5)]), units);
+    assert_eq!(outcome.summary.units.0, [("fc1".to_string(), 10), ("fc2".to_string(), 5)].into());
+}
