@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, RngExt as _};
 use rayon::prelude::*;
@@ -93,7 +93,7 @@ impl Batches<'_> {
 
     /// Passes over `count` batches, as if they had been drawn: how a resumed run finds its place.
     pub fn skip(&mut self, count: usize) {
-        self.next = self.order.len().min(self.next + count * self.size);
+        self.next = self.order.len().min(self.next.saturating_add(count.saturating_mul(self.size)));
     }
 
     /// Fills `inputs` with the next `[count, shape...]` values and `targets` with their classes; returns the count,
@@ -119,15 +119,8 @@ impl Batches<'_> {
     where
         f32: From<T>,
     {
-        let item = self.split.item();
-        let arch = Arch::new();
-        let fill = |(chosen, inputs): (&[u32], &mut [f32])| {
-            arch.dispatch(|| {
-                for (&index, input) in chosen.iter().zip(inputs.chunks_exact_mut(item)) {
-                    self.fill(&values[index as usize * item..][..item], index, input);
-                }
-            });
-        };
+        let (item, arch) = (self.split.item(), Arch::new());
+        let fill = |(chosen, inputs)| arch.dispatch(Fill { batches: self, values, chosen, inputs });
         if inputs.len() < PARALLEL_FROM {
             fill((chosen, inputs));
         } else {
@@ -135,22 +128,37 @@ impl Batches<'_> {
             chosen.par_chunks(each).zip(inputs.par_chunks_mut(each * item)).for_each(fill);
         }
     }
+}
 
-    /// Normalises one example. Inlined into the dispatched loop, so that it is compiled for the processor at hand;
-    /// the arithmetic is not contracted, so every processor gives the same bits.
+/// Normalises some examples. Everything below is inlined into the dispatched function, so that it is compiled for the
+/// processor at hand; the arithmetic is not contracted, so every processor gives the same bits.
+struct Fill<'a, T> {
+    batches: &'a Batches<'a>,
+    values: &'a [T],
+    chosen: &'a [u32],
+    inputs: &'a mut [f32],
+}
+
+impl<T: Copy> WithSimd for Fill<'_, T>
+where
+    f32: From<T>,
+{
+    type Output = ();
+
     #[inline(always)]
-    fn fill<T: Copy>(&self, from: &[T], index: u32, to: &mut [f32])
-    where
-        f32: From<T>,
-    {
-        let planes = to.len() / self.shape[0];
-        let channels = from.chunks_exact(planes).zip(to.chunks_exact_mut(planes)).zip(self.normalizer.channels());
-        match self.augment {
-            None => channels.for_each(|((from, to), map)| affine(from, to, map)),
-            Some((augment, seed, epoch)) => {
-                let change = Change::draw(augment, seed, epoch, index);
-                let width = self.shape[2];
-                channels.for_each(|((from, to), map)| change.apply(from, to, width, map));
+    fn with_simd<S: Simd>(self, _: S) {
+        let Batches { split, shape, normalizer, augment, .. } = self.batches;
+        let item = split.item();
+        let plane = item / shape[0];
+        for (&index, to) in self.chosen.iter().zip(self.inputs.chunks_exact_mut(item)) {
+            let from = &self.values[index as usize * item..][..item];
+            let change = augment.map(|(augment, seed, epoch)| Change::draw(augment, seed, epoch, index));
+            for ((from, to), map) in from.chunks_exact(plane).zip(to.chunks_exact_mut(plane)).zip(normalizer.channels())
+            {
+                match &change {
+                    None => affine(from, to, map),
+                    Some(change) => change.apply(from, to, shape[2], map),
+                }
             }
         }
     }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::cifar::Cifar100Options;
 use super::error::DataError;
 use super::glyphs::GlyphOptions;
+use super::image_folder::ImageFolderOptions;
 use super::normalize::Normalize;
 use super::spiral::SpiralOptions;
 
@@ -36,6 +38,11 @@ pub struct DataConfig {
     /// Options of `cubist-spiral`.
     #[serde(rename = "cubist-spiral")]
     pub cubist_spiral: SpiralOptions,
+    /// Options of `cifar100`.
+    pub cifar100: Cifar100Options,
+    /// Options of `image-folder`.
+    #[serde(rename = "image-folder")]
+    pub image_folder: ImageFolderOptions,
 }
 
 impl Default for DataConfig {
@@ -50,6 +57,8 @@ impl Default for DataConfig {
             augment: Augment::default(),
             glyphs: GlyphOptions::default(),
             cubist_spiral: SpiralOptions::default(),
+            cifar100: Cifar100Options::default(),
+            image_folder: ImageFolderOptions::default(),
         }
     }
 }
@@ -93,6 +102,10 @@ impl DataConfig {
         }
         self.glyphs.problems(&mut found);
         self.cubist_spiral.problems(&mut found);
+        self.image_folder.problems(&mut found);
+        if self.name == super::image_folder::NAME && self.dir.is_none() {
+            found.push(super::image_folder::no_folder());
+        }
         found
     }
 }
@@ -162,7 +175,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_at_every_level() {
-        for text in ["nam = \"mnist\"", "[glyphs]\nsize = 3", "[augment]\ncrop = 4"] {
+        for text in ["nam = \"mnist\"", "[glyphs]\nsize = 3", "[augment]\ncrop = 4", "[image-folder]\nsizes = 3"] {
             assert!(toml::from_str::<DataConfig>(text).unwrap_err().to_string().contains("unknown field"), "{text}");
         }
     }

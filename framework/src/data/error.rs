@@ -98,6 +98,15 @@ impl fmt::Display for Found {
 }
 
 impl DataError {
+    /// The config key that is at fault, for programs that know where each key was set.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { .. } => Some("data.name"),
+            Self::Option { key, .. } => Some(key),
+            Self::Missing { .. } | Self::Content { .. } | Self::Io { .. } => None,
+        }
+    }
+
     pub(super) fn option(key: &str, found: impl fmt::Display, allowed: impl Into<String>) -> Self {
         Self::Option { key: format!("data.{key}"), found: found.to_string(), allowed: allowed.into() }
     }

@@ -88,17 +88,17 @@ fn draw(digit: usize, noise: f32, random: &mut impl Rng, image: &mut [u8]) {
     let variants = DIGITS[digit];
     let strokes = variants[random.random_range(0..variants.len())];
     let hand = Hand::draw(random);
-    let half_width = random.random_range(0.6..1.6);
+    let half_width = random.random_range(0.7..1.6);
     let ink = random.random_range(0.65..1.0);
     for stroke in strokes {
         canvas.stroke(&hand.write(stroke, random), half_width, ink);
     }
-    for _ in 0..random.random_range(0..3) {
-        canvas.rub_out(point(random, 4.0..24.0), random.random_range(1.0..2.6));
+    for _ in 0..random.random_range(0..2) {
+        canvas.rub_out(point(random, 4.0..24.0), random.random_range(1.0..2.0));
     }
-    for _ in 0..random.random_range(0..4) {
+    for _ in 0..random.random_range(0..3) {
         let start = point(random, 1.0..27.0);
-        let (angle, length): (f32, f32) = (random.random_range(0.0..6.3), random.random_range(2.0..9.0));
+        let (angle, length): (f32, f32) = (random.random_range(0.0..6.3), random.random_range(2.0..8.0));
         let end = [start[0] + length * angle.cos(), start[1] + length * angle.sin()];
         canvas.stroke(&[start, end], random.random_range(0.5..1.2), random.random_range(0.3..0.9));
     }
@@ -119,17 +119,17 @@ struct Hand {
 
 impl Hand {
     fn draw(random: &mut impl Rng) -> Self {
-        let (sin, cos) = (0.17 * normal(random)).clamp(-0.45, 0.45).sin_cos();
-        let slant = (0.2 * normal(random)).clamp(-0.5, 0.5);
-        let (wide, high) = (EXTENT * random.random_range(0.6..1.1), EXTENT * random.random_range(0.75..1.12));
+        let (sin, cos) = (0.14 * normal(random)).clamp(-0.4, 0.4).sin_cos();
+        let slant = (0.16 * normal(random)).clamp(-0.45, 0.45);
+        let (wide, high) = (EXTENT * random.random_range(0.7..1.1), EXTENT * random.random_range(0.8..1.1));
         // rotation * slant * scale
         let linear = [[cos * wide, (cos * slant - sin) * high], [sin * wide, (sin * slant + cos) * high]];
         let middle = SIDE as f32 / 2.0;
-        let mut offset = || middle + random.random_range(-2.6..2.6);
+        let mut offset = || middle + random.random_range(-2.0..2.0);
         let shift = [offset(), offset()];
         let mut wave = || {
             let [x, y] = [(); 2].map(|()| random.random_range(-6.0..6.0));
-            [0.035 * normal(random), x, y, random.random_range(0.0..6.3)]
+            [0.03 * normal(random), x, y, random.random_range(0.0..6.3)]
         };
         Self { linear, shift, wobble: [wave(), wave()], loose: 0.025 }
     }

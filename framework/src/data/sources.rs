@@ -10,7 +10,7 @@ use super::error::{DataError, Place};
 use super::locate::Surroundings;
 use super::normalize::Statistics;
 use super::split::Source;
-use super::{glyphs, mnist, spiral};
+use super::{cifar, glyphs, image_folder, mnist, spiral};
 
 /// A data set that can be asked for.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ pub struct Report {
     pub origin: Origin,
 }
 
-const SETS: [DataInfo; 4] = [
+const SETS: [DataInfo; 7] = [
     DataInfo {
         name: "glyphs",
         summary: "generated 28x28 digits, 10 classes; made in memory in a second (the default)",
@@ -87,6 +87,29 @@ const SETS: [DataInfo; 4] = [
         files: &mnist::FILES,
         get: mnist::FASHION.get,
         open: |around, config, _| mnist::load(&mnist::FASHION, config.dir.as_deref(), around),
+    },
+    DataInfo {
+        name: "cifar10",
+        summary: "photographs, 32x32 colour, 10 classes, 50000 + 10000",
+        files: &cifar::FILES_10,
+        get: cifar::GET_10,
+        open: |around, config, _| cifar::load_10(config.dir.as_deref(), around),
+    },
+    DataInfo {
+        name: "cifar100",
+        summary: "photographs, 32x32 colour, 100 classes or 20 groups, 50000 + 10000",
+        files: &cifar::FILES_100,
+        get: cifar::GET_100,
+        open: |around, config, _| cifar::load_100(config.cifar100, config.dir.as_deref(), around),
+    },
+    DataInfo {
+        name: image_folder::NAME,
+        summary: "JPEG and PNG images of any size in data.dir, decoded once and kept",
+        files: &["train/<class>/*.jpg", "test/<class>/*.jpg"],
+        get: "Give your own folder: --set data.dir=DIR (without a folder test, or without class folders, it is split by seed)",
+        open: |around, config, progress| {
+            image_folder::load(config.image_folder, config.dir.as_deref(), around, progress)
+        },
     },
 ];
 
@@ -181,8 +204,12 @@ impl fmt::Display for Report {
         let Statistics { mean, std } = &self.statistics;
         writeln!(f, "training values: mean {}, std {}", rounded(mean), rounded(std))?;
         for (name, examples, counts) in &self.splits {
-            let (least, most) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
-            writeln!(f, "{name}: {examples} examples, {least} to {most} a class")?;
+            match (counts.iter().min(), counts.iter().max()) {
+                (Some(least), Some(most)) if *examples > 0 => {
+                    writeln!(f, "{name}: {examples} examples, {least} to {most} a class")?;
+                }
+                _ => writeln!(f, "{name}: none")?,
+            }
         }
         Ok(())
     }
@@ -223,6 +250,9 @@ mod tests {
             match load_from(&Surroundings::default(), &config, 0, &mut |_| ()) {
                 Ok(set) => assert!(info.files.is_empty() && set.train.len() >= 20, "{}", info.name),
                 Err(DataError::Missing { get, .. }) => assert_eq!(get, info.get),
+                Err(DataError::Option { key, .. }) => {
+                    assert_eq!((info.name, key.as_str()), ("image-folder", "data.dir"))
+                }
                 Err(error) => panic!("{}: {error}", info.name),
             }
         }

@@ -88,8 +88,8 @@ impl Pool {
 /// Moves `size` examples, drawn by seed, from `from` into a split of their own.
 fn set_aside(from: &mut Split, size: Holdout, key: &str, seed: u64, purpose: Purpose) -> Result<Split, DataError> {
     let count = size.of(from.len());
-    if count > 0 && count >= from.len() {
-        let allowed = format!("only {} examples are there, and at least one must be left to train on", from.len());
+    if (count == 0 && size != Holdout::Count(0)) || (count > 0 && count >= from.len()) {
+        let allowed = format!("that makes {count} of {} examples; at least one must lie on each side", from.len());
         return Err(DataError::option(key, f64::from(size), allowed));
     }
     let (taken, left) = draw(from, count, seed, purpose);
@@ -189,7 +189,9 @@ mod tests {
     fn counts_beyond_the_set_are_refused() {
         let refused = |config: DataConfig| source(100, own()).into_dataset(&config, 1).unwrap_err().to_string();
         let text = refused(DataConfig { validation: Holdout::Count(100), ..DataConfig::default() });
-        assert!(text.contains("data.validation = 100: only 100 examples"), "{text}");
+        assert!(text.contains("data.validation = 100: that makes 100 of 100 examples"), "{text}");
+        let text = refused(DataConfig { validation: Holdout::Fraction(0.001), ..DataConfig::default() });
+        assert!(text.contains("data.validation = 0.001: that makes 0 of 100 examples"), "{text}");
         let text = refused(DataConfig { train_limit: Some(101), ..DataConfig::default() });
         assert!(text.contains("data.train_limit = 101"), "{text}");
         let text = refused(DataConfig { test_limit: Some(11), ..DataConfig::default() });

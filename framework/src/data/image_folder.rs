@@ -1,0 +1,301 @@
+//! Folders of JPEG and PNG images.
+//!
+//! `train/<class>/*` with `test/<class>/*` and `validation/<class>/*` where they exist; else `<class>/*`; else the images
+//! themselves, as one class (CelebA). What has no test folder is split by seed.
+
+mod cache;
+mod decode;
+mod scan;
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use self::decode::Form;
+use self::scan::{Image, Listing};
+use super::config::Holdout;
+use super::dataset::Origin;
+use super::error::{DataError, Found, Place};
+use super::file;
+use super::locate::Surroundings;
+use super::sources::LoadProgress;
+use super::split::{Pool, Source, TestSource};
+
+/// The name of the data set.
+pub(super) const NAME: &str = "image-folder";
+/// Images between two reports of progress.
+const REPORT_EVERY: usize = 1024;
+/// Part of the cache's key: changes whenever decoding or scaling gives other pixels.
+const VERSION: &[u8] = b"secateur images 1";
+
+/// Options of `image-folder` (`[data.image-folder]`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageFolderOptions {
+    /// Height and width that images are brought to: the shorter side is scaled to it, the middle is cut out.
+    pub size: usize,
+    /// One channel instead of red, green and blue.
+    pub grayscale: bool,
+    /// How many images become the test split where there is no folder `test`: a fraction below 1, or a count.
+    pub test: Holdout,
+}
+
+impl Default for ImageFolderOptions {
+    fn default() -> Self {
+        Self { size: 32, grayscale: false, test: Holdout::Fraction(0.1) }
+    }
+}
+
+impl ImageFolderOptions {
+    pub(super) fn problems(&self, found: &mut Vec<DataError>) {
+        if !(1..=2048).contains(&self.size) {
+            found.push(DataError::option("image-folder.size", self.size, "1 to 2048 pixels are allowed"));
+        }
+        if self.test == Holdout::Count(0) {
+            let allowed = "a set without test images cannot be judged; give a fraction below 1 or a count";
+            found.push(DataError::option("image-folder.test", 0, allowed));
+        }
+    }
+}
+
+/// There is no usual place for a folder of images.
+pub(super) fn no_folder() -> DataError {
+    DataError::option("dir", "(not set)", "image-folder needs the folder with the images; --set data.dir=DIR")
+}
+
+pub(super) fn load(
+    options: ImageFolderOptions,
+    dir: Option<&Path>,
+    around: &Surroundings,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<(Source, Vec<Place>), DataError> {
+    let Some(dir) = dir else {
+        return Err(no_folder());
+    };
+    let root = around.expand(dir);
+    let Listing { classes, parts } = scan::scan(&root)?;
+    let images: Vec<&Image> = parts.iter().flatten().collect();
+    let (content, bytes) = hash(&root, &images, progress)?;
+    let form = Form { size: options.size, grayscale: options.grayscale };
+    let key = Sha256::new_with_prefix(VERSION).chain_update(content).chain_update(form.key()).finalize();
+    let at = around.cache.as_ref().map(|dir| dir.join("images").join(file::hex(&key)));
+    let mut pixels = pixels(at.as_deref(), form, &images, progress)?;
+    let origin = Origin::Folder { path: root.clone(), files: images.len(), bytes, sha256: file::hex(&content) };
+
+    let [train, validation, test] = parts;
+    let mut last = |part: &[Image]| {
+        let own = pixels.split_off(pixels.len() - part.len() * form.item());
+        (!part.is_empty()).then(|| Pool::bytes(own, targets(part)))
+    };
+    let test = last(&test).map_or(TestSource::Holdout(options.test, "image-folder.test"), TestSource::Own);
+    let validation = last(&validation);
+    let source = Source {
+        shape: vec![form.channels(), form.size, form.size],
+        class_names: classes,
+        train: Pool::bytes(pixels, targets(&train)),
+        validation,
+        test,
+        origin,
+    };
+    Ok((source, vec![Place { path: root, found: Found::All }]))
+}
+
+fn targets(images: &[Image]) -> Vec<u32> {
+    images.iter().map(|image| image.class).collect()
+}
+
+/// SHA-256 over the relative paths and the contents, and the size of everything.
+fn hash(root: &Path, images: &[&Image], progress: &mut dyn FnMut(LoadProgress)) -> Result<([u8; 32], u64), DataError> {
+    let (mut all, mut size) = (Sha256::new(), 0);
+    for (piece, some) in images.chunks(REPORT_EVERY).enumerate() {
+        let read: Vec<Result<_, DataError>> = some.par_iter().map(|image| digest(&image.path)).collect();
+        for (image, result) in some.iter().zip(read) {
+            let (digest, bytes) = result?;
+            let name = image.path.strip_prefix(root).unwrap_or(&image.path).as_os_str().as_encoded_bytes();
+            all.update((name.len() as u64).to_le_bytes());
+            all.update(name);
+            all.update(digest);
+            size += bytes;
+        }
+        progress(LoadProgress {
+            stage: "reading images",
+            done: piece * REPORT_EVERY + some.len(),
+            total: images.len(),
+        });
+    }
+    Ok((all.finalize().into(), size))
+}
+
+fn digest(path: &PathBuf) -> Result<([u8; 32], u64), DataError> {
+    let bytes = std::fs::read(path).map_err(|source| DataError::io(path, "read it", source))?;
+    Ok((Sha256::digest(&bytes).into(), bytes.len() as u64))
+}
+
+/// The images' pixels, from the cache if it holds them.
+fn pixels(
+    cached: Option<&Path>,
+    form: Form,
+    images: &[&Image],
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Vec<u8>, DataError> {
+    let length = images.len() * form.item();
+    if let Some(pixels) = cached.and_then(|at| cache::read(at, length)) {
+        return Ok(pixels);
+    }
+    let mut pixels = vec![0; length];
+    let pieces = images.chunks(REPORT_EVERY).zip(pixels.chunks_mut(REPORT_EVERY * form.item()));
+    for (piece, (some, pixels)) in pieces.enumerate() {
+        let decode = |(image, pixels): (&&Image, &mut [u8])| decode::decode(&image.path, form, pixels);
+        let results: Vec<_> = some.par_iter().zip(pixels.par_chunks_mut(form.item())).map(decode).collect();
+        results.into_iter().collect::<Result<(), _>>()?;
+        progress(LoadProgress {
+            stage: "decoding images",
+            done: piece * REPORT_EVERY + some.len(),
+            total: images.len(),
+        });
+    }
+    if let Some(at) = cached
+        && let Err(error) = cache::write(at, &pixels)
+    {
+        tracing::warn!("{}: cannot keep the decoded images: {error}; they are decoded again next time", at.display());
+    }
+    Ok(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use image::{Rgb, RgbImage};
+    use tempfile::TempDir;
+
+    use super::super::config::DataConfig;
+    use super::super::dataset::{Dataset, Part, Values};
+    use super::super::sources;
+    use super::*;
+
+    /// Single-coloured PNGs: `red` tells them apart.
+    fn picture(path: &Path, width: u32, height: u32, red: u8) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        RgbImage::from_pixel(width, height, Rgb([red, 100, 200])).save(path).unwrap();
+    }
+
+    fn labelled() -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, red) in
+            [("train/cat/b.png", 2), ("train/cat/a.png", 1), ("train/ant/x.PNG", 3), ("test/ant/y.png", 4)]
+        {
+            picture(&dir.path().join(name), 8, 8, red);
+        }
+        picture(&dir.path().join("test/cat/z.png"), 12, 10, 5);
+        dir
+    }
+
+    fn open(dir: &Path, cache: &Path, size: usize) -> Result<(Dataset, Vec<LoadProgress>), DataError> {
+        let config = DataConfig {
+            name: "image-folder".to_owned(),
+            dir: Some(dir.to_owned()),
+            image_folder: ImageFolderOptions { size, ..ImageFolderOptions::default() },
+            ..DataConfig::default()
+        };
+        let around = Surroundings { cache: Some(cache.to_owned()), ..Surroundings::default() };
+        let mut seen = Vec::new();
+        sources::load_from(&around, &config, 7, &mut |p| seen.push(p)).map(|set| (set, seen))
+    }
+
+    fn reds(set: &Dataset, part: Part) -> Vec<u8> {
+        let split = set.part(part);
+        let Values::U8(values) = split.values() else { panic!("images are bytes") };
+        split.indices().iter().map(|&i| values[i as usize * split.item()]).collect()
+    }
+
+    fn cache_files(cache: &Path) -> Vec<PathBuf> {
+        fs::read_dir(cache.join("images")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[test]
+    fn class_folders_become_classes_in_the_order_of_names() {
+        let (dir, cache) = (labelled(), tempfile::tempdir().unwrap());
+        let (set, _) = open(dir.path(), cache.path(), 4).unwrap();
+        assert_eq!(
+            (set.shape.as_slice(), set.class_names.as_slice()),
+            (&[3, 4, 4][..], &["ant", "cat"].map(String::from)[..])
+        );
+        assert_eq!(reds(&set, Part::Train), [3, 1, 2]);
+        assert_eq!(set.train.targets().collect::<Vec<_>>(), [0, 1, 1]);
+        assert_eq!(reds(&set, Part::Test), [4, 5]);
+        assert!(matches!(set.origin, Origin::Folder { files: 5, .. }), "{:?}", set.origin);
+    }
+
+    #[test]
+    fn second_load_decodes_nothing_and_gives_the_same() {
+        let (dir, cache) = (labelled(), tempfile::tempdir().unwrap());
+        let decoded = |seen: &[LoadProgress]| seen.iter().any(|p| p.stage == "decoding images");
+        let (first, seen) = open(dir.path(), cache.path(), 4).unwrap();
+        assert!(decoded(&seen));
+        let (second, seen) = open(dir.path(), cache.path(), 4).unwrap();
+        assert!(!decoded(&seen));
+        assert_eq!(reds(&first, Part::Train), reds(&second, Part::Train));
+        // Another size, or another image, is another entry.
+        assert!(decoded(&open(dir.path(), cache.path(), 6).unwrap().1));
+        picture(&dir.path().join("train/cat/a.png"), 8, 8, 77);
+        let (changed, seen) = open(dir.path(), cache.path(), 4).unwrap();
+        assert!(decoded(&seen));
+        assert_eq!(reds(&changed, Part::Train), [3, 77, 2]);
+    }
+
+    #[test]
+    fn damaged_cache_is_built_again() {
+        let (dir, cache) = (labelled(), tempfile::tempdir().unwrap());
+        let expected = reds(&open(dir.path(), cache.path(), 4).unwrap().0, Part::Train);
+        let [entry] = &cache_files(cache.path())[..] else { panic!("one entry") };
+        let good = fs::read(entry).unwrap();
+        let mut flipped = good.clone();
+        flipped[good.len() / 2] ^= 1;
+        for bad in [&good[..good.len() - 1], &flipped, b"", &[&good[..], b"x"].concat()] {
+            fs::write(entry, bad).unwrap();
+            let (set, seen) = open(dir.path(), cache.path(), 4).unwrap();
+            assert!(seen.iter().any(|p| p.stage == "decoding images"));
+            assert_eq!(reds(&set, Part::Train), expected);
+            assert!(fs::read(entry).unwrap() == good, "the entry is whole again");
+        }
+        assert_eq!(cache_files(cache.path()).len(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_does_not_stop_the_run() {
+        let (dir, cache) = (labelled(), tempfile::tempdir().unwrap());
+        fs::write(cache.path().join("images"), "in the way").unwrap();
+        assert_eq!(reds(&open(dir.path(), cache.path(), 4).unwrap().0, Part::Test), [4, 5]);
+    }
+
+    #[test]
+    fn images_without_folders_are_one_class_split_by_seed() {
+        let (dir, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        (0..20).for_each(|i| picture(&dir.path().join(format!("{i:03}.png")), 5, 5, i));
+        let (set, _) = open(dir.path(), cache.path(), 4).unwrap();
+        assert_eq!((set.classes(), set.train.len(), set.test.len()), (1, 18, 2));
+        let mut all = [reds(&set, Part::Train), reds(&set, Part::Test)].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..20).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn undecodable_image_is_named() {
+        let (dir, cache) = (labelled(), tempfile::tempdir().unwrap());
+        fs::write(dir.path().join("train/cat/c.jpg"), "no image").unwrap();
+        let text = open(dir.path(), cache.path(), 4).unwrap_err().to_string();
+        assert!(text.contains("c.jpg") && text.contains("cannot be decoded"), "{text}");
+        assert!(!cache.path().join("images").exists(), "nothing half-done is kept");
+    }
+
+    #[test]
+    fn without_a_folder_the_key_is_named() {
+        let config = DataConfig { name: "image-folder".to_owned(), ..DataConfig::default() };
+        let text = sources::load_from(&Surroundings::default(), &config, 0, &mut |_| ()).unwrap_err().to_string();
+        assert!(text.contains("data.dir"), "{text}");
+    }
+}
