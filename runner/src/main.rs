@@ -1,2 +1,3 @@
 //! Secateur.
+mod config;
 fn main() {}
