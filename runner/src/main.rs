@@ -1,3 +1,5 @@
 //! Secateur.
 mod config;
+mod event;
+mod run_dir;
 fn main() {}

@@ -2,6 +2,7 @@
 
 use toml::{Table, Value};
 
+use super::Flag;
 use super::error::ConfigError;
 use super::key;
 use super::layer::{Layer, without_dates};
@@ -41,11 +42,12 @@ pub fn from_env(variables: &[(String, String)], errors: &mut Vec<ConfigError>) -
     layer
 }
 
-/// The layer of `--set` arguments, after flags such as `--device` that stand for one key each.
-pub fn from_flags(flags: &[(String, Value)], sets: &[String], errors: &mut Vec<ConfigError>) -> Layer {
+/// The layer of flags that stand for a key, with the `--set` arguments after them.
+pub fn from_flags(flags: &[Flag], sets: &[String], errors: &mut Vec<ConfigError>) -> Layer {
     let mut layer = Layer::default();
-    for (name, value) in flags {
-        layer.insert(std::slice::from_ref(name), value.clone(), &Origin::Flag(format!("--{name}")));
+    for flag in flags {
+        let path: Vec<String> = flag.key.split('.').map(str::to_owned).collect();
+        layer.insert(&path, flag.value.clone(), &Origin::Flag(flag.name.to_owned()));
     }
     let origin = Origin::Flag("--set".to_owned());
     for argument in sets {

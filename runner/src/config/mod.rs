@@ -36,14 +36,25 @@ pub use origin::Origin;
 pub struct Request {
     /// Paths or names, weakest first.
     pub configs: Vec<String>,
-    /// Flags that set one top-level key each, such as `--device`: key and value.
-    pub flags: Vec<(String, Value)>,
+    /// Flags that stand for one key each, such as `--device`.
+    pub flags: Vec<Flag>,
     /// `--set` arguments.
     pub sets: Vec<String>,
     /// The environment.
     pub variables: Vec<(String, String)>,
     /// The working directory.
     pub root: PathBuf,
+}
+
+/// A command line flag that stands for a key: `--out` for `output.dir`.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// With its dashes.
+    pub name: &'static str,
+    /// Dotted.
+    pub key: &'static str,
+    /// What it sets the key to.
+    pub value: Value,
 }
 
 /// A complete, checked config.
