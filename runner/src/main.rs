@@ -1,5 +1,6 @@
 //! Secateur.
 mod config;
 mod event;
+mod report;
 mod run_dir;
 fn main() {}

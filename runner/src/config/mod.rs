@@ -30,6 +30,7 @@ use catalog::Catalog;
 pub use error::{ConfigError, ConfigErrors, nearest};
 use layer::{Layer, Placed};
 pub use origin::Origin;
+pub use show::Row;
 
 /// What the command line and the environment ask for.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +112,11 @@ impl Resolved {
     /// The config as TOML, each value followed by its origin as a comment.
     pub fn to_annotated_toml(&self) -> String {
         show::annotated(&self.table, &self.origins)
+    }
+
+    /// Every value with its origin, sorted by key.
+    pub fn rows(&self) -> Vec<Row> {
+        show::rows(&self.table, &self.origins)
     }
 
     /// The config as JSON: `{"config": {...}, "origins": {"train.lr": "--set", ...}, "folder": "..."}`.

@@ -30,6 +30,31 @@ pub fn annotated(table: &Table, origins: &BTreeMap<String, Origin>) -> String {
     text
 }
 
+/// One value, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Dotted.
+    pub key: String,
+    /// As TOML.
+    pub value: String,
+    /// The layer that set it.
+    pub origin: String,
+    /// No layer set it.
+    pub is_default: bool,
+}
+
+/// All values, sorted by key.
+pub fn rows(table: &Table, origins: &BTreeMap<String, Origin>) -> Vec<Row> {
+    let row = |(key, origin): (&String, &Origin)| {
+        let parts = super::key::split(key)?;
+        let (first, rest) = parts.split_first()?;
+        let value = rest.iter().try_fold(table.get(first)?, |value, part| value.get(part))?;
+        let is_default = matches!(origin, Origin::Plugin { .. } | Origin::BuiltIn);
+        Some(Row { key: key.clone(), value: value.to_string(), origin: origin.to_string(), is_default })
+    };
+    origins.iter().filter_map(row).collect()
+}
+
 struct Line {
     text: String,
     /// The dotted key, where the line sets one.
