@@ -65,6 +65,9 @@ pub enum Event {
         loss: Option<f64>,
         /// Where it makes sense.
         accuracy: Option<f64>,
+        /// `start`, `epoch`, `before-prune`, `after-prune`, `end`.
+        #[serde(default)]
+        at: String,
     },
     /// Something was pruned.
     Prune(Prune),

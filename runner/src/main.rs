@@ -1,6 +1,7 @@
 //! Secateur.
 mod config;
 mod event;
+mod progress;
 mod report;
 mod run_dir;
 fn main() {}

@@ -20,14 +20,16 @@ pub struct History {
     pub train_loss: Vec<Point>,
     /// Training accuracy, likewise.
     pub train_accuracy: Vec<Point>,
-    /// Loss on held-out data that decisions are made on.
-    pub validation_loss: Vec<Point>,
-    /// Accuracy on held-out data; two points at each pruning step, before and after it.
-    pub validation_accuracy: Vec<Point>,
-    /// Accuracy on test data.
-    pub test_accuracy: Vec<Point>,
-    /// Loss on test data.
-    pub test_loss: Vec<Point>,
+    /// Which held-out split was measured during the run.
+    pub held_out: String,
+    /// Its loss.
+    pub held_out_loss: Vec<Point>,
+    /// Its accuracy; two points at each pruning step, before and after it.
+    pub held_out_accuracy: Vec<Point>,
+    /// Loss on test data at the end of the run.
+    pub final_loss: Vec<Point>,
+    /// Accuracy on test data at the end of the run.
+    pub final_accuracy: Vec<Point>,
     /// The pruning steps.
     pub prunes: Vec<PruneStep>,
 }
@@ -74,6 +76,12 @@ impl History {
         self.staircase(start, self.prunes.iter().map(|prune| (prune.at, value(&prune.event))))
     }
 
+    /// Whether accuracy makes sense for this run.
+    pub fn has_accuracy(&self) -> bool {
+        let curves = [&self.train_accuracy, &self.held_out_accuracy, &self.final_accuracy];
+        curves.iter().any(|curve| curve.iter().any(|(_, value)| value.is_finite()))
+    }
+
     /// Whether any units were removed.
     pub fn shrinks(&self) -> bool {
         let start: BTreeMap<&str, u64> = self.layers.iter().map(|layer| (layer.name.as_str(), layer.units)).collect();
@@ -97,19 +105,23 @@ impl History {
                     push(&mut self.train_loss, at, *loss);
                     push(&mut self.train_accuracy, at, *accuracy);
                 }
-                Event::Eval { step, split, loss, accuracy, .. } => {
-                    let at = self.at(*step);
-                    let test = split == "test";
-                    push(if test { &mut self.test_loss } else { &mut self.validation_loss }, at, *loss);
-                    push(if test { &mut self.test_accuracy } else { &mut self.validation_accuracy }, at, *accuracy);
-                    if let (false, Some(accuracy)) = (test, *accuracy) {
-                        if let Some((_, index)) = after.take_if(|(pruned, _)| pruned == step)
-                            && let Some((before, _)) = self.prunes[index].accuracy
-                        {
-                            self.prunes[index].accuracy = Some((before, accuracy));
-                        }
-                        last_eval = Some((*step, accuracy));
+                Event::Eval { step, split, loss, accuracy, at, .. } => {
+                    let position = self.at(*step);
+                    if at == "end" {
+                        push(&mut self.final_loss, position, *loss);
+                        push(&mut self.final_accuracy, position, *accuracy);
+                        continue;
                     }
+                    self.held_out.clone_from(split);
+                    push(&mut self.held_out_loss, position, *loss);
+                    push(&mut self.held_out_accuracy, position, *accuracy);
+                    let Some(accuracy) = *accuracy else { continue };
+                    if let Some((_, index)) = after.take_if(|(pruned, _)| pruned == step)
+                        && let Some((before, _)) = self.prunes[index].accuracy
+                    {
+                        self.prunes[index].accuracy = Some((before, accuracy));
+                    }
+                    last_eval = Some((*step, accuracy));
                 }
                 Event::Prune(prune) => {
                     // Stands for "before" alone until the evaluation after it arrives.
@@ -129,7 +141,7 @@ impl History {
         if self.train_loss.is_empty() {
             (self.train_loss, self.train_accuracy) = steps;
         }
-        let curves = [&self.train_loss, &self.validation_loss, &self.validation_accuracy, &self.test_accuracy];
+        let curves = [&self.train_loss, &self.held_out_loss, &self.final_loss];
         let last = curves.iter().filter_map(|curve| curve.last()).map(|(at, _)| *at);
         self.end = last.chain(self.prunes.iter().map(|prune| prune.at)).fold(self.end, f64::max);
     }
@@ -167,17 +179,17 @@ mod tests {
 {"event":"step","step":12,"epoch":1,"loss":null}
 {"event":"prune","step":14,"epoch":1,"target":0.5,"achieved":0.5,"units":{"fc1":2},"weights_kept":5,"weights_total":10}
 {"event":"unheard-of","step":15}
-{"event":"eval","step":19,"epoch":1,"split":"test","loss":1.0,"accuracy":0.7}
+{"event":"eval","step":19,"epoch":1,"split":"test","loss":1.0,"accuracy":0.7,"at":"end"}
 {"event":"finish","step":20}
 {"event":"epo"#;
 
     #[test]
     fn troughs_keep_both_points_and_their_pruning_step() {
         let history = History::read(EVENTS);
-        assert_eq!(history.validation_accuracy, [(1.0, 0.6), (1.0, 0.4)]);
+        assert_eq!(history.held_out_accuracy, [(1.0, 0.6), (1.0, 0.4)]);
         assert_eq!(history.prunes[0].accuracy, Some((0.6, 0.4)));
         assert_eq!(history.prunes[1].accuracy, None, "nothing was measured around it");
-        assert_eq!(history.test_accuracy, [(2.0, 0.7)]);
+        assert_eq!(history.final_accuracy, [(2.0, 0.7)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::config::Resolved;
 use chart::{Chart, Scale, Series};
-use history::History;
+use history::{History, Point};
 
 /// Colours that a reader can tell apart.
 const COLOURS: usize = 8;
@@ -32,7 +32,7 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>) -> 
                     (head(config, summary))
                     (figures::tiles(summary))
                     div.charts {
-                        section.card { h2 { "Accuracy" } (accuracy(&history)) }
+                        @if history.has_accuracy() { section.card { h2 { "Accuracy" } (accuracy(&history)) } }
                         section.card { h2 { "Loss" } (loss(&history)) }
                         section.card { h2 { "Sparsity" } (sparsity(&history)) }
                         @if history.shrinks() { section.card { h2 { "Units per layer" } (units(&history)) } }
@@ -63,23 +63,20 @@ fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
 }
 
 fn accuracy(history: &History) -> Markup {
-    let mut test = Series::line("test", 4, history.test_accuracy.clone());
-    test.dots = true;
-    let train = Series::line("training", 1, history.train_accuracy.clone());
-    let validation = Series::line("validation", 2, history.validation_accuracy.clone());
-    curves(history, Scale::Percent, vec![train, validation, test])
+    let points = [&history.train_accuracy, &history.held_out_accuracy, &history.final_accuracy];
+    curves(history, Scale::Percent, points)
 }
 
 fn loss(history: &History) -> Markup {
-    let mut test = Series::line("test", 4, history.test_loss.clone());
-    test.dots = true;
-    let train = Series::line("training", 1, history.train_loss.clone());
-    let validation = Series::line("validation", 2, history.validation_loss.clone());
-    curves(history, Scale::Plain, vec![train, validation, test])
+    curves(history, Scale::Plain, [&history.train_loss, &history.held_out_loss, &history.final_loss])
 }
 
-fn curves(history: &History, scale: Scale, series: Vec<Series>) -> Markup {
+/// Training and held-out data as lines, the final test as a dot.
+fn curves(history: &History, scale: Scale, [train, held_out, last]: [&Vec<Point>; 3]) -> Markup {
     let marks = marks(history);
+    let last = Series { dots: true, ..Series::line("test, at the end", 4, last.clone()) };
+    let series =
+        vec![Series::line("training", 1, train.clone()), Series::line(&history.held_out, 2, held_out.clone()), last];
     Chart { axis: history.axis(), end: history.end, scale, from_zero: false, marks: &marks, series }.draw()
 }
 
