@@ -5,33 +5,45 @@ use serde_json::{Map, Value};
 
 use super::history::History;
 
-/// The headline figures that the summary has.
-pub fn tiles(summary: &Map<String, Value>) -> Markup {
+/// One figure for people: `92.1 %`, "test accuracy".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// With its unit.
+    pub value: String,
+    /// What it is.
+    pub label: String,
+}
+
+/// The figures of a summary that matter most, those it has.
+pub fn headlines(summary: &Map<String, Value>) -> Vec<Figure> {
     let number = |key: &str| summary.get(key).and_then(Value::as_f64);
-    let percent = |key: &str| number(key).map(|value| format!("{:.1} %", value * 100.0));
-    let kept = |key: &str| {
+    let share = |key: &str| number(key).map(percent);
+    let kept = |key: &str, noun: &str| {
         let (dense, kept) = (number(&format!("{key}_dense"))?, number(&format!("{key}_kept"))?);
-        Some((count(kept), format!("of {} {key}", count(dense))))
+        Some((count(kept), format!("of {} {noun} left", count(dense))))
     };
-    let params = kept("params").map(|(value, of)| (value, of.replace("params", "parameters left")));
-    let macs = kept("macs").map(|(value, of)| (value, of.replace("macs", "multiply-adds left")));
     let seconds = |key: &str| number(key).unwrap_or(0.0);
     let (train, prune, eval) = (seconds("seconds_train"), seconds("seconds_prune"), seconds("seconds_eval"));
     let all = [
-        percent("test_accuracy").map(|value| (value, "test accuracy".to_owned())),
+        share("test_accuracy").map(|value| (value, "test accuracy".to_owned())),
         number("test_loss").map(|value| (format!("{value:.4}"), "test loss".to_owned())),
-        percent("unit_sparsity").map(|value| (value, "of the units removed".to_owned())),
-        percent("sparsity").map(|value| (value, "of the weights removed".to_owned())),
-        params,
-        macs,
+        share("unit_sparsity").map(|value| (value, "of the units removed".to_owned())),
+        share("sparsity").map(|value| (value, "of the weights removed".to_owned())),
+        kept("params", "parameters"),
+        kept("macs", "multiply-adds"),
         number("seconds_train").map(|_| {
             let parts = format!("train {}, prune {}, evaluate {}", time(train), time(prune), time(eval));
             (time(train + prune + eval), parts)
         }),
         number("peak_memory_bytes").map(|bytes| (format!("{:.0} MB", bytes / 1e6), "peak memory".to_owned())),
     ];
+    all.into_iter().flatten().map(|(value, label)| Figure { value, label }).collect()
+}
+
+/// The headline figures side by side.
+pub fn tiles(summary: &Map<String, Value>) -> Markup {
     html! {
-        div.tiles { @for (value, label) in all.into_iter().flatten() { div.tile { b { (value) } span { (label) } } } }
+        div.tiles { @for figure in headlines(summary) { div.tile { b { (figure.value) } span { (figure.label) } } } }
     }
 }
 

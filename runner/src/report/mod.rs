@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::config::Resolved;
 use chart::{Chart, Scale, Series};
+pub use figures::headlines;
 use history::{History, Point};
 
 /// Colours that a reader can tell apart.
