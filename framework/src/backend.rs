@@ -1,0 +1,251 @@
+//! What a device must be able to do: fused operations on dfdx tensors, forward and backward.
+//!
+//! dfdx's own CPU operations iterate strided, one element at a time, on one thread; here every hot path is one fused kernel on the
+//! same tensors. The kernels know nothing of tapes: [`crate::autograd`] records them, the same way for every device.
+
+pub mod cpu;
+pub(crate) mod tensor;
+
+use crate::error::Result;
+use crate::registry::Makers;
+use std::borrow::Cow;
+use tensor::{Buffer, Tensor};
+
+pub use cpu::kernels::Act;
+pub use dfdx::tensor::Cpu;
+
+/// Element-wise function of one tensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Unary {
+    /// |x|
+    Abs,
+    /// x²
+    Square,
+    /// -1, 0 or 1
+    Sign,
+    /// factor * x
+    Scale(f32),
+}
+
+/// Element-wise function of two tensors of one shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binary {
+    /// a + b
+    Add,
+    /// a - b
+    Sub,
+    /// a * b
+    Mul,
+}
+
+/// How an axis is summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduce {
+    /// Σ x
+    Sum,
+    /// Σ |x|
+    L1,
+    /// √Σ x²
+    L2,
+    /// Σ x / n
+    Mean,
+    /// max |x|
+    Max,
+}
+
+/// A weight and the mask it is multiplied by, if any.
+///
+/// With a mask the gradient is that of the loss with respect to `mask * weight`, unmasked: a pruned weight keeps learning and can
+/// return (dynamic masks). Held masks need none here: their weights are zero already.
+#[derive(Debug, Clone)]
+pub struct Weight<B: Backend> {
+    /// Values.
+    pub value: Tensor<B>,
+    /// 0 or 1 for every value.
+    pub mask: Option<Tensor<B>>,
+}
+
+/// Where a backward kernel leaves a gradient: added to what is there, or written where nothing is.
+#[derive(Debug)]
+pub struct Slot<B: Backend>(pub Option<Tensor<B>>);
+
+/// What the forward pass of a fused linear layer leaves for its backward pass.
+#[derive(Debug)]
+pub struct LinearSaved<B: Backend> {
+    /// Output, or the value before the activation where the activation's derivative needs that.
+    pub kept: Option<Tensor<B>>,
+}
+
+/// Which gradients of a linear layer are wanted, and where they go.
+#[derive(Debug)]
+pub struct LinearGrads<'a, B: Backend> {
+    /// d input `[rows, in]`
+    pub x: Option<&'a mut Slot<B>>,
+    /// d weight `[out, in]`
+    pub w: Option<&'a mut Slot<B>>,
+    /// d bias `[out]`
+    pub b: Option<&'a mut Slot<B>>,
+    /// d residual `[rows, out]`
+    pub residual: Option<&'a mut Slot<B>>,
+}
+
+/// A fused linear layer's operands.
+#[derive(Debug, Clone)]
+pub struct Linear<B: Backend> {
+    /// `[rows, in]`
+    pub x: Tensor<B>,
+    /// `[out, in]`
+    pub w: Weight<B>,
+    /// `[out]`
+    pub b: Option<Tensor<B>>,
+    /// `[rows, out]`, added after the activation.
+    pub residual: Option<Tensor<B>>,
+    /// Applied to `x w^T + b`.
+    pub act: Act,
+}
+
+/// Loss over a batch, with what the backward pass and the metrics need.
+#[derive(Debug)]
+pub struct LossValue<B: Backend> {
+    /// The loss.
+    pub value: f64,
+    /// d loss / d prediction, for an upstream gradient of one.
+    pub grad: Option<Tensor<B>>,
+    /// Examples whose highest logit is the target's, where that makes sense.
+    pub correct: Option<usize>,
+}
+
+/// Update rule of an optimizer; formulas as in PyTorch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Update {
+    /// v <- momentum v + g + wd w; w <- w - lr v (Nesterov: w - lr (g + momentum v)).
+    Sgd {
+        /// Learning rate.
+        lr: f32,
+        /// Momentum; 0 needs no state.
+        momentum: f32,
+        /// L2 penalty added to the gradient.
+        weight_decay: f32,
+        /// Nesterov's form.
+        nesterov: bool,
+    },
+    /// Adam (Kingma & Ba 2015); AdamW (Loshchilov & Hutter 2019) where `decoupled`.
+    Adam {
+        /// Learning rate.
+        lr: f32,
+        /// Decay of the first moment.
+        beta1: f32,
+        /// Decay of the second moment.
+        beta2: f32,
+        /// Added to the root of the second moment.
+        eps: f32,
+        /// Weight decay.
+        weight_decay: f32,
+        /// Decay applied to the weight instead of the gradient.
+        decoupled: bool,
+        /// Updates of this parameter so far, this one included; for bias correction.
+        t: u64,
+    },
+}
+
+impl Update {
+    /// The same rule for one parameter: with weight decay or without, at its own update count.
+    pub fn for_param(self, decay: bool, updates: u64) -> Self {
+        match self {
+            Self::Sgd { lr, momentum, weight_decay, nesterov } => {
+                Self::Sgd { lr, momentum, weight_decay: if decay { weight_decay } else { 0.0 }, nesterov }
+            }
+            Self::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, .. } => {
+                let weight_decay = if decay { weight_decay } else { 0.0 };
+                Self::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, t: updates }
+            }
+        }
+    }
+
+    /// State tensors it keeps for every parameter.
+    pub fn slots(&self) -> usize {
+        match self {
+            Self::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
+            Self::Adam { .. } => 2,
+        }
+    }
+}
+
+/// A device with every operation that models, criteria and the engine use.
+///
+/// Bundles dfdx's own bounds, so that plugin code never spells them: a `Tensor<B>`'s [`dfdx`](Tensor::dfdx) form has all of dfdx.
+pub trait Backend: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> + Send + Sync {
+    /// `cpu` or `cuda`.
+    const NAME: &'static str;
+
+    /// Moves values to the device.
+    ///
+    /// # Errors
+    /// If memory runs out; so for every operation.
+    fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>>;
+    /// Values on the host, borrowed where they are there already.
+    fn host(t: &Tensor<Self>) -> Cow<'_, [f32]>;
+    /// A buffer of its own with the same values.
+    fn duplicate(t: &Tensor<Self>) -> Result<Buffer<Self>>;
+    /// Overwrites the values in place.
+    fn write(t: &mut Tensor<Self>, data: &[f32]) -> Result<()>;
+
+    /// Element-wise function.
+    fn unary(op: Unary, x: &Tensor<Self>) -> Result<Tensor<Self>>;
+    /// Element-wise function of two tensors.
+    fn binary(op: Binary, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>>;
+    /// Sums up one axis.
+    fn reduce(how: Reduce, x: &Tensor<Self>, axis: usize) -> Result<Tensor<Self>>;
+    /// `op(a) op(b)`, each transposed where asked.
+    fn matmul(a: &Tensor<Self>, ta: bool, b: &Tensor<Self>, tb: bool) -> Result<Tensor<Self>>;
+    /// `to += from`.
+    fn accumulate(to: &mut Tensor<Self>, from: &Tensor<Self>) -> Result<()>;
+    /// Σ x², in f64.
+    fn norm_squared(x: &Tensor<Self>) -> Result<f64>;
+    /// Keeps the listed indices of one axis, in order.
+    fn select(x: &Tensor<Self>, axis: usize, keep: &[usize]) -> Result<Tensor<Self>>;
+    /// Streams one batch into contribution statistics, see [`crate::criterion::contribution`].
+    fn contribution(activation: &Tensor<Self>, weight: &Tensor<Self>, signed_eps: Option<f32>) -> Result<Contribution>;
+
+    /// `y = act(x w^T + b) + residual`; saves for the backward pass where `save`.
+    fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)>;
+    /// Gradients of [`Backend::linear`]; consumes the output's gradient.
+    fn linear_backward(
+        op: &Linear<Self>,
+        saved: LinearSaved<Self>,
+        dy: Tensor<Self>,
+        grads: LinearGrads<'_, Self>,
+    ) -> Result<()>;
+    /// An activation on its own.
+    fn activation(act: Act, x: &Tensor<Self>) -> Result<Tensor<Self>>;
+    /// Gradient of [`Backend::activation`] at `x`.
+    fn activation_backward(act: Act, x: &Tensor<Self>, dy: &Tensor<Self>) -> Result<Tensor<Self>>;
+    /// Mean cross-entropy of logits `[rows, classes]` against class ids; its gradient where `grad`.
+    fn cross_entropy(logits: &Tensor<Self>, classes: &[u32], smoothing: f32, grad: bool) -> Result<LossValue<Self>>;
+    /// Mean binary cross-entropy of one logit per row against classes 0 and 1.
+    fn binary_cross_entropy(logits: &Tensor<Self>, classes: &[u32], grad: bool) -> Result<LossValue<Self>>;
+    /// One optimizer update in place. `mask` holds pruned weights at zero; `scale` multiplies the gradient (clipping).
+    fn update(
+        rule: Update,
+        weight: &mut Tensor<Self>,
+        state: &mut [Tensor<Self>],
+        grad: &Tensor<Self>,
+        mask: Option<&Tensor<Self>>,
+        scale: f32,
+    ) -> Result<()>;
+
+    /// The constructors for this device among those a plugin registered.
+    fn maker(makers: &Makers) -> &crate::registry::DeviceMaker<Self>;
+}
+
+/// Sums over one batch of the contributions of N units (USC report, "Neural importance-based train-time pruning").
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contribution {
+    /// Σ over samples and fed units of the contribution, per unit.
+    pub sum: Vec<f64>,
+    /// Maximum over samples and fed units, per unit.
+    pub max: Vec<f32>,
+    /// Number of (sample, fed unit) pairs.
+    pub count: u64,
+}

@@ -1,0 +1,202 @@
+//! The host: dfdx's `Cpu` with fused kernels.
+
+pub mod kernels;
+mod ops;
+mod storage;
+
+use super::{Backend, Binary, Contribution, Linear, LinearGrads, LinearSaved, LossValue, Reduce, Unary, Update};
+use crate::backend::tensor::{Buffer, Tensor};
+use crate::error::{Error, Result};
+use crate::registry::{DeviceMaker, Makers};
+use dfdx::tensor::Cpu;
+use kernels::{elementwise, gemm, optim, reduce};
+use std::borrow::Cow;
+
+impl Backend for Cpu {
+    const NAME: &'static str = "cpu";
+
+    fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>> {
+        Ok(storage::own(self, data))
+    }
+
+    fn host(t: &Tensor<Self>) -> Cow<'_, [f32]> {
+        Cow::Borrowed(t.data())
+    }
+
+    fn duplicate(t: &Tensor<Self>) -> Result<Buffer<Self>> {
+        Ok(storage::own(t.device(), t.data().to_vec()))
+    }
+
+    fn write(t: &mut Tensor<Self>, data: &[f32]) -> Result<()> {
+        if data.len() != t.count() {
+            return Err(Error::shape("write", format!("{} values into a tensor {}", data.len(), t.shape())));
+        }
+        t.data_mut()?.copy_from_slice(data);
+        Ok(())
+    }
+
+    fn unary(op: Unary, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        Ok(x.like(|y| match op {
+            Unary::Abs => elementwise::abs(y, x.data()),
+            Unary::Square => elementwise::square(y, x.data()),
+            Unary::Sign => elementwise::sign(y, x.data()),
+            Unary::Scale(s) => elementwise::scale(y, x.data(), s),
+        }))
+    }
+
+    fn binary(op: Binary, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>> {
+        if a.shape() != b.shape() {
+            return Err(Error::shape(
+                format!("{op:?}").to_lowercase(),
+                format!("{} and {} differ", a.shape(), b.shape()),
+            ));
+        }
+        Ok(a.like(|y| match op {
+            Binary::Add => elementwise::add(y, a.data(), b.data()),
+            Binary::Sub => elementwise::sub(y, a.data(), b.data()),
+            Binary::Mul => elementwise::mul(y, a.data(), b.data()),
+        }))
+    }
+
+    fn reduce(how: Reduce, x: &Tensor<Self>, axis: usize) -> Result<Tensor<Self>> {
+        if axis >= x.shape().len() {
+            return Err(Error::shape("reduce", format!("axis {axis} of a tensor {}", x.shape())));
+        }
+        let (outer, n, inner) = x.shape().around(axis);
+        let measure = match how {
+            Reduce::Sum => reduce::Measure::Sum,
+            Reduce::L1 => reduce::Measure::AbsSum,
+            Reduce::L2 => reduce::Measure::SquareSum,
+            Reduce::Mean => reduce::Measure::Mean,
+            Reduce::Max => reduce::Measure::MaxAbs,
+        };
+        let mut out = vec![0.0; outer * inner];
+        reduce::over_axis(&mut out, x.data(), (outer, n, inner), measure);
+        if how == Reduce::L2 {
+            out.iter_mut().for_each(|v| *v = v.sqrt());
+        }
+        let axes: Vec<usize> = x.shape().iter().enumerate().filter(|(i, _)| *i != axis).map(|(_, &n)| n).collect();
+        Tensor::from_vec(x.device(), out, &axes[..])
+    }
+
+    fn matmul(a: &Tensor<Self>, ta: bool, b: &Tensor<Self>, tb: bool) -> Result<Tensor<Self>> {
+        let view = |t: &'_ Tensor<Self>| match *t.shape() {
+            [rows, cols] => Ok((rows, cols)),
+            _ => Err(Error::shape("matmul", format!("{} has not two axes", t.shape()))),
+        };
+        let ((ar, ac), (br, bc)) = (view(a)?, view(b)?);
+        let (a_mat, b_mat) = (gemm::Mat::new(a.data(), ar, ac), gemm::Mat::new(b.data(), br, bc));
+        let (m, k) = if ta { (ac, ar) } else { (ar, ac) };
+        let (k2, n) = if tb { (bc, br) } else { (br, bc) };
+        if k != k2 {
+            return Err(Error::shape(
+                "matmul",
+                format!("{} (transposed: {ta}) does not fit {} (transposed: {tb})", a.shape(), b.shape()),
+            ));
+        }
+        let (a_mat, b_mat) = (if ta { a_mat.t() } else { a_mat }, if tb { b_mat.t() } else { b_mat });
+        Ok(ops::filled(a.device(), [m, n].into(), |c| {
+            gemm::gemm_parallel(gemm::MatMut::new(c, m, n), kernels::Accumulate::Overwrite, 1.0, a_mat, b_mat);
+        }))
+    }
+
+    fn accumulate(to: &mut Tensor<Self>, from: &Tensor<Self>) -> Result<()> {
+        if to.count() != from.count() {
+            return Err(Error::shape("accumulate", format!("{} into {}", from.shape(), to.shape())));
+        }
+        elementwise::add_assign(to.data_mut()?, from.data());
+        Ok(())
+    }
+
+    fn norm_squared(x: &Tensor<Self>) -> Result<f64> {
+        Ok(reduce::square_sum(x.data()))
+    }
+
+    fn select(x: &Tensor<Self>, axis: usize, keep: &[usize]) -> Result<Tensor<Self>> {
+        let (outer, n, inner) = x.shape().around(axis);
+        if let Some(i) = keep.iter().find(|&&i| i >= n) {
+            return Err(Error::shape("select", format!("index {i} of axis {axis} of a tensor {}", x.shape())));
+        }
+        let rows = (0..outer).flat_map(|o| keep.iter().map(move |i| (o * n + i) * inner));
+        let data = rows.flat_map(|at| x.data()[at..at + inner].iter().copied()).collect();
+        Tensor::from_vec(x.device(), data, x.shape().with(axis, keep.len()))
+    }
+
+    fn contribution(activation: &Tensor<Self>, weight: &Tensor<Self>, signed_eps: Option<f32>) -> Result<Contribution> {
+        ops::contribution(activation, weight, signed_eps)
+    }
+
+    fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
+        ops::linear(op, save)
+    }
+
+    fn linear_backward(
+        op: &Linear<Self>,
+        saved: LinearSaved<Self>,
+        dy: Tensor<Self>,
+        grads: LinearGrads<'_, Self>,
+    ) -> Result<()> {
+        ops::linear_backward(op, &saved, &dy, grads)
+    }
+
+    fn activation(act: super::Act, x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        Ok(x.like(|y| kernels::activation::forward(act, y, x.data())))
+    }
+
+    fn activation_backward(act: super::Act, x: &Tensor<Self>, dy: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let saved = kernels::activation::Saved::Pre(x.data());
+        Ok(x.like(|dx| kernels::activation::backward(act, kernels::Grad::overwrite(dx), dy.data(), saved)))
+    }
+
+    fn cross_entropy(logits: &Tensor<Self>, classes: &[u32], smoothing: f32, grad: bool) -> Result<LossValue<Self>> {
+        ops::cross_entropy(logits, classes, smoothing, grad)
+    }
+
+    fn binary_cross_entropy(logits: &Tensor<Self>, classes: &[u32], grad: bool) -> Result<LossValue<Self>> {
+        ops::binary_cross_entropy(logits, classes, grad)
+    }
+
+    fn update(
+        rule: Update,
+        weight: &mut Tensor<Self>,
+        state: &mut [Tensor<Self>],
+        grad: &Tensor<Self>,
+        mask: Option<&Tensor<Self>>,
+        scale: f32,
+    ) -> Result<()> {
+        let mask = mask.map(Tensor::data);
+        match rule {
+            Update::Sgd { lr, momentum, weight_decay, nesterov } => {
+                let rule = optim::Sgd { lr, momentum, nesterov, weight_decay };
+                let velocity = state.first_mut().map(Tensor::data_mut).transpose()?;
+                optim::sgd(&rule, weight.data_mut()?, grad.data(), velocity, mask, scale);
+            }
+            Update::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, t } => {
+                let wide = f64::from;
+                let rule = optim::Adam {
+                    lr: wide(lr),
+                    beta1: wide(beta1),
+                    beta2: wide(beta2),
+                    eps: wide(eps),
+                    weight_decay: wide(weight_decay),
+                    decoupled,
+                };
+                let [first, second] = state else { return Err(Error::Other("Adam needs two state tensors".into())) };
+                optim::adam(
+                    &rule,
+                    t,
+                    weight.data_mut()?,
+                    grad.data(),
+                    (first.data_mut()?, second.data_mut()?),
+                    mask,
+                    scale,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn maker(makers: &Makers) -> &DeviceMaker<Self> {
+        &makers.cpu
+    }
+}

@@ -1,0 +1,310 @@
+//! The training loop: data, forward, backward, observe, update, prune. It knows no plugin by name.
+
+mod config;
+mod evaluate;
+mod observer;
+mod pass;
+mod probe;
+mod pruning;
+mod summary;
+mod timeline;
+
+pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
+pub use evaluate::{Evaluation, evaluate};
+pub use observer::{Observer, Silent};
+pub use summary::Summary;
+pub use timeline::Timeline;
+
+use crate::autograd::Grads;
+use crate::backend::Backend;
+use crate::compressor::Compressor;
+use crate::criterion::{Criterion, Needs, Observation, Setup};
+use crate::data::{Dataset, Order, Part};
+use crate::error::{Error, Result};
+use crate::event::{EvalAt, Event, GroupSize, SplitName};
+use crate::measure;
+use crate::model::{InputSpec, Model};
+use crate::params::{Masking, ParamStore};
+use crate::prune::{self, PruneConfig};
+use crate::registry::Registry;
+use crate::schedule::{RunLength, Schedule, Step};
+use crate::seed::Seed;
+use pass::Pass;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+/// Everything a run is made of.
+pub struct Run<'a, B: Backend> {
+    /// Name of the run, for events.
+    pub name: String,
+    /// Where it runs.
+    pub device: B,
+    /// All randomness comes from it.
+    pub seed: Seed,
+    /// What is learned.
+    pub data: &'a Dataset,
+    /// The network.
+    pub model: Box<dyn Model<B>>,
+    /// What is pruned first.
+    pub criterion: Box<dyn Criterion<B>>,
+    /// When, and how much.
+    pub schedule: Box<dyn Schedule>,
+    /// What stands in front of the network.
+    pub compressor: Option<Box<dyn Compressor<B>>>,
+    /// How scores become a pruned network.
+    pub prune: PruneConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// Plugins, for those that wrap others.
+    pub registry: &'a Registry,
+}
+
+/// What a run leaves.
+pub struct Outcome<B: Backend> {
+    /// Figures.
+    pub summary: Summary,
+    /// The pruned network.
+    pub params: ParamStore<B>,
+}
+
+/// A run under way.
+struct Engine<'a, B: Backend> {
+    run: Run<'a, B>,
+    input: InputSpec,
+    length: RunLength,
+    timeline: Timeline,
+    params: ParamStore<B>,
+    snapshots: BTreeMap<Step, ParamStore<B>>,
+    last_grads: Option<Grads<B>>,
+    clock: Clock,
+}
+
+/// Where the time goes.
+#[derive(Debug, Default)]
+struct Clock {
+    train: Duration,
+    prune: Duration,
+    eval: Duration,
+}
+
+impl<B: Backend> Run<'_, B> {
+    /// Trains, prunes and measures.
+    ///
+    /// # Errors
+    /// Options that do not fit together, before anything runs; what a plugin reports; a loss that is not finite; a violated
+    /// invariant; what the observer reports.
+    pub fn execute(self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+        Engine::new(self)?.execute(observer)
+    }
+}
+
+impl<'a, B: Backend> Engine<'a, B> {
+    fn new(mut run: Run<'a, B>) -> Result<Self> {
+        run.train.check()?;
+        let input = InputSpec {
+            shape: run.data.shape.clone(),
+            classes: if run.train.loss == Loss::Binary { 1 } else { run.data.class_names.len() },
+        };
+        if run.train.loss == Loss::Binary && run.data.class_names.len() != 2 {
+            let found = run.data.class_names.len();
+            return Err(Error::Config(format!(
+                "train.loss = \"binary\" needs two classes, but the data has {found}: use \"cross-entropy\""
+            )));
+        }
+        let layout = run.model.layout(&input, &crate::structure::Sizes::default())?;
+        run.prune.check(&layout)?;
+        let examples = run.data.part(Part::Train).len();
+        let steps_per_epoch = examples.div_ceil(run.train.batch_size) as u64;
+        if steps_per_epoch == 0 {
+            return Err(Error::Config(
+                "the training split is empty: check data.train_limit and data.validation".into(),
+            ));
+        }
+        let length = RunLength { steps: steps_per_epoch * run.train.epochs, steps_per_epoch };
+        let timeline = Timeline::plan(run.schedule.as_ref(), &length)?;
+        let setup = Setup { layout: &layout, seed: run.seed.derive("criterion", &[]), registry: run.registry };
+        run.criterion.setup(&setup)?;
+        let masking = if run.prune.regrow { Masking::Dynamic } else { Masking::Held };
+        let params = ParamStore::new(&run.device, layout, run.seed, masking)?;
+        Ok(Self {
+            run,
+            input,
+            length,
+            timeline,
+            params,
+            snapshots: BTreeMap::new(),
+            last_grads: None,
+            clock: Clock::default(),
+        })
+    }
+
+    fn execute(mut self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+        self.start(observer)?;
+        let dense = self.cost()?;
+        let mut progress = EpochProgress::default();
+        for epoch in 0..self.run.train.epochs {
+            let order = Order::Shuffled { seed: self.run.seed.derive("shuffle", &[]).0, epoch };
+            let data = self.run.data;
+            let mut batches = data.batches(Part::Train, at_least_one(self.run.train.batch_size), order);
+            for index in 0..self.length.steps_per_epoch {
+                let step = Step(epoch * self.length.steps_per_epoch + index);
+                if observer.should_stop() {
+                    return Err(Error::Stopped { step: step.0 });
+                }
+                let clock = Instant::now();
+                let Some(batch) = pass::next_batch(&self.run.device, data, &mut batches)? else { break };
+                self.train_step(step, &batch, &mut progress, observer)?;
+                self.clock.train += clock.elapsed();
+                if let Some(amount) = self.run.schedule.target(step, &self.length) {
+                    self.prune_step(step, amount, &batch, observer)?;
+                }
+            }
+            self.end_epoch(epoch, &mut progress, observer)?;
+        }
+        self.finish(dense, observer)
+    }
+
+    /// Forward, backward, observe, update.
+    fn train_step(
+        &mut self,
+        step: Step,
+        batch: &crate::model::Batch<B>,
+        progress: &mut EpochProgress,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        if self.timeline.snapshots.contains(&step) {
+            self.snapshots.insert(step, self.params.clone());
+        }
+        let collecting = self.timeline.collects(step, self.run.criterion.window(), &self.length);
+        let needs = if collecting { self.run.criterion.needs() } else { Needs::WEIGHTS };
+        let noise = self.run.seed.derive("noise", &[&step.0.to_string()]);
+        let mut pass = Pass::run(&self.run, &self.params, batch, needs, noise)?;
+        pass.check_finite(step)?;
+        let penalty = pass.penalise(self.run.criterion.as_mut(), &self.params)?;
+        if collecting {
+            let seen = Observation {
+                step,
+                epoch: self.length.epoch(step),
+                examples: batch.len(),
+                params: &self.params,
+                grads: &pass.grads,
+                taps: &pass.taps,
+            };
+            self.run.criterion.observe(&seen)?;
+        }
+        let lr = self.run.train.lr_at(self.timeline.since_rewind(step), &self.length);
+        let scale = pass.clip_scale(self.run.train.clip_norm, &self.params, step)?;
+        self.params.step(self.run.train.rule(lr), scale, |value| pass.grads.get(value))?;
+        progress.add(pass.loss, pass.correct, batch.len());
+        let accuracy = pass.correct.map(|c| c as f64 / batch.len() as f64);
+        let epoch = self.length.epoch(step);
+        observer.event(&Event::Step { step: step.0, epoch, loss: pass.loss, accuracy, lr, penalty })?;
+        self.last_grads = needs.has(Needs::GRADIENTS).then_some(pass.grads);
+        Ok(())
+    }
+
+    /// Lends the criterion out, so that it can be shown the engine it belongs to.
+    fn with_criterion<T>(&mut self, f: impl FnOnce(&Self, &mut dyn Criterion<B>) -> Result<T>) -> Result<T> {
+        let mut criterion = std::mem::replace(&mut self.run.criterion, Box::new(Lent));
+        let result = f(self, criterion.as_mut());
+        self.run.criterion = criterion;
+        result
+    }
+
+    fn start(&self, observer: &mut dyn Observer) -> Result<()> {
+        let layout = self.params.layout();
+        observer.event(&Event::Start {
+            step: 0,
+            name: self.run.name.clone(),
+            steps: self.length.steps,
+            steps_per_epoch: self.length.steps_per_epoch,
+            examples: self.run.data.part(Part::Train).len(),
+            params: measure::count_params(&self.params).1,
+            layers: layout.groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
+        })
+    }
+
+    fn end_epoch(&mut self, epoch: u64, progress: &mut EpochProgress, observer: &mut dyn Observer) -> Result<()> {
+        let step = Step((epoch + 1) * self.length.steps_per_epoch - 1);
+        let (loss, accuracy) = progress.take();
+        let sparsity = prune::sparsity(&self.run.prune, &self.params)?;
+        let seconds = progress.lap(self.clock.train);
+        observer.event(&Event::Epoch { step: step.0, epoch, loss, accuracy, sparsity, seconds })?;
+        let last = epoch + 1 == self.run.train.epochs;
+        if last || (epoch + 1).is_multiple_of(self.run.train.eval_every) {
+            self.evaluate(step, SplitName::Validation, EvalAt::Epoch, observer)?;
+        }
+        Ok(())
+    }
+
+    /// Measures on held-out data; where there is no validation split, on the test split, and says so.
+    fn evaluate(
+        &mut self,
+        step: Step,
+        split: SplitName,
+        at: EvalAt,
+        observer: &mut dyn Observer,
+    ) -> Result<Evaluation> {
+        let empty = self.run.data.part(Part::Validation).is_empty();
+        let split = if split == SplitName::Validation && empty { SplitName::Test } else { split };
+        let clock = Instant::now();
+        let found = evaluate(&self.run, &self.params, split)?;
+        self.clock.eval += clock.elapsed();
+        let epoch = self.length.epoch(step);
+        observer.event(&Event::Eval { step: step.0, epoch, split, loss: found.loss, accuracy: found.accuracy, at })?;
+        Ok(found)
+    }
+
+    fn finish(mut self, dense: crate::forward::Cost, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+        let last = Step(self.length.steps - 1);
+        let test = self.evaluate(last, SplitName::Test, EvalAt::End, observer)?;
+        let kept = self.cost()?;
+        let summary = Summary::of(&self.run, &self.params, test, (dense, kept), &self.clock, self.length)?;
+        observer.event(&Event::Finish { step: self.length.steps, figures: summary.figures() })?;
+        Ok(Outcome { summary, params: self.params })
+    }
+}
+
+/// Stands in for a criterion that is lent out.
+struct Lent;
+
+impl<B: Backend> Criterion<B> for Lent {
+    fn score(&mut self, _: &crate::criterion::Target<'_, B>) -> Result<crate::criterion::Scores<B>> {
+        Err(Error::Other("the criterion is in use".into()))
+    }
+}
+
+fn at_least_one(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Training loss and accuracy of the epoch so far.
+#[derive(Debug, Default)]
+struct EpochProgress {
+    loss: f64,
+    correct: Option<usize>,
+    examples: usize,
+    before: Duration,
+}
+
+impl EpochProgress {
+    fn add(&mut self, loss: f64, correct: Option<usize>, examples: usize) {
+        self.loss += loss * examples as f64;
+        self.correct = correct.map(|c| c + self.correct.unwrap_or(0));
+        self.examples += examples;
+    }
+
+    fn take(&mut self) -> (f64, Option<f64>) {
+        let n = self.examples.max(1) as f64;
+        let found = (self.loss / n, self.correct.map(|c| c as f64 / n));
+        *self = Self { before: self.before, ..Self::default() };
+        found
+    }
+
+    fn lap(&mut self, now: Duration) -> f64 {
+        let seconds = (now - self.before).as_secs_f64();
+        self.before = now;
+        seconds
+    }
+}

@@ -1,0 +1,53 @@
+//! Links the built-in plugins into a program.
+//!
+//! A crate that is only listed in Cargo.toml is not linked, and its registrations vanish without a word: each is named here.
+
+use secateur_contribution_rank as _;
+use secateur_magnitude as _;
+use secateur_mlp as _;
+use secateur_no_compression as _;
+use secateur_random as _;
+use secateur_schedules as _;
+use secateur_worst as _;
+
+use secateur::error::Result;
+use secateur::registry::Registry;
+
+/// Every built-in plugin.
+///
+/// # Errors
+/// If two plugins share a kind and a name.
+pub fn registry() -> Result<Registry> {
+    Registry::linked()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use secateur::registry::Kind;
+
+    #[test]
+    fn every_built_in_plugin_is_linked() {
+        let registry = super::registry().unwrap();
+        let names = |kind| registry.of_kind(kind).map(|(n, _)| n).collect::<Vec<_>>();
+        assert_eq!(names(Kind::Criterion), ["contribution-rank", "magnitude", "random", "worst"]);
+        assert_eq!(names(Kind::Schedule), ["constant", "cubic", "exponential", "linear", "one-shot", "periodic"]);
+        assert_eq!(names(Kind::Compressor), ["none"]);
+        assert_eq!(names(Kind::Model), ["mlp"]);
+    }
+
+    #[test]
+    fn every_option_is_documented() {
+        let registry = super::registry().unwrap();
+        for kind in Kind::ALL {
+            for (name, item) in registry.of_kind(kind) {
+                assert!(item.docs().iter().all(|d| !d.doc.is_empty()), "{kind} {name}");
+                assert!(item.check(&toml_defaults(&item.docs())).is_ok(), "the defaults of {kind} {name} are refused");
+            }
+        }
+    }
+
+    fn toml_defaults(docs: &[secateur::options::OptionDoc]) -> secateur::options::Table {
+        docs.iter().filter_map(|d| Some((d.name.to_string(), d.default.clone()?))).collect()
+    }
+}
