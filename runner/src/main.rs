@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod config;
+mod engine;
 mod event;
 mod failure;
 mod program;
@@ -12,4 +13,23 @@ mod recorder;
 mod report;
 mod run_dir;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::Cli;
+use engine::Engine;
+use tracing_subscriber::EnvFilter;
+
+// Training allocates and frees many tensors of the same sizes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = ["warn", "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).without_time().init();
+    match Engine::new().and_then(|engine| commands::execute(&cli, &engine)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ExitCode::from(failure.report()),
+    }
+}

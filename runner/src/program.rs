@@ -28,9 +28,6 @@ pub struct Part {
     pub name: String,
     /// The crate or file it comes from, with its version.
     pub origin: String,
-    /// SHA-256 of the file, for a plugin that was loaded from one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
 }
 
 /// What a run leaves.
@@ -50,7 +47,7 @@ pub trait Program: Catalog {
     ///
     /// # Errors
     /// It is not there, or not what it should be.
-    fn check_data(&self, data: &Table, seed: i64) -> Result<String, Failure>;
+    fn check_data(&self, data: &Table, seed: u64) -> Result<String, Failure>;
     /// The plugins that a config chooses.
     fn parts(&self, config: &Resolved) -> Vec<Part>;
     /// Trains, prunes and measures, and records every event.

@@ -36,7 +36,7 @@ fn check(name: &str, sets: &[String], program: &dyn Program) -> Result<(), Failu
     let named = Flag { name: "data check", key: "data.name", value: name.into() };
     let request = Request { flags: vec![named], sets: sets.to_vec(), ..super::request()? };
     let config = resolve(&request, program)?;
-    let seed = config.table.get("seed").and_then(Value::as_integer).unwrap_or(0);
+    let seed = config.table.get("seed").and_then(Value::as_integer).map_or(0, i64::cast_unsigned);
     let data = config.table.get("data").and_then(Value::as_table).cloned().unwrap_or_default();
     super::print(&program.check_data(&data, seed)?);
     Ok(())
