@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use tensor::{Buffer, Tensor};
 
 pub use cpu::kernels::Act;
+pub use cpu::kernels::contribution::Contribution;
 pub use dfdx::tensor::Cpu;
 
 /// Element-wise function of one tensor.
@@ -205,8 +206,15 @@ pub trait Backend: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> 
     fn norm_squared(x: &Tensor<Self>) -> Result<f64>;
     /// Keeps the listed indices of one axis, in order.
     fn select(x: &Tensor<Self>, axis: usize, keep: &[usize]) -> Result<Tensor<Self>>;
-    /// Streams one batch into contribution statistics, see [`crate::criterion::contribution`].
-    fn contribution(activation: &Tensor<Self>, weight: &Tensor<Self>, signed_eps: Option<f32>) -> Result<Contribution>;
+    /// What each of N units contributed to the M units it feeds, over one batch: `activation [F, N]`, `weight [M, N]` (USC report,
+    /// "Neural importance-based train-time pruning"). Magnitudes, or signed values with denominators kept `signed_eps` away from
+    /// zero; the maximum only `with_max`, because it costs as much again.
+    fn contribution(
+        activation: &Tensor<Self>,
+        weight: &Tensor<Self>,
+        signed_eps: Option<f32>,
+        with_max: bool,
+    ) -> Result<Contribution>;
 
     /// `y = act(x w^T + b) + residual`; saves for the backward pass where `save`.
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)>;
@@ -237,15 +245,4 @@ pub trait Backend: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> 
 
     /// The constructors for this device among those a plugin registered.
     fn maker(makers: &Makers) -> &crate::registry::DeviceMaker<Self>;
-}
-
-/// Sums over one batch of the contributions of N units (USC report, "Neural importance-based train-time pruning").
-#[derive(Debug, Clone, PartialEq)]
-pub struct Contribution {
-    /// Σ over samples and fed units of the contribution, per unit.
-    pub sum: Vec<f64>,
-    /// Maximum over samples and fed units, per unit.
-    pub max: Vec<f32>,
-    /// Number of (sample, fed unit) pairs.
-    pub count: u64,
 }

@@ -122,8 +122,13 @@ impl Backend for Cpu {
         Tensor::from_vec(x.device(), data, x.shape().with(axis, keep.len()))
     }
 
-    fn contribution(activation: &Tensor<Self>, weight: &Tensor<Self>, signed_eps: Option<f32>) -> Result<Contribution> {
-        ops::contribution(activation, weight, signed_eps)
+    fn contribution(
+        activation: &Tensor<Self>,
+        weight: &Tensor<Self>,
+        signed_eps: Option<f32>,
+        with_max: bool,
+    ) -> Result<Contribution> {
+        ops::contribution(activation, weight, signed_eps, with_max)
     }
 
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {

@@ -147,7 +147,7 @@ impl<B: Backend> Criterion<B> for ContributionRank {
             for member in group.by_role(Role::Consumer).filter(|m| m.axis == 1 && m.param.ends_with(".weight")) {
                 let activation = self.activation(seen, group, member.layer())?;
                 let weight = seen.params.get(&member.param)?.effective()?;
-                let batch = B::contribution(activation, &weight, signed)?;
+                let batch = B::contribution(activation, &weight, signed, self.options.lambda2 != 0.0)?;
                 self.seen.entry(group.name.clone()).or_default().add(&batch, member, group.units);
             }
         }
@@ -164,8 +164,11 @@ impl<B: Backend> Criterion<B> for ContributionRank {
                 group.name
             ))
         })?;
-        let score =
-            |k: usize| self.options.lambda1 * sums.sum[k] / sums.count.max(1.0) + self.options.lambda2 * sums.max[k];
+        let RankOptions { lambda1, lambda2, .. } = self.options;
+        let score = |k: usize| {
+            let average = lambda1 * sums.sum[k] / sums.count.max(1.0);
+            if lambda2 == 0.0 { average } else { average + lambda2 * sums.max[k] }
+        };
         Ok(Scores::Units((0..group.units).map(|k| score(k) as f32).collect()))
     }
 

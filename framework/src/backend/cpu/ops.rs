@@ -1,6 +1,6 @@
 //! From tensors to kernels.
 
-use super::kernels::{Accumulate, Grad, activation::Saved, linear as lin, loss, scratch};
+use super::kernels::{Accumulate, Grad, activation::Saved, contribution, linear as lin, loss, regression, scratch};
 use super::storage::own;
 use crate::backend::tensor::{Shape, Tensor};
 use crate::backend::{Contribution, Linear, LinearGrads, LinearSaved, LossValue, Slot};
@@ -104,29 +104,38 @@ pub(super) fn binary_cross_entropy(logits: &Tensor<Cpu>, classes: &[u32], grad: 
         ));
     }
     let targets: Vec<f32> = classes.iter().map(|&c| c as f32).collect();
-    let mut gradient = grad.then(|| logits.zeros_like(logits.shape()));
-    let out = gradient.as_mut().map(Tensor::data_mut).transpose()?;
-    let value = 0.0f32;
-    let _ = (targets, out);
+    let n = classes.len().max(1);
+    let value = regression::binary_cross_entropy_logits(logits.data(), &targets) / n as f64;
+    let gradient = grad.then(|| {
+        filled(logits.device(), logits.shape(), |dx| {
+            regression::binary_cross_entropy_logits_backward(
+                Grad::overwrite(dx),
+                logits.data(),
+                &targets,
+                1.0 / n as f32,
+            );
+        })
+    });
     let correct = logits.data().iter().zip(classes).filter(|(z, c)| (**z > 0.0) == (**c == 1)).count();
-    Ok(LossValue { value: f64::from(value), grad: gradient, correct: Some(correct) })
+    Ok(LossValue { value, grad: gradient, correct: Some(correct) })
 }
 
 pub(super) fn contribution(
     activation: &Tensor<Cpu>,
     weight: &Tensor<Cpu>,
     signed_eps: Option<f32>,
+    with_max: bool,
 ) -> Result<Contribution> {
-    let (&[rows, units], &[fed, inputs]) = (&*activation.shape(), &*weight.shape()) else {
+    let (&[_, units], &[_, inputs]) = (&*activation.shape(), &*weight.shape()) else {
         let message = format!("activation {} and weight {} must have two axes", activation.shape(), weight.shape());
         return Err(Error::shape("contribution", message));
     };
     if units != inputs {
-        return Err(Error::shape(
-            "contribution",
-            format!("activation {} does not fit weight {}", activation.shape(), weight.shape()),
-        ));
+        let message = format!("activation {} does not fit weight {}", activation.shape(), weight.shape());
+        return Err(Error::shape("contribution", message));
     }
-    let _ = (rows, fed, signed_eps);
-    Err(Error::Other(String::new()))
+    let form = signed_eps.map_or(contribution::Form::Absolute, |eps| contribution::Form::Signed { eps });
+    let mut found = Contribution::new(units);
+    found.observe(weight.data(), activation.data(), form, with_max);
+    Ok(found)
 }

@@ -1,0 +1,25 @@
+//! The arithmetic of training on plain slices: row-major `f32`, PyTorch's layouts, forward and backward.
+//!
+//! Results depend on the inputs and their shapes, never on the number of threads: work is cut by shape alone, and
+//! partial results are combined in a fixed order. They may differ in the last bits between processors.
+//!
+//! A slice of the wrong length is a programming error and panics; callers check shapes where a user can get them wrong.
+
+pub mod activation;
+pub mod contribution;
+pub mod elementwise;
+pub mod gemm;
+pub mod grad;
+pub mod linear;
+pub mod loss;
+pub mod optim;
+pub mod par;
+pub mod reduce;
+pub mod regression;
+pub mod scratch;
+pub mod simd;
+#[cfg(test)]
+mod testing;
+
+pub use activation::Act;
+pub use grad::{Accumulate, Grad};

@@ -1,0 +1,342 @@
+//! Batches of normalised inputs, in an order that the seed and the epoch decide.
+
+use std::num::NonZeroUsize;
+
+use pulp::Arch;
+use rand::seq::SliceRandom as _;
+use rand::{Rng as _, RngExt as _};
+use rayon::prelude::*;
+
+use super::config::Augment;
+use super::dataset::{Dataset, Part, Split, Values};
+use super::normalize::Normalizer;
+use super::random::{Purpose, stream};
+
+/// Fewer values than this are gathered on the calling thread: handing out work costs more than it saves.
+const PARALLEL_FROM: usize = 1 << 18;
+/// Values per piece of work; a constant, so that the split of the work does not depend on the number of threads.
+const PIECE: usize = 1 << 16;
+
+/// How a split is walked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As stored, unchanged: for evaluation.
+    Stored,
+    /// Shuffled and augmented, for training; the same (seed, epoch) gives the same bits.
+    Shuffled {
+        /// The run's seed.
+        seed: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+    },
+}
+
+/// Walks through a split batch by batch, filling buffers that the caller keeps.
+///
+/// ```
+/// use secateur::data::{self, DataConfig, Order, Part};
+/// # fn main() -> Result<(), secateur::data::DataError> {
+/// let mut config = DataConfig::default();
+/// (config.glyphs.train, config.glyphs.test) = (100, 20);
+/// let glyphs = data::load(&config, 1, &mut |_| ())?;
+/// let size = 32.try_into().expect("not zero");
+/// let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+/// let mut batches = glyphs.batches(Part::Train, size, Order::Shuffled { seed: 1, epoch: 0 });
+/// let mut seen = 0;
+/// while let Some(count) = batches.next_into(&mut inputs, &mut targets) {
+///     assert_eq!((inputs.len(), targets.len()), (count * 28 * 28, count));
+///     seen += count;
+/// }
+/// assert_eq!(seen, 100);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Batches<'a> {
+    split: &'a Split,
+    shape: &'a [usize],
+    normalizer: &'a Normalizer,
+    order: Vec<u32>,
+    size: usize,
+    next: usize,
+    augment: Option<(Augment, u64, u64)>,
+}
+
+impl Dataset {
+    /// Batches of `size` examples of a split; the last one holds what is left.
+    pub fn batches(&self, part: Part, size: NonZeroUsize, order: Order) -> Batches<'_> {
+        let split = self.part(part);
+        let mut indices = split.indices().to_vec();
+        let mut augment = None;
+        if let Order::Shuffled { seed, epoch } = order {
+            indices.shuffle(&mut stream(seed, Purpose::Shuffle, epoch, 0));
+            augment = (self.augment != Augment::default()).then_some((self.augment, seed, epoch));
+        }
+        let (shape, normalizer) = (&self.shape, &self.normalizer);
+        Batches { split, shape, normalizer, order: indices, size: size.get(), next: 0, augment }
+    }
+}
+
+impl Batches<'_> {
+    /// Leaves out the last batch where it would not be full; a split smaller than one batch stays whole.
+    #[must_use]
+    pub fn drop_last(mut self) -> Self {
+        if self.order.len() > self.size {
+            self.order.truncate(self.order.len() / self.size * self.size);
+        }
+        self
+    }
+
+    /// Number of batches that are left.
+    pub fn left(&self) -> usize {
+        (self.order.len() - self.next).div_ceil(self.size)
+    }
+
+    /// Passes over `count` batches, as if they had been drawn: how a resumed run finds its place.
+    pub fn skip(&mut self, count: usize) {
+        self.next = self.order.len().min(self.next + count * self.size);
+    }
+
+    /// Fills `inputs` with the next `[count, shape...]` values and `targets` with their classes; returns the count,
+    /// or `None` at the end.
+    pub fn next_into(&mut self, inputs: &mut Vec<f32>, targets: &mut Vec<u32>) -> Option<usize> {
+        let end = self.order.len().min(self.next + self.size);
+        let chosen = &self.order[self.next..end];
+        if chosen.is_empty() {
+            return None;
+        }
+        self.next = end;
+        targets.clear();
+        targets.extend(chosen.iter().map(|&i| self.split.target_at(i)));
+        inputs.resize(chosen.len() * self.split.item(), 0.0);
+        match self.split.values() {
+            Values::U8(values) => self.gather(values, chosen, inputs),
+            Values::F32(values) => self.gather(values, chosen, inputs),
+        }
+        Some(chosen.len())
+    }
+
+    fn gather<T: Copy + Sync>(&self, values: &[T], chosen: &[u32], inputs: &mut [f32])
+    where
+        f32: From<T>,
+    {
+        let item = self.split.item();
+        let arch = Arch::new();
+        let fill = |(chosen, inputs): (&[u32], &mut [f32])| {
+            arch.dispatch(|| {
+                for (&index, input) in chosen.iter().zip(inputs.chunks_exact_mut(item)) {
+                    self.fill(&values[index as usize * item..][..item], index, input);
+                }
+            });
+        };
+        if inputs.len() < PARALLEL_FROM {
+            fill((chosen, inputs));
+        } else {
+            let each = PIECE.div_ceil(item);
+            chosen.par_chunks(each).zip(inputs.par_chunks_mut(each * item)).for_each(fill);
+        }
+    }
+
+    /// Normalises one example. Inlined into the dispatched loop, so that it is compiled for the processor at hand;
+    /// the arithmetic is not contracted, so every processor gives the same bits.
+    #[inline(always)]
+    fn fill<T: Copy>(&self, from: &[T], index: u32, to: &mut [f32])
+    where
+        f32: From<T>,
+    {
+        let planes = to.len() / self.shape[0];
+        let channels = from.chunks_exact(planes).zip(to.chunks_exact_mut(planes)).zip(self.normalizer.channels());
+        match self.augment {
+            None => channels.for_each(|((from, to), map)| affine(from, to, map)),
+            Some((augment, seed, epoch)) => {
+                let change = Change::draw(augment, seed, epoch, index);
+                let width = self.shape[2];
+                channels.for_each(|((from, to), map)| change.apply(from, to, width, map));
+            }
+        }
+    }
+}
+
+/// What happens to one image: a window of the padded image, perhaps mirrored.
+struct Change {
+    down: isize,
+    right: isize,
+    flip: bool,
+}
+
+impl Change {
+    fn draw(augment: Augment, seed: u64, epoch: u64, index: u32) -> Self {
+        let mut random = stream(seed, Purpose::Augment, epoch, u64::from(index));
+        let pad = augment.crop_pad as i64;
+        let mut offset = || random.random_range(-pad..=pad) as isize;
+        let (down, right) = (offset(), offset());
+        Self { down, right, flip: augment.flip && random.next_u32() & 1 == 1 }
+    }
+
+    /// Row y, column x of `to` is row y + down, column x + right of `from`; outside is black, which is a stored 0.
+    /// Mirroring comes last.
+    #[inline(always)]
+    fn apply<T: Copy>(&self, from: &[T], to: &mut [f32], width: usize, map: (f32, f32))
+    where
+        f32: From<T>,
+    {
+        let height = to.len() / width;
+        let (first, last) = window(self.right, width);
+        for (y, to) in to.chunks_exact_mut(width).enumerate() {
+            let Some(row) = y.checked_add_signed(self.down).filter(|&row| row < height) else {
+                to.fill(map.1);
+                continue;
+            };
+            let from = &from[row * width..][..width];
+            to[..first].fill(map.1);
+            to[last..].fill(map.1);
+            let kept = first..last;
+            if first < last {
+                let at = first.wrapping_add_signed(self.right);
+                affine(&from[at..at + (last - first)], &mut to[kept], map);
+            }
+            if self.flip {
+                to.reverse();
+            }
+        }
+    }
+}
+
+/// The columns of the output that fall inside the image.
+fn window(shift: isize, width: usize) -> (usize, usize) {
+    let cut = shift.unsigned_abs().min(width);
+    if shift < 0 { (cut, width) } else { (0, width - cut) }
+}
+
+#[inline(always)]
+fn affine<T: Copy>(from: &[T], to: &mut [f32], (scale, shift): (f32, f32))
+where
+    f32: From<T>,
+{
+    for (to, &value) in to.iter_mut().zip(from) {
+        *to = f32::from(value) * scale + shift;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::config::DataConfig;
+    use super::super::dataset::Origin;
+    use super::super::normalize::Normalize;
+    use super::super::split::{Pool, Source, TestSource};
+    use super::*;
+
+    /// Images of `shape` whose bytes count up, class = index % 3.
+    fn images(count: usize, shape: [usize; 3], augment: Augment) -> Dataset {
+        let bytes = (0..count * shape.iter().product::<usize>()).map(|i| (i % 251) as u8).collect();
+        let source = Source {
+            shape: shape.to_vec(),
+            class_names: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            train: Pool::bytes(bytes, (0..count as u32).map(|i| i % 3).collect()),
+            validation: None,
+            test: TestSource::Own(Pool::bytes(vec![], vec![])),
+            origin: Origin::Generated { generator: "test", seed: 0 },
+        };
+        let config = DataConfig { augment, normalize: Normalize::None, ..DataConfig::default() };
+        source.into_dataset(&config, 0).unwrap()
+    }
+
+    fn size(n: usize) -> NonZeroUsize {
+        NonZeroUsize::new(n).unwrap()
+    }
+
+    fn collect(mut batches: Batches<'_>) -> (Vec<f32>, Vec<u32>, Vec<usize>) {
+        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+        let (mut all, mut classes, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(count) = batches.next_into(&mut inputs, &mut targets) {
+            all.extend_from_slice(&inputs);
+            classes.extend_from_slice(&targets);
+            counts.push(count);
+        }
+        (all, classes, counts)
+    }
+
+    #[test]
+    fn stored_order_gives_the_stored_values() {
+        let set = images(5, [1, 2, 2], Augment::default());
+        let (inputs, targets, counts) = collect(set.batches(Part::Train, size(2), Order::Stored));
+        assert_eq!(inputs, (0..20).map(|i| i as f32).collect::<Vec<_>>());
+        assert_eq!(targets, [0, 1, 2, 0, 1]);
+        assert_eq!(counts, [2, 2, 1]);
+    }
+
+    #[test]
+    fn each_channel_has_its_own_map() {
+        let mut set = images(2, [2, 1, 2], Augment::default());
+        let how = Normalize::Explicit { mean: vec![0.0, 1.0], std: vec![1.0 / 255.0, 1.0 / 255.0] };
+        set.normalizer = Normalizer::new(&how, 2, &set.train).unwrap();
+        let (inputs, ..) = collect(set.batches(Part::Train, size(2), Order::Stored));
+        assert_eq!(inputs, [0.0, 1.0, -253.0, -252.0, 4.0, 5.0, -249.0, -248.0]);
+    }
+
+    #[test]
+    fn shuffling_is_a_permutation_fixed_by_seed_and_epoch() {
+        let set = images(100, [1, 1, 1], Augment::default());
+        let draw = |seed, epoch| collect(set.batches(Part::Train, size(7), Order::Shuffled { seed, epoch }));
+        assert_eq!(draw(1, 0), draw(1, 0));
+        assert_ne!(draw(1, 0).0, draw(1, 1).0);
+        assert_ne!(draw(1, 0).0, draw(2, 0).0);
+        let (mut inputs, targets, _) = draw(1, 0);
+        assert!(inputs.iter().zip(&targets).all(|(&i, &t)| i as u32 % 3 == t), "targets follow their inputs");
+        inputs.sort_by(f32::total_cmp);
+        assert_eq!(inputs, (0..100).map(|i| i as f32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn batches_do_not_depend_on_their_size_nor_on_threads() {
+        let set = images(700, [3, 16, 16], Augment { crop_pad: 2, flip: true });
+        let order = Order::Shuffled { seed: 5, epoch: 2 };
+        let whole = collect(set.batches(Part::Train, size(700), order));
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let again = pool.install(|| collect(set.batches(Part::Train, size(700), order)));
+            assert!(again == whole, "{threads} threads");
+        }
+        let small = collect(set.batches(Part::Train, size(9), order));
+        assert!(small.0 == whole.0 && small.1 == whole.1);
+    }
+
+    #[test]
+    fn drop_last_and_skip_count_batches() {
+        let set = images(10, [1, 1, 1], Augment::default());
+        let all = || set.batches(Part::Train, size(4), Order::Stored);
+        assert_eq!((all().left(), all().drop_last().left()), (3, 2));
+        assert_eq!(collect(all().drop_last()).2, [4, 4]);
+        assert_eq!(set.batches(Part::Train, size(40), Order::Stored).drop_last().left(), 1);
+        let mut rest = all();
+        rest.skip(1);
+        assert_eq!(collect(rest).0, [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        let mut none = all();
+        none.skip(9);
+        assert_eq!(none.left(), 0);
+    }
+
+    #[test]
+    fn change_moves_and_mirrors_the_image() {
+        let from: Vec<u8> = (1..=6).collect(); // [[1, 2, 3], [4, 5, 6]]
+        let apply = |down, right, flip| {
+            let mut to = [f32::NAN; 6];
+            Change { down, right, flip }.apply(&from, &mut to, 3, (1.0, 0.5));
+            to.map(|v| v - 0.5)
+        };
+        assert_eq!(apply(0, 0, false), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(apply(0, 0, true), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+        assert_eq!(apply(1, 0, false), [4.0, 5.0, 6.0, 0.0, 0.0, 0.0]);
+        assert_eq!(apply(-1, 1, false), [0.0, 0.0, 0.0, 2.0, 3.0, 0.0]);
+        assert_eq!(apply(0, -2, false), [0.0, 0.0, 1.0, 0.0, 0.0, 4.0]);
+        assert_eq!(apply(0, 9, true), [0.0; 6]);
+    }
+
+    #[test]
+    fn evaluation_is_never_augmented() {
+        let set = images(3, [1, 4, 4], Augment { crop_pad: 2, flip: true });
+        let plain = images(3, [1, 4, 4], Augment::default());
+        let stored = |set: &Dataset| collect(set.batches(Part::Train, size(3), Order::Stored));
+        assert_eq!(stored(&set), stored(&plain));
+    }
+}

@@ -1,0 +1,26 @@
+//! Data sets: found or generated, split by seed, delivered as batches of normalised host memory.
+
+mod batches;
+mod config;
+mod dataset;
+mod error;
+mod file;
+mod glyphs;
+pub mod idx;
+mod locate;
+mod mnist;
+mod normalize;
+mod random;
+mod sources;
+mod spiral;
+mod split;
+
+pub use batches::{Batches, Order};
+pub use config::{Augment, DataConfig, Holdout};
+pub use dataset::{Dataset, Origin, Part, SourceFile, Split, Values};
+pub use error::{DataError, Found, Place};
+pub use glyphs::GlyphOptions;
+pub use locate::Surroundings;
+pub use normalize::{Normalize, Normalizer, Statistics};
+pub use sources::{DataInfo, LoadProgress, Report, check, list, load, load_from};
+pub use spiral::SpiralOptions;
