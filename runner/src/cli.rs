@@ -128,9 +128,9 @@ pub struct ConfigArgs {
 pub enum PluginsCommand {
     /// All plugins, by kind
     List,
-    /// The options of a plugin, or of every plugin of a kind
+    /// The options of a plugin, of every plugin of a kind, or the keys of a config section
     Show {
-        /// A plugin (magnitude, criterion/magnitude) or a kind (criterion)
+        /// A plugin (magnitude, criterion/magnitude), a kind (criterion) or a section (train, prune, data)
         name: String,
     },
 }

@@ -39,15 +39,22 @@ fn list(program: &dyn Program) {
 }
 
 fn show(wanted: &str, program: &dyn Program) -> Result<(), Failure> {
+    let sections = program.sections();
+    let section = sections.iter().find(|section| !section.name.is_empty() && section.name == wanted);
     let all: Vec<(String, String)> = kinds(program)
         .into_iter()
         .flat_map(|kind| program.plugin_names(&kind).into_iter().map(move |name| (kind.clone(), name)))
         .collect();
-    let matches: Vec<&(String, String)> = all
-        .iter()
-        .filter(|(kind, name)| name == wanted || kind == wanted || format!("{kind}/{name}") == wanted)
-        .collect();
-    if matches.is_empty() {
+    let wants = |kind: &str, name: &str| name == wanted || kind == wanted || format!("{kind}/{name}") == wanted;
+    let mut pieces: Vec<String> = Vec::new();
+    pieces.extend(section.filter(|section| !section.keys.is_empty()).map(|section| {
+        let keys = section.keys.iter().map(|doc| described_key(doc.key.rsplit('.').next().unwrap_or(&doc.key), doc));
+        format!("{}\n\n[{}]\n{}", section.doc, section.name, keys.collect::<String>())
+    }));
+    for (kind, name) in all.iter().filter(|(kind, name)| wants(kind, name)) {
+        pieces.push(described(kind, name, &program.plugin(kind, name).unwrap_or_default()));
+    }
+    if pieces.is_empty() {
         let names = || all.iter().map(|(_, name)| name.as_str());
         let fix = nearest(wanted, names()).map_or_else(
             || "secateur plugins list prints all of them".to_owned(),
@@ -56,20 +63,17 @@ fn show(wanted: &str, program: &dyn Program) -> Result<(), Failure> {
         let known: Vec<&str> = names().collect();
         return Err(Failure::Usage(format!("{wanted}: unknown plugin\n  known: {}\n  fix: {fix}", known.join(", "))));
     }
-    for (index, (kind, name)) in matches.into_iter().enumerate() {
-        let separator = if index > 0 { "\n" } else { "" };
-        let plugin = program.plugin(kind, name).unwrap_or_default();
-        super::print(&format!("{separator}{}", described(kind, name, &plugin)));
-    }
+    super::print(&pieces.join("\n"));
     Ok(())
 }
 
 /// As a piece of config with every option at its default: ready to be copied.
 fn described(kind: &str, name: &str, plugin: &PluginDoc) -> String {
-    let mut text = format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n", plugin.doc);
-    for KeyDoc { key, doc, ty, default, .. } in &plugin.options {
-        let value = default.as_ref().map_or_else(|| format!("# {key} is not set"), |value| format!("{key} = {value}"));
-        text.push_str(&format!("\n# {doc}\n# {ty}\n{value}\n"));
-    }
-    text
+    let options: String = plugin.options.iter().map(|doc| described_key(&doc.key, doc)).collect();
+    format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{options}", plugin.doc)
+}
+
+fn described_key(key: &str, KeyDoc { doc, ty, default, .. }: &KeyDoc) -> String {
+    let value = default.as_ref().map_or_else(|| format!("# {key} is not set"), |value| format!("{key} = {value}"));
+    format!("\n# {doc}\n# {ty}\n{value}\n")
 }

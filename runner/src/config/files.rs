@@ -62,7 +62,7 @@ impl Loader<'_> {
     fn add(&mut self, wanted: &str, by: Option<&Found>) {
         let found = match self.find(wanted, by) {
             Ok(found) => found,
-            Err(error) => return self.errors.push(error),
+            Err(error) => return self.errors.push(*error),
         };
         if let Some(start) = self.chain.iter().position(|other| *other == found) {
             let circle = self.chain[start..].iter().chain([&found]).map(|one| self.label(one)).collect();
@@ -72,7 +72,7 @@ impl Loader<'_> {
             return;
         }
         match self.read(&found) {
-            Err(error) => self.errors.push(error),
+            Err(error) => self.errors.push(*error),
             Ok(mut layer) => {
                 let parents = self.take_extends(&mut layer);
                 self.chain.push(found.clone());
@@ -88,7 +88,7 @@ impl Loader<'_> {
 
     /// A path (it ends in `.toml`), else a name: `./configs/NAME.toml`, then the copy inside the program. What a file
     /// extends is looked for beside that file first, and then in the `configs` folder that holds it.
-    fn find(&self, wanted: &str, by: Option<&Found>) -> Result<Found, ConfigError> {
+    fn find(&self, wanted: &str, by: Option<&Found>) -> Result<Found, Box<ConfigError>> {
         let mut looked = Vec::new();
         let mut exists = |path: PathBuf| {
             let path = normal(&path);
@@ -121,16 +121,17 @@ impl Loader<'_> {
         }
         looked.dedup();
         let (known, fix) = advice(wanted);
-        Err(ConfigError::NotFound { wanted: wanted.to_owned(), by: by.map(|by| self.label(by)), looked, known, fix })
+        let by = by.map(|by| self.label(by));
+        Err(ConfigError::NotFound { wanted: wanted.to_owned(), by, looked, known, fix }.into())
     }
 
-    fn read(&self, found: &Found) -> Result<Layer, ConfigError> {
+    fn read(&self, found: &Found) -> Result<Layer, Box<ConfigError>> {
         let label = self.label(found);
         match found {
             Found::Embedded(_, text) => Layer::from_toml(text, &label, true),
             Found::File(path) => match fs::read_to_string(path) {
                 Ok(text) => Layer::from_toml(&text, &label, false),
-                Err(cause) => Err(ConfigError::Unreadable { file: label, cause: plain(cause) }),
+                Err(cause) => Err(ConfigError::Unreadable { file: label, cause: plain(cause) }.into()),
             },
         }
     }

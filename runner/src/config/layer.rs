@@ -25,11 +25,11 @@ impl Layer {
     ///
     /// # Errors
     /// The text is not TOML: names the line.
-    pub fn from_toml(text: &str, file: &str, embedded: bool) -> Result<Self, ConfigError> {
+    pub fn from_toml(text: &str, file: &str, embedded: bool) -> Result<Self, Box<ConfigError>> {
         let refused = |error: toml::de::Error| {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
             let found = text.lines().nth(line - 1).unwrap_or("").trim().to_owned();
-            ConfigError::Syntax { file: file.to_owned(), line, message: error.message().to_owned(), found }
+            Box::new(ConfigError::Syntax { file: file.to_owned(), line, message: error.message().to_owned(), found })
         };
         let table: Table = text.parse().map_err(refused)?;
         let spans = DeTable::parse(text).map_err(refused)?;
@@ -46,7 +46,7 @@ impl Layer {
             && !inner.is_empty()
         {
             for (part, value) in inner {
-                self.insert(&[path, &[part.clone()]].concat(), value.clone(), origin);
+                self.insert(&[path, std::slice::from_ref(part)].concat(), value.clone(), origin);
             }
             return;
         }

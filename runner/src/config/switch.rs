@@ -27,7 +27,7 @@ fn settle(layers: &mut [Layer], path: Vec<String>, kind: &str, kept: &[&str], ca
         if chosen.as_ref().is_some_and(|before| *before != name) {
             for weaker in &mut layers[..strong] {
                 if let Some(table) = weaker.table_at_mut(&path) {
-                    table.retain(|key, _| key == "name" || kept.iter().any(|own| *own == key));
+                    table.retain(|key, _| key == "name" || kept.contains(&key));
                 }
             }
         }

@@ -126,7 +126,7 @@ impl Check<'_> {
             if let Some(kind) = &option.plugin_kind
                 && let Some(Value::Table(inner)) = values.get_mut(&option.key)
             {
-                self.plugin(&[path, &[option.key.clone()]].concat(), kind, inner, &[]);
+                self.plugin(&[path, std::slice::from_ref(&option.key)].concat(), kind, inner, &[]);
             }
         }
     }
@@ -166,21 +166,21 @@ impl Check<'_> {
                         *value = Value::Float(*whole as f64);
                     }
                 }
-                (Some(Value::Table(chosen)), Some(Value::Table(default))) if doc.plugin_kind.is_some() => {
+                (Some(Value::Table(chosen)), Some(Value::Table(default)))
+                    if doc.plugin_kind.is_some()
+                        && chosen.get("name").is_none_or(|name| Some(name) == default.get("name")) =>
+                {
                     // Options without a name are for the plugin that stands there by default.
-                    if chosen.get("name").is_none_or(|name| Some(name) == default.get("name")) {
-                        for (name, value) in default {
-                            if !chosen.contains_key(name) {
-                                chosen.insert(name.clone(), value.clone());
-                                let parts = [path, &[doc.key.clone(), name.clone()]].concat();
-                                self.note(parts, value, origin);
-                            }
+                    for (name, value) in default {
+                        if !chosen.contains_key(name) {
+                            chosen.insert(name.clone(), value.clone());
+                            self.note([path, &[doc.key.clone(), name.clone()]].concat(), value, origin);
                         }
                     }
                 }
                 (None, Some(default)) => {
                     values.insert(doc.key.clone(), default.clone());
-                    self.note([path, &[doc.key.clone()]].concat(), default, origin);
+                    self.note([path, std::slice::from_ref(&doc.key)].concat(), default, origin);
                 }
                 _ => {}
             }
@@ -191,7 +191,7 @@ impl Check<'_> {
         match value {
             Value::Table(inner) if !inner.is_empty() => {
                 for (name, value) in inner {
-                    self.note([path.as_slice(), &[name.clone()]].concat(), value, origin);
+                    self.note([path.as_slice(), std::slice::from_ref(name)].concat(), value, origin);
                 }
             }
             _ => _ = self.origins.insert(dotted(&path), origin.clone()),
