@@ -35,6 +35,8 @@ struct State {
     /// On held-out data.
     accuracy: Option<f64>,
     sparsity: f64,
+    /// Speed of an epoch whose line waits for the evaluation that may follow it.
+    unwritten: Option<String>,
 }
 
 impl Progress {
@@ -50,12 +52,30 @@ impl Progress {
 
     /// Takes in one event.
     pub fn event(&mut self, event: &Event) {
+        let belongs = matches!(event, Event::Eval { at, .. } if at == "epoch");
+        if !belongs {
+            self.write_epoch();
+        }
         self.state.take(event);
+        if belongs {
+            self.write_epoch();
+        }
         match &mut self.show {
             Show::Nothing => {}
             Show::Bar { bar, refreshed } => draw(bar, refreshed, event, &self.state),
             // A reader that went away is no reason to end a run.
-            Show::Lines(out) => _ = self.state.line(event).map(|line| writeln!(out, "{line}")),
+            Show::Lines(out) => {
+                if let Event::Prune(prune) = event {
+                    _ = writeln!(out, "{}", self.state.prune_line(prune));
+                }
+            }
+        }
+    }
+
+    /// The line of an epoch that is over, with what was measured at its end.
+    fn write_epoch(&mut self) {
+        if let (Some(speed), Show::Lines(out)) = (self.state.unwritten.take(), &mut self.show) {
+            _ = writeln!(out, "{}  {speed}", self.state.figures());
         }
     }
 
@@ -101,24 +121,13 @@ impl State {
                     self.loss = *loss;
                 }
             }
-            Event::Epoch { epoch, loss, accuracy, .. } => {
+            Event::Epoch { epoch, loss, accuracy, seconds, .. } => {
                 (self.epoch, self.loss, self.train_accuracy) = (*epoch, *loss, *accuracy);
+                self.unwritten = Some(speed(self.examples as f64 / seconds.max(1e-9)));
             }
             Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
             Event::Prune(prune) => self.sparsity = prune.achieved,
             Event::Finish { .. } | Event::Other => {}
-        }
-    }
-
-    /// One line for each epoch and each pruning step.
-    fn line(&self, event: &Event) -> Option<String> {
-        match event {
-            Event::Epoch { seconds, .. } => {
-                let speed = if *seconds > 0.0 { speed(self.examples as f64 / seconds) } else { String::new() };
-                Some(format!("{}  {speed}", self.figures()).trim_end().to_owned())
-            }
-            Event::Prune(prune) => Some(self.prune_line(prune)),
-            _ => None,
         }
     }
 
@@ -182,16 +191,18 @@ mod tests {
         let events = r#"{"event":"start","step":0,"name":"r","params":10,"steps":200,"steps_per_epoch":10,"examples":12000,"layers":[]}
 {"event":"step","step":0,"epoch":0,"loss":2.3}
 {"event":"epoch","step":9,"epoch":0,"loss":1.5,"accuracy":0.5,"seconds":0.5}
-{"event":"prune","step":9,"epoch":0,"target":0.1,"achieved":0.1,"units":{"fc1":45,"fc2":27},"weights_kept":900,"weights_total":1000}
-{"event":"eval","step":9,"epoch":0,"split":"validation","loss":1.4,"accuracy":0.625}
-{"event":"epoch","step":19,"epoch":1,"loss":1.25,"accuracy":0.6,"seconds":0.5}"#;
+{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.625,"at":"before-prune"}
+{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45,"fc2":27},"weights_kept":900,"weights_total":1000}
+{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.5,"at":"after-prune"}
+{"event":"epoch","step":19,"epoch":1,"loss":1.25,"accuracy":0.6,"seconds":0.5}
+{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.75,"at":"epoch"}"#;
         for line in events.lines() {
             progress.event(&serde_json::from_str(line).unwrap());
         }
         let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
         let expected = "epoch  1/20  loss 1.5000  accuracy 50.00 %  sparsity 0.0 %  24 k samples/s\n  \
-            pruned after epoch 1 (step 9): 10.0 % gone, 900 of 1000 weights left  units: fc1 45, fc2 27\n\
-            epoch  2/20  loss 1.2500  accuracy 62.50 %  sparsity 10.0 %  24 k samples/s\n";
+            pruned after epoch 2 (step 19): 10.0 % gone, 900 of 1000 weights left  units: fc1 45, fc2 27\n\
+            epoch  2/20  loss 1.2500  accuracy 75.00 %  sparsity 10.0 %  24 k samples/s\n";
         assert_eq!(text, expected);
     }
 }

@@ -82,7 +82,13 @@ impl Check<'_> {
         } else {
             values.clone()
         };
-        for error in self.catalog.check_section(&section.name, &own) {
+        let mut refused = self.catalog.check_section(&section.name, &own);
+        // A default that does not fit a refused value is no mistake of its own.
+        let is_default = |key: &str| matches!(self.origin(key), Origin::BuiltIn | Origin::Plugin { .. });
+        if refused.iter().any(|error| !is_default(&error.key)) {
+            refused.retain(|error| !is_default(&error.key));
+        }
+        for error in refused {
             self.refuse_value(error.key, error.found, error.allowed);
         }
     }

@@ -106,7 +106,7 @@ fn bad_data(values: &Table) -> Vec<KeyError> {
     let mut errors = Vec::new();
     for (key, value) in values {
         if let Err(error) = read(Table::from_iter([(key.clone(), value.clone())])) {
-            let allowed = error.message().trim().replace('\n', " ");
+            let allowed = in_words(error.message().trim());
             errors.push(KeyError { key: format!("data.{key}"), found: value.to_string(), allowed });
         }
     }
@@ -136,6 +136,20 @@ fn refused(section: &str, errors: Vec<OptionError>) -> Vec<KeyError> {
     };
     errors
         .into_iter()
-        .map(|error| KeyError { key: full(error.key), found: error.found, allowed: error.allowed })
+        .map(|error| KeyError { key: full(error.key), found: error.found, allowed: in_words(&error.allowed) })
         .collect()
+}
+
+/// `invalid type: string "ten", expected u64` in the words of people who write TOML.
+fn in_words(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((before, expected)) if before.starts_with("invalid") => match expected {
+            "f64" | "f32" => "number".to_owned(),
+            "u64" | "u32" | "usize" => "whole number, at least 0".to_owned(),
+            "a string" => "text".to_owned(),
+            "a boolean" => "true or false".to_owned(),
+            other => other.to_owned(),
+        },
+        _ => message.replace('\n', " "),
+    }
 }
