@@ -1,0 +1,162 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Flag;
+
+const ABOUT: &str = "Prunes neural networks while they train.";
+
+const EXAMPLES: &str = "\
+First steps:
+  secateur run experiment/quickstart              train, prune and measure a small network, in seconds
+  secateur config experiment/quickstart           what that run was told, and which file said so
+  secateur plugins show criterion                 the criteria to choose from
+  secateur run experiment/quickstart --set criterion.name=random --set seed=1";
+
+const CONFIGS: &str = "\
+A CONFIG is a file (it ends in .toml) or a name such as `experiment/mnist-rank`: that is ./configs/experiment/mnist-rank.toml,
+or the copy inside the program. Later configs win over earlier ones. Weakest to strongest: defaults, what a config `extends`,
+the config itself, later configs, SECATEUR_* variables (SECATEUR_TRAIN__LR=0.05), --set.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  secateur run experiment/mnist-rank --set data.dir=DIR
+  secateur run experiment/mnist-rank model/mlp mine.toml --set 'model.hidden=[100, 50]' --set train.lr=0.05
+  SECATEUR_SEED=3 secateur run experiment/quickstart --out /tmp/runs
+
+The results are in OUT/NAME-HASH, where HASH stands for everything that can change them: open report.html there.
+Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong.";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  secateur config experiment/mnist-rank                     each value, and the layer that set it
+  secateur config experiment/mnist-rank --plain > my.toml   a complete config to start from";
+
+/// Parsed arguments.
+#[derive(Debug, Parser)]
+#[command(name = "secateur", version, about = ABOUT, after_help = EXAMPLES, propagate_version = true)]
+#[command(disable_help_subcommand = true, max_term_width = 120)]
+pub struct Cli {
+    /// Print only results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train, prune and measure a network as the configs say
+    #[command(after_help = RUN_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{RUN_EXAMPLES}"))]
+    Run(RunArgs),
+    /// Print the resolved config, each value with the layer that set it
+    #[command(after_help = CONFIG_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{CONFIG_EXAMPLES}"))]
+    Config(ConfigArgs),
+    /// What can be chosen as criterion, schedule, compressor or model
+    #[command(subcommand)]
+    Plugins(PluginsCommand),
+    /// The data sets: where they are looked for, and how to get them
+    #[command(subcommand)]
+    Data(DataCommand),
+}
+
+/// The layers of a configuration.
+#[derive(Debug, Args)]
+pub struct Layers {
+    /// Files, or names such as experiment/quickstart; later ones win
+    #[arg(value_name = "CONFIG", required = true)]
+    pub configs: Vec<String>,
+    /// Set one value, over everything else: train.lr=0.05, model.hidden=[50,30], criterion.name=random
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Where to compute: cpu, or cuda:N (short for --set device=...)
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// The folder that holds run folders (short for --set output.dir=...)
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+impl Layers {
+    /// The flags that stand for a key.
+    pub fn flags(&self) -> Vec<Flag> {
+        let device =
+            self.device.as_ref().map(|device| Flag { name: "--device", key: "device", value: device.as_str().into() });
+        let out = self.out.as_ref().map(|out| Flag {
+            name: "--out",
+            key: "output.dir",
+            value: out.to_string_lossy().as_ref().into(),
+        });
+        device.into_iter().chain(out).collect()
+    }
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub layers: Layers,
+    /// Run again although the same run finished before, and replace its results
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub layers: Layers,
+    /// As TOML without origins: a complete config file
+    #[arg(long, conflicts_with = "json")]
+    pub plain: bool,
+    /// As JSON: config, origins, and the name of the run's folder
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plugins ...`
+#[derive(Debug, Subcommand)]
+pub enum PluginsCommand {
+    /// All plugins, by kind
+    List,
+    /// The options of a plugin, of every plugin of a kind, or the keys of a config section
+    Show {
+        /// A plugin (magnitude, criterion/magnitude), a kind (criterion) or a section (train, prune, data)
+        name: String,
+    },
+}
+
+/// `data ...`
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// The data sets, and how to get them
+    List,
+    /// Look for a data set, read it, and say what was found
+    Check {
+        /// Such as mnist
+        name: String,
+        /// Set one value of the [data] section: data.dir=DIR
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

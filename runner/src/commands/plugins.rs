@@ -1,0 +1,79 @@
+//! `secateur plugins`
+
+use crate::cli::PluginsCommand;
+use crate::config::catalog::{KeyDoc, PluginDoc};
+use crate::config::nearest;
+use crate::failure::Failure;
+use crate::program::Program;
+
+pub fn execute(command: &PluginsCommand, program: &dyn Program) -> Result<(), Failure> {
+    match command {
+        PluginsCommand::List => {
+            list(program);
+            Ok(())
+        }
+        PluginsCommand::Show { name } => show(name, program),
+    }
+}
+
+/// The kinds of plugins, in the order of the config's sections.
+fn kinds(program: &dyn Program) -> Vec<String> {
+    program.sections().into_iter().filter_map(|section| section.plugin_kind).collect()
+}
+
+fn list(program: &dyn Program) {
+    for kind in kinds(program) {
+        let names = program.plugin_names(&kind);
+        let width = names.iter().map(String::len).max().unwrap_or(0);
+        super::print(&format!("{kind}\n"));
+        for name in names {
+            let doc = program.plugin(&kind, &name).map(|plugin| plugin.doc).unwrap_or_default();
+            super::print(format!("  {name:width$}  {doc}").trim_end());
+            super::print("\n");
+        }
+        super::print("\n");
+    }
+    super::print(
+        "secateur plugins show NAME prints a plugin's options; [KIND] name = \"NAME\" in a config chooses it.\n",
+    );
+}
+
+fn show(wanted: &str, program: &dyn Program) -> Result<(), Failure> {
+    let sections = program.sections();
+    let section = sections.iter().find(|section| !section.name.is_empty() && section.name == wanted);
+    let all: Vec<(String, String)> = kinds(program)
+        .into_iter()
+        .flat_map(|kind| program.plugin_names(&kind).into_iter().map(move |name| (kind.clone(), name)))
+        .collect();
+    let wants = |kind: &str, name: &str| name == wanted || kind == wanted || format!("{kind}/{name}") == wanted;
+    let mut pieces: Vec<String> = Vec::new();
+    pieces.extend(section.filter(|section| !section.keys.is_empty()).map(|section| {
+        let keys = section.keys.iter().map(|doc| described_key(doc.key.rsplit('.').next().unwrap_or(&doc.key), doc));
+        format!("{}\n\n[{}]\n{}", section.doc, section.name, keys.collect::<String>())
+    }));
+    for (kind, name) in all.iter().filter(|(kind, name)| wants(kind, name)) {
+        pieces.push(described(kind, name, &program.plugin(kind, name).unwrap_or_default()));
+    }
+    if pieces.is_empty() {
+        let names = || all.iter().map(|(_, name)| name.as_str());
+        let fix = nearest(wanted, names()).map_or_else(
+            || "secateur plugins list prints all of them".to_owned(),
+            |near| format!("did you mean {near}?"),
+        );
+        let known: Vec<&str> = names().collect();
+        return Err(Failure::Usage(format!("{wanted}: unknown plugin\n  known: {}\n  fix: {fix}", known.join(", "))));
+    }
+    super::print(&pieces.join("\n"));
+    Ok(())
+}
+
+/// As a piece of config with every option at its default: ready to be copied.
+fn described(kind: &str, name: &str, plugin: &PluginDoc) -> String {
+    let options: String = plugin.options.iter().map(|doc| described_key(&doc.key, doc)).collect();
+    format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{options}", plugin.doc)
+}
+
+fn described_key(key: &str, KeyDoc { doc, ty, default, .. }: &KeyDoc) -> String {
+    let value = default.as_ref().map_or_else(|| format!("# {key} is not set"), |value| format!("{key} = {value}"));
+    format!("\n# {doc}\n# {ty}\n{value}\n")
+}

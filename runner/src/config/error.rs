@@ -1,0 +1,162 @@
+//! What can be wrong with a config; all of it is reported at once.
+
+use std::fmt;
+
+use super::origin::Origin;
+
+/// One thing wrong in the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No such config.
+    #[error("{wanted}: no such config{}\n  looked for: {}{}\n  fix: {fix}", asked_by(.by), .looked.join(", "), listed("built in", .known))]
+    NotFound {
+        /// As asked for.
+        wanted: String,
+        /// The file whose `extends` asked for it.
+        by: Option<String>,
+        /// The places tried.
+        looked: Vec<String>,
+        /// The built-in names, where no near one was found.
+        known: Vec<String>,
+        /// What to do.
+        fix: String,
+    },
+    /// A config file that cannot be read.
+    #[error("{file}: cannot read it: {cause}\n  fix: check that it is a readable text file")]
+    Unreadable {
+        /// The path.
+        file: String,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// A config that is not TOML.
+    #[error("{file} line {line}: not valid TOML: {message}\n  found: {found}\n  fix: correct that line")]
+    Syntax {
+        /// The path.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// The parser's words.
+        message: String,
+        /// The line.
+        found: String,
+    },
+    /// Configs that extend each other.
+    #[error("`extends` goes in a circle: {}\n  fix: remove one of these `extends`", .0.join(" -> "))]
+    Cycle(Vec<String>),
+    /// `extends` that is not a list of names.
+    #[error(
+        "extends: must be a list of config names\n  set by: {origin}\n  found: {found}\n  fix: extends = [\"model/mlp\"]"
+    )]
+    Extends {
+        /// Where it stands.
+        origin: Origin,
+        /// The value.
+        found: String,
+    },
+    /// A `--set` or an environment variable that cannot be read as a key and a value.
+    #[error("{origin}: {problem}\n  found: {found}\n  fix: {fix}")]
+    Assignment {
+        /// The flag or variable.
+        origin: Origin,
+        /// What is wrong.
+        problem: String,
+        /// The text.
+        found: String,
+        /// What to write.
+        fix: String,
+    },
+    /// A key nobody knows.
+    #[error("{key}: unknown key{}\n  set by: {origin}{}\n  fix: {fix}", of_plugin(.plugin), listed("known here", .known))]
+    UnknownKey {
+        /// The full dotted key.
+        key: String,
+        /// Where it was set.
+        origin: Origin,
+        /// The chosen plugin, as `criterion magnitude`, where the key would be one of its options.
+        plugin: Option<String>,
+        /// The keys of that place.
+        known: Vec<String>,
+        /// What to do.
+        fix: String,
+    },
+    /// A plugin nobody knows.
+    #[error("{key} = \"{found}\": unknown {kind}\n  set by: {origin}{}\n  fix: {fix}", listed("known", .known))]
+    UnknownPlugin {
+        /// The full dotted key.
+        key: String,
+        /// `criterion`.
+        kind: String,
+        /// The name asked for.
+        found: String,
+        /// Where it was set.
+        origin: Origin,
+        /// The names of that kind.
+        known: Vec<String>,
+        /// What to do.
+        fix: String,
+    },
+    /// A plugin section without `name`.
+    #[error("{key}: not set, so no {kind} is chosen{}\n  fix: set {key} in a config, or --set {key}=NAME", listed("known", .known))]
+    NoPlugin {
+        /// The full dotted key.
+        key: String,
+        /// `criterion`.
+        kind: String,
+        /// The names of that kind.
+        known: Vec<String>,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{key}: not a value it can have\n  set by: {origin}\n  found: {found}\n  allowed: {allowed}")]
+    Value {
+        /// The full dotted key.
+        key: String,
+        /// Where it was set.
+        origin: Origin,
+        /// The value.
+        found: String,
+        /// What it may be.
+        allowed: String,
+    },
+}
+
+/// Everything wrong in a configuration, in the order in which it was found.
+#[derive(Debug)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [only] = self.0.as_slice() {
+            return write!(f, "{only}");
+        }
+        write!(f, "{} problems in the configuration", self.0.len())?;
+        for error in &self.0 {
+            write!(f, "\n\n{error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The name nearest to `wanted`, where one is near enough to be a slip of the finger.
+pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .filter(|(likeness, _)| *likeness > 0.82)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}
+
+fn listed(label: &str, names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("\n  {label}: {}", names.join(", ")) }
+}
+
+fn asked_by(by: &Option<String>) -> String {
+    by.as_ref().map_or_else(String::new, |file| format!(", asked for by `extends` in {file}"))
+}
+
+fn of_plugin(plugin: &Option<String>) -> String {
+    plugin.as_ref().map_or_else(String::new, |plugin| format!(" for {plugin}"))
+}

@@ -1,0 +1,46 @@
+//! Where a value of the resolved config was set.
+
+use std::fmt;
+
+/// The layer, and the place in it, that set a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A config file; `embedded` marks the copy inside the program.
+    File {
+        /// The path, relative to the working directory where it lies below it.
+        file: String,
+        /// Line of the key, from 1.
+        line: usize,
+        /// True for the copy inside the program.
+        embedded: bool,
+    },
+    /// An environment variable, by name.
+    Env(String),
+    /// A command line flag: `--set`, `--device`.
+    Flag(String),
+    /// A plugin's default.
+    Plugin {
+        /// `criterion`.
+        kind: String,
+        /// `magnitude`.
+        name: String,
+    },
+    /// A default of the program itself.
+    BuiltIn,
+    /// The run's name, taken from the last config's file name.
+    FileName,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, line, embedded: false } => write!(f, "{file} line {line}"),
+            Self::File { file, line, embedded: true } => write!(f, "{file} line {line} (built in)"),
+            Self::Env(variable) => write!(f, "env {variable}"),
+            Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Plugin { kind, name } => write!(f, "default of {kind} {name}"),
+            Self::BuiltIn => write!(f, "built-in default"),
+            Self::FileName => write!(f, "name of the config"),
+        }
+    }
+}

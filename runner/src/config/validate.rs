@@ -1,0 +1,243 @@
+//! Checks a merged config against the catalog and completes it with defaults.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::catalog::{Catalog, KeyDoc, PluginDoc, SectionDoc};
+use super::error::{ConfigError, nearest};
+use super::key::{self, dotted};
+use super::origin::Origin;
+
+/// Removes what is unknown, fills in what is unset, and reports everything wrong.
+pub fn validate(table: &mut Table, origins: &mut BTreeMap<String, Origin>, catalog: &dyn Catalog) -> Vec<ConfigError> {
+    let sections = catalog.sections();
+    let mut check = Check { catalog, sections: &sections, origins, errors: Vec::new() };
+    check.top_level(table);
+    for section in &sections {
+        check.section(section, table);
+    }
+    check.errors
+}
+
+struct Check<'a> {
+    catalog: &'a dyn Catalog,
+    sections: &'a [SectionDoc],
+    origins: &'a mut BTreeMap<String, Origin>,
+    errors: Vec<ConfigError>,
+}
+
+impl Check<'_> {
+    fn top_level(&mut self, table: &mut Table) {
+        let mut known: Vec<String> = Vec::new();
+        for section in self.sections {
+            if section.name.is_empty() {
+                known.extend(section.keys.iter().map(|doc| doc.key.clone()));
+            } else {
+                known.push(section.name.clone());
+            }
+        }
+        self.refuse_unknown(&[], table, &known, None);
+        for section in self.sections.iter().filter(|section| !section.name.is_empty()) {
+            let value = table.entry(section.name.clone()).or_insert_with(|| Value::Table(Table::new()));
+            if !value.is_table() {
+                let found = value.to_string();
+                *value = Value::Table(Table::new());
+                let allowed = format!("a section: [{0}], or single keys as {0}.KEY", section.name);
+                self.refuse_value(section.name.clone(), found, allowed);
+            }
+        }
+    }
+
+    fn section(&mut self, section: &SectionDoc, table: &mut Table) {
+        let errors_before = self.errors.len();
+        let (path, values): (Vec<String>, &mut Table) = match section.name.as_str() {
+            "" => (Vec::new(), table),
+            name => match table.get_mut(name).and_then(Value::as_table_mut) {
+                Some(values) => (vec![name.to_owned()], values),
+                None => return,
+            },
+        };
+        let keys: Vec<KeyDoc> = section.keys.iter().map(|doc| bare(doc, &section.name)).collect();
+        if let Some(kind) = &section.plugin_kind {
+            self.plugin(&path, kind, values, &keys);
+        } else if !path.is_empty() {
+            let known: Vec<String> = keys.iter().map(|doc| doc.key.clone()).collect();
+            self.refuse_unknown(&path, values, &known, None);
+        }
+        self.complete(&path, values, &keys, &Origin::BuiltIn);
+        // Without its plugin a section cannot be judged; the unknown name is what must be corrected first.
+        let unjudged = |error: &ConfigError| {
+            matches!(
+                error,
+                ConfigError::UnknownPlugin { .. } | ConfigError::NoPlugin { .. } | ConfigError::Value { .. }
+            )
+        };
+        if self.errors[errors_before..].iter().any(unjudged) {
+            return;
+        }
+        let own: Table = if path.is_empty() {
+            let inner = |name: &String| self.sections.iter().any(|section| section.name == *name);
+            values.iter().filter(|(name, _)| !inner(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+        } else {
+            values.clone()
+        };
+        let mut refused = self.catalog.check_section(&section.name, &own);
+        // A default that does not fit a refused value is no mistake of its own.
+        let is_default = |key: &str| matches!(self.origin(key), Origin::BuiltIn | Origin::Plugin { .. });
+        if refused.iter().any(|error| !is_default(&error.key)) {
+            refused.retain(|error| !is_default(&error.key));
+        }
+        for error in refused {
+            self.refuse_value(error.key, error.found, error.allowed);
+        }
+    }
+
+    /// A table whose `name` chooses a plugin: a section, or an option that is itself a plugin.
+    fn plugin(&mut self, path: &[String], kind: &str, values: &mut Table, section_keys: &[KeyDoc]) {
+        let name_key = child(path, "name");
+        let name = match values.get("name") {
+            Some(Value::String(name)) => name.clone(),
+            None => {
+                let known = self.catalog.plugin_names(kind);
+                return self.errors.push(ConfigError::NoPlugin { key: name_key, kind: kind.to_owned(), known });
+            }
+            Some(other) => {
+                let (found, known) = (other.to_string(), self.catalog.plugin_names(kind).join(", "));
+                return self.refuse_value(name_key, found, format!("the name of a {kind}: {known}"));
+            }
+        };
+        let Some(PluginDoc { options, .. }) = self.catalog.plugin(kind, &name) else {
+            let known = self.catalog.plugin_names(kind);
+            let near = nearest(&name, known.iter().map(String::as_str));
+            let fix = near.map_or_else(
+                || "choose one of these, or load the plugin that has it: --plugin FILE".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
+            return self.errors.push(ConfigError::UnknownPlugin {
+                origin: self.origin(&name_key),
+                key: name_key,
+                kind: kind.to_owned(),
+                found: name,
+                known,
+                fix,
+            });
+        };
+        let docs = || section_keys.iter().chain(&options);
+        let known: Vec<String> = ["name".to_owned()].into_iter().chain(docs().map(|doc| doc.key.clone())).collect();
+        self.refuse_unknown(path, values, &known, Some(format!("{kind} {name}")));
+        let origin = Origin::Plugin { kind: kind.to_owned(), name };
+        self.complete(path, values, &options, &origin);
+        for option in &options {
+            if let Some(kind) = &option.plugin_kind
+                && let Some(Value::Table(inner)) = values.get_mut(&option.key)
+            {
+                self.plugin(&[path, std::slice::from_ref(&option.key)].concat(), kind, inner, &[]);
+            }
+        }
+    }
+
+    fn refuse_unknown(&mut self, path: &[String], values: &mut Table, known: &[String], plugin: Option<String>) {
+        let unknown: Vec<String> = values.keys().filter(|name| !known.contains(name)).cloned().collect();
+        for name in unknown {
+            values.remove(&name);
+            let key = child(path, &name);
+            let near = nearest(&name, known.iter().map(String::as_str))
+                .map(|near| child(path, near))
+                .or_else(|| self.same_name_elsewhere(&name));
+            self.errors.push(ConfigError::UnknownKey {
+                origin: self.origin(&key),
+                known: known.iter().map(|name| child(path, name)).collect(),
+                fix: near
+                    .map_or_else(|| "remove it, or use a known key".to_owned(), |near| format!("did you mean {near}?")),
+                plugin: plugin.clone(),
+                key,
+            });
+        }
+    }
+
+    /// `lr` at the top, or `train.seed`: the key exists, in another place.
+    fn same_name_elsewhere(&self, name: &str) -> Option<String> {
+        let keys = self.sections.iter().flat_map(|section| &section.keys).map(|doc| &doc.key);
+        keys.into_iter().find(|key| key.rsplit('.').next() == Some(name)).cloned()
+    }
+
+    /// Fills in defaults, and makes whole numbers floats where a key takes any number, so that 1 and 1.0 are one value.
+    fn complete(&mut self, path: &[String], values: &mut Table, docs: &[KeyDoc], origin: &Origin) {
+        for doc in docs {
+            let any_number = doc.ty.starts_with("number") || matches!(doc.default, Some(Value::Float(_)));
+            match (values.get_mut(&doc.key), &doc.default) {
+                (Some(value), _) if any_number => {
+                    if let Value::Integer(whole) = value {
+                        *value = Value::Float(*whole as f64);
+                    }
+                }
+                (Some(Value::Table(chosen)), Some(Value::Table(default)))
+                    if doc.plugin_kind.is_some()
+                        && chosen.get("name").is_none_or(|name| Some(name) == default.get("name")) =>
+                {
+                    // Options without a name are for the plugin that stands there by default.
+                    for (name, value) in default {
+                        if !chosen.contains_key(name) {
+                            chosen.insert(name.clone(), value.clone());
+                            self.note([path, &[doc.key.clone(), name.clone()]].concat(), value, origin);
+                        }
+                    }
+                }
+                (None, Some(default)) => {
+                    values.insert(doc.key.clone(), default.clone());
+                    self.note([path, std::slice::from_ref(&doc.key)].concat(), default, origin);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn note(&mut self, path: Vec<String>, value: &Value, origin: &Origin) {
+        match value {
+            Value::Table(inner) if !inner.is_empty() => {
+                for (name, value) in inner {
+                    self.note([path.as_slice(), std::slice::from_ref(name)].concat(), value, origin);
+                }
+            }
+            _ => _ = self.origins.insert(dotted(&path), origin.clone()),
+        }
+    }
+
+    fn refuse_value(&mut self, key: String, found: String, allowed: String) {
+        self.errors.push(ConfigError::Value { origin: self.origin(&key), key, found, allowed });
+    }
+
+    /// The origin of a key; for a table that of its first leaf, and for what lies within a leaf, that leaf's.
+    fn origin(&self, key: &str) -> Origin {
+        let within = |leaf: &str| leaf.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        if let Some(origin) = self.origins.get(key) {
+            return origin.clone();
+        }
+        if let Some((_, origin)) = self
+            .origins
+            .range(key.to_owned()..)
+            .take_while(|(leaf, _)| leaf.starts_with(key))
+            .find(|(leaf, _)| within(leaf))
+        {
+            return origin.clone();
+        }
+        let mut parts = key::split(key).unwrap_or_default();
+        while parts.pop().is_some() {
+            if let Some(origin) = self.origins.get(&dotted(&parts)) {
+                return origin.clone();
+            }
+        }
+        Origin::BuiltIn
+    }
+}
+
+fn child(path: &[String], name: &str) -> String {
+    dotted(&[path, &[name.to_owned()]].concat())
+}
+
+/// A section's key without the section's name.
+fn bare(doc: &KeyDoc, section: &str) -> KeyDoc {
+    let key = doc.key.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')).unwrap_or(&doc.key);
+    KeyDoc { key: key.to_owned(), ..doc.clone() }
+}

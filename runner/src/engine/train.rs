@@ -1,0 +1,88 @@
+//! From a resolved config to a finished run.
+
+use secateur::backend::Cpu;
+use secateur::data;
+use secateur::event::Event;
+use secateur::options::{self, OptionSet, Table};
+use secateur::prune::PruneConfig;
+use secateur::registry::Registry;
+use secateur::seed::Seed;
+use secateur::train::{Observer, Run, TrainConfig};
+use serde_json::Value as Json;
+
+use super::sections::TopConfig;
+use super::{model_file, read_data};
+use crate::config::Resolved;
+use crate::failure::Failure;
+use crate::program::Trained;
+use crate::recorder::Recorder;
+
+/// Loads the data, builds the plugins, and runs.
+pub fn train(registry: &Registry, config: &Resolved, recorder: &mut Recorder) -> Result<Trained, Failure> {
+    let top: Table = config
+        .table
+        .iter()
+        .filter(|(_, value)| !value.is_table())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let top: TopConfig = parsed(&top)?;
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
+    let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
+    threads.install(|| on_cpu(registry, config, &top, recorder))
+}
+
+fn on_cpu(
+    registry: &Registry,
+    config: &Resolved,
+    top: &TopConfig,
+    recorder: &mut Recorder,
+) -> Result<Trained, Failure> {
+    let data = data::load(&read_data(&section(config, "data"))?, top.seed, &mut |_| ())?;
+    let (criterion, criterion_options) = plugin(config, "criterion");
+    let (schedule, schedule_options) = plugin(config, "schedule");
+    let (compressor, compressor_options) = plugin(config, "compressor");
+    let (model, model_options) = plugin(config, "model");
+    let run = Run {
+        name: config.name().to_owned(),
+        device: Cpu::default(),
+        seed: Seed(top.seed),
+        data: &data,
+        model: registry.model(&model, &model_options)?,
+        criterion: registry.criterion(&criterion, &criterion_options)?,
+        schedule: registry.schedule(&schedule, &schedule_options)?,
+        compressor: Some(registry.compressor(&compressor, &compressor_options)?),
+        prune: parsed::<PruneConfig>(&section(config, "prune"))?,
+        train: parsed::<TrainConfig>(&section(config, "train"))?,
+        registry,
+    };
+    let outcome = run.execute(&mut Recording(recorder))?;
+    let summary =
+        serde_json::to_value(&outcome.summary).map_err(|error| Failure::Failed(format!("summary.json: {error}")))?;
+    let summary = if let Json::Object(figures) = summary { figures } else { serde_json::Map::new() };
+    Ok(Trained { summary, model: model_file::write(config, &outcome.params)? })
+}
+
+struct Recording<'a>(&'a mut Recorder);
+
+impl Observer for Recording<'_> {
+    fn event(&mut self, event: &Event) -> secateur::Result<()> {
+        match event {
+            Event::Step { step, .. } if !self.0.keeps_step(*step) => Ok(()),
+            _ => self.0.record(event).map_err(|error| secateur::Error::Other(error.to_string())),
+        }
+    }
+}
+
+fn section(config: &Resolved, name: &str) -> Table {
+    config.table.get(name).and_then(|value| value.as_table()).cloned().unwrap_or_default()
+}
+
+fn plugin(config: &Resolved, section_name: &str) -> (String, Table) {
+    let mut options = section(config, section_name);
+    let name = options.remove("name").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+    (name, options)
+}
+
+fn parsed<T: OptionSet>(table: &Table) -> Result<T, Failure> {
+    Ok(options::parse(table).map_err(secateur::Error::Options)?)
+}

@@ -1,0 +1,208 @@
+//! What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::event::{Event, Prune};
+
+/// The text beside the bar changes at most this often.
+const REFRESH: Duration = Duration::from_millis(120);
+
+/// Shows events as they come.
+pub struct Progress {
+    show: Show,
+    state: State,
+}
+
+enum Show {
+    Nothing,
+    Bar { bar: ProgressBar, refreshed: Instant },
+    Lines(Box<dyn Write + Send>),
+}
+
+/// The newest figures.
+#[derive(Clone, Debug, Default)]
+struct State {
+    steps_per_epoch: u64,
+    epochs: u64,
+    examples: u64,
+    epoch: u64,
+    /// Of the last finished epoch, or of the last step before there is one.
+    loss: Option<f64>,
+    train_accuracy: Option<f64>,
+    /// On held-out data.
+    accuracy: Option<f64>,
+    sparsity: f64,
+    /// Speed of an epoch whose line waits for the evaluation that may follow it.
+    unwritten: Option<String>,
+}
+
+impl Progress {
+    /// A bar where standard error is a terminal, else lines; nothing at all where `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        let show = match (quiet, io::stderr().is_terminal()) {
+            (true, _) => Show::Nothing,
+            (false, true) => Show::Bar { bar: ProgressBar::hidden(), refreshed: Instant::now() },
+            (false, false) => Show::Lines(Box::new(io::stderr())),
+        };
+        Self { show, state: State::default() }
+    }
+
+    /// Takes in one event.
+    pub fn event(&mut self, event: &Event) {
+        let belongs = matches!(event, Event::Eval { at, .. } if at == "epoch");
+        if !belongs {
+            self.write_epoch();
+        }
+        self.state.take(event);
+        if belongs {
+            self.write_epoch();
+        }
+        match &mut self.show {
+            Show::Nothing => {}
+            Show::Bar { bar, refreshed } => draw(bar, refreshed, event, &self.state),
+            // A reader that went away is no reason to end a run.
+            Show::Lines(out) => {
+                if let Event::Prune(prune) = event {
+                    _ = writeln!(out, "{}", self.state.prune_line(prune));
+                }
+            }
+        }
+    }
+
+    /// The line of an epoch that is over, with what was measured at its end.
+    fn write_epoch(&mut self) {
+        if let (Some(speed), Show::Lines(out)) = (self.state.unwritten.take(), &mut self.show) {
+            _ = writeln!(out, "{}  {speed}", self.state.figures());
+        }
+    }
+
+    /// Takes the bar off the screen; called before anything else is printed.
+    pub fn clear(&self) {
+        if let Show::Bar { bar, .. } = &self.show {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn draw(bar: &mut ProgressBar, refreshed: &mut Instant, event: &Event, state: &State) {
+    match event {
+        Event::Start { step, steps, .. } => {
+            *bar = ProgressBar::new(*steps).with_position(*step);
+            let style = ProgressStyle::with_template("{bar:28.green/dim} {msg}  {eta} left")
+                .map(|style| style.progress_chars("━━─"));
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        }
+        Event::Step { step, .. } => {
+            bar.set_position(step + 1);
+            if refreshed.elapsed() > REFRESH {
+                *refreshed = Instant::now();
+                let per_step = state.examples as f64 / state.steps_per_epoch.max(1) as f64;
+                bar.set_message(format!("{}  {}", state.figures(), speed(bar.per_sec() * per_step)));
+            }
+        }
+        Event::Prune(prune) => bar.println(state.prune_line(prune)),
+        _ => {}
+    }
+}
+
+impl State {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Start { steps, steps_per_epoch, examples, .. } => {
+                (self.steps_per_epoch, self.examples) = (*steps_per_epoch, *examples);
+                self.epochs = steps.div_ceil((*steps_per_epoch).max(1));
+            }
+            Event::Step { epoch, loss, .. } => {
+                self.epoch = *epoch;
+                if *epoch == 0 {
+                    self.loss = *loss;
+                }
+            }
+            Event::Epoch { epoch, loss, accuracy, seconds, .. } => {
+                (self.epoch, self.loss, self.train_accuracy) = (*epoch, *loss, *accuracy);
+                self.unwritten = Some(speed(self.examples as f64 / seconds.max(1e-9)));
+            }
+            Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
+            Event::Prune(prune) => self.sparsity = prune.achieved,
+            Event::Finish { .. } | Event::Other => {}
+        }
+    }
+
+    fn figures(&self) -> String {
+        let width = self.epochs.to_string().len();
+        let mut text = format!("epoch {:>width$}/{}", self.epoch + 1, self.epochs);
+        if let Some(loss) = self.loss {
+            text.push_str(&format!("  loss {loss:.4}"));
+        }
+        if let Some(accuracy) = self.accuracy.or(self.train_accuracy) {
+            text.push_str(&format!("  accuracy {:.2} %", accuracy * 100.0));
+        }
+        text + &format!("  sparsity {:.1} %", self.sparsity * 100.0)
+    }
+
+    fn prune_line(&self, prune: &Prune) -> String {
+        let units: Vec<String> = prune.units.iter().take(6).map(|(name, units)| format!("{name} {units}")).collect();
+        let more = if prune.units.len() > units.len() { ", ..." } else { "" };
+        let left = if units.is_empty() { String::new() } else { format!("  units: {}{more}", units.join(", ")) };
+        format!(
+            "  pruned after epoch {} (step {}): {:.1} % gone, {} of {} weights left{left}",
+            prune.epoch + 1,
+            prune.step,
+            prune.achieved * 100.0,
+            prune.weights_kept,
+            prune.weights_total,
+        )
+    }
+}
+
+fn speed(examples_per_second: f64) -> String {
+    match examples_per_second {
+        n if n >= 1e6 => format!("{:.1} M samples/s", n / 1e6),
+        n if n >= 1e4 => format!("{:.0} k samples/s", n / 1e3),
+        n => format!("{n:.0} samples/s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Screen(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_epoch_and_each_pruning_step_is_one_line() {
+        let screen = Screen::default();
+        let mut progress = Progress { show: Show::Lines(Box::new(screen.clone())), state: State::default() };
+        let events = r#"{"event":"start","step":0,"name":"r","params":10,"steps":200,"steps_per_epoch":10,"examples":12000,"layers":[]}
+{"event":"step","step":0,"epoch":0,"loss":2.3}
+{"event":"epoch","step":9,"epoch":0,"loss":1.5,"accuracy":0.5,"seconds":0.5}
+{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.625,"at":"before-prune"}
+{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45,"fc2":27},"weights_kept":900,"weights_total":1000}
+{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.5,"at":"after-prune"}
+{"event":"epoch","step":19,"epoch":1,"loss":1.25,"accuracy":0.6,"seconds":0.5}
+{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.75,"at":"epoch"}"#;
+        for line in events.lines() {
+            progress.event(&serde_json::from_str(line).unwrap());
+        }
+        let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
+        let expected = "epoch  1/20  loss 1.5000  accuracy 50.00 %  sparsity 0.0 %  24 k samples/s\n  \
+            pruned after epoch 2 (step 19): 10.0 % gone, 900 of 1000 weights left  units: fc1 45, fc2 27\n\
+            epoch  2/20  loss 1.2500  accuracy 75.00 %  sparsity 10.0 %  24 k samples/s\n";
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,141 @@
+//! `report.html`: the curves of one run, in one file that fetches nothing.
+
+mod chart;
+mod figures;
+mod history;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::{Map, Value};
+
+use crate::config::Resolved;
+use chart::{Chart, Scale, Series};
+pub use figures::headlines;
+use history::{History, Point};
+
+/// Colours that a reader can tell apart.
+const COLOURS: usize = 8;
+
+/// Renders the report of a run from the lines of its `events.jsonl`, its final figures (`summary.json`) and its config.
+pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>) -> String {
+    let history = History::read(events);
+    let name = config.name();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (name) " – Secateur" }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                main {
+                    (head(config, summary))
+                    (figures::tiles(summary))
+                    div.charts {
+                        @if history.has_accuracy() { section.card { h2 { "Accuracy" } (accuracy(&history)) } }
+                        section.card { h2 { "Loss" } (loss(&history)) }
+                        section.card { h2 { "Sparsity" } (sparsity(&history)) }
+                        @if history.shrinks() { section.card { h2 { "Units per layer" } (units(&history)) } }
+                    }
+                    (figures::prune_table(&history))
+                    (config_table(config))
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
+    let status = summary.get("status").and_then(Value::as_str).unwrap_or("unfinished");
+    let chosen = |section: &str| config.table.get(section).and_then(|table| table.get("name")?.as_str()).unwrap_or("–");
+    html! {
+        header {
+            h1 { (config.name()) }
+            span.status.failed[status == "failed"] { (status) }
+            p {
+                (chosen("model")) " on " (chosen("data")) ", pruned by " (chosen("criterion")) ", schedule " (chosen("schedule"))
+                @if let Some(seed) = config.table.get("seed") { ", seed " (seed) }
+                @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }
+            }
+        }
+    }
+}
+
+fn accuracy(history: &History) -> Markup {
+    let points = [&history.train_accuracy, &history.held_out_accuracy, &history.final_accuracy];
+    curves(history, Scale::Percent, points)
+}
+
+fn loss(history: &History) -> Markup {
+    curves(history, Scale::Plain, [&history.train_loss, &history.held_out_loss, &history.final_loss])
+}
+
+/// Training and held-out data as lines, the final test as a dot.
+fn curves(history: &History, scale: Scale, [train, held_out, last]: [&Vec<Point>; 3]) -> Markup {
+    let marks = marks(history);
+    let last = Series { dots: true, ..Series::line("test, at the end", 4, last.clone()) };
+    let series =
+        vec![Series::line("training", 1, train.clone()), Series::line(&history.held_out, 2, held_out.clone()), last];
+    Chart { axis: history.axis(), end: history.end, scale, from_zero: false, marks: &marks, series }.draw()
+}
+
+fn sparsity(history: &History) -> Markup {
+    if history.prunes.is_empty() {
+        return html! { p.empty { "Nothing was pruned." } };
+    }
+    let achieved = history.by_prune(0.0, |prune| prune.achieved);
+    let zeros = history.by_prune(0.0, |prune| 1.0 - prune.weights_kept as f64 / prune.weights_total.max(1) as f64);
+    let differs = achieved.iter().zip(&zeros).any(|((_, a), (_, b))| (a - b).abs() > 0.02);
+    let mut series = Vec::new();
+    if differs {
+        series.push(Series::line("of all weights", 5, zeros));
+    }
+    series.push(Series::line("achieved", 2, achieved));
+    let target = Series::line("target", 3, history.by_prune(0.0, |prune| prune.target));
+    series.push(Series { dashed: true, ..target });
+    Chart { axis: history.axis(), end: history.end, scale: Scale::Percent, from_zero: true, marks: &[], series }.draw()
+}
+
+fn units(history: &History) -> Markup {
+    let many = history.layers.len() > COLOURS;
+    let series = history.layers.iter().enumerate().map(|(index, layer)| {
+        let mut line = Series::line(&layer.name, index % COLOURS + 1, history.units(layer));
+        if many {
+            line.class = "many".to_owned();
+        }
+        line
+    });
+    let (axis, end) = (history.axis(), history.end);
+    Chart { axis, end, scale: Scale::Plain, from_zero: true, marks: &[], series: series.collect() }.draw()
+}
+
+fn marks(history: &History) -> Vec<(f64, String)> {
+    let mark = |prune: &history::PruneStep| {
+        let (event, percent) = (&prune.event, prune.event.achieved * 100.0);
+        (prune.at, format!("step {}: {percent:.1} % gone, {} weights left", event.step, event.weights_kept))
+    };
+    history.prunes.iter().map(mark).collect()
+}
+
+fn config_table(config: &Resolved) -> Markup {
+    html! {
+        section.card.wide {
+            details {
+                summary { "Config, and where each value was set" }
+                table.config {
+                    thead { tr { th { "key" } th { "value" } th { "set by" } } }
+                    tbody {
+                        @for row in config.rows() {
+                            tr.default[row.is_default] { td { (row.key) } td { (row.value) } td { (row.origin) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+//! The folder of a run. Nothing in it that is half-written looks finished: files appear under their name when they are
+//! complete, and `summary.json`, which says `"status": "finished"`, appears last.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// The resolved config.
+pub const CONFIG: &str = "config.toml";
+/// Where its values came from, and what ran it.
+pub const PROVENANCE: &str = "provenance.toml";
+/// One event a line.
+pub const EVENTS: &str = "events.jsonl";
+/// Final figures and status.
+pub const SUMMARY: &str = "summary.json";
+/// The pruned network.
+pub const MODEL: &str = "model.safetensors";
+/// Curves.
+pub const REPORT: &str = "report.html";
+/// The newest resumable state.
+pub const CHECKPOINT: &str = "checkpoint";
+
+const LOCK: &str = ".lock";
+
+/// What can go wrong with a run's folder.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirError {
+    /// Another process writes there.
+    #[error(
+        "{}: another process is running in this folder\n  fix: wait for it, or choose another folder with --out", .0.display()
+    )]
+    Busy(PathBuf),
+    /// A file or folder that cannot be written.
+    #[error("{}: cannot {action}: {}\n  fix: {}", .path.display(), reason(.source), fix(.source))]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// `write it`, `create it`.
+        action: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// What stands where a run wants its folder.
+#[derive(Debug)]
+pub enum Opened {
+    /// An empty folder, locked for this process.
+    Ready(RunDir),
+    /// The same run, finished before.
+    Finished(PathBuf),
+}
+
+/// A run's folder, locked until this value is dropped.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The open `events.jsonl`.
+#[derive(Debug)]
+pub struct EventLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl RunDir {
+    /// Creates or takes over the folder `out/name`.
+    ///
+    /// A finished run is left alone unless `force` is set. What an unfinished or forced-over run left is removed first.
+    ///
+    /// # Errors
+    /// The folder cannot be created or written, or another process has it.
+    pub fn open(out: &Path, name: &str, force: bool) -> Result<Opened, RunDirError> {
+        let path = out.join(name);
+        fs::create_dir_all(&path).map_err(failed(&path, "create it"))?;
+        let lock_path = path.join(LOCK);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(failed(&lock_path, "create it"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(RunDirError::Busy(path)),
+            Err(TryLockError::Error(source)) => return Err(failed(&lock_path, "lock it")(source)),
+        }
+        if !force && is_finished(&path) {
+            return Ok(Opened::Finished(path));
+        }
+        let folder = Self { path, _lock: lock };
+        folder.clear()?;
+        Ok(Opened::Ready(folder))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a whole file: under another name first, then synced, then renamed.
+    ///
+    /// # Errors
+    /// It cannot be written; then neither it nor a part of it is there.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+        let path = self.path.join(name);
+        let unfinished = self.path.join(format!(".{name}.unfinished"));
+        let written = write_synced(&unfinished, content).and_then(|()| fs::rename(&unfinished, &path));
+        written.and_then(|()| sync_folder(&self.path)).map_err(|source| {
+            // The disk may be full: what is left of the attempt only takes room.
+            _ = fs::remove_file(&unfinished);
+            failed(&path, "write it")(source)
+        })
+    }
+
+    /// Starts `events.jsonl`.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn events(&self) -> Result<EventLog, RunDirError> {
+        let path = self.path.join(EVENTS);
+        let file = File::create(&path).map_err(failed(&path, "create it"))?;
+        Ok(EventLog { path, file })
+    }
+
+    /// Ends the run: `summary.json` with the given figures and `"status": "finished"`. Everything else must be there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(&self, figures: &serde_json::Map<String, Value>) -> Result<(), RunDirError> {
+        self.summary("finished", figures.clone())
+    }
+
+    /// Ends a run that went wrong: `summary.json` with `"status": "failed"` and the reason.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn fail(&self, reason: &str) -> Result<(), RunDirError> {
+        self.summary("failed", serde_json::Map::from_iter([("error".to_owned(), json!(reason))]))
+    }
+
+    fn summary(&self, status: &str, mut figures: serde_json::Map<String, Value>) -> Result<(), RunDirError> {
+        figures.insert("status".to_owned(), json!(status));
+        let mut text = format!("{:#}", Value::Object(figures));
+        text.push('\n');
+        self.write(SUMMARY, text.as_bytes())
+    }
+
+    /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
+    fn clear(&self) -> Result<(), RunDirError> {
+        for name in [SUMMARY, REPORT, MODEL, EVENTS, PROVENANCE, CONFIG] {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),
+                _ => {}
+            }
+        }
+        let path = self.path.join(CHECKPOINT);
+        match fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(failed(&path, "remove it")(source)),
+            _ => sync_folder(&self.path).map_err(failed(&self.path, "write it")),
+        }
+    }
+}
+
+impl EventLog {
+    /// Appends one event as a line of its own, at once: a reader beside the run sees whole lines.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn append(&mut self, event: &impl serde::Serialize) -> Result<(), RunDirError> {
+        let line = serde_json::to_vec(event).map_err(io::Error::from);
+        let written = line.and_then(|mut line| {
+            line.push(b'\n');
+            self.file.write_all(&line)
+        });
+        written.map_err(failed(&self.path, "write it"))
+    }
+}
+
+/// Whether a folder holds a run that came to its end.
+pub fn is_finished(folder: &Path) -> bool {
+    let summary = fs::read(folder.join(SUMMARY)).ok();
+    let summary: Option<Value> = summary.and_then(|text| serde_json::from_slice(&text).ok());
+    summary.is_some_and(|summary| summary["status"] == "finished")
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Makes a rename or removal last; only Unix opens folders as files.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RunDirError {
+    let path = path.to_owned();
+    move |source| RunDirError::Write { path, action, source }
+}
+
+fn reason(source: &io::Error) -> String {
+    match source.kind() {
+        ErrorKind::StorageFull => "the disk is full".to_owned(),
+        ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file stands where a folder should be".to_owned(),
+        _ => source.to_string(),
+    }
+}
+
+fn fix(source: &io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or write elsewhere with --out DIR",
+        _ => "choose a folder that you can write to with --out DIR",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn ready(out: &Path, force: bool) -> RunDir {
+        match RunDir::open(out, "r-1", force).unwrap() {
+            Opened::Ready(folder) => folder,
+            Opened::Finished(path) => panic!("{} is finished", path.display()),
+        }
+    }
+
+    #[test]
+    fn only_a_summary_that_says_so_is_finished() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        let path = folder.path().to_owned();
+        folder.write(MODEL, b"weights").unwrap();
+        folder.write(REPORT, b"html").unwrap();
+        assert!(!is_finished(&path));
+        folder.fail("loss is NaN").unwrap();
+        assert!(!is_finished(&path));
+        fs::write(path.join(SUMMARY), "{\"status\": \"finis").unwrap();
+        assert!(!is_finished(&path));
+        folder.finish(&serde_json::Map::new()).unwrap();
+        assert!(is_finished(&path));
+    }
+
+    #[test]
+    fn a_finished_run_is_kept_unless_forced() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        folder.write(MODEL, b"weights").unwrap();
+        folder.finish(&serde_json::Map::new()).unwrap();
+        drop(folder);
+        assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Finished(_)));
+        assert!(out.path().join("r-1").join(MODEL).exists());
+        let folder = ready(out.path(), true);
+        assert!(!is_finished(folder.path()) && !folder.path().join(MODEL).exists());
+    }
+
+    #[test]
+    fn what_an_unfinished_run_left_is_removed() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        folder.events().unwrap().append(&json!({"event": "step"})).unwrap();
+        fs::create_dir_all(folder.path().join(CHECKPOINT)).unwrap();
+        fs::write(folder.path().join(CHECKPOINT).join("state"), "old").unwrap();
+        drop(folder);
+        let folder = ready(out.path(), false);
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [LOCK]);
+    }
+
+    #[test]
+    fn two_processes_cannot_share_a_folder() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        assert!(matches!(RunDir::open(out.path(), "r-1", true), Err(RunDirError::Busy(_))));
+        drop(folder);
+        ready(out.path(), false);
+    }
+
+    #[test]
+    fn events_are_whole_lines_at_once() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        let mut log = folder.events().unwrap();
+        log.append(&json!({"event": "step", "step": 1})).unwrap();
+        log.append(&json!({"event": "step", "step": 2})).unwrap();
+        let text = fs::read_to_string(folder.path().join(EVENTS)).unwrap();
+        assert_eq!(text, "{\"event\":\"step\",\"step\":1}\n{\"event\":\"step\",\"step\":2}\n");
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let out = tempfile::tempdir().unwrap();
+        let file = out.path().join("runs");
+        fs::write(&file, "").unwrap();
+        let error = RunDir::open(&file, "r-1", false).unwrap_err().to_string();
+        assert!(error.contains("r-1: cannot create it: a file stands where a folder should be"), "{error}");
+        assert!(error.contains("--out DIR"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_said_to_be_full_and_leaves_nothing() {
+        let mut log = EventLog { path: "events.jsonl".into(), file: File::create("/dev/full").unwrap() };
+        let error = log.append(&json!({"event": "step"})).unwrap_err().to_string();
+        assert!(error.contains("events.jsonl: cannot write it: the disk is full\n  fix: free some space"), "{error}");
+
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        std::os::unix::fs::symlink("/dev/full", folder.path().join(".model.safetensors.unfinished")).unwrap();
+        let error = folder.write(MODEL, b"weights").unwrap_err().to_string();
+        assert!(error.contains("the disk is full"), "{error}");
+        assert!(!folder.path().join(MODEL).exists() && !folder.path().join(".model.safetensors.unfinished").exists());
+    }
+}
