@@ -6,12 +6,16 @@
 //! A slice of the wrong length is a programming error and panics; callers check shapes where a user can get them wrong.
 
 pub mod activation;
+pub mod attention;
 pub mod contribution;
+pub mod dropout;
 pub mod elementwise;
 pub mod gemm;
 pub mod grad;
+pub mod layer_norm;
 pub mod linear;
 pub mod loss;
+pub mod merge;
 pub mod optim;
 pub mod par;
 pub mod reduce;
@@ -20,6 +24,7 @@ pub mod scratch;
 pub mod simd;
 #[cfg(test)]
 mod testing;
+pub mod tokens;
 
 pub use activation::Act;
 pub use grad::{Accumulate, Grad};
