@@ -8,6 +8,8 @@
 pub mod activation;
 pub mod attention;
 pub mod contribution;
+pub mod conv;
+mod conv_tiles;
 pub mod dropout;
 pub mod elementwise;
 pub mod gemm;
@@ -18,6 +20,7 @@ pub mod loss;
 pub mod merge;
 pub mod optim;
 pub mod par;
+pub mod patches;
 pub mod reduce;
 pub mod regression;
 pub mod scratch;
