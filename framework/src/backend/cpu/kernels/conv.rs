@@ -454,12 +454,14 @@ simd_fn! { fn unpool<C: Curve>(
         let lines = dy.chunks_exact(cols).zip(y.chunks_exact(cols)).zip(argmax.chunks_exact(cols));
         for (((dy, y), argmax), dpre) in lines.zip(dpre.chunks_mut(2 * pitch)) {
             let (upper, lower) = dpre.split_at_mut(pitch);
-            let (upper, lower) = (upper.as_chunks_mut::<2>().0, lower.as_chunks_mut::<2>().0);
-            for ((((&dy, &y), &place), up), low) in dy.iter().zip(y).zip(argmax).zip(upper).zip(lower) {
-                let d = dy * C::slope_from_out(y);
-                let only = |here: u8| if place == here { d } else { 0.0 };
-                *up = [only(0), only(1)];
-                *low = [only(2), only(3)];
+            let (upper, lower) = (&mut upper[..2 * cols], &mut lower[..2 * cols]);
+            // By index: the compiler vectorises interleaved stores in this form.
+            for i in 0..cols {
+                let (d, place) = (dy[i] * C::slope_from_out(y[i]), argmax[i]);
+                upper[2 * i] = if place == 0 { d } else { 0.0 };
+                upper[2 * i + 1] = if place == 1 { d } else { 0.0 };
+                lower[2 * i] = if place == 2 { d } else { 0.0 };
+                lower[2 * i + 1] = if place == 3 { d } else { 0.0 };
             }
         }
     }

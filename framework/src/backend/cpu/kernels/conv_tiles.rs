@@ -4,19 +4,20 @@
 //! window's elements k of w_k image[offset_k + y pitch + x]: the same vector code for every position, with no copy of
 //! patches. The few positions at the end of each row that belong to no output are computed and ignored.
 
-use super::simd::{LANES, Level, level};
+use super::lanes::{Lanes, Portable, sum};
+use super::simd::{Level, level};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m512};
 
 /// Room after an image for vectors that run past its end.
 pub(crate) const SLACK: usize = 64;
-/// Positions a dot product handles at once.
-const STEP: usize = LANES / 2;
 
 /// Filters times positions of a tile of [`product`] on this processor: accumulators fill the registers.
 pub(crate) fn product_tile() -> (usize, usize) {
     match level() {
         Level::Avx512 => (8, 48),
         Level::Avx2 => (4, 24),
-        Level::Baseline => (4, 12),
+        Level::Baseline => (4, 8),
     }
 }
 
@@ -37,11 +38,13 @@ pub(crate) fn product(packed: &[f32], offsets: &[usize], x: &[f32], positions: u
     {
         #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
         fn avx512(packed: &[f32], offsets: &[usize], x: &[f32], positions: usize, out: &mut [f32], stride: usize) {
-            product_body::<8, 48>(packed, offsets, x, positions, out, stride);
+            // SAFETY: this function has the features.
+            unsafe { product_body::<__m512, 8, 3>(packed, offsets, x, positions, out, stride) }
         }
         #[target_feature(enable = "avx2,fma")]
         fn avx2(packed: &[f32], offsets: &[usize], x: &[f32], positions: usize, out: &mut [f32], stride: usize) {
-            product_body::<4, 24>(packed, offsets, x, positions, out, stride);
+            // SAFETY: this function has the features.
+            unsafe { product_body::<__m256, 4, 3>(packed, offsets, x, positions, out, stride) }
         }
         match level() {
             // SAFETY: `level` reports this only where the processor has the features.
@@ -51,7 +54,8 @@ pub(crate) fn product(packed: &[f32], offsets: &[usize], x: &[f32], positions: u
             Level::Baseline => {}
         }
     }
-    product_body::<4, 12>(packed, offsets, x, positions, out, stride);
+    // SAFETY: any processor can do this.
+    unsafe { product_body::<Portable, 4, 2>(packed, offsets, x, positions, out, stride) }
 }
 
 /// sums[f * depth + k] += sum over images and p below `positions`, rounded up to 16, of dy[f, p] x[offsets[k] + p].
@@ -62,11 +66,13 @@ pub(crate) fn correlate(sums: &mut [f32], offsets: &[usize], positions: usize, x
     {
         #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
         fn avx512(sums: &mut [f32], offsets: &[usize], positions: usize, x: Images<'_>, dy: Images<'_>) {
-            correlate_body::<4, 6>(sums, offsets, positions, x, dy);
+            // SAFETY: this function has the features.
+            unsafe { correlate_body::<__m512, 4, 6>(sums, offsets, positions, x, dy) }
         }
         #[target_feature(enable = "avx2,fma")]
         fn avx2(sums: &mut [f32], offsets: &[usize], positions: usize, x: Images<'_>, dy: Images<'_>) {
-            correlate_body::<2, 3>(sums, offsets, positions, x, dy);
+            // SAFETY: this function has the features.
+            unsafe { correlate_body::<__m256, 3, 4>(sums, offsets, positions, x, dy) }
         }
         match level() {
             // SAFETY: `level` reports this only where the processor has the features.
@@ -76,7 +82,8 @@ pub(crate) fn correlate(sums: &mut [f32], offsets: &[usize], positions: usize, x
             Level::Baseline => {}
         }
     }
-    correlate_body::<2, 2>(sums, offsets, positions, x, dy);
+    // SAFETY: any processor can do this.
+    unsafe { correlate_body::<Portable, 3, 4>(sums, offsets, positions, x, dy) }
 }
 
 /// Padded images one after the other.
@@ -92,8 +99,10 @@ pub(crate) struct Images<'a> {
     pub first: usize,
 }
 
+/// # Safety
+/// The processor has the instructions of `V`.
 #[inline(always)]
-fn product_body<const F: usize, const P: usize>(
+unsafe fn product_body<V: Lanes, const F: usize, const N: usize>(
     packed: &[f32],
     offsets: &[usize],
     x: &[f32],
@@ -101,28 +110,43 @@ fn product_body<const F: usize, const P: usize>(
     out: &mut [f32],
     stride: usize,
 ) {
+    let (width, depth) = (N * V::WIDTH, offsets.len());
+    let whole = positions.next_multiple_of(width);
     let furthest = offsets.iter().copied().max().unwrap_or(0);
-    for p in (0..positions).step_by(P) {
-        assert!(furthest + p + P <= x.len(), "room behind the image");
-        for (tile, packed) in packed.chunks_exact(F * offsets.len()).enumerate() {
-            let mut acc = [[0.0_f32; P]; F];
-            for (&offset, w) in offsets.iter().zip(packed.as_chunks::<F>().0) {
-                let x: &[f32; P] = x[p + offset..].first_chunk().expect("room behind the image");
-                for f in 0..F {
-                    for i in 0..P {
-                        acc[f][i] = w[f].mul_add(x[i], acc[f][i]);
+    assert!(furthest + whole <= x.len() && whole <= stride, "room for whole tiles");
+    for p in (0..positions).step_by(width) {
+        for (tile, packed) in packed.chunks_exact(F * depth).enumerate() {
+            // SAFETY: offset + p + width <= x.len() by the assertion; the packed tile holds F numbers for each offset.
+            let acc = unsafe {
+                let mut acc = [[V::splat(0.0); N]; F];
+                for (k, &offset) in offsets.iter().enumerate() {
+                    let from = x.as_ptr().add(offset + p);
+                    let x: [V; N] = std::array::from_fn(|n| V::load(from.add(n * V::WIDTH)));
+                    let w = packed.as_ptr().add(k * F);
+                    for (f, acc) in acc.iter_mut().enumerate() {
+                        let w = V::splat(*w.add(f));
+                        for (acc, &x) in acc.iter_mut().zip(&x) {
+                            *acc = acc.add_product(w, x);
+                        }
                     }
                 }
-            }
-            for (row, acc) in out[tile * F * stride..].chunks_mut(stride).zip(&acc) {
-                row[p..p + P].copy_from_slice(acc);
+                acc
+            };
+            for (row, acc) in out[tile * F * stride..].chunks_exact_mut(stride).zip(&acc) {
+                let to = row[p..p + width].as_mut_ptr();
+                for (n, &acc) in acc.iter().enumerate() {
+                    // SAFETY: `to` has room for N registers.
+                    unsafe { acc.store(to.add(n * V::WIDTH)) }
+                }
             }
         }
     }
 }
 
+/// # Safety
+/// The processor has the instructions of `V`.
 #[inline(always)]
-fn correlate_body<const F: usize, const K: usize>(
+unsafe fn correlate_body<V: Lanes, const F: usize, const K: usize>(
     sums: &mut [f32],
     offsets: &[usize],
     positions: usize,
@@ -131,48 +155,37 @@ fn correlate_body<const F: usize, const K: usize>(
 ) {
     let depth = offsets.len();
     let filters = sums.len() / depth;
-    let steps = positions.div_ceil(STEP);
-    for first_filter in (0..filters).step_by(F) {
-        for first_k in (0..depth).step_by(K) {
-            let mut acc = [[[0.0_f32; STEP]; K]; F];
-            for (x, all_dy) in x.data.chunks_exact(x.len).zip(dy.data.chunks_exact(dy.len)) {
-                // Past the last filter or element the last one is computed again and not stored.
-                let dys: [&[[f32; STEP]]; F] = std::array::from_fn(|f| {
-                    let filter = (first_filter + f).min(filters - 1);
-                    &all_dy[filter * dy.plane + dy.first..].as_chunks().0[..steps]
-                });
-                let xs: [&[[f32; STEP]]; K] = std::array::from_fn(|k| {
-                    let offset = offsets[(first_k + k).min(depth - 1)];
-                    &x[offset..].as_chunks().0[..steps]
-                });
-                for step in 0..steps {
-                    for f in 0..F {
+    let whole = positions.next_multiple_of(V::WIDTH);
+    let furthest = offsets.iter().copied().max().unwrap_or(0);
+    assert!(furthest + whole <= x.len && (filters - 1) * dy.plane + dy.first + whole <= dy.len, "room behind images");
+    for first_k in (0..depth).step_by(K) {
+        for first_filter in (0..filters).step_by(F) {
+            // Past the last filter or element the last one is computed again and not stored.
+            let dy_starts: [usize; F] =
+                std::array::from_fn(|f| (first_filter + f).min(filters - 1) * dy.plane + dy.first);
+            let x_starts: [usize; K] = std::array::from_fn(|k| offsets[(first_k + k).min(depth - 1)]);
+            // SAFETY: every start + whole is inside its image by the assertion.
+            unsafe {
+                let mut acc = [[V::splat(0.0); K]; F];
+                for (x, dy) in x.data.chunks_exact(x.len).zip(dy.data.chunks_exact(dy.len)) {
+                    let dy = dy_starts.map(|start| dy.as_ptr().add(start));
+                    let x = x_starts.map(|start| x.as_ptr().add(start));
+                    for p in (0..positions).step_by(V::WIDTH) {
+                        let dy = dy.map(|dy| V::load(dy.add(p)));
                         for k in 0..K {
-                            for i in 0..STEP {
-                                acc[f][k][i] = dys[f][step][i].mul_add(xs[k][step][i], acc[f][k][i]);
+                            let x = V::load(x[k].add(p));
+                            for f in 0..F {
+                                acc[f][k] = acc[f][k].add_product(dy[f], x);
                             }
                         }
                     }
                 }
-            }
-            for (f, acc) in acc.iter().enumerate().take(filters - first_filter) {
-                for (k, lanes) in acc.iter().enumerate().take(depth - first_k) {
-                    sums[(first_filter + f) * depth + first_k + k] += fold(lanes);
+                for (f, row) in acc.iter().enumerate().take(filters - first_filter) {
+                    for (k, &lanes) in row.iter().enumerate().take(depth - first_k) {
+                        sums[(first_filter + f) * depth + first_k + k] += sum(lanes);
+                    }
                 }
             }
         }
     }
-}
-
-#[inline(always)]
-fn fold(lanes: &[f32; STEP]) -> f32 {
-    let mut lanes = *lanes;
-    let mut width = STEP / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
