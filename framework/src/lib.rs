@@ -30,3 +30,8 @@ pub mod train;
 pub use dfdx;
 pub use error::{Error, Result};
 pub use serde;
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

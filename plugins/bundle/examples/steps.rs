@@ -42,6 +42,7 @@ const CASES: &[Case] = &[
         model: "mlp",
         options: "hidden = [50, 30]",
         compressor: "",
+        half: false,
         input: &[784],
         batch: 128,
         rule: SGD,
