@@ -6,6 +6,7 @@
 
 extern crate self as secateur;
 
+mod archive;
 pub mod autograd;
 pub mod backend;
 pub mod compressor;
