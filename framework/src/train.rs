@@ -156,7 +156,7 @@ impl<'a, B: Backend> Engine<'a, B> {
                 let Some(batch) = pass::next_batch(&self.run.device, data, &mut batches)? else { break };
                 self.train_step(step, &batch, &mut progress, observer)?;
                 self.clock.train += clock.elapsed();
-                if let Some(amount) = self.run.schedule.target(step, &self.length) {
+                if let Some(amount) = self.timeline.amount(step) {
                     self.prune_step(step, amount, &batch, observer)?;
                 }
             }
