@@ -10,7 +10,7 @@ const ABOUT: &str = "Prunes neural networks while they train.";
 
 const EXAMPLES: &str = "\
 First steps:
-  secateur run experiment/quickstart              train, prune and measure a small network, in seconds
+  secateur run experiment/quickstart              a small network, trained and pruned
   secateur config experiment/quickstart           what that run was told, and which file said so
   secateur plugins show criterion                 the criteria to choose from
   secateur run experiment/quickstart --set criterion.name=random --set seed=1";
