@@ -19,6 +19,7 @@ pub mod measure;
 pub mod model;
 pub mod options;
 pub mod params;
+pub mod plugin;
 pub mod prelude;
 pub mod prune;
 pub mod registry;
@@ -26,6 +27,7 @@ pub mod schedule;
 pub mod seed;
 pub mod structure;
 pub mod tensor;
+pub mod testing;
 pub mod train;
 
 pub use dfdx;

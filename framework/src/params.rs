@@ -1,9 +1,11 @@
 //! The parameters of a run: values, masks and optimizer state by name. The only state that changes while a run goes on.
 
 mod init;
+mod mirror;
 mod saved;
 mod shrink;
 
+pub(crate) use mirror::Parts;
 pub use saved::Snapshot;
 
 use crate::backend::{Backend, Update, Weight};
@@ -12,12 +14,14 @@ use crate::seed::Seed;
 use crate::structure::{Layout, ParamSpec};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 /// Which elements of a parameter are kept.
 #[derive(Debug, Clone)]
 pub struct Mask<B: Backend> {
     tensor: Tensor<B>,
-    keep: Vec<bool>,
+    /// Made of the tensor when first asked for, where the mask came as a tensor.
+    keep: OnceLock<Vec<bool>>,
     kept: usize,
 }
 
@@ -25,7 +29,7 @@ impl<B: Backend> Mask<B> {
     fn new(device: &B, keep: Vec<bool>, spec: &ParamSpec) -> Result<Self> {
         let values = keep.iter().map(|&k| f32::from(u8::from(k))).collect();
         let kept = keep.iter().filter(|&&k| k).count();
-        Ok(Self { tensor: Tensor::from_vec(device, values, spec.shape)?, keep, kept })
+        Ok(Self { tensor: Tensor::from_vec(device, values, spec.shape)?, keep: keep.into(), kept })
     }
 
     /// 0 or 1 for every element, in the parameter's shape.
@@ -35,7 +39,7 @@ impl<B: Backend> Mask<B> {
 
     /// Whether each element is kept, in row-major order.
     pub fn keep(&self) -> &[bool] {
-        &self.keep
+        self.keep.get_or_init(|| self.tensor.host().iter().map(|&v| v != 0.0).collect())
     }
 
     /// Number of elements kept.

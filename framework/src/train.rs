@@ -190,7 +190,7 @@ impl<'a, B: Backend> Engine<'a, B> {
                 .ok_or_else(|| Error::Other(format!("the training data ended before epoch {epoch}")))?;
             self.train_step(step, &batch, observer)?;
             self.clock.train += clock.elapsed();
-            if let Some(amount) = self.run.schedule.target(step, &self.length) {
+            if let Some(amount) = self.timeline.amount(step) {
                 self.prune_step(step, amount, &batch, observer)?;
             }
             self.next = Step(step.0 + 1);

@@ -24,7 +24,7 @@ impl<B: Backend> ParamStore<B> {
             let (name, shape) = (&p.spec.name, p.spec.shape);
             to.put(format!("value/{name}"), shape, &p.value.host());
             if let Some(mask) = &p.mask {
-                to.put_flags(format!("mask/{name}"), &mask.keep);
+                to.put_flags(format!("mask/{name}"), mask.keep());
             }
             for (slot, state) in p.state.iter().enumerate() {
                 to.put(format!("state/{slot}/{name}"), shape, &state.host());
