@@ -2,6 +2,8 @@
 
 mod config;
 mod data;
+mod plugin_check;
+mod plugin_new;
 mod plugins;
 mod run;
 
