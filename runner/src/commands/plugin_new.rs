@@ -54,9 +54,9 @@ pub fn execute(name: &str, kind: PluginKind, framework: Option<&Path>) -> Result
     for (path, text) in &files {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).and_then(|()| fs::write(&path, text)).map_err(|error| {
-            Failure::Failed(format!("{}: cannot write it: {error}", path.display()))
-        })?;
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(|error| Failure::Failed(format!("{}: cannot write it: {error}", path.display())))?;
     }
     super::print(&format!(
         "{name}/src/lib.rs is a working {kind}. Next:\n  cd {name}\n  cargo test\n  cargo build --release\n  secateur plugins check target/release/{file}\n"
@@ -71,7 +71,9 @@ fn source_of(framework: Option<&Path>) -> Result<String, Failure> {
         Some(given) if given.join("Cargo.toml").is_file() => Some(given.to_owned()),
         Some(given) => {
             let given = given.display();
-            return Err(Failure::Usage(format!("--framework {given}: it has no Cargo.toml\n  fix: name the folder `framework` of a checkout")));
+            return Err(Failure::Usage(format!(
+                "--framework {given}: it has no Cargo.toml\n  fix: name the folder `framework` of a checkout"
+            )));
         }
         None => Some(built_from.to_owned()).filter(|folder| folder.join("Cargo.toml").is_file()),
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::cli::RunArgs;
+use crate::cli::{Cli, RunArgs};
 use crate::config::Resolved;
 use crate::failure::Failure;
 use crate::program::{Program, Trained};
@@ -14,15 +14,15 @@ use crate::recorder::Recorder;
 use crate::run_dir::{self, CONFIG, EVENTS, MODEL, Opened, PROVENANCE, REPORT, RunDir};
 use crate::{provenance, report};
 
-pub fn execute(arguments: &RunArgs, quiet: bool, program: &dyn Program) -> Result<(), Failure> {
-    let config = super::resolve_layers(&arguments.layers, program)?;
+pub fn execute(arguments: &RunArgs, cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
+    let config = super::resolve_layers(&arguments.layers, cli, program)?;
     match RunDir::open(&out(&config), &config.folder_name(), arguments.force)? {
         Opened::Finished(path) => {
             super::print(&already_finished(&path));
             Ok(())
         }
         Opened::Ready(folder) => {
-            let summary = run(&config, &folder, quiet, program)?;
+            let summary = run(&config, &folder, cli.quiet, program)?;
             super::print(&results(folder.path(), &summary));
             Ok(())
         }
