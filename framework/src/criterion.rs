@@ -11,7 +11,7 @@ pub use state::State;
 pub use view::{Observation, Setup, Target};
 
 use crate::backend::Backend;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
 /// What a criterion answers for one target.
@@ -132,6 +132,12 @@ pub trait Criterion<B: Backend>: Send {
 
     /// Forgets what it collected; called after each pruning step.
     fn reset(&mut self) {}
+
+    /// What went wrong in [`Criterion::reset`] or [`Criterion::save`], which return nothing: a criterion behind a plugin boundary can
+    /// fail. Asked after a checkpoint's state is saved.
+    fn failure(&self) -> Option<Error> {
+        None
+    }
 
     /// State that must survive a restart, so that a resumed run is bit-identical.
     fn save(&self) -> State {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flag;
 
@@ -46,6 +46,9 @@ pub struct Cli {
     /// Print more; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Load the plugins of a library, or of every library in a folder; may be given several times
+    #[arg(long = "plugin", value_name = "FILE", global = true)]
+    pub plugins: Vec<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -113,6 +116,16 @@ pub struct RunArgs {
     pub resume: Option<PathBuf>,
 }
 
+impl RunArgs {
+    /// The layers, or those of the run that is resumed where none were named.
+    pub fn layers(&self) -> Layers {
+        let own = |dir: &PathBuf| dir.join("config.toml").to_string_lossy().into_owned();
+        let named = &self.layers.configs;
+        let configs = if named.is_empty() { self.resume.iter().map(own).collect() } else { named.clone() };
+        Layers { configs, ..self.layers.clone() }
+    }
+}
+
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
@@ -137,6 +150,38 @@ pub enum PluginsCommand {
         /// A plugin (magnitude, criterion/magnitude), a kind (criterion) or a section (train, prune, data)
         name: String,
     },
+    /// Write a crate with a working plugin, to start from
+    New {
+        /// Its name, in lower case with dashes: my-criterion
+        name: String,
+        /// What it is
+        #[arg(long)]
+        kind: PluginKind,
+        /// The folder `framework` of a checkout to depend on; where absent, the one this program was built from, or the repository
+        #[arg(long, value_name = "DIR")]
+        framework: Option<PathBuf>,
+    },
+    /// Check that a plugin does what every plugin must; exit code 1 if not
+    Check {
+        /// A library's file, or the name of a plugin (magnitude, criterion/magnitude)
+        plugin: String,
+        /// Set one of its options: norm=l2
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+    },
+}
+
+/// What a plugin can be.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PluginKind {
+    /// Scores weights or units
+    Criterion,
+    /// Says when, and how much
+    Schedule,
+    /// Makes fewer tokens
+    Compressor,
+    /// A network
+    Model,
 }
 
 /// `data ...`

@@ -30,7 +30,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = ["warn", "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).without_time().init();
-    match Engine::new().and_then(|engine| commands::execute(&cli, &engine)) {
+    let engine = commands::plugin_files(&cli).and_then(|libraries| Engine::new(&libraries));
+    match engine.and_then(|engine| commands::execute(&cli, &engine)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.report()),
     }

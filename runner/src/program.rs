@@ -40,6 +40,9 @@ pub struct Trained {
     pub model: Vec<u8>,
 }
 
+/// A plugin, and what was found about it.
+pub type Checked = (String, Vec<secateur::testing::CheckRow>);
+
 /// The framework, seen from the command line.
 pub trait Program: Catalog {
     /// All data sets.
@@ -49,6 +52,11 @@ pub trait Program: Catalog {
     /// # Errors
     /// It is not there, or not what it should be.
     fn check_data(&self, data: &Table, seed: u64) -> Result<String, Failure>;
+    /// Runs the conformance kit on the plugins of a library's file, or on those of a name, with these options.
+    ///
+    /// # Errors
+    /// There is no such file or plugin.
+    fn check_plugins(&self, wanted: &str, sets: &[String]) -> Result<Vec<Checked>, Failure>;
     /// The plugins that a config chooses.
     fn parts(&self, config: &Resolved) -> Vec<Part>;
     /// Trains, prunes and measures, from a checkpoint on where one is given, and records every event.

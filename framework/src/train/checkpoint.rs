@@ -34,6 +34,9 @@ impl<B: Backend> Engine<'_, B> {
         }
         archive.put_state("criterion", self.run.criterion.save());
         archive.put_state("schedule", self.run.schedule.save());
+        if let Some(error) = self.run.criterion.failure().or_else(|| self.run.schedule.failure()) {
+            return Err(error);
+        }
         archive.to_bytes(&Manifest {
             run: name.into(),
             next: self.next,

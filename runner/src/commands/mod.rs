@@ -2,6 +2,8 @@
 
 mod config;
 mod data;
+mod plugin_check;
+mod plugin_new;
 mod plugins;
 mod run;
 
@@ -9,7 +11,7 @@ use std::env;
 use std::path::PathBuf;
 
 use crate::cli::{Cli, Command, Layers};
-use crate::config::{Request, Resolved, resolve};
+use crate::config::{self as layers, PluginFile, Request, Resolved, resolve};
 use crate::failure::Failure;
 use crate::program::Program;
 
@@ -19,21 +21,37 @@ use crate::program::Program;
 /// What the person should read, with the exit code it stands for.
 pub fn execute(cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
     match &cli.command {
-        Command::Run(arguments) => run::execute(arguments, cli.quiet, program),
-        Command::Config(arguments) => config::execute(arguments, program),
+        Command::Run(arguments) => run::execute(arguments, cli, program),
+        Command::Config(arguments) => config::execute(arguments, cli, program),
         Command::Plugins(command) => plugins::execute(command, program),
         Command::Data(command) => data::execute(command, program),
     }
 }
 
-fn resolve_layers(layers: &Layers, program: &dyn Program) -> Result<Resolved, Failure> {
+/// The libraries that the command line and the configs name.
+///
+/// # Errors
+/// Configs that cannot be found or read.
+pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
+    let request = match &cli.command {
+        Command::Run(arguments) => layered(&arguments.layers(), cli)?,
+        Command::Config(arguments) => layered(&arguments.layers, cli)?,
+        _ => Request { plugins: cli.plugins.clone(), variables: Vec::new(), ..request()? },
+    };
+    Ok(layers::plugin_files(&request)?)
+}
+
+fn resolve_layers(layers: &Layers, cli: &Cli, program: &dyn Program) -> Result<Resolved, Failure> {
+    Ok(resolve(&layered(layers, cli)?, program)?)
+}
+
+fn layered(layers: &Layers, cli: &Cli) -> Result<Request, Failure> {
     if layers.configs.is_empty() {
         let fix = "name one or more, such as experiment/quickstart; --help explains them";
         return Err(Failure::Usage(format!("no CONFIG was given\n  fix: {fix}")));
     }
-    let request =
-        Request { configs: layers.configs.clone(), flags: layers.flags(), sets: layers.sets.clone(), ..request()? };
-    Ok(resolve(&request, program)?)
+    let (configs, sets, plugins) = (layers.configs.clone(), layers.sets.clone(), cli.plugins.clone());
+    Ok(Request { configs, flags: layers.flags(), sets, plugins, ..request()? })
 }
 
 /// The environment and the working directory; no configs yet.

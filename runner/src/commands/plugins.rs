@@ -13,6 +13,8 @@ pub fn execute(command: &PluginsCommand, program: &dyn Program) -> Result<(), Fa
             Ok(())
         }
         PluginsCommand::Show { name } => show(name, program),
+        PluginsCommand::New { name, kind, framework } => super::plugin_new::execute(name, *kind, framework.as_deref()),
+        PluginsCommand::Check { plugin, sets } => super::plugin_check::execute(plugin, sets, program),
     }
 }
 

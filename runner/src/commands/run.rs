@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use toml::Table;
 
 use crate::checkpoints::Checkpoints;
-use crate::cli::{Layers, RunArgs};
+use crate::cli::{Cli, Layers, RunArgs};
 use crate::config::Resolved;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -18,11 +18,11 @@ use crate::recorder::Recorder;
 use crate::run_dir::{self, CONFIG, EVENTS, MODEL, Opened, PROVENANCE, REPORT, RunDir, Saved};
 use crate::{provenance, report};
 
-pub fn execute(arguments: &RunArgs, quiet: bool, program: &dyn Program) -> Result<(), Failure> {
+pub fn execute(arguments: &RunArgs, cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
     if let Some(dir) = &arguments.resume {
-        return resume(dir, &arguments.layers, quiet, program);
+        return resume(dir, &arguments.layers(), cli, program);
     }
-    let config = super::resolve_layers(&arguments.layers, program)?;
+    let config = super::resolve_layers(&arguments.layers, cli, program)?;
     match RunDir::open(&out(&config), &config.folder_name(), arguments.force)? {
         Opened::Finished(path) => {
             super::print(&already_finished(&path));
@@ -36,24 +36,20 @@ pub fn execute(arguments: &RunArgs, quiet: bool, program: &dyn Program) -> Resul
         Opened::Ready(folder) => {
             folder.write(CONFIG, config.to_toml().as_bytes())?;
             folder.write(PROVENANCE, provenance::describe(&config, program.parts(&config)).as_bytes())?;
-            run(&config, &folder, None, quiet, program)
+            run(&config, &folder, None, cli.quiet, program)
         }
     }
 }
 
 /// Goes on with an interrupted run, as its folder or the same configs say.
-fn resume(dir: &Path, layers: &Layers, quiet: bool, program: &dyn Program) -> Result<(), Failure> {
+fn resume(dir: &Path, layers: &Layers, cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
     if run_dir::is_finished(dir) {
         super::print(&already_finished(dir));
         return Ok(());
     }
     let (folder, checkpoint) = RunDir::reopen(dir)?;
     let file = dir.join(CONFIG);
-    let configs = match layers.configs.as_slice() {
-        [] => vec![file.to_string_lossy().into_owned()],
-        given => given.to_vec(),
-    };
-    let config = super::resolve_layers(&Layers { configs, ..layers.clone() }, program)?;
+    let config = super::resolve_layers(layers, cli, program)?;
     let text = fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
     let there: Table = text.parse().map_err(|error| unreadable(&file, &error))?;
     let differences = config.differences(&there);
@@ -65,7 +61,7 @@ fn resume(dir: &Path, layers: &Layers, quiet: bool, program: &dyn Program) -> Re
             dir.display()
         )));
     }
-    run(&config, &folder, Some(&checkpoint), quiet, program)
+    run(&config, &folder, Some(&checkpoint), cli.quiet, program)
 }
 
 fn run(

@@ -9,6 +9,7 @@ use toml::Value;
 use super::error::{ConfigError, nearest};
 use super::layer::Layer;
 use super::origin::Origin;
+use super::plugins;
 
 /// The configs inside the program: name and text, sorted by name.
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/configs.rs"));
@@ -74,6 +75,9 @@ impl Loader<'_> {
         match self.read(&found) {
             Err(error) => self.errors.push(*error),
             Ok(mut layer) => {
+                if let Found::File(path) = &found {
+                    plugins::anchor(&mut layer.table, path.parent().unwrap_or(self.root));
+                }
                 let parents = self.take_extends(&mut layer);
                 self.chain.push(found.clone());
                 for parent in parents {

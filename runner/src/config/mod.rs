@@ -15,6 +15,7 @@ mod hash;
 mod key;
 mod layer;
 mod origin;
+mod plugins;
 mod show;
 mod switch;
 mod validate;
@@ -30,6 +31,7 @@ use catalog::Catalog;
 pub use error::{ConfigError, ConfigErrors, nearest};
 use layer::{Layer, Placed};
 pub use origin::Origin;
+pub use plugins::PluginFile;
 pub use show::Row;
 
 /// What the command line and the environment ask for.
@@ -41,6 +43,8 @@ pub struct Request {
     pub flags: Vec<Flag>,
     /// `--set` arguments.
     pub sets: Vec<String>,
+    /// `--plugin` arguments: libraries, or folders of them.
+    pub plugins: Vec<PathBuf>,
     /// The environment.
     pub variables: Vec<(String, String)>,
     /// The working directory.
@@ -74,14 +78,16 @@ pub struct Resolved {
 /// keys and plugins, wrong types and values out of range.
 pub fn resolve(request: &Request, catalog: &dyn Catalog) -> Result<Resolved, ConfigErrors> {
     let mut errors = Vec::new();
-    let mut layers = files::load(&request.configs, &request.root, &mut errors);
-    layers.push(assign::from_env(&request.variables, &mut errors));
-    layers.push(assign::from_flags(&request.flags, &request.sets, &mut errors));
-    if !errors.is_empty() {
-        return Err(ConfigErrors(errors));
-    }
+    let mut layers = read(request)?;
     switch::drop_switched_options(&mut layers, catalog);
     let mut resolved = merge(&layers);
+    let libraries = named_plugins(&resolved, request)?;
+    plugins::pin(&mut resolved.table, &libraries);
+    if libraries.is_empty() {
+        resolved.origins.remove("plugins");
+    } else {
+        resolved.origins.entry("plugins".to_owned()).or_insert(Origin::Flag("--plugin".to_owned()));
+    }
     if let Some(last) = request.configs.last()
         && !resolved.table.contains_key("name")
     {
@@ -91,6 +97,40 @@ pub fn resolve(request: &Request, catalog: &dyn Catalog) -> Result<Resolved, Con
     errors.extend(check_name(&resolved));
     errors.extend(validate::validate(&mut resolved.table, &mut resolved.origins, catalog));
     if errors.is_empty() { Ok(resolved) } else { Err(ConfigErrors(errors)) }
+}
+
+/// The libraries that the layers name: they must be loaded before the config can be resolved.
+///
+/// # Errors
+/// What cannot be found or read; a `plugins` that is no list of files.
+pub fn plugin_files(request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> {
+    named_plugins(&merge(&read(request)?), request)
+}
+
+fn named_plugins(merged: &Resolved, request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> {
+    let mut table = merged.table.clone();
+    let flags = request.plugins.iter().map(|path| {
+        Value::Table(Table::from_iter([("path".to_owned(), request.root.join(path).display().to_string().into())]))
+    });
+    if let Value::Array(items) = table.entry("plugins").or_insert_with(|| Value::Array(Vec::new())) {
+        items.extend(flags);
+    }
+    let origin = merged.origins.get("plugins").cloned().unwrap_or(Origin::BuiltIn);
+    let mut files = plugins::listed(&table, &origin).map_err(|error| ConfigErrors(vec![*error]))?;
+    let mut seen = std::collections::HashSet::new();
+    files.retain(|file| seen.insert(file.path.clone()));
+    Ok(files)
+}
+
+/// All layers, weakest first.
+fn read(request: &Request) -> Result<Vec<Layer>, ConfigErrors> {
+    let mut errors = Vec::new();
+    let mut layers = files::load(&request.configs, &request.root, &mut errors);
+    let flags = layers.len();
+    layers.push(assign::from_env(&request.variables, &mut errors));
+    layers.push(assign::from_flags(&request.flags, &request.sets, &mut errors));
+    layers[flags..].iter_mut().for_each(|layer| plugins::anchor(&mut layer.table, &request.root));
+    if errors.is_empty() { Ok(layers) } else { Err(ConfigErrors(errors)) }
 }
 
 impl Resolved {

@@ -1,6 +1,7 @@
 //! Joins the command line to the framework.
 
 mod catalog;
+mod check;
 mod model_file;
 mod sections;
 mod train;
@@ -10,9 +11,9 @@ use secateur::options::Table;
 use secateur::registry::{Kind, Registry};
 use toml::Value;
 
-use crate::config::Resolved;
+use crate::config::{PluginFile, Resolved};
 use crate::failure::Failure;
-use crate::program::{DataSet, Part, Program, Trained};
+use crate::program::{Checked, DataSet, Part, Program, Trained};
 use crate::recorder::Recorder;
 use crate::run_dir::Saved;
 
@@ -22,12 +23,16 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Collects the plugins.
+    /// Collects the plugins: those linked in, and those of these libraries.
     ///
     /// # Errors
-    /// Two of them share a kind and a name.
-    pub fn new() -> Result<Self, Failure> {
-        Ok(Self { registry: secateur_bundle::registry()? })
+    /// A library that cannot be loaded; two plugins that share a kind and a name.
+    pub fn new(libraries: &[PluginFile]) -> Result<Self, Failure> {
+        let mut registry = secateur_bundle::registry()?;
+        for file in libraries {
+            registry.load(&file.path, file.sha256.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
+        }
+        Ok(Self { registry })
     }
 }
 
@@ -67,6 +72,10 @@ impl Program for Engine {
             }
         }
         Ok(text)
+    }
+
+    fn check_plugins(&self, wanted: &str, sets: &[String]) -> Result<Vec<Checked>, Failure> {
+        check::check(&self.registry, wanted, sets)
     }
 
     fn parts(&self, config: &Resolved) -> Vec<Part> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secateur::data::DataConfig;
 use secateur::options;
-use secateur::options::{OptionDoc, OptionSet};
+use secateur::options::{OptionDoc, OptionSet, Table};
 use secateur::prune::PruneConfig;
 use secateur::train::TrainConfig;
 use toml::Value;
@@ -22,6 +22,8 @@ options! {
         pub device: String = "cpu".into(),
         /// Threads to compute with, 0 for all cores; any number gives the same bits.
         pub threads: usize = 0,
+        /// Libraries to load: { path = "FILE or folder", sha256 = "..." }, paths relative to the config.
+        pub plugins: Vec<Table> = vec![],
     }
 }
 

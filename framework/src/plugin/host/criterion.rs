@@ -200,6 +200,10 @@ impl<B: Backend> Criterion<B> for Adapter {
         }
     }
 
+    fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn save(&self) -> State {
         self.ask_save().unwrap_or_else(|error| {
             self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
