@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use secateur::data::LoadProgress;
 
 use crate::event::{Event, Prune};
@@ -19,8 +19,16 @@ pub struct Progress {
 
 enum Show {
     Nothing,
-    Bar { bar: ProgressBar, refreshed: Instant },
+    Bar(Bar),
     Lines(Box<dyn Write + Send>),
+}
+
+/// On a terminal.
+struct Bar {
+    bar: ProgressBar,
+    refreshed: Instant,
+    /// When this process began to train, and with which step; a resumed run does not count the steps before.
+    began: (Instant, u64),
 }
 
 /// The newest figures.
@@ -45,7 +53,10 @@ impl Progress {
     pub fn new(quiet: bool) -> Self {
         let show = match (quiet, io::stderr().is_terminal()) {
             (true, _) => Show::Nothing,
-            (false, true) => Show::Bar { bar: ProgressBar::hidden(), refreshed: Instant::now() },
+            (false, true) => {
+                let now = Instant::now();
+                Show::Bar(Bar { bar: ProgressBar::hidden(), refreshed: now, began: (now, 0) })
+            }
             (false, false) => Show::Lines(Box::new(io::stderr())),
         };
         Self { show, state: State::default() }
@@ -53,7 +64,7 @@ impl Progress {
 
     /// Shows that data is being loaded, and how far that has come where it is known.
     pub fn loading(&mut self, some: Option<LoadProgress>) {
-        let Show::Bar { bar, .. } = &mut self.show else { return };
+        let Show::Bar(Bar { bar, .. }) = &mut self.show else { return };
         match some {
             None => {
                 *bar = ProgressBar::new_spinner().with_message("loading data");
@@ -75,7 +86,7 @@ impl Progress {
         }
         match &mut self.show {
             Show::Nothing => {}
-            Show::Bar { bar, refreshed } => draw(bar, refreshed, event, &self.state),
+            Show::Bar(bar) => bar.draw(event, &self.state),
             // A reader that went away is no reason to end a run.
             Show::Lines(out) => {
                 if let Event::Prune(prune) = event {
@@ -94,33 +105,42 @@ impl Progress {
 
     /// Takes the bar off the screen; called before anything else is printed.
     pub fn clear(&self) {
-        if let Show::Bar { bar, .. } = &self.show {
+        if let Show::Bar(Bar { bar, .. }) = &self.show {
             bar.finish_and_clear();
         }
     }
 }
 
-fn draw(bar: &mut ProgressBar, refreshed: &mut Instant, event: &Event, state: &State) {
-    match event {
-        Event::Start { step, steps, .. } => {
-            bar.finish_and_clear();
-            *bar = ProgressBar::new(*steps).with_position(*step);
-            let style = ProgressStyle::with_template("{bar:16.green/dim} {wide_msg} {eta:>4} left")
-                .map(|style| style.progress_chars("━━─"));
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            // A resumed run does not count the steps of the process before.
-            bar.reset_eta();
-        }
-        Event::Step { step, .. } => {
-            bar.set_position(step + 1);
-            if refreshed.elapsed() > REFRESH {
-                *refreshed = Instant::now();
-                let per_step = state.examples as f64 / state.steps_per_epoch.max(1) as f64;
-                bar.set_message(format!("{}  {}", state.figures(), speed(bar.per_sec() * per_step)));
+impl Bar {
+    fn draw(&mut self, event: &Event, state: &State) {
+        match event {
+            Event::Start { step, steps, .. } => {
+                self.bar.finish_and_clear();
+                self.bar = ProgressBar::new(*steps).with_position(*step);
+                self.began = (Instant::now(), *step);
+                let style = ProgressStyle::with_template("{bar:12.green/dim} {wide_msg} {prefix}")
+                    .map(|style| style.progress_chars("━━─"));
+                self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             }
+            Event::Step { step, .. } => {
+                self.bar.set_position(step + 1);
+                if self.refreshed.elapsed() > REFRESH {
+                    self.refreshed = Instant::now();
+                    self.figures(step + 1, state);
+                }
+            }
+            Event::Prune(prune) => self.bar.println(state.prune_line(prune)),
+            _ => {}
         }
-        Event::Prune(prune) => bar.println(state.prune_line(prune)),
-        _ => {}
+    }
+
+    fn figures(&self, done: u64, state: &State) {
+        let (began, first) = self.began;
+        let per_second = (done - first) as f64 / began.elapsed().as_secs_f64().max(1e-9);
+        let per_step = state.examples as f64 / state.steps_per_epoch.max(1) as f64;
+        let left = (state.epochs * state.steps_per_epoch).saturating_sub(done) as f64 / per_second;
+        self.bar.set_message(format!("{}  {}", state.figures(), speed(per_second * per_step)));
+        self.bar.set_prefix(format!("{:#} left", HumanDuration(Duration::from_secs(left as u64))));
     }
 }
 

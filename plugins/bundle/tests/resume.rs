@@ -135,8 +135,11 @@ fn run(setup: &Setup, data: &Dataset, from: Option<&[u8]>, observer: &mut dyn Ob
     }
 }
 
+/// Name, value, mask, optimizer state and updates of a parameter.
+type Bits = (String, Vec<u32>, Option<Vec<bool>>, Vec<Vec<f32>>, u64);
+
 /// Everything of the outcome but the time it took.
-fn bits(outcome: &Outcome<Cpu>) -> Vec<(String, Vec<u32>, Option<Vec<bool>>, Vec<Vec<f32>>, u64)> {
+fn bits(outcome: &Outcome<Cpu>) -> Vec<Bits> {
     let of = |t: &Tensor<Cpu>| t.host().iter().map(|v| v.to_bits()).collect();
     let one = |p: &secateur::params::Param<Cpu>| {
         let state = p.state().iter().map(|s| s.to_vec()).collect();
