@@ -34,6 +34,10 @@ pub fn execute(cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
 /// Configs that cannot be found or read.
 pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
     let request = match &cli.command {
+        // No run, so no libraries of one: resuming says what is wrong with the folder.
+        Command::Run(arguments) if arguments.resume.as_ref().is_some_and(|dir| !dir.join("config.toml").is_file()) => {
+            return Ok(Vec::new());
+        }
         Command::Run(arguments) => layered(&arguments.layers(), cli)?,
         Command::Config(arguments) => layered(&arguments.layers, cli)?,
         _ => Request { plugins: cli.plugins.clone(), variables: Vec::new(), ..request()? },
