@@ -29,6 +29,30 @@ Examples:
 The results are in OUT/NAME-HASH, where HASH stands for everything that can change them: open report.html there.
 Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong.";
 
+const SWEEP: &str = "\
+The [sweep] section of a config:
+  seeds = 5                                   seeds 0 to 4, or a list
+  [sweep.axes]                                every combination of these is a cell
+  criterion = [\"criterion/magnitude\", \"mine.toml\"]   whole groups, by name or file
+  train.lr = [0.1, 0.01]                      any key
+  zip = [[\"train.lr\", \"train.epochs\"]]      axes that advance together
+  [[sweep.when]]                              axes or values for some cells only
+  if = { criterion.name = \"contribution-rank\" }
+  axes = { criterion.lambda1 = [0.0, 1.0] }
+  [[sweep.exclude]]                           cells to leave out
+  criterion.name = \"random\"
+  train.lr = 0.01
+  controls = []                               no controls (default: random, shuffled, small-dense, unpruned)";
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  secateur sweep sweep/mnist-criteria-small --dry-run     the cells, and how long they will take
+  secateur sweep sweep/mnist-criteria-small
+  secateur sweep experiment/quickstart --set 'sweep.axes.criterion.name=[\"magnitude\",\"random\"]' --set sweep.seeds=5
+
+The cells are run folders in OUT/NAME. Stop with ctrl-C, and start again with the same command.
+Exit code: 0 all cells finished, 1 some failed or were left, 2 the command line or a config is wrong.";
+
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   secateur config experiment/mnist-rank                     each value, and the layer that set it
@@ -56,6 +80,9 @@ pub enum Command {
     /// Train, prune and measure a network as the configs say
     #[command(after_help = RUN_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{RUN_EXAMPLES}"))]
     Run(RunArgs),
+    /// Run every cell of a grid, several at a time; finished cells are left alone when it is run again
+    #[command(after_help = SWEEP_EXAMPLES, after_long_help = format!("{SWEEP}\n\n{CONFIGS}\n\n{SWEEP_EXAMPLES}"))]
+    Sweep(SweepArgs),
     /// Print the resolved config, each value with the layer that set it
     #[command(after_help = CONFIG_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{CONFIG_EXAMPLES}"))]
     Config(ConfigArgs),
@@ -107,6 +134,20 @@ pub struct RunArgs {
     /// Run again although the same run finished before, and replace its results
     #[arg(long)]
     pub force: bool,
+}
+
+/// Arguments of `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub layers: Layers,
+    /// List the cells and estimate the time; run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Runs at a time; one for each core (divided by `threads`, where that is set) unless given
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
 }
 
 /// Arguments of `config`.

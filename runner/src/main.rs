@@ -6,12 +6,14 @@ mod config;
 mod engine;
 mod event;
 mod failure;
+mod index;
 mod program;
 mod progress;
 mod provenance;
 mod recorder;
 mod report;
 mod run_dir;
+mod sweep;
 
 use std::process::ExitCode;
 

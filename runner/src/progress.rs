@@ -20,6 +20,7 @@ enum Show {
     Nothing,
     Bar { bar: ProgressBar, refreshed: Instant },
     Lines(Box<dyn Write + Send>),
+    Told(Box<dyn FnMut(&Event) + Send>),
 }
 
 /// The newest figures.
@@ -50,6 +51,11 @@ impl Progress {
         Self { show, state: State::default() }
     }
 
+    /// Shows nothing itself and tells someone else, such as the table of a sweep.
+    pub fn told(to: impl FnMut(&Event) + Send + 'static) -> Self {
+        Self { show: Show::Told(Box::new(to)), state: State::default() }
+    }
+
     /// Takes in one event.
     pub fn event(&mut self, event: &Event) {
         let belongs = matches!(event, Event::Eval { at, .. } if at == "epoch");
@@ -62,6 +68,7 @@ impl Progress {
         }
         match &mut self.show {
             Show::Nothing => {}
+            Show::Told(to) => to(event),
             Show::Bar { bar, refreshed } => draw(bar, refreshed, event, &self.state),
             // A reader that went away is no reason to end a run.
             Show::Lines(out) => {

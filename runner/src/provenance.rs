@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::{env, fs, thread};
 
 use serde::Serialize;
@@ -36,11 +37,14 @@ struct Machine {
 }
 
 /// The repository of the working directory, where it is one.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Git {
     commit: String,
     uncommitted_changes: bool,
 }
+
+/// Asked once: a sweep describes many runs.
+static GIT: OnceLock<Option<Git>> = OnceLock::new();
 
 /// The file's text.
 pub fn describe(config: &Resolved, parts: Vec<Part>) -> String {
@@ -55,7 +59,7 @@ pub fn describe(config: &Resolved, parts: Vec<Part>) -> String {
             cpu: cpu_model(),
             logical_cpus: thread::available_parallelism().map_or(1, usize::from),
         },
-        git: git(),
+        git: GIT.get_or_init(git).clone(),
         origins: config.origins.iter().map(|(key, origin)| (key.clone(), origin.to_string())).collect(),
         part: parts,
     };

@@ -1,5 +1,8 @@
 //! Takes in a run's events: whole lines in `events.jsonl`, and progress for the person who waits.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde::Serialize;
 
 use crate::event::Event;
@@ -15,12 +18,24 @@ pub struct Recorder {
     progress: Progress,
     /// One in this many optimizer steps is recorded.
     stride: u64,
+    stop: Arc<AtomicBool>,
 }
 
 impl Recorder {
     /// Records to a log and a display.
     pub fn new(log: EventLog, progress: Progress) -> Self {
-        Self { log, progress, stride: 1 }
+        Self { log, progress, stride: 1, stop: Arc::default() }
+    }
+
+    /// Ends the run at the next step once the flag is set.
+    pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Whether the run is to end.
+    pub fn should_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Whether the event of an optimizer step is recorded. Asked first: most are not, and cost nothing.

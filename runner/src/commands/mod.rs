@@ -4,6 +4,9 @@ mod config;
 mod data;
 mod plugins;
 mod run;
+mod sweep;
+
+pub use run::execute_run;
 
 use std::env;
 use std::path::PathBuf;
@@ -17,9 +20,10 @@ use crate::program::Program;
 ///
 /// # Errors
 /// What the person should read, with the exit code it stands for.
-pub fn execute(cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
+pub fn execute(cli: &Cli, program: &(dyn Program + Sync)) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, cli.quiet, program),
+        Command::Sweep(arguments) => sweep::execute(arguments, cli.quiet, program),
         Command::Config(arguments) => config::execute(arguments, program),
         Command::Plugins(command) => plugins::execute(command, program),
         Command::Data(command) => data::execute(command, program),
@@ -27,9 +31,11 @@ pub fn execute(cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
 }
 
 fn resolve_layers(layers: &Layers, program: &dyn Program) -> Result<Resolved, Failure> {
-    let request =
-        Request { configs: layers.configs.clone(), flags: layers.flags(), sets: layers.sets.clone(), ..request()? };
-    Ok(resolve(&request, program)?)
+    Ok(resolve(&layers_request(layers)?, program)?)
+}
+
+fn layers_request(layers: &Layers) -> Result<Request, Failure> {
+    Ok(Request { configs: layers.configs.clone(), flags: layers.flags(), sets: layers.sets.clone(), ..request()? })
 }
 
 /// The environment and the working directory; no configs yet.

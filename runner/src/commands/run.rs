@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde_json::{Map, Value};
 
@@ -30,13 +32,31 @@ pub fn execute(arguments: &RunArgs, quiet: bool, program: &dyn Program) -> Resul
 }
 
 fn run(config: &Resolved, folder: &RunDir, quiet: bool, program: &dyn Program) -> Result<Map<String, Value>, Failure> {
+    execute_run(config, folder, Progress::new(quiet), &Arc::default(), Vec::new(), program)
+}
+
+/// Runs a config in its folder; `marks` go to the summary.
+///
+/// # Errors
+/// Whatever ended the run early; the folder's summary says so too.
+pub fn execute_run(
+    config: &Resolved,
+    folder: &RunDir,
+    progress: Progress,
+    stop: &Arc<AtomicBool>,
+    marks: Vec<(String, Value)>,
+    program: &dyn Program,
+) -> Result<Map<String, Value>, Failure> {
     folder.write(CONFIG, config.to_toml().as_bytes())?;
     folder.write(PROVENANCE, provenance::describe(config, program.parts(config)).as_bytes())?;
-    let mut recorder = Recorder::new(folder.events()?, Progress::new(quiet));
+    let mut recorder = Recorder::new(folder.events()?, progress).stopped_by(Arc::clone(stop));
     let trained = program.train(config, &mut recorder);
     recorder.clear_screen();
     drop(recorder);
-    let ended = trained.and_then(|trained| finish(config, folder, trained));
+    let ended = trained.and_then(|mut trained| {
+        trained.summary.extend(marks);
+        finish(config, folder, trained)
+    });
     if let Err(failure) = &ended {
         // The reason why the run failed matters more than a disk that is too full to note it.
         _ = folder.fail(failure.message());

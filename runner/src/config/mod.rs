@@ -12,7 +12,7 @@ mod files;
 #[cfg(test)]
 pub mod fixture;
 mod hash;
-mod key;
+pub mod key;
 mod layer;
 mod origin;
 mod show;
@@ -28,7 +28,8 @@ use toml::{Table, Value};
 
 use catalog::Catalog;
 pub use error::{ConfigError, ConfigErrors, nearest};
-use layer::{Layer, Placed};
+pub use layer::Layer;
+use layer::Placed;
 pub use origin::Origin;
 pub use show::Row;
 
@@ -73,24 +74,105 @@ pub struct Resolved {
 /// Everything that is wrong, at once: first what cannot be found or read; if there is nothing of that, then unknown
 /// keys and plugins, wrong types and values out of range.
 pub fn resolve(request: &Request, catalog: &dyn Catalog) -> Result<Resolved, ConfigErrors> {
-    let mut errors = Vec::new();
-    let mut layers = files::load(&request.configs, &request.root, &mut errors);
-    layers.push(assign::from_env(&request.variables, &mut errors));
-    layers.push(assign::from_flags(&request.flags, &request.sets, &mut errors));
-    if !errors.is_empty() {
-        return Err(ConfigErrors(errors));
+    let mut stack = Stack::load(request)?;
+    match stack.take_section("sweep") {
+        Some((_, origins)) => Err(ConfigErrors(vec![ConfigError::ManyRuns { origin: first(origins) }])),
+        None => stack.resolve(&[], catalog),
     }
-    switch::drop_switched_options(&mut layers, catalog);
-    let mut resolved = merge(&layers);
-    if let Some(last) = request.configs.last()
-        && !resolved.table.contains_key("name")
-    {
-        resolved.table.insert("name".to_owned(), files::stem(last).into());
-        resolved.origins.insert("name".to_owned(), Origin::FileName);
+}
+
+/// The layers of a configuration, read but not merged: a sweep resolves one config for each of its cells from them.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    layers: Vec<Layer>,
+    root: PathBuf,
+    /// The last config's file name: what the run is called where no layer says.
+    stem: Option<String>,
+}
+
+impl Stack {
+    /// Finds and reads everything that the request names.
+    ///
+    /// # Errors
+    /// Everything that cannot be found or read.
+    pub fn load(request: &Request) -> Result<Self, ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut layers = files::load(&request.configs, &request.root, &mut errors);
+        layers.push(assign::from_env(&request.variables, &mut errors));
+        layers.push(assign::from_flags(&request.flags, &request.sets, &mut errors));
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        let stem = request.configs.last().map(|last| files::stem(last).to_owned());
+        Ok(Self { layers, root: request.root.clone(), stem })
     }
-    errors.extend(check_name(&resolved));
-    errors.extend(validate::validate(&mut resolved.table, &mut resolved.origins, catalog));
-    if errors.is_empty() { Ok(resolved) } else { Err(ConfigErrors(errors)) }
+
+    /// Takes a section out of all layers: its merged values, and where they were set; `None` where no layer has it.
+    pub fn take_section(&mut self, section: &str) -> Option<(Table, BTreeMap<String, Origin>)> {
+        let prefix = format!("{section}.");
+        let of_section = |key: &str| key == section || key.starts_with(&prefix);
+        let mut taken = Vec::new();
+        for layer in &mut self.layers {
+            if let Some(value) = layer.table.remove(section) {
+                let origins = layer.origins.extract_if(.., |key, _| of_section(key)).collect();
+                taken.push(Layer { table: Table::from_iter([(section.to_owned(), value)]), origins });
+            }
+        }
+        if taken.is_empty() {
+            return None;
+        }
+        let mut merged = merge(&taken);
+        let values = match merged.table.remove(section) {
+            Some(Value::Table(values)) => values,
+            // What stands there is no section: its reader reports that.
+            Some(other) => Table::from_iter([(String::new(), other)]),
+            None => Table::new(),
+        };
+        Some((values, merged.origins))
+    }
+
+    /// The layers of one more config and of what it extends, weakest first.
+    ///
+    /// # Errors
+    /// It cannot be found or read.
+    pub fn read(&self, config: &str) -> Result<Vec<Layer>, ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut layers = files::load(&[config.to_owned()], &self.root, &mut errors);
+        layers.remove(0);
+        if errors.is_empty() { Ok(layers) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// Whether the environment, a flag or `--set` sets a key or something within it.
+    pub fn set_by_hand(&self, key: &str) -> Option<&Origin> {
+        let within = |set: &str| set == key || set.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let by_hand = |origin: &Origin| matches!(origin, Origin::Env(_) | Origin::Flag(_));
+        let mut all = self.layers.iter().flat_map(|layer| &layer.origins);
+        all.find(|(set, origin)| within(set) && by_hand(origin)).map(|(_, origin)| origin)
+    }
+
+    /// Merges the layers and the stronger ones given, fills in defaults, and checks the result.
+    ///
+    /// # Errors
+    /// Unknown keys and plugins, wrong types and values out of range.
+    pub fn resolve(&self, stronger: &[&Layer], catalog: &dyn Catalog) -> Result<Resolved, ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut layers: Vec<Layer> = self.layers.iter().chain(stronger.iter().copied()).cloned().collect();
+        switch::drop_switched_options(&mut layers, catalog);
+        let mut resolved = merge(&layers);
+        if let Some(stem) = &self.stem
+            && !resolved.table.contains_key("name")
+        {
+            resolved.table.insert("name".to_owned(), stem.as_str().into());
+            resolved.origins.insert("name".to_owned(), Origin::FileName);
+        }
+        errors.extend(check_name(&resolved));
+        errors.extend(validate::validate(&mut resolved.table, &mut resolved.origins, catalog));
+        if errors.is_empty() { Ok(resolved) } else { Err(ConfigErrors(errors)) }
+    }
+}
+
+fn first(origins: BTreeMap<String, Origin>) -> Origin {
+    origins.into_values().next().unwrap_or(Origin::BuiltIn)
 }
 
 impl Resolved {
@@ -99,9 +181,9 @@ impl Resolved {
         self.table.get("name").and_then(Value::as_str).unwrap_or("run")
     }
 
-    /// The run's name and the hash of what can change its results: `mnist-rank-1f2e3d4c`.
+    /// The run's name and the hash of what can change its results: `mnist-rank-1f2e3d4c5b6a`.
     pub fn folder_name(&self) -> String {
-        format!("{}-{}", self.name(), &hash::of(&self.table)[..8])
+        format!("{}-{}", self.name(), &hash::of(&self.table)[..12])
     }
 
     /// The config as TOML, without origins; reading it again gives the same config.

@@ -3,6 +3,7 @@
 mod catalog;
 mod model_file;
 mod sections;
+mod shelf;
 mod train;
 
 use secateur::data::{self, DataConfig, DataError, Surroundings};
@@ -18,6 +19,7 @@ use crate::recorder::Recorder;
 /// The framework with the plugins that are linked into this program.
 pub struct Engine {
     registry: Registry,
+    shelf: shelf::Shelf,
 }
 
 impl Engine {
@@ -26,7 +28,7 @@ impl Engine {
     /// # Errors
     /// Two of them share a kind and a name.
     pub fn new() -> Result<Self, Failure> {
-        Ok(Self { registry: secateur_bundle::registry()? })
+        Ok(Self { registry: secateur_bundle::registry()?, shelf: shelf::Shelf::default() })
     }
 }
 
@@ -78,7 +80,7 @@ impl Program for Engine {
     }
 
     fn train(&self, config: &Resolved, recorder: &mut Recorder) -> Result<Trained, Failure> {
-        train::train(&self.registry, config, recorder)
+        train::train(&self.registry, &self.shelf, config, recorder)
     }
 }
 

@@ -1,7 +1,6 @@
 //! From a resolved config to a finished run.
 
 use secateur::backend::Cpu;
-use secateur::data;
 use secateur::event::Event;
 use secateur::options::{self, OptionSet, Table};
 use secateur::prune::PruneConfig;
@@ -10,15 +9,21 @@ use secateur::seed::Seed;
 use secateur::train::{Observer, Run, TrainConfig};
 use serde_json::Value as Json;
 
+use super::model_file;
 use super::sections::TopConfig;
-use super::{model_file, read_data};
+use super::shelf::Shelf;
 use crate::config::Resolved;
 use crate::failure::Failure;
 use crate::program::Trained;
 use crate::recorder::Recorder;
 
 /// Loads the data, builds the plugins, and runs.
-pub fn train(registry: &Registry, config: &Resolved, recorder: &mut Recorder) -> Result<Trained, Failure> {
+pub fn train(
+    registry: &Registry,
+    shelf: &Shelf,
+    config: &Resolved,
+    recorder: &mut Recorder,
+) -> Result<Trained, Failure> {
     let top: Table = config
         .table
         .iter()
@@ -28,16 +33,17 @@ pub fn train(registry: &Registry, config: &Resolved, recorder: &mut Recorder) ->
     let top: TopConfig = parsed(&top)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
     let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
-    threads.install(|| on_cpu(registry, config, &top, recorder))
+    threads.install(|| on_cpu(registry, shelf, config, &top, recorder))
 }
 
 fn on_cpu(
     registry: &Registry,
+    shelf: &Shelf,
     config: &Resolved,
     top: &TopConfig,
     recorder: &mut Recorder,
 ) -> Result<Trained, Failure> {
-    let data = data::load(&read_data(&section(config, "data"))?, top.seed, &mut |_| ())?;
+    let data = shelf.dataset(&section(config, "data"), top.seed)?;
     let (criterion, criterion_options) = plugin(config, "criterion");
     let (schedule, schedule_options) = plugin(config, "schedule");
     let (compressor, compressor_options) = plugin(config, "compressor");
@@ -70,6 +76,10 @@ impl Observer for Recording<'_> {
             Event::Step { step, .. } if !self.0.keeps_step(*step) => Ok(()),
             _ => self.0.record(event).map_err(|error| secateur::Error::Other(error.to_string())),
         }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.0.should_stop()
     }
 }
 
