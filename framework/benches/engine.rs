@@ -3,7 +3,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use secateur::backend::{Act, Backend, Cpu, Update};
-use secateur::criterion::{self, Needs, Scores, Target};
+use secateur::criterion::{Needs, Scores, Target};
 use secateur::forward::Forward;
 use secateur::model::{Batch, InputSpec, Model, Output};
 use secateur::params::{Masking, ParamStore};
@@ -36,7 +36,7 @@ impl<B: Backend> Model<B> for Mlp {
 
 struct Magnitude;
 
-impl<B: Backend> criterion::Criterion<B> for Magnitude {
+impl<B: Backend> secateur::criterion::Criterion<B> for Magnitude {
     fn score(&mut self, target: &Target<'_, B>) -> secateur::Result<Scores<B>> {
         Ok(target.weight().abs()?.into())
     }

@@ -6,8 +6,10 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use secateur::backend::cpu::kernels::activation::Saved;
 use secateur::backend::cpu::kernels::contribution::{Contribution, Form};
+use secateur::backend::cpu::kernels::conv::{self, Conv, ConvGrads};
 use secateur::backend::cpu::kernels::linear::{self, Linear, LinearGrads};
 use secateur::backend::cpu::kernels::optim::{self, Sgd};
+use secateur::backend::cpu::kernels::patches::Patches;
 use secateur::backend::cpu::kernels::{Act, Grad, elementwise, loss};
 use std::hint::black_box;
 
@@ -138,6 +140,49 @@ fn steps(c: &mut Criterion) {
     }
 }
 
+/// The two convolutions of a CIFAR network, 3 -> 32 -> 32 with ReLU and pooling, batch 128: forward and backward.
+fn convolutions(c: &mut Criterion) {
+    let patches =
+        |channels, side| Patches { channels, height: side, width: side, kernel: (3, 3), stride: 1, padding: 1 };
+    let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
+    let mut group = c.benchmark_group("convolution");
+    group.sample_size(10).measurement_time(std::time::Duration::from_secs(2));
+    for (channels, side) in [(3, 32), (32, 16)] {
+        let patches = patches(channels, side);
+        let (weight, bias) = (numbers(32 * patches.depth()), numbers(32));
+        let conv = Conv {
+            batch: 128,
+            patches,
+            filters: 32,
+            weight: &weight,
+            mask: None,
+            bias: Some(&bias),
+            act: Act::Relu,
+            pool: true,
+        };
+        let x = numbers(128 * patches.image());
+        let len = 128 * 32 * side * side / 4;
+        let (mut y, dy, mut places) = (vec![0.0; len], numbers(len), vec![0; len]);
+        let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; 32]);
+        group.bench_function(format!("{channels} channels, forward"), |b| {
+            pool.install(|| b.iter(|| conv::forward(&conv, &x, &mut y, Some(&mut places))));
+        });
+        group.bench_function(format!("{channels} channels, backward"), |b| {
+            pool.install(|| {
+                b.iter(|| {
+                    let grads = ConvGrads {
+                        dx: (channels > 3).then_some(Grad::overwrite(&mut dx)),
+                        dw: Some(Grad::overwrite(&mut dw)),
+                        db: Some(Grad::overwrite(&mut db)),
+                        ..Default::default()
+                    };
+                    conv::backward(&conv, &x, &y, Some(&places), &dy, grads);
+                });
+            });
+        });
+    }
+}
+
 /// Contribution scores of a 256-128 layer over 5,000 samples, against a plain loop over a hundredth of them.
 fn contributions(c: &mut Criterion) {
     let (m, n, f) = (128, 256, 5000);
@@ -177,5 +222,5 @@ fn memory(c: &mut Criterion) {
     c.bench_function("mul 1M", |b| b.iter(|| elementwise::mul(&mut z, &x, &y)));
 }
 
-criterion_group!(benches, steps, contributions, memory);
+criterion_group!(benches, steps, convolutions, contributions, memory);
 criterion_main!(benches);

@@ -8,6 +8,7 @@ mod bridge;
 mod grads;
 mod ops;
 mod tape;
+mod vision;
 
 pub use grads::Grads;
 pub use tape::Tape;

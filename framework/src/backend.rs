@@ -5,6 +5,7 @@
 
 pub mod cpu;
 pub(crate) mod tensor;
+pub mod vision;
 
 use crate::error::Result;
 use crate::registry::Makers;
@@ -176,7 +177,9 @@ impl Update {
 /// A device with every operation that models, criteria and the engine use.
 ///
 /// Bundles dfdx's own bounds, so that plugin code never spells them: a `Tensor<B>`'s [`dfdx`](Tensor::dfdx) form has all of dfdx.
-pub trait Backend: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> + Send + Sync {
+pub trait Backend:
+    dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> + vision::VisionOps + Send + Sync
+{
     /// `cpu` or `cuda`.
     const NAME: &'static str;
 

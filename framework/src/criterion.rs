@@ -33,7 +33,8 @@ impl<B: Backend> From<Tensor<B>> for Scores<B> {
 }
 
 /// How a fraction becomes a count, where the method's paper says otherwise than the default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Rounding {
     /// `keep = n - floor(s n)`
     #[default]

@@ -4,9 +4,11 @@
 
 mod cost;
 mod taps;
+mod vision;
 
 pub use cost::Cost;
 pub use taps::{LayerCall, Taps};
+pub use vision::Windows;
 
 use crate::autograd::Tape;
 use crate::backend::{Act, Backend, Weight};
@@ -149,6 +151,11 @@ impl<'a, B: Backend> Forward<'a, B> {
         self.taps.output(name, &y, &mut self.tape);
         self.taps.call(name, x, &y, Some(weight), Rc::new(replay));
         Ok(y)
+    }
+
+    /// Units in a group, the masked ones included: what the layers' shapes go by.
+    pub fn units(&self, group: &str) -> usize {
+        self.params.layout().group(group).map_or(0, |g| g.units)
     }
 
     /// The tape, for operations that have no layer of their own.

@@ -6,6 +6,7 @@
 
 extern crate self as secateur;
 
+mod archive;
 pub mod autograd;
 pub mod backend;
 pub mod compressor;
@@ -30,3 +31,8 @@ pub mod train;
 pub use dfdx;
 pub use error::{Error, Result};
 pub use serde;
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

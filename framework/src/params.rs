@@ -1,7 +1,10 @@
 //! The parameters of a run: values, masks and optimizer state by name. The only state that changes while a run goes on.
 
 mod init;
+mod saved;
 mod shrink;
+
+pub use saved::Snapshot;
 
 use crate::backend::{Backend, Update, Weight};
 use crate::error::{Error, Result};
@@ -264,23 +267,25 @@ impl<B: Backend> ParamStore<B> {
         self.set_masks(masks)
     }
 
-    /// Brings back another store's values under the masks of this one; the optimizer starts anew.
+    /// Brings back earlier values under today's masks; the optimizer starts anew.
     ///
     /// # Errors
     /// If the networks differ in size: units that were cut out cannot be rewound.
-    pub fn rewind(&mut self, to: &Self) -> Result<()> {
+    pub fn rewind(&mut self, to: &Snapshot<B>) -> Result<()> {
         for p in &mut self.params {
-            let old = to.get(&p.spec.name)?;
-            if old.value.shape() != p.value.shape() {
+            let Some(old) = to.0.get(&p.spec.name) else {
+                return Err(Error::Other(format!("no value of `{}` was kept for the rewind", p.spec.name)));
+            };
+            if old.shape() != p.value.shape() {
                 let message = format!(
                     "`{}` was {} and is {} now; use prune.apply = \"mask\"",
                     p.spec.name,
-                    old.value.shape(),
+                    old.shape(),
                     p.value.shape()
                 );
                 return Err(Error::shape("rewind", message));
             }
-            p.value = old.value.clone();
+            p.value = old.clone().tracked(!p.spec.buffer);
             if self.masking == Masking::Held {
                 p.zero_masked()?;
             }

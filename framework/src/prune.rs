@@ -74,7 +74,8 @@ pub fn plan<'a, B: Backend>(
     let Some(scores) = scores else {
         return own_rule(names, verdicts, &before, fixed, dense);
     };
-    let (target, counts) = allocate(config, &rooms, amount, criterion.rounding(), end, nth);
+    let (target, counts) =
+        allocate(config, &rooms, amount, config.rounding.unwrap_or_else(|| criterion.rounding()), end, nth);
     let one_stays = config.granularity == Granularity::Unit;
     let keep = match counts {
         Keep::Each(counts) => (scores.iter().zip(&before).zip(counts))

@@ -51,6 +51,18 @@ pub struct ParamSpec {
     pub buffer: bool,
 }
 
+impl ParamSpec {
+    /// A weight: prunable, with weight decay.
+    pub fn weight(name: String, shape: Shape, init: Init) -> Self {
+        Self { name, shape, init, prunable: true, output: false, decay: true, buffer: false }
+    }
+
+    /// A bias, scale or position: trained, but neither prunable nor decayed.
+    pub fn plain(name: String, shape: Shape, init: Init) -> Self {
+        Self { prunable: false, decay: false, ..Self::weight(name, shape, init) }
+    }
+}
+
 /// What a slice of a parameter does for the units of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -152,27 +164,42 @@ impl Layout {
 #[serde(transparent)]
 pub struct Sizes(pub BTreeMap<String, usize>);
 
-/// Extent of an axis: fixed numbers and units of groups, one after the other.
+/// Extent of an axis: fixed numbers and units of groups, nested (a head's dimensions) or one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Width(Vec<Part>);
 
+/// Nested factors, the outermost first: three times (heads times (dimensions of a head)).
+type Part = Vec<Factor>;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+struct Factor {
     group: Option<String>,
-    units: usize,
-    outer: usize,
-    inner: usize,
+    count: usize,
+}
+
+fn product(factors: &[Factor]) -> usize {
+    factors.iter().map(|f| f.count).product()
 }
 
 impl Width {
     /// Number of indices.
     pub fn count(&self) -> usize {
-        self.0.iter().map(|p| p.units * p.outer * p.inner).sum()
+        self.0.iter().map(|p| product(p)).sum()
     }
 
-    /// Every index becomes `n` consecutive ones: a channel's pixels after a flatten, the dimensions of a head.
+    /// Every index becomes `n` consecutive ones: a channel's pixels after a flatten.
     pub fn each(mut self, n: usize) -> Self {
-        self.0.iter_mut().for_each(|p| p.inner *= n);
+        self.0.iter_mut().for_each(|p| p.push(Factor { group: None, count: n }));
+        self
+    }
+
+    /// Every index becomes as many consecutive ones as `inner` has: heads times the dimensions of a head.
+    ///
+    /// # Panics
+    /// If `inner` is of several parts.
+    pub fn times(mut self, inner: &Self) -> Self {
+        assert_eq!(inner.0.len(), 1, "only a width of one part can be nested");
+        self.0.iter_mut().for_each(|p| p.extend(inner.0[0].iter().cloned()));
         self
     }
 
@@ -182,7 +209,7 @@ impl Width {
     /// For a width of several parts; join copies with [`Width::then`] instead.
     pub fn repeated(mut self, n: usize) -> Self {
         assert_eq!(self.0.len(), 1, "only a width of one part can be repeated");
-        self.0[0].outer *= n;
+        self.0[0].insert(0, Factor { group: None, count: n });
         self
     }
 
@@ -195,7 +222,7 @@ impl Width {
 
 impl From<usize> for Width {
     fn from(units: usize) -> Self {
-        Self(vec![Part { group: None, units, outer: 1, inner: 1 }])
+        Self(vec![vec![Factor { group: None, count: units }]])
     }
 }
 
@@ -223,7 +250,7 @@ impl<'a> LayoutBuilder<'a> {
             self.errors.push(format!("group `{group}` is declared twice"));
         }
         self.layout.groups.push(UnitGroup { name: group.into(), units, dense_units: dense, members: vec![] });
-        Width(vec![Part { group: Some(group.into()), units, outer: 1, inner: 1 }])
+        Width(vec![vec![Factor { group: Some(group.into()), count: units }]])
     }
 
     /// Adds a parameter whose axis `i` has width `axes[i].0` and plays role `axes[i].1` for the groups in it.
@@ -234,12 +261,22 @@ impl<'a> LayoutBuilder<'a> {
         for (axis, (width, role)) in axes.iter().enumerate() {
             let mut offset = 0;
             for part in &width.0 {
-                let group = part.group.as_ref().and_then(|g| self.layout.groups.iter_mut().find(|x| x.name == *g));
-                if let Some(group) = group {
-                    let (outer, inner) = (part.outer, part.inner);
-                    group.members.push(Member { param: spec.name.clone(), axis, offset, outer, inner, role: *role });
+                for (i, factor) in part.iter().enumerate() {
+                    let group =
+                        factor.group.as_ref().and_then(|g| self.layout.groups.iter_mut().find(|x| x.name == *g));
+                    if let Some(group) = group {
+                        let (outer, inner) = (product(&part[..i]), product(&part[i + 1..]));
+                        group.members.push(Member {
+                            param: spec.name.clone(),
+                            axis,
+                            offset,
+                            outer,
+                            inner,
+                            role: *role,
+                        });
+                    }
                 }
-                offset += part.units * part.outer * part.inner;
+                offset += product(part);
             }
         }
         self.layout.params.push(spec);
@@ -249,21 +286,31 @@ impl<'a> LayoutBuilder<'a> {
     pub fn linear(&mut self, name: &str, input: &Width, output: &Width, bias: bool) {
         let fan_in = input.count();
         let init = Init::FanInUniform { fan_in };
-        let weight = ParamSpec {
-            name: format!("{name}.weight"),
-            shape: [output.count(), fan_in].into(),
-            init,
-            prunable: true,
-            output: false,
-            decay: true,
-            buffer: false,
-        };
+        let weight = ParamSpec::weight(format!("{name}.weight"), [output.count(), fan_in].into(), init);
         self.param(weight, &[(output, Role::Producer), (input, Role::Consumer)]);
         if bias {
-            let shape = [output.count()].into();
-            let name = format!("{name}.bias");
-            let bias = ParamSpec { name, shape, init, prunable: false, output: false, decay: false, buffer: false };
-            self.param(bias, &[(output, Role::Producer)]);
+            let spec = ParamSpec::plain(format!("{name}.bias"), [output.count()].into(), init);
+            self.param(spec, &[(output, Role::Producer)]);
+        }
+    }
+
+    /// A convolution `name`: `name.weight [out, in, rows, columns]` and, where `bias`, `name.bias [out]`.
+    pub fn conv2d(&mut self, name: &str, input: &Width, output: &Width, kernel: usize, bias: bool) {
+        let init = Init::FanInUniform { fan_in: input.count() * kernel * kernel };
+        let shape = [output.count(), input.count(), kernel, kernel].into();
+        let weight = ParamSpec::weight(format!("{name}.weight"), shape, init);
+        self.param(weight, &[(output, Role::Producer), (input, Role::Consumer)]);
+        if bias {
+            let spec = ParamSpec::plain(format!("{name}.bias"), [output.count()].into(), init);
+            self.param(spec, &[(output, Role::Producer)]);
+        }
+    }
+
+    /// A normalisation `name` over `width` features: `name.weight` (ones) and `name.bias` (zeros).
+    pub fn norm(&mut self, name: &str, width: &Width) {
+        for (part, init) in [("weight", Init::Ones), ("bias", Init::Zeros)] {
+            let spec = ParamSpec::plain(format!("{name}.{part}"), [width.count()].into(), init);
+            self.param(spec, &[(width, Role::Producer)]);
         }
     }
 
@@ -320,6 +367,18 @@ mod tests {
         let layout = b.build().unwrap();
         let indices: Vec<_> = layout.groups[0].members[0].indices(1, 2).collect();
         assert_eq!(indices, [3, 4, 5, 9, 10, 11, 15, 16, 17]);
+    }
+
+    #[test]
+    fn nested_groups_each_know_their_indices() {
+        let sizes = Sizes::default();
+        let mut b = LayoutBuilder::new(&sizes);
+        let (heads, dims) = (b.units("heads", 2), b.units("dims", 3));
+        b.linear("qkv", &6.into(), &heads.times(&dims).repeated(3), false);
+        let layout = b.build().unwrap();
+        let indices = |g: &str, u, n| layout.group(g).unwrap().members[0].indices(u, n).collect::<Vec<_>>();
+        assert_eq!(indices("heads", 1, 2), [3, 4, 5, 9, 10, 11, 15, 16, 17]);
+        assert_eq!(indices("dims", 1, 3), [1, 4, 7, 10, 13, 16]);
     }
 
     #[test]

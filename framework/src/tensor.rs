@@ -52,6 +52,11 @@ impl<B: Backend> Tensor<B> {
         B::reduce(how, self, axis)
     }
 
+    /// Keeps the listed indices of one axis, in order.
+    pub fn select(&self, axis: usize, keep: &[usize]) -> Result<Self> {
+        B::select(self, axis, keep)
+    }
+
     /// Matrix product of two rank-2 tensors, each transposed first where asked: `[m, k] x [k, n] -> [m, n]`.
     pub fn matmul(&self, transposed: bool, other: &Self, other_transposed: bool) -> Result<Self> {
         B::matmul(self, transposed, other, other_transposed)

@@ -10,7 +10,7 @@ const ABOUT: &str = "Prunes neural networks while they train.";
 
 const EXAMPLES: &str = "\
 First steps:
-  secateur run experiment/quickstart              train, prune and measure a small network, in seconds
+  secateur run experiment/quickstart              a small network, trained and pruned
   secateur config experiment/quickstart           what that run was told, and which file said so
   secateur plugins show criterion                 the criteria to choose from
   secateur run experiment/quickstart --set criterion.name=random --set seed=1";
@@ -53,6 +53,15 @@ Examples:
 The cells are run folders in OUT/NAME. Stop with ctrl-C, and start again with the same command.
 Exit code: 0 all cells finished, 1 some failed or were left, 2 the command line or a config is wrong.";
 
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  secateur compare runs/mnist-criteria
+  secateur compare runs/mnist-criteria --baseline random --html report.html
+  secateur compare runs/a runs/b --by train.lr --metric test_loss --json -
+
+Runs that differ in the seed alone form a group. Groups are compared seed by seed: mean difference with its 95 % interval, paired t-test
+with Holm's correction, Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not compared.";
+
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   secateur config experiment/mnist-rank                     each value, and the layer that set it
@@ -83,6 +92,9 @@ pub enum Command {
     /// Run every cell of a grid, several at a time; finished cells are left alone when it is run again
     #[command(after_help = SWEEP_EXAMPLES, after_long_help = format!("{SWEEP}\n\n{CONFIGS}\n\n{SWEEP_EXAMPLES}"))]
     Sweep(SweepArgs),
+    /// Say which setting is better, by how much, how sure that is, and at what cost
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Print the resolved config, each value with the layer that set it
     #[command(after_help = CONFIG_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{CONFIG_EXAMPLES}"))]
     Config(ConfigArgs),
@@ -148,6 +160,35 @@ pub struct SweepArgs {
     /// Runs at a time; one for each core (divided by `threads`, where that is set) unless given
     #[arg(long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Folders of runs or sweeps
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Group by this config key; by all that differ, seeds aside, unless given
+    #[arg(long, value_name = "KEY")]
+    pub by: Vec<String>,
+    /// What to compare: test_accuracy, test_loss, seconds, ...
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// The value of the first key that the others are compared with; magnitude, or the first, unless given
+    #[arg(long, value_name = "VALUE")]
+    pub baseline: Option<String>,
+    /// Write one page with tables, charts and every run
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write everything as JSON; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write means and intervals as CSV; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write tables and sentences as Markdown; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
 }
 
 /// Arguments of `config`.

@@ -2,7 +2,7 @@
 //!
 //! The folders are the truth: the index only repeats what they hold, is brought up to date whenever it is opened, and may be deleted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -98,7 +98,7 @@ impl Index {
             there.push(name);
         }
         let prefix = self.relative(&under);
-        let present: std::collections::HashSet<&String> = there.iter().collect();
+        let present: HashSet<&String> = there.iter().collect();
         let within = |name: &str| prefix.is_empty() || name == prefix || name.starts_with(&format!("{prefix}/"));
         for gone in known.keys().filter(|name| within(name) && !present.contains(name)) {
             self.db.execute("DELETE FROM runs WHERE folder = ?1", [gone])?;

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod compare;
 mod config;
 mod engine;
 mod event;
@@ -13,7 +14,9 @@ mod provenance;
 mod recorder;
 mod report;
 mod run_dir;
+mod stats;
 mod sweep;
+mod tensorboard;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 pub mod kernels;
 mod ops;
 mod storage;
+mod vision;
 
 use super::{Backend, Binary, Contribution, Linear, LinearGrads, LinearSaved, LossValue, Reduce, Unary, Update};
 use crate::backend::tensor::{Buffer, Tensor};

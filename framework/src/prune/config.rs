@@ -1,6 +1,7 @@
 //! The `[prune]` section.
 
 use crate::backend::Reduce;
+use crate::criterion::Rounding;
 use crate::error::{Error, Result};
 use crate::options::unknown;
 use crate::structure::{Layout, Sizes, UnitGroup};
@@ -72,6 +73,8 @@ crate::options! {
         pub exempt: Vec<String> = vec![],
         /// Whether the layer that produces the output may be pruned (weights only).
         pub include_output: bool = false,
+        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
+        pub rounding: Option<Rounding> = None,
         /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
         pub rounds: u32 = 1,
     }

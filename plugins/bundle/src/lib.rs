@@ -2,6 +2,7 @@
 //!
 //! A crate that is only listed in Cargo.toml is not linked, and its registrations vanish without a word: each is named here.
 
+use secateur_cnn as _;
 use secateur_contribution_rank as _;
 use secateur_magnitude as _;
 use secateur_mlp as _;
@@ -9,6 +10,8 @@ use secateur_no_compression as _;
 use secateur_random as _;
 use secateur_schedules as _;
 use secateur_shuffled as _;
+use secateur_token_merging as _;
+use secateur_vit as _;
 use secateur_worst as _;
 
 use secateur::error::Result;
@@ -36,8 +39,8 @@ mod tests {
             names(Kind::Schedule),
             ["constant", "cubic", "exponential", "linear", "never", "one-shot", "periodic"]
         );
-        assert_eq!(names(Kind::Compressor), ["none"]);
-        assert_eq!(names(Kind::Model), ["mlp"]);
+        assert_eq!(names(Kind::Compressor), ["none", "token-merging"]);
+        assert_eq!(names(Kind::Model), ["cnn", "mlp", "vit"]);
     }
 
     #[test]

@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn impossible_curves_are_refused() {
-        let text = |o| Curve::try_from(o).err().unwrap().to_string();
+        let text = |o: CurveOptions| Curve::try_from(o).err().unwrap().to_string();
         assert!(text(CurveOptions { sparsity: 1.5, ..options() }).contains("`sparsity` = 1.5"));
         assert!(text(CurveOptions { from: 0.8, to: 0.2, ..options() }).contains("must lie after `from` = 0.8"));
         assert!(text(CurveOptions { every: 0, ..options() }).contains("at least 1 step"));

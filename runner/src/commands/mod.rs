@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod compare;
 mod config;
 mod data;
 mod plugins;
@@ -24,6 +25,7 @@ pub fn execute(cli: &Cli, program: &(dyn Program + Sync)) -> Result<(), Failure>
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, cli.quiet, program),
         Command::Sweep(arguments) => sweep::execute(arguments, cli.quiet, program),
+        Command::Compare(arguments) => compare::execute(arguments),
         Command::Config(arguments) => config::execute(arguments, program),
         Command::Plugins(command) => plugins::execute(command, program),
         Command::Data(command) => data::execute(command, program),

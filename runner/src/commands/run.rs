@@ -13,8 +13,8 @@ use crate::failure::Failure;
 use crate::program::{Program, Trained};
 use crate::progress::Progress;
 use crate::recorder::Recorder;
-use crate::run_dir::{self, CONFIG, EVENTS, MODEL, Opened, PROVENANCE, REPORT, RunDir};
-use crate::{provenance, report};
+use crate::run_dir::{self, CONFIG, EVENTS, MODEL, Opened, PROVENANCE, REPORT, RunDir, TENSORBOARD};
+use crate::{provenance, report, tensorboard};
 
 pub fn execute(arguments: &RunArgs, quiet: bool, program: &dyn Program) -> Result<(), Failure> {
     let config = super::resolve_layers(&arguments.layers, program)?;
@@ -74,16 +74,22 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
     let mut summary = trained.summary;
     summary.insert("status".to_owned(), "finished".into());
     folder.write(MODEL, &trained.model)?;
+    let wanted = config.table.get("output").and_then(|output| output.get("tensorboard")?.as_bool());
+    if wanted == Some(true) {
+        folder.write(TENSORBOARD, &tensorboard::file(&events(folder)?))?;
+    }
     write_report(config, folder, &summary)?;
     folder.finish(&summary)?;
     Ok(summary)
 }
 
 fn write_report(config: &Resolved, folder: &RunDir, summary: &Map<String, Value>) -> Result<(), Failure> {
+    Ok(folder.write(REPORT, report::render(config, &events(folder)?, summary).as_bytes())?)
+}
+
+fn events(folder: &RunDir) -> Result<String, Failure> {
     let path = folder.path().join(EVENTS);
-    let events = fs::read_to_string(&path)
-        .map_err(|error| Failure::Failed(format!("{}: cannot read it: {error}", path.display())))?;
-    Ok(folder.write(REPORT, report::render(config, &events, summary).as_bytes())?)
+    fs::read_to_string(&path).map_err(|error| Failure::Failed(format!("{}: cannot read it: {error}", path.display())))
 }
 
 fn out(config: &Resolved) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -91,19 +91,15 @@ fn finished(folder: &Path) -> Vec<f64> {
     own.filter_map(|record| index::seconds(&record.summary)).collect()
 }
 
+/// The first ctrl-C ends the runs at their next step, the second one the program: folders are safe at any moment.
 fn listen(stop: &Arc<AtomicBool>) {
-    let stop = Arc::clone(stop);
-    let heard = ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            // The second one: the person will not wait. Folders are safe at any moment.
-            std::process::exit(130);
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM] {
+        let heard = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)));
+        if let Err(error) = heard {
+            tracing::warn!("ctrl-C will end the program at once: {error}");
         }
-        eprintln!(
-            "stopping after the current steps; what is finished stays, the rest runs when the sweep is started again"
-        );
-    });
-    if let Err(error) = heard {
-        tracing::warn!("ctrl-C will end the program at once: {error}");
     }
 }
 

@@ -30,6 +30,8 @@ options! {
     pub struct OutputConfig {
         /// The folder that holds run folders.
         pub dir: String = "runs".into(),
+        /// Whether to write an event file for TensorBoard too.
+        pub tensorboard: bool = false,
     }
 }
 

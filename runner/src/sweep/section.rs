@@ -4,7 +4,7 @@
 //! that pick plugins or groups are resolved together; plain values are checked one at a time and laid over the result. Whether
 //! plain values contradict each other is found when the cell itself is resolved.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub struct Sections<'a> {
     touches: Vec<Vec<Vec<usize>>>,
     forms: HashMap<(usize, Vec<Pick>), Arc<Form>>,
     /// Plain values that are refused alone in some form: they may need another value beside them.
-    dependent: HashMap<(usize, Vec<Pick>, Pick), ()>,
+    dependent: HashSet<(usize, Vec<Pick>, Pick)>,
 }
 
 impl<'a> Sections<'a> {
@@ -68,7 +68,7 @@ impl<'a> Sections<'a> {
             all
         };
         let touches = spec.axes.iter().map(|axis| axis.values.iter().map(sections_of).collect()).collect();
-        Self { stack, spec, catalog, names, touches, forms: HashMap::new(), dependent: HashMap::new() }
+        Self { stack, spec, catalog, names, touches, forms: HashMap::new(), dependent: HashSet::new() }
     }
 
     /// The sections of a cell.
@@ -129,12 +129,12 @@ impl<'a> Sections<'a> {
         for pick in unseen {
             let place = (section, whole.to_vec(), *pick);
             let refused = |errors| Form { table: Table::new(), print: 0, errors: Some(errors), leaves: HashMap::new() };
-            if self.dependent.contains_key(&place) {
+            if self.dependent.contains(&place) {
                 return Arc::new(refused(ConfigErrors(Vec::new())));
             }
             match self.resolved(section, &[whole, &[*pick]].concat()) {
                 Err(errors) => {
-                    self.dependent.insert(place, ());
+                    self.dependent.insert(place);
                     return Arc::new(refused(errors));
                 }
                 Ok(table) => {

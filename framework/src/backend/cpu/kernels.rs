@@ -7,17 +7,24 @@
 
 pub mod activation;
 pub mod attention;
+pub mod batch_norm;
 pub mod contribution;
+pub mod conv;
+mod conv_tiles;
+pub mod conv_transpose;
 pub mod dropout;
 pub mod elementwise;
 pub mod gemm;
 pub mod grad;
+mod lanes;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;
 pub mod merge;
 pub mod optim;
 pub mod par;
+pub mod patches;
+pub mod pool;
 pub mod reduce;
 pub mod regression;
 pub mod scratch;

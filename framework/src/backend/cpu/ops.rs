@@ -25,7 +25,7 @@ impl Slot<Cpu> {
     }
 }
 
-fn wanted<'s>(slot: Option<&'s mut Slot<Cpu>>, like: Option<&Tensor<Cpu>>) -> Result<Option<Grad<'s>>> {
+pub(super) fn wanted<'s>(slot: Option<&'s mut Slot<Cpu>>, like: Option<&Tensor<Cpu>>) -> Result<Option<Grad<'s>>> {
     slot.zip(like).map(|(s, t)| s.grad(t)).transpose()
 }
 

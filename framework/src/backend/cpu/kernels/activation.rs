@@ -4,6 +4,40 @@ use super::simd::{self, simd_fn};
 use super::{Grad, elementwise};
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
+/// Runs an expression with the type `$curve` that computes `$act`, so that the loop inside is compiled for it.
+macro_rules! with_curve {
+    ($act:expr, $curve:ident => $body:expr) => {{
+        use $crate::backend::cpu::kernels::activation as curves;
+        match $act {
+            curves::Act::None => {
+                type $curve = curves::Identity;
+                $body
+            }
+            curves::Act::Relu => {
+                type $curve = curves::Relu;
+                $body
+            }
+            curves::Act::Gelu => {
+                type $curve = curves::Gelu;
+                $body
+            }
+            curves::Act::GeluExact => {
+                type $curve = curves::GeluExact;
+                $body
+            }
+            curves::Act::Tanh => {
+                type $curve = curves::Tanh;
+                $body
+            }
+            curves::Act::Sigmoid => {
+                type $curve = curves::Sigmoid;
+                $body
+            }
+        }
+    }};
+}
+pub(crate) use with_curve;
+
 /// An activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -38,14 +72,7 @@ impl Act {
 
 /// y = act(x).
 pub fn forward(act: Act, y: &mut [f32], x: &[f32]) {
-    match act {
-        Act::None => y.copy_from_slice(x),
-        Act::Relu => elementwise::map(y, x, Relu::value),
-        Act::Gelu => elementwise::map(y, x, Gelu::value),
-        Act::GeluExact => elementwise::map(y, x, GeluExact::value),
-        Act::Tanh => elementwise::map(y, x, Tanh::value),
-        Act::Sigmoid => elementwise::map(y, x, Sigmoid::value),
-    }
+    with_curve!(act, C => elementwise::map(y, x, C::value));
 }
 
 /// What a backward pass has of the forward one.
@@ -69,74 +96,38 @@ impl<'a> Saved<'a> {
 
 /// dx = dy act'(x).
 pub fn backward(act: Act, dx: Grad<'_>, dy: &[f32], saved: Saved<'_>) {
-    fn run<C: Curve>(dx: Grad<'_>, dy: &[f32], saved: Saved<'_>) {
-        match saved {
-            Saved::Pre(x) => elementwise::put_map(dx, dy, x, |dy, x| dy * C::slope(x)),
-            Saved::Out(y) => elementwise::put_map(dx, dy, y, |dy, y| dy * C::slope_from_out(y)),
-        }
-    }
     check(act, saved);
-    match act {
-        Act::None => {
-            let mut dx = dx;
-            dx.put(dy);
-        }
-        Act::Relu => run::<Relu>(dx, dy, saved),
-        Act::Gelu => run::<Gelu>(dx, dy, saved),
-        Act::GeluExact => run::<GeluExact>(dx, dy, saved),
-        Act::Tanh => run::<Tanh>(dx, dy, saved),
-        Act::Sigmoid => run::<Sigmoid>(dx, dy, saved),
-    }
+    with_curve!(act, C => match saved {
+        Saved::Pre(x) => elementwise::put_map(dx, dy, x, |dy, x| dy * C::slope(x)),
+        Saved::Out(y) => elementwise::put_map(dx, dy, y, |dy, y| dy * C::slope_from_out(y)),
+    });
 }
 
 /// y = act(y + bias) (+ residual), rows of `bias.len()`; on this thread.
 pub(crate) fn finish_rows(act: Act, y: &mut [f32], bias: &[f32], residual: Option<&[f32]>) {
-    match act {
-        Act::None => finish::<Identity>(y, bias, residual),
-        Act::Relu => finish::<Relu>(y, bias, residual),
-        Act::Gelu => finish::<Gelu>(y, bias, residual),
-        Act::GeluExact => finish::<GeluExact>(y, bias, residual),
-        Act::Tanh => finish::<Tanh>(y, bias, residual),
-        Act::Sigmoid => finish::<Sigmoid>(y, bias, residual),
-    }
+    with_curve!(act, C => finish::<C>(y, bias, residual));
 }
 
 /// pre += bias, y = act(pre) (+ residual), rows of `bias.len()`; on this thread.
 pub(crate) fn finish_rows_keeping(act: Act, y: &mut [f32], pre: &mut [f32], bias: &[f32], residual: Option<&[f32]>) {
-    match act {
-        Act::None => finish_keeping::<Identity>(y, pre, bias, residual),
-        Act::Relu => finish_keeping::<Relu>(y, pre, bias, residual),
-        Act::Gelu => finish_keeping::<Gelu>(y, pre, bias, residual),
-        Act::GeluExact => finish_keeping::<GeluExact>(y, pre, bias, residual),
-        Act::Tanh => finish_keeping::<Tanh>(y, pre, bias, residual),
-        Act::Sigmoid => finish_keeping::<Sigmoid>(y, pre, bias, residual),
-    }
+    with_curve!(act, C => finish_keeping::<C>(y, pre, bias, residual));
 }
 
 /// dpre = dy act'; adds the column sums of dpre to `db`. Rows of `db.len()`; on this thread.
 pub(crate) fn backward_rows(act: Act, dpre: &mut [f32], dy: &[f32], saved: Saved<'_>, db: &mut [f32]) {
-    fn run<C: Curve>(dpre: &mut [f32], dy: &[f32], saved: Saved<'_>, db: &mut [f32]) {
-        match saved {
-            Saved::Pre(x) => slope_rows::<C>(dpre, dy, x, db),
-            Saved::Out(y) => slope_rows_from_out::<C>(dpre, dy, y, db),
-        }
-    }
     check(act, saved);
-    match act {
-        Act::None => run::<Identity>(dpre, dy, saved, db),
-        Act::Relu => run::<Relu>(dpre, dy, saved, db),
-        Act::Gelu => run::<Gelu>(dpre, dy, saved, db),
-        Act::GeluExact => run::<GeluExact>(dpre, dy, saved, db),
-        Act::Tanh => run::<Tanh>(dpre, dy, saved, db),
-        Act::Sigmoid => run::<Sigmoid>(dpre, dy, saved, db),
-    }
+    with_curve!(act, C => match saved {
+        Saved::Pre(x) => slope_rows::<C>(dpre, dy, x, db),
+        Saved::Out(y) => slope_rows_from_out::<C>(dpre, dy, y, db),
+    });
 }
 
 fn check(act: Act, saved: Saved<'_>) {
     assert!(!(act.needs_pre(false) && matches!(saved, Saved::Out(_))), "{act:?} needs its input in the backward pass");
 }
 
-trait Curve {
+/// An activation function as a type.
+pub(crate) trait Curve {
     fn value(x: f32) -> f32;
     /// Derivative at the input x.
     fn slope(x: f32) -> f32;
@@ -144,12 +135,12 @@ trait Curve {
     fn slope_from_out(y: f32) -> f32;
 }
 
-struct Identity;
-struct Relu;
-struct Gelu;
-struct GeluExact;
-struct Tanh;
-struct Sigmoid;
+pub(crate) struct Identity;
+pub(crate) struct Relu;
+pub(crate) struct Gelu;
+pub(crate) struct GeluExact;
+pub(crate) struct Tanh;
+pub(crate) struct Sigmoid;
 
 impl Curve for Identity {
     #[inline(always)]

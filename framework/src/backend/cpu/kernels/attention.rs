@@ -9,7 +9,7 @@ use super::simd::{simd_fn, sum_of_pairs};
 use super::{Accumulate, Grad, par, scratch};
 
 /// Sizes of an attention layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attention {
     /// Images.
     pub batch: usize,
@@ -19,6 +19,8 @@ pub struct Attention {
     pub heads: usize,
     /// Width of a head's queries, keys and values.
     pub head_dim: usize,
+    /// Factor of the logits: 1 / sqrt of the dense head's width, also after dimensions were removed.
+    pub scale: f32,
 }
 
 impl Attention {
@@ -41,7 +43,7 @@ impl Attention {
     }
 }
 
-/// y [batch * tokens, width] = softmax(q k^T / sqrt(head_dim) + key_bias) v.
+/// y [batch * tokens, width] = softmax(scale q k^T + key_bias) v.
 ///
 /// `key_bias` [batch * tokens] is added to the logits of each key: the logarithm of token sizes, where tokens were
 /// merged. `probabilities`, if given, receives the softmax for the backward pass. Both outputs are overwritten.
@@ -52,7 +54,7 @@ pub fn forward(
     y: &mut [f32],
     probabilities: Option<&mut [f32]>,
 ) {
-    let &Attention { batch, tokens, heads, head_dim } = shape;
+    let &Attention { batch, tokens, heads, head_dim, scale } = shape;
     let (width, stride) = (shape.width(), 3 * shape.width());
     shape.check(qkv);
     assert_eq!(y.len(), batch * tokens * width, "y of {shape:?}");
@@ -60,7 +62,6 @@ pub fn forward(
     if y.is_empty() {
         return;
     }
-    let scale = 1.0 / (head_dim as f32).sqrt();
     let pieces = qkv
         .chunks(tokens * stride)
         .zip(y.chunks_mut(tokens * width))
@@ -88,7 +89,7 @@ pub fn forward(
 
 /// dqkv from dy and the probabilities of the forward pass. The key bias is a constant.
 pub fn backward(shape: &Attention, qkv: &[f32], probabilities: &[f32], dy: &[f32], dqkv: Grad<'_>) {
-    let &Attention { batch, tokens, heads, head_dim } = shape;
+    let &Attention { batch, tokens, heads, head_dim, scale } = shape;
     let (width, stride) = (shape.width(), 3 * shape.width());
     shape.check(qkv);
     shape.check(dqkv.out);
@@ -96,7 +97,6 @@ pub fn backward(shape: &Attention, qkv: &[f32], probabilities: &[f32], dy: &[f32
     if dy.is_empty() {
         return;
     }
-    let scale = 1.0 / (head_dim as f32).sqrt();
     let pieces = qkv
         .chunks(tokens * stride)
         .zip(dy.chunks(tokens * width))
@@ -149,7 +149,7 @@ mod tests {
     use super::super::testing::*;
     use super::*;
 
-    const SHAPE: Attention = Attention { batch: 2, tokens: 5, heads: 3, head_dim: 4 };
+    const SHAPE: Attention = Attention { batch: 2, tokens: 5, heads: 3, head_dim: 4, scale: 0.5 };
 
     fn reference(s: &Attention, qkv: &[f64], bias: Option<&[f32]>) -> Vec<f64> {
         let (w, t, d) = (s.width(), s.tokens, s.head_dim);
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn threads_do_not_change_bits() {
-        let shape = Attention { batch: 13, tokens: 33, heads: 2, head_dim: 16 };
+        let shape = Attention { batch: 13, tokens: 33, heads: 2, head_dim: 16, scale: 0.25 };
         let n = shape.batch * shape.tokens * shape.width();
         let (qkv, dy) = (random(3 * n, 1), random(n, 2));
         assert_same_bits(|| {

@@ -1,0 +1,137 @@
+//! Vector registers by name, for the few loops whose accumulators must stay in them.
+//!
+//! Everything else relies on the compiler's own vectorisation (see [`simd`](super::simd)); blocks of dozens of
+//! accumulators it would keep in memory.
+
+/// A register of `f32`.
+pub(crate) trait Lanes: Copy {
+    /// Numbers in it.
+    const WIDTH: usize;
+
+    /// All lanes equal.
+    ///
+    /// # Safety
+    /// The processor has the register's instructions.
+    unsafe fn splat(x: f32) -> Self;
+
+    /// Reads [`Self::WIDTH`] numbers.
+    ///
+    /// # Safety
+    /// The processor has the register's instructions, and that many numbers can be read.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// Writes [`Self::WIDTH`] numbers.
+    ///
+    /// # Safety
+    /// The processor has the register's instructions, and that many numbers can be written.
+    unsafe fn store(self, to: *mut f32);
+
+    /// self + a b.
+    ///
+    /// # Safety
+    /// The processor has the register's instructions.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+}
+
+/// Sum of the lanes, in pairs.
+///
+/// # Safety
+/// The processor has the register's instructions.
+#[inline(always)]
+pub(crate) unsafe fn sum<V: Lanes>(v: V) -> f32 {
+    let mut lanes = [0.0; 16];
+    // SAFETY: a register has at most 16 lanes.
+    unsafe { v.store(lanes.as_mut_ptr()) };
+    let mut width = V::WIDTH / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Four numbers on any processor.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; 4]);
+
+impl Lanes for Portable {
+    const WIDTH: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        Self([x; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's promise; arrays of f32 need no more alignment than f32.
+        Self(unsafe { from.cast::<[f32; 4]>().read() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as above.
+        unsafe { to.cast::<[f32; 4]>().write(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // Not fused: without the instruction a fused product is a call of a slow function.
+        Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    impl Lanes for __m512 {
+        const WIDTH: usize = 16;
+
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_fmadd_ps(a, b, self) }
+        }
+    }
+
+    impl Lanes for __m256 {
+        const WIDTH: usize = 8;
+
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller's promise.
+            unsafe { _mm256_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe { _mm256_fmadd_ps(a, b, self) }
+        }
+    }
+}

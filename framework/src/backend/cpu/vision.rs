@@ -1,0 +1,265 @@
+//! Image operations: from tensors to kernels.
+
+use super::kernels::{attention, conv, dropout, layer_norm, merge, patches::Patches, tokens};
+use super::ops::{filled, wanted};
+use crate::backend::Slot;
+use crate::backend::tensor::{Shape, Tensor};
+use crate::backend::vision::{Conv2d, Conv2dSaved, Heads, LayerGrads, Merge, VisionOps};
+use crate::error::{Error, Result};
+use dfdx::tensor::Cpu;
+
+type T = Tensor<Cpu>;
+
+/// Batch, tokens and width of `[batch, tokens, dim]`.
+fn sizes_of(what: &str, x: &T) -> Result<(usize, usize, usize)> {
+    match *x.shape() {
+        [batch, tokens, dim] => Ok((batch, tokens, dim)),
+        _ => Err(Error::shape(what, format!("tokens {} must have the axes [batch, tokens, dim]", x.shape()))),
+    }
+}
+
+fn check_sizes(what: &str, sizes: Option<&T>, batch: usize, tokens: usize) -> Result<()> {
+    match sizes {
+        Some(s) if s.count() != batch * tokens => {
+            Err(Error::shape(what, format!("sizes {} for {batch} x {tokens} tokens", s.shape())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn kernel(op: &Conv2d<Cpu>) -> Result<conv::Conv<'_>> {
+    let (&[batch, channels, height, width], &[filters, inputs, rows, cols]) = (&*op.x.shape(), &*op.w.value.shape())
+    else {
+        let message = format!("input {} and weight {} must have four axes", op.x.shape(), op.w.value.shape());
+        return Err(Error::shape("conv2d", message));
+    };
+    if channels != inputs {
+        return Err(Error::shape(
+            "conv2d",
+            format!("input {} does not fit weight {}", op.x.shape(), op.w.value.shape()),
+        ));
+    }
+    let patches =
+        Patches { channels, height, width, kernel: (rows, cols), stride: op.stride.max(1), padding: op.padding };
+    if patches.windows().0 == 0 || patches.windows().1 == 0 {
+        return Err(Error::shape(
+            "conv2d",
+            format!("a kernel of {rows}x{cols} does not fit an image of {height}x{width}"),
+        ));
+    }
+    if op.act.needs_pre(false) {
+        return Err(Error::shape(
+            "conv2d",
+            format!("{:?} cannot be fused into a convolution: apply it on its own", op.act),
+        ));
+    }
+    let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
+    Ok(conv::Conv {
+        batch,
+        patches,
+        filters,
+        weight,
+        mask,
+        bias: op.b.as_ref().map(Tensor::data),
+        act: op.act,
+        pool: op.pool,
+    })
+}
+
+fn heads(shape: Heads) -> attention::Attention {
+    let Heads { batch, tokens, heads, head_dim, scale } = shape;
+    attention::Attention { batch, tokens, heads, head_dim, scale }
+}
+
+impl VisionOps for Cpu {
+    fn conv2d(op: &Conv2d<Self>, save: bool) -> Result<(T, Option<Conv2dSaved<Self>>)> {
+        let layer = kernel(op)?;
+        let (filters, rows, cols) = layer.output();
+        let shape = Shape::from([layer.batch, filters, rows, cols]);
+        let mut argmax = (save && op.pool).then(|| vec![0; shape.count()]);
+        let y = filled(op.x.device(), shape, |y| conv::forward(&layer, op.x.data(), y, argmax.as_deref_mut()));
+        let saved = save.then(|| Conv2dSaved { y: y.clone(), argmax });
+        Ok((y, saved))
+    }
+
+    fn conv2d_backward(
+        op: &Conv2d<Self>,
+        saved: &Conv2dSaved<Self>,
+        dy: &T,
+        grads: LayerGrads<'_, Self>,
+    ) -> Result<()> {
+        let wanted = conv::ConvGrads {
+            dx: wanted(grads.x, Some(&op.x))?,
+            dw: wanted(grads.w, Some(&op.w.value))?,
+            dense_dw: true,
+            db: wanted(grads.b, op.b.as_ref())?,
+        };
+        conv::backward(&kernel(op)?, op.x.data(), saved.y.data(), saved.argmax.as_deref(), dy.data(), wanted);
+        Ok(())
+    }
+
+    fn layer_norm(x: &T, gamma: &T, beta: &T, eps: f32) -> Result<(T, T)> {
+        let n = gamma.count();
+        if n == 0 || beta.count() != n || x.shape().last() != Some(&n) {
+            return Err(Error::shape("layer norm", format!("input {} does not fit {} features", x.shape(), n)));
+        }
+        let mut stats = x.zeros_like([x.count() / n, 2].into());
+        let out = stats.data_mut()?;
+        let y = x.like(|y| layer_norm::forward(x.data(), gamma.data(), beta.data(), eps, y, out));
+        Ok((y, stats))
+    }
+
+    fn layer_norm_backward(x: &T, gamma: &T, stats: &T, dy: &T, grads: LayerGrads<'_, Self>) -> Result<()> {
+        let (dx, dgamma, dbeta) =
+            (wanted(grads.x, Some(x))?, wanted(grads.w, Some(gamma))?, wanted(grads.b, Some(gamma))?);
+        layer_norm::backward(x.data(), gamma.data(), stats.data(), dy.data(), dx, dgamma, dbeta);
+        Ok(())
+    }
+
+    fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, save: bool) -> Result<(T, Option<T>)> {
+        let layer = heads(shape);
+        let (rows, width) = (shape.batch * shape.tokens, layer.width());
+        if *qkv.shape() != [rows, 3 * width] {
+            let found = qkv.shape();
+            return Err(Error::shape(
+                "attention",
+                format!("queries, keys and values {found} must be [{rows}, {}]", 3 * width),
+            ));
+        }
+        check_sizes("attention", sizes, shape.batch, shape.tokens)?;
+        let bias: Option<Vec<f32>> = sizes.map(|s| s.data().iter().map(|s| s.ln()).collect());
+        let mut probabilities = save.then(|| qkv.zeros_like([layer.probabilities()].into()));
+        let kept = probabilities.as_mut().map(Tensor::data_mut).transpose()?;
+        let y = filled(qkv.device(), [rows, width].into(), |y| {
+            attention::forward(&layer, qkv.data(), bias.as_deref(), y, kept)
+        });
+        Ok((y, probabilities))
+    }
+
+    fn attention_backward(shape: Heads, qkv: &T, probabilities: &T, dy: &T, dqkv: &mut Slot<Self>) -> Result<()> {
+        attention::backward(&heads(shape), qkv.data(), probabilities.data(), dy.data(), dqkv.grad(qkv)?);
+        Ok(())
+    }
+
+    fn patches(x: &T, side: usize) -> Result<T> {
+        let &[batch, channels, height, width] = &*x.shape() else {
+            return Err(Error::shape(
+                "patches",
+                format!("images {} must have the axes [batch, channels, rows, columns]", x.shape()),
+            ));
+        };
+        if side == 0 || height % side != 0 || width % side != 0 {
+            return Err(Error::shape(
+                "patches",
+                format!("patches of {side}x{side} do not divide an image of {height}x{width}"),
+            ));
+        }
+        let (down, across) = (height / side, width / side);
+        let shape = Shape::from([batch * down * across, channels * side * side]);
+        let data = x.data();
+        Ok(filled(x.device(), shape, |y| {
+            let rows = y.chunks_exact_mut(side);
+            // Output order: image, patch row, patch column, channel, row in the patch.
+            for (i, to) in rows.enumerate() {
+                let (r, rest) = (i % side, i / side);
+                let (c, rest) = (rest % channels, rest / channels);
+                let (px, rest) = (rest % across, rest / across);
+                let (py, b) = (rest % down, rest / down);
+                let from = ((b * channels + c) * height + py * side + r) * width + px * side;
+                to.copy_from_slice(&data[from..from + side]);
+            }
+        }))
+    }
+
+    fn embed(x: &T, class: Option<&T>, position: Option<&T>) -> Result<T> {
+        let (batch, tokens, dim) = sizes_of("embed", x)?;
+        let after = tokens + usize::from(class.is_some());
+        let fits = class.is_none_or(|c| c.count() == dim) && position.is_none_or(|p| p.count() == after * dim);
+        if !fits {
+            return Err(Error::shape(
+                "embed",
+                format!("class token or positions do not fit {after} tokens of width {dim}"),
+            ));
+        }
+        let (class, position) = (class.map(Tensor::data), position.map(Tensor::data));
+        Ok(filled(x.device(), [batch, after, dim].into(), |y| {
+            tokens::embed(y, x.data(), class, position, (tokens, dim))
+        }))
+    }
+
+    fn embed_backward(
+        x: &T,
+        class: Option<&T>,
+        position: Option<&T>,
+        dy: &T,
+        grads: LayerGrads<'_, Self>,
+    ) -> Result<()> {
+        let (_, tokens, dim) = sizes_of("embed", x)?;
+        let (dx, dclass, dposition) = (wanted(grads.x, Some(x))?, wanted(grads.w, class)?, wanted(grads.b, position)?);
+        tokens::embed_backward(dy.data(), dx, dclass, dposition, class.is_some(), (tokens, dim));
+        Ok(())
+    }
+
+    fn mean_tokens(x: &T, sizes: Option<&T>) -> Result<T> {
+        let (batch, tokens, dim) = sizes_of("mean of tokens", x)?;
+        check_sizes("mean of tokens", sizes, batch, tokens)?;
+        Ok(filled(x.device(), [batch, dim].into(), |y| {
+            tokens::mean_pool(y, x.data(), sizes.map(Tensor::data), (tokens, dim))
+        }))
+    }
+
+    fn mean_tokens_backward(x: &T, sizes: Option<&T>, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
+        let (_, tokens, dim) = sizes_of("mean of tokens", x)?;
+        tokens::mean_pool_backward(dx.grad(x)?, dy.data(), sizes.map(Tensor::data), (tokens, dim));
+        Ok(())
+    }
+
+    fn take_token(x: &T, index: usize) -> Result<T> {
+        let (batch, tokens, dim) = sizes_of("take token", x)?;
+        if index >= tokens {
+            return Err(Error::shape("take token", format!("token {index} of {tokens}")));
+        }
+        Ok(filled(x.device(), [batch, dim].into(), |y| tokens::select(y, x.data(), index, (tokens, dim))))
+    }
+
+    fn take_token_backward(x: &T, index: usize, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
+        let (_, tokens, dim) = sizes_of("take token", x)?;
+        tokens::select_backward(dx.grad(x)?, dy.data(), index, (tokens, dim));
+        Ok(())
+    }
+
+    fn dropout(x: &T, p: f32, seed: u64) -> Result<T> {
+        Ok(x.like(|y| dropout::forward(dropout::Dropout { p, seed }, y, x.data())))
+    }
+
+    fn match_tokens(metric: &T, r: usize, protected: usize) -> Result<Merge> {
+        let found = merge::matching(metric.data(), sizes_of("matching", metric)?, r, protected);
+        Ok(Merge { tokens: found.tokens, kept: found.kept, target: found.target })
+    }
+
+    fn merge_tokens(merge: &Merge, x: &T, sizes: &T) -> Result<(T, T)> {
+        let (batch, tokens, dim) = sizes_of("merging", x)?;
+        check_sizes("merging", Some(sizes), batch, tokens)?;
+        if merge.tokens != tokens || merge.target.len() != batch * tokens {
+            return Err(Error::shape(
+                "merging",
+                format!("tokens {} do not fit a matching of {} tokens", x.shape(), merge.tokens),
+            ));
+        }
+        let mut kept = x.zeros_like([batch, merge.kept].into());
+        let out = kept.data_mut()?;
+        let merging = merging(merge);
+        let y =
+            filled(x.device(), [batch, merge.kept, dim].into(), |y| merging.forward(y, out, x.data(), sizes.data()));
+        Ok((y, kept))
+    }
+
+    fn merge_tokens_backward(merge: &Merge, x: &T, dy: &T, sizes: &T, kept: &T, dx: &mut Slot<Self>) -> Result<()> {
+        merging(merge).backward(dx.grad(x)?, dy.data(), sizes.data(), kept.data());
+        Ok(())
+    }
+}
+
+fn merging(merge: &Merge) -> merge::Merging {
+    merge::Merging { tokens: merge.tokens, kept: merge.kept, target: merge.target.clone() }
+}
