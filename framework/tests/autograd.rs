@@ -9,7 +9,6 @@ use dfdx::prelude::{
 };
 use secateur::autograd::Tape;
 use secateur::backend::{Act, Backend};
-use secateur::tensor::Tensor;
 
 #[test]
 fn gradients_of_linear_agree_with_finite_differences() {
