@@ -32,7 +32,63 @@ def mlp():
     return loss, optimizer, 2000
 
 
-MODELS = {"mlp": mlp}
+def cnn():
+    convs = [param(32, 3, 3, 3), param(32, 32, 3, 3)]
+    widths = [2048, 512, 128, 10]
+    weights = [param(o, i) for i, o in zip(widths, widths[1:])]
+    biases = [torch.zeros(w.shape[0], requires_grad=True) for w in convs + weights]
+    masks = [torch.ones_like(w) for w in convs + weights]
+    x, y = torch.randn(BATCH, 3, 32, 32), torch.randint(0, 10, (BATCH,))
+    optimizer = torch.optim.SGD(convs + weights + biases, lr=0.01, momentum=0.9)
+
+    def loss():
+        h = x
+        for w, m, b in zip(convs, masks, biases):
+            h = F.max_pool2d(F.relu(F.conv2d(h, w * m, b, padding=1)), 2)
+        h = h.flatten(1)
+        for i, (w, m, b) in enumerate(zip(weights, masks[2:], biases[2:])):
+            h = F.linear(h, w * m, b)
+            if i + 1 < len(weights):
+                h = torch.relu(h)
+        return F.cross_entropy(h, y)
+
+    return loss, optimizer, 20
+
+
+def vit(dim, heads=4, depth=4, tokens=64, ratio=2):
+    def linear(i, o):
+        w = param(o, i)
+        return w, torch.ones_like(w), torch.zeros(o, requires_grad=True)
+
+    def norm():
+        return torch.ones(dim, requires_grad=True), torch.zeros(dim, requires_grad=True)
+
+    def apply(layer, h):
+        w, m, b = layer
+        return F.linear(h, w * m, b)
+
+    patch, head, last = linear(48, dim), linear(dim, 10), norm()
+    position = (torch.randn(tokens, dim) * 0.02).requires_grad_()
+    blocks = [(norm(), linear(dim, 3 * dim), linear(dim, dim), norm(), linear(dim, ratio * dim), linear(ratio * dim, dim)) for _ in range(depth)]
+    layers = [patch, head] + [layer for b in blocks for layer in (b[1], b[2], b[4], b[5])]
+    params = [t for w, _, b in layers for t in (w, b)] + [position, *last] + [t for b in blocks for n in (b[0], b[3]) for t in n]
+    images, y = torch.randn(BATCH, 3, 32, 32), torch.randint(0, 10, (BATCH,))
+    optimizer = torch.optim.Adam(params, lr=1e-3)
+
+    def loss():
+        x = images.view(BATCH, 3, 8, 4, 8, 4).permute(0, 2, 4, 1, 3, 5).reshape(BATCH, tokens, 48)
+        h = apply(patch, x) + position
+        for norm1, qkv, proj, norm2, fc1, fc2 in blocks:
+            q, k, v = apply(qkv, F.layer_norm(h, (dim,), *norm1)).view(BATCH, tokens, 3, heads, dim // heads).permute(2, 0, 3, 1, 4).unbind(0)
+            a = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(BATCH, tokens, dim)
+            h = h + apply(proj, a)
+            h = h + apply(fc2, F.gelu(apply(fc1, F.layer_norm(h, (dim,), *norm2)), approximate="tanh"))
+        return F.cross_entropy(apply(head, F.layer_norm(h, (dim,), *last).mean(1)), y)
+
+    return loss, optimizer, 7
+
+
+MODELS = {"mlp": mlp, "cnn": cnn, "vit192": lambda: vit(192), "vit128": lambda: vit(128)}
 
 
 def main():

@@ -18,7 +18,19 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VENV = ROOT / "target" / "bench-venv"
-PEERS = {"mlp": "MLP 784-50-30-10, batch 128, SGD with momentum, a 0/1 mask on every weight"}
+# What is timed against PyTorch eager: the same step on both sides, batch 128, a 0/1 mask on every weight.
+PEERS = {
+    "mlp": "MLP 784-50-30-10, SGD with momentum",
+    "cnn": "conv 32, 32 with pooling, FC 2048-512-128-10, SGD with momentum",
+    "vit192": "ViT, 4 blocks, 64 tokens, dim 192, MLP ratio 2, Adam",
+    "vit128": "ViT, 4 blocks, 64 tokens, dim 128, MLP ratio 2, Adam",
+}
+# What is timed against our own dense step.
+OWN = {
+    "cnn-half": ("cnn", "half of all units cut out"),
+    "vit192-half": ("vit192", "half of all units cut out"),
+    "vit192-merge": ("vit192", "token merging before the encoder at ratio 0.4"),
+}
 
 
 def python():
@@ -44,23 +56,33 @@ def median_ms(command, threads):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"what to time: {', '.join(PEERS)} (default: all)")
+    known = [*PEERS, *OWN]
+    parser.add_argument("names", nargs="*", help=f"what to time: {', '.join(known)} (default: all)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7, help="alternations; the median of their medians counts")
     args = parser.parse_args()
-    unknown = set(args.names) - set(PEERS)
+    unknown = set(args.names) - set(known)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(PEERS)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     exe, ours = python(), build()
     theirs = pathlib.Path(__file__).with_name("peer_steps.py")
+
+    def against(name):
+        """The other side of a comparison: its command, who it is, and what is compared."""
+        if name in PEERS:
+            return [exe, theirs, name, str(args.threads)], "PyTorch", PEERS[name]
+        dense, what = OWN[name]
+        return [ours, dense], "ours dense", f"{dense}: {what}"
+
     rows = []
     print(f"{platform.processor() or platform.machine()}, {args.threads} threads, medians of {args.rounds} interleaved rounds")
-    for name in args.names or PEERS:
-        pairs = [(median_ms([ours, name], args.threads), median_ms([exe, theirs, name, str(args.threads)], args.threads)) for _ in range(args.rounds)]
+    for name in args.names or known:
+        other, who, what = against(name)
+        pairs = [(median_ms([ours, name], args.threads), median_ms(other, args.threads)) for _ in range(args.rounds)]
         ours_ms, peer_ms = (statistics.median(side) for side in zip(*pairs))
         ratio = statistics.median(peer / own for own, peer in pairs)
         rows.append({"name": name, "ours_ms": ours_ms, "peer_ms": peer_ms, "ratio": ratio})
-        print(f"{name:12} ours {ours_ms:9.3f} ms   PyTorch {peer_ms:9.3f} ms   {ratio:5.2f}x   ({PEERS[name]})", flush=True)
+        print(f"{name:12} ours {ours_ms:9.3f} ms   {who:10} {peer_ms:9.3f} ms   {ratio:5.2f}x   ({what})", flush=True)
     target = ROOT / "target" / "bench" / "peers.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(rows, indent=2) + "\n")

@@ -78,6 +78,9 @@ pub enum Error {
         /// The next step that would have run.
         step: u64,
     },
+    /// A checkpoint from which this run cannot go on.
+    #[error("the checkpoint {0}")]
+    Checkpoint(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),

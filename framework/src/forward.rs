@@ -24,14 +24,14 @@ use std::rc::Rc;
 
 /// One forward pass over one batch.
 pub struct Forward<'a, B: Backend> {
-    params: &'a ParamStore<B>,
-    compressor: Option<&'a dyn Compressor<B>>,
-    replaced: HashMap<String, Tensor<B>>,
-    tape: Tape<B>,
-    taps: Taps<B>,
-    cost: Cost,
-    noise: Option<Seed>,
-    buffers: Vec<(String, Tensor<B>)>,
+    pub(crate) params: &'a ParamStore<B>,
+    pub(crate) compressor: Option<&'a dyn Compressor<B>>,
+    pub(crate) replaced: HashMap<String, Tensor<B>>,
+    pub(crate) tape: Tape<B>,
+    pub(crate) taps: Taps<B>,
+    pub(crate) cost: Cost,
+    pub(crate) noise: Option<Seed>,
+    pub(crate) buffers: Vec<(String, Tensor<B>)>,
 }
 
 impl<'a, B: Backend> Forward<'a, B> {

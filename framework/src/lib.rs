@@ -6,6 +6,7 @@
 
 extern crate self as secateur;
 
+mod archive;
 pub mod autograd;
 pub mod backend;
 pub mod compressor;
@@ -18,6 +19,7 @@ pub mod measure;
 pub mod model;
 pub mod options;
 pub mod params;
+pub mod plugin;
 pub mod prelude;
 pub mod prune;
 pub mod registry;
@@ -25,8 +27,14 @@ pub mod schedule;
 pub mod seed;
 pub mod structure;
 pub mod tensor;
+pub mod testing;
 pub mod train;
 
 pub use dfdx;
 pub use error::{Error, Result};
 pub use serde;
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

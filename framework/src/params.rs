@@ -1,7 +1,12 @@
 //! The parameters of a run: values, masks and optimizer state by name. The only state that changes while a run goes on.
 
 mod init;
+mod mirror;
+mod saved;
 mod shrink;
+
+pub(crate) use mirror::Parts;
+pub use saved::Snapshot;
 
 use crate::backend::{Backend, Update, Weight};
 use crate::error::{Error, Result};
@@ -9,12 +14,14 @@ use crate::seed::Seed;
 use crate::structure::{Layout, ParamSpec};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 /// Which elements of a parameter are kept.
 #[derive(Debug, Clone)]
 pub struct Mask<B: Backend> {
     tensor: Tensor<B>,
-    keep: Vec<bool>,
+    /// Made of the tensor when first asked for, where the mask came as a tensor.
+    keep: OnceLock<Vec<bool>>,
     kept: usize,
 }
 
@@ -22,7 +29,7 @@ impl<B: Backend> Mask<B> {
     fn new(device: &B, keep: Vec<bool>, spec: &ParamSpec) -> Result<Self> {
         let values = keep.iter().map(|&k| f32::from(u8::from(k))).collect();
         let kept = keep.iter().filter(|&&k| k).count();
-        Ok(Self { tensor: Tensor::from_vec(device, values, spec.shape)?, keep, kept })
+        Ok(Self { tensor: Tensor::from_vec(device, values, spec.shape)?, keep: keep.into(), kept })
     }
 
     /// 0 or 1 for every element, in the parameter's shape.
@@ -32,7 +39,7 @@ impl<B: Backend> Mask<B> {
 
     /// Whether each element is kept, in row-major order.
     pub fn keep(&self) -> &[bool] {
-        &self.keep
+        self.keep.get_or_init(|| self.tensor.host().iter().map(|&v| v != 0.0).collect())
     }
 
     /// Number of elements kept.
@@ -281,23 +288,25 @@ impl<B: Backend> ParamStore<B> {
         self.set_masks(masks)
     }
 
-    /// Brings back another store's values under the masks of this one; the optimizer starts anew.
+    /// Brings back earlier values under today's masks; the optimizer starts anew.
     ///
     /// # Errors
     /// If the networks differ in size: units that were cut out cannot be rewound.
-    pub fn rewind(&mut self, to: &Self) -> Result<()> {
+    pub fn rewind(&mut self, to: &Snapshot<B>) -> Result<()> {
         for p in &mut self.params {
-            let old = to.get(&p.spec.name)?;
-            if old.value.shape() != p.value.shape() {
+            let Some(old) = to.0.get(&p.spec.name) else {
+                return Err(Error::Other(format!("no value of `{}` was kept for the rewind", p.spec.name)));
+            };
+            if old.shape() != p.value.shape() {
                 let message = format!(
                     "`{}` was {} and is {} now; use prune.apply = \"mask\"",
                     p.spec.name,
-                    old.value.shape(),
+                    old.shape(),
                     p.value.shape()
                 );
                 return Err(Error::shape("rewind", message));
             }
-            p.value = old.value.clone();
+            p.value = old.clone().tracked(!p.spec.buffer);
             if self.masking == Masking::Held {
                 p.zero_masked()?;
             }

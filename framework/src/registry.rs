@@ -6,10 +6,12 @@ use crate::criterion::Criterion;
 use crate::error::{Error, OptionError, Result};
 use crate::model::Model;
 use crate::options::{OptionDoc, OptionSet, Table, unknown};
+use crate::plugin::{self, Loaded};
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 pub use inventory;
 
@@ -98,24 +100,46 @@ pub struct Origin {
     pub krate: String,
     /// That crate's version.
     pub version: String,
+    /// The library's file, where it was loaded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<PathBuf>,
+    /// That file's hash.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<String>,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} (linked in)", self.krate, self.version)
+        write!(f, "{} {} ", self.krate, self.version)?;
+        match (&self.file, &self.sha256) {
+            (Some(file), Some(hash)) => write!(f, "({}, sha256 {hash})", file.display()),
+            (Some(file), None) => write!(f, "({})", file.display()),
+            (None, _) => f.write_str("(linked in)"),
+        }
     }
+}
+
+/// How a known plugin is reached.
+pub(crate) enum Source {
+    /// It is part of this program.
+    Linked(&'static Entry),
+    /// It lives in another library.
+    Loaded(Loaded),
 }
 
 /// One known plugin.
 pub struct Item {
-    entry: &'static Entry,
+    source: Source,
     origin: Origin,
 }
 
 impl Item {
     /// One sentence about it.
     pub fn summary(&self) -> &str {
-        self.entry.summary
+        match &self.source {
+            Source::Linked(entry) => entry.summary,
+            Source::Loaded(loaded) => loaded.summary(),
+        }
     }
 
     /// Where it comes from.
@@ -125,7 +149,10 @@ impl Item {
 
     /// Its options.
     pub fn docs(&self) -> Vec<OptionDoc> {
-        (self.entry.docs)()
+        match &self.source {
+            Source::Linked(entry) => (entry.docs)(),
+            Source::Loaded(loaded) => loaded.docs().to_vec(),
+        }
     }
 
     /// Checks options, types and keys, without building the plugin.
@@ -133,7 +160,10 @@ impl Item {
     /// # Errors
     /// All of them.
     pub fn check(&self, options: &Table) -> Result<(), Vec<OptionError>> {
-        (self.entry.check)(options)
+        match &self.source {
+            Source::Linked(entry) => (entry.check)(options),
+            Source::Loaded(loaded) => loaded.check(options),
+        }
     }
 }
 
@@ -157,21 +187,76 @@ impl Registry {
     pub fn linked() -> Result<Self> {
         let mut registry = Self::default();
         for entry in inventory::iter::<Entry> {
-            let origin = Origin { krate: entry.krate.into(), version: entry.version.into() };
-            registry.add(entry, origin)?;
+            let (krate, version) = (entry.krate.into(), entry.version.into());
+            let origin = Origin { krate, version, file: None, sha256: None };
+            registry.add(entry.kind, entry.name, Source::Linked(entry), origin)?;
         }
         Ok(registry)
     }
 
-    fn add(&mut self, entry: &'static Entry, origin: Origin) -> Result<()> {
-        let key = (entry.kind, entry.name.to_string());
-        if let Some(old) = self.items.get(&key) {
-            return Err(Error::Config(format!(
-                "{} `{}` is registered twice: by {} and by {origin}",
-                entry.kind, entry.name, old.origin
-            )));
+    /// Opens the library in `path` and adds its plugins; one that is there already stays. Its hash must be `sha256`, where given.
+    ///
+    /// Returns what the library holds. The file's code runs with all rights of this program.
+    ///
+    /// # Errors
+    /// What [`plugin::open`] finds; a name that is taken, with both origins. The registry is then as it was.
+    pub fn load(&mut self, path: &Path, sha256: Option<&str>) -> Result<Vec<(Kind, String)>> {
+        let library = plugin::open(path, sha256)?;
+        let names: Vec<_> = library.plugins.iter().map(|(p, _)| (p.kind(), p.name().to_string())).collect();
+        let same = |(key, (_, new)): (&(Kind, String), &(Loaded, Origin))| {
+            self.items.get(key).is_some_and(|old| old.origin.sha256.is_some() && old.origin.sha256 == new.sha256)
+        };
+        if names.iter().zip(&library.plugins).all(same) {
+            return Ok(names);
         }
-        self.items.insert(key, Item { entry, origin });
+        let mut new = Self::of_loaded(library.plugins)?;
+        for (kind, name) in new.items.keys() {
+            self.free(*kind, name, &new.items[&(*kind, name.clone())].origin)?;
+        }
+        self.items.append(&mut new.items);
+        Ok(names)
+    }
+
+    /// Opens every library of a folder, sorted by file name; other files are left alone.
+    ///
+    /// # Errors
+    /// What [`Registry::load`] reports; a folder without libraries.
+    pub fn load_folder(&mut self, folder: &Path) -> Result<Vec<(Kind, String)>> {
+        let files = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+        let files =
+            files.map(|f| f.map(|f| f.path())).collect::<std::io::Result<Vec<_>>>().map_err(Error::io(folder))?;
+        let library = |p: &PathBuf| p.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION) && p.is_file();
+        let mut files: Vec<PathBuf> = files.into_iter().filter(library).collect();
+        files.sort_unstable();
+        if files.is_empty() {
+            let message = format!("there is no plugin (*.{}) in this folder", std::env::consts::DLL_EXTENSION);
+            return Err(Error::File { path: folder.into(), message });
+        }
+        files.iter().map(|f| self.load(f, None)).collect::<Result<Vec<_>>>().map(|all| all.concat())
+    }
+
+    pub(crate) fn of_loaded(plugins: Vec<(Loaded, Origin)>) -> Result<Self> {
+        let mut registry = Self::default();
+        for (loaded, origin) in plugins {
+            let (kind, name) = (loaded.kind(), loaded.name().to_string());
+            registry.add(kind, &name, Source::Loaded(loaded), origin)?;
+        }
+        Ok(registry)
+    }
+
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.items.values().map(|i| &i.source)
+    }
+
+    fn free(&self, kind: Kind, name: &str, origin: &Origin) -> Result<()> {
+        let Some(old) = self.items.get(&(kind, name.to_string())) else { return Ok(()) };
+        let old = &old.origin;
+        Err(Error::Config(format!("{kind} `{name}` is registered twice: by {old} and by {origin}; rename one of them")))
+    }
+
+    fn add(&mut self, kind: Kind, name: &str, source: Source, origin: Origin) -> Result<()> {
+        self.free(kind, name, &origin)?;
+        self.items.insert((kind, name.to_string()), Item { source, origin });
         Ok(())
     }
 
@@ -191,18 +276,17 @@ impl Registry {
         })
     }
 
-    fn maker<B: Backend>(&self, kind: Kind, name: &str) -> Result<&DeviceMaker<B>> {
-        Ok(B::maker(&self.get(kind, name)?.entry.makers))
-    }
-
     /// Builds a criterion.
     ///
     /// # Errors
     /// If there is none of that name, or it refuses its options.
     pub fn criterion<B: Backend>(&self, name: &str, options: &Table) -> Result<Box<dyn Criterion<B>>> {
-        match self.maker(Kind::Criterion, name)? {
-            DeviceMaker::Criterion(make) => make(options),
-            _ => Err(wrong_kind(Kind::Criterion, name)),
+        match &self.get(Kind::Criterion, name)?.source {
+            Source::Loaded(loaded) => loaded.criterion(options),
+            Source::Linked(entry) => match B::maker(&entry.makers) {
+                DeviceMaker::Criterion(make) => make(options),
+                _ => Err(wrong_kind(Kind::Criterion, name)),
+            },
         }
     }
 
@@ -211,9 +295,12 @@ impl Registry {
     /// # Errors
     /// If there is none of that name, or it refuses its options.
     pub fn schedule(&self, name: &str, options: &Table) -> Result<Box<dyn Schedule>> {
-        match self.maker::<Cpu>(Kind::Schedule, name)? {
-            DeviceMaker::Schedule(make) => make(options),
-            _ => Err(wrong_kind(Kind::Schedule, name)),
+        match &self.get(Kind::Schedule, name)?.source {
+            Source::Loaded(loaded) => loaded.schedule(options),
+            Source::Linked(entry) => match &entry.makers.cpu {
+                DeviceMaker::Schedule(make) => make(options),
+                _ => Err(wrong_kind(Kind::Schedule, name)),
+            },
         }
     }
 
@@ -222,9 +309,12 @@ impl Registry {
     /// # Errors
     /// If there is none of that name, or it refuses its options.
     pub fn compressor<B: Backend>(&self, name: &str, options: &Table) -> Result<Box<dyn Compressor<B>>> {
-        match self.maker(Kind::Compressor, name)? {
-            DeviceMaker::Compressor(make) => make(options),
-            _ => Err(wrong_kind(Kind::Compressor, name)),
+        match &self.get(Kind::Compressor, name)?.source {
+            Source::Loaded(loaded) => loaded.compressor(options),
+            Source::Linked(entry) => match B::maker(&entry.makers) {
+                DeviceMaker::Compressor(make) => make(options),
+                _ => Err(wrong_kind(Kind::Compressor, name)),
+            },
         }
     }
 
@@ -233,9 +323,12 @@ impl Registry {
     /// # Errors
     /// If there is none of that name, or it refuses its options.
     pub fn model<B: Backend>(&self, name: &str, options: &Table) -> Result<Box<dyn Model<B>>> {
-        match self.maker(Kind::Model, name)? {
-            DeviceMaker::Model(make) => make(options),
-            _ => Err(wrong_kind(Kind::Model, name)),
+        match &self.get(Kind::Model, name)?.source {
+            Source::Loaded(loaded) => loaded.model(options),
+            Source::Linked(entry) => match B::maker(&entry.makers) {
+                DeviceMaker::Model(make) => make(options),
+                _ => Err(wrong_kind(Kind::Model, name)),
+            },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! When to prune, and how much.
 
 use crate::criterion::State;
-use crate::error::{OptionError, Result};
+use crate::error::{Error, OptionError, Result};
 use serde::{Deserialize, Serialize};
 
 /// One optimizer update, counted from 0 over the whole run.
@@ -91,6 +91,12 @@ pub trait Schedule: Send {
     /// The step whose weights (as they were before its update) are brought back after the pruning at `step`; masks stay.
     /// Lottery tickets rewind to step 0 or to an early step.
     fn rewind(&self, _step: Step, _run: &RunLength) -> Option<Step> {
+        None
+    }
+
+    /// Why it could not answer, if so: a schedule behind a plugin boundary can fail. Asked after the run is planned, and after
+    /// [`Schedule::save`].
+    fn failure(&self) -> Option<Error> {
         None
     }
 

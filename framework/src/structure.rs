@@ -6,10 +6,11 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How a parameter starts.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Init {
     /// All zero.
     Zeros,
@@ -33,7 +34,7 @@ pub enum Init {
 }
 
 /// One parameter.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParamSpec {
     /// Dotted name, `blocks.0.attn.qkv.weight`.
     pub name: String,
@@ -64,7 +65,7 @@ impl ParamSpec {
 }
 
 /// What a slice of a parameter does for the units of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// It computes the units: weight rows, bias, normalisation.
     Producer,
@@ -75,7 +76,7 @@ pub enum Role {
 /// The slice of one axis of one parameter that belongs to a group.
 ///
 /// Unit `u` holds the indices `offset + (o * units + u) * inner + i` for `o < outer`, `i < inner`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Parameter name.
     pub param: String,
@@ -107,7 +108,7 @@ impl Member {
 }
 
 /// Units that are removed together: neurons, channels, heads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitGroup {
     /// Usually the name of the layer that produces the units.
     pub name: String,
@@ -134,7 +135,7 @@ impl UnitGroup {
 }
 
 /// Parameters and unit groups of a network at its current size.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Layout {
     /// In the order in which the model declares them.
     pub params: Vec<ParamSpec>,
@@ -160,7 +161,7 @@ impl Layout {
 }
 
 /// Units left in the groups of a shrunk network; groups not listed have their dense size.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sizes(pub BTreeMap<String, usize>);
 

@@ -1,5 +1,6 @@
 //! The training loop: data, forward, backward, observe, update, prune. It knows no plugin by name.
 
+mod checkpoint;
 mod config;
 mod evaluate;
 mod observer;
@@ -22,14 +23,16 @@ use crate::criterion::{Criterion, Needs, Observation, Setup};
 use crate::data::{Dataset, Order, Part};
 use crate::error::{Error, Result};
 use crate::event::{EvalAt, Event, GroupSize, SplitName};
+use crate::forward::Cost;
 use crate::measure::{self, Burden};
 use crate::model::{InputSpec, Model};
-use crate::params::{Masking, ParamStore};
+use crate::params::{Masking, ParamStore, Snapshot};
 use crate::prune::{self, PruneConfig};
 use crate::registry::Registry;
 use crate::schedule::{RunLength, Schedule, Step};
 use crate::seed::Seed;
 use pass::Pass;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -74,15 +77,19 @@ struct Engine<'a, B: Backend> {
     input: InputSpec,
     length: RunLength,
     timeline: Timeline,
+    /// Of the dense network.
+    dense: Cost,
     params: ParamStore<B>,
-    snapshots: BTreeMap<Step, ParamStore<B>>,
+    snapshots: BTreeMap<Step, Snapshot<B>>,
     last_grads: Option<Grads<B>>,
     burden: Burden,
+    next: Step,
+    progress: EpochProgress,
     clock: Clock,
 }
 
 /// Where the time goes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Clock {
     train: Duration,
     prune: Duration,
@@ -97,6 +104,17 @@ impl<B: Backend> Run<'_, B> {
     /// invariant; what the observer reports.
     pub fn execute(self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
         Engine::new(self)?.execute(observer)
+    }
+
+    /// Goes on from a checkpoint that [`Observer::boundary`] took of this run under this name; what follows is bit for bit what
+    /// would have followed there.
+    ///
+    /// # Errors
+    /// A checkpoint that is damaged, or of another run or version; what [`Run::execute`] reports.
+    pub fn resume(self, checkpoint: &[u8], name: &str, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+        let mut engine = Engine::new(self)?;
+        engine.restore(checkpoint, name)?;
+        engine.execute(observer)
     }
 }
 
@@ -128,55 +146,64 @@ impl<'a, B: Backend> Engine<'a, B> {
         run.criterion.setup(&setup)?;
         let masking = if run.prune.regrow { Masking::Dynamic } else { Masking::Held };
         let params = ParamStore::new(&run.device, layout, run.seed, masking)?;
-        Ok(Self {
+        let mut engine = Self {
             run,
             input,
             length,
             timeline,
+            dense: Cost::default(),
             params,
             snapshots: BTreeMap::new(),
             last_grads: None,
             burden: Burden::default(),
+            next: Step(0),
+            progress: EpochProgress::default(),
             clock: Clock::default(),
-        })
+        };
+        engine.dense = engine.cost()?;
+        Ok(engine)
     }
 
     fn execute(mut self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
         self.start(observer)?;
-        let dense = self.cost()?;
-        let mut progress = EpochProgress::default();
-        for epoch in 0..self.run.train.epochs {
-            let order = Order::Shuffled { seed: self.run.seed.derive("shuffle", &[]).0, epoch };
-            let data = self.run.data;
-            let mut batches = data.batches(Part::Train, at_least_one(self.run.train.batch_size), order);
-            for index in 0..self.length.steps_per_epoch {
-                let step = Step(epoch * self.length.steps_per_epoch + index);
-                if observer.should_stop() {
-                    return Err(Error::Stopped { step: step.0 });
-                }
-                let clock = Instant::now();
-                let Some(batch) = pass::next_batch(&self.run.device, data, &mut batches)? else { break };
-                self.train_step(step, &batch, &mut progress, observer)?;
-                self.clock.train += clock.elapsed();
-                if let Some(amount) = self.run.schedule.target(step, &self.length) {
-                    self.prune_step(step, amount, &batch, observer)?;
-                }
+        while self.next.0 < self.length.steps {
+            self.epoch(observer)?;
+            if self.next.0 < self.length.steps {
+                observer.boundary(false, &|name| self.checkpoint(name))?;
             }
-            self.end_epoch(epoch, &mut progress, observer)?;
         }
-        self.finish(dense, observer)
+        self.finish(observer)
+    }
+
+    /// The epoch of the next step, from that step on.
+    fn epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let (epoch, data) = (self.length.epoch(self.next), self.run.data);
+        let order = Order::Shuffled { seed: self.run.seed.derive("shuffle", &[]).0, epoch };
+        let mut batches = data.batches(Part::Train, at_least_one(self.run.train.batch_size), order);
+        batches.skip((self.next.0 % self.length.steps_per_epoch) as usize);
+        while self.length.epoch(self.next) == epoch {
+            let step = self.next;
+            if observer.should_stop() {
+                observer.boundary(true, &|name| self.checkpoint(name))?;
+                return Err(Error::Stopped { step: step.0 });
+            }
+            let clock = Instant::now();
+            let batch = pass::next_batch(&self.run.device, data, &mut batches)?
+                .ok_or_else(|| Error::Other(format!("the training data ended before epoch {epoch}")))?;
+            self.train_step(step, &batch, observer)?;
+            self.clock.train += clock.elapsed();
+            if let Some(amount) = self.timeline.amount(step) {
+                self.prune_step(step, amount, &batch, observer)?;
+            }
+            self.next = Step(step.0 + 1);
+        }
+        self.end_epoch(epoch, observer)
     }
 
     /// Forward, backward, observe, update.
-    fn train_step(
-        &mut self,
-        step: Step,
-        batch: &crate::model::Batch<B>,
-        progress: &mut EpochProgress,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
+    fn train_step(&mut self, step: Step, batch: &crate::model::Batch<B>, observer: &mut dyn Observer) -> Result<()> {
         if self.timeline.snapshots.contains(&step) {
-            self.snapshots.insert(step, self.params.clone());
+            self.snapshots.insert(step, self.params.snapshot());
         }
         let collecting = self.timeline.collects(step, self.run.criterion.window(), &self.length);
         let needs = if collecting { self.run.criterion.needs() } else { Needs::WEIGHTS };
@@ -202,7 +229,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         let scale = pass.clip_scale(self.run.train.clip_norm, &self.params, step)?;
         self.params.step(self.run.train.rule(lr), scale, |value| pass.grads.get(value))?;
         self.params.set_buffers(std::mem::take(&mut pass.buffers))?;
-        progress.add(pass.loss, pass.correct, batch.len());
+        self.progress.add(pass.loss, pass.correct, batch.len());
         let accuracy = pass.correct.map(|c| c as f64 / batch.len() as f64);
         let epoch = self.length.epoch(step);
         observer.event(&Event::Step { step: step.0, epoch, loss: pass.loss, accuracy, lr, penalty })?;
@@ -228,7 +255,7 @@ impl<'a, B: Backend> Engine<'a, B> {
     fn start(&self, observer: &mut dyn Observer) -> Result<()> {
         let layout = self.params.layout();
         observer.event(&Event::Start {
-            step: 0,
+            step: self.next.0,
             name: self.run.name.clone(),
             steps: self.length.steps,
             steps_per_epoch: self.length.steps_per_epoch,
@@ -238,11 +265,11 @@ impl<'a, B: Backend> Engine<'a, B> {
         })
     }
 
-    fn end_epoch(&mut self, epoch: u64, progress: &mut EpochProgress, observer: &mut dyn Observer) -> Result<()> {
+    fn end_epoch(&mut self, epoch: u64, observer: &mut dyn Observer) -> Result<()> {
         let step = Step((epoch + 1) * self.length.steps_per_epoch - 1);
-        let (loss, accuracy) = progress.take();
+        let (loss, accuracy) = self.progress.take();
         let sparsity = prune::sparsity(&self.run.prune, &self.params)?;
-        let seconds = progress.lap(self.clock.train);
+        let seconds = self.progress.lap(self.clock.train);
         observer.event(&Event::Epoch { step: step.0, epoch, loss, accuracy, sparsity, seconds })?;
         let layers = self.burden.end_epoch(&self.params);
         observer.event(&Event::Burden { step: step.0, epoch, layers })?;
@@ -271,12 +298,12 @@ impl<'a, B: Backend> Engine<'a, B> {
         Ok(found)
     }
 
-    fn finish(mut self, dense: crate::forward::Cost, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+    fn finish(mut self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
         let last = Step(self.length.steps - 1);
         let test = self.evaluate(last, SplitName::Test, EvalAt::End, observer)?;
         let kept = self.cost()?;
         let summary =
-            Summary::of(&self.run, &self.params, test, (dense, kept), &self.burden, &self.clock, self.length)?;
+            Summary::of(&self.run, &self.params, test, (self.dense, kept), &self.burden, &self.clock, self.length)?;
         observer.event(&Event::Finish { step: self.length.steps, figures: summary.figures() })?;
         Ok(Outcome { summary, params: self.params })
     }
@@ -296,7 +323,7 @@ fn at_least_one(n: usize) -> NonZeroUsize {
 }
 
 /// Training loss and accuracy of the epoch so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct EpochProgress {
     loss: f64,
     correct: Option<usize>,

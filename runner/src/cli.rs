@@ -25,9 +25,10 @@ Examples:
   secateur run experiment/mnist-rank --set data.dir=DIR
   secateur run experiment/mnist-rank model/mlp mine.toml --set 'model.hidden=[100, 50]' --set train.lr=0.05
   SECATEUR_SEED=3 secateur run experiment/quickstart --out /tmp/runs
+  secateur run --resume runs/mnist-rank-1f2e3d4c            go on where Ctrl-C or a crash ended it
 
 The results are in OUT/NAME-HASH, where HASH stands for everything that can change them: open report.html there.
-Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong.";
+Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong, 130 stopped by Ctrl-C with a checkpoint.";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
@@ -68,10 +69,10 @@ pub enum Command {
 }
 
 /// The layers of a configuration.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Layers {
     /// Files, or names such as experiment/quickstart; later ones win
-    #[arg(value_name = "CONFIG", required = true)]
+    #[arg(value_name = "CONFIG")]
     pub configs: Vec<String>,
     /// Set one value, over everything else: train.lr=0.05, model.hidden=[50,30], criterion.name=random
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -107,6 +108,9 @@ pub struct RunArgs {
     /// Run again although the same run finished before, and replace its results
     #[arg(long)]
     pub force: bool,
+    /// Go on with an interrupted run from its checkpoint; without CONFIG, as its folder says
+    #[arg(long, value_name = "DIR", conflicts_with = "force")]
+    pub resume: Option<PathBuf>,
 }
 
 /// Arguments of `config`.

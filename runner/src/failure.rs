@@ -3,6 +3,7 @@
 use clap::error::ErrorKind;
 
 use crate::config::ConfigErrors;
+use crate::interrupt;
 use crate::run_dir::RunDirError;
 
 /// An error for a person, and the exit code it stands for.
@@ -12,6 +13,8 @@ pub enum Failure {
     Usage(String),
     /// Something went wrong on the way: exit code 1.
     Failed(String),
+    /// Ctrl-C, or the system's request to end: exit code 130.
+    Stopped(String),
 }
 
 impl Failure {
@@ -20,6 +23,10 @@ impl Failure {
         let (message, code) = match self {
             Self::Usage(message) => (message, 2),
             Self::Failed(message) => (message, 1),
+            Self::Stopped(message) => {
+                eprintln!("{message}");
+                return interrupt::EXIT_CODE;
+            }
         };
         // clap writes errors as its own: the same look for a wrong flag and a wrong key.
         _ = clap::Error::raw(ErrorKind::InvalidValue, format!("{message}\n")).print();
@@ -29,7 +36,7 @@ impl Failure {
     /// The message.
     pub fn message(&self) -> &str {
         match self {
-            Self::Usage(message) | Self::Failed(message) => message,
+            Self::Usage(message) | Self::Failed(message) | Self::Stopped(message) => message,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The `secateur` command: layered configs, run folders, reports.
 
+mod checkpoints;
 mod cli;
 mod commands;
 mod config;
 mod engine;
 mod event;
 mod failure;
+mod interrupt;
 mod program;
 mod progress;
 mod provenance;

@@ -7,6 +7,7 @@ use crate::config::Resolved;
 use crate::config::catalog::Catalog;
 use crate::failure::Failure;
 use crate::recorder::Recorder;
+use crate::run_dir::Saved;
 
 /// A data set that can be named in `data.name`.
 #[derive(Clone, Debug)]
@@ -50,9 +51,9 @@ pub trait Program: Catalog {
     fn check_data(&self, data: &Table, seed: u64) -> Result<String, Failure>;
     /// The plugins that a config chooses.
     fn parts(&self, config: &Resolved) -> Vec<Part>;
-    /// Trains, prunes and measures, and records every event.
+    /// Trains, prunes and measures, from a checkpoint on where one is given, and records every event.
     ///
     /// # Errors
     /// Whatever ends the run early.
-    fn train(&self, config: &Resolved, recorder: &mut Recorder) -> Result<Trained, Failure>;
+    fn train(&self, config: &Resolved, from: Option<&Saved>, recorder: &mut Recorder<'_>) -> Result<Trained, Failure>;
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use secateur::data::LoadProgress;
 
 use crate::event::{Event, Prune};
 
@@ -50,6 +51,18 @@ impl Progress {
         Self { show, state: State::default() }
     }
 
+    /// Shows that data is being loaded, and how far that has come where it is known.
+    pub fn loading(&mut self, some: Option<LoadProgress>) {
+        let Show::Bar { bar, .. } = &mut self.show else { return };
+        match some {
+            None => {
+                *bar = ProgressBar::new_spinner().with_message("loading data");
+                bar.enable_steady_tick(REFRESH);
+            }
+            Some(LoadProgress { stage, done, total }) => bar.set_message(format!("{stage}: {done} of {total}")),
+        }
+    }
+
     /// Takes in one event.
     pub fn event(&mut self, event: &Event) {
         let belongs = matches!(event, Event::Eval { at, .. } if at == "epoch");
@@ -90,10 +103,13 @@ impl Progress {
 fn draw(bar: &mut ProgressBar, refreshed: &mut Instant, event: &Event, state: &State) {
     match event {
         Event::Start { step, steps, .. } => {
+            bar.finish_and_clear();
             *bar = ProgressBar::new(*steps).with_position(*step);
-            let style = ProgressStyle::with_template("{bar:28.green/dim} {msg}  {eta} left")
+            let style = ProgressStyle::with_template("{bar:16.green/dim} {wide_msg} {eta:>4} left")
                 .map(|style| style.progress_chars("━━─"));
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            // A resumed run does not count the steps of the process before.
+            bar.reset_eta();
         }
         Event::Step { step, .. } => {
             bar.set_position(step + 1);

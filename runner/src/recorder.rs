@@ -1,26 +1,42 @@
-//! Takes in a run's events: whole lines in `events.jsonl`, and progress for the person who waits.
+//! Takes in a run's events: whole lines in `events.jsonl`, progress for the person who waits, and checkpoints.
 
+use std::time::Instant;
+
+use secateur::data::LoadProgress;
 use serde::Serialize;
 
+use crate::checkpoints::Checkpoints;
 use crate::event::Event;
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
-use crate::run_dir::{EventLog, RunDirError};
+use crate::run_dir::{EventLog, RunDir, RunDirError};
 
 /// Optimizer steps that are recorded in a run: more would make no curve finer.
 const STEPS: u64 = 2000;
 
-/// Writes and shows events.
-pub struct Recorder {
+/// Writes and shows what happens in a run.
+pub struct Recorder<'a> {
+    folder: &'a RunDir,
     log: EventLog,
     progress: Progress,
+    checkpoints: Checkpoints,
+    interrupt: Interrupt,
     /// One in this many optimizer steps is recorded.
     stride: u64,
 }
 
-impl Recorder {
-    /// Records to a log and a display.
-    pub fn new(log: EventLog, progress: Progress) -> Self {
-        Self { log, progress, stride: 1 }
+impl<'a> Recorder<'a> {
+    /// Records in a run's folder and on a display, until it is interrupted.
+    ///
+    /// # Errors
+    /// The log cannot be opened.
+    pub fn new(
+        folder: &'a RunDir,
+        progress: Progress,
+        checkpoints: Checkpoints,
+        interrupt: Interrupt,
+    ) -> Result<Self, RunDirError> {
+        Ok(Self { folder, log: folder.events()?, progress, checkpoints, interrupt, stride: 1 })
     }
 
     /// Whether the event of an optimizer step is recorded. Asked first: most are not, and cost nothing.
@@ -28,17 +44,45 @@ impl Recorder {
         step.is_multiple_of(self.stride)
     }
 
-    /// Records one event; its JSON is one line of `events.jsonl`.
+    /// Whether the run is to stop at the next step.
+    pub fn stop_asked(&self) -> bool {
+        self.interrupt.asked()
+    }
+
+    /// Records one event; its JSON is one line of `events.jsonl`. Where the run begins or goes on, what an earlier process recorded
+    /// of the steps that follow is dropped.
     ///
     /// # Errors
     /// The log cannot be written: the run must not go on unnoticed.
     pub fn record(&mut self, event: &impl Serialize) -> Result<(), RunDirError> {
-        self.log.append(event)?;
         let seen = serde_json::to_value(event).and_then(serde_json::from_value).unwrap_or(Event::Other);
-        if let Event::Start { steps, .. } = &seen {
+        if let Event::Start { step, steps, .. } = &seen {
             self.stride = steps.div_ceil(STEPS).max(1);
+            self.log.drop_from(*step)?;
         }
+        self.log.append(event)?;
         self.progress.event(&seen);
+        Ok(())
+    }
+
+    /// Shows how far loading the data has come.
+    pub fn loading(&mut self, progress: Option<LoadProgress>) {
+        self.progress.loading(progress);
+    }
+
+    /// Whether a checkpoint is to be written: always before a stop, else as often as agreed.
+    pub fn wants_checkpoint(&mut self, stopping: bool) -> bool {
+        stopping || self.checkpoints.after_epoch(Instant::now())
+    }
+
+    /// Writes a checkpoint that took since `began` to make; events up to here are on the disk before it.
+    ///
+    /// # Errors
+    /// It cannot be written; the one before is then still there.
+    pub fn checkpoint(&mut self, began: Instant, bytes: &[u8]) -> Result<(), RunDirError> {
+        self.log.sync()?;
+        self.folder.write_checkpoint(bytes)?;
+        self.checkpoints.written(began, Instant::now());
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub const REPORT: &str = "report.html";
 /// The newest resumable state.
 pub const CHECKPOINT: &str = "checkpoint";
 
+/// The file in [`CHECKPOINT`].
+const STATE: &str = "state.safetensors";
 const LOCK: &str = ".lock";
 
 /// What can go wrong with a run's folder.
@@ -32,7 +34,17 @@ pub enum RunDirError {
         "{}: another process is running in this folder\n  fix: wait for it, or choose another folder with --out", .0.display()
     )]
     Busy(PathBuf),
-    /// A file or folder that cannot be written.
+    /// No run that can go on.
+    #[error("{}: {problem}\n  fix: {fix}", .path.display())]
+    NotResumable {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        problem: &'static str,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// A file or folder that cannot be read or written.
     #[error("{}: cannot {action}: {}\n  fix: {}", .path.display(), reason(.source), fix(.source))]
     Write {
         /// The file or folder.
@@ -51,6 +63,8 @@ pub enum Opened {
     Ready(RunDir),
     /// The same run, finished before.
     Finished(PathBuf),
+    /// The same run, which did not come to its end and left a checkpoint.
+    Interrupted(PathBuf),
 }
 
 /// A run's folder, locked until this value is dropped.
@@ -58,6 +72,15 @@ pub enum Opened {
 pub struct RunDir {
     path: PathBuf,
     _lock: File,
+}
+
+/// A checkpoint as it was found.
+#[derive(Debug)]
+pub struct Saved {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its content.
+    pub bytes: Vec<u8>,
 }
 
 /// The open `events.jsonl`.
@@ -70,27 +93,58 @@ pub struct EventLog {
 impl RunDir {
     /// Creates or takes over the folder `out/name`.
     ///
-    /// A finished run is left alone unless `force` is set. What an unfinished or forced-over run left is removed first.
+    /// A finished run, and one that can be resumed, are left alone unless `force` is set. What else an earlier run left is removed first.
     ///
     /// # Errors
     /// The folder cannot be created or written, or another process has it.
     pub fn open(out: &Path, name: &str, force: bool) -> Result<Opened, RunDirError> {
         let path = out.join(name);
         fs::create_dir_all(&path).map_err(failed(&path, "create it"))?;
+        let folder = Self::locked(path)?;
+        if !force && is_finished(&folder.path) {
+            return Ok(Opened::Finished(folder.path));
+        }
+        if !force && folder.state().exists() {
+            return Ok(Opened::Interrupted(folder.path));
+        }
+        folder.clear()?;
+        Ok(Opened::Ready(folder))
+    }
+
+    /// Takes over the folder of a run that did not come to its end; gives its newest checkpoint too.
+    ///
+    /// # Errors
+    /// There is no such run, or another process has it.
+    pub fn reopen(path: &Path) -> Result<(Self, Saved), RunDirError> {
+        let fix = "start the run anew, with --force where its folder is there: secateur run CONFIG... --force";
+        let refused = |problem| RunDirError::NotResumable { path: path.to_owned(), problem, fix };
+        if !path.join(CONFIG).exists() {
+            let fix = "give a run's folder, such as runs/NAME-HASH: it holds config.toml and checkpoint/";
+            return Err(RunDirError::NotResumable { path: path.to_owned(), problem: "not the folder of a run", fix });
+        }
+        let folder = Self::locked(path.to_owned())?;
+        let state = folder.state();
+        match fs::read(&state) {
+            Ok(bytes) => Ok((folder, Saved { path: state, bytes })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(refused("this run left no checkpoint")),
+            Err(error) => Err(failed(&state, "read it")(error)),
+        }
+    }
+
+    fn locked(path: PathBuf) -> Result<Self, RunDirError> {
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(failed(&lock_path, "create it"))?;
         match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(RunDirError::Busy(path)),
-            Err(TryLockError::Error(source)) => return Err(failed(&lock_path, "lock it")(source)),
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(RunDirError::Busy(path)),
+            Err(TryLockError::Error(source)) => Err(failed(&lock_path, "lock it")(source)),
         }
-        if !force && is_finished(&path) {
-            return Ok(Opened::Finished(path));
-        }
-        let folder = Self { path, _lock: lock };
-        folder.clear()?;
-        Ok(Opened::Ready(folder))
+    }
+
+    /// Where the newest checkpoint is.
+    fn state(&self) -> PathBuf {
+        self.path.join(CHECKPOINT).join(STATE)
     }
 
     /// Where it is.
@@ -103,40 +157,47 @@ impl RunDir {
     /// # Errors
     /// It cannot be written; then neither it nor a part of it is there.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
-        let path = self.path.join(name);
-        let unfinished = self.path.join(format!(".{name}.unfinished"));
-        let written = write_synced(&unfinished, content).and_then(|()| fs::rename(&unfinished, &path));
-        written.and_then(|()| sync_folder(&self.path)).map_err(|source| {
-            // The disk may be full: what is left of the attempt only takes room.
-            _ = fs::remove_file(&unfinished);
-            failed(&path, "write it")(source)
-        })
+        replace(&self.path, name, content)
     }
 
-    /// Starts `events.jsonl`.
+    /// Replaces the newest checkpoint.
+    ///
+    /// # Errors
+    /// It cannot be written; the one before is then still there.
+    pub fn write_checkpoint(&self, content: &[u8]) -> Result<(), RunDirError> {
+        let folder = self.path.join(CHECKPOINT);
+        fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
+        replace(&folder, STATE, content)
+    }
+
+    /// Opens `events.jsonl`; what is in it stays.
     ///
     /// # Errors
     /// It cannot be created.
     pub fn events(&self) -> Result<EventLog, RunDirError> {
         let path = self.path.join(EVENTS);
-        let file = File::create(&path).map_err(failed(&path, "create it"))?;
+        let file = OpenOptions::new().create(true).append(true).read(true).open(&path);
+        let file = file.map_err(failed(&path, "create it"))?;
         Ok(EventLog { path, file })
     }
 
-    /// Ends the run: `summary.json` with the given figures and `"status": "finished"`. Everything else must be there.
+    /// Ends the run: `summary.json` with the given figures and `"status": "finished"`. Everything else must be there; the checkpoint
+    /// is of no more use and goes.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn finish(&self, figures: &serde_json::Map<String, Value>) -> Result<(), RunDirError> {
-        self.summary("finished", figures.clone())
+        self.summary("finished", figures.clone())?;
+        _ = fs::remove_dir_all(self.path.join(CHECKPOINT));
+        Ok(())
     }
 
-    /// Ends a run that went wrong: `summary.json` with `"status": "failed"` and the reason.
+    /// Ends a run early: `summary.json` with a status such as `failed`, and the reason.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn fail(&self, reason: &str) -> Result<(), RunDirError> {
-        self.summary("failed", serde_json::Map::from_iter([("error".to_owned(), json!(reason))]))
+    pub fn give_up(&self, status: &str, reason: &str) -> Result<(), RunDirError> {
+        self.summary(status, serde_json::Map::from_iter([("error".to_owned(), json!(reason))]))
     }
 
     fn summary(&self, status: &str, mut figures: serde_json::Map<String, Value>) -> Result<(), RunDirError> {
@@ -178,11 +239,53 @@ impl EventLog {
     }
 }
 
+impl EventLog {
+    /// Drops the events of `step` and later ones, and a last line that was cut off.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn drop_from(&mut self, step: u64) -> Result<(), RunDirError> {
+        let before = |line: &&str| {
+            let event: Option<Value> = serde_json::from_str(line).ok();
+            event.and_then(|event| event["step"].as_u64()).is_some_and(|at| at < step)
+        };
+        let text = fs::read_to_string(&self.path).map_err(failed(&self.path, "read it"))?;
+        let kept: String = text.lines().filter(before).flat_map(|line| [line, "\n"]).collect();
+        if kept == text {
+            return Ok(());
+        }
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        replace(folder, EVENTS, kept.as_bytes())?;
+        let reopened = OpenOptions::new().append(true).open(&self.path);
+        self.file = reopened.map_err(failed(&self.path, "write it"))?;
+        Ok(())
+    }
+
+    /// Waits until every event is on the disk.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn sync(&self) -> Result<(), RunDirError> {
+        self.file.sync_data().map_err(failed(&self.path, "write it"))
+    }
+}
+
 /// Whether a folder holds a run that came to its end.
 pub fn is_finished(folder: &Path) -> bool {
     let summary = fs::read(folder.join(SUMMARY)).ok();
     let summary: Option<Value> = summary.and_then(|text| serde_json::from_slice(&text).ok());
     summary.is_some_and(|summary| summary["status"] == "finished")
+}
+
+/// Writes a whole file: under another name first, then synced, then renamed.
+fn replace(folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+    let (path, unfinished) = (folder.join(name), folder.join(format!(".{name}.unfinished")));
+    let written = write_synced(&unfinished, content).and_then(|()| fs::rename(&unfinished, &path));
+    written.and_then(|()| sync_folder(folder)).map_err(|source| {
+        // The disk may be full: what is left of the attempt only takes room.
+        _ = fs::remove_file(&unfinished);
+        failed(&path, "write it")(source)
+    })
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -227,7 +330,7 @@ mod tests {
     fn ready(out: &Path, force: bool) -> RunDir {
         match RunDir::open(out, "r-1", force).unwrap() {
             Opened::Ready(folder) => folder,
-            Opened::Finished(path) => panic!("{} is finished", path.display()),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -239,7 +342,7 @@ mod tests {
         folder.write(MODEL, b"weights").unwrap();
         folder.write(REPORT, b"html").unwrap();
         assert!(!is_finished(&path));
-        folder.fail("loss is NaN").unwrap();
+        folder.give_up("failed", "loss is NaN").unwrap();
         assert!(!is_finished(&path));
         fs::write(path.join(SUMMARY), "{\"status\": \"finis").unwrap();
         assert!(!is_finished(&path));
@@ -265,10 +368,11 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let folder = ready(out.path(), false);
         folder.events().unwrap().append(&json!({"event": "step"})).unwrap();
-        fs::create_dir_all(folder.path().join(CHECKPOINT)).unwrap();
-        fs::write(folder.path().join(CHECKPOINT).join("state"), "old").unwrap();
+        folder.write_checkpoint(b"state").unwrap();
         drop(folder);
-        let folder = ready(out.path(), false);
+        assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Interrupted(_)));
+        assert_eq!(RunDir::reopen(&out.path().join("r-1")).unwrap_err().to_string().lines().count(), 2);
+        let folder = ready(out.path(), true);
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [LOCK]);
     }
@@ -291,6 +395,29 @@ mod tests {
         log.append(&json!({"event": "step", "step": 2})).unwrap();
         let text = fs::read_to_string(folder.path().join(EVENTS)).unwrap();
         assert_eq!(text, "{\"event\":\"step\",\"step\":1}\n{\"event\":\"step\",\"step\":2}\n");
+    }
+
+    #[test]
+    fn events_go_on_where_the_checkpoint_was_taken() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        let mut log = folder.events().unwrap();
+        for step in 0..4 {
+            log.append(&json!({"event": "step", "step": step})).unwrap();
+        }
+        fs::write(folder.path().join(EVENTS), {
+            let mut text = fs::read_to_string(folder.path().join(EVENTS)).unwrap();
+            text.push_str("{\"event\":\"step\",\"st");
+            text
+        })
+        .unwrap();
+        let mut log = folder.events().unwrap();
+        log.drop_from(2).unwrap();
+        log.append(&json!({"event": "step", "step": 2})).unwrap();
+        let text = fs::read_to_string(folder.path().join(EVENTS)).unwrap();
+        let steps: Vec<u64> =
+            text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["step"].as_u64().unwrap()).collect();
+        assert_eq!(steps, [0, 1, 2]);
     }
 
     #[test]

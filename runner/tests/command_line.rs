@@ -10,10 +10,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A run of a second: few examples, few epochs, two pruning steps.
-const SMALL: [&str; 4] = [
+const SMALL: [&str; 5] = [
     "--set=data.glyphs={train=600,test=200}",
     "--set=train.epochs=6",
     "--set=schedule.first=2",
+    "--set=schedule.fraction=0.1",
     "--set=train.batch_size=60",
 ];
 
@@ -227,4 +228,25 @@ fn plugins_and_data_sets_are_listed_and_described() {
     let (code, checked, errors) = secateur(here.path(), &["data", "check", "glyphs", "--set", "data.validation=100"]);
     assert_eq!(code, 0, "{errors}");
     assert!(checked.contains("100 examples"), "{checked}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_folder_that_cannot_be_written_is_one_clear_message() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let here = here();
+    fs::set_permissions(here.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_secateur"));
+    command.args(["run", "experiment/quickstart"]).current_dir(here.path());
+    // Root may write everywhere, so there the program runs as the user that owns nothing.
+    if fs::metadata(here.path()).unwrap().uid() == 0 {
+        command.uid(65_534).gid(65_534);
+    }
+    let Ok(output) = command.output() else {
+        return eprintln!("skipped: the program is where only root can run it");
+    };
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("cannot create it: permission denied\n  fix: choose a folder"), "{errors}");
 }

@@ -7,14 +7,16 @@
 use super::Backend;
 use crate::error::{Error, Result};
 use dfdx::prelude::{HasShape, Shape as DfdxShape, Tensor as DfdxTensor};
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Extent of every axis; up to five axes, row-major.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Vec<usize>", into = "Vec<usize>")]
 pub struct Shape {
     dims: [usize; Shape::MAX],
     rank: u8,
@@ -58,6 +60,22 @@ impl From<&[usize]> for Shape {
     }
 }
 
+impl TryFrom<Vec<usize>> for Shape {
+    type Error = String;
+    fn try_from(axes: Vec<usize>) -> Result<Self, String> {
+        if axes.len() > Self::MAX {
+            return Err(format!("{axes:?} has {} axes; a tensor has at most {}", axes.len(), Self::MAX));
+        }
+        Ok(Self::from(&axes[..]))
+    }
+}
+
+impl From<Shape> for Vec<usize> {
+    fn from(shape: Shape) -> Self {
+        shape.to_vec()
+    }
+}
+
 impl<const N: usize> From<[usize; N]> for Shape {
     fn from(axes: [usize; N]) -> Self {
         Self::from(&axes[..])
@@ -89,7 +107,7 @@ impl TensorId {
 
 /// Device memory behind a [`Tensor`].
 pub struct Buffer<B: Backend> {
-    flat: DfdxTensor<(usize,), f32, B>,
+    memory: Memory<B>,
     /// Taken from the `Vec` (or device allocation) before dfdx took it over, so that it covers the whole allocation; a
     /// reference to dfdx's first element would only cover that element under Stacked Borrows.
     addr: *mut f32,
@@ -97,7 +115,21 @@ pub struct Buffer<B: Backend> {
     lent: AtomicBool,
 }
 
-// SAFETY: `addr` points into the allocation that `flat` owns; it is read through `&Buffer` and written only through `&mut Buffer`.
+/// Who owns a buffer's memory.
+enum Memory<B: Backend> {
+    /// This dfdx tensor.
+    Own(DfdxTensor<(usize,), f32, B>),
+    /// Someone on the other side of a plugin boundary; read only.
+    Foreign {
+        device: B,
+        count: usize,
+        copy: OnceLock<DfdxTensor<(usize,), f32, B>>,
+        /// Dropped with the buffer, which lets go of the memory.
+        _owner: Box<dyn Any + Send + Sync>,
+    },
+}
+
+// SAFETY: `addr` points into the allocation that `memory` owns or keeps alive; it is read through `&Buffer` and written only through `&mut Buffer`.
 unsafe impl<B: Backend> Send for Buffer<B> {}
 // SAFETY: as above; shared access only reads.
 unsafe impl<B: Backend> Sync for Buffer<B> {}
@@ -109,7 +141,23 @@ impl<B: Backend> Buffer<B> {
     /// `addr` must point to the `flat.shape().0` elements of `flat`, with provenance over all of them, and `flat` must share its
     /// storage with no other tensor.
     pub(crate) unsafe fn new(flat: DfdxTensor<(usize,), f32, B>, addr: *mut f32) -> Self {
-        Self { flat, addr, lent: AtomicBool::new(false) }
+        Self { memory: Memory::Own(flat), addr, lent: AtomicBool::new(false) }
+    }
+
+    /// Memory that something else owns; it is never written to.
+    ///
+    /// # Safety
+    /// `addr` must point to `count` elements on `device` that are not written to while `owner` lives.
+    pub(crate) unsafe fn foreign(device: B, addr: *const f32, count: usize, owner: Box<dyn Any + Send + Sync>) -> Self {
+        let memory = Memory::Foreign { device, count, copy: OnceLock::new(), _owner: owner };
+        Self { memory, addr: addr.cast_mut(), lent: AtomicBool::new(false) }
+    }
+
+    fn count(&self) -> usize {
+        match &self.memory {
+            Memory::Own(flat) => flat.shape().0,
+            Memory::Foreign { count, .. } => *count,
+        }
     }
 
     /// Address of the first element, on the device that holds it.
@@ -117,8 +165,8 @@ impl<B: Backend> Buffer<B> {
         self.addr
     }
 
-    fn is_lent(&self) -> bool {
-        self.lent.load(Ordering::Relaxed)
+    fn is_read_only(&self) -> bool {
+        matches!(self.memory, Memory::Foreign { .. }) || self.lent.load(Ordering::Relaxed)
     }
 }
 
@@ -165,7 +213,7 @@ impl<B: Backend> Tensor<B> {
     }
 
     pub(crate) fn from_buffer(buffer: Buffer<B>, shape: Shape) -> Self {
-        debug_assert_eq!(buffer.flat.shape().0, shape.count());
+        debug_assert_eq!(buffer.count(), shape.count());
         Self { id: TensorId::next(), shape, tracked: false, buffer: Arc::new(buffer) }
     }
 
@@ -181,7 +229,10 @@ impl<B: Backend> Tensor<B> {
 
     /// The device that holds the data.
     pub fn device(&self) -> &B {
-        dfdx::prelude::Tensor::device(&self.buffer.flat)
+        match &self.buffer.memory {
+            Memory::Own(flat) => DfdxTensor::device(flat),
+            Memory::Foreign { device, .. } => device,
+        }
     }
 
     /// Its identity on the tape.
@@ -230,10 +281,17 @@ impl<B: Backend> Tensor<B> {
         self.host().into_owned()
     }
 
-    /// The data as a dfdx tensor of rank 1, sharing storage; use dfdx's `reshape_like` for other ranks.
+    /// The data as a dfdx tensor of rank 1, sharing storage where it can; use dfdx's `reshape_like` for other ranks.
     pub fn dfdx(&self) -> DfdxTensor<(usize,), f32, B> {
-        self.buffer.lent.store(true, Ordering::Relaxed);
-        self.buffer.flat.clone()
+        match &self.buffer.memory {
+            Memory::Own(flat) => {
+                self.buffer.lent.store(true, Ordering::Relaxed);
+                flat.clone()
+            }
+            Memory::Foreign { device, copy, .. } => {
+                copy.get_or_init(|| device.tensor_from_vec(self.to_vec(), (self.count(),))).clone()
+            }
+        }
     }
 
     /// Copies a dfdx tensor of any shape and layout.
@@ -254,7 +312,7 @@ impl<B: Backend> Tensor<B> {
 
     /// The buffer for writing in place, made this tensor's own first where it is shared.
     pub(crate) fn buffer_mut(&mut self) -> Result<&mut Buffer<B>> {
-        if Arc::get_mut(&mut self.buffer).is_none_or(|b| b.is_lent()) {
+        if Arc::get_mut(&mut self.buffer).is_none_or(|b| b.is_read_only()) {
             self.buffer = Arc::new(B::duplicate(self)?);
         }
         Ok(Arc::get_mut(&mut self.buffer).expect("the buffer was just made unique"))

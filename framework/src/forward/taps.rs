@@ -52,7 +52,7 @@ pub struct Taps<B: Backend> {
 }
 
 impl<B: Backend> Taps<B> {
-    pub(super) fn new(needs: Needs) -> Self {
+    pub(crate) fn new(needs: Needs) -> Self {
         Self { needs, inputs: HashMap::new(), outputs: HashMap::new(), preactivations: HashMap::new(), calls: vec![] }
     }
 

@@ -32,7 +32,7 @@ pub struct LayerBurden {
 pub type Churn = BTreeMap<String, (usize, usize)>;
 
 /// Collects the indicators of an epoch.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Burden {
     sums: BTreeMap<String, (f64, f64, f64)>,
     looks: usize,

@@ -47,7 +47,7 @@ impl<B: Backend> ParamStore<B> {
         let alive: Alive = groups.into_iter().collect();
         for p in &mut self.params {
             let axes = kept_indices(&self.layout, &p.spec, &alive);
-            let mut keep_mask = p.mask.take().map(|m| m.keep);
+            let mut keep_mask = p.mask.take().map(|m| m.keep().to_vec());
             for (axis, keep) in axes {
                 let indices: Vec<usize> = (0..keep.len()).filter(|&i| keep[i]).collect();
                 let select = |t: &Tensor<B>| B::select(t, axis, &indices);

@@ -15,6 +15,15 @@ pub trait Observer {
     fn should_stop(&self) -> bool {
         false
     }
+
+    /// A point from which the run can go on: after every epoch but the last, and where it stops because it was asked to.
+    /// `take` makes the bytes of a checkpoint for [`Run::resume`](super::Run::resume), under the name that identifies the run.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn boundary(&mut self, _stopping: bool, _take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Lets everything pass.

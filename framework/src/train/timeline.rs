@@ -39,8 +39,17 @@ impl Timeline {
                 rewinds.push((step, to));
             }
         }
+        if let Some(error) = schedule.failure() {
+            return Err(error);
+        }
         let snapshots = rewinds.iter().map(|r| r.1).collect();
         Ok(Self { prunes, snapshots, rewinds })
+    }
+
+    /// What holds after `step`, or `None` where nothing is pruned.
+    pub fn amount(&self, step: Step) -> Option<Amount> {
+        let found = self.prunes.binary_search_by_key(&step, |p| p.0).ok()?;
+        Some(self.prunes[found].1)
     }
 
     /// The largest sparsity the schedule asks for; the one it ends with where it only grows.

@@ -27,6 +27,10 @@ pub fn execute(cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
 }
 
 fn resolve_layers(layers: &Layers, program: &dyn Program) -> Result<Resolved, Failure> {
+    if layers.configs.is_empty() {
+        let fix = "name one or more, such as experiment/quickstart; --help explains them";
+        return Err(Failure::Usage(format!("no CONFIG was given\n  fix: {fix}")));
+    }
     let request =
         Request { configs: layers.configs.clone(), flags: layers.flags(), sets: layers.sets.clone(), ..request()? };
     Ok(resolve(&request, program)?)

@@ -2,51 +2,108 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde_json::{Map, Value};
+use toml::Table;
 
-use crate::cli::RunArgs;
+use crate::checkpoints::Checkpoints;
+use crate::cli::{Layers, RunArgs};
 use crate::config::Resolved;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::program::{Program, Trained};
 use crate::progress::Progress;
 use crate::recorder::Recorder;
-use crate::run_dir::{self, CONFIG, EVENTS, MODEL, Opened, PROVENANCE, REPORT, RunDir};
+use crate::run_dir::{self, CONFIG, EVENTS, MODEL, Opened, PROVENANCE, REPORT, RunDir, Saved};
 use crate::{provenance, report};
 
 pub fn execute(arguments: &RunArgs, quiet: bool, program: &dyn Program) -> Result<(), Failure> {
+    if let Some(dir) = &arguments.resume {
+        return resume(dir, &arguments.layers, quiet, program);
+    }
     let config = super::resolve_layers(&arguments.layers, program)?;
     match RunDir::open(&out(&config), &config.folder_name(), arguments.force)? {
         Opened::Finished(path) => {
             super::print(&already_finished(&path));
             Ok(())
         }
+        Opened::Interrupted(path) => Err(Failure::Usage(format!(
+            "{0}: this run was interrupted before; nothing was done\n  fix: go on with it: secateur run --resume {0}\n  \
+             or start it anew, with --force",
+            path.display()
+        ))),
         Opened::Ready(folder) => {
-            let summary = run(&config, &folder, quiet, program)?;
-            super::print(&results(folder.path(), &summary));
-            Ok(())
+            folder.write(CONFIG, config.to_toml().as_bytes())?;
+            folder.write(PROVENANCE, provenance::describe(&config, program.parts(&config)).as_bytes())?;
+            run(&config, &folder, None, quiet, program)
         }
     }
 }
 
-fn run(config: &Resolved, folder: &RunDir, quiet: bool, program: &dyn Program) -> Result<Map<String, Value>, Failure> {
-    folder.write(CONFIG, config.to_toml().as_bytes())?;
-    folder.write(PROVENANCE, provenance::describe(config, program.parts(config)).as_bytes())?;
-    let mut recorder = Recorder::new(folder.events()?, Progress::new(quiet));
-    let trained = program.train(config, &mut recorder);
+/// Goes on with an interrupted run, as its folder or the same configs say.
+fn resume(dir: &Path, layers: &Layers, quiet: bool, program: &dyn Program) -> Result<(), Failure> {
+    if run_dir::is_finished(dir) {
+        super::print(&already_finished(dir));
+        return Ok(());
+    }
+    let (folder, checkpoint) = RunDir::reopen(dir)?;
+    let file = dir.join(CONFIG);
+    let configs = match layers.configs.as_slice() {
+        [] => vec![file.to_string_lossy().into_owned()],
+        given => given.to_vec(),
+    };
+    let config = super::resolve_layers(&Layers { configs, ..layers.clone() }, program)?;
+    let text = fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+    let there: Table = text.parse().map_err(|error| unreadable(&file, &error))?;
+    let differences = config.differences(&there);
+    if !differences.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{}: the checkpoint is of another config\n  {}\n  fix: resume it as it was begun: secateur run --resume {}",
+            dir.display(),
+            differences.join("\n  "),
+            dir.display()
+        )));
+    }
+    run(&config, &folder, Some(&checkpoint), quiet, program)
+}
+
+fn run(
+    config: &Resolved,
+    folder: &RunDir,
+    from: Option<&Saved>,
+    quiet: bool,
+    program: &dyn Program,
+) -> Result<(), Failure> {
+    let interrupt =
+        Interrupt::listen().map_err(|error| Failure::Failed(format!("Ctrl-C cannot be listened for: {error}")))?;
+    let every = config.table.get("output").and_then(|output| output.get("checkpoint_every")?.as_integer());
+    let checkpoints = Checkpoints::new(every.map(i64::cast_unsigned), Instant::now());
+    let mut recorder = Recorder::new(folder, Progress::new(quiet), checkpoints, interrupt)?;
+    let trained = program.train(config, from, &mut recorder);
     recorder.clear_screen();
     drop(recorder);
-    let ended = trained.and_then(|trained| finish(config, folder, trained));
-    if let Err(failure) = &ended {
-        // The reason why the run failed matters more than a disk that is too full to note it.
-        _ = folder.fail(failure.message());
-        _ = write_report(
-            config,
-            folder,
-            &Map::from_iter([("status".to_owned(), "failed".into()), ("error".to_owned(), failure.message().into())]),
-        );
-    }
-    ended
+    let summary = trained.and_then(|trained| finish(config, folder, trained)).map_err(|failure| {
+        let (status, failure) = match failure {
+            Failure::Stopped(why) => ("interrupted", Failure::Stopped(go_on(&why, folder.path()))),
+            other => ("failed", other),
+        };
+        // The reason why the run ended matters more than a disk that is too full to note it.
+        _ = folder.give_up(status, failure.message());
+        let figures = [("status".to_owned(), status.into()), ("error".to_owned(), failure.message().into())];
+        _ = write_report(config, folder, &Map::from_iter(figures));
+        failure
+    })?;
+    super::print(&results(folder.path(), &summary));
+    Ok(())
+}
+
+fn go_on(why: &str, folder: &Path) -> String {
+    format!("{why}; go on with: secateur run --resume {}", folder.display())
+}
+
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(format!("{}: cannot read it: {error}", path.display()))
 }
 
 /// Writes what a run leaves, the summary last: only then does it look finished.
@@ -61,8 +118,7 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
 
 fn write_report(config: &Resolved, folder: &RunDir, summary: &Map<String, Value>) -> Result<(), Failure> {
     let path = folder.path().join(EVENTS);
-    let events = fs::read_to_string(&path)
-        .map_err(|error| Failure::Failed(format!("{}: cannot read it: {error}", path.display())))?;
+    let events = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
     Ok(folder.write(REPORT, report::render(config, &events, summary).as_bytes())?)
 }
 

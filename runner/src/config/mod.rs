@@ -101,7 +101,17 @@ impl Resolved {
 
     /// The run's name and the hash of what can change its results: `mnist-rank-1f2e3d4c`.
     pub fn folder_name(&self) -> String {
-        format!("{}-{}", self.name(), &hash::of(&self.table)[..8])
+        format!("{}-{}", self.name(), &self.identity()[..8])
+    }
+
+    /// A hash of everything that can change the results: runs of the same identity are the same run.
+    pub fn identity(&self) -> String {
+        hash::of(&self.table)
+    }
+
+    /// The keys that make another run of this one than of `other`, each with both values.
+    pub fn differences(&self, other: &Table) -> Vec<String> {
+        hash::differences(other, &self.table)
     }
 
     /// The config as TOML, without origins; reading it again gives the same config.

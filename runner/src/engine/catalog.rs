@@ -96,7 +96,11 @@ fn bad_device(values: &Table) -> Option<KeyError> {
     (device != "cpu").then(|| KeyError {
         key: "device".to_owned(),
         found: format!("{device:?}"),
-        allowed: "\"cpu\"; this program was built without other devices".to_owned(),
+        allowed: if device.starts_with("cuda") {
+            "\"cpu\"; \"cuda:N\" needs a program that was built with the cuda feature, and this one was not".to_owned()
+        } else {
+            "\"cpu\", or \"cuda:N\" in a program that was built with the cuda feature".to_owned()
+        },
     })
 }
 
@@ -148,6 +152,7 @@ fn in_words(message: &str) -> String {
             "u64" | "u32" | "usize" => "whole number, at least 0".to_owned(),
             "a string" => "text".to_owned(),
             "a boolean" => "true or false".to_owned(),
+            "a map" => "a table: { KEY = VALUE, ... }".to_owned(),
             other => other.to_owned(),
         },
         _ => message.replace('\n', " "),

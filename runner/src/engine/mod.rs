@@ -14,6 +14,7 @@ use crate::config::Resolved;
 use crate::failure::Failure;
 use crate::program::{DataSet, Part, Program, Trained};
 use crate::recorder::Recorder;
+use crate::run_dir::Saved;
 
 /// The framework with the plugins that are linked into this program.
 pub struct Engine {
@@ -77,14 +78,18 @@ impl Program for Engine {
         Kind::ALL.into_iter().filter_map(part).collect()
     }
 
-    fn train(&self, config: &Resolved, recorder: &mut Recorder) -> Result<Trained, Failure> {
-        train::train(&self.registry, config, recorder)
+    fn train(&self, config: &Resolved, from: Option<&Saved>, recorder: &mut Recorder<'_>) -> Result<Trained, Failure> {
+        train::train(&self.registry, config, from, recorder)
     }
 }
 
 impl From<secateur::Error> for Failure {
     fn from(error: secateur::Error) -> Self {
-        if error.is_usage() { Self::Usage(error.to_string()) } else { Self::Failed(error.to_string()) }
+        match error {
+            secateur::Error::Stopped { .. } => Self::Stopped(error.to_string()),
+            _ if error.is_usage() => Self::Usage(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a resolved config to a finished run.
 
+use std::time::Instant;
+
 use secateur::backend::Cpu;
 use secateur::data;
 use secateur::event::Event;
@@ -16,9 +18,15 @@ use crate::config::Resolved;
 use crate::failure::Failure;
 use crate::program::Trained;
 use crate::recorder::Recorder;
+use crate::run_dir::Saved;
 
 /// Loads the data, builds the plugins, and runs.
-pub fn train(registry: &Registry, config: &Resolved, recorder: &mut Recorder) -> Result<Trained, Failure> {
+pub fn train(
+    registry: &Registry,
+    config: &Resolved,
+    from: Option<&Saved>,
+    recorder: &mut Recorder<'_>,
+) -> Result<Trained, Failure> {
     let top: Table = config
         .table
         .iter()
@@ -28,16 +36,18 @@ pub fn train(registry: &Registry, config: &Resolved, recorder: &mut Recorder) ->
     let top: TopConfig = parsed(&top)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
     let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
-    threads.install(|| on_cpu(registry, config, &top, recorder))
+    threads.install(|| on_cpu(registry, config, &top, from, recorder))
 }
 
 fn on_cpu(
     registry: &Registry,
     config: &Resolved,
     top: &TopConfig,
-    recorder: &mut Recorder,
+    from: Option<&Saved>,
+    recorder: &mut Recorder<'_>,
 ) -> Result<Trained, Failure> {
-    let data = data::load(&read_data(&section(config, "data"))?, top.seed, &mut |_| ())?;
+    recorder.loading(None);
+    let data = data::load(&read_data(&section(config, "data"))?, top.seed, &mut |some| recorder.loading(Some(some)))?;
     let (criterion, criterion_options) = plugin(config, "criterion");
     let (schedule, schedule_options) = plugin(config, "schedule");
     let (compressor, compressor_options) = plugin(config, "compressor");
@@ -55,21 +65,52 @@ fn on_cpu(
         train: parsed::<TrainConfig>(&section(config, "train"))?,
         registry,
     };
-    let outcome = run.execute(&mut Recording(recorder))?;
+    let identity = config.identity();
+    let mut observer = Recording { recorder, identity: &identity };
+    let outcome = match from {
+        None => run.execute(&mut observer)?,
+        Some(saved) => run.resume(&saved.bytes, &identity, &mut observer).map_err(|error| unusable(error, saved))?,
+    };
     let summary =
         serde_json::to_value(&outcome.summary).map_err(|error| Failure::Failed(format!("summary.json: {error}")))?;
     let summary = if let Json::Object(figures) = summary { figures } else { serde_json::Map::new() };
     Ok(Trained { summary, model: model_file::write(config, &outcome.params)? })
 }
 
-struct Recording<'a>(&'a mut Recorder);
+fn unusable(error: secateur::Error, saved: &Saved) -> Failure {
+    match error {
+        secateur::Error::Checkpoint(_) => Failure::Failed(format!(
+            "{}: {error}\n  fix: start the run anew: secateur run CONFIG... --force",
+            saved.path.display()
+        )),
+        other => other.into(),
+    }
+}
 
-impl Observer for Recording<'_> {
+struct Recording<'a, 'r> {
+    recorder: &'a mut Recorder<'r>,
+    identity: &'a str,
+}
+
+impl Observer for Recording<'_, '_> {
     fn event(&mut self, event: &Event) -> secateur::Result<()> {
         match event {
-            Event::Step { step, .. } if !self.0.keeps_step(*step) => Ok(()),
-            _ => self.0.record(event).map_err(|error| secateur::Error::Other(error.to_string())),
+            Event::Step { step, .. } if !self.recorder.keeps_step(*step) => Ok(()),
+            _ => self.recorder.record(event).map_err(|error| secateur::Error::Other(error.to_string())),
         }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.recorder.stop_asked()
+    }
+
+    fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str) -> secateur::Result<Vec<u8>>) -> secateur::Result<()> {
+        if !self.recorder.wants_checkpoint(stopping) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let bytes = take(self.identity)?;
+        self.recorder.checkpoint(began, &bytes).map_err(|error| secateur::Error::Other(error.to_string()))
     }
 }
 

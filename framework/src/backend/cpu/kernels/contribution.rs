@@ -74,7 +74,8 @@ impl Contribution {
                 let (mut sum, mut max) = (vec![0.0; n], vec![f32::NEG_INFINITY; if with_max { n } else { 0 }]);
                 add_products(&mut sum, effective_a, weighted);
                 if with_max {
-                    max_product(&mut max, effective_a, inverse, &effective, m);
+                    let product = if absolute { max_product_absolute } else { max_product };
+                    product(&mut max, effective_a, inverse, &effective, m);
                 }
                 (sum, max)
             })
@@ -117,6 +118,39 @@ simd_fn! {
 }
 
 simd_fn! {
+    /// As [`max_product`] where nothing is negative; two samples at a time share the weights they read.
+    fn max_product_absolute(max: &mut [f32], a: &[f32], r: &[f32], w: &[f32], m: usize) {
+        let n = max.len();
+        let pairs = a.len() / (2 * n);
+        let whole = n / UNITS * UNITS;
+        for first in (0..whole).step_by(UNITS) {
+            for (a, r) in a.chunks_exact(2 * n).zip(r.chunks_exact(2 * m)) {
+                let mut high = [[0.0_f32; UNITS]; 2];
+                let (r0, r1) = r.split_at(m);
+                for ((w, &r0), &r1) in w.chunks_exact(n).zip(r0).zip(r1) {
+                    let w: &[f32; UNITS] = w[first..].first_chunk().expect("a whole tile");
+                    for (high, r) in high.iter_mut().zip([r0, r1]) {
+                        for (high, &w) in high.iter_mut().zip(w) {
+                            let v = w * r;
+                            *high = if v > *high { v } else { *high };
+                        }
+                    }
+                }
+                for (high, a) in high.iter().zip(a.chunks_exact(n)) {
+                    for ((max, &high), &a) in max[first..].iter_mut().zip(high).zip(&a[first..]) {
+                        let v = if a == 0.0 { 0.0 } else { a * high };
+                        *max = if v > *max { v } else { *max };
+                    }
+                }
+            }
+        }
+        let rest = (2 * pairs * n, 2 * pairs * m);
+        max_tail(max, &a[rest.0..], &r[rest.1..], w, m, 0);
+        max_tail(max, &a[..rest.0], &r[..rest.1], w, m, whole);
+    }
+}
+
+simd_fn! {
     /// max_k = max over samples f and fed units j of a_fk w_jk r_fj.
     fn max_product(max: &mut [f32], a: &[f32], r: &[f32], w: &[f32], m: usize) {
         let n = max.len();
@@ -140,12 +174,19 @@ simd_fn! {
                 }
             }
         }
-        for k in whole..n {
-            for (a, r) in a.chunks_exact(n).zip(r.chunks_exact(m)) {
-                for (w, &r) in w.chunks_exact(n).zip(r) {
-                    let v = if a[k] == 0.0 { 0.0 } else { a[k] * (w[k] * r) };
-                    max[k] = if v > max[k] { v } else { max[k] };
-                }
+        max_tail(max, a, r, w, m, whole);
+    }
+}
+
+/// As [`max_product`] for the units from `first`.
+#[inline(always)]
+fn max_tail(max: &mut [f32], a: &[f32], r: &[f32], w: &[f32], m: usize, first: usize) {
+    let n = max.len();
+    for (a, r) in a.chunks_exact(n).zip(r.chunks_exact(m)) {
+        for (w, &r) in w.chunks_exact(n).zip(r) {
+            for ((max, &a), &w) in max[first..].iter_mut().zip(&a[first..]).zip(&w[first..]) {
+                let v = if a == 0.0 { 0.0 } else { a * (w * r) };
+                *max = if v > *max { v } else { *max };
             }
         }
     }

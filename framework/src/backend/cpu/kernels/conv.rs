@@ -443,6 +443,21 @@ simd_fn! { pub(super) fn slopes<C: Curve>(
     }
 } }
 
+/// Pooling windows handled at once: the compiler turns a loop of known length into straight vector code, which short
+/// rows need.
+const WINDOWS: usize = 8;
+
+#[inline(always)]
+fn unpool_line<C: Curve>(upper: &mut [f32], lower: &mut [f32], dy: &[f32], y: &[f32], places: &[u8]) {
+    for (i, ((&dy, &y), &place)) in dy.iter().zip(y).zip(places).enumerate() {
+        let d = dy * C::slope_from_out(y);
+        upper[2 * i] = if place == 0 { d } else { 0.0 };
+        upper[2 * i + 1] = if place == 1 { d } else { 0.0 };
+        lower[2 * i] = if place == 2 { d } else { 0.0 };
+        lower[2 * i + 1] = if place == 3 { d } else { 0.0 };
+    }
+}
+
 simd_fn! { fn unpool<C: Curve>(
     dpre: &mut [f32], plane: usize, pitch: usize, dy: &[f32], y: &[f32], argmax: &[u8],
     rows: usize, cols: usize, db: &mut [f32],
@@ -455,14 +470,15 @@ simd_fn! { fn unpool<C: Curve>(
         for (((dy, y), argmax), dpre) in lines.zip(dpre.chunks_mut(2 * pitch)) {
             let (upper, lower) = dpre.split_at_mut(pitch);
             let (upper, lower) = (&mut upper[..2 * cols], &mut lower[..2 * cols]);
-            // By index: the compiler vectorises interleaved stores in this form.
-            for i in 0..cols {
-                let (d, place) = (dy[i] * C::slope_from_out(y[i]), argmax[i]);
-                upper[2 * i] = if place == 0 { d } else { 0.0 };
-                upper[2 * i + 1] = if place == 1 { d } else { 0.0 };
-                lower[2 * i] = if place == 2 { d } else { 0.0 };
-                lower[2 * i + 1] = if place == 3 { d } else { 0.0 };
+            let (dys, dy) = dy.as_chunks::<WINDOWS>();
+            let (ys, y) = y.as_chunks::<WINDOWS>();
+            let (places, argmax) = argmax.as_chunks::<WINDOWS>();
+            let (uppers, upper) = upper.as_chunks_mut::<{ 2 * WINDOWS }>();
+            let (lowers, lower) = lower.as_chunks_mut::<{ 2 * WINDOWS }>();
+            for ((((dy, y), place), up), low) in dys.iter().zip(ys).zip(places).zip(uppers).zip(lowers) {
+                unpool_line::<C>(up, low, dy, y, place);
             }
+            unpool_line::<C>(upper, lower, dy, y, argmax);
         }
     }
 } }

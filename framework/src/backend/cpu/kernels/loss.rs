@@ -80,16 +80,26 @@ simd_fn! { fn rows_piece(
     let mut grads = grad.map(|g| g.chunks_exact_mut(classes));
     for (x, &id) in x.chunks_exact(classes).zip(ids) {
         let max = max_of(x, |x| x);
-        let total = sum_of(x, |x| simd::exp(x - max));
+        // The exponentials are wanted twice: the gradient's row keeps them where there is one.
+        let mut grad = grads.as_mut().and_then(Iterator::next);
+        let total = match grad.as_deref_mut() {
+            Some(grad) => {
+                for (g, &x) in grad.iter_mut().zip(x) {
+                    *g = simd::exp(x - max);
+                }
+                sum_of(grad, |e| e)
+            }
+            None => sum_of(x, |x| simd::exp(x - max)),
+        };
         let log_total = max + total.ln();
         let picked = (1.0 - smoothing) * (log_total - x[id]);
         let spread = if smoothing > 0.0 { uniform * sum_of(x, |x| log_total - x) } else { 0.0 };
         loss += f64::from(picked + spread);
         correct += usize::from(x[id] == max && !x[..id].contains(&max));
-        if let Some(grad) = grads.as_mut().and_then(Iterator::next) {
+        if let Some(grad) = grad {
             let (scale, mean) = (1.0 / total, 1.0 / rows as f32);
-            for (g, &x) in grad.iter_mut().zip(x) {
-                *g = mean * simd::exp(x - max).mul_add(scale, -uniform);
+            for g in grad.iter_mut() {
+                *g = mean * g.mul_add(scale, -uniform);
             }
             grad[id] -= mean * (1.0 - smoothing);
         }

@@ -1,0 +1,226 @@
+//! Plugins that use as much of their traits as they can, for the tests of the plugin boundary.
+
+use secateur::criterion::{Objective, ProbeInput};
+use secateur::prelude::*;
+use std::collections::BTreeMap;
+
+options! {
+    /// Uses every signal that crosses.
+    pub struct EverythingOptions {
+        /// Weight of the penalty.
+        pub penalty: f32 = 1e-3,
+        /// Any list, to see it cross.
+        pub mix: Vec<f64> = vec![1.0, 0.5],
+    }
+}
+
+/// Mixes every signal, the mask, the optimizer's state and the seed into its scores, and keeps running sums over the steps.
+pub struct Everything {
+    options: EverythingOptions,
+    sums: BTreeMap<String, Vec<f64>>,
+    probed: BTreeMap<String, Vec<f32>>,
+}
+
+impl From<EverythingOptions> for Everything {
+    fn from(options: EverythingOptions) -> Self {
+        Self { options, sums: BTreeMap::new(), probed: BTreeMap::new() }
+    }
+}
+
+impl<B: Backend> Criterion<B> for Everything {
+    fn needs(&self) -> Needs {
+        Needs::GRADIENTS
+            | Needs::INPUTS
+            | Needs::OUTPUTS
+            | Needs::OUTPUT_GRADIENTS
+            | Needs::PREACTIVATIONS
+            | Needs::PROBE
+            | Needs::PENALTY
+    }
+
+    fn window(&self) -> Window {
+        Window::Epoch
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Nearest
+    }
+
+    fn setup(&mut self, run: &Setup<'_>) -> Result<()> {
+        let names: Vec<&str> = run.layout.groups.iter().map(|g| g.name.as_str()).collect();
+        if names.is_empty() { Err(Error::Config("there are no groups".into())) } else { Ok(()) }
+    }
+
+    fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
+        for p in seen.params.iter().filter(|p| p.spec().shape.len() == 2) {
+            let name = &p.spec().name;
+            let layer = name.trim_end_matches(".weight");
+            let of = |t: &Tensor<B>| t.host().iter().map(|v| f64::from(*v)).sum::<f64>();
+            let all = [
+                of(seen.grad(name)?),
+                of(seen.input(layer)?),
+                of(seen.output(layer)?),
+                of(seen.output_grad(layer)?),
+                of(seen.preactivation(layer)?),
+                p.state().iter().map(of).sum(),
+                p.updates() as f64 + p.kept() as f64 + p.dense_count() as f64,
+                (seen.step.0 + seen.epoch) as f64 + seen.examples as f64,
+            ];
+            let sums = self.sums.entry(name.clone()).or_insert_with(|| vec![0.0; all.len()]);
+            sums.iter_mut().zip(all).for_each(|(s, v)| *s += v);
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, probe: &mut dyn Probe<B>) -> Result<()> {
+        let replaced = (probe.params().iter())
+            .map(|p| Ok((p.spec().name.clone(), p.effective()?.abs()?)))
+            .collect::<Result<Vec<_>>>()?;
+        let flow = probe.gradients(ProbeInput::Ones, Objective::OutputSum, &replaced)?;
+        let loss = probe.gradients(ProbeInput::Batch(1), Objective::Loss, &[])?;
+        self.probed = flow.iter().map(|(n, g)| Ok((n.clone(), g.add(&loss[n])?.to_vec()))).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
+        let (name, weight) = (target.name(), target.weight());
+        let sums = &self.sums[name];
+        let noise = (target.seed().0 % 1000) as f32 * 1e-6;
+        let mask = target.param().mask().map(|m| m.keep().to_vec());
+        let score = |(i, (w, g)): (usize, (&f32, &f32))| {
+            let kept = mask.as_ref().is_none_or(|m| m[i]);
+            let seen = (sums.iter().sum::<f64>() * self.options.mix[1]) as f32 * 1e-6;
+            w.abs() + (w * g).abs() + self.probed[name][i].abs() * 1e-3 + seen * w + noise + f32::from(u8::from(kept))
+        };
+        let scores = weight.host().iter().zip(target.grad()?.host().iter()).enumerate().map(score).collect();
+        Ok(Tensor::from_vec(weight.device(), scores, weight.shape())?.into())
+    }
+
+    fn penalty(&mut self, name: &str, weight: &Tensor<B>) -> Result<Option<(f64, Tensor<B>)>> {
+        if name != "fc1.weight" {
+            return Ok(None);
+        }
+        let value = f64::from(self.options.penalty) * weight.host().iter().map(|w| f64::from(w.abs())).sum::<f64>();
+        Ok(Some((value, weight.signum()?.scale(self.options.penalty)?)))
+    }
+
+    fn reset(&mut self) {
+        self.sums.clear();
+    }
+
+    fn save(&self) -> State {
+        self.sums.iter().fold(State::default(), |state, (name, sums)| state.with(name, sums.clone()))
+    }
+
+    fn load(&mut self, state: State) -> Result<()> {
+        self.sums = state.0;
+        Ok(())
+    }
+}
+
+register!(Criterion, "everything", Everything, "Every signal at once.", options = EverythingOptions);
+
+options! {
+    /// Rounds of a lottery ticket.
+    pub struct Ticket {
+        /// Fraction that goes each time.
+        pub fraction: f64 = 0.3,
+    }
+}
+
+impl Schedule for Ticket {
+    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
+        run.epochs_finished(step).filter(|e| *e < 3).map(|_| Amount::OfRemaining(self.fraction))
+    }
+
+    fn rewind(&self, step: Step, run: &RunLength) -> Option<Step> {
+        (run.epoch(step) == 1).then_some(Step(2))
+    }
+}
+
+register!(Schedule, "ticket", Ticket, "Rounds of pruning, the second of which rewinds to step 2.");
+
+options! {
+    /// Adds neighbouring tokens up.
+    pub struct Pairs {
+        /// Factor of the sum.
+        pub factor: f32 = 0.5,
+    }
+}
+
+/// `[batch, tokens, dim]` with an even number of tokens behind the protected ones: every two of those become their scaled sum.
+impl<B: Backend> Compressor<B> for Pairs {
+    fn compress(&self, tape: &mut Tape<B>, tokens: Tokens<B>, _: Stage) -> Result<Tokens<B>> {
+        let &[batch, n, dim] = &*tokens.x.shape() else {
+            return Err(Error::shape("pairs", format!("{} has not three axes", tokens.x.shape())));
+        };
+        let (kept, factor) = (tokens.protected, self.factor);
+        let after = kept + (n - kept) / 2;
+        let from = move |t: usize| if t < kept { vec![t] } else { vec![2 * t - kept, 2 * t - kept + 1] };
+        let x = tokens.x.host();
+        let mut y = vec![0.0; batch * after * dim];
+        for (i, out) in y.iter_mut().enumerate() {
+            let (b, t, d) = (i / (after * dim), i / dim % after, i % dim);
+            let scale = if t < kept { 1.0 } else { factor };
+            *out = from(t).iter().map(|s| scale * x[(b * n + s) * dim + d]).sum();
+        }
+        let y = Tensor::from_vec(tokens.x.device(), y, [batch, after, dim])?;
+        let input = tokens.x.clone();
+        let y = if tape.wants(&[&input]) {
+            tape.record(y, move |dy, grads| {
+                let (dy, mut dx) = (dy.to_vec(), vec![0.0; input.count()]);
+                for (i, g) in dy.iter().enumerate() {
+                    let (b, t, d) = (i / (after * dim), i / dim % after, i % dim);
+                    let scale = if t < kept { 1.0 } else { factor };
+                    from(t).iter().for_each(|s| dx[(b * n + s) * dim + d] += scale * g);
+                }
+                grads.add(&input, Tensor::from_vec(input.device(), dx, input.shape())?)
+            })
+        } else {
+            y
+        };
+        let sizes = (0..batch * after).map(|i| if i % after < kept { 1.0 } else { 2.0 }).collect();
+        let sizes = Some(Tensor::from_vec(y.device(), sizes, [batch, after])?);
+        let source = tokens.source.map(|s| {
+            s.iter().map(|&o| if (o as usize) < kept { o } else { (kept + (o as usize - kept) / 2) as u32 }).collect()
+        });
+        Ok(Tokens { x: y, metric: None, sizes, source, protected: kept })
+    }
+}
+
+register!(Compressor, "pairs", Pairs, "Scaled sums of neighbouring tokens.");
+
+options! {
+    /// A perceptron over compressed tokens.
+    pub struct Perceptron {
+        /// Width of the hidden layer.
+        pub hidden: usize = 12,
+    }
+}
+
+/// The example's features as `features / 4` tokens of 4, compressed if the run has a compressor, then two layers.
+impl<B: Backend> Model<B> for Perceptron {
+    fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
+        let mut layout = LayoutBuilder::new(sizes);
+        let hidden = layout.units("fc1", self.hidden);
+        layout.linear("embed", &4.into(), &4.into(), false);
+        layout.linear("fc1", &(input.features() / 2).into(), &hidden, true);
+        layout.linear("fc2", &hidden, &input.classes.into(), true);
+        layout.output("fc2");
+        layout.build()
+    }
+
+    fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
+        let (n, features) = (batch.len(), batch.input.count() / batch.len());
+        let x = cx.linear("embed", &batch.input.reshape([n * features / 4, 4])?, Act::None)?;
+        let x = x.reshape([n, features / 4, 4])?;
+        let tokens = Tokens { x: x.clone(), metric: None, sizes: None, source: None, protected: 0 };
+        let compressor = cx.compressor().ok_or_else(|| Error::Config("this model needs a compressor".into()))?;
+        let x = compressor.compress(cx.tape(), tokens, Stage::BeforeEncoder)?.x;
+        let x = x.reshape([n, features / 2])?;
+        let x = cx.linear("fc1", &x, Act::Relu)?;
+        Ok(Output::Logits(cx.linear("fc2", &x, Act::None)?))
+    }
+}
+
+register!(Model, "perceptron", Perceptron, "Two layers over compressed tokens.");

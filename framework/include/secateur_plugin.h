@@ -1,0 +1,216 @@
+/* Secateur's plugin ABI, version 1, for plugins in C. The Rust side is framework/src/plugin/abi.rs; a test compares the two.
+ *
+ * A plugin defines its tables and ends with SECATEUR_PLUGIN(entries). Build it as a shared library:
+ *     cc -shared -fPIC -O2 -I framework/include -o libmine.so mine.c
+ *
+ * Rules: the caller allocates inputs, valid for the call; outputs go through a sink, which copies; nothing is freed by the side that
+ * did not allocate it. Functions return 0, or another number after they have reported an error with secateur_fail. A null function
+ * is one that the plugin does not have. An object is used by one thread at a time, not always the same one. Nothing may be thrown or
+ * jumped across a call. */
+#ifndef SECATEUR_PLUGIN_H
+#define SECATEUR_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { SECATEUR_F32 = 0, SECATEUR_U8 = 1, SECATEUR_F64 = 2 };  /* dtype */
+enum { SECATEUR_HOST = 0 };                                    /* device */
+enum { SECATEUR_FAILED = 0, SECATEUR_BAD_OPTION = 1, SECATEUR_BAD_CONFIG = 2, SECATEUR_PANICKED = 3 };
+enum {                                                         /* what an array is */
+  SECATEUR_GRADIENT = 1, SECATEUR_INPUT = 2, SECATEUR_OUTPUT = 3, SECATEUR_OUTPUT_GRADIENT = 4, SECATEUR_PREACTIVATION = 5,
+  SECATEUR_WEIGHT_SCORES = 6, SECATEUR_UNIT_SCORES = 7, SECATEUR_KEEP = 8, SECATEUR_STATE = 9, SECATEUR_LOGITS = 10,
+  SECATEUR_LOSS = 11, SECATEUR_PREDICTION = 12, SECATEUR_TOKENS = 13, SECATEUR_BUFFER = 14
+};
+enum { SECATEUR_NO_AMOUNT = 0, SECATEUR_SPARSITY = 1, SECATEUR_OF_REMAINING = 2 };
+enum { SECATEUR_CRITERION = 1, SECATEUR_SCHEDULE = 2, SECATEUR_COMPRESSOR = 3, SECATEUR_MODEL = 4 };
+
+/* UTF-8, not terminated. */
+typedef struct { const uint8_t *data; size_t len; } secateur_str;
+#define SECATEUR_STR(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+
+/* Whoever retains a view's owner may use its data until releasing it. */
+typedef struct secateur_owner {
+  void (*retain)(const struct secateur_owner *);
+  void (*release)(const struct secateur_owner *);
+} secateur_owner;
+
+/* Row-major and contiguous; data is null where there is no array, owner where the data is valid for the call only. */
+typedef struct {
+  const void *data; const size_t *shape; size_t rank; uint32_t dtype; uint32_t device; const secateur_owner *owner;
+} secateur_view;
+
+typedef struct {
+  void *user;
+  void (*put)(void *user, uint32_t code, secateur_str key, secateur_str found, secateur_str message);
+} secateur_report;
+
+typedef struct { void *user; void (*put)(void *user, secateur_str text); } secateur_text_sink;
+typedef struct { void *user; void (*put)(void *user, uint32_t what, secateur_str name, secateur_view value); } secateur_sink;
+typedef struct { uint32_t what; secateur_str name; secateur_view value; } secateur_signal;
+
+/* One parameter; kept counts the elements that are not masked out. */
+typedef struct {
+  secateur_str name; secateur_view value; secateur_view mask; size_t kept; const secateur_view *state; size_t states;
+  uint64_t updates; size_t dense_count;
+} secateur_param;
+typedef struct { secateur_str group; const uint8_t *alive; size_t units; } secateur_alive;
+typedef struct {
+  const secateur_param *list; size_t count; uint32_t dynamic; const secateur_alive *alive; size_t alive_count;
+} secateur_params;
+
+/* A training step, between the backward pass and the optimizer's update. */
+typedef struct {
+  uint64_t step; uint64_t epoch; size_t examples; secateur_params params; const secateur_signal *signals; size_t signal_count;
+} secateur_observation;
+
+/* What is to be scored; group is empty where single weights are. reduce: 0 sum, 1 l1, 2 l2, 3 mean, 4 max. */
+typedef struct {
+  secateur_str name; secateur_view weight; secateur_view mask; secateur_view grad; secateur_str group; size_t units; size_t axis;
+  uint64_t step; uint64_t seed; uint32_t reduce; secateur_params params;
+} secateur_target;
+
+/* needs: 1 gradients, 2 inputs, 4 outputs, 8 output gradients (with 4), 16 preactivations, 64 probe, 128 penalty.
+ * window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. rounding: 0 keep = n - floor(s n), 1 floor((1-s) n),
+ * 2 round((1-s) n). */
+typedef struct { uint32_t needs; uint32_t window; uint32_t rounding; } secateur_info;
+
+/* gradients: input (0 batch, 1 ones), batch number, objective (0 loss, 1 sum of outputs), replaced parameters. */
+typedef struct {
+  void *user;
+  int32_t (*gradients)(void *user, uint32_t input, uint64_t batch, uint32_t objective, const secateur_signal *replaced,
+                       size_t count, secateur_sink out, secateur_report report);
+  secateur_params params;
+} secateur_probe;
+
+typedef struct { uint32_t kind; double fraction; } secateur_amount;
+typedef struct { uint64_t steps; uint64_t steps_per_epoch; } secateur_run_length;
+
+/* x [batch, tokens, dim]; wanted: bits of those whose gradient is wanted, 1 x, 2 metric, 4 sizes. */
+typedef struct {
+  secateur_view x; secateur_view metric; secateur_view sizes; const uint32_t *source; size_t source_count; uint32_t has_source;
+  size_t protected_tokens; uint32_t wanted;
+} secateur_tokens;
+typedef struct { void *user; void (*put)(void *user, const secateur_tokens *tokens); } secateur_tokens_sink;
+typedef struct { uint32_t kind; size_t index; size_t of; } secateur_stage;  /* kind: 0 before the encoder, 1 in a block */
+
+typedef struct { const size_t *shape; size_t rank; size_t classes; } secateur_input_spec;
+typedef struct { uint64_t macs; uint64_t macs_kept; } secateur_cost;
+
+struct secateur_table;
+
+/* create: context of the entry, options as TOML, threads to use, the new object. Needed: create, destroy, score. */
+typedef struct {
+  size_t size;
+  int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
+  void (*destroy)(void *self);
+  int32_t (*info)(void *self, secateur_info *out, secateur_report);
+  int32_t (*setup)(void *self, secateur_str layout_json, uint64_t seed, const struct secateur_table *plugins, secateur_report);
+  int32_t (*layout)(void *self, secateur_str layout_json, secateur_report);
+  int32_t (*observe)(void *self, const secateur_observation *, secateur_report);
+  int32_t (*prepare)(void *self, const secateur_probe *, secateur_report);
+  int32_t (*score)(void *self, const secateur_target *, secateur_sink out, secateur_report);
+  int32_t (*penalty)(void *self, secateur_str name, secateur_view weight, double *value, secateur_sink out, secateur_report);
+  int32_t (*reset)(void *self, secateur_report);
+  int32_t (*save)(void *self, secateur_sink out, secateur_report);
+  int32_t (*load)(void *self, const secateur_signal *entries, size_t count, secateur_report);
+} secateur_criterion;
+
+/* Needed: create, destroy, target. rewind gives UINT64_MAX where it does not. */
+typedef struct {
+  size_t size;
+  int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
+  void (*destroy)(void *self);
+  int32_t (*target)(void *self, uint64_t step, secateur_run_length, secateur_amount *out, secateur_report);
+  int32_t (*rewind)(void *self, uint64_t step, secateur_run_length, uint64_t *to, secateur_report);
+  int32_t (*save)(void *self, secateur_sink out, secateur_report);
+  int32_t (*load)(void *self, const secateur_signal *entries, size_t count, secateur_report);
+} secateur_schedule;
+
+/* Needed: create, destroy, compress. backward consumes what compress left, and puts SECATEUR_TOKENS named x, metric, sizes. */
+typedef struct {
+  size_t size;
+  int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
+  void (*destroy)(void *self);
+  int32_t (*compress)(void *self, const secateur_tokens *, secateur_stage, secateur_tokens_sink out, void **left, secateur_report);
+  int32_t (*backward)(void *left, secateur_view gradient, secateur_sink out, secateur_report);
+  void (*forget)(void *left);
+} secateur_compressor;
+
+/* One forward pass. needs as in secateur_info; compressor is null where the run has none. */
+typedef struct {
+  secateur_params params; const secateur_signal *replaced; size_t replaced_count; secateur_view input; const uint32_t *classes;
+  size_t examples; uint32_t needs; uint32_t training; uint64_t noise; void *compressor;
+  const secateur_compressor *compressor_table;
+} secateur_pass;
+
+/* All needed. forward puts LOGITS, or LOSS and PREDICTION, the signals in needs, and in training each BUFFER it moved; backward consumes what forward left, begins at
+ * root (LOGITS, LOSS or PREDICTION), and puts GRADIENT of each parameter and OUTPUT_GRADIENT of each layer. */
+typedef struct {
+  size_t size;
+  int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
+  void (*destroy)(void *self);
+  int32_t (*layout)(void *self, const secateur_input_spec *, secateur_str sizes_json, secateur_text_sink out, secateur_report);
+  int32_t (*network)(void *self, secateur_str layout_json, secateur_report);
+  int32_t (*forward)(void *self, const secateur_pass *, secateur_sink out, secateur_cost *, void **left, secateur_report);
+  int32_t (*backward)(void *left, uint32_t root, secateur_view gradient, secateur_sink out, secateur_report);
+  void (*forget)(void *left);
+} secateur_model;
+
+/* default_value is TOML, empty where the option is off by default. */
+typedef struct { secateur_str name; secateur_str doc; secateur_str ty; secateur_str default_value; } secateur_option;
+
+/* table: the secateur_criterion (and so on) of this kind. check may be null; create is asked then. */
+typedef struct {
+  uint32_t kind; secateur_str name; secateur_str summary; secateur_str origin; secateur_str version;
+  const secateur_option *options; size_t option_count; const void *context;
+  int32_t (*check)(const void *context, secateur_str options, secateur_report);
+  const void *table;
+} secateur_entry;
+
+typedef struct secateur_table { uint32_t abi; const secateur_entry *entries; size_t count; } secateur_table;
+
+/* Reports an error in words: `return secateur_fail(report, "why");` */
+static inline int32_t secateur_fail(secateur_report report, const char *message) {
+  secateur_str none = {0, 0}, text = {(const uint8_t *)message, strlen(message)};
+  report.put(report.user, SECATEUR_FAILED, none, none, text);
+  return 1;
+}
+
+/* Reports an option: its key, the value found, what is allowed. */
+static inline int32_t secateur_bad_option(secateur_report report, const char *key, secateur_str found, const char *allowed) {
+  secateur_str k = {(const uint8_t *)key, strlen(key)}, text = {(const uint8_t *)allowed, strlen(allowed)};
+  report.put(report.user, SECATEUR_BAD_OPTION, k, found, text);
+  return 1;
+}
+
+/* Number of elements. */
+static inline size_t secateur_count(secateur_view view) {
+  size_t n = 1;
+  for (size_t i = 0; i < view.rank; i++) n *= view.shape[i];
+  return n;
+}
+
+#if defined(_WIN32)
+#define SECATEUR_EXPORT __declspec(dllexport)
+#else
+#define SECATEUR_EXPORT __attribute__((visibility("default")))
+#endif
+
+#define SECATEUR_PLUGIN(list)                                                                             \
+  SECATEUR_EXPORT extern const char secateur_plugin_stamp[];                                              \
+  SECATEUR_EXPORT const char secateur_plugin_stamp[] = "secateur-plugin\nabi=1\nlanguage=C\n";            \
+  SECATEUR_EXPORT const secateur_table *secateur_plugin_v1(void);                                         \
+  SECATEUR_EXPORT const secateur_table *secateur_plugin_v1(void) {                                        \
+    static const secateur_table table = {1, list, sizeof(list) / sizeof(*(list))};                        \
+    return &table;                                                                                        \
+  }
+
+#ifdef __cplusplus
+}
+#endif
+#endif

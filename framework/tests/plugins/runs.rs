@@ -1,0 +1,158 @@
+//! Whole runs over a small data set.
+
+use secateur::backend::{Act, Cpu};
+use secateur::compressor::Compressor;
+use secateur::criterion::Criterion;
+use secateur::data::{self, DataConfig, Dataset};
+use secateur::error::Result;
+use secateur::event::Event;
+use secateur::model::Model;
+use secateur::prelude::{Batch, Forward, InputSpec, Layout, LayoutBuilder, Output, Sizes};
+use secateur::prune::PruneConfig;
+use secateur::registry::Registry;
+use secateur::schedule::{Amount, RunLength, Schedule, Step};
+use secateur::seed::Seed;
+use secateur::train::{Observer, Run, TrainConfig};
+
+/// Two hidden layers.
+pub struct Mlp;
+
+impl Model<Cpu> for Mlp {
+    fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
+        let mut layout = LayoutBuilder::new(sizes);
+        let (fc1, fc2) = (layout.units("fc1", 20), layout.units("fc2", 10));
+        layout.linear("fc1", &input.features().into(), &fc1, true);
+        layout.linear("fc2", &fc1, &fc2, true);
+        layout.linear("fc3", &fc2, &input.classes.into(), true);
+        layout.output("fc3");
+        layout.build()
+    }
+
+    fn forward(&self, cx: &mut Forward<'_, Cpu>, batch: &Batch<Cpu>) -> Result<Output<Cpu>> {
+        let x = batch.input.reshape([batch.len(), batch.input.count() / batch.len()])?;
+        let x = cx.linear("fc1", &x, Act::Relu)?;
+        let x = cx.linear("fc2", &x, Act::Relu)?;
+        Ok(Output::Logits(cx.linear("fc3", &x, Act::None)?))
+    }
+}
+
+/// Scores |w|.
+pub struct Magnitude;
+
+impl Criterion<Cpu> for Magnitude {
+    fn score(&mut self, target: &secateur::criterion::Target<'_, Cpu>) -> Result<secateur::criterion::Scores<Cpu>> {
+        Ok(target.weight().abs()?.into())
+    }
+}
+
+/// At these steps.
+pub struct At(pub Vec<(u64, f64)>);
+
+impl Schedule for At {
+    fn target(&self, step: Step, _: &RunLength) -> Option<Amount> {
+        self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a))
+    }
+}
+
+/// What is put together for a run.
+pub struct Parts {
+    pub model: Box<dyn Model<Cpu>>,
+    pub criterion: Box<dyn Criterion<Cpu>>,
+    pub schedule: Box<dyn Schedule>,
+    pub compressor: Option<Box<dyn Compressor<Cpu>>>,
+    pub prune: PruneConfig,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            model: Box::new(Mlp),
+            criterion: Box::new(Magnitude),
+            schedule: Box::new(At(vec![(7, 0.4), (15, 0.7)])),
+            compressor: None,
+            prune: PruneConfig::default(),
+        }
+    }
+}
+
+pub fn glyphs() -> Dataset {
+    let mut config = DataConfig::default();
+    (config.glyphs.train, config.glyphs.test) = (300, 60);
+    data::load(&config, 3, &mut |_| ()).unwrap()
+}
+
+#[derive(Default)]
+struct Log(Vec<Event>);
+
+impl Observer for Log {
+    fn event(&mut self, event: &Event) -> Result<()> {
+        self.0.push(match event.clone() {
+            // Times differ from run to run.
+            Event::Prune {
+                step,
+                epoch,
+                target,
+                achieved,
+                units,
+                weights_kept,
+                weights_total,
+                left,
+                returned,
+                rewound_to,
+                ..
+            } => Event::Prune {
+                step,
+                epoch,
+                target,
+                achieved,
+                units,
+                weights_kept,
+                weights_total,
+                left,
+                returned,
+                rewound_to,
+                seconds: 0.0,
+            },
+            Event::Epoch { step, epoch, loss, accuracy, sparsity, .. } => {
+                Event::Epoch { step, epoch, loss, accuracy, sparsity, seconds: 0.0 }
+            }
+            Event::Finish { step, .. } => Event::Finish { step, figures: Default::default() },
+            other => other,
+        });
+        Ok(())
+    }
+}
+
+/// Bits of every parameter and mask, and everything that was reported.
+#[derive(Debug, PartialEq)]
+pub struct Trace {
+    pub values: Vec<(String, Vec<u32>, Vec<bool>)>,
+    pub macs: u64,
+    pub events: Vec<Event>,
+}
+
+pub fn run(parts: Parts) -> Result<Trace> {
+    let (data, registry) = (glyphs(), Registry::linked()?);
+    let Parts { model, criterion, schedule, compressor, prune } = parts;
+    let train = TrainConfig { epochs: 4, batch_size: 50, lr: 0.1, momentum: 0.9, ..TrainConfig::default() };
+    let run = Run {
+        name: "test".into(),
+        device: Cpu::default(),
+        seed: Seed(5),
+        data: &data,
+        model,
+        criterion,
+        schedule,
+        compressor,
+        prune,
+        train,
+        registry: &registry,
+    };
+    let mut log = Log::default();
+    let outcome = run.execute(&mut log)?;
+    let value = |p: &secateur::params::Param<Cpu>| {
+        let bits = p.value().host().iter().map(|v| v.to_bits()).collect();
+        (p.spec().name.clone(), bits, p.mask().map(|m| m.keep().to_vec()).unwrap_or_default())
+    };
+    Ok(Trace { values: outcome.params.iter().map(value).collect(), macs: outcome.summary.macs_kept, events: log.0 })
+}

@@ -1,0 +1,54 @@
+//! Every built-in plugin passes the conformance kit.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use secateur::options::Table;
+use secateur::registry::Kind;
+use secateur::testing::check;
+
+/// Baselines that rank against, or without regard to, what matters.
+const BASELINES: [&str; 2] = ["random", "worst"];
+
+#[test]
+fn every_built_in_plugin_passes() {
+    let registry = secateur_bundle::registry().unwrap();
+    let mut failed = vec![];
+    for kind in Kind::ALL {
+        let names: Vec<String> = registry.of_kind(kind).map(|(n, _)| n.to_string()).collect();
+        assert!(!names.is_empty());
+        for name in names {
+            let rows = check(&registry, kind, &name, &options(kind, &name)).unwrap();
+            assert!(rows.len() >= 5, "{kind} {name}");
+            for row in rows {
+                let reversed = row.name.starts_with("higher is kept") && BASELINES.contains(&name.as_str());
+                if !row.passed && !reversed {
+                    failed.push(format!("{kind} {name}: {}: {}", row.name, row.detail));
+                }
+                assert!(!(row.passed && reversed && name == "worst"), "worst must not pass: {}", row.detail);
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// Large networks by default, small ones here.
+fn options(kind: Kind, name: &str) -> Table {
+    let text = match (kind, name) {
+        (Kind::Model, "vit") => "dim = 16\ndepth = 2\nheads = 2\npatch = 4",
+        (Kind::Model, "vae") => "channels = [4, 6]\nhidden = [24, 16]\nlatent = 4",
+        (Kind::Model, "vgg") => "width = 0.1",
+        _ => "",
+    };
+    text.parse().unwrap()
+}
+
+#[test]
+fn rows_tell_a_wrong_plugin_from_a_right_one() {
+    let registry = secateur_bundle::registry().unwrap();
+    let rows = check(&registry, Kind::Criterion, "worst", &Table::new()).unwrap();
+    let failed: Vec<_> = rows.iter().filter(|r| !r.passed).collect();
+    assert_eq!(failed.len(), 1, "{rows:?}");
+    assert!(failed[0].detail.contains("is the sign turned?"), "{failed:?}");
+    assert!(
+        check(&registry, Kind::Criterion, "magnitud", &Table::new()).unwrap_err().to_string().contains("magnitude")
+    );
+}

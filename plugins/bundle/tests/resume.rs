@@ -1,0 +1,250 @@
+//! A run that was stopped and resumed is the run that was never stopped: the same bits, the same events.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use secateur::backend::Cpu;
+use secateur::data::{self, DataConfig, Dataset};
+use secateur::event::Event;
+use secateur::options::Table;
+use secateur::prelude::*;
+use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
+use secateur::registry::Registry;
+use secateur::train::{LrSchedule, Observer, Optimizer, Outcome, Run, Silent, TrainConfig};
+use std::cell::Cell;
+
+/// Keeps events, and stops before a step.
+#[derive(Default)]
+struct Recorder {
+    events: Vec<Event>,
+    stop_at: Option<u64>,
+    seen: Cell<u64>,
+    checkpoints: Vec<Vec<u8>>,
+}
+
+impl Observer for Recorder {
+    fn event(&mut self, event: &Event) -> Result<()> {
+        if let Event::Start { step, .. } = event {
+            self.seen.set(*step);
+        }
+        if let Event::Step { step, .. } = event {
+            self.seen.set(step + 1);
+        }
+        self.events.push(event.clone());
+        Ok(())
+    }
+    fn should_stop(&self) -> bool {
+        self.stop_at == Some(self.seen.get())
+    }
+    fn boundary(&mut self, _: bool, take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
+        self.checkpoints.push(take("this run")?);
+        Ok(())
+    }
+}
+
+/// After epochs 2 and 4, 30 % of the rest goes and the weights of step 3 come back.
+struct Ticket;
+
+impl Schedule for Ticket {
+    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
+        run.epochs_finished(step).filter(|e| [2, 4].contains(e)).map(|_| Amount::OfRemaining(0.3))
+    }
+    fn rewind(&self, _: Step, _: &RunLength) -> Option<Step> {
+        Some(Step(3))
+    }
+}
+
+struct Setup {
+    criterion: (&'static str, &'static str),
+    schedule: fn(&Registry) -> Box<dyn Schedule>,
+    prune: PruneConfig,
+    optimizer: Optimizer,
+}
+
+/// Weights under masks that let them return, Adam.
+fn regrowing() -> Setup {
+    Setup {
+        criterion: ("magnitude", ""),
+        schedule: |r| r.schedule("cubic", &table("sparsity = 0.9\nevery = 7")).unwrap(),
+        prune: PruneConfig { regrow: true, ..PruneConfig::default() },
+        optimizer: Optimizer::Adam,
+    }
+}
+
+/// Units cut out, ranked by what a whole epoch shows, with momentum.
+fn shrinking() -> Setup {
+    Setup {
+        criterion: ("contribution-rank", "lambda2 = 0.5\nwindow = \"since-prune\""),
+        schedule: |r| r.schedule("periodic", &table("first = 2\nevery = 1\nfraction = 0.2")).unwrap(),
+        prune: PruneConfig {
+            granularity: Granularity::Unit,
+            scope: Scope::Layer,
+            apply: Apply::Shrink,
+            ..PruneConfig::default()
+        },
+        optimizer: Optimizer::Sgd,
+    }
+}
+
+/// Units masked, not removed.
+fn masking() -> Setup {
+    let mut setup = shrinking();
+    setup.prune.apply = Apply::Mask;
+    setup
+}
+
+fn tickets() -> Setup {
+    Setup { schedule: |_| Box::new(Ticket), prune: PruneConfig::default(), ..regrowing() }
+}
+
+fn table(text: &str) -> Table {
+    text.parse().unwrap()
+}
+
+fn glyphs() -> Dataset {
+    let mut config = DataConfig::default();
+    (config.glyphs.train, config.glyphs.test) = (500, 100);
+    data::load(&config, 3, &mut |_| ()).unwrap()
+}
+
+fn run(setup: &Setup, data: &Dataset, from: Option<&[u8]>, observer: &mut dyn Observer) -> Result<Outcome<Cpu>> {
+    let registry = secateur_bundle::registry()?;
+    let run = Run {
+        name: "test".into(),
+        device: Cpu::default(),
+        seed: Seed(7),
+        data,
+        model: registry.model("mlp", &table("hidden = [30, 20]"))?,
+        criterion: registry.criterion(setup.criterion.0, &table(setup.criterion.1))?,
+        schedule: (setup.schedule)(&registry),
+        compressor: None,
+        prune: setup.prune.clone(),
+        train: TrainConfig {
+            epochs: 6,
+            batch_size: 50,
+            optimizer: setup.optimizer,
+            lr: if setup.optimizer == Optimizer::Adam { 5e-3 } else { 0.1 },
+            momentum: if setup.optimizer == Optimizer::Adam { 0.0 } else { 0.9 },
+            lr_schedule: LrSchedule::Cosine,
+            eval_every: 2,
+            ..TrainConfig::default()
+        },
+        registry: &registry,
+    };
+    match from {
+        None => run.execute(observer),
+        Some(checkpoint) => run.resume(checkpoint, "this run", observer),
+    }
+}
+
+/// Everything of the outcome but the time it took.
+fn bits(outcome: &Outcome<Cpu>) -> Vec<(String, Vec<u32>, Option<Vec<bool>>, Vec<Vec<f32>>, u64)> {
+    let of = |t: &Tensor<Cpu>| t.host().iter().map(|v| v.to_bits()).collect();
+    let one = |p: &secateur::params::Param<Cpu>| {
+        let state = p.state().iter().map(|s| s.to_vec()).collect();
+        (p.spec().name.clone(), of(p.value()), p.mask().map(|m| m.keep().to_vec()), state, p.updates())
+    };
+    outcome.params.iter().map(one).collect()
+}
+
+/// Events as text, without times and without where the process began.
+fn facts(events: &[Event]) -> Vec<String> {
+    let fact = |event: &Event| {
+        let mut json = serde_json::to_value(event).unwrap();
+        let object = json.as_object_mut().unwrap();
+        object.remove("seconds");
+        object.get_mut("figures").and_then(|f| f.as_object_mut()).map(|f| f.remove("seconds_train"));
+        json.to_string()
+    };
+    events.iter().filter(|e| !matches!(e, Event::Start { .. })).map(fact).collect()
+}
+
+/// Stops before each of these steps in turn; each time another process goes on from the checkpoint alone.
+fn stopped_at(setup: &Setup, data: &Dataset, steps: &[u64]) -> (Outcome<Cpu>, Vec<Event>) {
+    let (mut checkpoint, mut events) = (None::<Vec<u8>>, vec![]);
+    for step in steps {
+        let mut recorder = Recorder { stop_at: Some(*step), ..Recorder::default() };
+        let ended = run(setup, data, checkpoint.as_deref(), &mut recorder);
+        assert!(matches!(ended, Err(Error::Stopped { step: s }) if s == *step), "{step}");
+        checkpoint = recorder.checkpoints.pop();
+        events.append(&mut recorder.events);
+    }
+    let mut recorder = Recorder::default();
+    let outcome = run(setup, data, checkpoint.as_deref(), &mut recorder).unwrap();
+    events.append(&mut recorder.events);
+    (outcome, events)
+}
+
+fn resumes_exactly(setup: &Setup, steps: &[u64]) {
+    let data = glyphs();
+    let mut whole = Recorder::default();
+    let expected = run(setup, &data, None, &mut whole).unwrap();
+    let (found, events) = stopped_at(setup, &data, steps);
+    assert!(bits(&found) == bits(&expected), "the weights differ");
+    assert_eq!(facts(&events), facts(&whole.events));
+    assert_eq!((found.summary.macs_dense, found.summary.units), (expected.summary.macs_dense, expected.summary.units));
+}
+
+// An epoch has 10 steps.
+
+#[test]
+fn masks_that_let_weights_return_resume_exactly_with_adam() {
+    resumes_exactly(&regrowing(), &[0, 1, 13, 36]);
+}
+
+#[test]
+fn a_cut_network_resumes_exactly_in_the_middle_of_what_its_criterion_watches() {
+    resumes_exactly(&shrinking(), &[14, 18, 23, 24, 53]);
+}
+
+#[test]
+fn masked_units_resume_exactly() {
+    resumes_exactly(&masking(), &[20, 31]);
+}
+
+#[test]
+fn a_rewind_finds_its_weights_after_a_restart() {
+    resumes_exactly(&tickets(), &[2, 4, 19, 30]);
+}
+
+#[test]
+fn the_end_of_an_epoch_is_a_place_to_resume_from() {
+    let (setup, data) = (shrinking(), glyphs());
+    let mut whole = Recorder::default();
+    let expected = run(&setup, &data, None, &mut whole).unwrap();
+    assert_eq!(whole.checkpoints.len(), 5, "after every epoch but the last");
+    for checkpoint in &whole.checkpoints {
+        let found = run(&setup, &data, Some(checkpoint), &mut Silent).unwrap();
+        assert!(bits(&found) == bits(&expected));
+    }
+}
+
+#[test]
+fn times_add_up() {
+    let (setup, data) = (shrinking(), glyphs());
+    let mut first = Recorder { stop_at: Some(30), ..Recorder::default() };
+    assert!(run(&setup, &data, None, &mut first).is_err());
+    let before: f64 =
+        first.events.iter().map(|e| if let Event::Epoch { seconds, .. } = e { *seconds } else { 0.0 }).sum();
+    let mut second = Recorder::default();
+    let outcome = run(&setup, &data, first.checkpoints.last().map(Vec::as_slice), &mut second).unwrap();
+    let after: f64 =
+        second.events.iter().map(|e| if let Event::Epoch { seconds, .. } = e { *seconds } else { 0.0 }).sum();
+    let whole = outcome.summary.seconds_train;
+    assert!(before > 0.0 && (before + after - whole).abs() < 1e-9, "{before} + {after}, {whole}");
+}
+
+#[test]
+fn checkpoints_of_other_runs_are_refused() {
+    let (setup, data) = (regrowing(), glyphs());
+    let mut recorder = Recorder { stop_at: Some(20), ..Recorder::default() };
+    assert!(run(&setup, &data, None, &mut recorder).is_err());
+    let checkpoint = recorder.checkpoints.pop().unwrap();
+    let refused = |setup: &Setup, data: &Dataset, bytes: &[u8]| {
+        run(setup, data, Some(bytes), &mut Silent).err().unwrap().to_string()
+    };
+    let mut config = DataConfig::default();
+    (config.glyphs.train, config.glyphs.test) = (300, 100);
+    let fewer = data::load(&config, 3, &mut |_| ()).unwrap();
+    assert!(refused(&setup, &fewer, &checkpoint).contains("of 60 steps, and this is"));
+    assert!(refused(&setup, &data, &checkpoint[..900]).contains("the checkpoint is damaged or cut short"));
+    assert!(refused(&setup, &data, b"").contains("the checkpoint is damaged or cut short"));
+}
