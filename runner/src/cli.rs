@@ -24,7 +24,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   secateur run experiment/mnist-rank --set data.dir=DIR
   secateur run experiment/mnist-rank model/mlp mine.toml --set 'model.hidden=[100, 50]' --set train.lr=0.05
-  SECATEUR_SEED=3 secateur run experiment/quickstart --out /tmp/runs
+  SECATEUR_SEED=3 secateur run experiment/quickstart --out elsewhere
   secateur run --resume runs/mnist-rank-1f2e3d4c            go on where Ctrl-C or a crash ended it
 
 The results are in OUT/NAME-HASH, where HASH stands for everything that can change them: open report.html there.
