@@ -61,6 +61,7 @@ impl<B: Backend> Engine<'_, B> {
             target: pruned.target,
             achieved: pruned.achieved,
             units: prune::units_in_use(&self.params),
+            kept: prune::counts(&self.run.prune, &self.params)?,
             weights_kept,
             weights_total,
             left: pruned.left,
@@ -95,6 +96,7 @@ impl<B: Backend> Engine<'_, B> {
             self.with_criterion(|engine, criterion| criterion.prepare(&mut EngineProbe::new(engine, step)))?;
         }
         let end = self.timeline.final_sparsity();
+        let nth = self.timeline.prunes.partition_point(|(at, _)| *at < step);
         let plan = self.with_criterion(|engine, criterion| {
             let view = |name, group| {
                 Ok(Target {
@@ -107,7 +109,7 @@ impl<B: Backend> Engine<'_, B> {
                     reduce: engine.run.prune.reduce,
                 })
             };
-            prune::plan(&engine.run.prune, &engine.params, criterion, amount, end, &view)
+            prune::plan(&engine.run.prune, &engine.params, criterion, amount, end, nth, &view)
         })?;
         let before = (self.run.prune.apply == Apply::Shrink).then(|| self.masked_output(&plan, batch)).transpose()?;
         let pruned =

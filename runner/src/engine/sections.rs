@@ -34,6 +34,8 @@ options! {
         pub dir: String = "runs".into(),
         /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, as often as takes less than 1 % of the time.
         pub checkpoint_every: Option<u64> = None,
+        /// Whether to write an event file for TensorBoard too.
+        pub tensorboard: bool = false,
     }
 }
 
