@@ -7,16 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 use serde_json::{Map, Value};
 
-use crate::run_dir::{CONFIG, SUMMARY};
+use crate::run_dir::{CONFIG, PROVENANCE, SUMMARY};
 
 /// The file's name.
 pub const INDEX: &str = "index.sqlite";
 
 /// Raised when columns change; an index of another version is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE runs (
@@ -25,6 +25,7 @@ CREATE TABLE runs (
   name TEXT, seed INTEGER,
   status TEXT NOT NULL,       -- finished, failed, unfinished, damaged
   error TEXT,
+  version TEXT,               -- of the program that ran it
   sweep TEXT,
   control TEXT,               -- random, shuffled, small-dense, unpruned; null for a run of its own
   control_of TEXT,            -- folder of the run it belongs to
@@ -43,6 +44,8 @@ pub struct Record {
     pub status: String,
     /// Why it failed, or what is wrong with the folder.
     pub error: Option<String>,
+    /// Version of the program that ran it; empty where the folder does not say.
+    pub version: String,
     /// Which control it is, where it is one.
     pub control: Option<String>,
     /// The resolved config.
@@ -58,17 +61,28 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index of a folder: the one there, or in the nearest folder above that has one; a new one otherwise. Where none can be
-    /// written, it lives in memory.
+    /// Opens the index of a folder: the one there, or in the nearest of the two folders above that has one; a new one otherwise, beside a
+    /// run's folder and not in it. One that is damaged is made anew; where none can be written, it lives in memory.
     pub fn open(folder: &Path) -> rusqlite::Result<Self> {
         let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        let root = folder.ancestors().take(2).find(|above| above.join(INDEX).is_file()).unwrap_or(&folder).to_owned();
+        let there = folder.ancestors().take(3).find(|above| above.join(INDEX).is_file());
+        let beside = folder.parent().filter(|_| is_run(&folder)).unwrap_or(&folder);
+        let root = there.unwrap_or(beside).to_owned();
         let path = root.join(INDEX);
-        let opened = Connection::open(&path).and_then(|db| prepared(db).map(|db| Self { root: root.clone(), db }));
-        opened.or_else(|error| {
+        let open = || Connection::open(&path).and_then(prepared);
+        let opened = open().or_else(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                tracing::warn!("{}: {error}; it is made again from the run folders", path.display());
+                _ = fs::remove_file(&path);
+                open()
+            }
+            _ => Err(error),
+        });
+        let db = opened.or_else(|error| {
             tracing::warn!("{}: {error}; results are read without an index", path.display());
-            Ok(Self { root: folder, db: prepared(Connection::open_in_memory()?)? })
-        })
+            prepared(Connection::open_in_memory()?)
+        })?;
+        Ok(Self { root, db })
     }
 
     /// Takes in one run folder.
@@ -105,7 +119,7 @@ impl Index {
         }
         transaction.commit()?;
         let mut all =
-            self.db.prepare("SELECT folder, status, error, control, config, summary FROM runs ORDER BY folder")?;
+            self.db.prepare("SELECT folder, status, error, control, config, summary, version FROM runs ORDER BY folder")?;
         let rows = all.query_map([], |row| {
             let json =
                 |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
@@ -119,6 +133,7 @@ impl Index {
                     control: row.get(3)?,
                     config: json(row.get(4)?),
                     summary: json(row.get(5)?),
+                    version: row.get(6)?,
                 },
             ))
         })?;
@@ -131,7 +146,7 @@ impl Index {
         let whole = |key: &str| summary.get(key).and_then(Value::as_i64);
         let text = |map: &Map<String, Value>, key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
         let mut statement = self.db.prepare_cached(
-            "INSERT OR REPLACE INTO runs VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
+            "INSERT OR REPLACE INTO runs VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)",
         )?;
         statement.execute(params![
             self.relative(&record.folder),
@@ -140,6 +155,7 @@ impl Index {
             record.config.get("seed").and_then(Value::as_i64),
             record.status,
             record.error,
+            record.version,
             text(summary, "sweep"),
             record.control,
             text(summary, "control_of"),
@@ -184,7 +200,7 @@ fn prepared(db: Connection) -> rusqlite::Result<Connection> {
 /// Folders that hold a run: the folder itself, its children, or theirs.
 fn run_folders(under: &Path) -> Vec<PathBuf> {
     fn add(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-        if folder.join(CONFIG).is_file() || folder.join(SUMMARY).is_file() {
+        if is_run(folder) {
             found.push(folder.to_owned());
         } else if depth > 0
             && let Ok(entries) = fs::read_dir(folder)
@@ -196,6 +212,10 @@ fn run_folders(under: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     add(under, 2, &mut found);
     found
+}
+
+fn is_run(folder: &Path) -> bool {
+    folder.join(CONFIG).is_file() || folder.join(SUMMARY).is_file()
 }
 
 fn stamp(folder: &Path) -> String {
@@ -210,6 +230,9 @@ fn read(folder: &Path) -> Record {
         let fix = "remove the folder and run it again";
         (format!("{}: {reason}\n  fix: {fix}", folder.join(file).display()), "damaged".to_owned())
     };
+    let provenance = fs::read_to_string(folder.join(PROVENANCE)).unwrap_or_default().parse::<toml::Table>().unwrap_or_default();
+    let version = provenance.get("program").and_then(|program| program.get("version")?.as_str());
+    record.version = version.unwrap_or_default().to_owned();
     match fs::read_to_string(folder.join(CONFIG)) {
         Ok(text) => match toml::from_str::<Map<String, Value>>(&text) {
             Ok(config) => record.config = config,
@@ -229,8 +252,14 @@ fn read(folder: &Path) -> Record {
     match serde_json::from_slice::<Map<String, Value>>(&text) {
         Ok(summary) => {
             let text = |key: &str| summary.get(key).and_then(Value::as_str).map(str::to_owned);
-            record.status = text("status").unwrap_or_else(|| "damaged".to_owned());
             (record.error, record.control) = (text("error"), text("control"));
+            match text("status") {
+                Some(status) => record.status = status,
+                None => {
+                    let (error, status) = damaged(SUMMARY, "it has no status".to_owned());
+                    (record.error, record.status) = (Some(error), status);
+                }
+            }
             record.summary = summary;
         }
         Err(error) => {

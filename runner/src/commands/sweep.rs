@@ -1,7 +1,6 @@
 //! `secateur sweep`
 
 use std::fs;
-use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
@@ -66,7 +65,7 @@ fn dry_run(plan: &Plan, jobs: usize, program: &(dyn Program + Sync)) -> Result<(
         let names: Vec<&str> = plan.controls().iter().map(|control| control.name()).collect();
         _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
     }
-    let done = finished(&plan.folder);
+    let done = finished(plan);
     let left = plan.cells.len().saturating_sub(done.len());
     let mean = done.iter().sum::<f64>() / done.len().max(1) as f64;
     let estimate = if done.is_empty() {
@@ -80,11 +79,11 @@ fn dry_run(plan: &Plan, jobs: usize, program: &(dyn Program + Sync)) -> Result<(
 }
 
 /// Seconds of the sweep's finished cells, without controls.
-fn finished(folder: &Path) -> Vec<f64> {
-    if !folder.is_dir() {
+fn finished(plan: &Plan) -> Vec<f64> {
+    if !plan.folder.is_dir() {
         return Vec::new();
     }
-    let records = Index::open(folder).and_then(|mut index| index.records(folder)).unwrap_or_default();
+    let records = Index::open(&plan.out).and_then(|mut index| index.records(&plan.folder)).unwrap_or_default();
     let own = records.iter().filter(|record| record.status == "finished" && record.control.is_none());
     own.filter_map(|record| index::seconds(&record.summary)).collect()
 }

@@ -53,6 +53,14 @@ impl Cells {
             notes.push(format!("{count} {status} {} left out", if *count == 1 { "run is" } else { "runs are" }));
         }
         let records: Vec<Record> = records.into_iter().filter(|record| record.status == "finished").collect();
+        let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
+        records.iter().for_each(|record| *versions.entry(&record.version).or_default() += 1);
+        for (version, count) in versions.into_iter().filter(|(version, _)| *version != env!("CARGO_PKG_VERSION")) {
+            let by = if version.is_empty() { "an unknown version" } else { version };
+            let (runs, were) = if count == 1 { ("run", "was") } else { ("runs", "were") };
+            let here = env!("CARGO_PKG_VERSION");
+            notes.push(format!("{count} {runs} {were} made by {by} of secateur, not {here}: the same config may give other figures"));
+        }
         let own: Vec<Flat> = records.iter().map(|record| keys::flat(&record.config)).collect();
         let by_folder: HashMap<&str, usize> =
             records.iter().enumerate().filter_map(|(i, r)| Some((r.folder.file_name()?.to_str()?, i))).collect();
@@ -103,7 +111,7 @@ impl Cells {
             notes.push("peak memory is that of the whole process, in which several runs went on at once".to_owned());
         }
         let baseline = self.baseline(&groups, question.baseline.as_deref(), by.first())?;
-        let view = pair::View { records: &self.records, configs: &self.configs, within: &within, metric };
+        let view = pair::View { records: &self.records, configs: &self.configs, by: &by, within: &within, metric };
         let (pairs, control_pairs) = pair::all(&view, &groups, baseline.as_deref());
         let fronts = pareto::fronts(&groups, metric);
         Ok(Comparison { by, metric, groups, pairs, control_pairs, fronts, notes })

@@ -49,7 +49,9 @@ pub const FIGURES: [Figure; 10] = [
     figure("macs_kept", "MACs", Unit::Count, Some(false)),
     figure("seconds", "time", Unit::Seconds, Some(false)),
     figure("peak_memory_bytes", "peak memory", Unit::Bytes, Some(false)),
-    figure("churn", "churn", Unit::Plain, None),
+    // Weights or units that were pruned, and those that came back, every time counted.
+    figure("churn", "churn", Unit::Count, None),
+    // Norm of the gradient for each weight that is left, the mean over layers (arXiv 2407.16716).
     figure("burden", "burden", Unit::Plain, Some(false)),
 ];
 
@@ -64,6 +66,12 @@ impl Figure {
     pub fn of(&self, summary: &Map<String, Value>) -> Option<f64> {
         match self.key {
             "seconds" => index::seconds(summary),
+            "churn" => Some(summary.get("left")?.as_f64()? + summary.get("returned")?.as_f64()?),
+            "burden" => {
+                let layers = summary.get("burden")?.as_array()?;
+                let all: Option<Vec<f64>> = layers.iter().map(|layer| layer.get("gradient")?.as_f64()).collect();
+                all.filter(|all| !all.is_empty()).map(|all| all.iter().sum::<f64>() / all.len() as f64)
+            }
             key => summary.get(key).and_then(Value::as_f64),
         }
     }
@@ -120,5 +128,33 @@ impl Group {
     /// Mean of a figure.
     pub fn mean(&self, key: &str) -> Option<f64> {
         self.figures.get(key).map(|sample| sample.mean)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn figures_that_a_summary_spells_out_are_put_together() {
+        let summary = serde_json::json!({
+            "seconds_train": 2.0, "seconds_eval": 0.5, "left": 30, "returned": 12,
+            "burden": [{ "name": "fc1", "gradient": 0.1 }, { "name": "fc2", "gradient": 0.3 }],
+        });
+        let summary = summary.as_object().unwrap();
+        let of = |name| known(name).unwrap().of(summary);
+        assert_eq!((of("seconds"), of("churn"), of("loss")), (Some(2.5), Some(42.0), None));
+        assert!((of("burden").unwrap() - 0.2).abs() < 1e-12);
+        assert_eq!(of("burden").map(|_| known("burden").unwrap().of(&Map::new())), Some(None), "absent, not zero");
+    }
+
+    #[test]
+    fn values_are_written_for_people() {
+        let written = |name, value| known(name).unwrap().written(value);
+        assert_eq!(written("accuracy", 0.9213), "92.13 %");
+        assert_eq!(written("macs_kept", 41_250.0), "41.2 k");
+        assert_eq!(written("seconds", 1234.0), "20.6 min");
+        assert_eq!(known("accuracy").unwrap().difference(0.0131), "1.31 points");
     }
 }

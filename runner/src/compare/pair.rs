@@ -17,6 +17,8 @@ pub struct View<'a> {
     pub records: &'a [Record],
     /// Their configs.
     pub configs: &'a [Flat],
+    /// Keys that tell groups apart.
+    pub by: &'a [String],
     /// Keys, the seed among them, that must agree for two runs to be a pair.
     pub within: &'a [String],
     /// What is compared.
@@ -34,8 +36,10 @@ pub struct Pair {
     pub found: Option<Paired>,
     /// The t-test's probability after Holm's correction over all comparisons of the table.
     pub p_holm: Option<f64>,
-    /// What makes the two unlike: data, length of training.
+    /// What makes the two unlike, so that they are not compared: data, length of training.
     pub unlike: Vec<String>,
+    /// What else makes them unlike, and was asked about.
+    pub asked: Vec<String>,
     /// Settings and seeds that only one of the two has.
     pub missing: Vec<String>,
     /// All of it in words.
@@ -111,13 +115,14 @@ fn compare(view: &View<'_>, groups: &[Group], group: usize, baseline: usize) -> 
             .collect::<Vec<_>>()
     };
     let missing = [only(&ours, &theirs, &a.label), only(&theirs, &ours, &b.label)].concat();
-    let unlike = unlike(view, a, b);
+    let (asked, unlike) = unlike(view, a, b);
     let found = if unlike.is_empty() { Paired::of(&differences) } else { None };
-    Pair { group, baseline, found, p_holm: None, unlike, missing, sentence: String::new() }
+    Pair { group, baseline, found, p_holm: None, unlike, asked, missing, sentence: String::new() }
 }
 
-/// Data and length of training must agree, or accuracies mean different things.
-fn unlike(view: &View<'_>, a: &Group, b: &Group) -> Vec<String> {
+/// Data and length of training must agree, or accuracies mean different things: what was asked about, and the rest. Accuracies on different
+/// data cannot be asked about.
+fn unlike(view: &View<'_>, a: &Group, b: &Group) -> (Vec<String>, Vec<String>) {
     let keys: BTreeSet<&String> = (a.cells.iter().chain(&b.cells))
         .flat_map(|cell| view.configs[*cell].keys())
         .filter(|key| key.starts_with("data.") || *key == "train.epochs" || *key == "train.loss")
@@ -126,10 +131,14 @@ fn unlike(view: &View<'_>, a: &Group, b: &Group) -> Vec<String> {
         group.cells.iter().map(|cell| keys::value(&view.configs[*cell], key)).collect::<BTreeSet<_>>()
     };
     let shown = |values: BTreeSet<&str>| values.into_iter().collect::<Vec<_>>().join(" and ");
-    keys.into_iter()
-        .filter(|key| values(a, key) != values(b, key))
-        .map(|key| format!("{key} is {} against {}", shown(values(a, key)), shown(values(b, key))))
-        .collect()
+    let differing = keys.into_iter().filter(|key| values(a, key) != values(b, key));
+    let (asked, rest): (Vec<&String>, Vec<&String>) =
+        differing.partition(|key| view.by.contains(key) && *key == "train.epochs");
+    let named = |keys: Vec<&String>| {
+        let name = |key: &String| format!("{key} is {} against {}", shown(values(a, key)), shown(values(b, key)));
+        keys.into_iter().map(name).collect()
+    };
+    (named(asked), named(rest))
 }
 
 fn pruning(key: &str) -> bool {

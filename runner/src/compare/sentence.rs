@@ -37,6 +37,9 @@ pub fn of(pair: &Pair, group: &Group, baseline: &Group, metric: Figure, correcte
         _ => format!("{a} is {size} {above} {b} in one pair, which shows nothing: run more seeds"),
     };
     let mut text = verdict + &cost(group, baseline) + ".";
+    if !pair.asked.is_empty() {
+        text += &format!(" The budgets differ: {}.", pair.asked.join("; "));
+    }
     if !pair.missing.is_empty() {
         let shown = pair.missing.iter().take(4).cloned().collect::<Vec<_>>().join("; ");
         let more = if pair.missing.len() > 4 { "; ..." } else { "" };

@@ -87,7 +87,7 @@ pub fn json(comparison: &Comparison, cells: &Cells) -> Value {
     let pair = |pair: &Pair| {
         json!({
             "group": comparison.groups[pair.group].label, "baseline": comparison.groups[pair.baseline].label,
-            "difference": pair.found, "p_holm": pair.p_holm, "unlike": pair.unlike, "missing": pair.missing,
+            "difference": pair.found, "p_holm": pair.p_holm, "unlike": pair.unlike, "budgets": pair.asked, "missing": pair.missing,
             "sentence": pair.sentence,
         })
     };
