@@ -10,6 +10,8 @@ use secateur_no_compression as _;
 use secateur_random as _;
 use secateur_schedules as _;
 use secateur_token_merging as _;
+use secateur_vae as _;
+use secateur_vgg as _;
 use secateur_vit as _;
 use secateur_worst as _;
 
@@ -36,7 +38,7 @@ mod tests {
         assert_eq!(names(Kind::Criterion), ["contribution-rank", "magnitude", "random", "worst"]);
         assert_eq!(names(Kind::Schedule), ["constant", "cubic", "exponential", "linear", "one-shot", "periodic"]);
         assert_eq!(names(Kind::Compressor), ["none", "token-merging"]);
-        assert_eq!(names(Kind::Model), ["cnn", "mlp", "vit"]);
+        assert_eq!(names(Kind::Model), ["cnn", "mlp", "vae", "vgg", "vit"]);
     }
 
     #[test]
