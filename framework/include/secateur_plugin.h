@@ -24,7 +24,7 @@ enum { SECATEUR_FAILED = 0, SECATEUR_BAD_OPTION = 1, SECATEUR_BAD_CONFIG = 2, SE
 enum {                                                         /* what an array is */
   SECATEUR_GRADIENT = 1, SECATEUR_INPUT = 2, SECATEUR_OUTPUT = 3, SECATEUR_OUTPUT_GRADIENT = 4, SECATEUR_PREACTIVATION = 5,
   SECATEUR_WEIGHT_SCORES = 6, SECATEUR_UNIT_SCORES = 7, SECATEUR_KEEP = 8, SECATEUR_STATE = 9, SECATEUR_LOGITS = 10,
-  SECATEUR_LOSS = 11, SECATEUR_PREDICTION = 12, SECATEUR_TOKENS = 13
+  SECATEUR_LOSS = 11, SECATEUR_PREDICTION = 12, SECATEUR_TOKENS = 13, SECATEUR_BUFFER = 14
 };
 enum { SECATEUR_NO_AMOUNT = 0, SECATEUR_SPARSITY = 1, SECATEUR_OF_REMAINING = 2 };
 enum { SECATEUR_CRITERION = 1, SECATEUR_SCHEDULE = 2, SECATEUR_COMPRESSOR = 3, SECATEUR_MODEL = 4 };
@@ -148,7 +148,7 @@ typedef struct {
   const secateur_compressor *compressor_table;
 } secateur_pass;
 
-/* All needed. forward puts LOGITS, or LOSS and PREDICTION, and the signals in needs; backward consumes what forward left, begins at
+/* All needed. forward puts LOGITS, or LOSS and PREDICTION, the signals in needs, and in training each BUFFER it moved; backward consumes what forward left, begins at
  * root (LOGITS, LOSS or PREDICTION), and puts GRADIENT of each parameter and OUTPUT_GRADIENT of each layer. */
 typedef struct {
   size_t size;

@@ -6,6 +6,7 @@
 
 mod bridge;
 mod grads;
+mod images;
 mod ops;
 mod tape;
 mod vision;

@@ -4,6 +4,7 @@
 //! same tensors. The kernels know nothing of tapes: [`crate::autograd`] records them, the same way for every device.
 
 pub mod cpu;
+pub mod images;
 pub(crate) mod tensor;
 pub mod vision;
 
@@ -178,7 +179,7 @@ impl Update {
 ///
 /// Bundles dfdx's own bounds, so that plugin code never spells them: a `Tensor<B>`'s [`dfdx`](Tensor::dfdx) form has all of dfdx.
 pub trait Backend:
-    dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> + vision::VisionOps + Send + Sync
+    dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> + vision::VisionOps + images::ImageOps + Send + Sync
 {
     /// `cpu` or `cuda`.
     const NAME: &'static str;

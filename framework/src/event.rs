@@ -1,5 +1,6 @@
 //! What happens in a run, as typed facts; sinks decide how they look.
 
+use crate::measure::LayerBurden;
 use crate::structure::Sizes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,6 +77,15 @@ pub enum Event {
         sparsity: f64,
         /// Wall-clock time of its training steps.
         seconds: f64,
+    },
+    /// What the weights that are left had to do in an epoch, and which changed places.
+    Burden {
+        /// The epoch's last step.
+        step: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+        /// Parameters that may be pruned, in the model's order.
+        layers: Vec<LayerBurden>,
     },
     /// The network was measured on held-out data.
     Eval {

@@ -3,6 +3,7 @@
 //! Applies masks, records what a criterion needs, counts multiplications, and works the same in training and evaluation.
 
 mod cost;
+mod images;
 mod taps;
 mod vision;
 
@@ -30,6 +31,7 @@ pub struct Forward<'a, B: Backend> {
     pub(crate) taps: Taps<B>,
     pub(crate) cost: Cost,
     pub(crate) noise: Option<Seed>,
+    pub(crate) buffers: Vec<(String, Tensor<B>)>,
 }
 
 impl<'a, B: Backend> Forward<'a, B> {
@@ -48,6 +50,7 @@ impl<'a, B: Backend> Forward<'a, B> {
             taps: Taps::new(Needs::WEIGHTS),
             cost: Cost::default(),
             noise: None,
+            buffers: vec![],
         }
     }
 

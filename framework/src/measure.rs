@@ -1,7 +1,9 @@
 //! Figures of a network and of the process.
 
+mod burden;
 mod memory;
 
+pub use burden::{Burden, Churn, LayerBurden};
 pub use memory::peak_memory_bytes;
 
 use crate::backend::Backend;

@@ -231,6 +231,23 @@ impl<B: Backend> ParamStore<B> {
         Ok(())
     }
 
+    /// Takes over the buffers (running statistics) that a forward pass moved.
+    ///
+    /// # Errors
+    /// If one is no buffer of the network, or does not have its shape.
+    pub fn set_buffers(&mut self, buffers: Vec<(String, Tensor<B>)>) -> Result<()> {
+        for (name, value) in buffers {
+            let i = self.position(&name)?;
+            let p = &mut self.params[i];
+            if !p.spec.buffer || value.shape() != p.spec.shape {
+                let message = format!("`{name}` {} cannot become {}", p.spec.shape, value.shape());
+                return Err(Error::shape("buffers", message));
+            }
+            p.value = value;
+        }
+        Ok(())
+    }
+
     /// Replaces the masks of the named parameters.
     ///
     /// # Errors

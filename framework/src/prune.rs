@@ -13,6 +13,7 @@ pub use config::{Apply, Granularity, PruneConfig, Scope};
 use crate::backend::Backend;
 use crate::criterion::{Criterion, Target};
 use crate::error::{Error, Result};
+use crate::measure::Churn;
 use crate::model::{InputSpec, Model};
 use crate::params::{Masking, ParamStore};
 use crate::schedule::{Amount, Step};
@@ -44,6 +45,8 @@ pub struct Pruned {
     pub left: usize,
     /// Weights or units that were pruned before and are back.
     pub returned: usize,
+    /// The same by parameter or group.
+    pub churn: Churn,
 }
 
 /// Ranks everything that may be pruned and decides what stays.
@@ -103,13 +106,15 @@ pub fn apply<B: Backend>(
     input: &InputSpec,
     step: Step,
 ) -> Result<Pruned> {
-    let (mut left, mut returned) = (0, 0);
+    let mut churn = Churn::new();
     for (name, keep) in &plan.keep {
+        let moved = churn.entry(name.clone()).or_default();
         for (was, is) in kept(config, store, name)?.into_iter().zip(keep) {
-            left += usize::from(was && !is);
-            returned += usize::from(!was && *is);
+            moved.0 += usize::from(was && !is);
+            moved.1 += usize::from(!was && *is);
         }
     }
+    let (left, returned) = churn.values().fold((0, 0), |(l, r), m| (l + m.0, r + m.1));
     match (config.granularity, config.apply) {
         (Granularity::Weight, _) => store.set_masks(plan.keep.clone())?,
         (Granularity::Unit, Apply::Mask) => store.set_alive(plan.keep.clone())?,
@@ -126,7 +131,7 @@ pub fn apply<B: Backend>(
             return Err(Error::Invariant { step: step.0, layer: name.clone(), message });
         }
     }
-    Ok(Pruned { target: plan.target, achieved: sparsity(config, store)?, left, returned })
+    Ok(Pruned { target: plan.target, achieved: sparsity(config, store)?, left, returned, churn })
 }
 
 /// Fraction of the weights or units that may be pruned which is gone, counted from the store.

@@ -315,6 +315,28 @@ impl<'a> LayoutBuilder<'a> {
         }
     }
 
+    /// A transposed convolution `name`: `name.weight [in, out, rows, columns]` and, where `bias`, `name.bias [out]`, with PyTorch's
+    /// initial distribution, which takes the output channels for the inputs of a unit.
+    pub fn conv_transpose2d(&mut self, name: &str, input: &Width, output: &Width, kernel: usize, bias: bool) {
+        let init = Init::FanInUniform { fan_in: output.count() * kernel * kernel };
+        let shape = [input.count(), output.count(), kernel, kernel].into();
+        let weight = ParamSpec::weight(format!("{name}.weight"), shape, init);
+        self.param(weight, &[(input, Role::Consumer), (output, Role::Producer)]);
+        if bias {
+            let spec = ParamSpec::plain(format!("{name}.bias"), [output.count()].into(), init);
+            self.param(spec, &[(output, Role::Producer)]);
+        }
+    }
+
+    /// A batch normalisation `name`: [`LayoutBuilder::norm`] and the buffers `name.running_mean` and `name.running_var`.
+    pub fn batch_norm(&mut self, name: &str, width: &Width) {
+        self.norm(name, width);
+        for (part, init) in [("running_mean", Init::Zeros), ("running_var", Init::Ones)] {
+            let spec = ParamSpec::plain(format!("{name}.{part}"), [width.count()].into(), init);
+            self.param(ParamSpec { buffer: true, ..spec }, &[(width, Role::Producer)]);
+        }
+    }
+
     /// Marks the parameters of layer `name` as those that produce the network's output.
     pub fn output(&mut self, name: &str) {
         let prefix = format!("{name}.");

@@ -24,7 +24,7 @@ use crate::data::{Dataset, Order, Part};
 use crate::error::{Error, Result};
 use crate::event::{EvalAt, Event, GroupSize, SplitName};
 use crate::forward::Cost;
-use crate::measure;
+use crate::measure::{self, Burden};
 use crate::model::{InputSpec, Model};
 use crate::params::{Masking, ParamStore, Snapshot};
 use crate::prune::{self, PruneConfig};
@@ -82,6 +82,7 @@ struct Engine<'a, B: Backend> {
     params: ParamStore<B>,
     snapshots: BTreeMap<Step, Snapshot<B>>,
     last_grads: Option<Grads<B>>,
+    burden: Burden,
     next: Step,
     progress: EpochProgress,
     clock: Clock,
@@ -155,6 +156,7 @@ impl<'a, B: Backend> Engine<'a, B> {
             params,
             snapshots: BTreeMap::new(),
             last_grads: None,
+            burden: Burden::default(),
             next: Step(0),
             progress: EpochProgress::default(),
             clock: Clock::default(),
@@ -209,6 +211,9 @@ impl<'a, B: Backend> Engine<'a, B> {
         let noise = self.run.seed.derive("noise", &[&step.0.to_string()]);
         let mut pass = Pass::run(&self.run, &self.params, batch, needs, noise)?;
         pass.check_finite(step)?;
+        if self.looks_at_burden(step) {
+            self.burden.observe(&self.params, &pass.grads)?;
+        }
         let penalty = pass.penalise(self.run.criterion.as_mut(), &self.params)?;
         if collecting {
             let seen = Observation {
@@ -224,12 +229,20 @@ impl<'a, B: Backend> Engine<'a, B> {
         let lr = self.run.train.lr_at(self.timeline.since_rewind(step), &self.length);
         let scale = pass.clip_scale(self.run.train.clip_norm, &self.params, step)?;
         self.params.step(self.run.train.rule(lr), scale, |value| pass.grads.get(value))?;
+        self.params.set_buffers(std::mem::take(&mut pass.buffers))?;
         self.progress.add(pass.loss, pass.correct, batch.len());
         let accuracy = pass.correct.map(|c| c as f64 / batch.len() as f64);
         let epoch = self.length.epoch(step);
         observer.event(&Event::Step { step: step.0, epoch, loss: pass.loss, accuracy, lr, penalty })?;
         self.last_grads = needs.has(Needs::GRADIENTS).then_some(pass.grads);
         Ok(())
+    }
+
+    /// A few steps of every epoch, the last one among them: enough for a steady mean, at no cost worth naming.
+    fn looks_at_burden(&self, step: Step) -> bool {
+        const LOOKS: u64 = 8;
+        let (per_epoch, done) = (self.length.steps_per_epoch, step.0 % self.length.steps_per_epoch + 1);
+        done == per_epoch || done.is_multiple_of(per_epoch.div_ceil(LOOKS))
     }
 
     /// Lends the criterion out, so that it can be shown the engine it belongs to.
@@ -259,6 +272,8 @@ impl<'a, B: Backend> Engine<'a, B> {
         let sparsity = prune::sparsity(&self.run.prune, &self.params)?;
         let seconds = self.progress.lap(self.clock.train);
         observer.event(&Event::Epoch { step: step.0, epoch, loss, accuracy, sparsity, seconds })?;
+        let layers = self.burden.end_epoch(&self.params);
+        observer.event(&Event::Burden { step: step.0, epoch, layers })?;
         let last = epoch + 1 == self.run.train.epochs;
         if last || (epoch + 1).is_multiple_of(self.run.train.eval_every) {
             self.evaluate(step, SplitName::Validation, EvalAt::Epoch, observer)?;
@@ -288,7 +303,8 @@ impl<'a, B: Backend> Engine<'a, B> {
         let last = Step(self.length.steps - 1);
         let test = self.evaluate(last, SplitName::Test, EvalAt::End, observer)?;
         let kept = self.cost()?;
-        let summary = Summary::of(&self.run, &self.params, test, (self.dense, kept), &self.clock, self.length)?;
+        let summary =
+            Summary::of(&self.run, &self.params, test, (self.dense, kept), &self.burden, &self.clock, self.length)?;
         observer.event(&Event::Finish { step: self.length.steps, figures: summary.figures() })?;
         Ok(Outcome { summary, params: self.params })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secateur::measure::LayerBurden;
 use serde::{Deserialize, Serialize};
 
 /// One fact of a run. Lines of kinds that are not listed here are [`Event::Other`].
@@ -52,6 +53,14 @@ pub enum Event {
         /// Wall-clock time.
         #[serde(default)]
         seconds: f64,
+    },
+    /// What the weights that are left had to do in an epoch.
+    Burden {
+        /// The epoch's last step.
+        step: u64,
+        /// Parameters that may be pruned.
+        #[serde(default)]
+        layers: Vec<LayerBurden>,
     },
     /// The network was measured on held-out data.
     Eval {

@@ -134,7 +134,7 @@ impl<B: Backend> Tape<B> {
     }
 
     /// Records an operation of one input whose backward kernel fills that input's slot.
-    fn through(
+    pub(super) fn through(
         &mut self,
         x: &Tensor<B>,
         y: Tensor<B>,

@@ -1,5 +1,6 @@
 //! The host: dfdx's `Cpu` with fused kernels.
 
+mod images;
 pub mod kernels;
 mod ops;
 mod storage;

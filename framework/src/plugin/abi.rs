@@ -78,6 +78,8 @@ c_numbers! {
     PREDICTION = 12;
     /// Compressed tokens, their metric, sizes or source; or a gradient of one of them.
     TOKENS = 13;
+    /// A buffer of the network (a running statistic) that a forward pass in training moved, by its full name.
+    BUFFER = 14;
     /// Nothing is pruned at this step.
     NO_AMOUNT = 0;
     /// A fraction of the dense network.

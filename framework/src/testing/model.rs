@@ -51,7 +51,7 @@ impl Case {
 
     fn batch(&self) -> Result<Batch<Cpu>> {
         let axes: Vec<usize> = std::iter::once(EXAMPLES).chain(self.input.shape.iter().copied()).collect();
-        let values = numbers(axes.iter().product(), 5).into_iter().map(|v| 2.0 * v - 1.0).collect();
+        let values = numbers(axes.iter().product(), 5);
         let input = Tensor::from_vec(&Cpu::default(), values, &axes[..])?;
         Ok(Batch { input, classes: (0..EXAMPLES as u32).map(|i| i % CLASSES as u32).collect() })
     }

@@ -5,6 +5,7 @@ use super::{Clock, Engine, EpochProgress};
 use crate::archive::Archive;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
+use crate::measure::Burden;
 use crate::params::Snapshot;
 use crate::schedule::Step;
 use crate::structure::Sizes;
@@ -21,6 +22,7 @@ struct Manifest {
     updates: BTreeMap<String, u64>,
     snapshots: Vec<Step>,
     progress: EpochProgress,
+    burden: Burden,
     clock: Clock,
 }
 
@@ -45,6 +47,7 @@ impl<B: Backend> Engine<'_, B> {
             updates: self.params.updates(),
             snapshots: self.snapshots.keys().copied().collect(),
             progress: self.progress,
+            burden: self.burden.clone(),
             clock: self.clock,
         })
     }
@@ -71,6 +74,7 @@ impl<B: Backend> Engine<'_, B> {
             return Err(Error::Checkpoint(format!("holds `{left}`, which is no part of this run")));
         }
         (self.next, self.progress, self.clock) = (manifest.next, manifest.progress, manifest.clock);
+        self.burden = manifest.burden;
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Pass<B: Backend> {
     pub correct: Option<usize>,
     pub grads: Grads<B>,
     pub taps: Taps<B>,
+    /// Running statistics that the pass moved.
+    pub buffers: Vec<(String, Tensor<B>)>,
 }
 
 /// The next batch on the device, or `None` at the end of the split.
@@ -37,6 +39,7 @@ impl<B: Backend> Pass<B> {
     pub fn run(run: &Run<'_, B>, params: &ParamStore<B>, batch: &Batch<B>, needs: Needs, noise: Seed) -> Result<Self> {
         let mut cx = Forward::training(params, needs, noise).with_compressor(run.compressor.as_deref());
         let output = run.model.forward(&mut cx, batch)?;
+        let buffers = cx.take_buffers();
         let (tape, taps, _) = cx.finish();
         let (loss, correct, root, seed) = match output {
             Output::Logits(logits) => {
@@ -52,9 +55,9 @@ impl<B: Backend> Pass<B> {
         };
         if !loss.is_finite() {
             // The gradient would be useless; `check_finite` reports the step.
-            return Ok(Self { loss, correct, grads: Grads::empty(), taps });
+            return Ok(Self { loss, correct, grads: Grads::empty(), taps, buffers });
         }
-        Ok(Self { loss, correct, grads: tape.backward(&root, seed)?, taps })
+        Ok(Self { loss, correct, grads: tape.backward(&root, seed)?, taps, buffers })
     }
 
     pub fn check_finite(&self, step: Step) -> Result<()> {

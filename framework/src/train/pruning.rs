@@ -114,6 +114,7 @@ impl<B: Backend> Engine<'_, B> {
         let before = (self.run.prune.apply == Apply::Shrink).then(|| self.masked_output(&plan, batch)).transpose()?;
         let pruned =
             prune::apply(&self.run.prune, &mut self.params, &plan, self.run.model.as_ref(), &self.input, step)?;
+        self.burden.moved(&pruned.churn);
         if let Some((few, expected)) = before {
             let found = self.output(&self.params, &few)?;
             same_output(&expected, &found, step)?;

@@ -4,7 +4,7 @@ use super::{Clock, Evaluation, Run};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::forward::Cost;
-use crate::measure;
+use crate::measure::{self, Burden, LayerBurden};
 use crate::params::ParamStore;
 use crate::prune;
 use crate::schedule::RunLength;
@@ -27,6 +27,15 @@ pub struct Summary {
     pub unit_sparsity: f64,
     /// Units in use in every group.
     pub units: Sizes,
+    /// Weights or units that were pruned, every time counted.
+    #[serde(default)]
+    pub left: usize,
+    /// Weights or units that came back.
+    #[serde(default)]
+    pub returned: usize,
+    /// Burden indicators of the last epoch.
+    #[serde(default)]
+    pub burden: Vec<LayerBurden>,
     /// Parameters of the dense network.
     pub params_dense: usize,
     /// Parameters that are left.
@@ -61,9 +70,11 @@ impl Summary {
         params: &ParamStore<B>,
         test: Evaluation,
         (dense, kept): (Cost, Cost),
+        burden: &Burden,
         clock: &Clock,
         length: RunLength,
     ) -> Result<Self> {
+        let (left, returned) = burden.total();
         let (params_kept, params_dense) = measure::count_params(params);
         Ok(Self {
             status: "finished".into(),
@@ -72,6 +83,9 @@ impl Summary {
             sparsity: measure::weight_sparsity(params),
             unit_sparsity: measure::unit_sparsity(params),
             units: prune::units_in_use(params),
+            left,
+            returned,
+            burden: burden.latest().to_vec(),
             params_dense,
             params_kept,
             macs_dense: dense.macs,
@@ -97,6 +111,7 @@ impl Summary {
             ("params_kept".into(), self.params_kept as f64),
             ("macs_kept".into(), self.macs_kept as f64),
             ("seconds_train".into(), self.seconds_train),
+            ("returned".into(), self.returned as f64),
         ]);
         all.extend(self.test_accuracy.map(|a| ("test_accuracy".to_string(), a)));
         all

@@ -11,6 +11,8 @@ use secateur_random as _;
 use secateur_schedules as _;
 use secateur_shuffled as _;
 use secateur_token_merging as _;
+use secateur_vae as _;
+use secateur_vgg as _;
 use secateur_vit as _;
 use secateur_worst as _;
 
@@ -40,7 +42,7 @@ mod tests {
             ["constant", "cubic", "exponential", "linear", "never", "one-shot", "periodic"]
         );
         assert_eq!(names(Kind::Compressor), ["none", "token-merging"]);
-        assert_eq!(names(Kind::Model), ["cnn", "mlp", "vit"]);
+        assert_eq!(names(Kind::Model), ["cnn", "mlp", "vae", "vgg", "vit"]);
     }
 
     #[test]

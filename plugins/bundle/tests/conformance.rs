@@ -34,6 +34,8 @@ fn every_built_in_plugin_passes() {
 fn options(kind: Kind, name: &str) -> Table {
     let text = match (kind, name) {
         (Kind::Model, "vit") => "dim = 16\ndepth = 2\nheads = 2\npatch = 4",
+        (Kind::Model, "vae") => "channels = [4, 6]\nhidden = [24, 16]\nlatent = 4",
+        (Kind::Model, "vgg") => "width = 0.1",
         _ => "",
     };
     text.parse().unwrap()

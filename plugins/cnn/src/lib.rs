@@ -15,6 +15,8 @@ options! {
         pub hidden: Vec<usize> = vec![256, 128],
         /// Activation: `relu`, `tanh`, `sigmoid`, or `none` (those that can be fused into a convolution).
         pub activation: Act = Act::Relu,
+        /// Batch normalisation after each convolution, before its activation.
+        pub batch_norm: bool = false,
         /// Whether convolutions have a bias.
         pub conv_bias: bool = true,
         /// Whether linear layers have a bias.
@@ -67,6 +69,9 @@ impl<B: Backend> Model<B> for Cnn {
             let name = format!("conv{}", i + 1);
             let next = layout.units(&name, dense);
             layout.conv2d(&name, &features, &next, self.kernel, self.conv_bias);
+            if self.batch_norm {
+                layout.batch_norm(&format!("norm{}", i + 1), &next);
+            }
             (features, height, width) = (next, height / 2, width / 2);
         }
         features = features.each(height * width);
@@ -86,7 +91,11 @@ impl<B: Backend> Model<B> for Cnn {
         let windows = Windows { stride: 1, padding: self.kernel / 2, pool: true };
         let mut x = batch.input.clone();
         for i in 0..self.channels.len() {
-            x = cx.conv2d(&format!("conv{}", i + 1), &x, windows, self.activation)?;
+            let name = format!("conv{}", i + 1);
+            x = match self.batch_norm {
+                true => cx.conv2d_norm(&name, &format!("norm{}", i + 1), &x, windows, self.activation)?,
+                false => cx.conv2d(&name, &x, windows, self.activation)?,
+            };
         }
         x = x.reshape([batch.len(), x.count() / batch.len().max(1)])?;
         for i in 0..self.hidden.len() {

@@ -49,6 +49,10 @@ options! {
 /// `c_kj(f) = w_jk a_k(f) / Σ_i w_ji a_i(f)`, `C_avg(k)` its mean and `C_max(k)` its maximum over f and j, and the score is
 /// `lambda1 C_avg + lambda2 C_max`. Biases do not take part. A zero denominator contributes zero. The score of a unit with
 /// several inputs in the next layer (a channel's pixels after a flatten) is the sum over them.
+///
+/// Channels that feed a convolution, plain or transposed: the report ranks fully connected layers alone, and the reading is ours. Every
+/// position of every image is a sample, a is the channel's value there, and w_jk is the sum over the kernel from channel k to filter j
+/// (of |w| in the absolute form), as if the neighbourhood had the value of its middle. Shares sum to one as before.
 pub struct ContributionRank {
     options: RankOptions,
     seen: BTreeMap<String, Sums>,
@@ -124,6 +128,34 @@ impl ContributionRank {
     }
 }
 
+/// Images `[batch, channels, rows, columns]` as samples `[batch * rows * columns, channels]`; rows of units stay as they are.
+fn by_position<B: Backend>(x: &Tensor<B>) -> Result<Tensor<B>> {
+    let &[batch, channels, rows, columns] = &*x.shape() else { return Ok(x.clone()) };
+    let (pixels, values) = (rows * columns, x.host());
+    let image = |b: usize| &values[b * channels * pixels..][..channels * pixels];
+    let at = |b: usize| (0..pixels).flat_map(move |p| (0..channels).map(move |c| image(b)[c * pixels + p]));
+    Tensor::from_vec(x.device(), (0..batch).flat_map(at).collect(), [batch * pixels, channels])
+}
+
+/// A weight as `[receivers, units]`, whichever axis (`units`) has the units; kernels are summed up, as magnitudes unless `signed`.
+fn between_units<B: Backend>(w: &Tensor<B>, units: usize, signed: bool) -> Result<Tensor<B>> {
+    let w = match *w.shape() {
+        [a, b, rows, columns] => {
+            w.reshape([a, b, rows * columns])?.reduce(if signed { Reduce::Sum } else { Reduce::L1 }, 2)?
+        }
+        _ => w.clone(),
+    };
+    let &[a, b] = &*w.shape() else {
+        return Err(Error::shape("contribution-rank", format!("a weight {} feeds no units", w.shape())));
+    };
+    if units == 1 {
+        return Ok(w);
+    }
+    let values = w.host();
+    let transposed = (0..b).flat_map(|j| (0..a).map(move |i| i * b + j)).map(|i| values[i]).collect();
+    Tensor::from_vec(w.device(), transposed, [b, a])
+}
+
 impl<B: Backend> Criterion<B> for ContributionRank {
     fn needs(&self) -> Needs {
         match self.options.compat {
@@ -144,10 +176,11 @@ impl<B: Backend> Criterion<B> for ContributionRank {
     fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
         let signed = (self.options.form == Form::Signed).then_some(self.options.eps as f32);
         for group in seen.groups() {
-            for member in group.by_role(Role::Consumer).filter(|m| m.axis == 1 && m.param.ends_with(".weight")) {
-                let activation = self.activation(seen, group, member.layer())?;
-                let weight = seen.params.get(&member.param)?.effective()?;
-                let batch = B::contribution(activation, &weight, signed, self.options.lambda2 != 0.0)?;
+            for member in group.by_role(Role::Consumer).filter(|m| m.axis < 2 && m.param.ends_with(".weight")) {
+                let activation = by_position(self.activation(seen, group, member.layer())?)?;
+                let weight =
+                    between_units(&seen.params.get(&member.param)?.effective()?, member.axis, signed.is_some())?;
+                let batch = B::contribution(&activation, &weight, signed, self.options.lambda2 != 0.0)?;
                 self.seen.entry(group.name.clone()).or_default().add(&batch, member, group.units);
             }
         }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use secateur::measure::LayerBurden;
+
 use crate::event::{Event, Layer, Prune};
 
 /// A point of a curve: position in epochs (or steps, where the epoch's length is not known) and value.
@@ -32,6 +34,8 @@ pub struct History {
     pub final_accuracy: Vec<Point>,
     /// The pruning steps.
     pub prunes: Vec<PruneStep>,
+    /// Burden indicators by epoch.
+    pub burden: Vec<(f64, Vec<LayerBurden>)>,
 }
 
 /// A pruning step and what it cost.
@@ -74,6 +78,25 @@ impl History {
     /// A quantity that changes at pruning steps, as the corners of a staircase.
     pub fn by_prune(&self, start: f64, value: impl Fn(&Prune) -> f64) -> Vec<Point> {
         self.staircase(start, self.prunes.iter().map(|prune| (prune.at, value(&prune.event))))
+    }
+
+    /// One curve for each parameter that may be pruned.
+    pub fn burden_of(&self, value: impl Fn(&LayerBurden) -> f64) -> Vec<(String, Vec<Point>)> {
+        let names = self.burden.first().map_or(&[][..], |(_, layers)| layers);
+        let curve = |name: &str| {
+            let at =
+                |(at, layers): &(f64, Vec<LayerBurden>)| Some((*at, value(layers.iter().find(|l| l.name == name)?)));
+            self.burden.iter().filter_map(at).collect()
+        };
+        names.iter().map(|layer| (layer.name.clone(), curve(&layer.name))).collect()
+    }
+
+    /// Weights that left and that returned, by epoch.
+    pub fn churn(&self) -> [Vec<Point>; 2] {
+        let sum = |value: fn(&LayerBurden) -> usize| {
+            self.burden.iter().map(|(at, layers)| (*at, layers.iter().map(value).sum::<usize>() as f64)).collect()
+        };
+        [sum(|layer| layer.left), sum(|layer| layer.returned)]
     }
 
     /// Whether accuracy makes sense for this run.
@@ -131,6 +154,7 @@ impl History {
                     let at = self.at(prune.step);
                     self.prunes.push(PruneStep { at, event: prune.clone(), accuracy: before });
                 }
+                Event::Burden { step, layers } => self.burden.push((self.at(*step), layers.clone())),
                 Event::Finish { step } => self.end = self.end.max(self.at(step.saturating_sub(1))),
                 Event::Start { .. } | Event::Other => {}
             }
@@ -198,6 +222,24 @@ mod tests {
         let corners = [(0.0, 4.0), (1.0, 4.0), (1.0, 3.0), (1.5, 3.0), (1.5, 2.0), (2.0, 2.0)];
         assert_eq!(history.units(&history.layers[0]), corners);
         assert!(history.shrinks());
+    }
+
+    #[test]
+    fn burden_and_churn_are_curves_over_the_epochs() {
+        let layer = |name: &str, gradient: f64, left: u64| {
+            format!(
+                r#"{{"name":"{name}","gradient":{gradient},"gradient_mean":0,"weight":1,"kept":3,"left":{left},"returned":1}}"#
+            )
+        };
+        let line = |step: u64, a: String, b: String| {
+            format!(r#"{{"event":"burden","step":{step},"epoch":0,"layers":[{a},{b}]}}"#)
+        };
+        let events = [line(0, layer("a", 1.0, 4), layer("b", 2.0, 5)), line(1, layer("a", 3.0, 0), layer("b", 4.0, 6))];
+        let history = History::read(&events.join("\n"));
+        let curves = history.burden_of(|layer| layer.gradient);
+        assert_eq!(curves[0], ("a".to_owned(), vec![(1.0, 1.0), (2.0, 3.0)]));
+        assert_eq!(curves[1].1, [(1.0, 2.0), (2.0, 4.0)]);
+        assert_eq!(history.churn(), [vec![(1.0, 9.0), (2.0, 6.0)], vec![(1.0, 2.0), (2.0, 2.0)]]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod figures;
 mod history;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use secateur::measure::LayerBurden;
 use serde_json::{Map, Value};
 
 use crate::config::Resolved;
@@ -42,6 +43,13 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>) -> 
                         section.card { h2 { "Loss" } (loss(&history)) }
                         section.card { h2 { "Sparsity" } (sparsity(&history)) }
                         @if history.shrinks() { section.card { h2 { "Units per layer" } (units(&history)) } }
+                        @if !history.burden.is_empty() {
+                            section.card { h2 { "Gradient burden: ‖g‖₂ / √n of active weights" } (burden(&history, |l| l.gradient)) }
+                            section.card { h2 { "Weight burden: ‖w‖₂ / √n of active weights" } (burden(&history, |l| l.weight)) }
+                        }
+                        @if history.prunes.iter().any(|prune| prune.event.returned > 0) {
+                            section.card { h2 { "Weights that left and returned" } (churn(&history)) }
+                        }
                     }
                     (figures::prune_table(&history))
                     (config_table(config))
@@ -114,6 +122,24 @@ fn units(history: &History) -> Markup {
     });
     let (axis, end) = (history.axis(), history.end);
     Chart { axis, end, scale: Scale::Plain, from_zero: true, marks: &[], series: series.collect() }.draw()
+}
+
+fn burden(history: &History, value: fn(&LayerBurden) -> f64) -> Markup {
+    let curves = history.burden_of(value);
+    let many = curves.len() > COLOURS;
+    let series = curves.into_iter().enumerate().map(|(index, (name, points))| {
+        let line = Series::line(&name, index % COLOURS + 1, points);
+        if many { Series { class: "many".to_owned(), ..line } } else { line }
+    });
+    let (axis, end) = (history.axis(), history.end);
+    Chart { axis, end, scale: Scale::Plain, from_zero: true, marks: &[], series: series.collect() }.draw()
+}
+
+fn churn(history: &History) -> Markup {
+    let [left, returned] = history.churn();
+    let series = vec![Series::line("left", 3, left), Series::line("returned", 2, returned)];
+    let (axis, end) = (history.axis(), history.end);
+    Chart { axis, end, scale: Scale::Plain, from_zero: true, marks: &[], series }.draw()
 }
 
 fn marks(history: &History) -> Vec<(f64, String)> {

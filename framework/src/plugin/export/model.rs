@@ -121,9 +121,11 @@ unsafe extern "C" fn forward(
             let leaves = params.iter().filter(|p| !p.spec().buffer).map(|p| cx.leaf(&p.spec().name));
             let leaves = leaves.collect::<Result<Vec<_>>>()?;
             let output = inner.forward(&mut cx, &batch)?;
+            let buffers = cx.take_buffers();
             let (tape, taps, found) = cx.finish();
             *cost = abi::Cost { macs: found.macs, macs_kept: found.macs_kept };
             put_taps(&out, &taps);
+            buffers.iter().for_each(|(name, t)| out.tensor(abi::BUFFER, name, t));
             let roots = match output {
                 Output::Logits(logits) => vec![(abi::LOGITS, logits)],
                 Output::Loss { loss, prediction } => vec![(abi::LOSS, loss), (abi::PREDICTION, prediction)],

@@ -192,6 +192,7 @@ fn sort<B: Backend>(items: Vec<Item>, cx: &mut Forward<'_, B>, device: &B) -> Re
             abi::INPUT => drop(cx.taps.inputs.insert(name, tensor)),
             abi::OUTPUT => drop(cx.taps.outputs.insert(name, tensor)),
             abi::PREACTIVATION => drop(cx.taps.preactivations.insert(name, tensor)),
+            abi::BUFFER => cx.buffers.push((name, tensor)),
             _ => roots.push((what, tensor)),
         }
     }

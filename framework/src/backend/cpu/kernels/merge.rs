@@ -1,8 +1,8 @@
 //! Token merging by bipartite soft matching (Bolya et al. 2022, arXiv 2210.09461).
 //!
 //! Tokens alternate between a set A (even indices) and a set B (odd ones). Each A token is matched to the most similar
-//! B token; the r best matched A tokens join theirs. What remains: the other A tokens in their order (so a class token
-//! stays first), then the B tokens.
+//! B token; the r best matched A tokens join theirs. What remains: the protected tokens in their places, the other A
+//! tokens in their order, then the B tokens.
 
 use super::gemm::{Mat, MatMut, gemm};
 use super::{Accumulate, Grad, elementwise, par, reduce, scratch};
@@ -120,10 +120,13 @@ fn match_one(target: &mut [u32], metric: &[f32], dim: usize, r: usize, protected
     best.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
     let mut joins = vec![None; a_count];
     best.iter().take(r).for_each(|&(_, i, j)| joins[i] = Some(j));
-    let first_b = a_count - r;
-    let mut next = 0;
+    let (a_protected, b_protected) = (protected.div_ceil(2), protected / 2);
+    let first_b = protected + a_count - a_protected - r - b_protected;
+    let mut next = protected;
     for (t, target) in target.iter_mut().enumerate() {
-        let place = if t % 2 == 1 {
+        let place = if t < protected {
+            t
+        } else if t % 2 == 1 {
             first_b + t / 2
         } else if let Some(j) = joins[t / 2] {
             first_b + j
@@ -190,7 +193,7 @@ mod tests {
                 (y, sizes)
             };
             if passes == 2 {
-                let next = matching(&merge(&m).0, (batch, m.kept, dim), r, protected.min(1));
+                let next = matching(&merge(&m).0, (batch, m.kept, dim), r, protected);
                 m = m.then(&next);
             } else {
                 prop_assert_eq!(m.kept, tokens - r.min(tokens.saturating_sub(protected) / 2));
@@ -204,10 +207,8 @@ mod tests {
                     let after: f32 = (0..m.kept).map(at).sum();
                     prop_assert!((before - after).abs() < 1e-4);
                 }
-                if protected > 0 {
-                    prop_assert_eq!(&y[b * m.kept * dim..][..dim], &x[b * tokens * dim..][..dim]);
-                    prop_assert_eq!(sizes[b * m.kept], 1.0);
-                }
+                prop_assert_eq!(&y[b * m.kept * dim..][..protected * dim], &x[b * tokens * dim..][..protected * dim]);
+                prop_assert!(sizes[b * m.kept..][..protected].iter().all(|&s| s == 1.0));
             }
         }
     }

@@ -1,0 +1,197 @@
+//! Token merging against a plain per-token reference, and in a whole run.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use rand::RngExt as _;
+use secateur::backend::vision::VisionOps as _;
+use secateur::data::{self, DataConfig};
+use secateur::event::Event;
+use secateur::prelude::*;
+use secateur::prune::PruneConfig;
+use secateur::train::{LrSchedule, Observer, Optimizer, Run, TrainConfig};
+use std::collections::BTreeSet;
+
+const DIM: usize = 8;
+
+fn tokens(batch: usize, count: usize, protected: usize) -> Tokens<Cpu> {
+    let mut rng = Seed(4).stream("tokens", &[&count.to_string()]);
+    let x = (0..batch * count * DIM).map(|_| rng.random_range(-1.0f32..1.0)).collect();
+    let x = Tensor::from_vec(&Cpu::default(), x, [batch, count, DIM]).unwrap();
+    Tokens { x, metric: None, sizes: None, source: None, protected }
+}
+
+fn merged(options: &str, tokens: Tokens<Cpu>, at: Stage) -> Tokens<Cpu> {
+    let registry = secateur_bundle::registry().unwrap();
+    let merging = registry.compressor::<Cpu>("token-merging", &options.parse().unwrap()).unwrap();
+    merging.compress(&mut Tape::off(), tokens, at).unwrap()
+}
+
+/// Which tokens of one image go together (Bolya et al. 2022), token by token.
+fn reference(x: &[Vec<f64>], r: usize, protected: usize) -> BTreeSet<BTreeSet<usize>> {
+    let cosine = |a: &[f64], b: &[f64]| {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    let b: Vec<usize> = (protected..x.len()).filter(|i| i % 2 == 1).collect();
+    let mut best: Vec<(f64, usize, usize)> = (protected..x.len())
+        .filter(|i| i % 2 == 0)
+        .map(|i| {
+            let similarity = |&j: &usize| (cosine(&x[i], &x[j]), j);
+            let (s, j) = b.iter().map(similarity).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            (s, i, j)
+        })
+        .collect();
+    best.sort_by(|a, b| b.0.total_cmp(&a.0));
+    best.truncate(r);
+    let joined: BTreeSet<usize> = best.iter().map(|m| m.1).collect();
+    (0..x.len())
+        .filter(|i| !joined.contains(i))
+        .map(|i| best.iter().filter(|m| m.2 == i).map(|m| m.1).chain([i]).collect())
+        .collect()
+}
+
+fn images(x: &Tensor<Cpu>) -> Vec<Vec<Vec<f64>>> {
+    let count = x.shape()[1];
+    let rows: Vec<Vec<f64>> = x.host().chunks(DIM).map(|t| t.iter().map(|v| f64::from(*v)).collect()).collect();
+    rows.chunks(count).map(<[_]>::to_vec).collect()
+}
+
+/// Sizes count the tokens, values are their means, and protected tokens are untouched, whatever the partition is.
+fn check_means(before: &Tokens<Cpu>, after: &Tokens<Cpu>) {
+    let (count, kept) = (before.x.shape()[1], after.x.shape()[1]);
+    let (sizes, source) = (after.sizes.as_ref().unwrap().to_vec(), after.source.as_ref().unwrap());
+    for (b, (x, y)) in images(&before.x).iter().zip(&images(&after.x)).enumerate() {
+        let sizes = &sizes[b * kept..][..kept];
+        assert_eq!(sizes.iter().sum::<f32>(), count as f32);
+        for (k, y) in y.iter().enumerate() {
+            let of: Vec<usize> = (0..count).filter(|i| source[b * count + i] as usize == k).collect();
+            assert_eq!(of.len() as f32, sizes[k]);
+            for (d, y) in y.iter().enumerate() {
+                let mean = of.iter().map(|&i| x[i][d]).sum::<f64>() / of.len() as f64;
+                assert!((mean - y).abs() < 1e-6, "{mean} and {y}");
+            }
+        }
+        assert!((0..before.protected).all(|i| source[b * count + i] as usize == i && sizes[i] == 1.0 && x[i] == y[i]));
+    }
+}
+
+#[test]
+fn one_pass_agrees_with_the_reference_token_by_token() {
+    for (count, protected) in [(17, 1), (16, 0), (9, 2)] {
+        let before = tokens(3, count, protected);
+        for ratio in [0.2, 0.4, 0.5] {
+            let after = merged(&format!("ratio = {ratio}\nsource = true"), before.clone(), Stage::BeforeEncoder);
+            let r = (ratio * (count - protected) as f64 + 1e-9) as usize;
+            assert_eq!(after.x.shape()[1], count - r);
+            check_means(&before, &after);
+            let source = after.source.unwrap();
+            for (b, x) in images(&before.x).iter().enumerate() {
+                let group = |k: usize| (0..count).filter(|i| source[b * count + i] as usize == k).collect();
+                let found: BTreeSet<BTreeSet<usize>> = (0..count - r).map(group).collect();
+                assert_eq!(found, reference(x, r, protected), "image {b}, {count} tokens, ratio {ratio}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_ratio_counts_and_nothing_is_clamped() {
+    let before = tokens(2, 65, 1);
+    let counts = [0.2, 0.4, 0.6, 0.8].map(|ratio| {
+        let after = merged(&format!("ratio = {ratio}\nsource = true"), before.clone(), Stage::BeforeEncoder);
+        check_means(&before, &after);
+        after.x.shape()[1]
+    });
+    assert_eq!(counts, [1 + 64 - 12, 1 + 64 - 25, 1 + 64 - 38, 1 + 64 - 51]);
+    let kept = merged("ratio = 0.2\nreading = \"kept\"", before.clone(), Stage::BeforeEncoder);
+    assert_eq!(kept.x.shape()[1], 1 + 13);
+    let one = merged("ratio = 0.8\nreading = \"one-pass\"", before, Stage::BeforeEncoder);
+    assert_eq!(one.x.shape()[1], 65 - 25);
+}
+
+#[test]
+fn blocks_merge_by_their_metric_and_carry_sizes_on() {
+    let options = "at = \"blocks\"\nr = 3\nacross = \"decreasing\"\nsource = true";
+    let before = tokens(2, 21, 1);
+    assert_eq!(merged(options, before.clone(), Stage::BeforeEncoder).x.shape()[1], 21);
+    let mut now = before.clone();
+    let counts = [0, 1, 2].map(|index| {
+        now = merged(options, now.clone(), Stage::Block { index, of: 3 });
+        check_means(&before, &now);
+        now.x.shape()[1]
+    });
+    assert_eq!(counts, [15, 12, 12]);
+    let metric =
+        Tensor::from_vec(&Cpu::default(), (0..42).map(|i| (i % 7) as f32 + 1.0).collect(), [2, 21, 1]).unwrap();
+    let after = merged(options, Tokens { metric: Some(metric), ..before.clone() }, Stage::Block { index: 0, of: 3 });
+    check_means(&before, &after);
+}
+
+#[test]
+fn merging_with_nothing_to_merge_is_the_identity() {
+    let before = tokens(2, 5, 1);
+    let after = merged("ratio = 0.1", before.clone(), Stage::BeforeEncoder);
+    assert_eq!(after.x.to_vec(), before.x.to_vec());
+    assert_eq!(Cpu::match_tokens(&tokens(1, 1, 1).x, 3, 1).unwrap().kept, 1);
+}
+
+#[derive(Default)]
+struct Log(Vec<Event>);
+
+impl Observer for Log {
+    fn event(&mut self, event: &Event) -> Result<()> {
+        self.0.push(event.clone());
+        Ok(())
+    }
+}
+
+/// The "Neural Burden" pipeline in small: merging, dynamic masks with regrowth, cubic schedule.
+#[test]
+fn a_vit_with_merged_tokens_reaches_its_sparsity_while_weights_return() {
+    let registry = secateur_bundle::registry().unwrap();
+    let mut config = DataConfig::default();
+    (config.glyphs.train, config.glyphs.test) = (1200, 300);
+    let data = data::load(&config, 3, &mut |_| ()).unwrap();
+    let options = |text: &str| text.parse().unwrap();
+    let run = Run {
+        name: "burden".into(),
+        device: Cpu::default(),
+        seed: Seed(2),
+        data: &data,
+        model: registry.model("vit", &options("depth = 2\ndim = 32\nheads = 2\npatch = 7")).unwrap(),
+        criterion: registry.criterion("magnitude", &options("")).unwrap(),
+        schedule: registry.schedule("cubic", &options("sparsity = 0.9\nevery = 5")).unwrap(),
+        compressor: Some(registry.compressor("token-merging", &options("ratio = 0.4")).unwrap()),
+        prune: PruneConfig { regrow: true, ..PruneConfig::default() },
+        train: TrainConfig {
+            epochs: 10,
+            batch_size: 30,
+            optimizer: Optimizer::AdamW,
+            lr: 3e-3,
+            lr_schedule: LrSchedule::Cosine,
+            lr_warmup: 1.0,
+            weight_decay: 0.05,
+            ..TrainConfig::default()
+        },
+        registry: &registry,
+    };
+    let mut log = Log::default();
+    let outcome = run.execute(&mut log).unwrap();
+    // Everything with two axes but positions and head: patch embedding, qkv, proj, two MLP matrices a block.
+    let total = 49 * 32 + 2 * (32 * 96 + 32 * 32 + 2 * 32 * 128);
+    let (mut prunes, mut back) = (0, 0);
+    for event in &log.0 {
+        if let Event::Prune { target, achieved, returned, .. } = event {
+            let gone = (target * f64::from(total) + 1e-9).floor() as i32;
+            assert_eq!((achieved * f64::from(total)).round() as i32, gone, "to the last weight");
+            (prunes, back) = (prunes + 1, back + returned);
+        }
+    }
+    assert!(prunes > 20 && back > 0, "{prunes} updates, {back} weights returned");
+    let nonzero =
+        |n: &str| outcome.params.get(n).unwrap().effective().unwrap().host().iter().filter(|w| **w != 0.0).count();
+    let names = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"];
+    let blocks = (0..2).flat_map(|i| names.map(|n| format!("blocks.{i}.{n}.weight")));
+    let left: usize = blocks.map(|n| nonzero(&n)).sum::<usize>() + nonzero("patch.weight");
+    assert_eq!(left, (f64::from(total) * 0.1).ceil() as usize);
+    assert!(outcome.summary.test_accuracy.unwrap() > 0.3, "{:?}", outcome.summary.test_accuracy);
+}
