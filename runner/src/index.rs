@@ -118,8 +118,9 @@ impl Index {
             self.db.execute("DELETE FROM runs WHERE folder = ?1", [gone])?;
         }
         transaction.commit()?;
-        let mut all =
-            self.db.prepare("SELECT folder, status, error, control, config, summary, version FROM runs ORDER BY folder")?;
+        let mut all = self
+            .db
+            .prepare("SELECT folder, status, error, control, config, summary, version FROM runs ORDER BY folder")?;
         let rows = all.query_map([], |row| {
             let json =
                 |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
@@ -230,7 +231,8 @@ fn read(folder: &Path) -> Record {
         let fix = "remove the folder and run it again";
         (format!("{}: {reason}\n  fix: {fix}", folder.join(file).display()), "damaged".to_owned())
     };
-    let provenance = fs::read_to_string(folder.join(PROVENANCE)).unwrap_or_default().parse::<toml::Table>().unwrap_or_default();
+    let provenance =
+        fs::read_to_string(folder.join(PROVENANCE)).unwrap_or_default().parse::<toml::Table>().unwrap_or_default();
     let version = provenance.get("program").and_then(|program| program.get("version")?.as_str());
     record.version = version.unwrap_or_default().to_owned();
     match fs::read_to_string(folder.join(CONFIG)) {

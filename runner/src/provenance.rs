@@ -58,12 +58,7 @@ pub fn describe(config: &Resolved, parts: Vec<Part>) -> String {
             profile: if cfg!(debug_assertions) { "debug" } else { "release" },
             threads: threads.map_or(logical_cpus, |threads| threads as usize),
         },
-        machine: Machine {
-            os: env::consts::OS,
-            arch: env::consts::ARCH,
-            cpu: cpu_model(),
-            logical_cpus,
-        },
+        machine: Machine { os: env::consts::OS, arch: env::consts::ARCH, cpu: cpu_model(), logical_cpus },
         git: GIT.get_or_init(git).clone(),
         origins: config.origins.iter().map(|(key, origin)| (key.clone(), origin.to_string())).collect(),
         part: parts,

@@ -99,7 +99,10 @@ fn several_comparisons_are_corrected() {
         cell("magnitude", 1, 0.9),
         cell("magnitude", 2, 0.9),
     ]);
-    assert!(out.contains("no difference is shown between a and magnitude") && out.contains("p = 0.052 after Holm"), "{out}");
+    assert!(
+        out.contains("No difference is shown between a and magnitude") && out.contains("p = 0.052 after Holm"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -116,10 +119,16 @@ fn seeds_without_a_partner_are_named() {
         .chain((1..6).map(|seed| cell("magnitude", seed, 0.9)))
         .collect();
     let (_here, out) = compared(&cells);
-    let expected = "Left out for want of a partner: seed 0 (only rank); seed 4 (only magnitude); seed 5 (only magnitude).";
+    let expected =
+        "Left out for want of a partner: seed 0 (only rank); seed 4 (only magnitude); seed 5 (only magnitude).";
     assert!(out.contains(expected) && out.contains("3 pairs"), "{out}");
-    let (_here, out) = compared(&[cell("rank", 0, 0.9), cell("rank", 1, 0.9), cell("magnitude", 2, 0.9), cell("magnitude", 3, 0.9)]);
-    assert!(out.contains("magnitude and rank are not compared") || out.contains("rank and magnitude are not compared: no seed has both"), "{out}");
+    let (_here, out) =
+        compared(&[cell("rank", 0, 0.9), cell("rank", 1, 0.9), cell("magnitude", 2, 0.9), cell("magnitude", 3, 0.9)]);
+    assert!(
+        out.contains("magnitude and rank are not compared")
+            || out.contains("rank and magnitude are not compared: no seed has both"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -137,7 +146,8 @@ fn unlike_runs_are_not_compared_in_silence() {
     let (_, out) = compare(here.path(), &["--by", "train.epochs", "--baseline", "5"]);
     assert!(out.contains("The budgets differ: train.epochs is 50 against 5."), "{out}");
     let sparser = json!({ "sparsity": 0.95, "params_kept": 500 });
-    let all: Vec<Cell<'_>> = of("", "rank").map(|cell| Cell { summary: sparser.clone(), ..cell }).chain(of("", "magnitude")).collect();
+    let all: Vec<Cell<'_>> =
+        of("", "rank").map(|cell| Cell { summary: sparser.clone(), ..cell }).chain(of("", "magnitude")).collect();
     let (_here, out) = compared(&all);
     assert!(out.contains("at unequal sparsity (95.0 % against 90.0 %)"), "{out}");
 }
@@ -169,9 +179,13 @@ fn folders_that_are_damaged_or_of_another_version_are_named() {
     ] {
         assert!(out.contains(expected), "{expected} is not in {out}");
     }
-    fs::write(here.path().join("runs/s/index.sqlite"), "not a database, long enough to be looked at: ................").unwrap();
+    fs::write(here.path().join("runs/s/index.sqlite"), "not a database, long enough to be looked at: ................")
+        .unwrap();
     let (code, again) = compare(here.path(), &[]);
-    assert!(code == 0 && again.contains("it is made again from the run folders") && again.contains("3 damaged"), "{again}");
+    assert!(
+        code == 0 && again.contains("it is made again from the run folders") && again.contains("3 damaged"),
+        "{again}"
+    );
     let (code, out) = compare(&here.path().join("runs"), &[]);
     assert!(code == 2 && out.contains("runs/s: there is no such folder"), "{out}");
     let empty = tempfile::tempdir().unwrap();

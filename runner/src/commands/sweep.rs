@@ -100,9 +100,7 @@ fn report(plan: &Plan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
     }
     match (tally.failed.as_slice(), tally.left) {
         ([], 0) => Ok(()),
-        ([], left) => {
-            Err(Failure::Stopped(format!("stopped with {left} cells left; go on with the same command")))
-        }
+        ([], left) => Err(Failure::Stopped(format!("stopped with {left} cells left; go on with the same command"))),
         (failed, _) => {
             let reasons: Vec<String> =
                 failed.iter().take(10).map(|(label, reason)| format!("{label}\n  {reason}")).collect();

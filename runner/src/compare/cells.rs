@@ -59,7 +59,9 @@ impl Cells {
             let by = if version.is_empty() { "an unknown version" } else { version };
             let (runs, were) = if count == 1 { ("run", "was") } else { ("runs", "were") };
             let here = env!("CARGO_PKG_VERSION");
-            notes.push(format!("{count} {runs} {were} made by {by} of secateur, not {here}: the same config may give other figures"));
+            notes.push(format!(
+                "{count} {runs} {were} made by {by} of secateur, not {here}: the same config may give other figures"
+            ));
         }
         let own: Vec<Flat> = records.iter().map(|record| keys::flat(&record.config)).collect();
         let by_folder: HashMap<&str, usize> =
@@ -108,7 +110,10 @@ impl Cells {
             .iter()
             .any(|record| record.summary.get("jobs").and_then(serde_json::Value::as_u64).unwrap_or(1) > 1)
         {
-            notes.push("peak memory is that of the whole process, in which several runs went on at once".to_owned());
+            notes.push(
+                "several runs went on at once: time is that of a busy machine, peak memory that of the whole process"
+                    .to_owned(),
+            );
         }
         let baseline = self.baseline(&groups, question.baseline.as_deref(), by.first())?;
         let view = pair::View { records: &self.records, configs: &self.configs, by: &by, within: &within, metric };

@@ -30,7 +30,7 @@ function sortable(table) {
   });
 }
 
-const W = 600, H = 280, L = 56, R = 14, T = 12, B = 40;
+const W = 480, H = 280, L = 56, R = 14, T = 12, B = 40;
 function ticks(low, high, count) {
   const raw = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= raw * 0.999);
@@ -88,32 +88,50 @@ function chart(host, spec) {
   draw();
 }
 
-const legend = (items) => {
-  const box = make("div", { class: "legend" });
-  for (const [name, tint, dashed] of items) { const mark = make("i", dashed ? { class: "dashed" } : {}); mark.style.color = tint; box.append(make("span", {}, mark, name)); }
+const marks = (items, box = make("div", { class: "legend" })) => {
+  for (const [name, tint, shape] of items) { const mark = make("i", shape ? { class: shape } : {}); mark.style.color = tint; box.append(make("span", {}, mark, name)); }
   return box;
 };
 
+// Groups by colour, controls as hollow squares with colours of their own.
+const tints = (() => {
+  const counts = { own: 0, control: 0 };
+  return data.groups.map((g) => colour(counts[g.control ? "control" : "own"]++));
+})();
+
+// Where points would hide each other, each is moved by a few pixels.
+function aside(points, x) {
+  const taken = [];
+  for (const p of [...points].sort((a, b) => a.x.mean - b.x.mean)) {
+    let at = x(p.x.mean), shift = 0;
+    const free = (v) => taken.every((t) => Math.abs(t - v) >= 7);
+    for (let n = 1; !free(at + shift) && n < 40; n++) shift = (n % 2 ? 1 : -1) * Math.ceil(n / 2) * 7;
+    p.at = at + shift;
+    taken.push(p.at);
+  }
+}
+
 function fronts() {
-  const metric = data.figures.find((f) => f.key === data.metric);
+  const metric = data.figures.find((f) => f.key === data.metric), box = document.getElementById("legend");
+  if (box && data.groups.length <= 16) marks(data.groups.map((g, i) => [g.label, tints[i], g.control ? "square" : "round"]), box);
   document.querySelectorAll("[data-front]").forEach((host) => {
     const front = data.fronts[+host.dataset.front], cost = data.figures.find((f) => f.key === front.key);
     const points = data.groups.map((g, i) => ({ g, i, x: g.figures[front.key], y: g.figures[data.metric] })).filter((p) => p.x && p.y);
     const ends = (s) => (s.interval ? [s.interval.low, s.interval.high] : [s.mean]);
-    if (points.length <= 14) host.append(legend(points.map((p) => [p.g.label, colour(p.i)])));
     chart(host, {
-      label: `${metric.label} against ${cost.label}`, axis: cost.label, xPercent: cost.percent, yPercent: metric.percent,
+      label: `${metric.label} against ${cost.label}`, axis: cost.label + (cost.seconds ? ", s" : ""), xPercent: cost.percent, yPercent: metric.percent,
       xs: points.map((p) => p.x.mean), ys: points.flatMap((p) => ends(p.y)),
       draw: (svg, x, y) => {
-        const line = front.groups.map((i) => points.find((p) => p.i === i)).map((p, n) => `${n ? "L" : "M"}${x(p.x.mean)} ${y(p.y.mean)}`).join("");
+        if (points.length <= 40) aside(points, x); else points.forEach((p) => { p.at = x(p.x.mean); });
+        const line = front.groups.map((i) => points.find((p) => p.i === i)).map((p, n) => `${n ? "L" : "M"}${p.at} ${y(p.y.mean)}`).join("");
         svg.append(make("path", { class: "front", d: line }));
         for (const p of points) {
-          const tint = colour(p.i);
-          const rule = (s, horizontal) => s.interval && svg.append(make("line", { class: "whisker", style: `stroke:${tint}`,
-            ...(horizontal ? { x1: x(s.interval.low), x2: x(s.interval.high), y1: y(p.y.mean), y2: y(p.y.mean) } : { x1: x(p.x.mean), x2: x(p.x.mean), y1: y(s.interval.low), y2: y(s.interval.high) }) }));
+          const tint = tints[p.i], [px, py] = [p.at, y(p.y.mean)], move = p.at - x(p.x.mean);
+          const rule = (s, across) => s.interval && svg.append(make("line", { class: "whisker", style: `stroke:${tint}`,
+            ...(across ? { x1: x(s.interval.low) + move, x2: x(s.interval.high) + move, y1: py, y2: py } : { x1: px, x2: px, y1: y(s.interval.low), y2: y(s.interval.high) }) }));
           rule(p.y, false); rule(p.x, true);
-          const dot = p.g.control ? make("rect", { class: "point", x: x(p.x.mean) - 4, y: y(p.y.mean) - 4, width: 8, height: 8, style: `fill:${tint}` })
-            : make("circle", { class: "point", cx: x(p.x.mean), cy: y(p.y.mean), r: 5, style: `fill:${tint}` });
+          const dot = p.g.control ? make("rect", { class: "control-point", x: px - 4, y: py - 4, width: 8, height: 8, style: `stroke:${tint}` })
+            : make("circle", { class: "point", cx: px, cy: py, r: 5, style: `fill:${tint}` });
           dot.append(make("title", {}, `${p.g.label}: ${short(p.y.mean, metric.percent)} at ${short(p.x.mean, cost.percent)}`));
           svg.append(dot);
         }
@@ -143,7 +161,7 @@ function curve(title, run, series, percent) {
   const card = make("section", { class: "card" }, make("h2", {}, title)), host = make("div", { class: "chart" });
   const shown = series.filter((s) => s.points.length);
   if (!shown.length) return "";
-  card.append(legend(shown.map((s, i) => [s.name, colour(i)])), host);
+  card.append(marks(shown.map((s, i) => [s.name, colour(i)])), host);
   chart(host, {
     label: title, axis: run.curves.axis, tight: true, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
     draw: (svg, x, y) => {

@@ -4,7 +4,7 @@ use super::group::{Figure, Group};
 use super::pair::{EQUAL, Pair};
 
 /// A difference with this probability or less is called one.
-const LEVEL: f64 = 0.05;
+pub const LEVEL: f64 = 0.05;
 
 /// What a pair says; `corrected` where there were other comparisons beside it.
 pub fn of(pair: &Pair, group: &Group, baseline: &Group, metric: Figure, corrected: bool) -> String {
@@ -26,7 +26,7 @@ pub fn of(pair: &Pair, group: &Group, baseline: &Group, metric: Figure, correcte
                 format!("{a} is {size} {above} {b} {range} {}, {test}", budget(group, baseline))
             } else {
                 format!(
-                    "no difference is shown between {a} and {b} {}: {size} {above} {range}, {test}",
+                    "No difference is shown between {a} and {b} {}: {size} {above} {range}, {test}",
                     budget(group, baseline)
                 )
             }
@@ -46,6 +46,16 @@ pub fn of(pair: &Pair, group: &Group, baseline: &Group, metric: Figure, correcte
         text += &format!(" Left out for want of a partner: {shown}{more}.");
     }
     text
+}
+
+/// The comparisons with controls in one sentence; `None` where there are none.
+pub fn of_controls(pairs: &[Pair]) -> Option<String> {
+    let shown = pairs.iter().filter(|pair| pair.p_holm.is_some_and(|p| p <= LEVEL)).count();
+    match (pairs.len(), shown) {
+        (0, _) => None,
+        (all, 0) => Some(format!("None of {all} comparisons with controls shows a difference.")),
+        (all, shown) => Some(format!("{shown} of {all} comparisons with controls show a difference.")),
+    }
 }
 
 /// 0.004, 0.00012, < 1e-6.

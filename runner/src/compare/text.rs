@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::group::{FIGURES, Figure, Group, Unit};
-use super::sentence::probability;
+use super::sentence::{self, LEVEL, probability};
 use super::{Cells, Comparison, Pair};
 use crate::stats::Sample;
 
@@ -24,10 +24,17 @@ pub fn terminal(comparison: &Comparison, colour: bool) -> String {
         text += &format!("\n{}\n", bold(title));
         text += &table.aligned(&|head| head.to_owned());
         text.push('\n');
+        let controls = pairs.iter().all(|pair| comparison.groups[pair.baseline].control.is_some());
         for pair in pairs {
-            let shown = pair.p_holm.is_some_and(|p| p <= 0.05);
+            let shown = pair.p_holm.is_some_and(|p| p <= LEVEL);
             let sentence = &pair.sentence;
-            text += &if colour && shown { format!("\x1b[32m{sentence}\x1b[0m\n") } else { format!("{sentence}\n") };
+            // Controls are many: what the table says is not said again, unless it is a finding or something is missing.
+            if shown || !controls || pair.found.is_none() || !pair.missing.is_empty() {
+                text += &if colour && shown { format!("\x1b[32m{sentence}\x1b[0m\n") } else { format!("{sentence}\n") };
+            }
+        }
+        if let Some(summary) = sentence::of_controls(pairs).filter(|_| controls) {
+            text += &(summary + "\n");
         }
     }
     for line in fronts(comparison) {
@@ -134,7 +141,9 @@ fn short(figure: Figure, std: f64) -> String {
 }
 
 fn groups(comparison: &Comparison) -> Table {
-    let figures = figures(comparison);
+    // Where accuracy is compared, the loss beside it would only widen the table.
+    let also = |figure: &Figure| comparison.metric.key != "test_accuracy" || figure.key != "test_loss";
+    let figures: Vec<Figure> = figures(comparison).into_iter().filter(also).collect();
     let mut head =
         vec![if comparison.by.is_empty() { "group".to_owned() } else { comparison.by.join(", ") }, "runs".to_owned()];
     head.extend(figures.iter().map(|figure| {

@@ -5,11 +5,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::history::{History, Point};
+use super::history::{self, History};
 use crate::run_dir::EVENTS;
 
 /// Points of a curve that a page keeps: more would be finer than its pixels.
 const POINTS: usize = 120;
+
+/// Position and value; single precision is finer than any page.
+type Point = (f32, f32);
 
 /// The curves and pruning steps of a run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -37,7 +40,7 @@ impl Curves {
     /// Reads a run's folder; a run without events has empty curves.
     pub fn read(folder: &Path) -> Self {
         let history = History::read(&fs::read_to_string(folder.join(EVENTS)).unwrap_or_default());
-        let step = |prune: &super::history::PruneStep| Step {
+        let step = |prune: &history::PruneStep| Step {
             at: prune.at,
             epoch: prune.event.epoch,
             step: prune.event.step,
@@ -57,8 +60,13 @@ impl Curves {
 }
 
 /// Every nth point, and the last.
-fn thinned(points: &[Point]) -> Vec<Point> {
+fn thinned(points: &[history::Point]) -> Vec<Point> {
     let stride = points.len().div_ceil(POINTS).max(1);
     let last = points.len().saturating_sub(1);
-    points.iter().enumerate().filter(|(i, _)| i % stride == 0 || *i == last).map(|(_, point)| *point).collect()
+    points
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| i % stride == 0 || *i == last)
+        .map(|(_, (at, value))| (*at as f32, *value as f32))
+        .collect()
 }

@@ -77,11 +77,14 @@ impl Control {
                 set("prune.rounds", Value::Integer(1));
             }
             Self::SmallDense | Self::Unpruned => {
-                let plain = [("granularity", "weight"), ("scope", "global"), ("apply", "mask")];
-                set("criterion.name", "magnitude".into());
+                // Nothing is pruned: what is said about pruning is made alike, so that cells share these controls. Random has no options.
+                set("criterion.name", "random".into());
                 set("schedule.name", "never".into());
+                let plain = [("granularity", "weight"), ("scope", "global"), ("apply", "mask"), ("reduce", "l1")];
                 plain.into_iter().for_each(|(key, value)| set(&format!("prune.{key}"), value.into()));
-                set("prune.regrow", false.into());
+                ["regrow", "include_output"].into_iter().for_each(|key| set(&format!("prune.{key}"), false.into()));
+                set("prune.exempt", Value::Array(Vec::new()));
+                set("prune.rounds", Value::Integer(1));
             }
         }
         match self {

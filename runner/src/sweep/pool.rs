@@ -179,14 +179,8 @@ impl Pool<'_> {
             Ok(Opened::Ready(folder)) => self.anew(worker, job, config, &folder, table),
             Ok(Opened::Interrupted(path)) => {
                 let (folder, saved) = RunDir::reopen(&path)?;
-                let ended = execute_run(
-                    config,
-                    &folder,
-                    Some(&saved),
-                    progress(table, worker),
-                    &self.interrupt,
-                    self.program,
-                );
+                let ended =
+                    execute_run(config, &folder, Some(&saved), progress(table, worker), &self.interrupt, self.program);
                 drop(folder);
                 match ended {
                     // The checkpoint may be damaged, or of another version.
@@ -211,8 +205,10 @@ impl Pool<'_> {
         table: &Arc<Table>,
     ) -> Result<Map<String, Value>, Failure> {
         begin(config, folder, self.program)?;
-        let mut part =
-            Map::from_iter([("sweep".to_owned(), self.plan.name.clone().into()), ("jobs".to_owned(), self.jobs.into())]);
+        let mut part = Map::from_iter([
+            ("sweep".to_owned(), self.plan.name.clone().into()),
+            ("jobs".to_owned(), self.jobs.into()),
+        ]);
         if let Some((control, _, of)) = &job.control {
             part.extend(control::mark(*control, of));
         }
