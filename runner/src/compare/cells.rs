@@ -129,14 +129,12 @@ impl Cells {
 
     fn check_keys(&self, by: &[String], configs: &[&Flat]) -> Result<(), String> {
         let known: BTreeSet<&str> = configs.iter().flat_map(|config| config.keys().map(String::as_str)).collect();
-        for key in by.iter().filter(|key| !known.contains(key.as_str())) {
-            let near = crate::config::nearest(key, known.iter().copied());
-            let differing = keys::telling(configs, &[]).join(", ");
-            let fix =
-                near.map_or_else(|| format!("what differs here: {differing}"), |near| format!("did you mean {near}?"));
-            return Err(format!("--by {key}: no run has that key\n  fix: {fix}"));
-        }
-        Ok(())
+        let Some(key) = by.iter().find(|key| !known.contains(key.as_str())) else { return Ok(()) };
+        let fix = match crate::config::nearest(key, known.iter().copied()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("what differs here: {}", keys::telling(configs, &[]).join(", ")),
+        };
+        Err(format!("--by {key}: no run has that key\n  fix: {fix}"))
     }
 
     fn metric(&self, asked: Option<&str>) -> Result<Figure, String> {

@@ -134,7 +134,9 @@ impl Stack {
         let mut taken = Vec::new();
         for layer in &mut self.layers {
             if let Some(value) = layer.table.remove(section) {
-                let origins = layer.origins.extract_if(.., |key, _| of_section(key)).collect();
+                let all = std::mem::take(&mut layer.origins).into_iter();
+                let (origins, rest) = all.partition(|(key, _)| of_section(key));
+                layer.origins = rest;
                 taken.push(Layer { table: Table::from_iter([(section.to_owned(), value)]), origins });
             }
         }
