@@ -141,7 +141,7 @@ fn page_works(page: &Path) {
     let Some(browser) = browser else {
         return eprintln!("SKIPPED: no Chromium here, so the page of a comparison was not clicked through");
     };
-    let clicks = r##"<script>
+    let clicks = r##"<script>{
       const note = (name, text) => document.body.setAttribute("data-" + name, text);
       const names = () => [...document.querySelectorAll("#runs tbody tr td:nth-child(3)")].map((cell) => cell.textContent).join("");
       document.querySelector("#runs th:nth-child(3)").click();
@@ -149,6 +149,16 @@ fn page_works(page: &Path) {
       document.querySelector("#runs th:nth-child(3)").click();
       note("down", names());
       note("charts", document.querySelectorAll("[data-front] svg circle").length);
+      note("forest", document.querySelectorAll(".forest").length);
+      const chart = document.querySelector("[data-front]"), svg = () => chart.querySelector("svg");
+      const ticks = () => [...svg().querySelectorAll("text.tick")].map((tick) => tick.textContent).join("|");
+      const before = ticks(), frame = svg().getBoundingClientRect();
+      const drag = (name, target, part) => target.dispatchEvent(new PointerEvent(name, { bubbles: true,
+        clientX: frame.left + frame.width * part, clientY: frame.top + frame.height * part }));
+      drag("pointerdown", svg(), 0.3); drag("pointermove", window, 0.4); drag("pointerup", window, 0.5);
+      note("zoomed", chart.dataset.zoomed === "true" && ticks() !== before);
+      svg().dispatchEvent(new MouseEvent("dblclick"));
+      note("whole", ticks() === before);
       document.querySelector("#runs tbody tr").click();
       setTimeout(() => {
         note("cell", document.querySelector("#cell").innerText);
@@ -156,7 +166,7 @@ fn page_works(page: &Path) {
         document.querySelector("#back").click();
         setTimeout(() => note("back", document.querySelector("#overview").hidden), 200);
       }, 200);
-    </script></body>"##;
+    }</script></body>"##;
     let clicked = page.with_file_name("clicked.html");
     fs::write(&clicked, fs::read_to_string(page).unwrap().replace("</body>", clicks)).unwrap();
     let mut command = std::process::Command::new(browser);
@@ -174,6 +184,13 @@ fn page_works(page: &Path) {
         "sorted by seed"
     );
     assert!(noted("charts").parse::<usize>().unwrap() >= 6);
+    // Three groups against the baseline but itself, and each group against its controls.
+    assert!(noted("forest").parse::<usize>().unwrap() >= 8);
+    assert_eq!(
+        (noted("zoomed").as_str(), noted("whole").as_str()),
+        ("true", "true"),
+        "a drag zooms, a double click goes back"
+    );
     let cell = noted("cell");
     assert!(cell.contains("Pruning steps") && cell.contains("where it differs from the baseline"), "{cell}");
     assert!(noted("curves").parse::<usize>().unwrap() >= 3);
@@ -211,6 +228,41 @@ fn a_sweep_that_was_killed_goes_on_where_it_was() {
     assert!(out.contains(&format!("{} cells finished now, {} before", 6 - kept.len(), kept.len())), "{out}");
     assert_eq!(stamps(), before, "what was finished is not run again");
     assert!(folders(here.path()).iter().all(|run| finished(run)));
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_stops_a_sweep_that_then_ends_as_if_left_alone() {
+    let (here, alone) = (here(CONFIG), here(CONFIG));
+    let slow = ["sweep", "s.toml", "--jobs", "2", "--set", "sweep.controls=[]", "--set", "train.epochs=60"];
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("secateur"))
+        .current_dir(here.path())
+        .args(slow)
+        .env("HOME", here.path())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let done = || here.path().join("runs/s").is_dir() && folders(here.path()).iter().any(|run| finished(run));
+    while !done() && started.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let ended = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(130), "{errors}");
+    assert!(errors.contains("cells left; go on with the same command"), "{errors}");
+    assert!(folders(here.path()).iter().any(|run| run.join("checkpoint").is_dir()), "what was under way can go on");
+    let (code, _, errors) = secateur(here.path(), &slow);
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(secateur(alone.path(), &slow).0, 0);
+    let results = |here: &Path| -> Vec<(PathBuf, Vec<u8>)> {
+        let model = |run: PathBuf| (run.file_name().unwrap().into(), fs::read(run.join("model.safetensors")).unwrap());
+        folders(here).into_iter().map(model).collect()
+    };
+    assert!(results(here.path()) == results(alone.path()), "the same networks, to the bit");
 }
 
 #[test]
@@ -275,6 +327,23 @@ fn zip_exclude_and_seed_lists_shape_the_grid() {
     assert!(out.contains("s: 10 cells, 2 excluded"), "{out}");
     assert!(out.contains("train.lr=0.2 train.momentum=0.5 seed=9 criterion.norm=l2"), "{out}");
     assert!(!out.contains("train.lr=0.1 train.momentum=0.5"), "{out}");
+}
+
+#[test]
+fn every_sweep_of_the_program_can_be_planned() {
+    let here = tempfile::tempdir().unwrap();
+    for (name, cells) in [
+        ("mnist-criteria", 20),
+        ("mnist-criteria-small", 20),
+        ("burden", 75),
+        ("burden-small", 8),
+        ("lambda", 72),
+        ("lambda-small", 16),
+    ] {
+        let (code, out, errors) = secateur(here.path(), &["sweep", &format!("sweep/{name}"), "--dry-run"]);
+        assert_eq!(code, 0, "{errors}");
+        assert!(out.contains(&format!("{name}: {cells} cells")), "{out}");
+    }
 }
 
 #[test]

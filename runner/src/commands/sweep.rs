@@ -94,6 +94,12 @@ fn report(plan: &Plan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
     if tally.left > 0 {
         text.push_str(&format!(", {} left", tally.left));
     }
+    if tally.spent > 0.0 {
+        let share = (1.0 - tally.within / tally.spent).max(0.0) * 100.0;
+        text.push_str(&format!(
+            "\n  {share:.1} % of the cells' time went to other things than training, pruning and evaluation"
+        ));
+    }
     text.push_str(&format!("\n  secateur compare {}\n", plan.folder.display()));
     if !quiet || tally.failed.is_empty() {
         super::print(&text);

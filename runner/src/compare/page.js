@@ -30,7 +30,7 @@ function sortable(table) {
   });
 }
 
-const W = 480, H = 280, L = 56, R = 14, T = 12, B = 40;
+const H = 280, L = 56, R = 14, T = 12, B = 40;
 function ticks(low, high, count) {
   const raw = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= raw * 0.999);
@@ -46,11 +46,12 @@ const short = (v, percent) => {
 
 // A chart that zooms: drag a rectangle, double-click to see everything again.
 function chart(host, spec) {
+  const W = spec.width ?? 480;
   let view = null;
   const whole = () => {
     const xs = spec.xs.filter(Number.isFinite), ys = spec.ys.filter(Number.isFinite);
-    const pad = (a, b) => { const d = (b - a) * 0.06 || Math.abs(a) * 0.1 || 0.1; return [a - d, b + d]; };
-    return [...(spec.tight ? [Math.min(...xs), Math.max(...xs)] : pad(Math.min(...xs), Math.max(...xs))), ...pad(Math.min(...ys), Math.max(...ys))];
+    const pad = (a, b, room) => { const d = (b - a) * room || Math.abs(a) * 0.1 || 0.1; return [a - d, b + d]; };
+    return [...(spec.tight ? [Math.min(...xs), Math.max(...xs)] : pad(Math.min(...xs), Math.max(...xs), spec.room ?? 0.06)), ...pad(Math.min(...ys), Math.max(...ys), 0.06)];
   };
   const draw = () => {
     const [x0, x1, y0, y1] = view ?? whole();
@@ -65,21 +66,25 @@ function chart(host, spec) {
     const inner = make("g", { "clip-path": `url(#${id})` });
     spec.draw(inner, x, y);
     svg.append(inner);
-    let from = null, box = null;
     const at = (event) => { const r = svg.getBoundingClientRect(); return [((event.clientX - r.left) / r.width) * W, ((event.clientY - r.top) / r.height) * H]; };
-    svg.addEventListener("pointerdown", (e) => { from = at(e); svg.setPointerCapture(e.pointerId); box = make("rect", { class: "zoom" }); svg.append(box); });
-    svg.addEventListener("pointermove", (e) => {
-      if (!from) return;
-      const [a, b] = at(e);
-      for (const [k, v] of Object.entries({ x: Math.min(a, from[0]), y: Math.min(b, from[1]), width: Math.abs(a - from[0]), height: Math.abs(b - from[1]) })) box.setAttribute(k, v);
-    });
-    svg.addEventListener("pointerup", (e) => {
-      const [a, b] = at(e), [c, d] = from ?? [a, b];
-      from = null; box?.remove();
-      if (Math.abs(a - c) < 8 || Math.abs(b - d) < 8) return;
-      const ux = (p) => x0 + ((p - L) / (W - L - R)) * (x1 - x0), uy = (p) => y1 - ((p - T) / (H - T - B)) * (y1 - y0);
-      view = [ux(Math.min(a, c)), ux(Math.max(a, c)), uy(Math.max(b, d)), uy(Math.min(b, d))];
-      host.dataset.zoomed = "true"; draw();
+    svg.addEventListener("pointerdown", (down) => {
+      const [c, d] = at(down), box = make("rect", { class: "zoom" });
+      svg.append(box);
+      const move = (event) => {
+        const [a, b] = at(event);
+        for (const [k, v] of Object.entries({ x: Math.min(a, c), y: Math.min(b, d), width: Math.abs(a - c), height: Math.abs(b - d) })) box.setAttribute(k, v);
+      };
+      addEventListener("pointermove", move);
+      addEventListener("pointerup", (up) => {
+        removeEventListener("pointermove", move);
+        box.remove();
+        const [a, b] = at(up);
+        if (Math.abs(a - c) < 8 || Math.abs(b - d) < 8) return;
+        const ux = (p) => x0 + ((p - L) / (W - L - R)) * (x1 - x0), uy = (p) => y1 - ((p - T) / (H - T - B)) * (y1 - y0);
+        view = [ux(Math.min(a, c)), ux(Math.max(a, c)), uy(Math.max(b, d)), uy(Math.min(b, d))];
+        host.dataset.zoomed = "true";
+        draw();
+      }, { once: true });
     });
     svg.addEventListener("dblclick", () => { view = null; delete host.dataset.zoomed; draw(); });
     host.querySelector("svg")?.remove();
@@ -120,7 +125,7 @@ function fronts() {
     const ends = (s) => (s.interval ? [s.interval.low, s.interval.high] : [s.mean]);
     chart(host, {
       label: `${metric.label} against ${cost.label}`, axis: cost.label + (cost.seconds ? ", s" : ""), xPercent: cost.percent, yPercent: metric.percent,
-      xs: points.map((p) => p.x.mean), ys: points.flatMap((p) => ends(p.y)),
+      xs: points.flatMap((p) => ends(p.x)), ys: points.flatMap((p) => ends(p.y)), room: 0.12,
       draw: (svg, x, y) => {
         if (points.length <= 40) aside(points, x); else points.forEach((p) => { p.at = x(p.x.mean); });
         const line = front.groups.map((i) => points.find((p) => p.i === i)).map((p, n) => `${n ? "L" : "M"}${p.at} ${y(p.y.mean)}`).join("");
@@ -154,7 +159,7 @@ function runs() {
   table.append(make("thead", {}, head), body);
 }
 
-const table = (heads, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((h) => make("th", {}, h)))),
+const table = (heads, rows, attributes = {}) => make("table", attributes, make("thead", {}, make("tr", {}, ...heads.map((h) => make("th", {}, h)))),
   make("tbody", {}, ...rows.map((r) => make("tr", {}, ...r.map((c) => make("td", {}, String(c)))))));
 
 function curve(title, run, series, percent) {
@@ -163,7 +168,7 @@ function curve(title, run, series, percent) {
   if (!shown.length) return "";
   card.append(marks(shown.map((s, i) => [s.name, colour(i)])), host);
   chart(host, {
-    label: title, axis: run.curves.axis, tight: true, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
+    label: title, axis: run.curves.axis, tight: true, width: 600, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
     draw: (svg, x, y) => {
       for (const p of run.curves.prunes) svg.append(make("line", { class: "vline", x1: x(p.at), x2: x(p.at), y1: T, y2: H - B }, make("title", {}, `${p.left} weights left`)));
       shown.forEach((s, i) => svg.append(make("path", { class: "line", style: `stroke:${colour(i)}`, d: s.points.filter((p) => p[1] !== null).map((p, n) => `${n ? "L" : "M"}${x(p[0])} ${y(p[1])}`).join("") })));
@@ -185,8 +190,8 @@ function show() {
     tiles,
     make("div", { class: "charts" }, curve("Accuracy", run, [{ name: "training", points: c.train_accuracy }, { name: "held out", points: c.held_out_accuracy }], true),
       curve("Loss", run, [{ name: "training", points: c.train_loss }, { name: "held out", points: c.held_out_loss }], false)),
-    card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs) : make("p", { class: "empty" }, "Nothing differs.")),
-    card("Pruning steps", c.prunes.length ? table(["epoch", "step", "target", "achieved", "weights left"], c.prunes.map((p) => [p.epoch + 1, p.step, short(p.target, true), short(p.achieved, true), p.left])) : make("p", { class: "empty" }, "Nothing was pruned.")),
+    card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs, { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
+    card("Pruning steps", c.prunes.length ? table(["epoch", "step", "target", "achieved", "weights left"], c.prunes.map((p) => [p.epoch + 1, p.step, (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.left])) : make("p", { class: "empty" }, "Nothing was pruned.")),
   );
   scrollTo(0, 0);
 }

@@ -11,6 +11,10 @@ use crate::run_dir::EVENTS;
 /// Points of a curve that a page keeps: more would be finer than its pixels.
 const POINTS: usize = 120;
 
+/// How lines begin.
+const STEP: &str = r#"{"event":"step","#;
+const EPOCH: &str = r#"{"event":"epoch","#;
+
 /// Position and value; single precision is finer than any page.
 type Point = (f32, f32);
 
@@ -39,7 +43,11 @@ struct Step {
 impl Curves {
     /// Reads a run's folder; a run without events has empty curves.
     pub fn read(folder: &Path) -> Self {
-        let history = History::read(&fs::read_to_string(folder.join(EVENTS)).unwrap_or_default());
+        let events = fs::read_to_string(folder.join(EVENTS)).unwrap_or_default();
+        // Steps are most of the lines, and are drawn only where there is no epoch.
+        let epochs = events.contains(EPOCH);
+        let lines: Vec<&str> = events.lines().filter(|line| !epochs || !line.starts_with(STEP)).collect();
+        let history = History::read(&lines.join("\n"));
         let step = |prune: &history::PruneStep| Step {
             at: prune.at,
             epoch: prune.event.epoch,

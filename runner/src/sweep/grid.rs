@@ -44,13 +44,13 @@ pub fn walk(
         picks.sort_unstable();
         let picked = sections.pick(&picks);
         let applying: Vec<usize> = (spec.when.iter())
-            .filter(|when| picked.has(&when.condition.0, sections))
+            .filter(|when| picked.has(&when.condition.0, &picks, sections))
             .flat_map(|when| when.axes.iter().copied())
             .collect();
         for more in product_of(spec, &applying) {
             let picks = [picks.as_slice(), &more].concat();
             let picked = sections.pick(&picks);
-            if spec.exclude.iter().any(|condition| picked.has(&condition.0, sections)) {
+            if spec.exclude.iter().any(|condition| picked.has(&condition.0, &picks, sections)) {
                 excluded += 1;
             } else if visit(Cell { picks, print: picked.print() }, &picked).is_break() {
                 return Ok(excluded);

@@ -14,7 +14,7 @@ use super::table::Table;
 use crate::commands::{begin, execute_run};
 use crate::config::{Layer, Origin, Resolved};
 use crate::failure::Failure;
-use crate::index::Index;
+use crate::index::{self, Index};
 use crate::interrupt::Interrupt;
 use crate::program::Program;
 use crate::progress::Progress;
@@ -31,6 +31,10 @@ pub struct Tally {
     pub failed: Vec<(String, String)>,
     /// Not run because the sweep was stopped.
     pub left: usize,
+    /// Seconds that workers spent on the cells that were run now.
+    pub spent: f64,
+    /// Seconds of training, pruning and evaluation among them.
+    pub within: f64,
 }
 
 /// Everything that the workers share.
@@ -132,8 +136,11 @@ impl Pool<'_> {
                             table.skip();
                         }
                         Done::Now(summary) => {
+                            let spent = clock.elapsed().as_secs_f64();
                             state.tally.finished += 1;
-                            table.finish(&label, clock.elapsed().as_secs_f64(), &summary);
+                            state.tally.spent += spent;
+                            state.tally.within += index::seconds(&summary).unwrap_or(0.0);
+                            table.finish(&label, spent, &summary);
                         }
                     }
                 }

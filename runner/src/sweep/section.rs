@@ -191,8 +191,8 @@ impl Picked {
         self.parts.iter().map(of).fold(0, u128::wrapping_add)
     }
 
-    /// Whether the config has these values.
-    pub fn has(&self, condition: &[(Vec<String>, Value)], sections: &Sections<'_>) -> bool {
+    /// Whether the config has these values; where it is refused, whether its choices do.
+    pub fn has(&self, condition: &[(Vec<String>, Value)], picks: &[Pick], sections: &Sections<'_>) -> bool {
         condition.iter().all(|(path, wanted)| {
             let section = path.first().and_then(|first| sections.names.iter().position(|name| name == first));
             let section = section.or_else(|| sections.names.iter().position(String::is_empty)).unwrap_or(0);
@@ -200,6 +200,9 @@ impl Picked {
             let laid = plain.iter().find(|pick| sections.choice(**pick).leaf.as_ref() == Some(path));
             let value = match laid.and_then(|pick| form.leaves.get(pick)) {
                 Some(leaf) => Some(&leaf.value),
+                None if form.errors.is_some() => {
+                    layers(sections.spec, picks).into_iter().rev().find_map(|layer| within(&layer.table, path))
+                }
                 None => within(&form.table, sections.inner(section, path)),
             };
             value.is_some_and(|value| same(value, wanted))

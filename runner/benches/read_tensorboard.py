@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads a run's event file with TensorBoard's own reader and compares it with events.jsonl: tensorboard.py RUN_FOLDER"""
+"""Reads a run's event file with TensorBoard's own reader and compares it with events.jsonl: read_tensorboard.py RUN_FOLDER"""
 import json
 import pathlib
 import sys
