@@ -83,8 +83,9 @@ impl Program for Engine {
     fn parts(&self, config: &Resolved) -> Vec<Part> {
         let part = |kind: Kind| {
             let name = config.table.get(kind.name())?.get("name")?.as_str()?;
-            let origin = self.registry.get(kind, name).ok()?.origin().to_string();
-            Some(Part { kind: kind.name().to_owned(), name: name.to_owned(), origin })
+            let origin = self.registry.get(kind, name).ok()?.origin();
+            let linked = origin.file.is_none();
+            Some(Part { kind: kind.name().to_owned(), name: name.to_owned(), origin: origin.to_string(), linked })
         };
         Kind::ALL.into_iter().filter_map(part).collect()
     }

@@ -164,6 +164,12 @@ impl Pool<'_> {
     fn config(&self, job: &Job) -> Result<Resolved, Failure> {
         let stronger = job.control.iter().map(|(_, layer, _)| layer).collect::<Vec<_>>();
         let mut config = self.plan.resolve(&self.plan.cells[job.cell], &stronger, self.program)?;
+        // Without its criterion, a control may need no library: then it is the same run for all criteria, and is run once.
+        let of_others = |(control, ..): &(Control, Layer, String)| *control != Control::Shuffled;
+        if job.control.as_ref().is_some_and(of_others) && self.program.parts(&config).iter().all(|part| part.linked) {
+            config.table.remove("plugins");
+            config.origins.remove("plugins");
+        }
         config.table.insert("threads".to_owned(), toml::Value::Integer(self.threads as i64));
         config.origins.insert("threads".to_owned(), Origin::Flag("the sweep".to_owned()));
         config.table.entry("output").or_insert_with(|| toml::Table::new().into());
