@@ -330,6 +330,34 @@ fn zip_exclude_and_seed_lists_shape_the_grid() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_group_of_an_axis_may_name_a_library() {
+    let here = here(
+        &CONFIG.replace("criterion/random", "mine/square.toml").split("[[sweep.when]]").next().unwrap().to_owned(),
+    );
+    let framework = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("framework");
+    fs::create_dir(here.path().join("mine")).unwrap();
+    let mut compiler = std::process::Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(here.path().join("mine/square.so"))
+        .arg("-I")
+        .arg(framework.join("include"));
+    match compiler.arg(framework.join("examples/plugins/square.c")).status() {
+        Ok(status) => assert!(status.success()),
+        Err(_) => return eprintln!("SKIPPED: no C compiler `cc` here, so no library was named by an axis"),
+    }
+    let group = "plugins = [{ path = 'square.so' }]\ncriterion.name = 'square'";
+    fs::write(here.path().join("mine/square.toml"), group).unwrap();
+    let (code, out, errors) = secateur(here.path(), &["sweep", "s.toml"]);
+    assert_eq!(code, 0, "{errors}");
+    // Four cells, each with a shuffled control; the others are shared by the two criteria of a seed.
+    assert!(out.contains("14 cells finished now"), "{out}");
+    let (_, out, _) = secateur(here.path(), &["compare", "runs/s"]);
+    assert!(out.contains("square – control: shuffled (square)") && out.contains("square – magnitude"), "{out}");
+}
+
+#[test]
 fn every_sweep_of_the_program_can_be_planned() {
     let here = tempfile::tempdir().unwrap();
     for (name, cells) in [
