@@ -31,6 +31,7 @@ impl<B: Backend> Engine<'_, B> {
         let around = self.timeline.prunes.len() <= EVALUATE_AROUND;
         if around {
             self.evaluate(step, SplitName::Validation, EvalAt::BeforePrune, observer)?;
+            self.show(step, EvalAt::BeforePrune, observer)?;
         }
         let clock = Instant::now();
         let mut pruned: Option<Pruned> = None;
@@ -70,6 +71,7 @@ impl<B: Backend> Engine<'_, B> {
         })?;
         if around {
             self.evaluate(step, SplitName::Validation, EvalAt::AfterPrune, observer)?;
+            self.show(step, EvalAt::AfterPrune, observer)?;
         }
         Ok(())
     }
