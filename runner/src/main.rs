@@ -8,6 +8,7 @@ mod engine;
 mod event;
 mod failure;
 mod interrupt;
+mod picture;
 mod program;
 mod progress;
 mod provenance;

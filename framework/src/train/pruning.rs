@@ -28,6 +28,7 @@ impl<B: Backend> Engine<'_, B> {
         let around = self.timeline.prunes.len() <= self.run.train.eval_prunes;
         if around {
             self.evaluate(step, SplitName::Validation, EvalAt::BeforePrune, observer)?;
+            self.show(step, EvalAt::BeforePrune, observer)?;
         }
         let clock = Instant::now();
         let mut pruned: Option<Pruned> = None;
@@ -67,6 +68,7 @@ impl<B: Backend> Engine<'_, B> {
         })?;
         if around {
             self.evaluate(step, SplitName::Validation, EvalAt::AfterPrune, observer)?;
+            self.show(step, EvalAt::AfterPrune, observer)?;
         }
         Ok(())
     }

@@ -115,7 +115,8 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
 fn write_report(config: &Resolved, folder: &RunDir, summary: &Map<String, Value>) -> Result<(), Failure> {
     let path = folder.path().join(EVENTS);
     let events = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
-    Ok(folder.write(REPORT, report::render(config, &events, summary).as_bytes())?)
+    let files = |name: &str| fs::read(folder.path().join(name)).ok();
+    Ok(folder.write(REPORT, report::render(config, &events, summary, &files).as_bytes())?)
 }
 
 fn out(config: &Resolved) -> PathBuf {
