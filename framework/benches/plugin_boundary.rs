@@ -88,7 +88,7 @@ fn pruning_steps(c: &mut Criterion) {
                     |mut store| {
                         let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
                         let amount = Amount::Sparsity(0.5);
-                        let plan = prune::plan(&config, &store, criterion.as_mut(), amount, 0.5, &view).unwrap();
+                        let plan = prune::plan(&config, &store, criterion.as_mut(), amount, 0.5, 0, &view).unwrap();
                         prune::apply(&config, &mut store, &plan, &model, &input(), Step(0)).unwrap();
                         criterion.reset();
                     },

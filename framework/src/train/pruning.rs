@@ -59,6 +59,7 @@ impl<B: Backend> Engine<'_, B> {
             target: pruned.target,
             achieved: pruned.achieved,
             units: prune::units_in_use(&self.params),
+            kept: prune::counts(&self.run.prune, &self.params)?,
             weights_kept,
             weights_total,
             left: pruned.left,
@@ -94,6 +95,7 @@ impl<B: Backend> Engine<'_, B> {
             self.with_criterion(|engine, criterion| criterion.prepare(&mut EngineProbe::new(engine, step)))?;
         }
         let end = self.timeline.final_sparsity();
+        let nth = self.timeline.prunes.partition_point(|(at, _)| *at < step);
         let plan = self.with_criterion(|engine, criterion| {
             let view = |name, group| {
                 Ok(Target {
@@ -106,7 +108,7 @@ impl<B: Backend> Engine<'_, B> {
                     reduce: engine.run.prune.reduce,
                 })
             };
-            prune::plan(&engine.run.prune, &engine.params, criterion, amount, end, &view)
+            prune::plan(&engine.run.prune, &engine.params, criterion, amount, end, nth, &view)
         })?;
         let before = (self.run.prune.apply == Apply::Shrink).then(|| self.masked_output(&plan, batch)).transpose()?;
         let pruned =

@@ -1,8 +1,10 @@
 //! `plugins = [{ path = "...", sha256 = "..." }]` and `--plugin FILE`: libraries to load before the config is checked.
 
+use std::collections::HashMap;
 use std::env::consts::DLL_EXTENSION;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
@@ -17,6 +19,20 @@ pub struct PluginFile {
     pub path: PathBuf,
     /// Hash that the file must have.
     pub sha256: Option<String>,
+}
+
+/// Hashes of libraries, each read once: a sweep resolves many configs that name the same ones.
+#[derive(Debug, Default)]
+pub struct Hashes(Mutex<HashMap<PathBuf, Option<String>>>);
+
+impl Hashes {
+    /// SHA-256 in hexadecimal; `None` where the file cannot be read.
+    fn of(&self, path: &Path) -> Option<String> {
+        let hash = |bytes| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        // A panic elsewhere leaves the map itself whole.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(path.to_owned()).or_insert_with(|| fs::read(path).ok().map(hash)).clone()
+    }
 }
 
 /// Makes the paths in `plugins` relative to `folder`, which holds the config that names them.
@@ -72,12 +88,11 @@ pub fn listed(table: &Table, origin: &Origin) -> Result<Vec<PluginFile>, Box<Con
 }
 
 /// Writes the libraries into the config, each with its hash: the config then names this build of them, and so does the run's hash.
-pub fn pin(table: &mut Table, files: &[PluginFile]) {
+pub fn pin(table: &mut Table, files: &[PluginFile], hashes: &Hashes) {
     let entry = |file: &PluginFile| {
         let mut entry = Table::from_iter([("path".to_owned(), Value::from(file.path.display().to_string()))]);
-        let found =
-            fs::read(&file.path).ok().map(|bytes| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect());
-        entry.extend(file.sha256.clone().or(found).map(|hash: String| ("sha256".to_owned(), hash.into())));
+        let hash = file.sha256.clone().or_else(|| hashes.of(&file.path));
+        entry.extend(hash.map(|hash| ("sha256".to_owned(), hash.into())));
         Value::Table(entry)
     };
     if files.is_empty() {
@@ -111,7 +126,7 @@ mod tests {
         anchor(&mut table, folder.path());
         let files = listed(&table, &Origin::BuiltIn).unwrap();
         assert!(files[0].path.ends_with(&name) && files[1].path == folder.path().join("b.so"));
-        pin(&mut table, &files);
+        pin(&mut table, &files, &Hashes::default());
         // sha256 of "x"
         let hash = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
         assert_eq!(table["plugins"][0]["sha256"].as_str(), Some(hash));
