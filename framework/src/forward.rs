@@ -5,10 +5,12 @@
 mod cost;
 mod images;
 mod taps;
+mod trail;
 mod vision;
 
 pub use cost::Cost;
 pub use taps::{LayerCall, Taps};
+pub use trail::Trail;
 pub use vision::Windows;
 
 use crate::autograd::Tape;
@@ -21,6 +23,7 @@ use crate::seed::Seed;
 use crate::tensor::Tensor;
 use std::collections::HashMap;
 use std::rc::Rc;
+use trail::Following;
 
 /// One forward pass over one batch.
 pub struct Forward<'a, B: Backend> {
@@ -32,6 +35,7 @@ pub struct Forward<'a, B: Backend> {
     pub(crate) cost: Cost,
     pub(crate) noise: Option<Seed>,
     pub(crate) buffers: Vec<(String, Tensor<B>)>,
+    following: Following,
 }
 
 impl<'a, B: Backend> Forward<'a, B> {
@@ -51,6 +55,7 @@ impl<'a, B: Backend> Forward<'a, B> {
             cost: Cost::default(),
             noise: None,
             buffers: vec![],
+            following: Following::Off,
         }
     }
 
@@ -58,6 +63,12 @@ impl<'a, B: Backend> Forward<'a, B> {
     #[must_use]
     pub fn with_compressor(self, compressor: Option<&'a dyn Compressor<B>>) -> Self {
         Self { compressor, ..self }
+    }
+
+    /// Keeps track of which tokens are merged, see [`Forward::trail`].
+    #[must_use]
+    pub fn following_tokens(self) -> Self {
+        Self { following: Following::Start, ..self }
     }
 
     /// Uses other values for some parameters.
@@ -174,6 +185,11 @@ impl<'a, B: Backend> Forward<'a, B> {
     /// The compressor, if the run has one.
     pub fn compressor(&self) -> Option<&'a dyn Compressor<B>> {
         self.compressor
+    }
+
+    /// Where the tokens went, after the forward pass; nothing where they were not followed, there are none, or their sources got lost.
+    pub fn trail(&self) -> Option<&Trail> {
+        if let Following::At(trail) = &self.following { Some(trail) } else { None }
     }
 
     /// Ends the pass: the tape, what was recorded, and the cost.

@@ -19,6 +19,7 @@ pub mod measure;
 pub mod model;
 pub mod options;
 pub mod params;
+pub mod picture;
 pub mod plugin;
 pub mod prelude;
 pub mod prune;

@@ -80,7 +80,7 @@ pub enum Output<B: Backend> {
     Loss {
         /// A scalar on the tape, mean over the batch.
         loss: Tensor<B>,
-        /// What it predicts, `[batch, ...]`, for pictures and metrics.
+        /// What it predicts, `[batch, ...]`; where it has the shape of input images, the two are shown side by side in pictures.
         prediction: Tensor<B>,
     },
 }

@@ -5,6 +5,7 @@ mod config;
 mod evaluate;
 mod observer;
 mod pass;
+mod pictures;
 mod probe;
 mod pruning;
 mod summary;
@@ -167,6 +168,9 @@ impl<'a, B: Backend> Engine<'a, B> {
 
     fn execute(mut self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
         self.start(observer)?;
+        if self.next == Step(0) {
+            self.show(Step(0), EvalAt::Start, observer)?;
+        }
         while self.next.0 < self.length.steps {
             self.epoch(observer)?;
             if self.next.0 < self.length.steps {
@@ -302,6 +306,7 @@ impl<'a, B: Backend> Engine<'a, B> {
     fn finish(mut self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
         let last = Step(self.length.steps - 1);
         let test = self.evaluate(last, SplitName::Test, EvalAt::End, observer)?;
+        self.show(last, EvalAt::End, observer)?;
         let kept = self.cost()?;
         let summary =
             Summary::of(&self.run, &self.params, test, (self.dense, kept), &self.burden, &self.clock, self.length)?;

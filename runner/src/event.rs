@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use secateur::measure::LayerBurden;
 use serde::{Deserialize, Serialize};
 
+use crate::picture::Shown;
+
 /// One fact of a run. Lines of kinds that are not listed here are [`Event::Other`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -80,6 +82,8 @@ pub enum Event {
     },
     /// Something was pruned.
     Prune(Prune),
+    /// A picture was drawn.
+    Picture(Shown),
     /// The run is over.
     Finish {
         /// Steps that were run.

@@ -10,6 +10,7 @@ mod event;
 mod failure;
 mod index;
 mod interrupt;
+mod picture;
 mod program;
 mod progress;
 mod provenance;

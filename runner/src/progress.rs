@@ -170,7 +170,7 @@ impl State {
             }
             Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
             Event::Prune(prune) => self.sparsity = prune.achieved,
-            Event::Finish { .. } | Event::Burden { .. } | Event::Other => {}
+            Event::Picture(_) | Event::Finish { .. } | Event::Burden { .. } | Event::Other => {}
         }
     }
 

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use secateur::data::LoadProgress;
+use secateur::picture::Picture;
 use serde::Serialize;
 
 use crate::checkpoints::Checkpoints;
 use crate::event::Event;
 use crate::interrupt::Interrupt;
+use crate::picture;
 use crate::progress::Progress;
 use crate::run_dir::{EventLog, RunDir, RunDirError};
 
@@ -63,6 +65,16 @@ impl<'a> Recorder<'a> {
         self.log.append(event)?;
         self.progress.event(&seen);
         Ok(())
+    }
+
+    /// Draws a picture into the run's folder, and records that it is there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn picture(&mut self, picture: &Picture) -> Result<(), RunDirError> {
+        let shown = picture::Shown::of(picture);
+        self.folder.write_picture(shown.name(), &picture::png(picture))?;
+        self.record(&Event::Picture(shown))
     }
 
     /// Shows how far loading the data has come.

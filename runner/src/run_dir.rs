@@ -19,6 +19,8 @@ pub const SUMMARY: &str = "summary.json";
 pub const MODEL: &str = "model.safetensors";
 /// Curves.
 pub const REPORT: &str = "report.html";
+/// Reconstructions, merged tokens.
+pub const PICTURES: &str = "pictures";
 /// Scalars for TensorBoard.
 pub const TENSORBOARD: &str = "events.out.tfevents.0.secateur";
 /// What part the run has in a sweep.
@@ -175,6 +177,16 @@ impl RunDir {
         replace(&folder, STATE, content)
     }
 
+    /// Writes a file into [`PICTURES`].
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_picture(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+        let folder = self.path.join(PICTURES);
+        fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
+        replace(&folder, name, content)
+    }
+
     /// Opens `events.jsonl`; what is in it stays.
     ///
     /// # Errors
@@ -223,11 +235,14 @@ impl RunDir {
                 _ => {}
             }
         }
-        let path = self.path.join(CHECKPOINT);
-        match fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => Err(failed(&path, "remove it")(source)),
-            _ => sync_folder(&self.path).map_err(failed(&self.path, "write it")),
+        for name in [PICTURES, CHECKPOINT] {
+            let path = self.path.join(name);
+            match fs::remove_dir_all(&path) {
+                Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),
+                _ => {}
+            }
         }
+        sync_folder(&self.path).map_err(failed(&self.path, "write it"))
     }
 }
 

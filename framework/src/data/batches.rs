@@ -62,6 +62,14 @@ pub struct Batches<'a> {
 }
 
 impl Dataset {
+    /// One batch of at most `count` examples, unchanged and evenly spread over a split: many sets are stored class by class.
+    pub fn sample(&self, part: Part, count: NonZeroUsize) -> Batches<'_> {
+        let mut batch = self.batches(part, count, Order::Stored);
+        let (all, count) = (batch.order.len(), count.get().min(batch.order.len()));
+        batch.order = (0..count).map(|i| batch.order[i * all / count]).collect();
+        batch
+    }
+
     /// Batches of `size` examples of a split; the last one holds what is left.
     pub fn batches(&self, part: Part, size: NonZeroUsize, order: Order) -> Batches<'_> {
         let split = self.part(part);

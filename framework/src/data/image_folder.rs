@@ -34,8 +34,9 @@ const VERSION: &[u8] = b"secateur images 1";
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageFolderOptions {
-    /// Height and width that images are brought to: the shorter side is scaled to it, the middle is cut out.
-    pub size: usize,
+    /// Height and width that images are brought to: the shorter side is scaled to it, the middle is cut out. Where absent, images stay
+    /// as they are and must all have one size.
+    pub size: Option<usize>,
     /// One channel instead of red, green and blue.
     pub grayscale: bool,
     /// How many images become the test split where there is no folder `test`: a fraction below 1, or a count.
@@ -44,14 +45,14 @@ pub struct ImageFolderOptions {
 
 impl Default for ImageFolderOptions {
     fn default() -> Self {
-        Self { size: 32, grayscale: false, test: Holdout::Fraction(0.1) }
+        Self { size: None, grayscale: false, test: Holdout::Fraction(0.1) }
     }
 }
 
 impl ImageFolderOptions {
     pub(super) fn problems(&self, found: &mut Vec<DataError>) {
-        if !(1..=2048).contains(&self.size) {
-            found.push(DataError::option("image-folder.size", self.size, "1 to 2048 pixels are allowed"));
+        if let Some(size) = self.size.filter(|size| !(1..=2048).contains(size)) {
+            found.push(DataError::option("image-folder.size", size, "1 to 2048 pixels are allowed"));
         }
         if self.test == Holdout::Count(0) {
             let allowed = "a set without test images cannot be judged; give a fraction below 1 or a count";
@@ -78,7 +79,10 @@ pub(super) fn load(
     let Listing { classes, parts } = scan::scan(&root)?;
     let images: Vec<&Image> = parts.iter().flatten().collect();
     let (content, bytes) = hash(&root, &images, progress)?;
-    let form = Form { size: options.size, grayscale: options.grayscale };
+    let form = match (options.size, images.first()) {
+        (None, Some(first)) => Form::of(&first.path, options.grayscale)?,
+        (size, _) => Form::square(size.unwrap_or_default(), options.grayscale),
+    };
     let key = Sha256::new_with_prefix(VERSION).chain_update(content).chain_update(form.key()).finalize();
     let at = around.cache.as_ref().map(|dir| dir.join("images").join(file::hex(&key)));
     let mut pixels = pixels(at.as_deref(), form, &images, progress)?;
@@ -92,7 +96,7 @@ pub(super) fn load(
     let test = last(&test).map_or(TestSource::Holdout(options.test, "image-folder.test"), TestSource::Own);
     let validation = last(&validation);
     let source = Source {
-        shape: vec![form.channels(), form.size, form.size],
+        shape: vec![form.channels(), form.height, form.width],
         class_names: classes,
         train: Pool::bytes(pixels, targets(&train)),
         validation,
@@ -194,11 +198,15 @@ mod tests {
         dir
     }
 
-    fn open(dir: &Path, cache: &Path, size: usize) -> Result<(Dataset, Vec<LoadProgress>), DataError> {
+    fn open(
+        dir: &Path,
+        cache: &Path,
+        size: impl Into<Option<usize>>,
+    ) -> Result<(Dataset, Vec<LoadProgress>), DataError> {
         let config = DataConfig {
             name: "image-folder".to_owned(),
             dir: Some(dir.to_owned()),
-            image_folder: ImageFolderOptions { size, ..ImageFolderOptions::default() },
+            image_folder: ImageFolderOptions { size: size.into(), ..ImageFolderOptions::default() },
             ..DataConfig::default()
         };
         let around = Surroundings { cache: Some(cache.to_owned()), ..Surroundings::default() };
@@ -284,11 +292,25 @@ mod tests {
     }
 
     #[test]
+    fn without_a_size_images_stay_as_they_are_and_one_of_another_size_is_named() {
+        let (dir, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        (0..20).for_each(|i| picture(&dir.path().join(format!("{i:03}.png")), 6, 4, i));
+        let (set, _) = open(dir.path(), cache.path(), None).unwrap();
+        assert_eq!((set.shape.as_slice(), set.train.len()), (&[3, 4, 6][..], 18));
+        picture(&dir.path().join("007.png"), 4, 6, 7);
+        let text = open(dir.path(), cache.path(), None).unwrap_err().to_string();
+        assert!(text.contains("007.png: it has 6x4 pixels (height x width)") && text.contains("4x6"), "{text}");
+        assert!(text.contains("data.image-folder.size"), "{text}");
+        assert_eq!(open(dir.path(), cache.path(), 5).unwrap().0.shape, [3, 5, 5], "with a size any image will do");
+    }
+
+    #[test]
     fn undecodable_image_is_named() {
         let (dir, cache) = (labelled(), tempfile::tempdir().unwrap());
         fs::write(dir.path().join("train/cat/c.jpg"), "no image").unwrap();
         let text = open(dir.path(), cache.path(), 4).unwrap_err().to_string();
         assert!(text.contains("c.jpg") && text.contains("cannot be decoded"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
         assert!(!cache.path().join("images").exists(), "nothing half-done is kept");
     }
 

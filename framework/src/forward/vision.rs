@@ -88,12 +88,14 @@ impl<B: Backend> Forward<'_, B> {
     ///
     /// # Errors
     /// What the compressor reports.
-    pub fn compress(&mut self, tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>> {
+    pub fn compress(&mut self, mut tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>> {
         let Some(compressor) = self.compressor else { return Ok(tokens) };
         let (shape, protected) = (tokens.x.shape(), tokens.protected);
+        self.following.arrive(&mut tokens);
         let out = compressor.compress(&mut self.tape, tokens, at)?;
         match (&*shape, &*out.x.shape()) {
             (&[b, t, d], &[b2, t2, d2]) if b == b2 && d == d2 && t2 <= t && t2 > 0 && out.protected == protected => {
+                self.following.leave(&out)?;
                 Ok(out)
             }
             _ => Err(Error::shape(

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::event::Event;
+use crate::picture::Picture;
 
 /// Takes a run's events, and may ask it to stop.
 pub trait Observer {
@@ -14,6 +15,20 @@ pub trait Observer {
     /// Whether to stop before the next step.
     fn should_stop(&self) -> bool {
         false
+    }
+
+    /// How many held-out examples it wants to see in pictures; none cost nothing. Pictures change no bit of a run.
+    fn pictures(&self) -> usize {
+        0
+    }
+
+    /// One picture: before the first step, right before and right after a pruning step where the network is evaluated there too, and
+    /// at the end, of a network and data that have something to show.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn picture(&mut self, _picture: &Picture) -> Result<()> {
+        Ok(())
     }
 
     /// A point from which the run can go on: after every epoch but the last, and where it stops because it was asked to.

@@ -14,9 +14,6 @@ use crate::schedule::{Amount, Step};
 use crate::tensor::Tensor;
 use std::time::Instant;
 
-/// Runs with more pruning steps than this are not evaluated around each of them.
-const EVALUATE_AROUND: usize = 50;
-
 /// Examples on which a shrunk network is compared with the masked one.
 const COMPARED: usize = 16;
 
@@ -28,9 +25,10 @@ impl<B: Backend> Engine<'_, B> {
         batch: &Batch<B>,
         observer: &mut dyn super::Observer,
     ) -> Result<()> {
-        let around = self.timeline.prunes.len() <= EVALUATE_AROUND;
+        let around = self.timeline.prunes.len() <= self.run.train.eval_prunes;
         if around {
             self.evaluate(step, SplitName::Validation, EvalAt::BeforePrune, observer)?;
+            self.show(step, EvalAt::BeforePrune, observer)?;
         }
         let clock = Instant::now();
         let mut pruned: Option<Pruned> = None;
@@ -71,6 +69,7 @@ impl<B: Backend> Engine<'_, B> {
         })?;
         if around {
             self.evaluate(step, SplitName::Validation, EvalAt::AfterPrune, observer)?;
+            self.show(step, EvalAt::AfterPrune, observer)?;
         }
         Ok(())
     }

@@ -150,7 +150,8 @@ fn part_in_sweep(folder: &RunDir) -> Map<String, Value> {
 }
 
 fn write_report(config: &Resolved, folder: &RunDir, summary: &Map<String, Value>) -> Result<(), Failure> {
-    Ok(folder.write(REPORT, report::render(config, &events(folder)?, summary).as_bytes())?)
+    let files = |name: &str| fs::read(folder.path().join(name)).ok();
+    Ok(folder.write(REPORT, report::render(config, &events(folder)?, summary, &files).as_bytes())?)
 }
 
 fn events(folder: &RunDir) -> Result<String, Failure> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use secateur::backend::Cpu;
 use secateur::event::Event;
 use secateur::options::{self, OptionSet, Table};
+use secateur::picture::Picture;
 use secateur::prune::PruneConfig;
 use secateur::registry::Registry;
 use secateur::seed::Seed;
@@ -12,7 +13,7 @@ use secateur::train::{Observer, Run, TrainConfig};
 use serde_json::Value as Json;
 
 use super::model_file;
-use super::sections::TopConfig;
+use super::sections::{OutputConfig, TopConfig};
 use super::shelf::Shelf;
 use crate::config::Resolved;
 use crate::failure::Failure;
@@ -68,7 +69,8 @@ fn on_cpu(
         registry,
     };
     let identity = config.identity();
-    let mut observer = Recording { recorder, identity: &identity };
+    let OutputConfig { pictures, .. } = parsed(&section(config, "output"))?;
+    let mut observer = Recording { recorder, identity: &identity, pictures };
     let outcome = match from {
         None => run.execute(&mut observer)?,
         Some(saved) => run.resume(&saved.bytes, &identity, &mut observer).map_err(|error| unusable(error, saved))?,
@@ -92,6 +94,7 @@ fn unusable(error: secateur::Error, saved: &Saved) -> Failure {
 struct Recording<'a, 'r> {
     recorder: &'a mut Recorder<'r>,
     identity: &'a str,
+    pictures: usize,
 }
 
 impl Observer for Recording<'_, '_> {
@@ -104,6 +107,14 @@ impl Observer for Recording<'_, '_> {
 
     fn should_stop(&self) -> bool {
         self.recorder.stop_asked()
+    }
+
+    fn pictures(&self) -> usize {
+        self.pictures
+    }
+
+    fn picture(&mut self, picture: &Picture) -> secateur::Result<()> {
+        self.recorder.picture(picture).map_err(|error| secateur::Error::Other(error.to_string()))
     }
 
     fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str) -> secateur::Result<Vec<u8>>) -> secateur::Result<()> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use secateur::measure::LayerBurden;
 
 use crate::event::{Event, Layer, Prune};
+use crate::picture::Shown;
 
 /// A point of a curve: position in epochs (or steps, where the epoch's length is not known) and value.
 pub type Point = (f64, f64);
@@ -36,6 +37,8 @@ pub struct History {
     pub prunes: Vec<PruneStep>,
     /// Burden indicators by epoch.
     pub burden: Vec<(f64, Vec<LayerBurden>)>,
+    /// What was drawn, in order.
+    pub pictures: Vec<Shown>,
 }
 
 /// A pruning step and what it cost.
@@ -156,6 +159,7 @@ impl History {
                 }
                 Event::Burden { step, layers } => self.burden.push((self.at(*step), layers.clone())),
                 Event::Finish { step } => self.end = self.end.max(self.at(step.saturating_sub(1))),
+                Event::Picture(shown) => self.pictures.push(shown.clone()),
                 Event::Start { .. } | Event::Other => {}
             }
         }

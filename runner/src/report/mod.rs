@@ -4,6 +4,7 @@ mod chart;
 mod curves;
 mod figures;
 mod history;
+mod pictures;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use secateur::measure::LayerBurden;
@@ -14,6 +15,7 @@ use chart::{Chart, Scale, Series};
 pub use curves::Curves;
 pub use figures::headlines;
 use history::{History, Point};
+use pictures::Files;
 
 /// The look of every page.
 pub const STYLE: &str = include_str!("style.css");
@@ -21,8 +23,9 @@ pub const STYLE: &str = include_str!("style.css");
 /// Colours that a reader can tell apart.
 const COLOURS: usize = 8;
 
-/// Renders the report of a run from the lines of its `events.jsonl`, its final figures (`summary.json`) and its config.
-pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>) -> String {
+/// Renders the report of a run from the lines of its `events.jsonl`, its final figures (`summary.json`), its config, and the pictures
+/// among its files.
+pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, files: Files<'_>) -> String {
     let history = History::read(events);
     let name = config.name();
     let page = html! {
@@ -51,6 +54,7 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>) -> 
                             section.card { h2 { "Weights that left and returned" } (churn(&history)) }
                         }
                     }
+                    (pictures::cards(&history, files))
                     (figures::prune_table(&history))
                     (config_table(config))
                 }

@@ -70,7 +70,7 @@ fn events() -> String {
 
 #[test]
 fn the_page_fetches_nothing_and_escapes_what_it_shows() {
-    let page = render(&config(), &events(), &summary());
+    let page = render(&config(), &events(), &summary(), &|_| None);
     for fetch in ["http:", "https:", "src=", "href=", "url(http", "@import", "<link", "<script"] {
         assert!(!page.contains(fetch), "{fetch}");
     }
@@ -80,7 +80,7 @@ fn the_page_fetches_nothing_and_escapes_what_it_shows() {
 
 #[test]
 fn figures_steps_and_origins_are_on_the_page() {
-    let page = render(&config(), &events(), &summary());
+    let page = render(&config(), &events(), &summary(), &|_| None);
     for shown in [
         "92.1 %",
         "71.2 %",
@@ -97,6 +97,6 @@ fn figures_steps_and_origins_are_on_the_page() {
 #[test]
 fn a_run_that_failed_at_once_still_has_a_report() {
     let failed = json!({"status": "failed", "error": "loss is NaN at step 3"});
-    let page = render(&config(), "", failed.as_object().unwrap());
+    let page = render(&config(), "", failed.as_object().unwrap(), &|_| None);
     assert!(page.contains("loss is NaN at step 3") && page.contains("Nothing was pruned."));
 }

@@ -1,56 +1,93 @@
 //! From an image file to the bytes of one example.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageReader};
+use image::{DynamicImage, ImageError, ImageReader};
 
 use super::super::error::DataError;
 
 /// What every image is brought to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Form {
-    /// Height and width.
-    pub size: usize,
+    pub height: usize,
+    pub width: usize,
     pub grayscale: bool,
+    /// Whether images of other sizes are scaled; refused otherwise.
+    scaled: bool,
 }
 
 impl Form {
+    /// Every image is scaled to this height and width.
+    pub(super) fn square(size: usize, grayscale: bool) -> Self {
+        Self { height: size, width: size, grayscale, scaled: true }
+    }
+
+    /// Every image has the size of this one.
+    pub(super) fn of(path: &Path, grayscale: bool) -> Result<Self, DataError> {
+        let (width, height) = reader(path)?.into_dimensions().map_err(|error| undecodable(path, &error))?;
+        Ok(Self { height: height as usize, width: width as usize, grayscale, scaled: false })
+    }
+
     pub(super) fn channels(self) -> usize {
         if self.grayscale { 1 } else { 3 }
     }
 
     /// Bytes of one image.
     pub(super) fn item(self) -> usize {
-        self.channels() * self.size * self.size
+        self.channels() * self.height * self.width
     }
 
     /// Tells forms apart in the cache.
     pub(super) fn key(self) -> [u8; 9] {
-        let mut key = [u8::from(self.grayscale); 9];
-        key[1..].copy_from_slice(&(self.size as u64).to_le_bytes());
+        let mut key = [u8::from(self.grayscale) | u8::from(!self.scaled) << 1; 9];
+        // The width is the same, or follows from the content, which is part of the cache's key too.
+        key[1..].copy_from_slice(&(self.height as u64).to_le_bytes());
         key
     }
 }
 
 /// Decodes an image, whatever its name says it is, into `pixels`, channel after channel.
 pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<(), DataError> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let image = reader.map_err(|source| DataError::io(path, "read it", source))?.decode().map_err(|error| {
-        let problem = format!("it cannot be decoded as JPEG or PNG ({error})");
-        DataError::content(path, problem, "replace or remove this image")
-    })?;
-    let side = form.size as u32;
-    let image = crop(image, side);
+    let image = reader(path)?.decode().map_err(|error| undecodable(path, &error))?;
+    let image = if form.scaled { crop(image, form.height as u32) } else { of_size(image, form, path)? };
     if form.grayscale {
         pixels.copy_from_slice(image.to_luma8().as_raw());
     } else {
-        let plane = form.size * form.size;
+        let plane = form.height * form.width;
         for (i, pixel) in image.to_rgb8().pixels().enumerate() {
             pixel.0.iter().enumerate().for_each(|(channel, &value)| pixels[channel * plane + i] = value);
         }
     }
     Ok(())
+}
+
+fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>, DataError> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    reader.map_err(|source| DataError::io(path, "read it", source))
+}
+
+fn undecodable(path: &Path, error: &ImageError) -> DataError {
+    // Some decoders end their reason with a line break.
+    let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    DataError::content(path, format!("it cannot be decoded as JPEG or PNG ({reason})"), "replace or remove this image")
+}
+
+fn of_size(image: DynamicImage, form: Form, path: &Path) -> Result<DynamicImage, DataError> {
+    let (height, width) = (image.height() as usize, image.width() as usize);
+    if (height, width) == (form.height, form.width) {
+        return Ok(image);
+    }
+    let (first_height, first_width) = (form.height, form.width);
+    Err(DataError::content(
+        path,
+        format!(
+            "it has {height}x{width} pixels (height x width), but the first image has {first_height}x{first_width}"
+        ),
+        "scale all images to one size: set data.image-folder.size",
+    ))
 }
 
 /// Scales the shorter side to `side` and cuts out the middle; an image of that size stays as it is.
@@ -90,7 +127,7 @@ mod tests {
 
     fn decoded(image: DynamicImage, name: &str, size: usize, grayscale: bool) -> Vec<u8> {
         let (_dir, path) = saved(image, name);
-        let form = Form { size, grayscale };
+        let form = Form::square(size, grayscale);
         let mut pixels = vec![0; form.item()];
         decode(&path, form, &mut pixels).unwrap();
         pixels
@@ -136,7 +173,7 @@ mod tests {
         let renamed = dir.path().join("a.jpg");
         std::fs::rename(path, &renamed).unwrap();
         let mut pixels = [0; 4];
-        decode(&renamed, Form { size: 2, grayscale: true }, &mut pixels).unwrap();
+        decode(&renamed, Form::square(2, true), &mut pixels).unwrap();
         assert_eq!(pixels, [50; 4]);
     }
 }

@@ -1,0 +1,78 @@
+//! Pictures of a run: how their files are called, and what the log says about them.
+
+mod draw;
+
+pub use draw::png;
+
+use secateur::event::EvalAt;
+use secateur::picture::{Picture, Shows};
+use serde::{Deserialize, Serialize};
+
+use crate::run_dir::PICTURES;
+
+/// A picture that was drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The step before it.
+    pub step: u64,
+    /// From 0.
+    pub epoch: u64,
+    /// What is seen on it.
+    pub kind: Kind,
+    /// When.
+    pub at: EvalAt,
+    /// Where it is, from the run's folder.
+    pub file: String,
+}
+
+/// What a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Images, and the same as the network gives them back.
+    Reconstruction,
+    /// Images, and their patches as they were merged.
+    Tokens,
+}
+
+impl Shown {
+    /// How a picture is recorded.
+    pub fn of(picture: &Picture) -> Self {
+        let &Picture { step, epoch, epoch_over, at, .. } = picture;
+        let (kind, noun) = match picture.shows {
+            Shows::Reconstructions(_) => (Kind::Reconstruction, "reconstruction"),
+            Shows::Groups { .. } => (Kind::Tokens, "tokens"),
+        };
+        let place = if epoch_over { format!("epoch-{:03}", epoch + 1) } else { format!("step-{step:06}") };
+        let name = match at {
+            EvalAt::Start => "start".to_owned(),
+            EvalAt::End => "end".to_owned(),
+            EvalAt::BeforePrune => format!("{place}-before"),
+            EvalAt::AfterPrune => format!("{place}-after"),
+            EvalAt::Epoch => place,
+        };
+        Self { step, epoch, kind, at, file: format!("{PICTURES}/{noun}-{name}.png") }
+    }
+
+    /// The name of its file.
+    pub fn name(&self) -> &str {
+        self.file.rsplit('/').next().unwrap_or(&self.file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_sort_by_time_and_never_share_a_name() {
+        let name = |step, epoch_over, at| {
+            let (epoch, shape, images, shows) = (4, [1, 1, 1], vec![0.0], Shows::Reconstructions(vec![0.0]));
+            Shown::of(&Picture { step, epoch, epoch_over, at, shape, images, shows }).file
+        };
+        assert_eq!(name(49, true, EvalAt::BeforePrune), "pictures/reconstruction-epoch-005-before.png");
+        assert_eq!(name(49, true, EvalAt::AfterPrune), "pictures/reconstruction-epoch-005-after.png");
+        assert_eq!(name(45, false, EvalAt::BeforePrune), "pictures/reconstruction-step-000045-before.png");
+        assert_eq!(name(49, true, EvalAt::End), "pictures/reconstruction-end.png");
+    }
+}
