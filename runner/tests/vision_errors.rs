@@ -57,9 +57,9 @@ fn names(error: &str, parts: &[&str]) {
 #[test]
 fn the_images_are_fine_before_anything_is_wrong_with_them() {
     let here = images();
-    let mut command = Command::cargo_bin("secateur").unwrap();
-    command.current_dir(here.path()).env_remove("SECATEUR_DATA").env("HOME", here.path()).args(RUN);
     for model in ["{name=\"vit\",dim=24,heads=3,patch=4,depth=1}", "{name=\"vae\",channels=[4],hidden=[8],latent=2}"] {
+        let mut command = Command::cargo_bin("secateur").unwrap();
+        command.current_dir(here.path()).env_remove("SECATEUR_DATA").env("HOME", here.path()).args(RUN);
         command.args(["--force", &format!("--set=model={model}")]).assert().success();
     }
 }
