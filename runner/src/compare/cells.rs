@@ -35,34 +35,9 @@ pub struct Cells {
 impl Cells {
     /// Sorts out what is not finished.
     pub fn new(records: Vec<Record>) -> Self {
-        let mut notes = Vec::new();
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for record in records.iter().filter(|record| record.status != "finished") {
-            *counts
-                .entry(if record.status == "failed" || record.status == "damaged" {
-                    &record.status
-                } else {
-                    "unfinished"
-                })
-                .or_default() += 1;
-            if record.status == "damaged" {
-                notes.push(record.error.clone().unwrap_or_else(|| format!("{}: damaged", record.folder.display())));
-            }
-        }
-        for (status, count) in &counts {
-            notes.push(format!("{count} {status} {} left out", if *count == 1 { "run is" } else { "runs are" }));
-        }
-        let records: Vec<Record> = records.into_iter().filter(|record| record.status == "finished").collect();
-        let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
-        records.iter().for_each(|record| *versions.entry(&record.version).or_default() += 1);
-        for (version, count) in versions.into_iter().filter(|(version, _)| *version != env!("CARGO_PKG_VERSION")) {
-            let by = if version.is_empty() { "an unknown version" } else { version };
-            let (runs, were) = if count == 1 { ("run", "was") } else { ("runs", "were") };
-            let here = env!("CARGO_PKG_VERSION");
-            notes.push(format!(
-                "{count} {runs} {were} made by {by} of secateur, not {here}: the same config may give other figures"
-            ));
-        }
+        let (records, others): (Vec<Record>, Vec<Record>) =
+            records.into_iter().partition(|record| record.status == "finished");
+        let notes = [left_out(&others), of_other_versions(&records)].concat();
         let own: Vec<Flat> = records.iter().map(|record| keys::flat(&record.config)).collect();
         let by_folder: HashMap<&str, usize> =
             records.iter().enumerate().filter_map(|(i, r)| Some((r.folder.file_name()?.to_str()?, i))).collect();
@@ -200,6 +175,38 @@ impl Cells {
                 .map(|value| (*value).to_owned())),
         }
     }
+}
+
+/// What is wrong with runs that are not finished, and how many there are.
+fn left_out(others: &[Record]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for record in others {
+        let status = match record.status.as_str() {
+            known @ ("failed" | "damaged") => known,
+            _ => "unfinished",
+        };
+        *counts.entry(status).or_default() += 1;
+        notes.extend(record.error.clone().filter(|_| status == "damaged"));
+    }
+    let counted = |(status, count): (&str, usize)| match count {
+        1 => format!("1 {status} run is left out"),
+        _ => format!("{count} {status} runs are left out"),
+    };
+    notes.extend(counts.into_iter().map(counted));
+    notes
+}
+
+fn of_other_versions(records: &[Record]) -> Vec<String> {
+    let here = env!("CARGO_PKG_VERSION");
+    let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
+    records.iter().for_each(|record| *versions.entry(&record.version).or_default() += 1);
+    let named = |(version, count): (&str, usize)| {
+        let by = if version.is_empty() { "an unknown version" } else { version };
+        let runs = if count == 1 { "1 run was".to_owned() } else { format!("{count} runs were") };
+        format!("{runs} made by {by} of secateur, not {here}: the same config may give other figures")
+    };
+    versions.into_iter().filter(|(version, _)| *version != here).map(named).collect()
 }
 
 /// Groups that are not the baseline, and have none.

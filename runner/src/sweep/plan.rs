@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use super::choice::Choice;
 use super::control::Control;
 use super::grid::{self, Cell};
 use super::section::{self, Sections};
-use super::spec::{Choice, Spec};
+use super::spec::Spec;
 use crate::config::catalog::Catalog;
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack};
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use toml::{Table, Value};
 
-use super::spec::{Choice, Spec};
+use super::choice::Choice;
+use super::spec::Spec;
 use crate::config::catalog::Catalog;
 use crate::config::{ConfigErrors, Layer, Stack, key};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
+use super::choice::Choice;
 use super::control::Control;
-use crate::config::{ConfigError, ConfigErrors, Layer, Origin, Stack, key, nearest};
+use crate::config::{ConfigError, ConfigErrors, Origin, Stack, key, nearest};
 
 /// Keys of the section.
 const KEYS: [&str; 6] = ["axes", "zip", "when", "exclude", "seeds", "controls"];
@@ -32,17 +33,6 @@ pub struct Axis {
     pub key: String,
     /// In the order given.
     pub values: Vec<Choice>,
-}
-
-/// One value of an axis.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    /// For people.
-    pub label: String,
-    /// What it sets.
-    pub layers: Vec<Layer>,
-    /// The path of a plain value, whose effect does not depend on other keys; `None` for a plugin's name or a whole group.
-    pub leaf: Option<Vec<String>>,
 }
 
 /// Axes and values for the cells that a condition holds for.
@@ -137,7 +127,7 @@ impl Reader<'_> {
         for value in values {
             let choice = match (&value, path) {
                 (Value::String(name), [_]) if name.contains('/') || name.ends_with(".toml") => self.group(name, &at),
-                _ => Some(plain(path, &value, &origin)),
+                _ => Some(Choice::plain(path, &value, &origin)),
             };
             choices.extend(choice);
         }
@@ -152,7 +142,7 @@ impl Reader<'_> {
 
     fn group(&mut self, name: &str, at: &str) -> Option<Choice> {
         match self.stack.read(name) {
-            Ok(layers) => Some(Choice { label: stem(name), layers, leaf: None }),
+            Ok(layers) => Some(Choice::group(name, layers)),
             Err(ConfigErrors(errors)) => {
                 let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
                 self.refuse(at, text, "an axis over a section takes names of configs, files, or tables");
@@ -272,22 +262,6 @@ impl Reader<'_> {
     }
 }
 
-/// A value that stands in the sweep itself.
-fn plain(path: &[String], value: &Value, origin: &Origin) -> Choice {
-    let mut layer = Layer::default();
-    layer.insert(path, value.clone(), origin);
-    let label = match value {
-        Value::String(text) => text.clone(),
-        Value::Table(table) => {
-            table.get("name").and_then(Value::as_str).map_or_else(|| value.to_string(), str::to_owned)
-        }
-        other => other.to_string(),
-    };
-    let names_plugin = path.len() > 1 && path.last().is_some_and(|last| last == "name");
-    let leaf = (!value.is_table() && !names_plugin).then(|| path.to_vec());
-    Choice { label, layers: vec![layer], leaf }
-}
-
 /// The leaves of a table: dotted keys may stand quoted or as tables.
 fn flat(table: &Table) -> Vec<(Vec<String>, Value)> {
     let mut leaves = Vec::new();
@@ -301,9 +275,4 @@ fn flat(table: &Table) -> Vec<(Vec<String>, Value)> {
         }
     }
     leaves
-}
-
-fn stem(name: &str) -> String {
-    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    file.strip_suffix(".toml").unwrap_or(file).to_owned()
 }
