@@ -15,8 +15,8 @@ pub const ENTRY: &str = "secateur_plugin_v1";
 macro_rules! c_structs {
     ($($(#[$meta:meta])* $name:ident = $c:literal { $($(#[$fmeta:meta])* $field:ident: $ty:ty,)* })*) => {
         $($(#[$meta])* #[repr(C)] #[derive(Clone, Copy, Debug)] pub struct $name { $($(#[$fmeta])* pub $field: $ty,)* })*
-        /// Every struct: its name in C, its size, and the offset of each field.
-        pub fn layouts() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
+        /// Every struct declared here.
+        pub fn layouts() -> Vec<super::Layout> {
             vec![$(($c, size_of::<$name>(), vec![$((stringify!($field), std::mem::offset_of!($name, $field)),)*]),)*]
         }
     };
@@ -47,8 +47,11 @@ pub use values::{
 /// Returned by every function that can fail.
 pub type Status = i32;
 
-/// Every struct: its name in C, its size, and the offset of each field.
-pub fn layouts() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
+/// A struct: its name in C, its size, and the offset of each field.
+pub type Layout = (&'static str, usize, Vec<(&'static str, usize)>);
+
+/// Every struct.
+pub fn layouts() -> Vec<Layout> {
     [values::layouts(), tables::layouts()].concat()
 }
 
