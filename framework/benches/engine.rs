@@ -105,7 +105,8 @@ fn prune_step(c: &mut Criterion) {
                 || fresh.clone(),
                 |mut store| {
                     let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
-                    let plan = prune::plan(&config, &store, &mut Magnitude, Amount::Sparsity(0.5), 0.5, &view).unwrap();
+                    let plan =
+                        prune::plan(&config, &store, &mut Magnitude, Amount::Sparsity(0.5), 0.5, 0, &view).unwrap();
                     prune::apply(&config, &mut store, &plan, &Mlp, &input(), Step(0)).unwrap()
                 },
                 BatchSize::SmallInput,

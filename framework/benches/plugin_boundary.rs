@@ -16,6 +16,7 @@ use secateur::seed::Seed;
 use secateur::structure::{Layout, LayoutBuilder, Sizes};
 use secateur::tensor::Tensor;
 use std::hint::black_box;
+use std::process::Command;
 
 /// Magnitude, linked in; the library has the same source.
 #[path = "../examples/plugins/size.rs"]
@@ -60,12 +61,16 @@ fn train(model: &Mlp, store: &mut ParamStore<Cpu>, batch: &Batch<Cpu>) {
     store.step(rule, 1.0, |value| grads.get(value)).unwrap();
 }
 
-/// The criterion from this program, and from the library beside it.
+/// The criterion from this program, and from the library beside it, built where it is missing.
 fn criteria() -> [(&'static str, Box<dyn Scorer<Cpu>>); 2] {
     let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples");
-    let name = format!("{}size{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let library = folder.join(format!("{}size{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
+    if !library.exists() {
+        let args = ["build", "--release", "-p", "secateur", "--example", "size"];
+        assert!(Command::new(env!("CARGO")).args(args).status().unwrap().success(), "the plugin does not build");
+    }
     let mut loaded = Registry::default();
-    loaded.load(&folder.join(name), None).expect("run `cargo build --release -p secateur --examples` first");
+    loaded.load(&library, None).unwrap();
     let build = |r: &Registry| r.criterion("size", &Table::new()).unwrap();
     [("linked", build(&Registry::linked().unwrap())), ("loaded", build(&loaded))]
 }
@@ -83,7 +88,7 @@ fn pruning_steps(c: &mut Criterion) {
                     |mut store| {
                         let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
                         let amount = Amount::Sparsity(0.5);
-                        let plan = prune::plan(&config, &store, criterion.as_mut(), amount, 0.5, &view).unwrap();
+                        let plan = prune::plan(&config, &store, criterion.as_mut(), amount, 0.5, 0, &view).unwrap();
                         prune::apply(&config, &mut store, &plan, &model, &input(), Step(0)).unwrap();
                         criterion.reset();
                     },

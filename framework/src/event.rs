@@ -114,6 +114,9 @@ pub enum Event {
         achieved: f64,
         /// Units in use in every group.
         units: Sizes,
+        /// Weights or units left of each parameter or unit group that may be pruned.
+        #[serde(default)]
+        kept: BTreeMap<String, usize>,
         /// Weights of the network that are left.
         weights_kept: usize,
         /// Weights of the dense network.

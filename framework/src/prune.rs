@@ -21,6 +21,7 @@ use crate::structure::{Sizes, UnitGroup};
 use allocate::{Keep, Room, allocate};
 use score::{Verdict, verdict};
 use select::lowest;
+use std::collections::BTreeMap;
 
 /// Which elements of which parameters or groups stay.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +51,7 @@ pub struct Pruned {
 
 /// Ranks everything that may be pruned and decides what stays.
 ///
-/// `end` is the sparsity the schedule ends with, for the table scope. `view` makes what the criterion scores.
+/// `end` is the sparsity the schedule ends with, for the table scope; `nth` counts pruning steps from 0, for the counts scope. `view` makes what the criterion scores.
 ///
 /// # Errors
 /// What the criterion reports; scores that are not finite or do not fit.
@@ -60,6 +61,7 @@ pub fn plan<'a, B: Backend>(
     criterion: &mut dyn Criterion<B>,
     amount: Amount,
     end: f64,
+    nth: usize,
     view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
 ) -> Result<Plan> {
     let names = config.names(store.layout());
@@ -76,7 +78,7 @@ pub fn plan<'a, B: Backend>(
         return own_rule(names, verdicts, &before, fixed, dense);
     };
     let (target, counts) =
-        allocate(config, &rooms, amount, config.rounding.unwrap_or_else(|| criterion.rounding()), end);
+        allocate(config, &rooms, amount, config.rounding.unwrap_or_else(|| criterion.rounding()), end, nth);
     let one_stays = config.granularity == Granularity::Unit;
     let keep = match counts {
         Keep::Each(counts) => (scores.iter().zip(&before).zip(counts))
@@ -140,6 +142,15 @@ pub fn sparsity<B: Backend>(config: &PruneConfig, store: &ParamStore<B>) -> Resu
     let rooms = config.names(store.layout()).iter().map(|n| room(config, store, n)).collect::<Result<Vec<_>>>()?;
     let (kept, dense) = rooms.iter().fold((0, 0), |(k, d), r| (k + r.current, d + r.dense));
     Ok(1.0 - kept as f64 / dense.max(1) as f64)
+}
+
+/// Weights or units kept of each parameter or group that may be pruned.
+///
+/// # Errors
+/// If the store lacks a name of the configuration.
+pub fn counts<B: Backend>(config: &PruneConfig, store: &ParamStore<B>) -> Result<BTreeMap<String, usize>> {
+    let names = config.names(store.layout()).into_iter();
+    names.map(|name| Ok((name.clone(), room(config, store, &name)?.current))).collect()
 }
 
 /// Sizes of a network's groups, masked units not counted.

@@ -132,7 +132,8 @@ impl<'a, B: Backend> Engine<'a, B> {
                 "train.loss = \"binary\" needs two classes, but the data has {found}: use \"cross-entropy\""
             )));
         }
-        let layout = run.model.layout(&input, &crate::structure::Sizes::default())?;
+        let sizes = run.prune.start_sizes(|sizes| run.model.layout(&input, sizes))?;
+        let layout = run.model.layout(&input, &sizes)?;
         run.prune.check(&layout)?;
         let examples = run.data.part(Part::Train).len();
         let steps_per_epoch = examples.div_ceil(run.train.batch_size) as u64;

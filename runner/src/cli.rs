@@ -30,6 +30,39 @@ Examples:
 The results are in OUT/NAME-HASH, where HASH stands for everything that can change them: open report.html there.
 Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong, 130 stopped by Ctrl-C with a checkpoint.";
 
+const SWEEP: &str = "\
+The [sweep] section of a config:
+  seeds = 5                                   seeds 0 to 4, or a list
+  [sweep.axes]                                every combination of these is a cell
+  criterion = [\"criterion/magnitude\", \"mine.toml\"]   whole groups, by name or file
+  train.lr = [0.1, 0.01]                      any key
+  zip = [[\"train.lr\", \"train.epochs\"]]      axes that advance together
+  [[sweep.when]]                              axes or values for some cells only
+  if = { criterion.name = \"contribution-rank\" }
+  axes = { criterion.lambda1 = [0.0, 1.0] }
+  [[sweep.exclude]]                           cells to leave out
+  criterion.name = \"random\"
+  train.lr = 0.01
+  controls = []                               no controls (default: random, shuffled, small-dense, unpruned)";
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  secateur sweep sweep/mnist-criteria-small --dry-run     the cells, and how long they will take
+  secateur sweep sweep/mnist-criteria-small
+  secateur sweep experiment/quickstart --set 'sweep.axes.criterion.name=[\"magnitude\",\"random\"]' --set sweep.seeds=5
+
+The cells are run folders in OUT/NAME. Stop with ctrl-C, and start again with the same command.
+Exit code: 0 all cells finished, 1 some failed or were left, 2 the command line or a config is wrong.";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  secateur compare runs/mnist-criteria
+  secateur compare runs/mnist-criteria --baseline random --html report.html
+  secateur compare runs/a runs/b --by train.lr --metric test_loss --json -
+
+Runs that differ in the seed alone form a group. Groups are compared seed by seed: mean difference with its 95 % interval, paired t-test
+with Holm's correction, Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not compared.";
+
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   secateur config experiment/mnist-rank                     each value, and the layer that set it
@@ -60,6 +93,12 @@ pub enum Command {
     /// Train, prune and measure a network as the configs say
     #[command(after_help = RUN_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{RUN_EXAMPLES}"))]
     Run(RunArgs),
+    /// Run every cell of a grid, several at a time; finished cells are left alone when it is run again
+    #[command(after_help = SWEEP_EXAMPLES, after_long_help = format!("{SWEEP}\n\n{CONFIGS}\n\n{SWEEP_EXAMPLES}"))]
+    Sweep(SweepArgs),
+    /// Say which setting is better, by how much, how sure that is, and at what cost
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Print the resolved config, each value with the layer that set it
     #[command(after_help = CONFIG_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{CONFIG_EXAMPLES}"))]
     Config(ConfigArgs),
@@ -124,6 +163,49 @@ impl RunArgs {
         let configs = if named.is_empty() { self.resume.iter().map(own).collect() } else { named.clone() };
         Layers { configs, ..self.layers.clone() }
     }
+}
+
+/// Arguments of `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub layers: Layers,
+    /// List the cells and estimate the time; run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Runs at a time; one for each core (divided by `threads`, where that is set) unless given
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Folders of runs or sweeps
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Group by this config key; by all that differ, seeds aside, unless given
+    #[arg(long, value_name = "KEY")]
+    pub by: Vec<String>,
+    /// What to compare: test_accuracy, test_loss, seconds, ...
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// The value of the first key that the others are compared with; magnitude, or the first, unless given
+    #[arg(long, value_name = "VALUE")]
+    pub baseline: Option<String>,
+    /// Write one page with tables, charts and every run
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write everything as JSON; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write means and intervals as CSV; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write tables and sentences as Markdown; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
 }
 
 /// Arguments of `config`.

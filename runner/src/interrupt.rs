@@ -1,11 +1,12 @@
 //! Ctrl-C: the first one asks the run to stop where it can go on later, the second one ends the program.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::failure::Failure;
 
 /// What shells report for a program that Ctrl-C ended.
 pub const EXIT_CODE: u8 = 130;
@@ -19,12 +20,13 @@ impl Interrupt {
     ///
     /// # Errors
     /// The system does not allow it.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen() -> Result<Self, Failure> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // This one comes first, so that it ends the program only where an earlier signal has set the flag.
-            flag::register_conditional_shutdown(signal, i32::from(EXIT_CODE), Arc::clone(&asked))?;
-            flag::register(signal, Arc::clone(&asked))?;
+            flag::register_conditional_shutdown(signal, i32::from(EXIT_CODE), Arc::clone(&asked))
+                .and_then(|_| flag::register(signal, Arc::clone(&asked)))
+                .map_err(|error| Failure::Failed(format!("Ctrl-C cannot be listened for: {error}")))?;
         }
         Ok(Self(asked))
     }

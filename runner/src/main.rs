@@ -3,10 +3,12 @@
 mod checkpoints;
 mod cli;
 mod commands;
+mod compare;
 mod config;
 mod engine;
 mod event;
 mod failure;
+mod index;
 mod interrupt;
 mod picture;
 mod program;
@@ -15,6 +17,9 @@ mod provenance;
 mod recorder;
 mod report;
 mod run_dir;
+mod stats;
+mod sweep;
+mod tensorboard;
 
 use std::process::ExitCode;
 

@@ -29,6 +29,9 @@ pub struct Part {
     pub name: String,
     /// The crate or file it comes from, with its version.
     pub origin: String,
+    /// Whether it is part of the program, not of a library that a config names.
+    #[serde(skip)]
+    pub linked: bool,
 }
 
 /// What a run leaves.

@@ -21,6 +21,7 @@ enum Show {
     Nothing,
     Bar(Bar),
     Lines(Box<dyn Write + Send>),
+    Told(Box<dyn FnMut(&Event) + Send>),
 }
 
 /// On a terminal.
@@ -62,6 +63,11 @@ impl Progress {
         Self { show, state: State::default() }
     }
 
+    /// Shows nothing itself and tells someone else, such as the table of a sweep.
+    pub fn told(to: impl FnMut(&Event) + Send + 'static) -> Self {
+        Self { show: Show::Told(Box::new(to)), state: State::default() }
+    }
+
     /// Shows that data is being loaded, and how far that has come where it is known.
     pub fn loading(&mut self, some: Option<LoadProgress>) {
         let Show::Bar(Bar { bar, .. }) = &mut self.show else { return };
@@ -86,6 +92,7 @@ impl Progress {
         }
         match &mut self.show {
             Show::Nothing => {}
+            Show::Told(to) => to(event),
             Show::Bar(bar) => bar.draw(event, &self.state),
             // A reader that went away is no reason to end a run.
             Show::Lines(out) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::{env, fs, thread};
 
 use serde::Serialize;
@@ -24,6 +25,8 @@ struct Provenance {
 struct Program {
     version: &'static str,
     profile: &'static str,
+    /// Of this run.
+    threads: usize,
 }
 
 #[derive(Serialize)]
@@ -36,26 +39,27 @@ struct Machine {
 }
 
 /// The repository of the working directory, where it is one.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Git {
     commit: String,
     uncommitted_changes: bool,
 }
 
+/// Asked once: a sweep describes many runs.
+static GIT: OnceLock<Option<Git>> = OnceLock::new();
+
 /// The file's text.
 pub fn describe(config: &Resolved, parts: Vec<Part>) -> String {
+    let logical_cpus = thread::available_parallelism().map_or(1, usize::from);
+    let threads = config.table.get("threads").and_then(toml::Value::as_integer).filter(|threads| *threads > 0);
     let provenance = Provenance {
         program: Program {
             version: env!("CARGO_PKG_VERSION"),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" },
+            threads: threads.map_or(logical_cpus, |threads| threads as usize),
         },
-        machine: Machine {
-            os: env::consts::OS,
-            arch: env::consts::ARCH,
-            cpu: cpu_model(),
-            logical_cpus: thread::available_parallelism().map_or(1, usize::from),
-        },
-        git: git(),
+        machine: Machine { os: env::consts::OS, arch: env::consts::ARCH, cpu: cpu_model(), logical_cpus },
+        git: GIT.get_or_init(git).clone(),
         origins: config.origins.iter().map(|(key, origin)| (key.clone(), origin.to_string())).collect(),
         part: parts,
     };

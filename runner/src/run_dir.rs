@@ -21,6 +21,10 @@ pub const MODEL: &str = "model.safetensors";
 pub const REPORT: &str = "report.html";
 /// Reconstructions, merged tokens.
 pub const PICTURES: &str = "pictures";
+/// Scalars for TensorBoard.
+pub const TENSORBOARD: &str = "events.out.tfevents.0.secateur";
+/// What part the run has in a sweep.
+pub const SWEEP: &str = "sweep.json";
 /// The newest resumable state.
 pub const CHECKPOINT: &str = "checkpoint";
 
@@ -221,7 +225,7 @@ impl RunDir {
 
     /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
     fn clear(&self) -> Result<(), RunDirError> {
-        for name in [SUMMARY, REPORT, MODEL, EVENTS, PROVENANCE, CONFIG] {
+        for name in [SUMMARY, REPORT, MODEL, TENSORBOARD, EVENTS, SWEEP, PROVENANCE, CONFIG] {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),

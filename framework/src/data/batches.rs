@@ -254,7 +254,7 @@ mod tests {
             origin: Origin::Generated { generator: "test", seed: 0 },
         };
         let config = DataConfig { augment, normalize: Normalize::None, ..DataConfig::default() };
-        source.into_dataset(&config, 0).unwrap()
+        source.dataset(&config, 0).unwrap()
     }
 
     fn size(n: usize) -> NonZeroUsize {

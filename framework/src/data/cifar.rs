@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(source.train.targets, [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]);
         let Values::U8(values) = &source.train.values else { panic!("images are bytes") };
         assert_eq!([values[2 * PIXELS], values[2 * PIXELS + 1024], values[2 * PIXELS + 2048]], [10, 11, 12]);
-        let set = source.into_dataset(&DataConfig::default(), 0).unwrap();
+        let set = source.dataset(&DataConfig::default(), 0).unwrap();
         assert_eq!(set.part(Part::Test).targets().collect::<Vec<_>>(), [5, 9]);
         assert_eq!(set.class_names[9], "truck");
     }

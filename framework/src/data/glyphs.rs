@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_class_has_its_share() {
-        let set = small(105, 0).into_dataset(&DataConfig::default(), 0).unwrap();
+        let set = small(105, 0).dataset(&DataConfig::default(), 0).unwrap();
         assert_eq!(set.train.class_counts(10), [11, 11, 11, 11, 11, 10, 10, 10, 10, 10]);
         assert_eq!(set.classes(), 10);
     }

@@ -26,5 +26,5 @@ pub use glyphs::GlyphOptions;
 pub use image_folder::ImageFolderOptions;
 pub use locate::Surroundings;
 pub use normalize::{Normalize, Normalizer, Statistics};
-pub use sources::{DataInfo, LoadProgress, Report, check, list, load, load_from};
+pub use sources::{DataInfo, LoadProgress, Opened, Report, check, list, load, load_from, open};
 pub use spiral::SpiralOptions;

@@ -127,6 +127,31 @@ pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(LoadProgres
     load_from(&Surroundings::from_env(), config, seed, progress)
 }
 
+/// A data set that was read or made, before anything is drawn from it: runs with different seeds share its examples.
+pub struct Opened(Source);
+
+impl Opened {
+    /// Draws the splits by seed and finds the normalisation; `config` must name the same examples that were opened.
+    ///
+    /// # Errors
+    /// A split larger than the set.
+    pub fn dataset(&self, config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
+        self.0.dataset(config, seed)
+    }
+}
+
+/// Reads or makes the examples that the config names.
+///
+/// # Errors
+/// Those of [`load`], splits excepted.
+pub fn open(
+    around: &Surroundings,
+    config: &DataConfig,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Opened, DataError> {
+    find_and_open(around, config, progress).map(|(source, _)| Opened(source))
+}
+
 /// [`load`], with the folders outside the config given instead of read from the environment.
 ///
 /// # Errors
@@ -137,7 +162,7 @@ pub fn load_from(
     seed: u64,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Dataset, DataError> {
-    open(around, config, progress)?.0.into_dataset(config, seed)
+    find_and_open(around, config, progress)?.0.dataset(config, seed)
 }
 
 /// Loads the data set that the config asks for and describes it.
@@ -150,9 +175,9 @@ pub fn check(
     seed: u64,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Report, DataError> {
-    let (source, places) = open(around, config, progress)?;
+    let (source, places) = find_and_open(around, config, progress)?;
     let statistics = Statistics::of(&source.train_pool(), source.shape[0]);
-    let set = source.into_dataset(config, seed)?;
+    let set = source.dataset(config, seed)?;
     let classes = set.classes();
     let splits = [("train", &set.train), ("validation", &set.validation), ("test", &set.test)]
         .map(|(name, split)| (name, split.len(), split.class_counts(classes)));
@@ -171,7 +196,7 @@ pub(super) fn find(name: &str) -> Result<&'static DataInfo, DataError> {
     Err(DataError::Unknown { name: name.to_owned(), nearest, known: SETS.iter().map(|set| set.name).collect() })
 }
 
-fn open(
+fn find_and_open(
     around: &Surroundings,
     config: &DataConfig,
     progress: &mut dyn FnMut(LoadProgress),

@@ -42,7 +42,7 @@ impl Source {
     }
 
     /// Draws the splits by seed and finds the normalisation on the training split.
-    pub(super) fn into_dataset(self, config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
+    pub(super) fn dataset(&self, config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
         let augment = config.augment;
         if augment != Default::default() && self.shape.len() != 3 {
             return Err(DataError::option("augment", "on", format!("\"{}\" holds points, not images", config.name)));
@@ -59,17 +59,16 @@ impl Source {
         limit(&mut train, config.train_limit, "train_limit", seed, Purpose::TrainLimit)?;
         limit(&mut test, config.test_limit, "test_limit", seed, Purpose::TestLimit)?;
         let normalizer = Normalizer::new(&config.normalize, self.shape[0], &train)?;
-        let Self { shape, class_names, origin, .. } = self;
         Ok(Dataset {
             name: config.name.clone(),
-            shape,
-            class_names,
+            shape: self.shape.clone(),
+            class_names: self.class_names.clone(),
             train,
             validation,
             test,
             normalizer,
             augment,
-            origin,
+            origin: self.origin.clone(),
         })
     }
 
@@ -148,7 +147,7 @@ mod tests {
     #[test]
     fn splits_of_one_pool_are_disjoint_and_cover_it() {
         let config = DataConfig { validation: Holdout::Fraction(0.2), ..DataConfig::default() };
-        let all = source(100, TestSource::Holdout(Holdout::Count(15), "k")).into_dataset(&config, 3).unwrap();
+        let all = source(100, TestSource::Holdout(Holdout::Count(15), "k")).dataset(&config, 3).unwrap();
         assert_eq!((all.test.len(), all.validation.len(), all.train.len()), (15, 17, 68));
         let mut together = [all.train.indices(), all.validation.indices(), all.test.indices()].concat();
         together.sort_unstable();
@@ -160,7 +159,7 @@ mod tests {
     fn the_seed_decides_what_is_drawn() {
         let config = DataConfig { validation: Holdout::Count(20), train_limit: Some(30), ..DataConfig::default() };
         let draw = |seed| {
-            let all = source(100, own()).into_dataset(&config, seed).unwrap();
+            let all = source(100, own()).dataset(&config, seed).unwrap();
             (all.validation.indices().to_vec(), all.train.indices().to_vec())
         };
         assert_eq!(draw(1), draw(1));
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn without_a_holdout_everything_is_trained_on_in_order() {
-        let all = source(100, own()).into_dataset(&DataConfig::default(), 1).unwrap();
+        let all = source(100, own()).dataset(&DataConfig::default(), 1).unwrap();
         assert_eq!(all.train.indices(), (0..100).collect::<Vec<u32>>());
         assert!(all.validation.is_empty());
         assert_eq!(all.train.class_counts(2), [50, 50]);
@@ -181,13 +180,13 @@ mod tests {
     fn a_set_keeps_its_own_validation_examples() {
         let with_own = Source { validation: Some(pool(7)), ..source(100, own()) };
         let config = DataConfig { validation: Holdout::Fraction(0.5), ..DataConfig::default() };
-        let all = with_own.into_dataset(&config, 1).unwrap();
+        let all = with_own.dataset(&config, 1).unwrap();
         assert_eq!((all.train.len(), all.validation.len()), (100, 7));
     }
 
     #[test]
     fn counts_beyond_the_set_are_refused() {
-        let refused = |config: DataConfig| source(100, own()).into_dataset(&config, 1).unwrap_err().to_string();
+        let refused = |config: DataConfig| source(100, own()).dataset(&config, 1).unwrap_err().to_string();
         let text = refused(DataConfig { validation: Holdout::Count(100), ..DataConfig::default() });
         assert!(text.contains("data.validation = 100: that makes 100 of 100 examples"), "{text}");
         let text = refused(DataConfig { validation: Holdout::Fraction(0.001), ..DataConfig::default() });

@@ -33,6 +33,7 @@ pub(super) fn allocate(
     amount: Amount,
     rounding: Rounding,
     end: f64,
+    nth: usize,
 ) -> (f64, Keep) {
     let dense: usize = rooms.iter().map(|r| r.dense).sum();
     let current: usize = rooms.iter().map(|r| r.current).sum();
@@ -54,6 +55,10 @@ pub(super) fn allocate(
         (Scope::Table, Amount::OfRemaining(_)) => {
             each(&|r| rounding.keep(r.current, config.table.get(&r.name).copied().unwrap_or(0.0)))
         }
+        (Scope::Counts, _) => each(&|r| {
+            let counts = config.counts.get(&r.name).map_or(&[][..], Vec::as_slice);
+            counts.get(nth).or(counts.last()).map_or(r.dense, |count| *count.min(&r.dense))
+        }),
         (Scope::Erk, _) => {
             let total = match amount {
                 Amount::Sparsity(s) => rounding.keep(dense, s),
@@ -62,7 +67,8 @@ pub(super) fn allocate(
             Keep::Each(erk(rooms, total))
         }
     };
-    (if config.scope == Scope::Table { table_sparsity(rooms, &keep, dense) } else { nominal }, keep)
+    let by_layer = matches!(config.scope, Scope::Table | Scope::Counts);
+    (if by_layer { table_sparsity(rooms, &keep, dense) } else { nominal }, keep)
 }
 
 fn table_sparsity(rooms: &[Room], keep: &Keep, dense: usize) -> f64 {
@@ -123,7 +129,7 @@ mod tests {
     #[test]
     fn layer_scope_takes_the_same_fraction_everywhere() {
         let rooms = [room("a", &[50]), room("b", &[30])];
-        let (s, keep) = allocate(&config(Scope::Layer), &rooms, Amount::OfRemaining(0.1), Rounding::FloorKept, 0.0);
+        let (s, keep) = allocate(&config(Scope::Layer), &rooms, Amount::OfRemaining(0.1), Rounding::FloorKept, 0.0, 0);
         assert_eq!(keep, Keep::Each(vec![45, 27]));
         assert!((s - 0.1).abs() < 1e-12);
     }
@@ -133,7 +139,7 @@ mod tests {
         let rooms = [room("a", &[100]), room("b", &[100])];
         let mut c = config(Scope::Table);
         c.table = [("a".to_string(), 0.8), ("b".to_string(), 0.4)].into();
-        let at = |s| allocate(&c, &rooms, Amount::Sparsity(s), Rounding::default(), 0.5);
+        let at = |s| allocate(&c, &rooms, Amount::Sparsity(s), Rounding::default(), 0.5, 0);
         assert!((at(0.25).0 - 0.3).abs() < 1e-12);
         assert_eq!(at(0.25).1, Keep::Each(vec![60, 80]));
         assert_eq!(at(0.5).1, Keep::Each(vec![20, 60]));
@@ -142,7 +148,7 @@ mod tests {
     #[test]
     fn erk_keeps_small_layers_denser() {
         let rooms = [room("big", &[300, 784]), room("small", &[10, 100])];
-        let (_, keep) = allocate(&config(Scope::Erk), &rooms, Amount::Sparsity(0.9), Rounding::default(), 0.0);
+        let (_, keep) = allocate(&config(Scope::Erk), &rooms, Amount::Sparsity(0.9), Rounding::default(), 0.0, 0);
         let Keep::Each(keep) = keep else { unreachable!() };
         assert_eq!(keep.iter().sum::<usize>(), Rounding::default().keep(236_200, 0.9));
         assert_eq!(keep[1], 1000, "the small layer stays dense");
@@ -158,5 +164,16 @@ mod tests {
             prop_assert_eq!(keep.iter().sum::<usize>(), total);
             prop_assert!(keep.iter().zip(&rooms).all(|(k, r)| *k <= r.dense));
         }
+    }
+
+    #[test]
+    fn counts_scope_repeats_what_another_run_kept() {
+        let rooms = [room("a", &[50]), room("b", &[30])];
+        let counts = [("a".to_owned(), vec![45, 40]), ("b".to_owned(), vec![29])].into();
+        let c = PruneConfig { scope: Scope::Counts, counts, ..PruneConfig::default() };
+        let at = |nth| allocate(&c, &rooms, Amount::OfRemaining(0.5), Rounding::default(), 0.0, nth);
+        assert_eq!(at(0), (1.0 - 74.0 / 80.0, Keep::Each(vec![45, 29])));
+        assert_eq!(at(1).1, Keep::Each(vec![40, 29]));
+        assert_eq!(at(7).1, Keep::Each(vec![40, 29]), "the last number holds");
     }
 }

@@ -80,6 +80,8 @@ crate::options! {
         pub label_smoothing: f64 = 0.0,
         /// Epochs between two evaluations on held-out data.
         pub eval_every: u64 = 1,
+        /// Validation is also measured right before and right after each pruning step, in runs with at most this many of them.
+        pub eval_prunes: usize = 50,
         /// Examples in one evaluation batch.
         pub eval_batch_size: usize = 1000,
         /// Whether the optimizer's state is forgotten after each pruning step.

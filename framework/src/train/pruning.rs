@@ -14,9 +14,6 @@ use crate::schedule::{Amount, Step};
 use crate::tensor::Tensor;
 use std::time::Instant;
 
-/// Runs with more pruning steps than this are not evaluated around each of them.
-const EVALUATE_AROUND: usize = 50;
-
 /// Examples on which a shrunk network is compared with the masked one.
 const COMPARED: usize = 16;
 
@@ -28,7 +25,7 @@ impl<B: Backend> Engine<'_, B> {
         batch: &Batch<B>,
         observer: &mut dyn super::Observer,
     ) -> Result<()> {
-        let around = self.timeline.prunes.len() <= EVALUATE_AROUND;
+        let around = self.timeline.prunes.len() <= self.run.train.eval_prunes;
         if around {
             self.evaluate(step, SplitName::Validation, EvalAt::BeforePrune, observer)?;
             self.show(step, EvalAt::BeforePrune, observer)?;
@@ -62,6 +59,7 @@ impl<B: Backend> Engine<'_, B> {
             target: pruned.target,
             achieved: pruned.achieved,
             units: prune::units_in_use(&self.params),
+            kept: prune::counts(&self.run.prune, &self.params)?,
             weights_kept,
             weights_total,
             left: pruned.left,
@@ -97,6 +95,7 @@ impl<B: Backend> Engine<'_, B> {
             self.with_criterion(|engine, criterion| criterion.prepare(&mut EngineProbe::new(engine, step)))?;
         }
         let end = self.timeline.final_sparsity();
+        let nth = self.timeline.prunes.partition_point(|(at, _)| *at < step);
         let plan = self.with_criterion(|engine, criterion| {
             let view = |name, group| {
                 Ok(Target {
@@ -109,7 +108,7 @@ impl<B: Backend> Engine<'_, B> {
                     reduce: engine.run.prune.reduce,
                 })
             };
-            prune::plan(&engine.run.prune, &engine.params, criterion, amount, end, &view)
+            prune::plan(&engine.run.prune, &engine.params, criterion, amount, end, nth, &view)
         })?;
         let before = (self.run.prune.apply == Apply::Shrink).then(|| self.masked_output(&plan, batch)).transpose()?;
         let pruned =

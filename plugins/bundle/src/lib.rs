@@ -9,6 +9,7 @@ use secateur_mlp as _;
 use secateur_no_compression as _;
 use secateur_random as _;
 use secateur_schedules as _;
+use secateur_shuffled as _;
 use secateur_token_merging as _;
 use secateur_vae as _;
 use secateur_vgg as _;
@@ -35,8 +36,11 @@ mod tests {
     fn every_built_in_plugin_is_linked() {
         let registry = super::registry().unwrap();
         let names = |kind| registry.of_kind(kind).map(|(n, _)| n).collect::<Vec<_>>();
-        assert_eq!(names(Kind::Criterion), ["contribution-rank", "magnitude", "random", "worst"]);
-        assert_eq!(names(Kind::Schedule), ["constant", "cubic", "exponential", "linear", "one-shot", "periodic"]);
+        assert_eq!(names(Kind::Criterion), ["contribution-rank", "magnitude", "random", "shuffled", "worst"]);
+        assert_eq!(
+            names(Kind::Schedule),
+            ["constant", "cubic", "exponential", "linear", "never", "one-shot", "periodic"]
+        );
         assert_eq!(names(Kind::Compressor), ["none", "token-merging"]);
         assert_eq!(names(Kind::Model), ["cnn", "mlp", "vae", "vgg", "vit"]);
     }

@@ -1,10 +1,12 @@
 //! Pruning schedules. Fractions of a run go from 0, its first step, to 1, its last.
 
 mod curves;
+mod never;
 mod one_shot;
 mod periodic;
 
 pub use curves::{Cubic, Exponential, Linear};
+pub use never::Never;
 pub use one_shot::{Constant, OneShot};
 pub use periodic::Periodic;
 

@@ -1,11 +1,15 @@
 //! The commands, one file each.
 
+mod compare;
 mod config;
 mod data;
 mod plugin_check;
 mod plugin_new;
 mod plugins;
 mod run;
+mod sweep;
+
+pub use run::{begin, execute_run};
 
 use std::env;
 use std::path::PathBuf;
@@ -19,9 +23,11 @@ use crate::program::Program;
 ///
 /// # Errors
 /// What the person should read, with the exit code it stands for.
-pub fn execute(cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
+pub fn execute(cli: &Cli, program: &(dyn Program + Sync)) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, cli, program),
+        Command::Sweep(arguments) => sweep::execute(arguments, cli, program),
+        Command::Compare(arguments) => compare::execute(arguments),
         Command::Config(arguments) => config::execute(arguments, cli, program),
         Command::Plugins(command) => plugins::execute(command, program),
         Command::Data(command) => data::execute(command, program),
@@ -40,6 +46,7 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
         }
         Command::Run(arguments) => layered(&arguments.layers(), cli)?,
         Command::Config(arguments) => layered(&arguments.layers, cli)?,
+        Command::Sweep(arguments) => return Ok(crate::sweep::plugin_files(&layered(&arguments.layers, cli)?)?),
         _ => Request { plugins: cli.plugins.clone(), variables: Vec::new(), ..request()? },
     };
     Ok(layers::plugin_files(&request)?)

@@ -59,7 +59,7 @@ pub fn execute(name: &str, kind: PluginKind, framework: Option<&Path>) -> Result
             .map_err(|error| Failure::Failed(format!("{}: cannot write it: {error}", path.display())))?;
     }
     super::print(&format!(
-        "{name}/src/lib.rs is a working {kind}. Next:\n  cd {name}\n  cargo test\n  cargo build --release\n  secateur plugins check target/release/{file}\n"
+        "{name}/src/lib.rs is a working {kind}. Next:\n  cd {name}\n  cargo test --release\n  cargo build --release\n  secateur plugins check target/release/{file}\n"
     ));
     Ok(())
 }

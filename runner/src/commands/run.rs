@@ -15,8 +15,8 @@ use crate::interrupt::Interrupt;
 use crate::program::{Program, Trained};
 use crate::progress::Progress;
 use crate::recorder::Recorder;
-use crate::run_dir::{self, CONFIG, EVENTS, MODEL, Opened, PROVENANCE, REPORT, RunDir, Saved};
-use crate::{provenance, report};
+use crate::run_dir::{self, CONFIG, EVENTS, MODEL, Opened, PROVENANCE, REPORT, RunDir, SWEEP, Saved, TENSORBOARD};
+use crate::{provenance, report, tensorboard};
 
 pub fn execute(arguments: &RunArgs, cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
     if let Some(dir) = &arguments.resume {
@@ -34,8 +34,7 @@ pub fn execute(arguments: &RunArgs, cli: &Cli, program: &dyn Program) -> Result<
             path.display()
         ))),
         Opened::Ready(folder) => {
-            folder.write(CONFIG, config.to_toml().as_bytes())?;
-            folder.write(PROVENANCE, provenance::describe(&config, program.parts(&config)).as_bytes())?;
+            begin(&config, &folder, program)?;
             run(&config, &folder, None, cli.quiet, program)
         }
     }
@@ -64,6 +63,7 @@ fn resume(dir: &Path, layers: &Layers, cli: &Cli, program: &dyn Program) -> Resu
     run(&config, &folder, Some(&checkpoint), cli.quiet, program)
 }
 
+/// One run, alone, on the screen.
 fn run(
     config: &Resolved,
     folder: &RunDir,
@@ -71,27 +71,53 @@ fn run(
     quiet: bool,
     program: &dyn Program,
 ) -> Result<(), Failure> {
-    let interrupt =
-        Interrupt::listen().map_err(|error| Failure::Failed(format!("Ctrl-C cannot be listened for: {error}")))?;
+    let interrupt = Interrupt::listen()?;
+    let summary = execute_run(config, folder, from, Progress::new(quiet), &interrupt, program);
+    let summary = summary.map_err(|failure| match failure {
+        Failure::Stopped(why) => Failure::Stopped(go_on(&why, folder.path())),
+        other => other,
+    })?;
+    super::print(&results(folder.path(), &summary));
+    Ok(())
+}
+
+/// Writes what a run's folder says before the run begins.
+///
+/// # Errors
+/// It cannot be written.
+pub fn begin(config: &Resolved, folder: &RunDir, program: &dyn Program) -> Result<(), Failure> {
+    folder.write(CONFIG, config.to_toml().as_bytes())?;
+    folder.write(PROVENANCE, provenance::describe(config, program.parts(config)).as_bytes())?;
+    Ok(())
+}
+
+/// Runs a config in its folder to the end, from a checkpoint on where one is given.
+///
+/// # Errors
+/// Whatever ended the run early; the folder's summary says so too.
+pub fn execute_run(
+    config: &Resolved,
+    folder: &RunDir,
+    from: Option<&Saved>,
+    progress: Progress,
+    interrupt: &Interrupt,
+    program: &dyn Program,
+) -> Result<Map<String, Value>, Failure> {
     let every = config.table.get("output").and_then(|output| output.get("checkpoint_every")?.as_integer());
     let checkpoints = Checkpoints::new(every.map(i64::cast_unsigned), Instant::now());
-    let mut recorder = Recorder::new(folder, Progress::new(quiet), checkpoints, interrupt)?;
+    let mut recorder = Recorder::new(folder, progress, checkpoints, interrupt.clone())?;
     let trained = program.train(config, from, &mut recorder);
     recorder.clear_screen();
     drop(recorder);
-    let summary = trained.and_then(|trained| finish(config, folder, trained)).map_err(|failure| {
-        let (status, failure) = match failure {
-            Failure::Stopped(why) => ("interrupted", Failure::Stopped(go_on(&why, folder.path()))),
-            other => ("failed", other),
-        };
+    let ended = trained.and_then(|trained| finish(config, folder, trained));
+    if let Err(failure) = &ended {
+        let status = if matches!(failure, Failure::Stopped(_)) { "interrupted" } else { "failed" };
         // The reason why the run ended matters more than a disk that is too full to note it.
         _ = folder.give_up(status, failure.message());
         let figures = [("status".to_owned(), status.into()), ("error".to_owned(), failure.message().into())];
         _ = write_report(config, folder, &Map::from_iter(figures));
-        failure
-    })?;
-    super::print(&results(folder.path(), &summary));
-    Ok(())
+    }
+    ended
 }
 
 fn go_on(why: &str, folder: &Path) -> String {
@@ -105,18 +131,32 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
 /// Writes what a run leaves, the summary last: only then does it look finished.
 fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<String, Value>, Failure> {
     let mut summary = trained.summary;
+    summary.extend(part_in_sweep(folder));
     summary.insert("status".to_owned(), "finished".into());
     folder.write(MODEL, &trained.model)?;
+    let wanted = config.table.get("output").and_then(|output| output.get("tensorboard")?.as_bool());
+    if wanted == Some(true) {
+        folder.write(TENSORBOARD, &tensorboard::file(&events(folder)?))?;
+    }
     write_report(config, folder, &summary)?;
     folder.finish(&summary)?;
     Ok(summary)
 }
 
+/// What a sweep noted in the folder: which sweep it is, and what the run is a control of.
+fn part_in_sweep(folder: &RunDir) -> Map<String, Value> {
+    let text = fs::read(folder.path().join(SWEEP)).ok();
+    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
 fn write_report(config: &Resolved, folder: &RunDir, summary: &Map<String, Value>) -> Result<(), Failure> {
-    let path = folder.path().join(EVENTS);
-    let events = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
     let files = |name: &str| fs::read(folder.path().join(name)).ok();
-    Ok(folder.write(REPORT, report::render(config, &events, summary, &files).as_bytes())?)
+    Ok(folder.write(REPORT, report::render(config, &events(folder)?, summary, &files).as_bytes())?)
+}
+
+fn events(folder: &RunDir) -> Result<String, Failure> {
+    let path = folder.path().join(EVENTS);
+    fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))
 }
 
 fn out(config: &Resolved) -> PathBuf {

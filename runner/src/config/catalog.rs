@@ -49,7 +49,7 @@ pub struct KeyError {
 }
 
 /// Everything that may stand in a config, as this program and its plugins know it.
-pub trait Catalog {
+pub trait Catalog: Sync {
     /// All sections, the one named `""` among them.
     fn sections(&self) -> Vec<SectionDoc>;
     /// One plugin, or `None` where there is none of that name.

@@ -106,6 +106,26 @@ pub enum ConfigError {
         /// The names of that kind.
         known: Vec<String>,
     },
+    /// A config with a `[sweep]` where one run is asked for.
+    #[error(
+        "sweep: this config describes many runs, not one\n  set by: {origin}\n  fix: secateur sweep CONFIG runs them all, secateur sweep CONFIG --dry-run lists them"
+    )]
+    ManyRuns {
+        /// Where it stands.
+        origin: Origin,
+    },
+    /// Something wrong in the `[sweep]` section.
+    #[error("{key}: {problem}{}\n  fix: {fix}", set_by(.origin))]
+    Sweep {
+        /// The full dotted key.
+        key: String,
+        /// Where it was set.
+        origin: Option<Origin>,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        fix: String,
+    },
     /// A value of the wrong type or out of range.
     #[error("{key}: not a value it can have\n  set by: {origin}\n  found: {found}\n  allowed: {allowed}")]
     Value {
@@ -155,6 +175,10 @@ fn listed(label: &str, names: &[String]) -> String {
 
 fn asked_by(by: &Option<String>) -> String {
     by.as_ref().map_or_else(String::new, |file| format!(", asked for by `extends` in {file}"))
+}
+
+fn set_by(origin: &Option<Origin>) -> String {
+    origin.as_ref().map_or_else(String::new, |origin| format!("\n  set by: {origin}"))
 }
 
 fn of_plugin(plugin: &Option<String>) -> String {

@@ -12,7 +12,7 @@ mod files;
 #[cfg(test)]
 pub mod fixture;
 mod hash;
-mod key;
+pub mod key;
 mod layer;
 mod origin;
 mod plugins;
@@ -20,7 +20,7 @@ mod show;
 mod switch;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use figment::Figment;
@@ -29,8 +29,10 @@ use toml::{Table, Value};
 
 use catalog::Catalog;
 pub use error::{ConfigError, ConfigErrors, nearest};
-use layer::{Layer, Placed};
+pub use layer::Layer;
+use layer::Placed;
 pub use origin::Origin;
+use plugins::Hashes;
 pub use plugins::PluginFile;
 pub use show::Row;
 
@@ -77,26 +79,11 @@ pub struct Resolved {
 /// Everything that is wrong, at once: first what cannot be found or read; if there is nothing of that, then unknown
 /// keys and plugins, wrong types and values out of range.
 pub fn resolve(request: &Request, catalog: &dyn Catalog) -> Result<Resolved, ConfigErrors> {
-    let mut errors = Vec::new();
-    let mut layers = read(request)?;
-    switch::drop_switched_options(&mut layers, catalog);
-    let mut resolved = merge(&layers);
-    let libraries = named_plugins(&resolved, request)?;
-    plugins::pin(&mut resolved.table, &libraries);
-    if libraries.is_empty() {
-        resolved.origins.remove("plugins");
-    } else {
-        resolved.origins.entry("plugins".to_owned()).or_insert(Origin::Flag("--plugin".to_owned()));
+    let mut stack = Stack::load(request)?;
+    match stack.take_section("sweep") {
+        Some((_, origins)) => Err(ConfigErrors(vec![ConfigError::ManyRuns { origin: first(origins) }])),
+        None => stack.resolve(&[], catalog),
     }
-    if let Some(last) = request.configs.last()
-        && !resolved.table.contains_key("name")
-    {
-        resolved.table.insert("name".to_owned(), files::stem(last).into());
-        resolved.origins.insert("name".to_owned(), Origin::FileName);
-    }
-    errors.extend(check_name(&resolved));
-    errors.extend(validate::validate(&mut resolved.table, &mut resolved.origins, catalog));
-    if errors.is_empty() { Ok(resolved) } else { Err(ConfigErrors(errors)) }
 }
 
 /// The libraries that the layers name: they must be loaded before the config can be resolved.
@@ -104,33 +91,142 @@ pub fn resolve(request: &Request, catalog: &dyn Catalog) -> Result<Resolved, Con
 /// # Errors
 /// What cannot be found or read; a `plugins` that is no list of files.
 pub fn plugin_files(request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> {
-    named_plugins(&merge(&read(request)?), request)
+    Stack::load(request)?.libraries(&[])
 }
 
-fn named_plugins(merged: &Resolved, request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> {
-    let mut table = merged.table.clone();
-    let flags = request.plugins.iter().map(|path| {
-        Value::Table(Table::from_iter([("path".to_owned(), request.root.join(path).display().to_string().into())]))
-    });
-    if let Value::Array(items) = table.entry("plugins").or_insert_with(|| Value::Array(Vec::new())) {
-        items.extend(flags);
+/// The layers of a configuration, read but not merged: a sweep resolves one config for each of its cells from them.
+#[derive(Debug)]
+pub struct Stack {
+    layers: Vec<Layer>,
+    root: PathBuf,
+    /// The last config's file name: what the run is called where no layer says.
+    stem: Option<String>,
+    /// `--plugin` arguments.
+    plugins: Vec<PathBuf>,
+    hashes: Hashes,
+}
+
+impl Stack {
+    /// Finds and reads everything that the request names.
+    ///
+    /// # Errors
+    /// Everything that cannot be found or read.
+    pub fn load(request: &Request) -> Result<Self, ConfigErrors> {
+        let root = &request.root;
+        let mut errors = Vec::new();
+        let mut layers = files::load(&request.configs, root, &mut errors);
+        let flags = layers.len();
+        layers.push(assign::from_env(&request.variables, &mut errors));
+        layers.push(assign::from_flags(&request.flags, &request.sets, &mut errors));
+        layers[flags..].iter_mut().for_each(|layer| plugins::anchor(&mut layer.table, root));
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        let stem = request.configs.last().map(|last| files::stem(last).to_owned());
+        let plugins = request.plugins.iter().map(|path| root.join(path)).collect();
+        Ok(Self { layers, root: root.clone(), stem, plugins, hashes: Hashes::default() })
     }
-    let origin = merged.origins.get("plugins").cloned().unwrap_or(Origin::BuiltIn);
-    let mut files = plugins::listed(&table, &origin).map_err(|error| ConfigErrors(vec![*error]))?;
-    let mut seen = std::collections::HashSet::new();
-    files.retain(|file| seen.insert(file.path.clone()));
-    Ok(files)
+
+    /// Takes a section out of all layers: its merged values, and where they were set; `None` where no layer has it.
+    pub fn take_section(&mut self, section: &str) -> Option<(Table, BTreeMap<String, Origin>)> {
+        let prefix = format!("{section}.");
+        let of_section = |key: &str| key == section || key.starts_with(&prefix);
+        let mut taken = Vec::new();
+        for layer in &mut self.layers {
+            if let Some(value) = layer.table.remove(section) {
+                let all = std::mem::take(&mut layer.origins).into_iter();
+                let (origins, rest) = all.partition(|(key, _)| of_section(key));
+                layer.origins = rest;
+                taken.push(Layer { table: Table::from_iter([(section.to_owned(), value)]), origins });
+            }
+        }
+        if taken.is_empty() {
+            return None;
+        }
+        let mut merged = merge(&taken);
+        let values = match merged.table.remove(section) {
+            Some(Value::Table(values)) => values,
+            // What stands there is no section: its reader reports that.
+            Some(other) => Table::from_iter([(String::new(), other)]),
+            None => Table::new(),
+        };
+        Some((values, merged.origins))
+    }
+
+    /// The layers of one more config and of what it extends, weakest first.
+    ///
+    /// # Errors
+    /// It cannot be found or read.
+    pub fn read(&self, config: &str) -> Result<Vec<Layer>, ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut layers = files::load(&[config.to_owned()], &self.root, &mut errors);
+        layers.remove(0);
+        if errors.is_empty() { Ok(layers) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// Whether the environment, a flag or `--set` sets a key or something within it.
+    pub fn set_by_hand(&self, key: &str) -> Option<&Origin> {
+        let within = |set: &str| set == key || set.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let by_hand = |origin: &Origin| matches!(origin, Origin::Env(_) | Origin::Flag(_));
+        let mut all = self.layers.iter().flat_map(|layer| &layer.origins);
+        all.find(|(set, origin)| within(set) && by_hand(origin)).map(|(_, origin)| origin)
+    }
+
+    /// Merges the layers and the stronger ones given, fills in defaults, and checks the result.
+    ///
+    /// # Errors
+    /// Unknown keys and plugins, wrong types and values out of range.
+    pub fn resolve(&self, stronger: &[&Layer], catalog: &dyn Catalog) -> Result<Resolved, ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut layers = self.under(stronger);
+        switch::drop_switched_options(&mut layers, catalog);
+        let mut resolved = merge(&layers);
+        let libraries = self.named(&resolved)?;
+        plugins::pin(&mut resolved.table, &libraries, &self.hashes);
+        if libraries.is_empty() {
+            resolved.origins.remove("plugins");
+        } else {
+            resolved.origins.entry("plugins".to_owned()).or_insert(Origin::Flag("--plugin".to_owned()));
+        }
+        if let Some(stem) = &self.stem
+            && !resolved.table.contains_key("name")
+        {
+            resolved.table.insert("name".to_owned(), stem.as_str().into());
+            resolved.origins.insert("name".to_owned(), Origin::FileName);
+        }
+        errors.extend(check_name(&resolved));
+        errors.extend(validate::validate(&mut resolved.table, &mut resolved.origins, catalog));
+        if errors.is_empty() { Ok(resolved) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// The libraries that the layers and the stronger ones name: they must be loaded before the config can be resolved.
+    ///
+    /// # Errors
+    /// A `plugins` that is no list of files.
+    pub fn libraries(&self, stronger: &[&Layer]) -> Result<Vec<PluginFile>, ConfigErrors> {
+        self.named(&merge(&self.under(stronger)))
+    }
+
+    fn under(&self, stronger: &[&Layer]) -> Vec<Layer> {
+        self.layers.iter().chain(stronger.iter().copied()).cloned().collect()
+    }
+
+    fn named(&self, merged: &Resolved) -> Result<Vec<PluginFile>, ConfigErrors> {
+        let mut named = Table::from_iter(merged.table.get("plugins").map(|list| ("plugins".to_owned(), list.clone())));
+        let entry = |path: &PathBuf| Table::from_iter([("path".to_owned(), path.display().to_string().into())]).into();
+        if let Value::Array(items) = named.entry("plugins").or_insert_with(|| Value::Array(Vec::new())) {
+            items.extend(self.plugins.iter().map(entry));
+        }
+        let origin = merged.origins.get("plugins").cloned().unwrap_or(Origin::BuiltIn);
+        let mut files = plugins::listed(&named, &origin).map_err(|error| ConfigErrors(vec![*error]))?;
+        let mut seen = HashSet::new();
+        files.retain(|file| seen.insert(file.path.clone()));
+        Ok(files)
+    }
 }
 
-/// All layers, weakest first.
-fn read(request: &Request) -> Result<Vec<Layer>, ConfigErrors> {
-    let mut errors = Vec::new();
-    let mut layers = files::load(&request.configs, &request.root, &mut errors);
-    let flags = layers.len();
-    layers.push(assign::from_env(&request.variables, &mut errors));
-    layers.push(assign::from_flags(&request.flags, &request.sets, &mut errors));
-    layers[flags..].iter_mut().for_each(|layer| plugins::anchor(&mut layer.table, &request.root));
-    if errors.is_empty() { Ok(layers) } else { Err(ConfigErrors(errors)) }
+fn first(origins: BTreeMap<String, Origin>) -> Origin {
+    origins.into_values().next().unwrap_or(Origin::BuiltIn)
 }
 
 impl Resolved {
@@ -139,9 +235,9 @@ impl Resolved {
         self.table.get("name").and_then(Value::as_str).unwrap_or("run")
     }
 
-    /// The run's name and the hash of what can change its results: `mnist-rank-1f2e3d4c`.
+    /// The run's name and the hash of what can change its results: `mnist-rank-1f2e3d4c5b6a`.
     pub fn folder_name(&self) -> String {
-        format!("{}-{}", self.name(), &self.identity()[..8])
+        format!("{}-{}", self.name(), &self.identity()[..12])
     }
 
     /// A hash of everything that can change the results: runs of the same identity are the same run.

@@ -1,7 +1,10 @@
 //! `plugins = [{ path = "...", sha256 = "..." }]` and `--plugin FILE`: libraries to load before the config is checked.
 
+use std::collections::HashMap;
+use std::env::consts::DLL_EXTENSION;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
@@ -16,6 +19,20 @@ pub struct PluginFile {
     pub path: PathBuf,
     /// Hash that the file must have.
     pub sha256: Option<String>,
+}
+
+/// Hashes of libraries, each read once: a sweep resolves many configs that name the same ones.
+#[derive(Debug, Default)]
+pub struct Hashes(Mutex<HashMap<PathBuf, Option<String>>>);
+
+impl Hashes {
+    /// SHA-256 in hexadecimal; `None` where the file cannot be read.
+    fn of(&self, path: &Path) -> Option<String> {
+        let hash = |bytes| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        // A panic elsewhere leaves the map itself whole.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(path.to_owned()).or_insert_with(|| fs::read(path).ok().map(hash)).clone()
+    }
 }
 
 /// Makes the paths in `plugins` relative to `folder`, which holds the config that names them.
@@ -35,7 +52,10 @@ pub fn anchor(table: &mut Table, folder: &Path) {
 /// An entry that is no table of `path` and `sha256`.
 pub fn listed(table: &Table, origin: &Origin) -> Result<Vec<PluginFile>, Box<ConfigError>> {
     let refused = |found: &Value| {
-        let allowed = "a list of { path = \"FILE\", sha256 = \"...\" }, the hash being optional".to_owned();
+        let allowed = format!(
+            "a list of {{ path = \"FILE\", sha256 = \"...\" }}: a library or a folder that holds libraries (*.{DLL_EXTENSION}), \
+             and for a library the 64 hexadecimal digits of its hash, if you like"
+        );
         Box::new(ConfigError::Value {
             key: "plugins".to_owned(),
             origin: origin.clone(),
@@ -51,10 +71,15 @@ pub fn listed(table: &Table, origin: &Origin) -> Result<Vec<PluginFile>, Box<Con
         let text = |key: &str| entry.get(key).map(|v| v.as_str().ok_or_else(|| refused(item))).transpose();
         let path = PathBuf::from(text("path")?.ok_or_else(|| refused(item))?);
         let sha256 = text("sha256")?.map(str::to_owned);
-        if entry.keys().any(|key| key != "path" && key != "sha256") || (path.is_dir() && sha256.is_some()) {
+        let hash = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if entry.keys().any(|key| key != "path" && key != "sha256")
+            || (path.is_dir() && sha256.is_some())
+            || !sha256.as_ref().is_none_or(hash)
+        {
             return Err(refused(item));
         }
         match libraries(&path) {
+            Some(files) if files.is_empty() => return Err(refused(item)),
             Some(files) => all.extend(files.into_iter().map(|path| PluginFile { path, sha256: None })),
             None => all.push(PluginFile { path, sha256 }),
         }
@@ -63,12 +88,11 @@ pub fn listed(table: &Table, origin: &Origin) -> Result<Vec<PluginFile>, Box<Con
 }
 
 /// Writes the libraries into the config, each with its hash: the config then names this build of them, and so does the run's hash.
-pub fn pin(table: &mut Table, files: &[PluginFile]) {
+pub fn pin(table: &mut Table, files: &[PluginFile], hashes: &Hashes) {
     let entry = |file: &PluginFile| {
         let mut entry = Table::from_iter([("path".to_owned(), Value::from(file.path.display().to_string()))]);
-        let found =
-            fs::read(&file.path).ok().map(|bytes| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect());
-        entry.extend(file.sha256.clone().or(found).map(|hash: String| ("sha256".to_owned(), hash.into())));
+        let hash = file.sha256.clone().or_else(|| hashes.of(&file.path));
+        entry.extend(hash.map(|hash| ("sha256".to_owned(), hash.into())));
         Value::Table(entry)
     };
     if files.is_empty() {
@@ -79,7 +103,7 @@ pub fn pin(table: &mut Table, files: &[PluginFile]) {
 }
 
 fn libraries(folder: &Path) -> Option<Vec<PathBuf>> {
-    let library = |path: &PathBuf| path.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION);
+    let library = |path: &PathBuf| path.extension().is_some_and(|e| e == DLL_EXTENSION);
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(library).collect();
     files.sort_unstable();
@@ -94,22 +118,28 @@ mod tests {
     #[test]
     fn paths_belong_to_the_config_and_files_are_pinned() {
         let folder = tempfile::tempdir().unwrap();
-        let name = format!("a.{}", std::env::consts::DLL_EXTENSION);
+        let name = format!("a.{}", DLL_EXTENSION);
         fs::write(folder.path().join(&name), "x").unwrap();
-        let mut table: Table = "plugins = [{ path = '.' }, { path = 'b.so', sha256 = 'ab' }]".parse().unwrap();
+        let mut table: Table = toml::toml! { plugins = [{ path = "." }, { path = "b.so", sha256 = "HASH" }] };
+        let pinned = "ab".repeat(32);
+        table["plugins"][1]["sha256"] = pinned.clone().into();
         anchor(&mut table, folder.path());
         let files = listed(&table, &Origin::BuiltIn).unwrap();
         assert!(files[0].path.ends_with(&name) && files[1].path == folder.path().join("b.so"));
-        pin(&mut table, &files);
+        pin(&mut table, &files, &Hashes::default());
         // sha256 of "x"
         let hash = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
         assert_eq!(table["plugins"][0]["sha256"].as_str(), Some(hash));
-        assert_eq!(table["plugins"][1]["sha256"].as_str(), Some("ab"));
+        assert_eq!(table["plugins"][1]["sha256"].as_str(), Some(pinned.as_str()));
+        let empty =
+            format!("plugins = [{{ path = '{}' }}]", tempfile::tempdir_in(folder.path()).unwrap().keep().display());
         for wrong in [
+            empty.as_str(),
             "plugins = 3",
             "plugins = ['a.so']",
             "plugins = [{ file = 'a.so' }]",
             "plugins = [{ path = 'a', md5 = 'b' }]",
+            "plugins = [{ path = 'a', sha256 = '12' }]",
         ] {
             assert!(listed(&wrong.parse().unwrap(), &Origin::BuiltIn).is_err(), "{wrong}");
         }

@@ -162,7 +162,7 @@ fn the_folder_is_named_after_the_last_config_and_what_matters() {
     let files = [("experiment/a", "seed = 1"), ("experiment/b", "extends = ['experiment/a']")];
     let a = Case::new(&files).config("experiment/a").resolve().folder_name();
     let b = Case::new(&files).config("experiment/b").resolve().folder_name();
-    assert!(a.starts_with("a-") && a.len() == 10 && b.starts_with("b-"), "{a} {b}");
+    assert!(a.starts_with("a-") && a.len() == 14 && b.starts_with("b-"), "{a} {b}");
     assert_eq!(a[1..], b[1..], "same values, same hash");
     let other = Case::new(&files).config("experiment/a").set("train.lr=1").resolve().folder_name();
     assert_ne!(a, other);

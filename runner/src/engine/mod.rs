@@ -4,6 +4,7 @@ mod catalog;
 mod check;
 mod model_file;
 mod sections;
+mod shelf;
 mod train;
 
 use secateur::data::{self, DataConfig, DataError, Surroundings};
@@ -20,6 +21,7 @@ use crate::run_dir::Saved;
 /// The framework with the plugins that are linked into this program.
 pub struct Engine {
     registry: Registry,
+    shelf: shelf::Shelf,
 }
 
 impl Engine {
@@ -32,7 +34,7 @@ impl Engine {
         for file in libraries {
             registry.load(&file.path, file.sha256.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
         }
-        Ok(Self { registry })
+        Ok(Self { registry, shelf: shelf::Shelf::default() })
     }
 }
 
@@ -81,14 +83,15 @@ impl Program for Engine {
     fn parts(&self, config: &Resolved) -> Vec<Part> {
         let part = |kind: Kind| {
             let name = config.table.get(kind.name())?.get("name")?.as_str()?;
-            let origin = self.registry.get(kind, name).ok()?.origin().to_string();
-            Some(Part { kind: kind.name().to_owned(), name: name.to_owned(), origin })
+            let origin = self.registry.get(kind, name).ok()?.origin();
+            let linked = origin.file.is_none();
+            Some(Part { kind: kind.name().to_owned(), name: name.to_owned(), origin: origin.to_string(), linked })
         };
         Kind::ALL.into_iter().filter_map(part).collect()
     }
 
     fn train(&self, config: &Resolved, from: Option<&Saved>, recorder: &mut Recorder<'_>) -> Result<Trained, Failure> {
-        train::train(&self.registry, config, from, recorder)
+        train::train(&self.registry, &self.shelf, config, from, recorder)
     }
 }
 
@@ -104,6 +107,12 @@ impl From<secateur::Error> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&DataError> for Failure {
+    fn from(error: &DataError) -> Self {
         match error {
             DataError::Unknown { .. } | DataError::Option { .. } => Self::Usage(error.to_string()),
             _ => Self::Failed(error.to_string()),

@@ -36,6 +36,8 @@ options! {
         pub checkpoint_every: Option<u64> = None,
         /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures.
         pub pictures: usize = 8,
+        /// Whether to write an event file for TensorBoard too.
+        pub tensorboard: bool = false,
     }
 }
 

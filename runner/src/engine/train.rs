@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use secateur::backend::Cpu;
-use secateur::data;
 use secateur::event::Event;
 use secateur::options::{self, OptionSet, Table};
 use secateur::picture::Picture;
@@ -13,8 +12,9 @@ use secateur::seed::Seed;
 use secateur::train::{Observer, Run, TrainConfig};
 use serde_json::Value as Json;
 
+use super::model_file;
 use super::sections::{OutputConfig, TopConfig};
-use super::{model_file, read_data};
+use super::shelf::Shelf;
 use crate::config::Resolved;
 use crate::failure::Failure;
 use crate::program::Trained;
@@ -24,6 +24,7 @@ use crate::run_dir::Saved;
 /// Loads the data, builds the plugins, and runs.
 pub fn train(
     registry: &Registry,
+    shelf: &Shelf,
     config: &Resolved,
     from: Option<&Saved>,
     recorder: &mut Recorder<'_>,
@@ -37,18 +38,19 @@ pub fn train(
     let top: TopConfig = parsed(&top)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
     let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
-    threads.install(|| on_cpu(registry, config, &top, from, recorder))
+    threads.install(|| on_cpu(registry, shelf, config, &top, from, recorder))
 }
 
 fn on_cpu(
     registry: &Registry,
+    shelf: &Shelf,
     config: &Resolved,
     top: &TopConfig,
     from: Option<&Saved>,
     recorder: &mut Recorder<'_>,
 ) -> Result<Trained, Failure> {
     recorder.loading(None);
-    let data = data::load(&read_data(&section(config, "data"))?, top.seed, &mut |some| recorder.loading(Some(some)))?;
+    let data = shelf.dataset(&section(config, "data"), top.seed, &mut |some| recorder.loading(Some(some)))?;
     let (criterion, criterion_options) = plugin(config, "criterion");
     let (schedule, schedule_options) = plugin(config, "schedule");
     let (compressor, compressor_options) = plugin(config, "compressor");

@@ -1,6 +1,7 @@
 //! `report.html`: the curves of one run, in one file that fetches nothing.
 
 mod chart;
+mod curves;
 mod figures;
 mod history;
 mod pictures;
@@ -11,9 +12,13 @@ use serde_json::{Map, Value};
 
 use crate::config::Resolved;
 use chart::{Chart, Scale, Series};
+pub use curves::Curves;
 pub use figures::headlines;
 use history::{History, Point};
 use pictures::Files;
+
+/// The look of every page.
+pub const STYLE: &str = include_str!("style.css");
 
 /// Colours that a reader can tell apart.
 const COLOURS: usize = 8;
@@ -30,7 +35,7 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, fil
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (name) " – Secateur" }
-                style { (PreEscaped(include_str!("style.css"))) }
+                style { (PreEscaped(STYLE)) }
             }
             body {
                 main {

@@ -1,0 +1,16 @@
+//! Nothing is pruned.
+
+use secateur::prelude::*;
+
+options! {
+    /// A run without pruning: the dense network that a pruned one is compared with.
+    pub struct Never {}
+}
+
+impl Schedule for Never {
+    fn target(&self, _step: Step, _run: &RunLength) -> Option<Amount> {
+        None
+    }
+}
+
+secateur::register!(Schedule, "never", Never, "Nothing is pruned: the dense network to compare with.");

@@ -1,0 +1,60 @@
+//! `secateur compare`
+
+use std::fs;
+use std::io::{IsTerminal, stdout};
+use std::path::Path;
+
+use crate::cli::CompareArgs;
+use crate::compare::{self, Cells, Question};
+use crate::failure::Failure;
+use crate::index::Index;
+
+pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
+    let mut records = Vec::new();
+    for folder in &arguments.folders {
+        if !folder.is_dir() {
+            let fix = "name folders of runs or sweeps, such as runs/mnist-criteria";
+            return Err(Failure::Usage(format!("{}: there is no such folder\n  fix: {fix}", folder.display())));
+        }
+        records.extend(Index::open(folder)?.records(folder)?);
+    }
+    records.sort_by(|a, b| a.folder.cmp(&b.folder));
+    records.dedup_by(|a, b| a.folder == b.folder);
+    let cells = Cells::new(records);
+    let question =
+        Question { by: arguments.by.clone(), metric: arguments.metric.clone(), baseline: arguments.baseline.clone() };
+    let comparison = cells.compare(&question).map_err(Failure::Usage)?;
+    let mut quiet = false;
+    if let Some(path) = &arguments.html {
+        let title = arguments.folders.iter().filter_map(|folder| folder.file_name()).map(|name| name.to_string_lossy());
+        let title = title.collect::<Vec<_>>().join(", ");
+        write(path, &compare::page(&title, &comparison, &cells))?;
+    }
+    let texts: [(_, &dyn Fn() -> String); 3] = [
+        (&arguments.json, &|| format!("{:#}\n", compare::json(&comparison, &cells))),
+        (&arguments.csv, &|| compare::csv(&comparison)),
+        (&arguments.markdown, &|| compare::markdown(&comparison)),
+    ];
+    for (path, text) in texts {
+        if let Some(path) = path {
+            quiet |= path.as_os_str() == "-";
+            write(path, &text())?;
+        }
+    }
+    if !quiet {
+        let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        super::print(&compare::terminal(&comparison, colour));
+    }
+    Ok(())
+}
+
+/// To a file, or to standard output where it is `-`.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if path.as_os_str() == "-" {
+        super::print(text);
+        return Ok(());
+    }
+    fs::write(path, text).map_err(|error| {
+        Failure::Failed(format!("{}: cannot write it: {error}\n  fix: choose another file", path.display()))
+    })
+}

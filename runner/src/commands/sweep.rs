@@ -1,0 +1,130 @@
+//! `secateur sweep`
+
+use std::fs;
+use std::sync::Mutex;
+use std::thread;
+
+use crate::cli::{Cli, SweepArgs};
+use crate::config::ConfigErrors;
+use crate::failure::Failure;
+use crate::index::{self, Index};
+use crate::interrupt::Interrupt;
+use crate::program::Program;
+use crate::sweep::{Plan, Pool, Tally, time};
+
+/// Cells of a dry run that are resolved in full, contradictions between single values included.
+const RESOLVED_IN_DRY_RUN: usize = 500;
+
+pub fn execute(arguments: &SweepArgs, cli: &Cli, program: &(dyn Program + Sync)) -> Result<(), Failure> {
+    let plan = Plan::make(&super::layered(&arguments.layers, cli)?, program)?;
+    let (jobs, threads) = workers(arguments, &plan, program)?;
+    if arguments.dry_run {
+        return dry_run(&plan, jobs, program);
+    }
+    check(&plan, plan.cells.len(), program)?;
+    fs::create_dir_all(&plan.folder)
+        .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
+    let index = Mutex::new(Index::open(&plan.out)?);
+    let interrupt = Interrupt::listen()?;
+    let tally = Pool { plan: &plan, program, jobs, threads, interrupt, index }.run(cli.quiet);
+    report(&plan, &tally, cli.quiet)
+}
+
+/// How many runs at a time, and the threads of each. In a sweep, cores go to runs: `threads = 0` means one.
+fn workers(arguments: &SweepArgs, plan: &Plan, program: &dyn Program) -> Result<(usize, usize), Failure> {
+    let first = plan.resolve(&plan.cells[0], &[], program)?;
+    let threads = first.table.get("threads").and_then(toml::Value::as_integer).unwrap_or(0).max(1) as usize;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let jobs = arguments.jobs.map_or((cores / threads).max(1), usize::from);
+    Ok((jobs.min(plan.cells.len().max(1) * 4), threads))
+}
+
+/// Resolves cells in full, so that what is wrong is known before anything runs.
+fn check(plan: &Plan, cells: usize, program: &(dyn Program + Sync)) -> Result<(), Failure> {
+    use rayon::prelude::*;
+    let wrong =
+        plan.cells[..cells].par_iter().find_map_first(|cell| Some((cell, plan.resolve(cell, &[], program).err()?)));
+    wrong.map_or(Ok(()), |(cell, ConfigErrors(errors))| {
+        let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        Err(Failure::Usage(format!("in the cell {}\n{text}", plan.label(cell))))
+    })
+}
+
+fn dry_run(plan: &Plan, jobs: usize, program: &(dyn Program + Sync)) -> Result<(), Failure> {
+    use std::fmt::Write as _;
+    check(plan, plan.cells.len().min(RESOLVED_IN_DRY_RUN), program)?;
+    let mut text = String::new();
+    for cell in &plan.cells {
+        _ = writeln!(text, "{}", plan.label(cell));
+    }
+    _ = writeln!(text, "\n{}: {} cells{}", plan.name, plan.cells.len(), left_out(plan.excluded));
+    for axis in plan.axes() {
+        _ = writeln!(text, "  {axis}");
+    }
+    if !plan.controls().is_empty() {
+        let names: Vec<&str> = plan.controls().iter().map(|control| control.name()).collect();
+        _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
+    }
+    let done = finished(plan);
+    let left = plan.cells.len().saturating_sub(done.len());
+    let mean = done.iter().sum::<f64>() / done.len().max(1) as f64;
+    let estimate = if done.is_empty() {
+        "no estimate of the time: none of them has run yet".to_owned()
+    } else {
+        format!("about {}, from the {} that are finished", time(mean * left as f64 / jobs as f64), done.len())
+    };
+    _ = writeln!(text, "{left} to run, {jobs} at a time: {estimate}");
+    super::print(&text);
+    Ok(())
+}
+
+/// Seconds of the sweep's finished cells, without controls.
+fn finished(plan: &Plan) -> Vec<f64> {
+    if !plan.folder.is_dir() {
+        return Vec::new();
+    }
+    let records = Index::open(&plan.out).and_then(|mut index| index.records(&plan.folder)).unwrap_or_default();
+    let own = records.iter().filter(|record| record.status == "finished" && record.control.is_none());
+    own.filter_map(|record| index::seconds(&record.summary)).collect()
+}
+
+fn report(plan: &Plan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
+    let mut text =
+        format!("{}\n  {} cells finished now, {} before", plan.folder.display(), tally.finished, tally.skipped);
+    if tally.left > 0 {
+        text.push_str(&format!(", {} left", tally.left));
+    }
+    if tally.spent > 0.0 {
+        let share = (1.0 - tally.within / tally.spent).max(0.0) * 100.0;
+        text.push_str(&format!(
+            "\n  {share:.1} % of the cells' time went to other things than training, pruning and evaluation"
+        ));
+    }
+    text.push_str(&format!("\n  secateur compare {}\n", plan.folder.display()));
+    if !quiet || tally.failed.is_empty() {
+        super::print(&text);
+    }
+    match (tally.failed.as_slice(), tally.left) {
+        ([], 0) => Ok(()),
+        ([], left) => Err(Failure::Stopped(format!("stopped with {left} cells left; go on with the same command"))),
+        (failed, _) => {
+            let reasons: Vec<String> =
+                failed.iter().take(10).map(|(label, reason)| format!("{label}\n  {reason}")).collect();
+            let more = if failed.len() > 10 { "\n..." } else { "" };
+            Err(Failure::Failed(format!("{} cells failed\n\n{}{more}", failed.len(), reasons.join("\n\n"))))
+        }
+    }
+}
+
+fn left_out(excluded: usize) -> String {
+    if excluded > 0 { format!(", {excluded} excluded") } else { String::new() }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(format!(
+            "{}: {error}\n  fix: delete the file, it is made again from the run folders",
+            index::INDEX
+        ))
+    }
+}

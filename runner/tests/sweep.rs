@@ -1,0 +1,361 @@
+//! Sweeps and comparisons as people meet them.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// Three settings, two seeds each, of a run of a fraction of a second.
+const CONFIG: &str = r#"
+extends = ["experiment/quickstart"]
+data.glyphs = { train = 600, test = 200 }
+train = { epochs = 6, batch_size = 60 }
+schedule.first = 2
+
+[sweep]
+seeds = 2
+axes.criterion = ["criterion/magnitude", "criterion/random"]
+
+[[sweep.when]]
+if = { criterion.name = "magnitude" }
+axes = { criterion.norm = ["l1", "l2"] }
+"#;
+
+fn secateur(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("secateur").unwrap();
+    command.current_dir(folder).args(arguments).env_remove("SECATEUR_DATA").env("HOME", folder);
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn here(config: &str) -> tempfile::TempDir {
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("s.toml"), config).unwrap();
+    here
+}
+
+fn folders(here: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = fs::read_dir(here.join("runs/s")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.retain(|path| path.is_dir());
+    all.sort();
+    all
+}
+
+fn finished(folder: &Path) -> bool {
+    let summary =
+        fs::read(folder.join("summary.json")).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    summary.is_some_and(|summary| summary["status"] == "finished")
+}
+
+fn problem(config: &str, more: &[&str]) -> String {
+    let here = here(config);
+    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], more].concat());
+    assert_eq!(code, 2, "{out}{errors}");
+    errors
+}
+
+#[test]
+fn a_sweep_runs_every_cell_and_its_controls_once() {
+    let here = here(CONFIG);
+    let (code, out, _) = secateur(here.path(), &["sweep", "s.toml", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("s: 6 cells") && out.contains("6 to run") && out.contains("no estimate"), "{out}");
+    let (code, out, log) = secateur(here.path(), &["sweep", "s.toml", "--jobs", "2"]);
+    assert_eq!(code, 0, "{log}");
+    // For each seed: random and small-dense and unpruned once, and a shuffled one for each magnitude.
+    assert!(out.contains("16 cells finished now, 0 before"), "{out}");
+    let all = folders(here.path());
+    assert_eq!(all.len(), 16);
+    let summaries: Vec<Value> =
+        all.iter().map(|run| serde_json::from_slice(&fs::read(run.join("summary.json")).unwrap()).unwrap()).collect();
+    let of = |control: &str| summaries.iter().filter(|summary| summary["control"] == control).collect::<Vec<_>>();
+    assert_eq!(["random", "shuffled", "small-dense", "unpruned"].map(|control| of(control).len()), [2, 4, 2, 2]);
+    let units = |summary: &Value| summary["units"].to_string();
+    let pruned = summaries.iter().find(|summary| summary["control"].is_null()).unwrap();
+    assert!(of("shuffled").iter().all(|control| units(control) == units(pruned)), "the cell's own counts");
+    assert!(
+        of("small-dense").iter().all(|control| control["params_dense"] == pruned["params_kept"]),
+        "an equal budget"
+    );
+    let stamps = || {
+        all.iter().map(|run| fs::metadata(run.join("summary.json")).unwrap().modified().unwrap()).collect::<Vec<_>>()
+    };
+    let before = stamps();
+    let (code, out, _) = secateur(here.path(), &["sweep", "s.toml"]);
+    assert_eq!((code, out.contains("0 cells finished now, 16 before")), (0, true), "{out}");
+    assert_eq!(stamps(), before, "nothing is repeated");
+    compares(here.path());
+}
+
+/// Comparisons of that sweep.
+fn compares(here: &Path) {
+    let (code, out, errors) =
+        secateur(here, &["compare", "runs/s", "--json", "c.json", "--csv", "c.csv", "--html", "c.html"]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        out.contains("magnitude, norm l1") && out.contains("Against their controls") && out.contains("Pareto front"),
+        "{out}"
+    );
+    let found: Value = serde_json::from_slice(&fs::read(here.join("c.json")).unwrap()).unwrap();
+    assert_eq!(found["by"], serde_json::json!(["criterion.name", "criterion.norm"]));
+    let main = found["groups"].as_array().unwrap().iter().filter(|group| group["control"].is_null());
+    assert_eq!(
+        main.map(|group| group["figures"]["test_accuracy"]["n"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [2, 2, 2]
+    );
+    let csv = fs::read_to_string(here.join("c.csv")).unwrap();
+    assert!(
+        csv.starts_with("criterion.name,criterion.norm,control,figure,n,mean,std,low,high\n")
+            && csv.contains("\nmagnitude,l1,,test_accuracy,2,"),
+        "{csv}"
+    );
+    // The index is made again from the folders, and says what they say.
+    fs::remove_file(here.join("runs/index.sqlite")).unwrap();
+    let (_, again, _) = secateur(here, &["compare", "runs/s"]);
+    assert_eq!(again, out);
+    // Grouped by less, pairs agree in everything else.
+    let (_, out, _) =
+        secateur(here, &["compare", "runs/s", "--by", "criterion.name", "--baseline", "random", "--markdown", "-"]);
+    assert!(out.contains("| magnitude | 4 |"), "{out}");
+    let (code, _, errors) = secateur(here, &["compare", "runs/s", "--by", "criterion.nam"]);
+    assert!(code == 2 && errors.contains("did you mean criterion.name?"), "{errors}");
+    // A folder that is damaged is named and left out.
+    let victim = folders(here).remove(0);
+    fs::write(victim.join("summary.json"), "{").unwrap();
+    let (code, out, _) = secateur(here, &["compare", "runs/s"]);
+    assert!(code == 0 && out.contains("1 damaged run is left out") && out.contains("summary.json"), "{out}");
+    page_works(&here.join("c.html"));
+}
+
+/// Opens the page in a browser without a screen, clicks a table's head, a run, and what goes back.
+fn page_works(page: &Path) {
+    let browser = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+        std::process::Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    });
+    let Some(browser) = browser else {
+        return eprintln!("SKIPPED: no Chromium here, so the page of a comparison was not clicked through");
+    };
+    let clicks = r##"<script>{
+      const note = (name, text) => document.body.setAttribute("data-" + name, text);
+      const names = () => [...document.querySelectorAll("#runs tbody tr td:nth-child(3)")].map((cell) => cell.textContent).join("");
+      document.querySelector("#runs th:nth-child(3)").click();
+      note("up", names());
+      document.querySelector("#runs th:nth-child(3)").click();
+      note("down", names());
+      note("charts", document.querySelectorAll("[data-front] svg circle").length);
+      note("forest", document.querySelectorAll(".forest").length);
+      const chart = document.querySelector("[data-front]"), svg = () => chart.querySelector("svg");
+      const ticks = () => [...svg().querySelectorAll("text.tick")].map((tick) => tick.textContent).join("|");
+      const before = ticks(), frame = svg().getBoundingClientRect();
+      const drag = (name, target, part) => target.dispatchEvent(new PointerEvent(name, { bubbles: true,
+        clientX: frame.left + frame.width * part, clientY: frame.top + frame.height * part }));
+      drag("pointerdown", svg(), 0.3); drag("pointermove", window, 0.4); drag("pointerup", window, 0.5);
+      note("zoomed", chart.dataset.zoomed === "true" && ticks() !== before);
+      svg().dispatchEvent(new MouseEvent("dblclick"));
+      note("whole", ticks() === before);
+      document.querySelector("#runs tbody tr").click();
+      setTimeout(() => {
+        note("cell", document.querySelector("#cell").innerText);
+        note("curves", document.querySelectorAll("#cell svg path.line").length);
+        document.querySelector("#back").click();
+        setTimeout(() => note("back", document.querySelector("#overview").hidden), 200);
+      }, 200);
+    }</script></body>"##;
+    let clicked = page.with_file_name("clicked.html");
+    fs::write(&clicked, fs::read_to_string(page).unwrap().replace("</body>", clicks)).unwrap();
+    let mut command = std::process::Command::new(browser);
+    let profile = format!("--user-data-dir={}", page.with_file_name("profile").display());
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom", &profile]);
+    let output = command.arg(format!("file://{}", clicked.display())).output().unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let noted = |name: &str| {
+        let (_, rest) = dom.split_once(&format!("data-{name}=\"")).unwrap_or_else(|| panic!("{name} was not reached"));
+        rest.split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(
+        (noted("up").as_str(), noted("down").as_str()),
+        ("0000000011111111", "1111111100000000"),
+        "sorted by seed"
+    );
+    assert!(noted("charts").parse::<usize>().unwrap() >= 6);
+    // Three groups against the baseline but itself, and each group against its controls.
+    assert!(noted("forest").parse::<usize>().unwrap() >= 8);
+    assert_eq!(
+        (noted("zoomed").as_str(), noted("whole").as_str()),
+        ("true", "true"),
+        "a drag zooms, a double click goes back"
+    );
+    let cell = noted("cell");
+    assert!(cell.contains("Pruning steps") && cell.contains("where it differs from the baseline"), "{cell}");
+    assert!(noted("curves").parse::<usize>().unwrap() >= 3);
+    assert_eq!(noted("back"), "false");
+}
+
+#[test]
+fn a_sweep_that_was_killed_goes_on_where_it_was() {
+    let here = here(CONFIG);
+    let program = assert_cmd::cargo::cargo_bin("secateur");
+    let slow = ["sweep", "s.toml", "--jobs", "1", "--set", "sweep.controls=[]", "--set", "train.epochs=8"];
+    let mut child = std::process::Command::new(program)
+        .current_dir(here.path())
+        .args(slow)
+        .env("HOME", here.path())
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let done = || here.path().join("runs/s").is_dir() && folders(here.path()).iter().any(|run| finished(run));
+    while !done() && started.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let kept: Vec<PathBuf> = folders(here.path()).into_iter().filter(|run| finished(run)).collect();
+    assert!(!kept.is_empty());
+    let stamps = || {
+        kept.iter().map(|run| fs::metadata(run.join("summary.json")).unwrap().modified().unwrap()).collect::<Vec<_>>()
+    };
+    let before = stamps();
+    let (code, out, errors) = secateur(here.path(), &slow);
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains(&format!("{} cells finished now, {} before", 6 - kept.len(), kept.len())), "{out}");
+    assert_eq!(stamps(), before, "what was finished is not run again");
+    assert!(folders(here.path()).iter().all(|run| finished(run)));
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_stops_a_sweep_that_then_ends_as_if_left_alone() {
+    let (here, alone) = (here(CONFIG), here(CONFIG));
+    let slow = ["sweep", "s.toml", "--jobs", "2", "--set", "sweep.controls=[]", "--set", "train.epochs=60"];
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("secateur"))
+        .current_dir(here.path())
+        .args(slow)
+        .env("HOME", here.path())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let done = || here.path().join("runs/s").is_dir() && folders(here.path()).iter().any(|run| finished(run));
+    while !done() && started.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let ended = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(130), "{errors}");
+    assert!(errors.contains("cells left; go on with the same command"), "{errors}");
+    assert!(folders(here.path()).iter().any(|run| run.join("checkpoint").is_dir()), "what was under way can go on");
+    let (code, _, errors) = secateur(here.path(), &slow);
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(secateur(alone.path(), &slow).0, 0);
+    let results = |here: &Path| -> Vec<(PathBuf, Vec<u8>)> {
+        let model = |run: PathBuf| (run.file_name().unwrap().into(), fs::read(run.join("model.safetensors")).unwrap());
+        folders(here).into_iter().map(model).collect()
+    };
+    assert!(results(here.path()) == results(alone.path()), "the same networks, to the bit");
+}
+
+#[test]
+fn a_cell_that_fails_is_recorded_and_the_rest_goes_on() {
+    let here = here(CONFIG);
+    let more = ["--set", "sweep.controls=[]", "--set", "sweep.axes.prune.exempt=[[], [\"fc9\"]]"];
+    let (code, _, errors) = secateur(here.path(), &[&["sweep", "s.toml"], &more[..]].concat());
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("6 cells failed") && errors.contains("fc9"), "{errors}");
+    assert_eq!(folders(here.path()).iter().filter(|run| finished(run)).count(), 6);
+    let (_, out, _) = secateur(here.path(), &["compare", "runs/s"]);
+    assert!(out.contains("6 failed runs are left out"), "{out}");
+}
+
+#[test]
+fn what_is_wrong_is_known_before_anything_runs() {
+    let unknown = problem(CONFIG, &["--set", "sweep.axes.criterion.lamda1=[1.0]"]);
+    assert!(unknown.contains("criterion.lamda1: unknown key for criterion"), "{unknown}");
+    let wrong = problem(CONFIG, &["--set", "sweep.axes.train.lr=[0.1, \"fast\"]"]);
+    assert!(wrong.contains("train.lr: not a value it can have") && wrong.contains("fast"), "{wrong}");
+    let twins = problem(CONFIG, &["--set", "sweep.axes.train.lr=[1, 1.0]"]);
+    assert!(twins.contains("two cells are the same run"), "{twins}");
+    let twice = problem(CONFIG, &["--set", "train.lr=0.5", "--set", "sweep.axes.train.lr=[0.1, 0.2]"]);
+    assert!(twice.contains("--set sets it, and it is an axis"), "{twice}");
+    let key = problem(CONFIG, &["--set", "sweep.sedes=3"]);
+    assert!(key.contains("did you mean sweep.seeds?"), "{key}");
+    let zip = problem(
+        CONFIG,
+        &[
+            "--set",
+            "sweep.axes.train.lr=[0.1, 0.2]",
+            "--set",
+            "sweep.axes.train.momentum=[0.0]",
+            "--set",
+            "sweep.zip=[[\"train.lr\", \"train.momentum\"]]",
+        ],
+    );
+    assert!(zip.contains("sweep.zip"), "{zip}");
+    let here = here(CONFIG);
+    let (code, _, errors) = secateur(here.path(), &["run", "s.toml"]);
+    assert!(code == 2 && errors.contains("secateur sweep CONFIG runs them all"), "{errors}");
+}
+
+#[test]
+fn zip_exclude_and_seed_lists_shape_the_grid() {
+    let here = here(CONFIG);
+    let more = [
+        "--set",
+        "sweep.axes.train.lr=[0.1, 0.2]",
+        "--set",
+        "sweep.axes.train.momentum=[0.0, 0.5]",
+        "--set",
+        "sweep.zip=[[\"train.lr\", \"train.momentum\"]]",
+        "--set",
+        "sweep.seeds=[3, 9]",
+        "--set",
+        "sweep.exclude=[{ criterion.name = \"random\", train.lr = 0.2 }]",
+    ];
+    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &more[..]].concat());
+    assert_eq!(code, 0, "{errors}");
+    // Magnitude twice and random once, times two zipped rates, times two seeds; less random at 0.2.
+    assert!(out.contains("s: 10 cells, 2 excluded"), "{out}");
+    assert!(out.contains("train.lr=0.2 train.momentum=0.5 seed=9 criterion.norm=l2"), "{out}");
+    assert!(!out.contains("train.lr=0.1 train.momentum=0.5"), "{out}");
+}
+
+#[test]
+fn every_sweep_of_the_program_can_be_planned() {
+    let here = tempfile::tempdir().unwrap();
+    for (name, cells) in [
+        ("mnist-criteria", 20),
+        ("mnist-criteria-small", 20),
+        ("burden", 75),
+        ("burden-small", 8),
+        ("lambda", 72),
+        ("lambda-small", 16),
+    ] {
+        let (code, out, errors) = secateur(here.path(), &["sweep", &format!("sweep/{name}"), "--dry-run"]);
+        assert_eq!(code, 0, "{errors}");
+        assert!(out.contains(&format!("{name}: {cells} cells")), "{out}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_cells_are_planned_in_seconds() {
+    let here = here(CONFIG);
+    let tens = |key: &str| format!("sweep.axes.{key}=[0.10, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.19]");
+    let (lr, momentum, fraction) = (tens("train.lr"), tens("train.momentum"), tens("schedule.fraction"));
+    let sets = ["--set", &lr, "--set", &momentum, "--set", &fraction, "--set", "sweep.seeds=34"];
+    let started = Instant::now();
+    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &sets[..]].concat());
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("s: 102000 cells"), "{}", &out[out.len() - 400..]);
+    // Two seconds in a release build on an idle machine; tests run beside others, and less optimised.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
