@@ -11,10 +11,13 @@ use std::sync::{Arc, Mutex};
 /// What each consumer saw, step by step: its inputs and its weight.
 type Seen = BTreeMap<String, Vec<(Tensor<Cpu>, Tensor<Cpu>)>>;
 
+/// Scores of each group's units.
+type Ranked = BTreeMap<String, Vec<f32>>;
+
 /// Passes everything on to the criterion under test, and keeps what it was shown and what it said.
 struct Spy {
     inner: Box<dyn Criterion<Cpu>>,
-    kept: Arc<Mutex<(Seen, BTreeMap<String, Vec<f32>>)>>,
+    kept: Arc<Mutex<(Seen, Ranked)>>,
 }
 
 impl Criterion<Cpu> for Spy {
@@ -45,7 +48,7 @@ impl Criterion<Cpu> for Spy {
 }
 
 /// Three steps, one pruning step, and three steps that nothing looks back on: what was seen, and the scores by group.
-fn observed(model: &str, options: &str) -> (Seen, BTreeMap<String, Vec<f32>>) {
+fn observed(model: &str, options: &str) -> (Seen, Ranked) {
     let registry = secateur_bundle::registry().unwrap();
     let mut config = DataConfig { normalize: Normalize::Unit, ..DataConfig::default() };
     (config.glyphs.train, config.glyphs.test) = (12, 4);
