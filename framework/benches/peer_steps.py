@@ -88,7 +88,33 @@ def vit(dim, heads=4, depth=4, tokens=64, ratio=2):
     return loss, optimizer, 7
 
 
-MODELS = {"mlp": mlp, "cnn": cnn, "vit192": lambda: vit(192), "vit128": lambda: vit(128)}
+def vae(batch=64, latent=100):
+    """The 85.2 M-parameter autoencoder as a module without masks, and Adam in its default form."""
+    from torch import nn
+
+    def chain(widths):
+        return [layer for i, o in zip(widths, widths[1:]) for layer in (nn.Linear(i, o), nn.ReLU())]
+
+    convs = [nn.Conv2d(3, 32, 4, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU(), nn.Flatten()]
+    encoder = nn.Sequential(*convs, *chain([16384, 2048, 4096]))
+    mean, logvar = nn.Linear(4096, latent), nn.Linear(4096, latent)
+    deconvs = [nn.Unflatten(1, (64, 16, 16)), nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(32, 3, 4, 2, 1)]
+    decoder = nn.Sequential(*chain([latent, 4096, 2048, 16384]), *deconvs)
+    params = [p for part in (encoder, mean, logvar, decoder) for p in part.parameters()]
+    x = torch.rand(batch, 3, 64, 64)
+    optimizer = torch.optim.Adam(params, lr=1e-3)
+
+    def loss():
+        h = encoder(x)
+        mu, lv = mean(h), logvar(h)
+        z = mu + torch.exp(0.5 * lv) * torch.randn_like(lv)
+        divergence = -0.5 * (1 + lv - mu**2 - lv.exp()).sum()
+        return (F.binary_cross_entropy_with_logits(decoder(z), x, reduction="sum") + divergence) / batch
+
+    return loss, optimizer, 7
+
+
+MODELS = {"mlp": mlp, "cnn": cnn, "vit192": lambda: vit(192), "vit128": lambda: vit(128), "vae": vae}
 
 
 def main():

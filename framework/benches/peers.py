@@ -18,12 +18,13 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VENV = ROOT / "target" / "bench-venv"
-# What is timed against PyTorch eager: the same step on both sides, batch 128, a 0/1 mask on every weight.
+# What is timed against PyTorch eager: the same step on both sides, batch 128, a 0/1 mask on every weight, unless it says otherwise.
 PEERS = {
     "mlp": "MLP 784-50-30-10, SGD with momentum",
     "cnn": "conv 32, 32 with pooling, FC 2048-512-128-10, SGD with momentum",
     "vit192": "ViT, 4 blocks, 64 tokens, dim 192, MLP ratio 2, Adam",
     "vit128": "ViT, 4 blocks, 64 tokens, dim 128, MLP ratio 2, Adam",
+    "vae": "VAE of 85.2 M parameters, 64x64 images, batch 64, no masks, Adam",
 }
 # What is timed against our own dense step.
 OWN = {

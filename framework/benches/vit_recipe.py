@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the small ViT of `experiment/burden-vit-cifar10-small` here and in PyTorch, dense and at 90 % sparsity, and compares.
 
-    python3 framework/benches/vit_recipe.py DIR [--per-class 1500] [--epochs 6] [--seeds 2]
+    python3 framework/benches/vit_recipe.py DIR [--per-class 1000] [--epochs 6] [--seeds 2]
 
 DIR holds train/<class>/* and test/<class>/* (CIFAR-10 as images). Both sides see the same images: the first of each class. The recipe
 is the same in every detail that matters: network and initial distributions, crops and flips, AdamW with its decay on weights alone,
@@ -40,7 +40,7 @@ def ours(data, args, seed, dense):
     exe = ROOT / "target" / "release" / "secateur"
     out = ROOT / "target" / "bench" / "vit_recipe" / f"{'dense' if dense else 'sparse'}-{seed}"
     shutil.rmtree(out, ignore_errors=True)
-    sets = {"seed": seed, "data.dir": data, "data.validation": 0, "data.train_limit": 10 * args.per_class, "train.epochs": args.epochs}
+    sets = {"seed": seed, "data.dir": data, "data.validation": 0, "data.train_limit": 10 * args.per_class, "train.epochs": args.epochs, "train.eval_every": args.epochs}
     # A dense network is one whose schedule asks for nothing.
     sets |= {"data.test_limit": len(list((data / "test").glob("*/*"))), "schedule.sparsity": 0.0 if dense else SPARSITY}
     flags = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
@@ -182,7 +182,7 @@ def peer(data, epochs, seed, dense):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--per-class", type=int, default=1500)
+    parser.add_argument("--per-class", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)

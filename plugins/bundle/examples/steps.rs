@@ -26,6 +26,8 @@ struct Case {
     compressor: &'static str,
     /// Whether half of the units of every group are gone.
     half: bool,
+    /// Whether every weight has a 0/1 mask.
+    masked: bool,
     input: &'static [usize],
     batch: usize,
     rule: Update,
@@ -43,6 +45,7 @@ const CASES: &[Case] = &[
         options: "hidden = [50, 30]",
         compressor: "",
         half: false,
+        masked: true,
         input: &[784],
         batch: 128,
         rule: SGD,
@@ -53,6 +56,8 @@ const CASES: &[Case] = &[
     Case { name: "vit128", options: VIT128, ..VIT },
     Case { name: "vit192-merge", options: VIT192, compressor: "ratio = 0.4", ..VIT },
     Case { name: "vit192-half", options: VIT192, half: true, ..VIT },
+    // Its units are cut out, so that no mask is left to multiply with.
+    Case { name: "vae", model: "vae", masked: false, input: &[3, 64, 64], batch: 64, ..VIT },
 ];
 
 const IMAGES: Case = Case {
@@ -61,6 +66,7 @@ const IMAGES: Case = Case {
     options: "",
     compressor: "",
     half: false,
+    masked: true,
     input: &[3, 32, 32],
     batch: 128,
     rule: SGD,
@@ -93,11 +99,10 @@ impl Stepper {
             layout = model.layout(&input, &Sizes(halves.collect()))?;
         }
         let mut store = ParamStore::new(&Cpu::default(), layout, Seed(1), Masking::Dynamic)?;
-        let all =
-            store.iter().filter(|p| p.spec().prunable).map(|p| (p.spec().name.clone(), vec![true; p.value().count()]));
-        store.set_masks(all.collect())?;
+        let masked = store.iter().filter(|p| case.masked && p.spec().prunable);
+        store.set_masks(masked.map(|p| (p.spec().name.clone(), vec![true; p.value().count()])).collect())?;
         let shape: Vec<usize> = std::iter::once(case.batch).chain(input.shape.iter().copied()).collect();
-        let values = (0..shape.iter().product::<usize>()).map(|i| ((i * 7919) % 2048) as f32 / 1024.0 - 1.0).collect();
+        let values = (0..shape.iter().product::<usize>()).map(|i| ((i * 7919) % 2048) as f32 / 2048.0).collect();
         let batch = Batch {
             input: Tensor::from_vec(&Cpu::default(), values, &shape[..])?,
             classes: (0..case.batch as u32).map(|i| i % 10).collect(),

@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 /// What each consumer saw, step by step: its inputs and its weight.
 type Seen = BTreeMap<String, Vec<(Tensor<Cpu>, Tensor<Cpu>)>>;
 
-/// Scores of each group's units.
-type Ranked = BTreeMap<String, Vec<f32>>;
+/// Scores by group.
+type Said = BTreeMap<String, Vec<f32>>;
 
 /// Passes everything on to the criterion under test, and keeps what it was shown and what it said.
 struct Spy {
     inner: Box<dyn Criterion<Cpu>>,
-    kept: Arc<Mutex<(Seen, Ranked)>>,
+    kept: Arc<Mutex<(Seen, Said)>>,
 }
 
 impl Criterion<Cpu> for Spy {
@@ -48,7 +48,7 @@ impl Criterion<Cpu> for Spy {
 }
 
 /// Three steps, one pruning step, and three steps that nothing looks back on: what was seen, and the scores by group.
-fn observed(model: &str, options: &str) -> (Seen, Ranked) {
+fn observed(model: &str, options: &str) -> (Seen, Said) {
     let registry = secateur_bundle::registry().unwrap();
     let mut config = DataConfig { normalize: Normalize::Unit, ..DataConfig::default() };
     (config.glyphs.train, config.glyphs.test) = (12, 4);
