@@ -158,12 +158,13 @@ impl RunDir {
         &self.path
     }
 
-    /// Writes a whole file: under another name first, then synced, then renamed.
+    /// Writes a whole file: under another name first, then synced, then renamed. That the name is on the disk too is seen to when the run
+    /// ends.
     ///
     /// # Errors
     /// It cannot be written; then neither it nor a part of it is there.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
-        replace(&self.path, name, content)
+        rename_into(&self.path, name, content)
     }
 
     /// Replaces the newest checkpoint.
@@ -220,7 +221,9 @@ impl RunDir {
         figures.insert("status".to_owned(), json!(status));
         let mut text = format!("{:#}", Value::Object(figures));
         text.push('\n');
-        self.write(SUMMARY, text.as_bytes())
+        // The names of all other files first: a summary is never there without them.
+        sync_folder(&self.path).map_err(failed(&self.path, "write it"))?;
+        replace(&self.path, SUMMARY, text.as_bytes())
     }
 
     /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
@@ -296,11 +299,17 @@ pub fn is_finished(folder: &Path) -> bool {
     summary.is_some_and(|summary| summary["status"] == "finished")
 }
 
-/// Writes a whole file: under another name first, then synced, then renamed.
+/// Writes a whole file, and sees to it that its name is on the disk.
 fn replace(folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+    rename_into(folder, name, content)?;
+    sync_folder(folder).map_err(failed(&folder.join(name), "write it"))
+}
+
+/// Writes a whole file: under another name first, then synced, then renamed.
+fn rename_into(folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
     let (path, unfinished) = (folder.join(name), folder.join(format!(".{name}.unfinished")));
     let written = write_synced(&unfinished, content).and_then(|()| fs::rename(&unfinished, &path));
-    written.and_then(|()| sync_folder(folder)).map_err(|source| {
+    written.map_err(|source| {
         // The disk may be full: what is left of the attempt only takes room.
         _ = fs::remove_file(&unfinished);
         failed(&path, "write it")(source)

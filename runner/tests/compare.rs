@@ -153,6 +153,23 @@ fn unlike_runs_are_not_compared_in_silence() {
 }
 
 #[test]
+fn groups_without_a_baseline_are_named() {
+    let fast = |criterion, seed| Cell { config: "train.lr = 0.5\n", ..cell(criterion, seed, 0.8 + 0.01 * seed as f64) };
+    let slow =
+        |criterion, seed| Cell { config: "train.lr = 0.1  \n", ..cell(criterion, seed, 0.9 + 0.01 * seed as f64) };
+    let all = [
+        slow("magnitude", 0),
+        slow("magnitude", 1),
+        slow("rank", 0),
+        slow("rank", 1),
+        fast("rank", 0),
+        fast("rank", 1),
+    ];
+    let (_here, out) = compared(&all);
+    assert!(out.contains("the baseline criterion.name = magnitude was not run beside rank, lr 0.5"), "{out}");
+}
+
+#[test]
 fn folders_that_are_damaged_or_of_another_version_are_named() {
     let cells: Vec<Cell<'_>> = ["rank", "magnitude"]
         .into_iter()

@@ -254,7 +254,13 @@ fn ctrl_c_stops_a_sweep_that_then_ends_as_if_left_alone() {
     let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(130), "{errors}");
     assert!(errors.contains("cells left; go on with the same command"), "{errors}");
-    assert!(folders(here.path()).iter().any(|run| run.join("checkpoint").is_dir()), "what was under way can go on");
+    let states =
+        || folders(here.path()).into_iter().map(|run| run.join("checkpoint/state.safetensors")).filter(|f| f.is_file());
+    assert!(states().count() > 0, "what was under way can go on");
+    // One that is damaged only means that its cell begins again.
+    if let Some(second) = states().nth(1) {
+        fs::write(second, "damaged").unwrap();
+    }
     let (code, _, errors) = secateur(here.path(), &slow);
     assert_eq!(code, 0, "{errors}");
     assert_eq!(secateur(alone.path(), &slow).0, 0);
@@ -327,6 +333,32 @@ fn zip_exclude_and_seed_lists_shape_the_grid() {
     assert!(out.contains("s: 10 cells, 2 excluded"), "{out}");
     assert!(out.contains("train.lr=0.2 train.momentum=0.5 seed=9 criterion.norm=l2"), "{out}");
     assert!(!out.contains("train.lr=0.1 train.momentum=0.5"), "{out}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_group_of_an_axis_may_name_a_library() {
+    let here = here(CONFIG.replace("criterion/random", "mine/square.toml").split("[[sweep.when]]").next().unwrap());
+    let framework = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("framework");
+    fs::create_dir(here.path().join("mine")).unwrap();
+    let mut compiler = std::process::Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(here.path().join("mine/square.so"))
+        .arg("-I")
+        .arg(framework.join("include"));
+    match compiler.arg(framework.join("examples/plugins/square.c")).status() {
+        Ok(status) => assert!(status.success()),
+        Err(_) => return eprintln!("SKIPPED: no C compiler `cc` here, so no library was named by an axis"),
+    }
+    let group = "plugins = [{ path = 'square.so' }]\ncriterion.name = 'square'";
+    fs::write(here.path().join("mine/square.toml"), group).unwrap();
+    let (code, out, errors) = secateur(here.path(), &["sweep", "s.toml"]);
+    assert_eq!(code, 0, "{errors}");
+    // Four cells, each with a shuffled control; the others are shared by the two criteria of a seed.
+    assert!(out.contains("14 cells finished now"), "{out}");
+    let (_, out, _) = secateur(here.path(), &["compare", "runs/s"]);
+    assert!(out.contains("square – control: shuffled (square)") && out.contains("square – magnitude"), "{out}");
 }
 
 #[test]

@@ -107,13 +107,29 @@ fn report(plan: &Plan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
     match (tally.failed.as_slice(), tally.left) {
         ([], 0) => Ok(()),
         ([], left) => Err(Failure::Stopped(format!("stopped with {left} cells left; go on with the same command"))),
-        (failed, _) => {
-            let reasons: Vec<String> =
-                failed.iter().take(10).map(|(label, reason)| format!("{label}\n  {reason}")).collect();
-            let more = if failed.len() > 10 { "\n..." } else { "" };
-            Err(Failure::Failed(format!("{} cells failed\n\n{}{more}", failed.len(), reasons.join("\n\n"))))
+        (failed, _) => Err(Failure::Failed(format!("{} cells failed\n\n{}", failed.len(), reasons(failed)))),
+    }
+}
+
+/// Every reason once, with the cells that it stopped.
+fn reasons(failed: &[(String, String)]) -> String {
+    let mut cells: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (label, reason) in failed {
+        match cells.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, labels)) => labels.push(label),
+            None => cells.push((reason, vec![label])),
         }
     }
+    let text = |(reason, labels): &(&str, Vec<&str>)| {
+        let more = if labels.len() > 3 { format!("\n... and {} more", labels.len() - 3) } else { String::new() };
+        let labels = labels.iter().take(3).copied().collect::<Vec<_>>().join("\n");
+        format!("{labels}{more}\n  {}", reason.replace('\n', "\n  "))
+    };
+    let mut shown: Vec<String> = cells.iter().take(10).map(text).collect();
+    if cells.len() > 10 {
+        shown.push("...".to_owned());
+    }
+    shown.join("\n\n")
 }
 
 fn left_out(excluded: usize) -> String {

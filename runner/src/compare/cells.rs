@@ -118,6 +118,10 @@ impl Cells {
         let baseline = self.baseline(&groups, question.baseline.as_deref(), by.first())?;
         let view = pair::View { records: &self.records, configs: &self.configs, by: &by, within: &within, metric };
         let (pairs, control_pairs) = pair::all(&view, &groups, baseline.as_deref());
+        let alone = without_baseline(&groups, &pairs, baseline.as_deref());
+        if let (false, Some(key), Some(value)) = (alone.is_empty(), by.first(), &baseline) {
+            notes.push(format!("the baseline {key} = {value} was not run beside {}", alone.join("; ")));
+        }
         let fronts = pareto::fronts(&groups, metric);
         Ok(Comparison { by, metric, groups, pairs, control_pairs, fronts, notes })
     }
@@ -196,6 +200,16 @@ impl Cells {
                 .map(|value| (*value).to_owned())),
         }
     }
+}
+
+/// Groups that are not the baseline, and have none.
+fn without_baseline<'a>(groups: &'a [Group], pairs: &[pair::Pair], baseline: Option<&str>) -> Vec<&'a str> {
+    let own = groups.iter().enumerate().filter(|(_, group)| group.control.is_none() && !group.values.is_empty());
+    own.filter(|(index, group)| {
+        group.values.first().map(String::as_str) != baseline && pairs.iter().all(|pair| pair.group != *index)
+    })
+    .map(|(_, group)| group.label.as_str())
+    .collect()
 }
 
 fn label(by: &[String], values: &[String], control: Option<&str>) -> String {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::group::Unit;
 use super::keys::{self, Flat};
 use super::sentence::{self, LEVEL, probability};
-use super::text::{figures, spread};
+use super::text::{figures, headline_figures, spread};
 use super::{Cells, Comparison, Pair};
 use crate::report::{Curves, STYLE};
 use crate::stats::Paired;
@@ -125,7 +125,7 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
 }
 
 fn groups(comparison: &Comparison) -> Markup {
-    let figures = figures(comparison);
+    let figures = headline_figures(comparison);
     html! {
         table.sortable #groups {
             thead { tr { th { "group" } th { "runs" } @for figure in &figures { th { (figure.label) } } } }

@@ -78,13 +78,20 @@ fn budget(group: &Group, baseline: &Group) -> String {
     }
 }
 
+/// What the difference costs in time; said with care where the 95 % intervals of the two means overlap.
 fn cost(group: &Group, baseline: &Group) -> String {
-    let (Some(a), Some(b)) = (group.mean("seconds"), baseline.mean("seconds")) else { return String::new() };
-    let percent = (a / b - 1.0) * 100.0;
+    let (Some(a), Some(b)) = (group.figures.get("seconds"), baseline.figures.get("seconds")) else {
+        return String::new();
+    };
+    let percent = (a.mean / b.mean - 1.0) * 100.0;
+    let unsure = match (a.interval, b.interval) {
+        (Some(a), Some(b)) if a.low <= b.high && b.low <= a.high => ", within the spread of the runs",
+        _ => "",
+    };
     match percent {
         p if !p.is_finite() => String::new(),
         p if p.abs() < 1.0 => "; it takes as long".to_owned(),
-        p if p > 0.0 => format!("; it costs {p:.0} % more time"),
-        p => format!("; it takes {:.0} % less time", -p),
+        p if p > 0.0 => format!("; it costs {p:.0} % more time{unsure}"),
+        p => format!("; it takes {:.0} % less time{unsure}", -p),
     }
 }

@@ -121,6 +121,12 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     all
 }
 
+/// Those of a table for people: where accuracy is compared, the loss beside it would only widen it.
+pub fn headline_figures(comparison: &Comparison) -> Vec<Figure> {
+    let also = |figure: &Figure| comparison.metric.key != "test_accuracy" || figure.key != "test_loss";
+    figures(comparison).into_iter().filter(also).collect()
+}
+
 /// `92.1 ± 0.3 % [91.7, 92.5]`; the interval of the metric alone.
 pub fn spread(figure: Figure, sample: &Sample, interval: bool) -> String {
     let mean = figure.written(sample.mean);
@@ -141,9 +147,7 @@ fn short(figure: Figure, std: f64) -> String {
 }
 
 fn groups(comparison: &Comparison) -> Table {
-    // Where accuracy is compared, the loss beside it would only widen the table.
-    let also = |figure: &Figure| comparison.metric.key != "test_accuracy" || figure.key != "test_loss";
-    let figures: Vec<Figure> = figures(comparison).into_iter().filter(also).collect();
+    let figures = headline_figures(comparison);
     let mut head =
         vec![if comparison.by.is_empty() { "group".to_owned() } else { comparison.by.join(", ") }, "runs".to_owned()];
     head.extend(figures.iter().map(|figure| {
