@@ -1,11 +1,14 @@
 //! Plugins by kind and name: those linked into the program, and those loaded into it.
 
-use crate::backend::{Backend, Cpu};
+mod entry;
+mod register;
+
+use crate::backend::Backend;
 use crate::compressor::Compressor;
 use crate::criterion::Criterion;
 use crate::error::{Error, OptionError, Result};
 use crate::model::Model;
-use crate::options::{OptionDoc, OptionSet, Table, unknown};
+use crate::options::{Table, unknown};
 use crate::plugin::{self, Loaded};
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
@@ -13,159 +16,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub(crate) use entry::Source;
+pub use entry::{DeviceMaker, Entry, Item, Kind, Makers, Origin};
 pub use inventory;
-
-/// What a plugin can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Scores weights or units.
-    Criterion,
-    /// Says when and how much.
-    Schedule,
-    /// Merges tokens.
-    Compressor,
-    /// A network.
-    Model,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Criterion, Self::Schedule, Self::Compressor, Self::Model];
-
-    /// `criterion`, `schedule`, `compressor` or `model`: the config section that chooses it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Criterion => "criterion",
-            Self::Schedule => "schedule",
-            Self::Compressor => "compressor",
-            Self::Model => "model",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-type MakeFn<T> = fn(&Table) -> Result<Box<T>>;
-
-/// A plugin's constructor for one device.
-pub enum DeviceMaker<B: Backend> {
-    /// Of a criterion.
-    Criterion(MakeFn<dyn Criterion<B>>),
-    /// Of a compressor.
-    Compressor(MakeFn<dyn Compressor<B>>),
-    /// Of a model.
-    Model(MakeFn<dyn Model<B>>),
-    /// Of a schedule, which needs no device.
-    Schedule(MakeFn<dyn Schedule>),
-}
-
-/// A plugin's constructors for every device this program was built for.
-pub struct Makers {
-    /// On the CPU.
-    pub cpu: DeviceMaker<Cpu>,
-}
-
-/// One plugin of this library; [`register!`](crate::register!) submits it.
-pub struct Entry {
-    /// What it is.
-    pub kind: Kind,
-    /// The name configs use.
-    pub name: &'static str,
-    /// One sentence.
-    pub summary: &'static str,
-    /// Crate that defines it.
-    pub krate: &'static str,
-    /// That crate's version.
-    pub version: &'static str,
-    /// Its options.
-    pub docs: fn() -> Vec<OptionDoc>,
-    /// Checks options without building anything.
-    pub check: fn(&Table) -> Result<(), Vec<OptionError>>,
-    /// Builds it.
-    pub makers: Makers,
-}
-
-inventory::collect!(Entry);
-
-/// Where a plugin comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// Crate that defines it.
-    #[serde(rename = "crate")]
-    pub krate: String,
-    /// That crate's version.
-    pub version: String,
-    /// The library's file, where it was loaded.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub file: Option<PathBuf>,
-    /// That file's hash.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub sha256: Option<String>,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ", self.krate, self.version)?;
-        match (&self.file, &self.sha256) {
-            (Some(file), Some(hash)) => write!(f, "({}, sha256 {hash})", file.display()),
-            (Some(file), None) => write!(f, "({})", file.display()),
-            (None, _) => f.write_str("(linked in)"),
-        }
-    }
-}
-
-/// How a known plugin is reached.
-pub(crate) enum Source {
-    /// It is part of this program.
-    Linked(&'static Entry),
-    /// It lives in another library.
-    Loaded(Loaded),
-}
-
-/// One known plugin.
-pub struct Item {
-    source: Source,
-    origin: Origin,
-}
-
-impl Item {
-    /// One sentence about it.
-    pub fn summary(&self) -> &str {
-        match &self.source {
-            Source::Linked(entry) => entry.summary,
-            Source::Loaded(loaded) => loaded.summary(),
-        }
-    }
-
-    /// Where it comes from.
-    pub fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// Its options.
-    pub fn docs(&self) -> Vec<OptionDoc> {
-        match &self.source {
-            Source::Linked(entry) => (entry.docs)(),
-            Source::Loaded(loaded) => loaded.docs().to_vec(),
-        }
-    }
-
-    /// Checks options, types and keys, without building the plugin.
-    ///
-    /// # Errors
-    /// All of them.
-    pub fn check(&self, options: &Table) -> Result<(), Vec<OptionError>> {
-        match &self.source {
-            Source::Linked(entry) => (entry.check)(options),
-            Source::Loaded(loaded) => loaded.check(options),
-        }
-    }
-}
+pub use register::{build, check};
 
 /// All known plugins.
 #[derive(Default)]
@@ -364,72 +218,4 @@ impl PluginSpec {
     pub fn options(&self) -> Table {
         self.0.iter().filter(|(k, _)| *k != "name").map(|(k, v)| (k.clone(), v.clone())).collect()
     }
-}
-
-/// Reads options and builds a plugin from them; called by [`register!`](crate::register!).
-///
-/// # Errors
-/// If the options are refused.
-pub fn build<O, T>(options: &Table) -> Result<T>
-where
-    O: OptionSet,
-    T: TryFrom<O>,
-    Error: From<T::Error>,
-{
-    let options = crate::options::parse::<O>(options).map_err(Error::Options)?;
-    Ok(T::try_from(options)?)
-}
-
-/// Checks options; called by [`register!`](crate::register!).
-///
-/// # Errors
-/// All that are wrong.
-pub fn check<O, T>(options: &Table) -> Result<(), Vec<OptionError>>
-where
-    O: OptionSet,
-    T: TryFrom<O>,
-    Error: From<T::Error>,
-{
-    match build::<O, T>(options) {
-        Ok(_) => Ok(()),
-        Err(Error::Options(errors)) => Err(errors),
-        Err(Error::Option(error)) => Err(vec![error]),
-        Err(other) => Err(vec![OptionError::new("name", "", other.to_string())]),
-    }
-}
-
-/// Registers a plugin: `register!(Criterion, "name", Type, "One sentence.")`.
-///
-/// The type is its own options (declared with [`options!`](crate::options!)), or is built from them by `TryFrom`:
-/// `register!(Criterion, "name", Type, "One sentence.", options = Options)`. A type that holds tensors is written `Type<B>`, with
-/// the letter B, and is registered for every device.
-#[macro_export]
-macro_rules! register {
-    ($kind:ident, $name:literal, $type:ident, $summary:literal $(,)?) => {
-        $crate::register!(@entry $kind, $name, $type, $summary, $type);
-    };
-    ($kind:ident, $name:literal, $type:ident, $summary:literal, options = $options:ty $(,)?) => {
-        $crate::register!(@entry $kind, $name, $type, $summary, $options);
-    };
-    ($kind:ident, $name:literal, $type:ident<B>, $summary:literal, options = $options:ty $(,)?) => {
-        $crate::register!(@entry $kind, $name, $type<$crate::backend::Cpu>, $summary, $options);
-    };
-    (@entry $kind:ident, $name:literal, $cpu:ty, $summary:literal, $options:ty) => {
-        $crate::registry::inventory::submit! {
-            $crate::registry::Entry {
-                kind: $crate::registry::Kind::$kind,
-                name: $name,
-                summary: $summary,
-                krate: env!("CARGO_PKG_NAME"),
-                version: env!("CARGO_PKG_VERSION"),
-                docs: <$options as $crate::options::OptionSet>::docs,
-                check: $crate::registry::check::<$options, $cpu>,
-                makers: $crate::registry::Makers {
-                    cpu: $crate::registry::DeviceMaker::$kind(|options| {
-                        Ok(Box::new($crate::registry::build::<$options, $cpu>(options)?))
-                    }),
-                },
-            }
-        }
-    };
 }

@@ -89,10 +89,12 @@ fn merged_tokens_are_files_and_part_of_the_report() {
     let run = run(here.path(), &[&VIT[..], &["--set=output.pictures=3"]].concat());
     assert_eq!(names(&run), expected("tokens"));
     let picture = pixels(&run, "tokens-end.png");
-    assert_eq!(picture.dimensions(), (3 * 116 - 4, 2 * 116 - 4), "three images, four times as large");
-    let coloured = picture.rows().skip(116).flatten().filter(|p| p.0[0] != p.0[1] || p.0[1] != p.0[2]).count();
+    assert_eq!(picture.dimensions(), (3 * 256 - 4, 2 * 256 - 4), "three images, nine times as large");
+    let coloured = picture.rows().skip(256).flatten().filter(|p| p.0[0] != p.0[1] || p.0[1] != p.0[2]).count();
     assert!(coloured > 1000, "glyphs are gray, outlines are not: {coloured}");
-    assert!(fs::read_to_string(run.join("report.html")).unwrap().contains("Merged tokens"));
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.contains("Merged tokens") && report.contains("4 more pictures"), "the first and the last are shown");
+    assert_eq!(report.matches("src=\"data:image/png;base64,iVBOR").count(), 2);
 }
 
 #[test]

@@ -54,13 +54,17 @@ fn names(error: &str, parts: &[&str]) {
     }
 }
 
+fn accepted(folder: &Path, more: &[&str]) {
+    let mut command = Command::cargo_bin("secateur").unwrap();
+    command.current_dir(folder).env_remove("SECATEUR_DATA").env("HOME", folder).env_remove("XDG_CACHE_HOME");
+    command.args(RUN).args(more).assert().success();
+}
+
 #[test]
-fn the_images_are_fine_before_anything_is_wrong_with_them() {
+fn nothing_is_wrong_before_it_is_made_wrong() {
     let here = images();
     for model in ["{name=\"vit\",dim=24,heads=3,patch=4,depth=1}", "{name=\"vae\",channels=[4],hidden=[8],latent=2}"] {
-        let mut command = Command::cargo_bin("secateur").unwrap();
-        command.current_dir(here.path()).env_remove("SECATEUR_DATA").env("HOME", here.path()).args(RUN);
-        command.args(["--force", &format!("--set=model={model}")]).assert().success();
+        accepted(here.path(), &[&format!("--set=model={model}")]);
     }
 }
 
@@ -91,9 +95,7 @@ fn an_image_of_another_size_is_named_unless_all_are_scaled() {
     picture(here.path(), "train/bee/9.png", 10, 7);
     let error = refused(here.path(), &[], 1);
     names(&error, &["train/bee/9.png", "7x10", "8x8", "data.image-folder.size"]);
-    let mut command = Command::cargo_bin("secateur").unwrap();
-    command.current_dir(here.path()).env_remove("SECATEUR_DATA").env("HOME", here.path());
-    command.args(RUN).arg("--set=data.image-folder.size=8").assert().success();
+    accepted(here.path(), &["--set=data.image-folder.size=8"]);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use crate::backend::Backend;
 use crate::compressor::Tokens;
-use crate::error::{Error, Result};
 
 /// Which token holds each original token of a batch when the pass is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub(crate) enum Following {
     /// No token has come to a compressor yet.
     Start,
     At(Trail),
-    /// The model or the compressor did not carry the sources on.
+    /// The model or the compressor did not carry the sources on, or not rightly.
     Lost,
 }
 
@@ -42,23 +41,19 @@ impl Following {
         }
     }
 
-    /// Tokens leave a compressor.
-    pub fn leave<B: Backend>(&mut self, tokens: &Tokens<B>) -> Result<()> {
+    /// Tokens leave a compressor. Sources that cannot be right are as good as none: nobody else needs them.
+    pub fn leave<B: Backend>(&mut self, tokens: &Tokens<B>) {
         if matches!(self, Self::Off | Self::Lost) {
-            return Ok(());
+            return;
         }
-        let (&[batch, left, _], Some(holder)) = (&*tokens.x.shape(), &tokens.source) else {
-            *self = Self::Lost;
-            return Ok(());
-        };
-        let original = holder.len() / batch.max(1);
-        let outside = holder.iter().find(|h| **h as usize >= left);
-        if original * batch != holder.len() || original < left || outside.is_some() {
-            let found = outside.map_or(format!("{} entries", holder.len()), |h| format!("an entry of {h}"));
-            return Err(Error::shape("compressor", format!("sources of {batch} x {left} tokens cannot have {found}")));
+        *self = Self::Lost;
+        if let (&[batch, left, _], Some(holder)) = (&*tokens.x.shape(), &tokens.source) {
+            let original = holder.len() / batch.max(1);
+            let fits = original * batch == holder.len() && original >= left;
+            if fits && holder.iter().all(|holder| (*holder as usize) < left) {
+                *self = Self::At(Trail { original, protected: tokens.protected, left, holder: holder.clone() });
+            }
         }
-        *self = Self::At(Trail { original, protected: tokens.protected, left, holder: holder.clone() });
-        Ok(())
     }
 }
 
@@ -90,23 +85,25 @@ mod tests {
         following.arrive(&mut first);
         assert_eq!(first.source.unwrap(), [0, 1, 2, 0, 1, 2]);
         let mut merged = tokens(2, Some(vec![0, 1, 1, 0, 1, 0]));
-        following.leave(&merged).unwrap();
+        following.leave(&merged);
         following.arrive(&mut merged);
-        following.leave(&merged).unwrap();
+        following.leave(&merged);
         let Following::At(trail) = following else { panic!("it was followed") };
         assert_eq!((trail.original, trail.left, trail.holder), (3, 2, vec![0, 1, 1, 0, 1, 0]));
     }
 
     #[test]
-    fn sources_that_are_dropped_are_lost_and_wrong_ones_are_refused() {
-        let (mut following, mut first) = (Following::Start, tokens(3, None));
-        following.arrive(&mut first);
-        following.leave(&tokens(2, None)).unwrap();
-        assert!(matches!(following, Following::Lost));
-        for (wrong, named) in [(vec![0, 1, 2, 0, 1, 1], "an entry of 2"), (vec![0, 1, 1], "3 entries")] {
-            let error = Following::Start.leave(&tokens(2, Some(wrong))).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
+    fn sources_that_are_dropped_or_wrong_are_lost() {
+        for source in [None, Some(vec![0, 1, 2, 0, 1, 1]), Some(vec![0, 1, 1]), Some(vec![0, 0])] {
+            let (mut following, mut first) = (Following::Start, tokens(3, None));
+            following.arrive(&mut first);
+            following.leave(&tokens(2, source.clone()));
+            assert!(matches!(following, Following::Lost), "{source:?}");
         }
+        let (mut following, mut later) = (Following::Start, tokens(2, None));
+        following.leave(&tokens(2, Some(vec![0, 1, 1, 0, 1, 0])));
+        following.arrive(&mut later);
+        assert!(matches!(following, Following::Lost), "the model made new tokens");
     }
 
     #[test]

@@ -20,7 +20,9 @@ fn every_built_in_plugin_passes() {
             assert!(rows.len() >= 5, "{kind} {name}");
             for row in rows {
                 let reversed = row.name.starts_with("higher is kept") && BASELINES.contains(&name.as_str());
-                if !row.passed && !reversed {
+                // It is there to prune nothing, which is what the row warns others of.
+                let idle = name == "never" && row.detail.starts_with("nothing is pruned");
+                if !row.passed && !reversed && !idle {
                     failed.push(format!("{kind} {name}: {}: {}", row.name, row.detail));
                 }
                 assert!(!(row.passed && reversed && name == "worst"), "worst must not pass: {}", row.detail);

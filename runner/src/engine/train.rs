@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use secateur::backend::Cpu;
+use secateur::error::OptionError;
 use secateur::event::Event;
 use secateur::options::{self, OptionSet, Table};
 use secateur::picture::Picture;
@@ -15,7 +16,7 @@ use serde_json::Value as Json;
 use super::model_file;
 use super::sections::{OutputConfig, TopConfig};
 use super::shelf::Shelf;
-use crate::config::Resolved;
+use crate::config::{ConfigError, ConfigErrors, Origin, Resolved};
 use crate::failure::Failure;
 use crate::program::Trained;
 use crate::recorder::Recorder;
@@ -72,8 +73,10 @@ fn on_cpu(
     let OutputConfig { pictures, .. } = parsed(&section(config, "output"))?;
     let mut observer = Recording { recorder, identity: &identity, pictures };
     let outcome = match from {
-        None => run.execute(&mut observer)?,
-        Some(saved) => run.resume(&saved.bytes, &identity, &mut observer).map_err(|error| unusable(error, saved))?,
+        None => run.execute(&mut observer).map_err(|error| refused(error, config))?,
+        Some(saved) => {
+            run.resume(&saved.bytes, &identity, &mut observer).map_err(|error| unusable(error, saved, config))?
+        }
     };
     let summary =
         serde_json::to_value(&outcome.summary).map_err(|error| Failure::Failed(format!("summary.json: {error}")))?;
@@ -81,14 +84,30 @@ fn on_cpu(
     Ok(Trained { summary, model: model_file::write(config, &outcome.params)? })
 }
 
-fn unusable(error: secateur::Error, saved: &Saved) -> Failure {
+fn unusable(error: secateur::Error, saved: &Saved, config: &Resolved) -> Failure {
     match error {
         secateur::Error::Checkpoint(_) => Failure::Failed(format!(
             "{}: {error}\n  fix: start the run anew: secateur run CONFIG... --force",
             saved.path.display()
         )),
-        other => other.into(),
+        other => refused(other, config),
     }
+}
+
+/// Options that fit their own plugin but not the data or the network are known to be wrong only here; the config knows who set them.
+fn refused(error: secateur::Error, config: &Resolved) -> Failure {
+    let errors = match error {
+        secateur::Error::Option(error) => vec![error],
+        secateur::Error::Options(errors) => errors,
+        other => return other.into(),
+    };
+    let value = |error: OptionError| ConfigError::Value {
+        origin: config.origins.get(&error.key).cloned().unwrap_or(Origin::BuiltIn),
+        key: error.key,
+        found: error.found,
+        allowed: error.allowed,
+    };
+    ConfigErrors(errors.into_iter().map(value).collect()).into()
 }
 
 struct Recording<'a, 'r> {

@@ -1,4 +1,4 @@
-//! Draws pictures: images in rows of eight, and what the network makes of each one below it.
+//! Draws pictures: images in rows, and what the network makes of each one below it.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -6,8 +6,6 @@ use std::io::Cursor;
 use image::{ImageFormat, Rgba, RgbaImage};
 use secateur::picture::{Picture, Shows};
 
-/// Images side by side.
-const COLUMNS: usize = 8;
 /// Pixels between an image and what is made of it; three times as many between rows.
 const GAP: usize = 4;
 
@@ -21,20 +19,20 @@ pub fn png(picture: &Picture) -> Vec<u8> {
 
 fn draw(picture: &Picture) -> RgbaImage {
     let [_, height, width] = picture.shape;
-    let side = match picture.shows {
-        Shows::Reconstructions(_) => 64,
+    let (side, columns) = match picture.shows {
+        Shows::Reconstructions(_) => (64, 8),
         // Outlines must be told from the pixels.
-        Shows::Groups { .. } => 128,
+        Shows::Groups { .. } => (256, 4),
     };
     let zoom = (side / height.max(width).max(1)).max(1);
     let (wide, high) = (width * zoom + GAP, height * zoom + GAP);
-    let (columns, rows) = (picture.count().min(COLUMNS), picture.count().div_ceil(COLUMNS));
+    let (columns, rows) = (picture.count().min(columns), picture.count().div_ceil(columns));
     let block = 2 * high + 2 * GAP;
     // What is between the images is transparent: a page behind them may be light or dark.
     let (across, down) = (columns * wide - GAP, rows * block - 3 * GAP);
     let mut canvas = RgbaImage::new(across.max(1) as u32, down.max(1) as u32);
     for i in 0..picture.count() {
-        let (left, top) = (i % COLUMNS * wide, i / COLUMNS * block);
+        let (left, top) = (i % columns * wide, i / columns * block);
         let mut paint = |top: usize, colour: &dyn Fn(usize, usize) -> [u8; 3]| {
             for y in 0..height * zoom {
                 for x in 0..width * zoom {
@@ -123,7 +121,7 @@ impl<'a> Grouped<'a> {
     }
 
     fn at(&self, y: usize, x: usize, zoom: usize) -> [u8; 3] {
-        let (side, line) = (self.patch * zoom, (self.patch * zoom / 8).max(1));
+        let (side, line) = (self.patch * zoom, (self.patch * zoom / 16).max(1));
         let (row, column) = (y / side, x / side);
         let own = self.group(Some(row), Some(column));
         let Some(look) = own.and_then(|group| self.merged.get(&group)) else {
@@ -168,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn reconstructions_stand_below_their_images_in_rows_of_eight() {
+    fn reconstructions_stand_below_their_images_in_rows() {
         let found = decoded(&picture(9, Shows::Reconstructions(vec![1.0; 9 * 16])));
         assert_eq!(found.dimensions(), (8 * 68 - 4, 2 * 144 - 12));
         let gray = |x, y| found.get_pixel(x, y).0;
@@ -184,23 +182,23 @@ mod tests {
     #[test]
     fn merged_patches_have_their_mean_colour_and_one_outline_around_them() {
         let found = decoded(&picture(1, Shows::Groups { patch: 2, holder: vec![0, 1, 0, 2] }));
-        assert_eq!(found.dimensions(), (128, 2 * 132 - 4));
-        let at = |x: u32, y: u32| found.get_pixel(x, 132 + y).0;
+        assert_eq!(found.dimensions(), (256, 2 * 260 - 4));
+        let at = |x: u32, y: u32| found.get_pixel(x, 260 + y).0;
         let mean = byte((0..4).flat_map(|r| [4 * r, 4 * r + 1]).sum::<usize>() as f32 / 8.0 / 16.0);
-        assert_eq!(at(32, 32), [mean, mean, mean, 255]);
-        assert_eq!(at(32, 64), at(32, 32), "no line between patches of one group");
-        let outline = at(0, 32);
-        assert_ne!(outline, at(32, 32));
-        assert!([at(63, 32), at(32, 0), at(32, 127), at(63, 64)].iter().all(|p| *p == outline));
-        assert_eq!(at(96, 32), found.get_pixel(96, 32).0, "what is not merged stays as it is");
-        assert_eq!(at(64, 32), found.get_pixel(64, 32).0);
+        assert_eq!(at(64, 64), [mean, mean, mean, 255]);
+        assert_eq!(at(64, 128), at(64, 64), "no line between patches of one group");
+        let outline = at(0, 64);
+        assert_ne!(outline, at(64, 64));
+        assert!([at(127, 64), at(64, 0), at(64, 255), at(127, 128)].iter().all(|p| *p == outline));
+        assert_eq!(at(192, 64), found.get_pixel(192, 64).0, "what is not merged stays as it is");
+        assert_eq!(at(128, 64), found.get_pixel(128, 64).0);
     }
 
     #[test]
     fn patches_that_touch_the_border_and_turn_a_corner_are_outlined() {
         let found = decoded(&picture(1, Shows::Groups { patch: 2, holder: vec![0, 0, 0, 1] }));
-        let at = |x: u32, y: u32| found.get_pixel(x, 132 + y).0;
-        assert_eq!(at(63, 63), at(0, 0), "the inner corner belongs to the outline");
-        assert_ne!(at(32, 63), at(0, 0));
+        let at = |x: u32, y: u32| found.get_pixel(x, 260 + y).0;
+        assert_eq!(at(127, 127), at(0, 0), "the inner corner belongs to the outline");
+        assert_ne!(at(64, 127), at(0, 0));
     }
 }

@@ -26,7 +26,7 @@ pub fn headlines(summary: &Map<String, Value>) -> Vec<Figure> {
     let (train, prune, eval) = (seconds("seconds_train"), seconds("seconds_prune"), seconds("seconds_eval"));
     let all = [
         share("test_accuracy").map(|value| (value, "test accuracy".to_owned())),
-        number("test_loss").map(|value| (format!("{value:.4}"), "test loss".to_owned())),
+        number("test_loss").map(|value| (loss(value), "test loss".to_owned())),
         share("unit_sparsity").map(|value| (value, "of the units removed".to_owned())),
         share("sparsity").map(|value| (value, "of the weights removed".to_owned())),
         kept("params", "parameters"),
@@ -99,6 +99,12 @@ fn change(accuracy: Option<(f64, f64)>) -> Markup {
 
 fn percent(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
+}
+
+/// Five digits that count.
+fn loss(value: f64) -> String {
+    let decimals = if value >= 100.0 { 1 } else { 4 };
+    format!("{value:.decimals$}")
 }
 
 /// 40.7 k, 85.2 M.

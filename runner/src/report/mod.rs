@@ -51,7 +51,7 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, fil
                             section.card { h2 { "Weight burden: ‖w‖₂ / √n of active weights" } (burden(&history, |l| l.weight)) }
                         }
                         @if history.prunes.iter().any(|prune| prune.event.returned > 0) {
-                            section.card { h2 { "Weights that left and returned" } (churn(&history)) }
+                            section.card { h2 { "Weights that left and returned, by epoch" } (churn(&history)) }
                         }
                     }
                     (pictures::cards(&history, files))
@@ -116,34 +116,31 @@ fn sparsity(history: &History) -> Markup {
 }
 
 fn units(history: &History) -> Markup {
-    let many = history.layers.len() > COLOURS;
-    let series = history.layers.iter().enumerate().map(|(index, layer)| {
-        let mut line = Series::line(&layer.name, index % COLOURS + 1, history.units(layer));
-        if many {
-            line.class = "many".to_owned();
-        }
-        line
-    });
-    let (axis, end) = (history.axis(), history.end);
-    Chart { axis, end, scale: Scale::Plain, from_zero: true, marks: &[], series: series.collect() }.draw()
+    let curves = history.layers.iter().map(|layer| (layer.name.clone(), history.units(layer))).collect();
+    layers(history, Scale::Plain, curves)
 }
 
+/// Burdens of layers lie factors apart.
 fn burden(history: &History, value: fn(&LayerBurden) -> f64) -> Markup {
-    let curves = history.burden_of(value);
-    let many = curves.len() > COLOURS;
-    let series = curves.into_iter().enumerate().map(|(index, (name, points))| {
-        let line = Series::line(&name, index % COLOURS + 1, points);
-        if many { Series { class: "many".to_owned(), ..line } } else { line }
-    });
-    let (axis, end) = (history.axis(), history.end);
-    Chart { axis, end, scale: Scale::Plain, from_zero: true, marks: &[], series: series.collect() }.draw()
+    layers(history, Scale::Log, history.burden_of(value))
 }
 
+/// One curve for each layer, with a name in the legend where there are few.
+fn layers(history: &History, scale: Scale, curves: Vec<(String, Vec<Point>)>) -> Markup {
+    let count = curves.len();
+    let line = |(index, (name, points)): (usize, (String, Vec<Point>))| match count > COLOURS {
+        true => Series::of_many(&name, index, count, points),
+        false => Series::line(&name, index + 1, points),
+    };
+    let series = curves.into_iter().enumerate().map(line).collect();
+    Chart { axis: history.axis(), end: history.end, scale, from_zero: true, marks: &[], series }.draw()
+}
+
+/// The first steps of a schedule take most, later ones exchange: both can be seen where factors count.
 fn churn(history: &History) -> Markup {
     let [left, returned] = history.churn();
     let series = vec![Series::line("left", 3, left), Series::line("returned", 2, returned)];
-    let (axis, end) = (history.axis(), history.end);
-    Chart { axis, end, scale: Scale::Plain, from_zero: true, marks: &[], series }.draw()
+    Chart { axis: history.axis(), end: history.end, scale: Scale::Log, from_zero: true, marks: &[], series }.draw()
 }
 
 fn marks(history: &History) -> Vec<(f64, String)> {

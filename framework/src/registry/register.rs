@@ -1,0 +1,72 @@
+//! `register!`, and what it calls.
+
+use crate::error::{Error, OptionError, Result};
+use crate::options::{OptionSet, Table};
+
+/// Reads options and builds a plugin from them; called by [`register!`](crate::register!).
+///
+/// # Errors
+/// If the options are refused.
+pub fn build<O, T>(options: &Table) -> Result<T>
+where
+    O: OptionSet,
+    T: TryFrom<O>,
+    Error: From<T::Error>,
+{
+    let options = crate::options::parse::<O>(options).map_err(Error::Options)?;
+    Ok(T::try_from(options)?)
+}
+
+/// Checks options; called by [`register!`](crate::register!).
+///
+/// # Errors
+/// All that are wrong.
+pub fn check<O, T>(options: &Table) -> Result<(), Vec<OptionError>>
+where
+    O: OptionSet,
+    T: TryFrom<O>,
+    Error: From<T::Error>,
+{
+    match build::<O, T>(options) {
+        Ok(_) => Ok(()),
+        Err(Error::Options(errors)) => Err(errors),
+        Err(Error::Option(error)) => Err(vec![error]),
+        Err(other) => Err(vec![OptionError::new("name", "", other.to_string())]),
+    }
+}
+
+/// Registers a plugin: `register!(Criterion, "name", Type, "One sentence.")`.
+///
+/// The type is its own options (declared with [`options!`](crate::options!)), or is built from them by `TryFrom`:
+/// `register!(Criterion, "name", Type, "One sentence.", options = Options)`. A type that holds tensors is written `Type<B>`, with
+/// the letter B, and is registered for every device.
+#[macro_export]
+macro_rules! register {
+    ($kind:ident, $name:literal, $type:ident, $summary:literal $(,)?) => {
+        $crate::register!(@entry $kind, $name, $type, $summary, $type);
+    };
+    ($kind:ident, $name:literal, $type:ident, $summary:literal, options = $options:ty $(,)?) => {
+        $crate::register!(@entry $kind, $name, $type, $summary, $options);
+    };
+    ($kind:ident, $name:literal, $type:ident<B>, $summary:literal, options = $options:ty $(,)?) => {
+        $crate::register!(@entry $kind, $name, $type<$crate::backend::Cpu>, $summary, $options);
+    };
+    (@entry $kind:ident, $name:literal, $cpu:ty, $summary:literal, $options:ty) => {
+        $crate::registry::inventory::submit! {
+            $crate::registry::Entry {
+                kind: $crate::registry::Kind::$kind,
+                name: $name,
+                summary: $summary,
+                krate: env!("CARGO_PKG_NAME"),
+                version: env!("CARGO_PKG_VERSION"),
+                docs: <$options as $crate::options::OptionSet>::docs,
+                check: $crate::registry::check::<$options, $cpu>,
+                makers: $crate::registry::Makers {
+                    cpu: $crate::registry::DeviceMaker::$kind(|options| {
+                        Ok(Box::new($crate::registry::build::<$options, $cpu>(options)?))
+                    }),
+                },
+            }
+        }
+    };
+}
