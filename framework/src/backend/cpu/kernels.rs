@@ -10,6 +10,7 @@ pub mod attention;
 pub mod batch_norm;
 pub mod contribution;
 pub mod conv;
+mod conv_epilogue;
 mod conv_tiles;
 pub mod conv_transpose;
 pub mod dropout;

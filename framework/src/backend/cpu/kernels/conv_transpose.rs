@@ -3,7 +3,8 @@
 //! y = act(sum over windows of x^T (w * mask) + bias). Each image goes through patch columns and a matrix product.
 
 use super::activation::with_curve;
-use super::conv::{ConvGrads, activated, effective, slopes};
+use super::conv::{ConvGrads, effective};
+use super::conv_epilogue::{activated, slopes};
 use super::gemm::{Mat, MatMut, flops, gemm};
 use super::patches::Patches;
 use super::{Accumulate, Act, elementwise, grad, par, scratch};
