@@ -244,8 +244,16 @@ fn ctrl_c_stops_a_sweep_that_then_ends_as_if_left_alone() {
         .spawn()
         .unwrap();
     let started = Instant::now();
-    let done = || here.path().join("runs/s").is_dir() && folders(here.path()).iter().any(|run| finished(run));
-    while !done() && started.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none() {
+    // Well inside a cell: at its ends there is nothing to go on with.
+    let under_way = |run: &PathBuf| {
+        let events = fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
+        !finished(run) && (1..20).contains(&events.matches("\"event\":\"epoch\"").count())
+    };
+    let ready = || {
+        let all = if here.path().join("runs/s").is_dir() { folders(here.path()) } else { vec![] };
+        all.iter().any(|run| finished(run)) && all.iter().any(under_way)
+    };
+    while !ready() && started.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
