@@ -221,12 +221,16 @@ fn without_baseline<'a>(groups: &'a [Group], pairs: &[pair::Pair], baseline: Opt
 
 fn label(by: &[String], values: &[String], control: Option<&str>) -> String {
     let part = |(key, value): (&String, &String)| match key.strip_suffix(".name") {
-        _ if value == ABSENT && control.is_some() => None,
+        _ if value == ABSENT => None,
         Some(_) => Some(value.clone()),
         None => Some(format!("{} {value}", key.rsplit('.').next().unwrap_or(key))),
     };
     let parts: Vec<String> = by.iter().zip(values).filter_map(part).collect();
-    let setting = if parts.is_empty() { "all runs".to_owned() } else { parts.join(", ") };
+    let setting = match (by, parts.is_empty()) {
+        ([], _) => "all runs".to_owned(),
+        (_, true) => format!("without {}", by.join(", ")),
+        _ => parts.join(", "),
+    };
     match control {
         None => setting,
         Some(control) if parts.is_empty() => format!("control: {control}"),
