@@ -176,12 +176,15 @@ fn collect<'a>(dict: &'a Dict, path: &mut Vec<&'a str>, table: &mut Table, leaf:
     }
 }
 
+/// Longest name of a run, in bytes.
+const MAX_NAME: usize = 100;
+
 /// The name becomes part of a folder's name.
 fn check_name(resolved: &Resolved) -> Option<ConfigError> {
     let value = resolved.table.get("name")?;
     let safe = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.len() <= 100
+            && name.len() <= MAX_NAME
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     match value.as_str() {

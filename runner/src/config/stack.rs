@@ -10,14 +10,14 @@ use super::error::ConfigErrors;
 use super::layer::Layer;
 use super::origin::Origin;
 use super::plugins::{self, Hashes, PluginFile};
-use super::{Request, Resolved, assign, check_name, files, merge, switch, validate};
+use super::{MAX_NAME, Request, Resolved, assign, check_name, files, merge, switch, validate};
 
 /// The layers of a configuration, read but not merged: a sweep resolves one config for each of its cells from them.
 #[derive(Debug)]
 pub struct Stack {
     layers: Vec<Layer>,
     root: PathBuf,
-    /// The last config's file name: what the run is called where no layer says.
+    /// The configs' file names together: what the run is called where no layer says.
     stem: Option<String>,
     /// `--plugin` arguments.
     plugins: Vec<PathBuf>,
@@ -40,7 +40,8 @@ impl Stack {
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
         }
-        let stem = request.configs.last().map(|last| files::stem(last).to_owned());
+        let stems: Vec<&str> = request.configs.iter().map(|config| files::stem(config)).collect();
+        let stem = (!stems.is_empty()).then(|| stems.join("_").chars().take(MAX_NAME).collect());
         let plugins = request.plugins.iter().map(|path| root.join(path)).collect();
         Ok(Self { layers, root: root.clone(), stem, plugins, hashes: Hashes::default() })
     }

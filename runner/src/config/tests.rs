@@ -158,12 +158,14 @@ fn sections_and_names_of_the_wrong_shape_are_errors() {
 }
 
 #[test]
-fn the_folder_is_named_after_the_last_config_and_what_matters() {
+fn the_folder_is_named_after_its_configs_and_what_matters() {
     let files = [("experiment/a", "seed = 1"), ("experiment/b", "extends = ['experiment/a']")];
     let a = Case::new(&files).config("experiment/a").resolve().folder_name();
     let b = Case::new(&files).config("experiment/b").resolve().folder_name();
     assert!(a.starts_with("a-") && a.len() == 14 && b.starts_with("b-"), "{a} {b}");
     assert_eq!(a[1..], b[1..], "same values, same hash");
+    let both = Case::new(&files).config("experiment/a").config("experiment/b").resolve().folder_name();
+    assert!(both.starts_with("a_b-"), "{both}");
     let other = Case::new(&files).config("experiment/a").set("train.lr=1").resolve().folder_name();
     assert_ne!(a, other);
     let spelled = Case::new(&files).config("experiment/a").set("train.lr=1.0").set("threads=3").resolve().folder_name();
