@@ -41,4 +41,9 @@ pub trait Compressor<B: Backend>: Send {
     /// # Errors
     /// If the tokens do not have the shape it needs.
     fn compress(&self, tape: &mut Tape<B>, tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>>;
+
+    /// Whether it may change anything at this stage; where not, it is not asked, and a model saves the work of a metric.
+    fn acts(&self, _at: Stage) -> bool {
+        true
+    }
 }

@@ -119,8 +119,12 @@ impl Backend for Cpu {
         if let Some(i) = keep.iter().find(|&&i| i >= n) {
             return Err(Error::shape("select", format!("index {i} of axis {axis} of a tensor {}", x.shape())));
         }
-        let rows = (0..outer).flat_map(|o| keep.iter().map(move |i| (o * n + i) * inner));
-        let data = rows.flat_map(|at| x.data()[at..at + inner].iter().copied()).collect();
+        // Neighbours are copied together: along the last axis a slice would otherwise be a single value.
+        let runs: Vec<&[usize]> = keep.chunk_by(|a, b| a + 1 == *b).collect();
+        let mut data = Vec::with_capacity(outer * keep.len() * inner);
+        for row in x.data().chunks_exact((n * inner).max(1)) {
+            runs.iter().for_each(|run| data.extend_from_slice(&row[run[0] * inner..][..run.len() * inner]));
+        }
         Tensor::from_vec(x.device(), data, x.shape().with(axis, keep.len()))
     }
 

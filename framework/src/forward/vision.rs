@@ -89,7 +89,7 @@ impl<B: Backend> Forward<'_, B> {
     /// # Errors
     /// What the compressor reports.
     pub fn compress(&mut self, mut tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>> {
-        let Some(compressor) = self.compressor else { return Ok(tokens) };
+        let Some(compressor) = self.compressor.filter(|compressor| compressor.acts(at)) else { return Ok(tokens) };
         let (shape, protected) = (tokens.x.shape(), tokens.protected);
         self.following.arrive(&mut tokens);
         let out = compressor.compress(&mut self.tape, tokens, at)?;

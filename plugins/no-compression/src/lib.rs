@@ -11,6 +11,10 @@ impl<B: Backend> Compressor<B> for Identity {
     fn compress(&self, _: &mut Tape<B>, tokens: Tokens<B>, _: Stage) -> Result<Tokens<B>> {
         Ok(tokens)
     }
+
+    fn acts(&self, _: Stage) -> bool {
+        false
+    }
 }
 
 secateur::register!(Compressor, "none", Identity, "Leaves tokens as they are.");

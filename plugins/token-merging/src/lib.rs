@@ -110,6 +110,10 @@ fn merge_once<B: Backend>(tape: &mut Tape<B>, tokens: Tokens<B>, r: usize) -> Re
 }
 
 impl<B: Backend> Compressor<B> for TokenMerging {
+    fn acts(&self, at: Stage) -> bool {
+        (at == Stage::BeforeEncoder) == (self.0.at == Where::BeforeEncoder)
+    }
+
     fn compress(&self, tape: &mut Tape<B>, mut tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>> {
         let (batch, count) = match *tokens.x.shape() {
             [batch, count, _] => (batch, count),

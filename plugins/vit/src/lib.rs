@@ -88,8 +88,10 @@ impl Vit {
         let a = cx.attention(shape, &qkv, sizes.as_ref())?;
         let x = self.residual(cx, &name("attn.proj"), &a, &x)?;
         t.x = x.reshape([batch, tokens, self.dim])?;
-        t.metric = cx.compressor().is_some().then(|| keys(&qkv, &shape)).transpose()?;
-        let mut t = cx.compress(t, Stage::Block { index: i, of: self.depth })?;
+        let stage = Stage::Block { index: i, of: self.depth };
+        let compressed = cx.compressor().is_some_and(|compressor| compressor.acts(stage));
+        t.metric = compressed.then(|| keys(&qkv, &shape)).transpose()?;
+        let mut t = cx.compress(t, stage)?;
         let tokens = t.x.shape()[1];
         let x = t.x.reshape([batch * tokens, self.dim])?;
         let n = cx.layer_norm(&name("norm2"), &x)?;
