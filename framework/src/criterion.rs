@@ -2,11 +2,13 @@
 
 mod needs;
 mod probe;
+mod rescored;
 mod state;
 mod view;
 
 pub use needs::{Needs, Window};
 pub use probe::{Objective, Probe, ProbeInput};
+pub use rescored::{Rescore, Rescored, RescoredOptions};
 pub use state::State;
 pub use view::{Observation, Setup, Target};
 

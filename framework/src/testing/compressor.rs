@@ -43,6 +43,15 @@ pub(super) fn check(registry: &Registry, name: &str, options: &Table) -> Vec<Che
             let worst = STAGES.into_iter().map(|at| gradient(c.as_ref(), at)).collect::<Result<Vec<_>>>()?;
             Ok(format!("largest difference {:.0e}", worst.into_iter().fold(0.0, f64::max)))
         }),
+        CheckRow::of("where it says that it does not act, it changes nothing", || {
+            let c = build()?;
+            let idle: Vec<Stage> = STAGES.into_iter().filter(|at| !c.acts(*at)).collect();
+            for at in &idle {
+                let found = c.compress(&mut Tape::off(), tokens(tensor(values())?)?, *at)?;
+                ensure(found.x.to_vec() == values() && found.sizes.is_none(), || format!("it acts at {at:?}"))?;
+            }
+            Ok(format!("at {} of {} stages", idle.len(), STAGES.len()))
+        }),
         CheckRow::of("the same tokens give the same bits", || {
             let c = build()?;
             for at in STAGES {
