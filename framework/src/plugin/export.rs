@@ -9,7 +9,7 @@ pub(super) use compressor::borrowed as borrowed_compressor;
 
 use super::abi::{self, Report, Status, Str};
 use super::codes;
-use super::failure::{guard, keep_panics_quiet};
+use super::failure::{contain, guard, keep_panics_quiet};
 use super::host::Loaded;
 use crate::error::{Error, Result};
 use crate::options::{OptionDoc, Table};
@@ -126,6 +126,18 @@ unsafe extern "C" fn check(context: *const c_void, options: Str, report: Report)
 unsafe fn entry<'a>(context: *const c_void) -> &'a Entry {
     // SAFETY: promised by the caller.
     unsafe { &*context.cast::<Entry>() }
+}
+
+/// # Safety
+/// `this` must come from [`create`] for the same `T`, and be used by one thread at a time.
+unsafe fn object<'a, T>(this: *mut c_void) -> &'a mut T {
+    // SAFETY: promised by the caller.
+    unsafe { &mut *this.cast() }
+}
+
+unsafe extern "C" fn destroy<T>(this: *mut c_void) {
+    // SAFETY: `this` comes from `create` for the same `T` and is given back once.
+    contain(|| drop(unsafe { Box::from_raw(this.cast::<T>()) }));
 }
 
 /// # Safety

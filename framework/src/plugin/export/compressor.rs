@@ -3,7 +3,7 @@
 use super::super::abi::{self, Report, Sink, Status, Str, TokensSink, View, slice};
 use super::super::failure::{contain, guard};
 use super::super::view::{Lender, copied, shared};
-use super::wrong_kind;
+use super::{destroy, wrong_kind};
 use crate::autograd::Tape;
 use crate::backend::{Backend, Cpu};
 use crate::compressor::{Compressor, Tokens};
@@ -14,7 +14,7 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 
 pub(super) static TABLE: abi::CompressorTable =
-    abi::CompressorTable { create: Some(create), destroy: Some(destroy), ..*Of::<Cpu>::TABLE };
+    abi::CompressorTable { create: Some(create), destroy: Some(destroy::<Object<'static, Cpu>>), ..*Of::<Cpu>::TABLE };
 
 /// The functions for objects on one device.
 struct Of<B>(PhantomData<B>);
@@ -77,11 +77,6 @@ unsafe extern "C" fn create(
     };
     // SAFETY: the ABI's arguments.
     unsafe { super::create(context, options, threads, out, report, make) }
-}
-
-unsafe extern "C" fn destroy(this: *mut c_void) {
-    // SAFETY: `this` comes from `create` and is given back once.
-    contain(|| drop(unsafe { Box::from_raw(this.cast::<Object<'static, Cpu>>()) }));
 }
 
 unsafe extern "C" fn compress<B: Backend>(

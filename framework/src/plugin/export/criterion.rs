@@ -2,11 +2,11 @@
 
 use super::super::abi::{self, Report, Signal, Sink, Status, Str, View, slice};
 use super::super::codes;
-use super::super::failure::{contain, guard};
+use super::super::failure::guard;
 use super::super::host;
 use super::super::parameters::{Mirror, layout};
 use super::super::view::{self, Lender, Receiver, shared, shared_optional};
-use super::wrong_kind;
+use super::{destroy, object, wrong_kind};
 use crate::autograd::Grads;
 use crate::backend::Cpu;
 use crate::criterion::{Criterion, Objective, Observation, Probe, ProbeInput, Scores, Setup, Target};
@@ -23,7 +23,7 @@ use std::ffi::c_void;
 pub(super) static TABLE: abi::CriterionTable = abi::CriterionTable {
     size: size_of::<abi::CriterionTable>(),
     create: Some(create),
-    destroy: Some(destroy),
+    destroy: Some(destroy::<Object>),
     info: Some(info),
     setup: Some(setup),
     layout: Some(set_layout),
@@ -41,13 +41,6 @@ struct Object {
     mirror: Mirror,
 }
 
-/// # Safety
-/// `this` must come from [`create`], and be used by one thread at a time.
-unsafe fn object<'a>(this: *mut c_void) -> &'a mut Object {
-    // SAFETY: promised by the caller.
-    unsafe { &mut *this.cast() }
-}
-
 unsafe extern "C" fn create(
     context: *const c_void,
     options: Str,
@@ -63,15 +56,10 @@ unsafe extern "C" fn create(
     unsafe { super::create(context, options, threads, out, report, make) }
 }
 
-unsafe extern "C" fn destroy(this: *mut c_void) {
-    // SAFETY: `this` comes from `create` and is given back once.
-    contain(|| drop(unsafe { Box::from_raw(this.cast::<Object>()) }));
-}
-
 unsafe extern "C" fn info(this: *mut c_void, out: *mut abi::Info, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        let inner = &object(this).inner;
+        let inner = &object::<Object>(this).inner;
         *out = abi::Info::of(inner.needs(), inner.window(), inner.rounding());
         Ok(())
     })
@@ -86,7 +74,7 @@ unsafe extern "C" fn setup(
 ) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        let (object, json) = (object(this), json.text());
+        let (object, json) = (object::<Object>(this), json.text());
         object.mirror.set_layout(&json)?;
         let registry = if plugins.is_null() { Registry::linked()? } else { host::registry_of(&*plugins)? };
         object.inner.setup(&Setup { layout: &layout(&json)?, seed: Seed(seed), registry: &registry })
@@ -95,13 +83,13 @@ unsafe extern "C" fn setup(
 
 unsafe extern "C" fn set_layout(this: *mut c_void, json: Str, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
-    guard(report, || unsafe { object(this).mirror.set_layout(&json.text()) })
+    guard(report, || unsafe { object::<Object>(this).mirror.set_layout(&json.text()) })
 }
 
 unsafe extern "C" fn observe(this: *mut c_void, seen: *const abi::Observation, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        let (Object { inner, mirror }, seen) = (object(this), &*seen);
+        let (Object { inner, mirror }, seen) = (object::<Object>(this), &*seen);
         let (device, needs) = (mirror.device.clone(), inner.needs());
         mirror.with(&seen.params, |params| {
             let (mut taps, mut grads) = (Taps::new(needs), Grads::empty());
@@ -131,7 +119,7 @@ unsafe extern "C" fn observe(this: *mut c_void, seen: *const abi::Observation, r
 unsafe extern "C" fn prepare(this: *mut c_void, probe: *const abi::Probe, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        let (Object { inner, mirror }, probe) = (object(this), &*probe);
+        let (Object { inner, mirror }, probe) = (object::<Object>(this), &*probe);
         mirror.with(&probe.params, |params| inner.prepare(&mut Far { probe, params }))
     })
 }
@@ -182,7 +170,7 @@ impl Probe<Cpu> for Far<'_> {
 unsafe extern "C" fn score(this: *mut c_void, target: *const abi::Target, out: Sink, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        let (Object { inner, mirror }, t) = (object(this), &*target);
+        let (Object { inner, mirror }, t) = (object::<Object>(this), &*target);
         let device = mirror.device.clone();
         mirror.with(&t.params, |params| {
             let param = params.get(&t.name.text())?;
@@ -217,7 +205,7 @@ unsafe extern "C" fn penalty(
 ) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        let Object { inner, mirror } = object(this);
+        let Object { inner, mirror } = object::<Object>(this);
         if let Some((penalty, gradient)) = inner.penalty(&name.text(), &shared(&weight, &mirror.device)?)? {
             *value = penalty;
             out.tensor(abi::GRADIENT, "", &gradient);
@@ -229,7 +217,7 @@ unsafe extern "C" fn penalty(
 unsafe extern "C" fn reset(this: *mut c_void, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        object(this).inner.reset();
+        object::<Object>(this).inner.reset();
         Ok(())
     })
 }
@@ -237,12 +225,12 @@ unsafe extern "C" fn reset(this: *mut c_void, report: Report) -> Status {
 unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        out.state(&object(this).inner.save());
+        out.state(&object::<Object>(this).inner.save());
         Ok(())
     })
 }
 
 unsafe extern "C" fn load(this: *mut c_void, entries: *const Signal, count: usize, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
-    guard(report, || unsafe { object(this).inner.load(view::state(slice(entries, count))?) })
+    guard(report, || unsafe { object::<Object>(this).inner.load(view::state(slice(entries, count))?) })
 }

@@ -5,7 +5,7 @@ use super::super::failure::{contain, guard};
 use super::super::host::far_compressor;
 use super::super::parameters::{Mirror, layout_text};
 use super::super::view::{copied, shared};
-use super::wrong_kind;
+use super::{destroy, object, wrong_kind};
 use crate::autograd::Tape;
 use crate::backend::Cpu;
 use crate::compressor::Compressor;
@@ -22,7 +22,7 @@ use std::ffi::c_void;
 pub(super) static TABLE: abi::ModelTable = abi::ModelTable {
     size: size_of::<abi::ModelTable>(),
     create: Some(create),
-    destroy: Some(destroy),
+    destroy: Some(destroy::<Object>),
     layout: Some(layout),
     network: Some(network),
     forward: Some(forward),
@@ -44,13 +44,6 @@ struct Left {
     roots: Vec<(u32, Tensor<Cpu>)>,
 }
 
-/// # Safety
-/// `this` must come from [`create`], and be used by one thread at a time.
-unsafe fn object<'a>(this: *mut c_void) -> &'a mut Object {
-    // SAFETY: promised by the caller.
-    unsafe { &mut *this.cast() }
-}
-
 unsafe extern "C" fn create(
     context: *const c_void,
     options: Str,
@@ -66,11 +59,6 @@ unsafe extern "C" fn create(
     unsafe { super::create(context, options, threads, out, report, make) }
 }
 
-unsafe extern "C" fn destroy(this: *mut c_void) {
-    // SAFETY: `this` comes from `create` and is given back once.
-    contain(|| drop(unsafe { Box::from_raw(this.cast::<Object>()) }));
-}
-
 unsafe extern "C" fn layout(
     this: *mut c_void,
     input: *const abi::InputSpec,
@@ -83,7 +71,7 @@ unsafe extern "C" fn layout(
         let input = InputSpec { shape: slice((*input).shape, (*input).rank).to_vec(), classes: (*input).classes };
         let wrong = |e| Error::Other(format!("the sizes of the groups cannot be read: {e}"));
         let sizes: Sizes = serde_json::from_str(&sizes.text()).map_err(wrong)?;
-        let text = layout_text(&object(this).inner.layout(&input, &sizes)?)?;
+        let text = layout_text(&object::<Object>(this).inner.layout(&input, &sizes)?)?;
         (out.put)(out.user, Str::of(&text));
         Ok(())
     })
@@ -91,7 +79,7 @@ unsafe extern "C" fn layout(
 
 unsafe extern "C" fn network(this: *mut c_void, json: Str, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
-    guard(report, || unsafe { object(this).mirror.set_layout(&json.text()) })
+    guard(report, || unsafe { object::<Object>(this).mirror.set_layout(&json.text()) })
 }
 
 unsafe extern "C" fn forward(
@@ -104,7 +92,7 @@ unsafe extern "C" fn forward(
 ) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        let (Object { inner, mirror }, pass) = (object(this), &*pass);
+        let (Object { inner, mirror }, pass) = (object::<Object>(this), &*pass);
         let device = mirror.device.clone();
         let batch =
             Batch { input: shared(&pass.input, &device)?, classes: slice(pass.classes, pass.examples).to_vec() };

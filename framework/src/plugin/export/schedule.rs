@@ -1,9 +1,9 @@
 //! A schedule for programs that loaded this library.
 
 use super::super::abi::{self, Report, Signal, Sink, Status, Str, slice};
-use super::super::failure::{contain, guard};
+use super::super::failure::guard;
 use super::super::view;
-use super::wrong_kind;
+use super::{destroy, object, wrong_kind};
 use crate::backend::Cpu;
 use crate::registry::{DeviceMaker, Kind};
 use crate::schedule::{RunLength, Schedule, Step};
@@ -12,7 +12,7 @@ use std::ffi::c_void;
 pub(super) static TABLE: abi::ScheduleTable = abi::ScheduleTable {
     size: size_of::<abi::ScheduleTable>(),
     create: Some(create),
-    destroy: Some(destroy),
+    destroy: Some(destroy::<Object>),
     target: Some(target),
     rewind: Some(rewind),
     save: Some(save),
@@ -20,13 +20,6 @@ pub(super) static TABLE: abi::ScheduleTable = abi::ScheduleTable {
 };
 
 type Object = Box<dyn Schedule>;
-
-/// # Safety
-/// `this` must come from [`create`], and be used by one thread at a time.
-unsafe fn object<'a>(this: *mut c_void) -> &'a mut Object {
-    // SAFETY: promised by the caller.
-    unsafe { &mut *this.cast() }
-}
 
 impl abi::RunLength {
     fn value(self) -> RunLength {
@@ -49,11 +42,6 @@ unsafe extern "C" fn create(
     unsafe { super::create(context, options, threads, out, report, make) }
 }
 
-unsafe extern "C" fn destroy(this: *mut c_void) {
-    // SAFETY: `this` comes from `create` and is given back once.
-    contain(|| drop(unsafe { Box::from_raw(this.cast::<Object>()) }));
-}
-
 unsafe extern "C" fn target(
     this: *mut c_void,
     step: u64,
@@ -63,7 +51,7 @@ unsafe extern "C" fn target(
 ) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        *out = abi::Amount::of(object(this).target(Step(step), &run.value()));
+        *out = abi::Amount::of(object::<Object>(this).target(Step(step), &run.value()));
         Ok(())
     })
 }
@@ -77,7 +65,7 @@ unsafe extern "C" fn rewind(
 ) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        *out = object(this).rewind(Step(step), &run.value()).map_or(u64::MAX, |s| s.0);
+        *out = object::<Object>(this).rewind(Step(step), &run.value()).map_or(u64::MAX, |s| s.0);
         Ok(())
     })
 }
@@ -85,12 +73,12 @@ unsafe extern "C" fn rewind(
 unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        out.state(&object(this).save());
+        out.state(&object::<Object>(this).save());
         Ok(())
     })
 }
 
 unsafe extern "C" fn load(this: *mut c_void, entries: *const Signal, count: usize, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
-    guard(report, || unsafe { object(this).load(view::state(slice(entries, count))?) })
+    guard(report, || unsafe { object::<Object>(this).load(view::state(slice(entries, count))?) })
 }
