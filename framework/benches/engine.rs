@@ -71,7 +71,7 @@ fn step(store: &mut ParamStore<Cpu>, batch: &Batch<Cpu>, needs: Needs) {
     let loss = Cpu::cross_entropy(&logits, &batch.classes, 0.0, true).unwrap();
     let grads = tape.backward(&logits, loss.grad.unwrap()).unwrap();
     let rule = Update::Sgd { lr: 0.01, momentum: 0.9, weight_decay: 0.0, nesterov: false };
-    store.step(rule, 1.0, |value| grads.get(value)).unwrap();
+    store.step(rule, None, |value| grads.get(value)).unwrap();
 }
 
 fn steps(c: &mut Criterion) {

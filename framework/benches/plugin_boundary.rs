@@ -58,7 +58,7 @@ fn train(model: &Mlp, store: &mut ParamStore<Cpu>, batch: &Batch<Cpu>) {
     let loss = Cpu::cross_entropy(&logits, &batch.classes, 0.0, true).unwrap();
     let grads = tape.backward(&logits, loss.grad.unwrap()).unwrap();
     let rule = Update::Sgd { lr: 0.01, momentum: 0.9, weight_decay: 0.0, nesterov: false };
-    store.step(rule, 1.0, |value| grads.get(value)).unwrap();
+    store.step(rule, None, |value| grads.get(value)).unwrap();
 }
 
 /// The criterion from this program, and from the library beside it, built where it is missing.

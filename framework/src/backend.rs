@@ -8,13 +8,14 @@ pub mod images;
 pub(crate) mod tensor;
 pub mod vision;
 
+use crate::data::{Picks, Values};
 use crate::error::Result;
 use crate::registry::Makers;
 use std::borrow::Cow;
+use std::fmt;
 use tensor::{Buffer, Tensor};
 
 pub use cpu::kernels::Act;
-pub use cpu::kernels::contribution::Contribution;
 pub use dfdx::tensor::Cpu;
 
 /// Element-wise function of one tensor.
@@ -39,6 +40,8 @@ pub enum Binary {
     Sub,
     /// a * b
     Mul,
+    /// The larger one.
+    Max,
 }
 
 /// How an axis is summed up.
@@ -111,12 +114,43 @@ pub struct Linear<B: Backend> {
 /// Loss over a batch, with what the backward pass and the metrics need.
 #[derive(Debug)]
 pub struct LossValue<B: Backend> {
-    /// The loss.
-    pub value: f64,
+    /// The loss and the number of examples classified rightly, `[2]`; on the device, so that nobody waits for them.
+    pub figures: Tensor<B>,
     /// d loss / d prediction, for an upstream gradient of one.
     pub grad: Option<Tensor<B>>,
-    /// Examples whose highest logit is the target's, where that makes sense.
-    pub correct: Option<usize>,
+}
+
+impl<B: Backend> LossValue<B> {
+    /// The loss, once the device has it.
+    pub fn value(&self) -> f64 {
+        f64::from(self.figures.host()[0])
+    }
+}
+
+/// What each of N units contributed to the units it feeds, over one batch.
+#[derive(Debug, Clone)]
+pub struct Contribution<B: Backend> {
+    /// Sum of its shares over samples and fed units, `[N]`.
+    pub sum: Tensor<B>,
+    /// Its largest share, `[N]`, where asked for.
+    pub max: Option<Tensor<B>>,
+    /// Shares behind each entry: samples times fed units.
+    pub count: u64,
+}
+
+/// One parameter in an optimizer step.
+#[derive(Debug)]
+pub struct Updated<'a, B: Backend> {
+    /// The rule, at this parameter's update count.
+    pub rule: Update,
+    /// What is updated in place.
+    pub weight: &'a mut Tensor<B>,
+    /// [`Update::slots`] tensors like the weight.
+    pub state: &'a mut [Tensor<B>],
+    /// d loss / d weight
+    pub grad: &'a Tensor<B>,
+    /// Holds pruned weights at zero.
+    pub mask: Option<&'a Tensor<B>>,
 }
 
 /// Update rule of an optimizer; formulas as in PyTorch.
@@ -183,6 +217,14 @@ pub trait Backend:
 {
     /// `cpu` or `cuda`.
     const NAME: &'static str;
+    /// Training steps whose losses may wait on the device before somebody reads them: reading one waits for the step.
+    const LOSSES_AT_ONCE: usize;
+    /// Indices on the device.
+    type Ints: Clone + fmt::Debug + Send + Sync + 'static;
+    /// Small numbers on the device.
+    type Bytes: Clone + fmt::Debug + Send + Sync + 'static;
+    /// A pool of examples on the device.
+    type Examples: Clone + Send + Sync + 'static;
 
     /// Moves values to the device.
     ///
@@ -195,6 +237,16 @@ pub trait Backend:
     fn duplicate(t: &Tensor<Self>) -> Result<Buffer<Self>>;
     /// Overwrites the values in place.
     fn write(t: &mut Tensor<Self>, data: &[f32]) -> Result<()>;
+    /// Values of several tensors on the host, waiting once.
+    fn host_all(tensors: &[&Tensor<Self>]) -> Vec<Vec<f32>> {
+        tensors.iter().map(|t| t.to_vec()).collect()
+    }
+    /// Indices on the host.
+    fn host_ints(ints: &Self::Ints) -> Cow<'_, [u32]>;
+    /// What the device needs to draw batches of these examples itself; `None` where they are better drawn on the host.
+    fn examples(&self, values: &Values) -> Result<Option<Self::Examples>>;
+    /// The picked examples, normalised and changed: `[picks, shape...]`.
+    fn draw(&self, from: &Self::Examples, picks: &Picks<'_>) -> Result<Tensor<Self>>;
 
     /// Element-wise function.
     fn unary(op: Unary, x: &Tensor<Self>) -> Result<Tensor<Self>>;
@@ -204,12 +256,21 @@ pub trait Backend:
     fn reduce(how: Reduce, x: &Tensor<Self>, axis: usize) -> Result<Tensor<Self>>;
     /// `op(a) op(b)`, each transposed where asked.
     fn matmul(a: &Tensor<Self>, ta: bool, b: &Tensor<Self>, tb: bool) -> Result<Tensor<Self>>;
+    /// The last two axes exchanged: `[..., a, b] -> [..., b, a]`.
+    fn transpose(x: &Tensor<Self>) -> Result<Tensor<Self>>;
+    /// `x` times the one value of `factor`; `x` itself where the host knows that to be one.
+    fn scale_by(x: Tensor<Self>, factor: &Tensor<Self>) -> Result<Tensor<Self>>;
     /// `to += from`.
     fn accumulate(to: &mut Tensor<Self>, from: &Tensor<Self>) -> Result<()>;
     /// Σ x², in f64.
     fn norm_squared(x: &Tensor<Self>) -> Result<f64>;
+    /// What gradients are multiplied by so that their common norm does not exceed `limit`, and that norm: `[2]`.
+    fn clip_scale(grads: &[&Tensor<Self>], limit: f64) -> Result<Tensor<Self>>;
     /// Keeps the listed indices of one axis, in order.
     fn select(x: &Tensor<Self>, axis: usize, keep: &[usize]) -> Result<Tensor<Self>>;
+    /// One and zero for what stays and goes: of the elements that `alive` marks (all where absent), those with the `total` highest
+    /// scores over all lists stay; among equal scores the ones that come first go first. Scores are finite.
+    fn keep_best(scores: &[Tensor<Self>], alive: &[Option<Tensor<Self>>], total: usize) -> Result<Vec<Tensor<Self>>>;
     /// What each of N units contributed to the M units it feeds, over one batch: `activation [F, N]`, `weight [M, N]` (USC report,
     /// "Neural importance-based train-time pruning"). Magnitudes, or signed values with denominators kept `signed_eps` away from
     /// zero; the maximum only `with_max`, because it costs as much again.
@@ -218,7 +279,7 @@ pub trait Backend:
         weight: &Tensor<Self>,
         signed_eps: Option<f32>,
         with_max: bool,
-    ) -> Result<Contribution>;
+    ) -> Result<Contribution<Self>>;
 
     /// `y = act(x w^T + b) + residual`; saves for the backward pass where `save`.
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)>;
@@ -237,15 +298,8 @@ pub trait Backend:
     fn cross_entropy(logits: &Tensor<Self>, classes: &[u32], smoothing: f32, grad: bool) -> Result<LossValue<Self>>;
     /// Mean binary cross-entropy of one logit per row against classes 0 and 1.
     fn binary_cross_entropy(logits: &Tensor<Self>, classes: &[u32], grad: bool) -> Result<LossValue<Self>>;
-    /// One optimizer update in place. `mask` holds pruned weights at zero; `scale` multiplies the gradient (clipping).
-    fn update(
-        rule: Update,
-        weight: &mut Tensor<Self>,
-        state: &mut [Tensor<Self>],
-        grad: &Tensor<Self>,
-        mask: Option<&Tensor<Self>>,
-        scale: f32,
-    ) -> Result<()>;
+    /// One optimizer step over all parameters, in place; the first value of `scale` multiplies every gradient (clipping).
+    fn update(params: &mut [Updated<'_, Self>], scale: Option<&Tensor<Self>>) -> Result<()>;
 
     /// The constructors for this device among those a plugin registered.
     fn maker(makers: &Makers) -> &crate::registry::DeviceMaker<Self>;

@@ -8,7 +8,7 @@ mod shrink;
 pub(crate) use mirror::Parts;
 pub use saved::Snapshot;
 
-use crate::backend::{Backend, Update, Weight};
+use crate::backend::{Backend, Update, Updated, Weight};
 use crate::error::{Error, Result};
 use crate::seed::Seed;
 use crate::structure::{Layout, ParamSpec};
@@ -30,6 +30,13 @@ impl<B: Backend> Mask<B> {
         let values = keep.iter().map(|&k| f32::from(u8::from(k))).collect();
         let kept = keep.iter().filter(|&&k| k).count();
         Ok(Self { tensor: Tensor::from_vec(device, values, spec.shape)?, keep: keep.into(), kept })
+    }
+
+    /// Of a tensor of zeros and ones.
+    fn of(tensor: Tensor<B>) -> Result<Self> {
+        // The sum of the squares of ones is their number.
+        let kept = B::norm_squared(&tensor)? as usize;
+        Ok(Self { tensor, keep: OnceLock::new(), kept })
     }
 
     /// 0 or 1 for every element, in the parameter's shape.
@@ -208,27 +215,34 @@ impl<B: Backend> ParamStore<B> {
 
     /// One optimizer update of every parameter that has a gradient.
     ///
-    /// `grad` gives a parameter's gradient, `scale` multiplies all of them (clipping). Weight decay is left out where the
-    /// parameter's spec says so.
+    /// `grad` gives a parameter's gradient, the first value of `scale` multiplies all of them (clipping). Weight decay is left out
+    /// where the parameter's spec says so.
     ///
     /// # Errors
     /// If the device is out of memory.
     pub fn step<'g>(
         &mut self,
         rule: Update,
-        scale: f32,
+        scale: Option<&Tensor<B>>,
         grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
     ) -> Result<()> {
+        let held = self.masking == Masking::Held;
+        let mut updated = vec![];
         for p in self.params.iter_mut().filter(|p| !p.spec.buffer) {
-            let Some(gradient) = grad(&p.value) else { continue };
+            let Some(grad) = grad(&p.value) else { continue };
             while p.state.len() < rule.slots() {
                 p.state.push(Tensor::zeros(&self.device, p.spec.shape)?);
             }
             p.updates += 1;
-            let held = p.mask.as_ref().filter(|_| self.masking == Masking::Held).map(Mask::tensor);
-            B::update(rule.for_param(p.spec.decay, p.updates), &mut p.value, &mut p.state, gradient, held, scale)?;
+            updated.push(Updated {
+                rule: rule.for_param(p.spec.decay, p.updates),
+                weight: &mut p.value,
+                state: &mut p.state,
+                grad,
+                mask: p.mask.as_ref().filter(|_| held).map(Mask::tensor),
+            });
         }
-        Ok(())
+        B::update(&mut updated, scale)
     }
 
     /// Takes over the buffers (running statistics) that a forward pass moved.
@@ -254,17 +268,29 @@ impl<B: Backend> ParamStore<B> {
     /// If a mask does not fit its parameter.
     pub fn set_masks(&mut self, masks: Vec<(String, Vec<bool>)>) -> Result<()> {
         for (name, keep) in masks {
-            let i = self.position(&name)?;
-            let p = &mut self.params[i];
-            if keep.len() != p.value.count() {
-                return Err(Error::shape("mask", format!("{} elements for `{name}` {}", keep.len(), p.spec.shape)));
+            let spec = self.get(&name)?.spec.clone();
+            if keep.len() != spec.shape.count() {
+                return Err(Error::shape("mask", format!("{} elements for `{name}` {}", keep.len(), spec.shape)));
             }
-            p.mask = Some(Mask::new(&self.device, keep, &p.spec)?);
-            if self.masking == Masking::Held {
-                p.zero_masked()?;
-            }
+            let mask = Mask::new(&self.device, keep, &spec)?;
+            self.put_mask(&name, mask)?;
         }
         Ok(())
+    }
+
+    /// Replaces the mask of a parameter by a tensor of zeros and ones.
+    ///
+    /// # Errors
+    /// If it does not fit the parameter.
+    pub fn set_mask(&mut self, name: &str, keep: Tensor<B>) -> Result<()> {
+        let shape = self.get(name)?.spec.shape;
+        self.put_mask(name, Mask::of(keep.reshape(shape)?)?)
+    }
+
+    fn put_mask(&mut self, name: &str, mask: Mask<B>) -> Result<()> {
+        let i = self.position(name)?;
+        self.params[i].mask = Some(mask);
+        if self.masking == Masking::Held { self.params[i].zero_masked() } else { Ok(()) }
     }
 
     /// Masks whole units: every slice of every parameter that belongs to a unit that is not alive.

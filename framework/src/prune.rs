@@ -4,10 +4,11 @@
 //! after the change, never assumed.
 
 mod allocate;
+mod choice;
 mod config;
 mod score;
-mod select;
 
+pub use choice::Choice;
 pub use config::{Apply, Granularity, PruneConfig, Scope};
 
 use crate::backend::Backend;
@@ -18,20 +19,31 @@ use crate::model::{InputSpec, Model};
 use crate::params::{Masking, ParamStore};
 use crate::schedule::{Amount, Step};
 use crate::structure::{Sizes, UnitGroup};
-use allocate::{Keep, Room, allocate};
+use allocate::{Room, allocate};
+use choice::Kept;
 use score::{Verdict, verdict};
-use select::lowest;
 use std::collections::BTreeMap;
 
 /// Which elements of which parameters or groups stay.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+#[derive(Debug, Clone)]
+pub struct Plan<B: Backend> {
     /// Sparsity asked for, over everything that may be pruned.
     pub target: f64,
     /// Parameters or groups, sorted by name, and what is kept of each as it is now.
-    pub keep: Vec<(String, Vec<bool>)>,
+    pub keep: Vec<(String, Choice<B>)>,
     /// Elements of the dense network.
     pub dense: usize,
+}
+
+impl<B: Backend> Plan<B> {
+    /// The groups among what is planned, and which of their units stay.
+    pub fn units(&self) -> Vec<(String, Vec<bool>)> {
+        let units = |(name, choice): &(String, Choice<B>)| match choice {
+            Choice::Units(keep) => Some((name.clone(), keep.clone())),
+            Choice::Weights(_) => None,
+        };
+        self.keep.iter().filter_map(units).collect()
+    }
 }
 
 /// What one pruning step did.
@@ -63,34 +75,24 @@ pub fn plan<'a, B: Backend>(
     end: f64,
     nth: usize,
     view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
-) -> Result<Plan> {
+) -> Result<Plan<B>> {
     let names = config.names(store.layout());
     let verdicts = names.iter().map(|n| verdict(config, store, n, criterion, view)).collect::<Result<Vec<_>>>()?;
     let rooms = names.iter().map(|n| room(config, store, n)).collect::<Result<Vec<_>>>()?;
-    let dense = rooms.iter().map(|r| r.dense).sum();
+    let dense: usize = rooms.iter().map(|r| r.dense).sum();
     // Held masks: what is gone stays gone, and counts as removed already.
     let fixed = store.masking() == Masking::Held;
-    let before: Vec<Vec<bool>> = names.iter().map(|n| kept(config, store, n)).collect::<Result<_>>()?;
-
-    let scores: Option<Vec<&[f32]>> =
-        verdicts.iter().map(|v| if let Verdict::Scores(s) = v { Some(s.as_slice()) } else { None }).collect();
-    let Some(scores) = scores else {
-        return own_rule(names, verdicts, &before, fixed, dense);
-    };
-    let (target, counts) =
-        allocate(config, &rooms, amount, config.rounding.unwrap_or_else(|| criterion.rounding()), end, nth);
-    let one_stays = config.granularity == Granularity::Unit;
-    let keep = match counts {
-        Keep::Each(counts) => (scores.iter().zip(&before).zip(counts))
-            .map(|((s, before), count)| {
-                keep_best(&[s], &[before], count.max(usize::from(one_stays)), fixed, one_stays).remove(0)
-            })
-            .collect(),
-        Keep::Total(total) => {
-            let before: Vec<&[bool]> = before.iter().map(Vec::as_slice).collect();
-            keep_best(&scores, &before, total, fixed, one_stays)
-        }
-    };
+    let before: Vec<Kept<B>> = names.iter().map(|n| kept(config, store, n)).collect::<Result<_>>()?;
+    if verdicts.iter().any(|v| matches!(v, Verdict::Keep(_))) {
+        let keep = choice::own_rule(store.device(), verdicts, &before, fixed)?;
+        // Its sparsity is the target.
+        let kept = keep.iter().map(Choice::count).sum::<Result<usize>>()?;
+        let target = 1.0 - kept as f64 / dense.max(1) as f64;
+        return Ok(Plan { target, keep: names.into_iter().zip(keep).collect(), dense });
+    }
+    let rounding = config.rounding.unwrap_or_else(|| criterion.rounding());
+    let (target, counts) = allocate(config, &rooms, amount, rounding, end, nth);
+    let keep = choice::best(verdicts, &before, counts, fixed)?;
     Ok(Plan { target, keep: names.into_iter().zip(keep).collect(), dense })
 }
 
@@ -101,31 +103,43 @@ pub fn plan<'a, B: Backend>(
 pub fn apply<B: Backend>(
     config: &PruneConfig,
     store: &mut ParamStore<B>,
-    plan: &Plan,
+    plan: &Plan<B>,
     model: &dyn Model<B>,
     input: &InputSpec,
     step: Step,
 ) -> Result<Pruned> {
     let mut churn = Churn::new();
     for (name, keep) in &plan.keep {
-        let moved = churn.entry(name.clone()).or_default();
-        for (was, is) in kept(config, store, name)?.into_iter().zip(keep) {
-            moved.0 += usize::from(was && !is);
-            moved.1 += usize::from(!was && *is);
-        }
+        let before = match kept(config, store, name)? {
+            Kept::Weights(None) => None,
+            Kept::Weights(Some(marks)) => Some(Choice::Weights(marks)),
+            Kept::Units(keep) => Some(Choice::Units(keep)),
+        };
+        let is = keep.count()?;
+        let (was, both) = match before {
+            Some(before) => (before.count()?, before.common(keep)?),
+            None => (store.get(name)?.value().count(), is),
+        };
+        churn.insert(name.clone(), (was - both, is - both));
     }
     let (left, returned) = churn.values().fold((0, 0), |(l, r), m| (l + m.0, r + m.1));
     match (config.granularity, config.apply) {
-        (Granularity::Weight, _) => store.set_masks(plan.keep.clone())?,
-        (Granularity::Unit, Apply::Mask) => store.set_alive(plan.keep.clone())?,
+        (Granularity::Weight, _) => {
+            for (name, keep) in &plan.keep {
+                if let Choice::Weights(marks) = keep {
+                    store.set_mask(name, marks.clone())?;
+                }
+            }
+        }
+        (Granularity::Unit, Apply::Mask) => store.set_alive(plan.units())?,
         (Granularity::Unit, Apply::Shrink) => {
             let mut sizes = store.layout().sizes();
-            sizes.0.extend(plan.keep.iter().map(|(n, k)| (n.clone(), count(k))));
-            store.shrink(plan.keep.clone(), model.layout(input, &sizes)?)?;
+            sizes.0.extend(plan.units().into_iter().map(|(n, keep)| (n, keep.iter().filter(|k| **k).count())));
+            store.shrink(plan.units(), model.layout(input, &sizes)?)?;
         }
     }
     for (name, keep) in &plan.keep {
-        let (found, expected) = (count(&kept(config, store, name)?), count(keep));
+        let (found, expected) = (room(config, store, name)?.current, keep.count()?);
         if found != expected {
             let message = format!("{found} elements are kept after the pruning step, the plan keeps {expected}");
             return Err(Error::Invariant { step: step.0, layer: name.clone(), message });
@@ -158,10 +172,6 @@ pub fn units_in_use<B: Backend>(store: &ParamStore<B>) -> Sizes {
     Sizes(store.layout().groups.iter().map(|g| (g.name.clone(), store.units(&g.name))).collect())
 }
 
-fn count(keep: &[bool]) -> usize {
-    keep.iter().filter(|&&k| k).count()
-}
-
 fn room<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, name: &str) -> Result<Room> {
     match config.granularity {
         Granularity::Weight => {
@@ -178,80 +188,12 @@ fn room<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, name: &str) -> 
     }
 }
 
-fn kept<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, name: &str) -> Result<Vec<bool>> {
+fn kept<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, name: &str) -> Result<Kept<B>> {
     match config.granularity {
-        Granularity::Weight => {
-            let p = store.get(name)?;
-            Ok(p.mask().map_or_else(|| vec![true; p.value().count()], |m| m.keep().to_vec()))
-        }
+        Granularity::Weight => Ok(Kept::Weights(store.get(name)?.mask().map(|m| m.tensor().clone()))),
         Granularity::Unit => {
             let units = store.layout().group(name).map_or(0, |g| g.units);
-            Ok(store.alive(name).map_or_else(|| vec![true; units], <[bool]>::to_vec))
+            Ok(Kept::Units(store.alive(name).map_or_else(|| vec![true; units], <[bool]>::to_vec)))
         }
     }
-}
-
-/// Keeps the `total` best over several lists; positions run through the lists in order. Where `fixed`, what was gone stays gone;
-/// where `one_stays`, no list loses its last element.
-fn keep_best(scores: &[&[f32]], before: &[&[bool]], total: usize, fixed: bool, one_stays: bool) -> Vec<Vec<bool>> {
-    let mut keep: Vec<Vec<bool>> =
-        before.iter().map(|b| if fixed { b.to_vec() } else { vec![true; b.len()] }).collect();
-    let alive = keep.iter().map(|k| count(k)).sum::<usize>();
-    let starts: Vec<usize> = scores.iter().scan(0, |at, s| Some(std::mem::replace(at, *at + s.len()))).collect();
-    let place = |position: u32| {
-        let list = starts.partition_point(|&s| s <= position as usize) - 1;
-        (list, position as usize - starts[list])
-    };
-    let candidates = |keep: &[Vec<bool>]| -> Vec<(u32, f32)> {
-        let of = |(list, k): (usize, &Vec<bool>)| {
-            let start = starts[list];
-            let scores = scores[list];
-            (0..k.len()).filter(|&i| k[i]).map(move |i| ((start + i) as u32, scores[i])).collect::<Vec<_>>()
-        };
-        keep.iter().enumerate().flat_map(of).collect()
-    };
-    let mut remove = alive.saturating_sub(total);
-    let mut order = lowest(candidates(&keep).into_iter(), if one_stays { alive } else { remove });
-    if one_stays {
-        // Few units: rank them all, so that the last unit of a group can be passed over for the next lowest elsewhere.
-        let score = |p: u32| scores[place(p).0][place(p).1];
-        order.sort_by(|&a, &b| score(a).total_cmp(&score(b)).then(a.cmp(&b)));
-    }
-    let mut counts: Vec<usize> = keep.iter().map(|k| count(k)).collect();
-    for (list, i) in order.into_iter().map(place) {
-        if remove == 0 {
-            break;
-        }
-        if one_stays && counts[list] == 1 {
-            continue;
-        }
-        keep[list][i] = false;
-        counts[list] -= 1;
-        remove -= 1;
-    }
-    keep
-}
-
-/// The criterion decided itself: its sparsity is the target.
-fn own_rule(
-    names: Vec<String>,
-    verdicts: Vec<Verdict>,
-    before: &[Vec<bool>],
-    fixed: bool,
-    dense: usize,
-) -> Result<Plan> {
-    let mut keep = vec![];
-    for ((name, verdict), before) in names.into_iter().zip(verdicts).zip(before) {
-        let Verdict::Keep(mut own) = verdict else {
-            return Err(Error::Other(format!(
-                "the criterion decided some parameters itself but returned scores for `{name}`"
-            )));
-        };
-        if fixed {
-            own.iter_mut().zip(before).for_each(|(k, b)| *k &= b);
-        }
-        keep.push((name, own));
-    }
-    let kept: usize = keep.iter().map(|(_, k)| count(k)).sum();
-    Ok(Plan { target: 1.0 - kept as f64 / dense.max(1) as f64, keep, dense })
 }

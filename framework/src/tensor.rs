@@ -47,6 +47,19 @@ impl<B: Backend> Tensor<B> {
         B::binary(Binary::Mul, self, other)
     }
 
+    /// The larger one, element by element.
+    pub fn max(&self, other: &Self) -> Result<Self> {
+        B::binary(Binary::Max, self, other)
+    }
+
+    /// The last two axes exchanged: `[..., a, b] -> [..., b, a]`.
+    ///
+    /// # Errors
+    /// If there are fewer than two.
+    pub fn transpose(&self) -> Result<Self> {
+        B::transpose(self)
+    }
+
     /// Reduces one axis away.
     pub fn reduce(&self, how: Reduce, axis: usize) -> Result<Self> {
         B::reduce(how, self, axis)

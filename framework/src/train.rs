@@ -3,6 +3,7 @@
 mod checkpoint;
 mod config;
 mod evaluate;
+mod losses;
 mod observer;
 mod pass;
 mod pictures;
@@ -32,6 +33,7 @@ use crate::prune::{self, PruneConfig};
 use crate::registry::Registry;
 use crate::schedule::{RunLength, Schedule, Step};
 use crate::seed::Seed;
+use losses::Untold;
 use pass::Pass;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -86,6 +88,7 @@ struct Engine<'a, B: Backend> {
     burden: Burden,
     next: Step,
     progress: EpochProgress,
+    untold: Vec<Untold<B>>,
     clock: Clock,
 }
 
@@ -160,6 +163,7 @@ impl<'a, B: Backend> Engine<'a, B> {
             burden: Burden::default(),
             next: Step(0),
             progress: EpochProgress::default(),
+            untold: vec![],
             clock: Clock::default(),
         };
         engine.dense = engine.cost()?;
@@ -189,6 +193,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         while self.length.epoch(self.next) == epoch {
             let step = self.next;
             if observer.should_stop() {
+                self.tell(observer)?;
                 observer.boundary(true, &|name| self.checkpoint(name))?;
                 return Err(Error::Stopped { step: step.0 });
             }
@@ -198,6 +203,7 @@ impl<'a, B: Backend> Engine<'a, B> {
             self.train_step(step, &batch, observer)?;
             self.clock.train += clock.elapsed();
             if let Some(amount) = self.timeline.amount(step) {
+                self.tell(observer)?;
                 self.prune_step(step, amount, &batch, observer)?;
             }
             self.next = Step(step.0 + 1);
@@ -214,7 +220,9 @@ impl<'a, B: Backend> Engine<'a, B> {
         let needs = if collecting { self.run.criterion.needs() } else { Needs::WEIGHTS };
         let noise = self.run.seed.derive("noise", &[&step.0.to_string()]);
         let mut pass = Pass::run(&self.run, &self.params, batch, needs, noise)?;
-        pass.check_finite(step)?;
+        if B::LOSSES_AT_ONCE == 1 {
+            losses::check_finite(f64::from(pass.figures.host()[0]), step)?;
+        }
         if self.looks_at_burden(step) {
             self.burden.observe(&self.params, &pass.grads)?;
         }
@@ -232,12 +240,12 @@ impl<'a, B: Backend> Engine<'a, B> {
         }
         let lr = self.run.train.lr_at(self.timeline.since_rewind(step), &self.length);
         let scale = pass.clip_scale(self.run.train.clip_norm, &self.params, step)?;
-        self.params.step(self.run.train.rule(lr), scale, |value| pass.grads.get(value))?;
+        self.params.step(self.run.train.rule(lr), scale.as_ref(), |value| pass.grads.get(value))?;
         self.params.set_buffers(std::mem::take(&mut pass.buffers))?;
-        self.progress.add(pass.loss, pass.correct, batch.len());
-        let accuracy = pass.correct.map(|c| c as f64 / batch.len() as f64);
-        let epoch = self.length.epoch(step);
-        observer.event(&Event::Step { step: step.0, epoch, loss: pass.loss, accuracy, lr, penalty })?;
+        self.untold.push(Untold { step, examples: batch.len(), figures: pass.figures, lr, penalty });
+        if self.untold.len() >= B::LOSSES_AT_ONCE {
+            self.tell(observer)?;
+        }
         self.last_grads = needs.has(Needs::GRADIENTS).then_some(pass.grads);
         Ok(())
     }
@@ -272,6 +280,7 @@ impl<'a, B: Backend> Engine<'a, B> {
 
     fn end_epoch(&mut self, epoch: u64, observer: &mut dyn Observer) -> Result<()> {
         let step = Step((epoch + 1) * self.length.steps_per_epoch - 1);
+        self.tell(observer)?;
         let (loss, accuracy) = self.progress.take();
         let sparsity = prune::sparsity(&self.run.prune, &self.params)?;
         let seconds = self.progress.lap(self.clock.train);

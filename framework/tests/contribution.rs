@@ -26,7 +26,8 @@ fn plain(w: &[f32], a: &[f32], n: usize) -> (Vec<f64>, Vec<f64>) {
 fn scores(w: &[f32], a: &[f32], n: usize) -> (Vec<f64>, Vec<f32>) {
     let tensor = |v: &[f32]| Tensor::from_vec(&Cpu::default(), v.to_vec(), [v.len() / n, n]).unwrap();
     let found = Cpu::contribution(&tensor(a), &tensor(w), None, true).unwrap();
-    (found.sum.iter().map(|s| s / found.count as f64).collect(), found.max)
+    let mean = found.sum.host().iter().map(|&s| f64::from(s) / found.count as f64).collect();
+    (mean, found.max.unwrap().to_vec())
 }
 
 fn values(count: usize) -> impl Strategy<Value = Vec<f32>> {

@@ -38,7 +38,7 @@ impl<B: Backend> Tape<B> {
     /// If the windows do not fit.
     pub fn pool(&mut self, x: &Tensor<B>, pool: Pool) -> Result<Tensor<B>> {
         let (y, argmax) = B::pool(x, pool)?;
-        self.through(x, y, move |x, dy, slot| B::pool_backward(x, pool, argmax.as_deref(), dy, slot))
+        self.through(x, y, move |x, dy, slot| B::pool_backward(x, pool, argmax.as_ref(), dy, slot))
     }
 
     /// Batch normalisation of `[batch, channels, ...]`.
@@ -101,16 +101,14 @@ impl<B: Backend> Tape<B> {
     fn sum<const N: usize>(
         &mut self,
         inputs: [&Tensor<B>; N],
-        value: f64,
+        y: Tensor<B>,
         gradients: Option<[Tensor<B>; N]>,
     ) -> Result<Tensor<B>> {
-        let y = Tensor::from_vec(inputs[0].device(), vec![value as f32], [1])?;
         let Some(gradients) = gradients else { return Ok(y) };
         let inputs = inputs.map(Tensor::clone);
         Ok(self.record(y, move |dy, grads| {
-            let upstream = dy.host()[0];
             for (input, gradient) in inputs.iter().zip(gradients).filter(|(i, _)| i.is_tracked()) {
-                grads.add(input, if upstream == 1.0 { gradient } else { gradient.scale(upstream)? })?;
+                grads.add(input, B::scale_by(gradient, &dy)?)?;
             }
             Ok(())
         }))

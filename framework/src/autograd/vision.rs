@@ -113,7 +113,12 @@ impl<B: Backend> Tape<B> {
     ///
     /// # Errors
     /// If the shapes do not fit.
-    pub fn merge_tokens(&mut self, merge: Merge, x: &Tensor<B>, sizes: &Tensor<B>) -> Result<(Tensor<B>, Tensor<B>)> {
+    pub fn merge_tokens(
+        &mut self,
+        merge: Merge<B>,
+        x: &Tensor<B>,
+        sizes: &Tensor<B>,
+    ) -> Result<(Tensor<B>, Tensor<B>)> {
         let (y, kept) = B::merge_tokens(&merge, x, sizes)?;
         let (sizes, after) = (sizes.clone(), kept.clone());
         let y = self.through(x, y, move |x, dy, slot| B::merge_tokens_backward(&merge, x, dy, &sizes, &after, slot))?;

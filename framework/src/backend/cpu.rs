@@ -6,16 +6,22 @@ mod ops;
 mod storage;
 mod vision;
 
-use super::{Backend, Binary, Contribution, Linear, LinearGrads, LinearSaved, LossValue, Reduce, Unary, Update};
+use super::{Backend, Binary, Contribution, Linear, LinearGrads, LinearSaved, LossValue, Reduce, Unary, Updated};
 use crate::backend::tensor::{Buffer, Tensor};
+use crate::data::{Picks, Values};
 use crate::error::{Error, Result};
 use crate::registry::{DeviceMaker, Makers};
 use dfdx::tensor::Cpu;
-use kernels::{elementwise, gemm, optim, reduce};
+use kernels::{elementwise, gemm, reduce, select};
 use std::borrow::Cow;
 
 impl Backend for Cpu {
     const NAME: &'static str = "cpu";
+    const LOSSES_AT_ONCE: usize = 1;
+    type Ints = Vec<u32>;
+    type Bytes = Vec<u8>;
+    /// Batches are drawn on the host.
+    type Examples = std::convert::Infallible;
 
     fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>> {
         Ok(storage::own(self, data))
@@ -35,6 +41,18 @@ impl Backend for Cpu {
         }
         t.data_mut()?.copy_from_slice(data);
         Ok(())
+    }
+
+    fn host_ints(ints: &Vec<u32>) -> Cow<'_, [u32]> {
+        Cow::Borrowed(ints)
+    }
+
+    fn examples(&self, _: &Values) -> Result<Option<Self::Examples>> {
+        Ok(None)
+    }
+
+    fn draw(&self, from: &Self::Examples, _: &Picks<'_>) -> Result<Tensor<Self>> {
+        match *from {}
     }
 
     fn unary(op: Unary, x: &Tensor<Self>) -> Result<Tensor<Self>> {
@@ -57,6 +75,7 @@ impl Backend for Cpu {
             Binary::Add => elementwise::add(y, a.data(), b.data()),
             Binary::Sub => elementwise::sub(y, a.data(), b.data()),
             Binary::Mul => elementwise::mul(y, a.data(), b.data()),
+            Binary::Max => elementwise::max(y, a.data(), b.data()),
         }))
     }
 
@@ -102,6 +121,21 @@ impl Backend for Cpu {
         }))
     }
 
+    fn transpose(x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        let [outer @ .., a, b] = &*x.shape() else {
+            return Err(Error::shape("transpose", format!("{} has not two axes", x.shape())));
+        };
+        let axes: Vec<usize> = outer.iter().copied().chain([*b, *a]).collect();
+        Ok(ops::filled(x.device(), axes[..].into(), |y| elementwise::transpose(y, x.data(), (*a, *b))))
+    }
+
+    fn scale_by(x: Tensor<Self>, factor: &Tensor<Self>) -> Result<Tensor<Self>> {
+        match factor.data()[0] {
+            1.0 => Ok(x),
+            factor => x.scale(factor),
+        }
+    }
+
     fn accumulate(to: &mut Tensor<Self>, from: &Tensor<Self>) -> Result<()> {
         if to.count() != from.count() {
             return Err(Error::shape("accumulate", format!("{} into {}", from.shape(), to.shape())));
@@ -112,6 +146,13 @@ impl Backend for Cpu {
 
     fn norm_squared(x: &Tensor<Self>) -> Result<f64> {
         Ok(reduce::square_sum(x.data()))
+    }
+
+    fn clip_scale(grads: &[&Tensor<Self>], limit: f64) -> Result<Tensor<Self>> {
+        let norm = grads.iter().map(|g| reduce::square_sum(g.data())).sum::<f64>().sqrt();
+        let scale = if norm > limit { limit / norm } else { 1.0 };
+        let device = grads.first().map_or_else(Cpu::default, |g| g.device().clone());
+        Tensor::from_vec(&device, vec![scale as f32, norm as f32], [2])
     }
 
     fn select(x: &Tensor<Self>, axis: usize, keep: &[usize]) -> Result<Tensor<Self>> {
@@ -128,12 +169,19 @@ impl Backend for Cpu {
         Tensor::from_vec(x.device(), data, x.shape().with(axis, keep.len()))
     }
 
+    fn keep_best(scores: &[Tensor<Self>], alive: &[Option<Tensor<Self>>], total: usize) -> Result<Vec<Tensor<Self>>> {
+        let marks = |alive: &Option<Tensor<Self>>, n| alive.as_ref().map_or_else(|| vec![1.0; n], Tensor::to_vec);
+        let mut keep: Vec<Vec<f32>> = scores.iter().zip(alive).map(|(s, a)| marks(a, s.count())).collect();
+        select::keep_best(&mut keep, &scores.iter().map(Tensor::data).collect::<Vec<_>>(), total);
+        scores.iter().zip(keep).map(|(s, keep)| Tensor::from_vec(s.device(), keep, s.shape())).collect()
+    }
+
     fn contribution(
         activation: &Tensor<Self>,
         weight: &Tensor<Self>,
         signed_eps: Option<f32>,
         with_max: bool,
-    ) -> Result<Contribution> {
+    ) -> Result<Contribution<Self>> {
         ops::contribution(activation, weight, signed_eps, with_max)
     }
 
@@ -167,44 +215,9 @@ impl Backend for Cpu {
         ops::binary_cross_entropy(logits, classes, grad)
     }
 
-    fn update(
-        rule: Update,
-        weight: &mut Tensor<Self>,
-        state: &mut [Tensor<Self>],
-        grad: &Tensor<Self>,
-        mask: Option<&Tensor<Self>>,
-        scale: f32,
-    ) -> Result<()> {
-        let mask = mask.map(Tensor::data);
-        match rule {
-            Update::Sgd { lr, momentum, weight_decay, nesterov } => {
-                let rule = optim::Sgd { lr, momentum, nesterov, weight_decay };
-                let velocity = state.first_mut().map(Tensor::data_mut).transpose()?;
-                optim::sgd(&rule, weight.data_mut()?, grad.data(), velocity, mask, scale);
-            }
-            Update::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, t } => {
-                let wide = f64::from;
-                let rule = optim::Adam {
-                    lr: wide(lr),
-                    beta1: wide(beta1),
-                    beta2: wide(beta2),
-                    eps: wide(eps),
-                    weight_decay: wide(weight_decay),
-                    decoupled,
-                };
-                let [first, second] = state else { return Err(Error::Other("Adam needs two state tensors".into())) };
-                optim::adam(
-                    &rule,
-                    t,
-                    weight.data_mut()?,
-                    grad.data(),
-                    (first.data_mut()?, second.data_mut()?),
-                    mask,
-                    scale,
-                );
-            }
-        }
-        Ok(())
+    fn update(params: &mut [Updated<'_, Self>], scale: Option<&Tensor<Self>>) -> Result<()> {
+        let scale = scale.map_or(1.0, |s| s.data()[0]);
+        params.iter_mut().try_for_each(|p| ops::update(p, scale))
     }
 
     fn maker(makers: &Makers) -> &DeviceMaker<Self> {

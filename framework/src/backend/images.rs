@@ -71,8 +71,8 @@ pub struct BatchNorm<B: Backend> {
     pub eps: f32,
 }
 
-/// A sum over all elements, and where wanted its gradients.
-pub type SumAndGrads<B, const N: usize> = (f64, Option<[Tensor<B>; N]>);
+/// A sum over all elements, `[1]`, and where wanted its gradients.
+pub type SumAndGrads<B, const N: usize> = (Tensor<B>, Option<[Tensor<B>; N]>);
 
 /// The operations; a supertrait of [`Backend`].
 pub trait ImageOps: Sized {
@@ -93,14 +93,14 @@ pub trait ImageOps: Sized {
     where
         Self: Backend;
     /// Pooling of `[batch, channels, rows, columns]`; for the maximum also where in its channel each one was.
-    fn pool(x: &Tensor<Self>, pool: Pool) -> Result<(Tensor<Self>, Option<Vec<u32>>)>
+    fn pool(x: &Tensor<Self>, pool: Pool) -> Result<(Tensor<Self>, Option<Self::Ints>)>
     where
         Self: Backend;
     /// Gradient of [`ImageOps::pool`].
     fn pool_backward(
         x: &Tensor<Self>,
         pool: Pool,
-        argmax: Option<&[u32]>,
+        argmax: Option<&Self::Ints>,
         dy: &Tensor<Self>,
         dx: &mut Slot<Self>,
     ) -> Result<()>

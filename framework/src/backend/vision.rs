@@ -29,7 +29,7 @@ pub struct Conv2dSaved<B: Backend> {
     /// The output.
     pub y: Tensor<B>,
     /// Where in its window each maximum was.
-    pub argmax: Option<Vec<u8>>,
+    pub argmax: Option<B::Bytes>,
 }
 
 /// Wanted gradients of a layer with input, weight and bias.
@@ -59,14 +59,14 @@ pub struct Heads {
 }
 
 /// Which tokens go together; indices of kept tokens, `[batch, tokens]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Merge {
+#[derive(Debug, Clone)]
+pub struct Merge<B: Backend> {
     /// Tokens of each image before.
     pub tokens: usize,
     /// Tokens of each image after.
     pub kept: usize,
     /// Each token's index among the kept ones.
-    pub target: Vec<u32>,
+    pub target: B::Ints,
 }
 
 /// Image operations of a device; a supertrait of [`Backend`].
@@ -169,16 +169,20 @@ pub trait VisionOps: Sized {
     where
         Self: Backend;
     /// Bipartite soft matching (Bolya et al. 2022) by the cosine of `metric [batch, tokens, dim]`.
-    fn match_tokens(metric: &Tensor<Self>, r: usize, protected: usize) -> Result<Merge>
+    fn match_tokens(metric: &Tensor<Self>, r: usize, protected: usize) -> Result<Merge<Self>>
     where
         Self: Backend;
     /// Size-weighted means of the tokens that go together, and their sizes.
-    fn merge_tokens(merge: &Merge, x: &Tensor<Self>, sizes: &Tensor<Self>) -> Result<(Tensor<Self>, Tensor<Self>)>
+    fn merge_tokens(
+        merge: &Merge<Self>,
+        x: &Tensor<Self>,
+        sizes: &Tensor<Self>,
+    ) -> Result<(Tensor<Self>, Tensor<Self>)>
     where
         Self: Backend;
     /// Gradient of [`VisionOps::merge_tokens`] with respect to the tokens.
     fn merge_tokens_backward(
-        merge: &Merge,
+        merge: &Merge<Self>,
         x: &Tensor<Self>,
         dy: &Tensor<Self>,
         sizes: &Tensor<Self>,

@@ -1,6 +1,7 @@
 //! Batches of normalised inputs, in an order that the seed and the epoch decide.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 use rand::seq::SliceRandom as _;
@@ -29,6 +30,32 @@ pub enum Order {
         /// The epoch, from 0.
         epoch: u64,
     },
+}
+
+/// One example of a batch and the random change it goes through: row y, column x of the result is row y + down, column x + right
+/// of the stored image, outside is black; mirroring comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Pick {
+    /// Its position in the pool.
+    pub index: u32,
+    /// Rows the window moves down.
+    pub down: i32,
+    /// Columns the window moves right.
+    pub right: i32,
+    /// 1 where the window is mirrored, else 0.
+    pub flip: u32,
+}
+
+/// A batch to be drawn out of a pool.
+#[derive(Debug, Clone)]
+pub struct Picks<'a> {
+    /// Which examples.
+    pub examples: Vec<Pick>,
+    /// Shape of one example.
+    pub shape: &'a [usize],
+    /// Maps stored values to inputs.
+    pub normalizer: &'a Normalizer,
 }
 
 /// Walks through a split batch by batch, filling buffers that the caller keeps.
@@ -107,20 +134,42 @@ impl Batches<'_> {
     /// Fills `inputs` with the next `[count, shape...]` values and `targets` with their classes; returns the count,
     /// or `None` at the end.
     pub fn next_into(&mut self, inputs: &mut Vec<f32>, targets: &mut Vec<u32>) -> Option<usize> {
-        let end = self.order.len().min(self.next + self.size);
-        let chosen = &self.order[self.next..end];
-        if chosen.is_empty() {
-            return None;
-        }
-        self.next = end;
-        targets.clear();
-        targets.extend(chosen.iter().map(|&i| self.split.target_at(i)));
+        let chosen = self.advance(targets)?;
+        let chosen = &self.order[chosen];
         inputs.resize(chosen.len() * self.split.item(), 0.0);
         match self.split.values() {
             Values::U8(values) => self.gather(values, chosen, inputs),
             Values::F32(values) => self.gather(values, chosen, inputs),
         }
         Some(chosen.len())
+    }
+
+    /// The same batch as a list of what to draw, for a device that holds the pool; `None` at the end.
+    pub fn next_picks(&mut self, targets: &mut Vec<u32>) -> Option<Picks<'_>> {
+        let chosen = self.advance(targets)?;
+        let pick = |&index: &u32| self.change(index).unwrap_or(Pick { index, ..Pick::default() });
+        let examples = self.order[chosen].iter().map(pick).collect();
+        Some(Picks { examples, shape: self.shape, normalizer: self.normalizer })
+    }
+
+    /// The pool that batches are drawn from.
+    pub fn values(&self) -> &Values {
+        self.split.values()
+    }
+
+    fn advance(&mut self, targets: &mut Vec<u32>) -> Option<Range<usize>> {
+        let chosen = self.next..self.order.len().min(self.next + self.size);
+        if chosen.is_empty() {
+            return None;
+        }
+        self.next = chosen.end;
+        targets.clear();
+        targets.extend(self.order[chosen.clone()].iter().map(|&i| self.split.target_at(i)));
+        Some(chosen)
+    }
+
+    fn change(&self, index: u32) -> Option<Pick> {
+        self.augment.map(|(augment, seed, epoch)| Pick::draw(augment, seed, epoch, index))
     }
 
     fn gather<T: Copy + Sync>(&self, values: &[T], chosen: &[u32], inputs: &mut [f32])
@@ -155,12 +204,12 @@ where
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Batches { split, shape, normalizer, augment, .. } = self.batches;
+        let Batches { split, shape, normalizer, .. } = self.batches;
         let item = split.item();
         let plane = item / shape[0];
         for (&index, to) in self.chosen.iter().zip(self.inputs.chunks_exact_mut(item)) {
             let from = &self.values[index as usize * item..][..item];
-            let change = augment.map(|(augment, seed, epoch)| Change::draw(augment, seed, epoch, index));
+            let change = self.batches.change(index);
             for ((from, to), map) in from.chunks_exact(plane).zip(to.chunks_exact_mut(plane)).zip(normalizer.channels())
             {
                 match &change {
@@ -172,33 +221,25 @@ where
     }
 }
 
-/// What happens to one image: a window of the padded image, perhaps mirrored.
-struct Change {
-    down: isize,
-    right: isize,
-    flip: bool,
-}
-
-impl Change {
+impl Pick {
     fn draw(augment: Augment, seed: u64, epoch: u64, index: u32) -> Self {
         let mut random = stream(seed, Purpose::Augment, epoch, u64::from(index));
         let pad = augment.crop_pad as i64;
-        let mut offset = || random.random_range(-pad..=pad) as isize;
+        let mut offset = || random.random_range(-pad..=pad) as i32;
         let (down, right) = (offset(), offset());
-        Self { down, right, flip: augment.flip && random.next_u32() & 1 == 1 }
+        Self { index, down, right, flip: u32::from(augment.flip && random.next_u32() & 1 == 1) }
     }
 
-    /// Row y, column x of `to` is row y + down, column x + right of `from`; outside is black, which is a stored 0.
-    /// Mirroring comes last.
     #[inline(always)]
     fn apply<T: Copy>(&self, from: &[T], to: &mut [f32], width: usize, map: (f32, f32))
     where
         f32: From<T>,
     {
         let height = to.len() / width;
-        let (first, last) = window(self.right, width);
+        let (down, right) = (self.down as isize, self.right as isize);
+        let (first, last) = window(right, width);
         for (y, to) in to.chunks_exact_mut(width).enumerate() {
-            let Some(row) = y.checked_add_signed(self.down).filter(|&row| row < height) else {
+            let Some(row) = y.checked_add_signed(down).filter(|&row| row < height) else {
                 to.fill(map.1);
                 continue;
             };
@@ -207,10 +248,10 @@ impl Change {
             to[last..].fill(map.1);
             let kept = first..last;
             if first < last {
-                let at = first.wrapping_add_signed(self.right);
+                let at = first.wrapping_add_signed(right);
                 affine(&from[at..at + (last - first)], &mut to[kept], map);
             }
-            if self.flip {
+            if self.flip == 1 {
                 to.reverse();
             }
         }
@@ -337,7 +378,7 @@ mod tests {
         let from: Vec<u8> = (1..=6).collect(); // [[1, 2, 3], [4, 5, 6]]
         let apply = |down, right, flip| {
             let mut to = [f32::NAN; 6];
-            Change { down, right, flip }.apply(&from, &mut to, 3, (1.0, 0.5));
+            Pick { index: 0, down, right, flip: u32::from(flip) }.apply(&from, &mut to, 3, (1.0, 0.5));
             to.map(|v| v - 0.5)
         };
         assert_eq!(apply(0, 0, false), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
@@ -346,6 +387,31 @@ mod tests {
         assert_eq!(apply(-1, 1, false), [0.0, 0.0, 0.0, 2.0, 3.0, 0.0]);
         assert_eq!(apply(0, -2, false), [0.0, 0.0, 1.0, 0.0, 0.0, 4.0]);
         assert_eq!(apply(0, 9, true), [0.0; 6]);
+    }
+
+    #[test]
+    fn picks_draw_the_same_batches() {
+        let (shape, order) = ([2, 5, 4], Order::Shuffled { seed: 3, epoch: 1 });
+        let set = images(9, shape, Augment { crop_pad: 2, flip: true });
+        let Values::U8(bytes) = set.train.values() else { panic!("images are bytes") };
+        let (mut drawn, mut targets, mut classes) = (vec![], vec![], vec![]);
+        let mut batches = set.batches(Part::Train, size(4), order);
+        while let Some(picks) = batches.next_picks(&mut targets) {
+            classes.extend_from_slice(&targets);
+            let maps: Vec<_> = picks.normalizer.channels().collect();
+            for pick in picks.examples {
+                for (c, y, x) in (0..2).flat_map(|c| (0..5).flat_map(move |y| (0..4).map(move |x| (c, y, x)))) {
+                    let x = if pick.flip == 1 { 3 - x } else { x };
+                    let (row, column) = (y + pick.down, x + pick.right);
+                    let inside = (0..5).contains(&row) && (0..4).contains(&column);
+                    let at = pick.index as usize * 40 + c * 20 + row as usize * 4 + column as usize;
+                    let stored = if inside { f32::from(bytes[at]) } else { 0.0 };
+                    drawn.push(stored * maps[c].0 + maps[c].1);
+                }
+            }
+        }
+        let whole = collect(set.batches(Part::Train, size(4), order));
+        assert_eq!((drawn, classes), (whole.0, whole.1));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod sources;
 mod spiral;
 mod split;
 
-pub use batches::{Batches, Order};
+pub use batches::{Batches, Order, Pick, Picks};
 pub use cifar::{Cifar100Labels, Cifar100Options};
 pub use config::{Augment, DataConfig, Holdout};
 pub use dataset::{Dataset, Origin, Part, SourceFile, Split, Values};

@@ -6,12 +6,15 @@ use crate::criterion::{Criterion, Scores, Target};
 use crate::error::{Error, Result};
 use crate::params::ParamStore;
 use crate::structure::{Member, UnitGroup};
+use crate::tensor::Tensor;
 
 /// What a criterion said about one parameter or group.
 #[derive(Debug, Clone)]
-pub(super) enum Verdict {
-    /// One finite score per element; higher is kept.
-    Scores(Vec<f32>),
+pub(super) enum Verdict<B: Backend> {
+    /// One finite score per weight; higher is kept.
+    Weights(Tensor<B>),
+    /// One finite score per unit; higher is kept.
+    Units(Vec<f32>),
     /// The criterion's own decision.
     Keep(Vec<bool>),
 }
@@ -23,13 +26,20 @@ pub(super) fn verdict<'a, B: Backend>(
     name: &str,
     criterion: &mut dyn Criterion<B>,
     view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
-) -> Result<Verdict> {
+) -> Result<Verdict<B>> {
     let layout = store.layout();
     match config.granularity {
         Granularity::Weight => {
             let spec = &store.get(name)?.spec().name;
             match criterion.score(&view(spec, None)?)? {
-                Scores::Weights(t) => finite(name, t.to_vec(), store.get(name)?.value().count()),
+                Scores::Weights(t) => {
+                    fits(name, t.count(), store.get(name)?.value().count())?;
+                    // Looked at one by one only where something is wrong: on a device that would copy them all.
+                    if !B::norm_squared(&t)?.is_finite() {
+                        finite(name, &t.host())?;
+                    }
+                    Ok(Verdict::Weights(t))
+                }
                 Scores::Keep(keep) => {
                     fits(name, keep.len(), store.get(name)?.value().count()).map(|()| Verdict::Keep(keep))
                 }
@@ -43,7 +53,10 @@ pub(super) fn verdict<'a, B: Backend>(
             let mut sums = Sums::new(config.reduce, group.units);
             for member in group.producer_weights(layout) {
                 match criterion.score(&view(&member.param, Some(group))?)? {
-                    Scores::Units(scores) => return finite(name, scores, group.units),
+                    Scores::Units(scores) => {
+                        fits(name, scores.len(), group.units)?;
+                        return finite(name, &scores).map(|()| Verdict::Units(scores));
+                    }
                     Scores::Weights(t) => {
                         fits(&member.param, t.count(), store.get(&member.param)?.value().count())?;
                         let (_, n, inner) = store.get(&member.param)?.value().shape().around(member.axis);
@@ -55,7 +68,8 @@ pub(super) fn verdict<'a, B: Backend>(
                     }
                 }
             }
-            finite(name, sums.finish(), group.units)
+            let scores = sums.finish();
+            finite(name, &scores).map(|()| Verdict::Units(scores))
         }
     }
 }
@@ -67,10 +81,9 @@ fn fits(name: &str, found: usize, expected: usize) -> Result<()> {
     Err(Error::Other(format!("`{name}` has {expected} elements to score, but the criterion returned {found} scores")))
 }
 
-fn finite(name: &str, scores: Vec<f32>, expected: usize) -> Result<Verdict> {
-    fits(name, scores.len(), expected)?;
+fn finite(name: &str, scores: &[f32]) -> Result<()> {
     match scores.iter().position(|s| !s.is_finite()) {
-        None => Ok(Verdict::Scores(scores)),
+        None => Ok(()),
         Some(i) => {
             Err(Error::Other(format!("the score of element {i} of `{name}` is {}; scores must be finite", scores[i])))
         }

@@ -1,7 +1,7 @@
 //! A small network with some strong and some weak units, trained for a few steps.
 
 use crate::autograd::Grads;
-use crate::backend::{Act, Backend, Cpu, LossValue, Update};
+use crate::backend::{Act, Backend, Cpu, Update};
 use crate::criterion::{Criterion, Needs, Objective, Observation, Probe, ProbeInput, Scores, Setup, Target};
 use crate::error::{Error, Result};
 use crate::forward::Forward;
@@ -114,7 +114,7 @@ impl Scene {
         let (step, params) = (Step(self.step), &self.store);
         criterion.observe(&Observation { step, epoch: 0, examples: EXAMPLES, params, grads: &grads, taps: &taps })?;
         let rule = Update::Sgd { lr: 1e-3, momentum: 0.9, weight_decay: 0.0, nesterov: false };
-        self.store.step(rule, 1.0, |value| grads.get(value))?;
+        self.store.step(rule, None, |value| grads.get(value))?;
         // The gradients that the criterion scores with belong to the values it scores: as the engine keeps them, by tensor.
         self.last = Some(grads);
         self.step += 1;
@@ -197,6 +197,6 @@ pub(super) fn logits(output: Output<Cpu>) -> Result<Tensor<Cpu>> {
 
 /// Cross-entropy and its gradient.
 pub(super) fn loss(logits: &Tensor<Cpu>, batch: &Batch<Cpu>) -> Result<(f64, Tensor<Cpu>)> {
-    let LossValue { value, grad, .. } = Cpu::cross_entropy(logits, &batch.classes, 0.0, true)?;
-    Ok((value, grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?))
+    let found = Cpu::cross_entropy(logits, &batch.classes, 0.0, true)?;
+    Ok((found.value(), found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?))
 }

@@ -1,5 +1,6 @@
 //! Loss and accuracy on held-out data, and the cost of a forward pass.
 
+use super::losses::figures;
 use super::pass::{loss, next_batch};
 use super::{Engine, Run, at_least_one};
 use crate::backend::Backend;
@@ -9,6 +10,7 @@ use crate::event::SplitName;
 use crate::forward::{Cost, Forward};
 use crate::model::{Batch, Output};
 use crate::params::ParamStore;
+use crate::tensor::Tensor;
 
 /// What was measured on a split.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,29 +34,28 @@ pub fn evaluate<B: Backend>(run: &Run<'_, B>, params: &ParamStore<B>, split: Spl
         SplitName::Test => Part::Test,
     };
     let mut batches = run.data.batches(part, at_least_one(run.train.eval_batch_size), Order::Stored);
-    let (mut total, mut correct, mut examples) = (0.0, None, 0);
+    let mut found = vec![];
     while let Some(batch) = next_batch(&run.device, run.data, &mut batches)? {
-        let (value, right) = forward_loss(run, params, &batch)?;
-        total += value * batch.len() as f64;
+        found.push((forward_loss(run, params, &batch)?, batch.len()));
+    }
+    let values = B::host_all(&found.iter().map(|(figures, _)| figures).collect::<Vec<_>>());
+    let (mut total, mut correct, mut examples) = (0.0, None, 0);
+    for (values, (_, count)) in values.into_iter().zip(&found) {
+        let (loss, right) = figures(&values);
+        total += loss * *count as f64;
         correct = right.map(|r| r + correct.unwrap_or(0));
-        examples += batch.len();
+        examples += count;
     }
     let n = examples.max(1) as f64;
     Ok(Evaluation { loss: total / n, accuracy: correct.map(|c: usize| c as f64 / n), examples })
 }
 
-fn forward_loss<B: Backend>(
-    run: &Run<'_, B>,
-    params: &ParamStore<B>,
-    batch: &Batch<B>,
-) -> Result<(f64, Option<usize>)> {
+/// The loss and, of a classifier, the number of examples classified rightly.
+fn forward_loss<B: Backend>(run: &Run<'_, B>, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Tensor<B>> {
     let mut cx = Forward::evaluation(params).with_compressor(run.compressor.as_deref());
     Ok(match run.model.forward(&mut cx, batch)? {
-        Output::Logits(logits) => {
-            let found = loss(run, &logits, &batch.classes, false)?;
-            (found.value, found.correct)
-        }
-        Output::Loss { loss, .. } => (f64::from(loss.host()[0]), None),
+        Output::Logits(logits) => loss(run, &logits, &batch.classes, false)?.figures,
+        Output::Loss { loss, .. } => loss,
     })
 }
 

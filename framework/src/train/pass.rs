@@ -15,8 +15,8 @@ use crate::tensor::Tensor;
 
 /// What a pass leaves.
 pub(super) struct Pass<B: Backend> {
-    pub loss: f64,
-    pub correct: Option<usize>,
+    /// The loss and, of a classifier, the number of examples classified rightly.
+    pub figures: Tensor<B>,
     pub grads: Grads<B>,
     pub taps: Taps<B>,
     /// Running statistics that the pass moved.
@@ -30,6 +30,10 @@ pub(super) fn next_batch<B: Backend>(
     batches: &mut Batches<'_>,
 ) -> Result<Option<Batch<B>>> {
     let (mut values, mut classes) = (vec![], vec![]);
+    if let Some(examples) = device.examples(batches.values())? {
+        let Some(picks) = batches.next_picks(&mut classes) else { return Ok(None) };
+        return Ok(Some(Batch { input: device.draw(&examples, &picks)?, classes }));
+    }
     let Some(count) = batches.next_into(&mut values, &mut classes) else { return Ok(None) };
     let axes: Vec<usize> = std::iter::once(count).chain(data.shape.iter().copied()).collect();
     Ok(Some(Batch { input: Tensor::from_vec(device, values, &axes[..])?, classes }))
@@ -41,30 +45,18 @@ impl<B: Backend> Pass<B> {
         let output = run.model.forward(&mut cx, batch)?;
         let buffers = cx.take_buffers();
         let (tape, taps, _) = cx.finish();
-        let (loss, correct, root, seed) = match output {
+        let (figures, root, seed) = match output {
             Output::Logits(logits) => {
                 let found = loss(run, &logits, &batch.classes, true)?;
                 let seed = found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
-                (found.value, found.correct, logits, seed)
+                (found.figures, logits, seed)
             }
             Output::Loss { loss, .. } => {
-                let value = f64::from(loss.host()[0]);
                 let seed = Tensor::from_vec(&run.device, vec![1.0], loss.shape())?;
-                (value, None, loss, seed)
+                (loss.detach(), loss, seed)
             }
         };
-        if !loss.is_finite() {
-            // The gradient would be useless; `check_finite` reports the step.
-            return Ok(Self { loss, correct, grads: Grads::empty(), taps, buffers });
-        }
-        Ok(Self { loss, correct, grads: tape.backward(&root, seed)?, taps, buffers })
-    }
-
-    pub fn check_finite(&self, step: Step) -> Result<()> {
-        if self.loss.is_finite() {
-            return Ok(());
-        }
-        Err(Error::NotFinite { what: "the training loss".into(), value: self.loss, step: step.0 })
+        Ok(Self { figures, grads: tape.backward(&root, seed)?, taps, buffers })
     }
 
     /// Adds the criterion's penalty to the gradients; returns its value.
@@ -83,17 +75,17 @@ impl<B: Backend> Pass<B> {
     }
 
     /// What gradients are multiplied by so that their norm does not exceed `limit`.
-    pub fn clip_scale(&self, limit: Option<f64>, params: &ParamStore<B>, step: Step) -> Result<f32> {
-        let Some(limit) = limit else { return Ok(1.0) };
-        let mut squares = 0.0;
-        for gradient in params.iter().filter_map(|p| self.grads.get(p.value())) {
-            squares += B::norm_squared(gradient)?;
+    pub fn clip_scale(&self, limit: Option<f64>, params: &ParamStore<B>, step: Step) -> Result<Option<Tensor<B>>> {
+        let Some(limit) = limit else { return Ok(None) };
+        let grads: Vec<&Tensor<B>> = params.iter().filter_map(|p| self.grads.get(p.value())).collect();
+        let scale = B::clip_scale(&grads, limit)?;
+        if B::LOSSES_AT_ONCE == 1 {
+            let norm = f64::from(scale.host()[1]);
+            if !norm.is_finite() {
+                return Err(Error::NotFinite { what: "the norm of the gradients".into(), value: norm, step: step.0 });
+            }
         }
-        let norm = squares.sqrt();
-        if !norm.is_finite() {
-            return Err(Error::NotFinite { what: "the norm of the gradients".into(), value: norm, step: step.0 });
-        }
-        Ok(if norm > limit { (limit / norm) as f32 } else { 1.0 })
+        Ok(Some(scale))
     }
 }
 

@@ -125,7 +125,7 @@ impl Stepper {
                 tape.backward(&loss, seed)?
             }
         };
-        self.store.step(self.rule, 1.0, |value| grads.get(value))
+        self.store.step(self.rule, None, |value| grads.get(value))
     }
 }
 

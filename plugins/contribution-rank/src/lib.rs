@@ -2,7 +2,9 @@
 
 use secateur::backend::Contribution;
 use secateur::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 choices! {
     /// Which form of the contribution.
@@ -53,33 +55,67 @@ options! {
 /// Channels that feed a convolution, plain or transposed: the report ranks fully connected layers alone, and the reading is ours. Every
 /// position of every image is a sample, a is the channel's value there, and w_jk is the sum over the kernel from channel k to filter j
 /// (of |w| in the absolute form), as if the neighbourhood had the value of its middle. Shares sum to one as before.
-pub struct ContributionRank {
+pub struct ContributionRank<B: Backend> {
     options: RankOptions,
-    seen: BTreeMap<String, Sums>,
+    /// By group, then by weight that consumes the group.
+    seen: BTreeMap<String, BTreeMap<String, Seen<B>>>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Sums {
-    sum: Vec<f64>,
-    max: Vec<f64>,
-    count: f64,
+/// What one weight's inputs contributed so far.
+struct Seen<B: Backend> {
+    sum: Running<B>,
+    /// Where the largest share is wanted.
+    max: Option<Running<B>>,
+    count: u64,
 }
 
-impl Sums {
-    fn add(&mut self, batch: &Contribution, member: &Member, units: usize) {
-        self.sum.resize(units, 0.0);
-        self.max.resize(units, f64::NEG_INFINITY);
-        for unit in 0..units {
-            self.sum[unit] += member.indices(unit, units).map(|i| batch.sum[i]).sum::<f64>();
-            let largest =
-                member.indices(unit, units).map(|i| f64::from(batch.max[i])).fold(f64::NEG_INFINITY, f64::max);
-            self.max[unit] = self.max[unit].max(largest);
+/// A total that stays on the device while a run goes on; nothing in a training step waits for it.
+enum Running<B: Backend> {
+    There(Tensor<B>),
+    /// As a checkpoint brought it.
+    Here(Vec<f32>),
+}
+
+impl<B: Backend> Running<B> {
+    fn values(&self) -> Cow<'_, [f32]> {
+        match self {
+            Self::There(t) => t.host(),
+            Self::Here(values) => values.into(),
         }
-        self.count += batch.count as f64;
+    }
+
+    fn take(
+        &mut self,
+        batch: &Tensor<B>,
+        with: impl FnOnce(&Tensor<B>, &Tensor<B>) -> Result<Tensor<B>>,
+    ) -> Result<()> {
+        let so_far = match self {
+            Self::There(t) => t.clone(),
+            Self::Here(values) => Tensor::from_vec(batch.device(), values.clone(), batch.shape())?,
+        };
+        *self = Self::There(with(&so_far, batch)?);
+        Ok(())
     }
 }
 
-impl TryFrom<RankOptions> for ContributionRank {
+impl<B: Backend> Seen<B> {
+    fn add(&mut self, batch: &Contribution<B>) -> Result<()> {
+        self.sum.take(&batch.sum, Tensor::add)?;
+        if let (Some(max), Some(batch)) = (&mut self.max, &batch.max) {
+            max.take(batch, Tensor::max)?;
+        }
+        self.count += batch.count;
+        Ok(())
+    }
+}
+
+impl<B: Backend> From<Contribution<B>> for Seen<B> {
+    fn from(first: Contribution<B>) -> Self {
+        Self { sum: Running::There(first.sum), max: first.max.map(Running::There), count: first.count }
+    }
+}
+
+impl<B: Backend> TryFrom<RankOptions> for ContributionRank<B> {
     type Error = Error;
     fn try_from(mut options: RankOptions) -> Result<Self> {
         let allowed = "must be a finite number";
@@ -111,13 +147,8 @@ impl TryFrom<RankOptions> for ContributionRank {
     }
 }
 
-impl ContributionRank {
-    fn activation<'a, B: Backend>(
-        &self,
-        seen: &'a Observation<'_, B>,
-        group: &UnitGroup,
-        layer: &str,
-    ) -> Result<&'a Tensor<B>> {
+impl<B: Backend> ContributionRank<B> {
+    fn activation<'a>(&self, seen: &'a Observation<'_, B>, group: &UnitGroup, layer: &str) -> Result<&'a Tensor<B>> {
         match self.options.compat {
             Compat::None => seen.input(layer),
             Compat::Authors => {
@@ -131,10 +162,7 @@ impl ContributionRank {
 /// Images `[batch, channels, rows, columns]` as samples `[batch * rows * columns, channels]`; rows of units stay as they are.
 fn by_position<B: Backend>(x: &Tensor<B>) -> Result<Tensor<B>> {
     let &[batch, channels, rows, columns] = &*x.shape() else { return Ok(x.clone()) };
-    let (pixels, values) = (rows * columns, x.host());
-    let image = |b: usize| &values[b * channels * pixels..][..channels * pixels];
-    let at = |b: usize| (0..pixels).flat_map(move |p| (0..channels).map(move |c| image(b)[c * pixels + p]));
-    Tensor::from_vec(x.device(), (0..batch).flat_map(at).collect(), [batch * pixels, channels])
+    x.reshape([batch, channels, rows * columns])?.transpose()?.reshape([batch * rows * columns, channels])
 }
 
 /// A weight as `[receivers, units]`, whichever axis (`units`) has the units; kernels are summed up, as magnitudes unless `signed`.
@@ -145,18 +173,13 @@ fn between_units<B: Backend>(w: &Tensor<B>, units: usize, signed: bool) -> Resul
         }
         _ => w.clone(),
     };
-    let &[a, b] = &*w.shape() else {
+    if w.shape().len() != 2 {
         return Err(Error::shape("contribution-rank", format!("a weight {} feeds no units", w.shape())));
-    };
-    if units == 1 {
-        return Ok(w);
     }
-    let values = w.host();
-    let transposed = (0..b).flat_map(|j| (0..a).map(move |i| i * b + j)).map(|i| values[i]).collect();
-    Tensor::from_vec(w.device(), transposed, [b, a])
+    if units == 1 { Ok(w) } else { w.transpose() }
 }
 
-impl<B: Backend> Criterion<B> for ContributionRank {
+impl<B: Backend> Criterion<B> for ContributionRank<B> {
     fn needs(&self) -> Needs {
         match self.options.compat {
             Compat::None => Needs::INPUTS,
@@ -181,7 +204,10 @@ impl<B: Backend> Criterion<B> for ContributionRank {
                 let weight =
                     between_units(&seen.params.get(&member.param)?.effective()?, member.axis, signed.is_some())?;
                 let batch = B::contribution(&activation, &weight, signed, self.options.lambda2 != 0.0)?;
-                self.seen.entry(group.name.clone()).or_default().add(&batch, member, group.units);
+                match self.seen.entry(group.name.clone()).or_default().entry(member.param.clone()) {
+                    Entry::Occupied(mut seen) => seen.get_mut().add(&batch)?,
+                    Entry::Vacant(new) => drop(new.insert(batch.into())),
+                }
             }
         }
         Ok(())
@@ -191,16 +217,28 @@ impl<B: Backend> Criterion<B> for ContributionRank {
         let group = target
             .group()
             .ok_or_else(|| Error::Config("contribution-rank scores units: set prune.granularity = \"unit\"".into()))?;
-        let sums = self.seen.get(&group.name).ok_or_else(|| {
+        let seen = self.seen.get(&group.name).ok_or_else(|| {
             Error::Other(format!(
                 "no contributions of `{}` were observed: no layer with a weight consumes its units",
                 group.name
             ))
         })?;
         let RankOptions { lambda1, lambda2, .. } = self.options;
+        let (mut sum, mut max) = (vec![0.0; group.units], vec![f64::NEG_INFINITY; group.units]);
+        for member in group.by_role(Role::Consumer) {
+            let Some(seen) = seen.get(&member.param) else { continue };
+            let (sums, largest) = (seen.sum.values(), seen.max.as_ref().map(Running::values));
+            for unit in 0..group.units {
+                let indices = || member.indices(unit, group.units);
+                sum[unit] += indices().map(|i| f64::from(sums[i])).sum::<f64>();
+                let of = |largest: &[f32]| indices().map(|i| f64::from(largest[i])).fold(max[unit], f64::max);
+                max[unit] = largest.as_deref().map_or(max[unit], of);
+            }
+        }
+        let count = seen.values().map(|s| s.count).sum::<u64>().max(1) as f64;
         let score = |k: usize| {
-            let average = lambda1 * sums.sum[k] / sums.count.max(1.0);
-            if lambda2 == 0.0 { average } else { average + lambda2 * sums.max[k] }
+            let average = lambda1 * sum[k] / count;
+            if lambda2 == 0.0 { average } else { average + lambda2 * max[k] }
         };
         Ok(Scores::Units((0..group.units).map(|k| score(k) as f32).collect()))
     }
@@ -210,12 +248,17 @@ impl<B: Backend> Criterion<B> for ContributionRank {
     }
 
     fn save(&self) -> State {
-        self.seen.iter().fold(State::default(), |state, (name, s)| {
-            state
-                .with(&format!("{name}/sum"), s.sum.clone())
-                .with(&format!("{name}/max"), s.max.clone())
-                .with(&format!("{name}/count"), [s.count])
-        })
+        let mut state = State::default();
+        for (group, weights) in &self.seen {
+            for (weight, seen) in weights {
+                let name = |what| format!("{group}/{weight}/{what}");
+                let numbers = |running: &Running<B>| running.values().into_owned();
+                state = state.with(&name("sum"), numbers(&seen.sum));
+                state = state.with(&name("max"), seen.max.as_ref().map(numbers).unwrap_or_default());
+                state = state.with(&name("count"), [seen.count as f64]);
+            }
+        }
+        state
     }
 
     fn load(&mut self, mut state: State) -> Result<()> {
@@ -223,8 +266,12 @@ impl<B: Backend> Criterion<B> for ContributionRank {
         self.seen.clear();
         for name in names {
             let mut take = |what: &str| state.take(&format!("{name}/{what}"));
-            let (sum, max, count) = (take("sum")?, take("max")?, take("count")?);
-            self.seen.insert(name, Sums { sum, max, count: count.iter().sum() });
+            let here = |values: Vec<f64>| Running::Here(values.into_iter().map(|v| v as f32).collect());
+            let (sum, max, count) = (here(take("sum")?), take("max")?, take("count")?.iter().sum::<f64>() as u64);
+            let max = (!max.is_empty()).then(|| here(max));
+            if let Some((group, weight)) = name.split_once('/') {
+                self.seen.entry(group.into()).or_default().insert(weight.into(), Seen { sum, max, count });
+            }
         }
         Ok(())
     }
@@ -233,7 +280,7 @@ impl<B: Backend> Criterion<B> for ContributionRank {
 secateur::register!(
     Criterion,
     "contribution-rank",
-    ContributionRank,
+    ContributionRank<B>,
     "Neurons by their share in what the next layer receives, measured while training.",
     options = RankOptions
 );

@@ -102,8 +102,8 @@ fn merge_once<B: Backend>(tape: &mut Tape<B>, tokens: Tokens<B>, r: usize) -> Re
         None => Tensor::from_vec(tokens.x.device(), vec![1.0; batch * count], [batch, count])?,
     };
     let source = tokens.source.map(|source| {
-        let per_image = source.len() / batch.max(1);
-        source.iter().enumerate().map(|(i, &s)| merge.target[i / per_image * count + s as usize]).collect()
+        let (per_image, target) = (source.len() / batch.max(1), B::host_ints(&merge.target));
+        source.iter().enumerate().map(|(i, &s)| target[i / per_image * count + s as usize]).collect()
     });
     let (x, sizes) = tape.merge_tokens(merge, &tokens.x, &sizes)?;
     Ok(Tokens { x, metric: None, sizes: Some(sizes), source, protected: tokens.protected })

@@ -103,7 +103,7 @@ impl ImageOps for Cpu {
         Ok((y, argmax))
     }
 
-    fn pool_backward(x: &T, pool: Pool, argmax: Option<&[u32]>, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
+    fn pool_backward(x: &T, pool: Pool, argmax: Option<&Vec<u32>>, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
         let p = windows(x, pool)?;
         match argmax {
             Some(argmax) => pool::max_backward(&p, dx.grad(x)?, dy.data(), argmax),
@@ -158,7 +158,7 @@ impl ImageOps for Cpu {
         let value = f64::from(scale) * regression::binary_cross_entropy_logits(x, t);
         let backward =
             |dx: &mut [f32]| regression::binary_cross_entropy_logits_backward(Grad::overwrite(dx), x, t, scale);
-        Ok((value, grad.then(|| [logits.like(backward)])))
+        Ok((scalar(logits, value)?, grad.then(|| [logits.like(backward)])))
     }
 
     fn gaussian_kld(mu: &T, logvar: &T, scale: f32, grad: bool) -> Result<SumAndGrads<Self, 2>> {
@@ -175,7 +175,7 @@ impl ImageOps for Cpu {
             });
             dlogvar.map(|dlogvar| [dmu, dlogvar])
         });
-        Ok((value, grads.flatten()))
+        Ok((scalar(mu, value)?, grads.flatten()))
     }
 
     fn reparametrise(mu: &T, logvar: &T, noise: &T) -> Result<T> {
@@ -191,4 +191,8 @@ impl ImageOps for Cpu {
         let d = parts.map(|((dy, l), e)| dy * 0.5 * (0.5 * l).exp() * e).collect();
         Tensor::from_vec(dy.device(), d, logvar.shape())
     }
+}
+
+fn scalar(like: &T, value: f64) -> Result<T> {
+    Tensor::from_vec(like.device(), vec![value as f32], [1])
 }

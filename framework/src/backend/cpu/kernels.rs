@@ -29,6 +29,7 @@ pub mod pool;
 pub mod reduce;
 pub mod regression;
 pub mod scratch;
+pub mod select;
 pub mod simd;
 #[cfg(test)]
 mod testing;

@@ -1,9 +1,11 @@
 //! From tensors to kernels.
 
-use super::kernels::{Accumulate, Grad, activation::Saved, contribution, linear as lin, loss, regression, scratch};
+use super::kernels::{
+    Accumulate, Grad, activation::Saved, contribution, linear as lin, loss, optim, regression, scratch,
+};
 use super::storage::own;
 use crate::backend::tensor::{Shape, Tensor};
-use crate::backend::{Contribution, Linear, LinearGrads, LinearSaved, LossValue, Slot};
+use crate::backend::{Contribution, Linear, LinearGrads, LinearSaved, LossValue, Slot, Update, Updated};
 use crate::error::{Error, Result};
 use dfdx::tensor::Cpu;
 
@@ -93,7 +95,7 @@ pub(super) fn cross_entropy(
     let out = gradient.as_mut().map(Tensor::data_mut).transpose()?;
     let found =
         loss::cross_entropy(logits.data(), columns, &ids, smoothing, out).map_err(|e| Error::Config(e.to_string()))?;
-    Ok(LossValue { value: f64::from(found.loss), grad: gradient, correct: Some(found.correct) })
+    figures(logits, found.loss, found.correct, gradient)
 }
 
 pub(super) fn binary_cross_entropy(logits: &Tensor<Cpu>, classes: &[u32], grad: bool) -> Result<LossValue<Cpu>> {
@@ -117,7 +119,11 @@ pub(super) fn binary_cross_entropy(logits: &Tensor<Cpu>, classes: &[u32], grad: 
         })
     });
     let correct = logits.data().iter().zip(classes).filter(|(z, c)| (**z > 0.0) == (**c == 1)).count();
-    Ok(LossValue { value, grad: gradient, correct: Some(correct) })
+    figures(logits, value as f32, correct, gradient)
+}
+
+fn figures(like: &Tensor<Cpu>, loss: f32, correct: usize, grad: Option<Tensor<Cpu>>) -> Result<LossValue<Cpu>> {
+    Ok(LossValue { figures: Tensor::from_vec(like.device(), vec![loss, correct as f32], [2])?, grad })
 }
 
 pub(super) fn contribution(
@@ -125,7 +131,7 @@ pub(super) fn contribution(
     weight: &Tensor<Cpu>,
     signed_eps: Option<f32>,
     with_max: bool,
-) -> Result<Contribution> {
+) -> Result<Contribution<Cpu>> {
     let (&[_, units], &[_, inputs]) = (&*activation.shape(), &*weight.shape()) else {
         let message = format!("activation {} and weight {} must have two axes", activation.shape(), weight.shape());
         return Err(Error::shape("contribution", message));
@@ -135,7 +141,38 @@ pub(super) fn contribution(
         return Err(Error::shape("contribution", message));
     }
     let form = signed_eps.map_or(contribution::Form::Absolute, |eps| contribution::Form::Signed { eps });
-    let mut found = Contribution::new(units);
+    let mut found = contribution::Contribution::new(units);
     found.observe(weight.data(), activation.data(), form, with_max);
-    Ok(found)
+    let device = activation.device();
+    Ok(Contribution {
+        sum: Tensor::from_vec(device, found.sum.iter().map(|&s| s as f32).collect(), [units])?,
+        max: with_max.then(|| Tensor::from_vec(device, found.max, [units])).transpose()?,
+        count: found.count,
+    })
+}
+
+pub(super) fn update(p: &mut Updated<'_, Cpu>, scale: f32) -> Result<()> {
+    let mask = p.mask.map(Tensor::data);
+    match p.rule {
+        Update::Sgd { lr, momentum, weight_decay, nesterov } => {
+            let rule = optim::Sgd { lr, momentum, nesterov, weight_decay };
+            let velocity = p.state.first_mut().map(Tensor::data_mut).transpose()?;
+            optim::sgd(&rule, p.weight.data_mut()?, p.grad.data(), velocity, mask, scale);
+        }
+        Update::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, t } => {
+            let wide = f64::from;
+            let rule = optim::Adam {
+                lr: wide(lr),
+                beta1: wide(beta1),
+                beta2: wide(beta2),
+                eps: wide(eps),
+                weight_decay: wide(weight_decay),
+                decoupled,
+            };
+            let [first, second] = p.state else { return Err(Error::Other("Adam needs two state tensors".into())) };
+            let moments = (first.data_mut()?, second.data_mut()?);
+            optim::adam(&rule, t, p.weight.data_mut()?, p.grad.data(), moments, mask, scale);
+        }
+    }
+    Ok(())
 }

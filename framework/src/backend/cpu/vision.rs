@@ -232,12 +232,12 @@ impl VisionOps for Cpu {
         Ok(x.like(|y| dropout::forward(dropout::Dropout { p, seed }, y, x.data())))
     }
 
-    fn match_tokens(metric: &T, r: usize, protected: usize) -> Result<Merge> {
+    fn match_tokens(metric: &T, r: usize, protected: usize) -> Result<Merge<Self>> {
         let found = merge::matching(metric.data(), sizes_of("matching", metric)?, r, protected);
         Ok(Merge { tokens: found.tokens, kept: found.kept, target: found.target })
     }
 
-    fn merge_tokens(merge: &Merge, x: &T, sizes: &T) -> Result<(T, T)> {
+    fn merge_tokens(merge: &Merge<Self>, x: &T, sizes: &T) -> Result<(T, T)> {
         let (batch, tokens, dim) = sizes_of("merging", x)?;
         check_sizes("merging", Some(sizes), batch, tokens)?;
         if merge.tokens != tokens || merge.target.len() != batch * tokens {
@@ -254,12 +254,19 @@ impl VisionOps for Cpu {
         Ok((y, kept))
     }
 
-    fn merge_tokens_backward(merge: &Merge, x: &T, dy: &T, sizes: &T, kept: &T, dx: &mut Slot<Self>) -> Result<()> {
+    fn merge_tokens_backward(
+        merge: &Merge<Self>,
+        x: &T,
+        dy: &T,
+        sizes: &T,
+        kept: &T,
+        dx: &mut Slot<Self>,
+    ) -> Result<()> {
         merging(merge).backward(dx.grad(x)?, dy.data(), sizes.data(), kept.data());
         Ok(())
     }
 }
 
-fn merging(merge: &Merge) -> merge::Merging {
+fn merging(merge: &Merge<Cpu>) -> merge::Merging {
     merge::Merging { tokens: merge.tokens, kept: merge.kept, target: merge.target.clone() }
 }

@@ -62,6 +62,27 @@ pub fn mul(z: &mut [f32], x: &[f32], y: &[f32]) {
     zip_map(z, x, y, |x, y| x * y);
 }
 
+/// z = max(x, y).
+pub fn max(z: &mut [f32], x: &[f32], y: &[f32]) {
+    zip_map(z, x, y, f32::max);
+}
+
+/// Every `[rows, columns]` matrix of x transposed.
+pub fn transpose(y: &mut [f32], x: &[f32], (rows, columns): (usize, usize)) {
+    let size = (rows * columns).max(1);
+    // Squares of the input stay in cache while their columns are written.
+    const SIDE: usize = 32;
+    par::for_each(MOVE * x.len(), y.chunks_mut(size).zip(x.chunks(size)), |(y, x)| {
+        for first in (0..rows).step_by(SIDE) {
+            let last = rows.min(first + SIDE);
+            for column in 0..columns {
+                let to = &mut y[column * rows..][first..last];
+                to.iter_mut().zip(first..last).for_each(|(to, row)| *to = x[row * columns + column]);
+            }
+        }
+    });
+}
+
 /// y += x.
 pub fn add_assign(y: &mut [f32], x: &[f32]) {
     update(y, x, |y, x| y + x);

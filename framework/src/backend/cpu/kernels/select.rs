@@ -11,7 +11,7 @@ fn key(score: f32, position: u32) -> u64 {
 /// Positions of the `count` lowest scores; among equals the lower position goes first.
 ///
 /// `scores` must be finite. Runs in linear time.
-pub(super) fn lowest(scores: impl Iterator<Item = (u32, f32)>, count: usize) -> Vec<u32> {
+pub fn lowest(scores: impl Iterator<Item = (u32, f32)>, count: usize) -> Vec<u32> {
     let mut keys: Vec<u64> = scores.map(|(position, score)| key(score, position)).collect();
     if count == 0 {
         return vec![];
@@ -21,6 +21,20 @@ pub(super) fn lowest(scores: impl Iterator<Item = (u32, f32)>, count: usize) -> 
         keys.truncate(count);
     }
     keys.into_iter().map(|k| k as u32).collect()
+}
+
+/// Zeroes the marks of the lowest scores over several lists until `total` marks are left; positions run through the lists in order.
+pub fn keep_best(marks: &mut [Vec<f32>], scores: &[&[f32]], total: usize) {
+    let alive = marks.iter().flatten().filter(|&&m| m != 0.0).count();
+    let starts: Vec<usize> = scores.iter().scan(0, |at, s| Some(std::mem::replace(at, *at + s.len()))).collect();
+    let marked = marks.iter().zip(scores).zip(&starts).flat_map(|((marks, scores), start)| {
+        let all = marks.iter().zip(scores.iter()).enumerate();
+        all.filter(|(_, (mark, _))| **mark != 0.0).map(move |(i, (_, &score))| ((start + i) as u32, score))
+    });
+    for position in lowest(marked, alive.saturating_sub(total)) {
+        let list = starts.partition_point(|&s| s <= position as usize) - 1;
+        marks[list][position as usize - starts[list]] = 0.0;
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +55,15 @@ mod tests {
         assert_eq!(of(2), [1, 3]);
         assert_eq!(of(4), [0, 1, 2, 3]);
         assert_eq!(of(6).len(), 6);
+    }
+
+    #[test]
+    fn lists_are_ranked_together_and_the_dead_stay_dead() {
+        let mut marks = [vec![1.0, 0.0, 1.0], vec![1.0; 3]];
+        keep_best(&mut marks, &[&[0.3, 9.0, 0.1], &[0.3, 0.2, 0.3]], 2);
+        assert_eq!(marks, [vec![0.0, 0.0, 0.0], vec![1.0, 0.0, 1.0]]);
+        keep_best(&mut marks, &[&[0.0; 3], &[0.0; 3]], 4);
+        assert_eq!(marks[1], [1.0, 0.0, 1.0]);
     }
 
     proptest! {
