@@ -404,8 +404,8 @@ mod tests {
                     let x = if pick.flip == 1 { 3 - x } else { x };
                     let (row, column) = (y + pick.down, x + pick.right);
                     let inside = (0..5).contains(&row) && (0..4).contains(&column);
-                    let at = pick.index as usize * 40 + c * 20 + row as usize * 4 + column as usize;
-                    let stored = if inside { f32::from(bytes[at]) } else { 0.0 };
+                    let at = |row: i32, column: i32| pick.index as usize * 40 + c * 20 + (row * 4 + column) as usize;
+                    let stored = if inside { f32::from(bytes[at(row, column)]) } else { 0.0 };
                     drawn.push(stored * maps[c].0 + maps[c].1);
                 }
             }
