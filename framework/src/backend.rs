@@ -5,6 +5,7 @@
 
 pub mod cpu;
 pub mod images;
+mod place;
 pub(crate) mod tensor;
 pub mod vision;
 
@@ -17,6 +18,7 @@ use tensor::{Buffer, Tensor};
 
 pub use cpu::kernels::Act;
 pub use dfdx::tensor::Cpu;
+pub use place::Place;
 
 /// Element-wise function of one tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,6 +1,6 @@
 //! What may stand in a config: the program's own sections and the registered plugins.
 
-use secateur::backend::Cpu;
+use secateur::backend::{Cpu, Place};
 use secateur::data::{self, DataConfig, DataError};
 use secateur::error::OptionError;
 use secateur::options::{self, Table};
@@ -93,15 +93,8 @@ fn known_kind(name: &str) -> Option<Kind> {
 
 fn bad_device(values: &Table) -> Option<KeyError> {
     let device = values.get("device")?.as_str()?;
-    (device != "cpu").then(|| KeyError {
-        key: "device".to_owned(),
-        found: format!("{device:?}"),
-        allowed: if device.starts_with("cuda") {
-            "\"cpu\"; \"cuda:N\" needs a program that was built with the cuda feature, and this one was not".to_owned()
-        } else {
-            "\"cpu\", or \"cuda:N\" in a program that was built with the cuda feature".to_owned()
-        },
-    })
+    let allowed = Place::parse(device).err()?.to_owned();
+    Some(KeyError { key: "device".to_owned(), found: format!("{device:?}"), allowed })
 }
 
 /// Each key alone first, so that every wrong type is named.

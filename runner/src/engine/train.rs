@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use secateur::backend::Cpu;
+use secateur::backend::{Backend, Cpu, Place};
 use secateur::error::OptionError;
 use secateur::event::Event;
 use secateur::options::{self, OptionSet, Table};
@@ -39,10 +39,18 @@ pub fn train(
     let top: TopConfig = parsed(&top)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
     let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
-    threads.install(|| on_cpu(registry, shelf, config, &top, from, recorder))
+    let place = Place::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
+    threads.install(|| match place {
+        #[cfg(feature = "cuda")]
+        Place::Cuda(n) => on(secateur::backend::cuda::open(n)?, registry, shelf, config, &top, from, recorder),
+        #[cfg(not(feature = "cuda"))]
+        Place::Cuda(_) => Err(Failure::Failed(format!("device = \"{place}\": this program was built without CUDA"))),
+        Place::Cpu => on(Cpu::default(), registry, shelf, config, &top, from, recorder),
+    })
 }
 
-fn on_cpu(
+fn on<B: Backend>(
+    device: B,
     registry: &Registry,
     shelf: &Shelf,
     config: &Resolved,
@@ -58,7 +66,7 @@ fn on_cpu(
     let (model, model_options) = plugin(config, "model");
     let run = Run {
         name: config.name().to_owned(),
-        device: Cpu::default(),
+        device,
         seed: Seed(top.seed),
         data: &data,
         model: registry.model(&model, &model_options)?,

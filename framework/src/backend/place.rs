@@ -1,0 +1,54 @@
+//! Names of devices.
+
+use std::fmt;
+
+/// Where a run computes: `cpu`, or `cuda:N` for the N-th GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The processor.
+    Cpu,
+    /// A GPU of NVIDIA's, counted from 0 as the driver does.
+    Cuda(usize),
+}
+
+impl Place {
+    /// Reads a device's name.
+    ///
+    /// # Errors
+    /// What is allowed instead: for a name that is none, and for a GPU in a program that was built without the `cuda` feature.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let gpu = text.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+        match (text, gpu) {
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Some(n)) if cfg!(feature = "cuda") => Ok(Self::Cuda(n)),
+            _ if cfg!(feature = "cuda") => Err("\"cpu\", or \"cuda:N\" for the N-th GPU, counted from 0"),
+            _ if text.starts_with("cuda") => {
+                Err("\"cpu\"; \"cuda:N\" needs a program that was built with the cuda feature, and this one was not")
+            }
+            _ => Err("\"cpu\", or \"cuda:N\" in a program that was built with the cuda feature"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(n) => write!(f, "cuda:{n}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_wrong_ones_explained() {
+        assert_eq!(Place::parse("cpu"), Ok(Place::Cpu));
+        assert_eq!(Place::parse("cuda:2").is_ok(), cfg!(feature = "cuda"));
+        for wrong in ["cuda", "cuda:x", "cuda:-1", "gpu", "CPU", ""] {
+            assert!(Place::parse(wrong).unwrap_err().starts_with("\"cpu\""), "{wrong}");
+        }
+    }
+}
