@@ -169,7 +169,7 @@ fn main() -> Result<()> {
         Place::parse(&device).map_err(|allowed| Error::Config(format!("device `{device}`: must be {allowed}")))?;
     let median = pool.install(|| match place {
         #[cfg(feature = "cuda")]
-        Place::Cuda(n) => median(case, &secateur::backend::cuda::open(n)?),
+        Place::Cuda(n) => median(case, &secateur::backend::cuda::cuda(n)?),
         #[cfg(not(feature = "cuda"))]
         Place::Cuda(_) => Err(Error::Config(format!("`{place}`: this program was built without CUDA"))),
         Place::Cpu => median(case, &Cpu::default()),
