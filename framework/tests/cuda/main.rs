@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod compare;
+mod contribution;
 mod draw;
 mod elementwise;
 mod emulator;
@@ -13,3 +14,4 @@ mod loss;
 mod memory;
 mod optim;
 mod ranking;
+mod reduce;
