@@ -25,6 +25,7 @@ pub fn folder() -> &'static Path {
 pub fn open() -> &'static libloading::Library {
     static LIBRARY: OnceLock<libloading::Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
+        // SAFETY: these libraries do nothing when they are opened but fill a table.
         let open = |name: &str| unsafe { libloading::Library::new(folder().join(name)).unwrap() };
         std::mem::forget(open("libcublas.so.13"));
         open("libcuda.so.1")
@@ -33,6 +34,7 @@ pub fn open() -> &'static libloading::Library {
 
 /// How often the calling thread has done something: `copies_to_host`, `launches`, `allocations`.
 pub fn counter(name: &str) -> u64 {
+    // SAFETY: the emulated driver declares its counters so.
     unsafe { open().get::<extern "C" fn() -> u64>(format!("emulated_{name}").as_str()).unwrap()() }
 }
 
