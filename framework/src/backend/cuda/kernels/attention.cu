@@ -24,7 +24,7 @@ __device__ inline void write_weighted(
     float* to, unsigned pitch, bool add) {
     bool vectors = dim % 4 == 0;
     auto put = [=](unsigned row, unsigned col, float4 v) {
-        put4(to + row * pitch + col, scaled4(scale, v), dim - col, vectors, add);
+        put4(to + row * pitch + col, times(scale, v), dim - col, vectors, add);
     };
     if (dim <= 4 * LANES) weighted_rows<1>(weights, ld, rows, z, tokens, dim, vectors, chunk, a, put);
     else weighted_rows<2>(weights, ld, rows, z, tokens, dim, vectors, chunk, a, put);
@@ -33,7 +33,7 @@ __device__ inline void write_weighted(
 // y = softmax(scale q k^T + log sizes) v for `tile` queries a block: grid (batch * heads, tiles). Shared memory, in floats from its
 // start: queries or values at 0, keys at `keys`, scores at `scores` in rows of `ld` (where the keys are, if they come in one chunk),
 // logarithms at `logs`. Sizes and probabilities may be missing.
-extern "C" __global__ void __launch_bounds__(192) attention(
+extern "C" __global__ void __launch_bounds__(192, 3) attention(
     unsigned tokens, unsigned heads, unsigned dim, float scale, unsigned tile, unsigned chunk, unsigned keys, unsigned scores,
     unsigned ld, unsigned logs, const float* qkv, const float* sizes, float* y, float* probabilities) {
     SHARED_MEMORY(float, shared);
@@ -71,7 +71,7 @@ extern "C" __global__ void __launch_bounds__(192) attention(
 
 // d q, and the gradient of the scores (before their scale) for `attention_backward_keys`: [batch, heads, tokens, tokens].
 // Grid and shared memory are those of `attention`.
-extern "C" __global__ void __launch_bounds__(192) attention_backward_queries(
+extern "C" __global__ void __launch_bounds__(192, 3) attention_backward_queries(
     unsigned tokens, unsigned heads, unsigned dim, float scale, unsigned tile, unsigned chunk, unsigned keys, unsigned scores,
     unsigned ld, const float* qkv, const float* probabilities, const float* dy, float* dscores, float* dqkv, unsigned add) {
     SHARED_MEMORY(float, shared);
@@ -127,10 +127,10 @@ __device__ void transposed_product(
 #pragma unroll
                 for (unsigned c = 0; c < C; c++) {
                     float4 value = load4(v + i * PITCH + 4 * LANES * c);
-                    add_scaled(sum[0][c], four.x, value);
-                    add_scaled(sum[1][c], four.y, value);
-                    add_scaled(sum[2][c], four.z, value);
-                    add_scaled(sum[3][c], four.w, value);
+                    sum[0][c] = plus_times(sum[0][c], four.x, value);
+                    sum[1][c] = plus_times(sum[1][c], four.y, value);
+                    sum[2][c] = plus_times(sum[2][c], four.z, value);
+                    sum[3][c] = plus_times(sum[3][c], four.w, value);
                 }
             }
         }
@@ -146,7 +146,7 @@ __device__ void transposed_product(
 }
 
 // d v = p^T dy (z = 0) and d k = scale ds^T q (z = 1) for `tile` keys a block: grid (batch * heads, tiles, 2).
-extern "C" __global__ void __launch_bounds__(160) attention_backward_keys(
+extern "C" __global__ void __launch_bounds__(160, 4) attention_backward_keys(
     unsigned tokens, unsigned heads, unsigned dim, float scale, unsigned tile, const float* qkv, const float* probabilities,
     const float* dscores, const float* dy, float* dqkv, unsigned add) {
     SHARED_MEMORY(float, shared);
@@ -157,7 +157,7 @@ extern "C" __global__ void __launch_bounds__(160) attention_backward_keys(
     const float* m = (values ? probabilities : dscores) + blockIdx.x * tokens * tokens + key;
     float* to = dqkv + at.part(values ? 2 : 1, tokens, dim, key);
     auto put = [=](unsigned row, unsigned col, float4 v) {
-        put4(to + row * pitch + col, scaled4(values ? 1.0f : scale, v), dim - col, vectors, add);
+        put4(to + row * pitch + col, times(values ? 1.0f : scale, v), dim - col, vectors, add);
     };
     Matrix x = values ? dout : q;
     if (dim <= 4 * LANES) transposed_product<1>(m, tokens, rows, x, dim, vectors, shared, shared + 32 * PITCH, put);

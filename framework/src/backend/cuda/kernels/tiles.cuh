@@ -5,7 +5,7 @@
 // takes longer than shared memory does. Strides of eight and three fit the lengths of sequences (64 patches and a class token are
 // 65: nine columns of eight) better than tiles of powers of two do.
 #pragma once
-#include "common.cuh"
+#include "vectors.cuh"
 
 constexpr unsigned LANES = 8;
 constexpr unsigned ROWS = 3;
@@ -52,10 +52,7 @@ __device__ inline void load_rows(float* to, Matrix from, unsigned rows, unsigned
             unsigned row = i / (DEPTH / 4), col = i % (DEPTH / 4) * 4;
             if (col >= depth) continue;
             float4 v = row < rows ? load4(from.at + row * from.pitch + col) : make_float4(0, 0, 0, 0);
-            if (from.factor && row < rows) {
-                float f = from.factor[row * from.step];
-                v = make_float4(v.x * f, v.y * f, v.z * f, v.w * f);
-            }
+            if (from.factor && row < rows) v = times(from.factor[row * from.step], v);
             store4(to + row * PITCH + col, v);
         }
         return;
@@ -129,23 +126,11 @@ __device__ void products(
 
 // to += v where `add`, to = v otherwise; the first `count` of the four.
 __device__ inline void put4(float* to, float4 v, unsigned count, bool vectors, bool add) {
-    if (vectors) {
-        float4 old = add ? load4(to) : make_float4(0, 0, 0, 0);
-        store4(to, make_float4(old.x + v.x, old.y + v.y, old.z + v.z, old.w + v.w));
-        return;
-    }
+    if (vectors) return write<4>(to, v, add);
     float values[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
     for (unsigned i = 0; i < 4; i++)
         if (i < count) to[i] = add ? to[i] + values[i] : values[i];
-}
-
-__device__ inline void add_scaled(float4& sum, float factor, float4 v) {
-    sum = make_float4(fmaf(factor, v.x, sum.x), fmaf(factor, v.y, sum.y), fmaf(factor, v.z, sum.z), fmaf(factor, v.w, sum.w));
-}
-
-__device__ inline float4 scaled4(float factor, float4 v) {
-    return make_float4(factor * v.x, factor * v.y, factor * v.z, factor * v.w);
 }
 
 // put(row, col, four values) for weights z: weights [rows, pitch] in shared memory, zero up to the next multiple of four of `inner`,
@@ -178,10 +163,10 @@ __device__ void weighted_rows(
                     float4 v0 = load4(column), v1 = load4(column + PITCH), v2 = load4(column + 2 * PITCH), v3 = load4(column + 3 * PITCH);
 #pragma unroll
                     for (unsigned r = 0; r < ROWS; r++) {
-                        add_scaled(sum[r][c], four[r].x, v0);
-                        add_scaled(sum[r][c], four[r].y, v1);
-                        add_scaled(sum[r][c], four[r].z, v2);
-                        add_scaled(sum[r][c], four[r].w, v3);
+                        sum[r][c] = plus_times(sum[r][c], four[r].x, v0);
+                        sum[r][c] = plus_times(sum[r][c], four[r].y, v1);
+                        sum[r][c] = plus_times(sum[r][c], four[r].z, v2);
+                        sum[r][c] = plus_times(sum[r][c], four[r].w, v3);
                     }
                 }
             }
