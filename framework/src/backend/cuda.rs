@@ -6,20 +6,23 @@
 mod blas;
 mod context;
 mod contribution;
+mod draw;
 mod driver;
 mod elementwise;
 mod images;
 mod launch;
 mod linear;
 mod loss;
+mod many;
 mod memory;
-mod optim;
+mod ranking;
 mod reduce;
 mod vision;
 
-use super::{Backend, Binary, Contribution, Linear, LinearGrads, LinearSaved, LossValue, Reduce, Slot, Unary, Update};
+use super::{Backend, Binary, Contribution, Linear, LinearGrads, LinearSaved, LossValue, Reduce, Slot, Unary, Updated};
 use crate::backend::Act;
 use crate::backend::tensor::{Buffer, Tensor};
+use crate::data::{Picks, Values};
 use crate::error::{Error, Result};
 use crate::registry::{DeviceMaker, Makers};
 use dfdx::tensor::Tensor as DfdxTensor;
@@ -58,6 +61,10 @@ fn wanted(cx: &Context, slot: Option<&mut Slot<Cuda>>, like: Option<&Tensor<Cuda
 
 impl Backend for Cuda {
     const NAME: &'static str = "cuda";
+    const LOSSES_AT_ONCE: usize = 32;
+    type Ints = Ints;
+    type Bytes = Bytes;
+    type Examples = draw::Examples;
 
     fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>> {
         let cx = Context::get()?;
@@ -100,6 +107,26 @@ impl Backend for Cuda {
         Context::get()?.copy_in(to, data)
     }
 
+    fn host_all(tensors: &[&Tensor<Self>]) -> Vec<Vec<f32>> {
+        many::host_all(tensors)
+    }
+
+    fn host_ints(ints: &Ints) -> Cow<'_, [u32]> {
+        let mut data = vec![0; ints.count()];
+        if let Ok(cx) = Context::get() {
+            cx.copy_out_or_remember(&mut data, ints.ptr());
+        }
+        Cow::Owned(data)
+    }
+
+    fn examples(&self, values: &Values) -> Result<Option<draw::Examples>> {
+        draw::examples(values)
+    }
+
+    fn draw(&self, from: &draw::Examples, picks: &Picks<'_>) -> Result<Tensor<Self>> {
+        draw::draw(from, picks)
+    }
+
     fn unary(op: Unary, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         elementwise::unary(op, x)
     }
@@ -116,6 +143,14 @@ impl Backend for Cuda {
         linear::matmul(a, ta, b, tb)
     }
 
+    fn transpose(x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        elementwise::transpose(x)
+    }
+
+    fn scale_by(x: Tensor<Self>, factor: &Tensor<Self>) -> Result<Tensor<Self>> {
+        elementwise::scale_by(x, factor)
+    }
+
     fn accumulate(to: &mut Tensor<Self>, from: &Tensor<Self>) -> Result<()> {
         elementwise::accumulate(to, from)
     }
@@ -124,8 +159,16 @@ impl Backend for Cuda {
         reduce::norm_squared(x)
     }
 
+    fn clip_scale(grads: &[&Tensor<Self>], limit: f64) -> Result<Tensor<Self>> {
+        many::clip_scale(grads, limit)
+    }
+
     fn select(x: &Tensor<Self>, axis: usize, keep: &[usize]) -> Result<Tensor<Self>> {
         elementwise::select(x, axis, keep)
+    }
+
+    fn keep_best(scores: &[Tensor<Self>], alive: &[Option<Tensor<Self>>], total: usize) -> Result<Vec<Tensor<Self>>> {
+        ranking::keep_best(scores, alive, total)
     }
 
     fn contribution(
@@ -133,7 +176,7 @@ impl Backend for Cuda {
         weight: &Tensor<Self>,
         signed_eps: Option<f32>,
         with_max: bool,
-    ) -> Result<Contribution> {
+    ) -> Result<Contribution<Self>> {
         contribution::observe(activation, weight, signed_eps, with_max)
     }
 
@@ -166,15 +209,8 @@ impl Backend for Cuda {
         loss::binary_cross_entropy(logits, classes, grad)
     }
 
-    fn update(
-        rule: Update,
-        weight: &mut Tensor<Self>,
-        state: &mut [Tensor<Self>],
-        grad: &Tensor<Self>,
-        mask: Option<&Tensor<Self>>,
-        scale: f32,
-    ) -> Result<()> {
-        optim::update(rule, weight, state, grad, mask, scale)
+    fn update(params: &mut [Updated<'_, Self>], scale: Option<&Tensor<Self>>) -> Result<()> {
+        many::update(params, scale)
     }
 
     fn maker(makers: &Makers) -> &DeviceMaker<Self> {

@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod compare;
+mod draw;
 mod elementwise;
 mod emulator;
 mod failures;
@@ -11,3 +12,4 @@ mod linear;
 mod loss;
 mod memory;
 mod optim;
+mod ranking;

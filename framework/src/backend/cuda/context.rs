@@ -1,6 +1,7 @@
 //! The GPU that this process uses: device, cuBLAS, kernels, memory.
 
 use super::blas::Blas;
+use super::draw::Pools;
 use super::launch::Kernels;
 use super::memory::{self, Pool};
 use super::{Cuda, driver};
@@ -17,6 +18,7 @@ pub(crate) struct Context {
     pub(super) device: Cuda,
     pub(super) blas: Blas,
     pub(super) pool: Pool,
+    pub(super) pools: Pools,
     pub(super) kernels: Kernels,
     /// As configs name it.
     pub(super) label: String,
@@ -132,6 +134,7 @@ impl Context {
             device,
             blas,
             pool: Pool::default(),
+            pools: Pools::default(),
             kernels,
             label,
             processors: processors.max(1) as u32,

@@ -5,7 +5,7 @@ mod conv_transpose;
 mod pool;
 mod variational;
 
-use super::Cuda;
+use super::{Cuda, Ints};
 use crate::backend::Slot;
 use crate::backend::images::{BatchNorm, ChannelStats, ConvTranspose2d, ImageOps, Pool, SumAndGrads};
 use crate::backend::tensor::Tensor;
@@ -21,10 +21,10 @@ impl ImageOps for Cuda {
     fn conv_transpose2d_backward(op: &ConvTranspose2d<Self>, y: &T, dy: &T, grads: LayerGrads<'_, Self>) -> Result<()> {
         conv_transpose::backward(op, y, dy, grads)
     }
-    fn pool(x: &T, pool: Pool) -> Result<(T, Option<Vec<u32>>)> {
+    fn pool(x: &T, pool: Pool) -> Result<(T, Option<Ints>)> {
         pool::forward(x, pool)
     }
-    fn pool_backward(x: &T, pool: Pool, argmax: Option<&[u32]>, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
+    fn pool_backward(x: &T, pool: Pool, argmax: Option<&Ints>, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
         pool::backward(x, pool, argmax, dy, dx)
     }
     fn channel_stats(x: &T) -> Result<ChannelStats<Self>> {

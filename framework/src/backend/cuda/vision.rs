@@ -68,13 +68,20 @@ impl VisionOps for Cuda {
     fn dropout(x: &T, p: f32, seed: u64) -> Result<T> {
         tokens::dropout(x, p, seed)
     }
-    fn match_tokens(metric: &T, r: usize, protected: usize) -> Result<Merge> {
+    fn match_tokens(metric: &T, r: usize, protected: usize) -> Result<Merge<Cuda>> {
         merge::matching(metric, r, protected)
     }
-    fn merge_tokens(merge: &Merge, x: &T, sizes: &T) -> Result<(T, T)> {
+    fn merge_tokens(merge: &Merge<Cuda>, x: &T, sizes: &T) -> Result<(T, T)> {
         merge::forward(merge, x, sizes)
     }
-    fn merge_tokens_backward(merge: &Merge, x: &T, dy: &T, sizes: &T, kept: &T, dx: &mut Slot<Self>) -> Result<()> {
+    fn merge_tokens_backward(
+        merge: &Merge<Cuda>,
+        x: &T,
+        dy: &T,
+        sizes: &T,
+        kept: &T,
+        dx: &mut Slot<Self>,
+    ) -> Result<()> {
         merge::backward(merge, x, dy, sizes, kept, dx)
     }
 }

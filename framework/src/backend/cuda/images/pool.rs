@@ -1,6 +1,6 @@
 //! Pooling.
 
-use super::super::Cuda;
+use super::super::{Cuda, Ints};
 use super::missing;
 use crate::backend::Slot;
 use crate::backend::images::Pool;
@@ -9,7 +9,7 @@ use crate::error::Result;
 
 type T = Tensor<Cuda>;
 
-pub(in crate::backend::cuda) fn forward(x: &T, pool: Pool) -> Result<(T, Option<Vec<u32>>)> {
+pub(in crate::backend::cuda) fn forward(x: &T, pool: Pool) -> Result<(T, Option<Ints>)> {
     let _ = (x, pool);
     missing("pool::forward")
 }
@@ -17,7 +17,7 @@ pub(in crate::backend::cuda) fn forward(x: &T, pool: Pool) -> Result<(T, Option<
 pub(in crate::backend::cuda) fn backward(
     x: &T,
     pool: Pool,
-    argmax: Option<&[u32]>,
+    argmax: Option<&Ints>,
     dy: &T,
     dx: &mut Slot<Cuda>,
 ) -> Result<()> {

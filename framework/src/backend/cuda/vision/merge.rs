@@ -9,18 +9,18 @@ use crate::error::Result;
 
 type T = Tensor<Cuda>;
 
-pub(in crate::backend::cuda) fn matching(metric: &T, r: usize, protected: usize) -> Result<Merge> {
+pub(in crate::backend::cuda) fn matching(metric: &T, r: usize, protected: usize) -> Result<Merge<Cuda>> {
     let _ = (metric, r, protected);
     missing("merge::matching")
 }
 
-pub(in crate::backend::cuda) fn forward(merge: &Merge, x: &T, sizes: &T) -> Result<(T, T)> {
+pub(in crate::backend::cuda) fn forward(merge: &Merge<Cuda>, x: &T, sizes: &T) -> Result<(T, T)> {
     let _ = (merge, x, sizes);
     missing("merge::forward")
 }
 
 pub(in crate::backend::cuda) fn backward(
-    merge: &Merge,
+    merge: &Merge<Cuda>,
     x: &T,
     dy: &T,
     sizes: &T,
