@@ -4,12 +4,16 @@
 
 #[macro_use]
 mod compare;
+mod attention;
 mod draw;
 mod elementwise;
 mod emulator;
 mod failures;
+mod layer_norm;
 mod linear;
 mod loss;
 mod memory;
+mod merging;
 mod optim;
 mod ranking;
+mod tokens;

@@ -33,7 +33,7 @@ __device__ inline void write_weighted(
 // y = softmax(scale q k^T + log sizes) v for `tile` queries a block: grid (batch * heads, tiles). Shared memory, in floats from its
 // start: queries or values at 0, keys at `keys`, scores at `scores` in rows of `ld` (where the keys are, if they come in one chunk),
 // logarithms at `logs`. Sizes and probabilities may be missing.
-extern "C" __global__ void __launch_bounds__(192, 3) attention(
+extern "C" __global__ void attention(
     unsigned tokens, unsigned heads, unsigned dim, float scale, unsigned tile, unsigned chunk, unsigned keys, unsigned scores,
     unsigned ld, unsigned logs, const float* qkv, const float* sizes, float* y, float* probabilities) {
     SHARED_MEMORY(float, shared);
@@ -71,7 +71,7 @@ extern "C" __global__ void __launch_bounds__(192, 3) attention(
 
 // d q, and the gradient of the scores (before their scale) for `attention_backward_keys`: [batch, heads, tokens, tokens].
 // Grid and shared memory are those of `attention`.
-extern "C" __global__ void __launch_bounds__(192, 3) attention_backward_queries(
+extern "C" __global__ void attention_backward_queries(
     unsigned tokens, unsigned heads, unsigned dim, float scale, unsigned tile, unsigned chunk, unsigned keys, unsigned scores,
     unsigned ld, const float* qkv, const float* probabilities, const float* dy, float* dscores, float* dqkv, unsigned add) {
     SHARED_MEMORY(float, shared);
@@ -146,7 +146,7 @@ __device__ void transposed_product(
 }
 
 // d v = p^T dy (z = 0) and d k = scale ds^T q (z = 1) for `tile` keys a block: grid (batch * heads, tiles, 2).
-extern "C" __global__ void __launch_bounds__(160, 4) attention_backward_keys(
+extern "C" __global__ void attention_backward_keys(
     unsigned tokens, unsigned heads, unsigned dim, float scale, unsigned tile, const float* qkv, const float* probabilities,
     const float* dscores, const float* dy, float* dqkv, unsigned add) {
     SHARED_MEMORY(float, shared);

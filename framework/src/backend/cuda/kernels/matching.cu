@@ -34,7 +34,7 @@ __device__ inline void keep_better(Match& best, Match other) {
 // target [tokens] of each image: one block an image. Even tokens (A) look for the most similar odd one (B); the `r` best matched join
 // theirs; the first `shielded` tokens take no part. Shared memory, in floats from its start: rows of A at 0, of B at `right`, from
 // `lists` on the norms [tokens], then orders and matches of the A tokens.
-extern "C" __global__ void __launch_bounds__(192, 3) match_tokens(
+extern "C" __global__ void match_tokens(
     unsigned tokens, unsigned dim, unsigned r, unsigned shielded, unsigned tile, unsigned chunk, unsigned right, unsigned lists,
     const float* metric, unsigned* target) {
     SHARED_MEMORY(float, shared);

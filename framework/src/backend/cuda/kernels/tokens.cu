@@ -76,10 +76,10 @@ __device__ inline float total_size(const float* sizes, unsigned tokens) {
 }
 
 // y [batch, dim] = mean over the tokens, weighted by `sizes` [batch, tokens] if given. Blocks of 32 columns x 8 threads that share the
-// tokens; grid (dim / 32, batch).
+// tokens; grid (batch, dim / 32).
 extern "C" __global__ void mean_tokens(unsigned tokens, unsigned dim, const float* x, const float* sizes, float* y) {
     __shared__ float parts[8][WARP];
-    unsigned image = blockIdx.y, col = blockIdx.x * WARP + threadIdx.x;
+    unsigned image = blockIdx.x, col = blockIdx.y * WARP + threadIdx.x;
     if (sizes) sizes += image * tokens;
     float total = total_size(sizes, tokens), sum = 0.0f;
     if (col < dim) {
