@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-const KERNELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/backend/cuda/kernels");
-const EMULATED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cuda/emulated");
+const KERNELS: &str = "framework/src/backend/cuda/kernels";
+const EMULATED: &str = "framework/tests/cuda/emulated";
 const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-Wall", "-Wextra", "-DEMULATED_CUDA"];
 
 /// Whether the tests run on this machine's GPU.
@@ -74,7 +74,7 @@ fn build() -> PathBuf {
     let cxx = env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compile = |unit: &Path| {
         let mut command = Command::new(&cxx);
-        command.args(FLAGS).args(["-I", EMULATED, "-I", KERNELS, "-c"]).arg(unit);
+        command.args(FLAGS).arg("-I").arg(within(EMULATED)).arg("-I").arg(within(KERNELS)).arg("-c").arg(unit);
         // Written under another name first: an interrupted run leaves no half object behind.
         let half = unit.with_extension("half");
         let output = command.arg("-o").arg(&half).output().unwrap();
@@ -112,8 +112,14 @@ fn hash(common: &DefaultHasher, text: &str) -> u64 {
     hasher.finish()
 }
 
+/// A folder of the framework; tests of other crates use this file too.
+fn within(folder: &str) -> PathBuf {
+    let up = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    up.map(|dir| dir.join(folder)).find(|path| path.is_dir()).unwrap()
+}
+
 fn sources(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(within(folder)).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == extension));
     files.sort();
     files

@@ -4,14 +4,18 @@
 
 #[macro_use]
 mod compare;
+mod attention;
 mod contribution;
 mod draw;
 mod elementwise;
 mod emulator;
 mod failures;
+mod layer_norm;
 mod linear;
 mod loss;
 mod memory;
+mod merging;
 mod optim;
 mod ranking;
 mod reduce;
+mod tokens;

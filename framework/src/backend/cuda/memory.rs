@@ -23,6 +23,11 @@ pub(crate) struct Ptr(pub(super) u64);
 impl Ptr {
     /// What a kernel gets where there is nothing.
     pub const NULL: Self = Self(0);
+
+    /// `bytes` further on.
+    pub fn offset(self, bytes: usize) -> Self {
+        Self(self.0 + bytes as u64)
+    }
 }
 
 /// Unused memory by element count.
