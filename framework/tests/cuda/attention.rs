@@ -8,7 +8,8 @@ use secateur::tensor::Tensor;
 
 /// Token sizes of 1 and above.
 fn sizes<B: Backend>(device: &B, batch: usize, tokens: usize) -> Tensor<B> {
-    let values = random(device, [batch, tokens], "sizes").host().iter().map(|v| (3.0 * v.abs()).floor() + 1.0).collect();
+    let values =
+        random(device, [batch, tokens], "sizes").host().iter().map(|v| (3.0 * v.abs()).floor() + 1.0).collect();
     Tensor::from_vec(device, values, [batch, tokens]).unwrap()
 }
 
@@ -81,7 +82,8 @@ fn misfits_are_named_as_on_the_cpu() {
         let shape = Heads { batch: 2, tokens: 3, heads: 2, head_dim: 4, scale: 1.0 };
         let (qkv, other) = (random(device, [6, 24], "qkv"), random(device, [6, 23], "qkv"));
         let sizes = random(device, [2, 2], "sizes");
-        [(&other, None), (&qkv, Some(&sizes))].map(|(qkv, sizes)| B::attention(shape, qkv, sizes, true).unwrap_err().to_string())
+        [(&other, None), (&qkv, Some(&sizes))]
+            .map(|(qkv, sizes)| B::attention(shape, qkv, sizes, true).unwrap_err().to_string())
     }
     assert_eq!(message(&gpu()), message(&secateur::backend::Cpu::default()));
 }

@@ -13,7 +13,13 @@ fn targets<B: Backend>(merge: &Merge<B>) -> Vec<u32> {
 /// Asserts that both devices make the same partition of each image's tokens.
 #[track_caller]
 fn same_partition(what: &str, values: &[f32], shape: [usize; 3], r: usize, protected: usize) {
-    fn found<B: Backend>(device: &B, values: &[f32], shape: [usize; 3], r: usize, protected: usize) -> (usize, Vec<u32>) {
+    fn found<B: Backend>(
+        device: &B,
+        values: &[f32],
+        shape: [usize; 3],
+        r: usize,
+        protected: usize,
+    ) -> (usize, Vec<u32>) {
         let metric = Tensor::from_vec(device, values.to_vec(), shape).unwrap();
         let merge = B::match_tokens(&metric, r, protected).unwrap();
         assert_eq!(merge.tokens, shape[1]);
@@ -77,12 +83,15 @@ fn wide_batches_agree() {
 
 #[test]
 fn merged_tokens_and_their_gradients_agree() {
-    for (batch, tokens, dim, r) in [(1, 2, 1, 1), (3, 9, 4, 3), (2, 33, 33, 10), (4, 65, 192, 26), (2, 100, 130, 50), (2, 5, 8, 0)] {
+    for (batch, tokens, dim, r) in
+        [(1, 2, 1, 1), (3, 9, 4, 3), (2, 33, 33, 10), (4, 65, 192, 26), (2, 100, 130, 50), (2, 5, 8, 0)]
+    {
         for add in [false, true] {
             compare!(format!("[{batch}, {tokens}, {dim}], {r} merged, added: {add}"), |device| {
                 let x = random(device, [batch, tokens, dim], "x");
                 let merge = VisionOps::match_tokens(&random(device, [batch, tokens, 16], "metric"), r, 1).unwrap();
-                let sizes = random(device, [batch, tokens], "sizes").host().iter().map(|s| (4.0 * s.abs()).ceil()).collect();
+                let sizes =
+                    random(device, [batch, tokens], "sizes").host().iter().map(|s| (4.0 * s.abs()).ceil()).collect();
                 let sizes = Tensor::from_vec(device, sizes, [batch, tokens]).unwrap();
                 let (y, kept) = VisionOps::merge_tokens(&merge, &x, &sizes).unwrap();
                 let dy = random(device, y.shape(), "dy");

@@ -6,13 +6,20 @@ use secateur::backend::{Backend, Cpu, Slot};
 use secateur::tensor::Tensor;
 
 /// Batch, tokens, width.
-const SIZES: [[usize; 3]; 8] = [[1, 1, 1], [3, 2, 4], [2, 33, 3], [33, 5, 32], [9, 64, 33], [128, 3, 12], [2, 65, 192], [3, 7, 130]];
+const SIZES: [[usize; 3]; 8] =
+    [[1, 1, 1], [3, 2, 4], [2, 33, 3], [33, 5, 32], [9, 64, 33], [128, 3, 12], [2, 65, 192], [3, 7, 130]];
 
 #[test]
 fn patches_agree() {
-    for (batch, channels, height, width, side) in
-        [(1, 1, 1, 1, 1), (2, 3, 8, 12, 4), (3, 1, 9, 6, 3), (2, 2, 4, 8, 2), (2, 3, 16, 8, 8), (1, 3, 32, 32, 4), (2, 1, 28, 28, 7)]
-    {
+    for (batch, channels, height, width, side) in [
+        (1, 1, 1, 1, 1),
+        (2, 3, 8, 12, 4),
+        (3, 1, 9, 6, 3),
+        (2, 2, 4, 8, 2),
+        (2, 3, 16, 8, 8),
+        (1, 3, 32, 32, 4),
+        (2, 1, 28, 28, 7),
+    ] {
         compare!(format!("{batch} x {channels} x {height} x {width} in {side}"), |device| {
             [VisionOps::patches(&random(device, [batch, channels, height, width], "x"), side).unwrap()]
         });
@@ -97,7 +104,9 @@ fn misfits_are_named_as_on_the_cpu() {
             B::mean_tokens(&x, Some(&few)).map(drop),
             B::take_token(&x, 3).map(drop),
             B::match_tokens(&flat, 1, 0).map(drop),
-            B::match_tokens(&random(device, [2, 2, 4], "x"), 1, 0).and_then(|m| B::merge_tokens(&m, &x, &few)).map(drop),
+            B::match_tokens(&random(device, [2, 2, 4], "x"), 1, 0)
+                .and_then(|m| B::merge_tokens(&m, &x, &few))
+                .map(drop),
             B::match_tokens(&random(device, [2, 2, 4], "x"), 1, 0)
                 .and_then(|m| B::merge_tokens(&m, &x, &random(device, [2, 3], "sizes")))
                 .map(drop),
