@@ -215,10 +215,7 @@ fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32]
                     }
                 }
             });
-            let (total, rest) = partial.split_at_mut(weights + outputs);
-            for other in rest.chunks(weights + outputs) {
-                elementwise::add_assign(total, other);
-            }
+            let total = sum_of_bands(partial, weights + outputs);
             let (dw_total, db_total) = total.split_at(weights);
             if let Some(mut dw) = dw {
                 match mask.filter(|_| !dense_dw) {
@@ -232,6 +229,19 @@ fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32]
         })
     };
     with_panels(Mat::new(weight, outputs, inputs), whole);
+}
+
+/// Adds the bands, `len` long each, to the first, in order.
+fn sum_of_bands(partial: &mut [f32], len: usize) -> &mut [f32] {
+    let (total, rest) = partial.split_at_mut(len);
+    let pieces = total.chunks_mut(elementwise::PIECE).enumerate();
+    par::for_each(8 * (rest.len() + len), pieces, |(i, total)| {
+        for other in rest.chunks(len) {
+            let first = i * elementwise::PIECE;
+            elementwise::add_assign(total, &other[first..first + total.len()]);
+        }
+    });
+    total
 }
 
 /// One operation after the other, each spread over the threads on its own.
