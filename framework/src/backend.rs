@@ -3,7 +3,10 @@
 //! dfdx's own CPU operations iterate strided, one element at a time, on one thread; here every hot path is one fused kernel on the
 //! same tensors. The kernels know nothing of tapes: [`crate::autograd`] records them, the same way for every device.
 
+mod checks;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod images;
 mod place;
 pub(crate) mod tensor;
@@ -17,6 +20,8 @@ use std::fmt;
 use tensor::{Buffer, Tensor};
 
 pub use cpu::kernels::Act;
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use dfdx::tensor::Cpu;
 pub use place::Place;
 
@@ -214,8 +219,10 @@ impl Update {
 /// A device with every operation that models, criteria and the engine use.
 ///
 /// Bundles dfdx's own bounds, so that plugin code never spells them: a `Tensor<B>`'s [`dfdx`](Tensor::dfdx) form has all of dfdx.
+///
+/// It is not `Send` itself, because dfdx's `Cuda` holds a bare handle; its tensors are.
 pub trait Backend:
-    dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> + vision::VisionOps + images::ImageOps + Send + Sync
+    dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> + vision::VisionOps + images::ImageOps
 {
     /// `cpu` or `cuda`.
     const NAME: &'static str;
@@ -233,6 +240,17 @@ pub trait Backend:
     /// # Errors
     /// If memory runs out; so for every operation.
     fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>>;
+    /// A buffer of zeros.
+    fn zeroed(&self, count: usize) -> Result<Buffer<Self>> {
+        self.upload(vec![0.0; count])
+    }
+    /// Takes back the memory of a buffer that nobody uses any more, for devices where a new allocation costs more than memory.
+    ///
+    /// `addr` is the one the buffer was made with.
+    #[doc(hidden)]
+    fn recycle(memory: dfdx::tensor::Tensor<(usize,), f32, Self>, addr: *mut f32) {
+        let _ = (memory, addr);
+    }
     /// Values on the host, borrowed where they are there already.
     fn host(t: &Tensor<Self>) -> Cow<'_, [f32]>;
     /// A buffer of its own with the same values.

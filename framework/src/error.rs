@@ -81,6 +81,40 @@ pub enum Error {
     /// A checkpoint from which this run cannot go on.
     #[error("the checkpoint {0}")]
     Checkpoint(String),
+    /// A device that cannot be used at all.
+    #[error("{device}: {message}")]
+    NoDevice {
+        /// As configs name it: `cuda:0`.
+        device: String,
+        /// What is missing, and the fix.
+        message: String,
+    },
+    /// A device's memory does not suffice.
+    #[error(
+        "{device} is out of memory: {} more were asked for, {} of {} are free; lower train.batch_size or the model's size, or \
+         end what else runs on this GPU (nvidia-smi lists it)",
+        mib(*.asked), mib(*.free), mib(*.total)
+    )]
+    OutOfMemory {
+        /// As configs name it: `cuda:0`.
+        device: String,
+        /// Bytes.
+        asked: u64,
+        /// Bytes.
+        free: u64,
+        /// Bytes.
+        total: u64,
+    },
+    /// A device failed while it was at work.
+    #[error("{device} failed in {what}: {message}")]
+    Device {
+        /// As configs name it: `cuda:0`.
+        device: String,
+        /// The operation.
+        what: String,
+        /// The driver's name for what went wrong.
+        message: String,
+    },
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -108,7 +142,7 @@ impl OptionError {
 impl Error {
     /// Whether the input was at fault (exit code 2) rather than the run (exit code 1).
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Option(_) | Self::Options(_) | Self::Config(_))
+        matches!(self, Self::Option(_) | Self::Options(_) | Self::Config(_) | Self::NoDevice { .. })
     }
 
     /// A [`Error::Shape`] for `op`.
@@ -135,6 +169,10 @@ impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
     }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 fn join(errors: &[OptionError]) -> String {

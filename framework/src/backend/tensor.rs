@@ -117,8 +117,8 @@ pub struct Buffer<B: Backend> {
 
 /// Who owns a buffer's memory.
 enum Memory<B: Backend> {
-    /// This dfdx tensor.
-    Own(DfdxTensor<(usize,), f32, B>),
+    /// This dfdx tensor; taken out only when the buffer is dropped.
+    Own(Option<DfdxTensor<(usize,), f32, B>>),
     /// Someone on the other side of a plugin boundary; read only.
     Foreign {
         device: B,
@@ -141,7 +141,7 @@ impl<B: Backend> Buffer<B> {
     /// `addr` must point to the `flat.shape().0` elements of `flat`, with provenance over all of them, and `flat` must share its
     /// storage with no other tensor.
     pub(crate) unsafe fn new(flat: DfdxTensor<(usize,), f32, B>, addr: *mut f32) -> Self {
-        Self { memory: Memory::Own(flat), addr, lent: AtomicBool::new(false) }
+        Self { memory: Memory::Own(Some(flat)), addr, lent: AtomicBool::new(false) }
     }
 
     /// Memory that something else owns; it is never written to.
@@ -155,7 +155,7 @@ impl<B: Backend> Buffer<B> {
 
     fn count(&self) -> usize {
         match &self.memory {
-            Memory::Own(flat) => flat.shape().0,
+            Memory::Own(flat) => owned(flat).shape().0,
             Memory::Foreign { count, .. } => *count,
         }
     }
@@ -168,6 +168,21 @@ impl<B: Backend> Buffer<B> {
     fn is_read_only(&self) -> bool {
         matches!(self.memory, Memory::Foreign { .. }) || self.lent.load(Ordering::Relaxed)
     }
+}
+
+impl<B: Backend> Drop for Buffer<B> {
+    fn drop(&mut self) {
+        if let Memory::Own(flat) = &mut self.memory
+            && let Some(flat) = flat.take()
+            && !*self.lent.get_mut()
+        {
+            B::recycle(flat, self.addr);
+        }
+    }
+}
+
+fn owned<T>(flat: &Option<T>) -> &T {
+    flat.as_ref().expect("only dropping the buffer takes its memory")
 }
 
 /// A contiguous, row-major `f32` tensor on a backend's device. Cloning is cheap and shares the data.
@@ -209,7 +224,7 @@ impl<B: Backend> Tensor<B> {
     /// If the device is out of memory.
     pub fn zeros(device: &B, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
-        Self::from_vec(device, vec![0.0; shape.count()], shape)
+        Ok(Self::from_buffer(device.zeroed(shape.count())?, shape))
     }
 
     pub(crate) fn from_buffer(buffer: Buffer<B>, shape: Shape) -> Self {
@@ -230,7 +245,7 @@ impl<B: Backend> Tensor<B> {
     /// The device that holds the data.
     pub fn device(&self) -> &B {
         match &self.buffer.memory {
-            Memory::Own(flat) => DfdxTensor::device(flat),
+            Memory::Own(flat) => DfdxTensor::device(owned(flat)),
             Memory::Foreign { device, .. } => device,
         }
     }
@@ -286,7 +301,7 @@ impl<B: Backend> Tensor<B> {
         match &self.buffer.memory {
             Memory::Own(flat) => {
                 self.buffer.lent.store(true, Ordering::Relaxed);
-                flat.clone()
+                owned(flat).clone()
             }
             Memory::Foreign { device, copy, .. } => {
                 copy.get_or_init(|| device.tensor_from_vec(self.to_vec(), (self.count(),))).clone()

@@ -1,5 +1,7 @@
 //! What a plugin says of itself when it is registered, and where it came from.
 
+#[cfg(feature = "cuda")]
+use crate::backend::Cuda;
 use crate::backend::{Backend, Cpu};
 use crate::compressor::Compressor;
 use crate::criterion::Criterion;
@@ -65,6 +67,9 @@ pub enum DeviceMaker<B: Backend> {
 pub struct Makers {
     /// On the CPU.
     pub cpu: DeviceMaker<Cpu>,
+    /// On an NVIDIA GPU.
+    #[cfg(feature = "cuda")]
+    pub cuda: DeviceMaker<Cuda>,
 }
 
 /// One plugin of this library; [`register!`](crate::register!) submits it.

@@ -43,15 +43,18 @@ where
 #[macro_export]
 macro_rules! register {
     ($kind:ident, $name:literal, $type:ident, $summary:literal $(,)?) => {
-        $crate::register!(@entry $kind, $name, $type, $summary, $type);
+        $crate::register!(@entry $kind, $name, $summary, $type, [$type] [$type]);
     };
     ($kind:ident, $name:literal, $type:ident, $summary:literal, options = $options:ty $(,)?) => {
-        $crate::register!(@entry $kind, $name, $type, $summary, $options);
+        $crate::register!(@entry $kind, $name, $summary, $options, [$type] [$type]);
     };
     ($kind:ident, $name:literal, $type:ident<B>, $summary:literal, options = $options:ty $(,)?) => {
-        $crate::register!(@entry $kind, $name, $type<$crate::backend::Cpu>, $summary, $options);
+        $crate::register!(
+            @entry $kind, $name, $summary, $options,
+            [$type<$crate::backend::Cpu>] [$type<$crate::backend::Cuda>]
+        );
     };
-    (@entry $kind:ident, $name:literal, $cpu:ty, $summary:literal, $options:ty) => {
+    (@entry $kind:ident, $name:literal, $summary:literal, $options:ty, [$cpu:ty] $cuda:tt) => {
         $crate::registry::inventory::submit! {
             $crate::registry::Entry {
                 kind: $crate::registry::Kind::$kind,
@@ -61,12 +64,42 @@ macro_rules! register {
                 version: env!("CARGO_PKG_VERSION"),
                 docs: <$options as $crate::options::OptionSet>::docs,
                 check: $crate::registry::check::<$options, $cpu>,
-                makers: $crate::registry::Makers {
-                    cpu: $crate::registry::DeviceMaker::$kind(|options| {
-                        Ok(Box::new($crate::registry::build::<$options, $cpu>(options)?))
-                    }),
-                },
+                makers: $crate::makers!($kind, $options, [$cpu] $cuda),
             }
         }
+    };
+}
+
+/// Constructors for every device; the framework's features decide which these are, not those of the crate that registers.
+#[cfg(not(feature = "cuda"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! makers {
+    ($kind:ident, $options:ty, [$cpu:ty] $cuda:tt) => {
+        $crate::registry::Makers { cpu: $crate::maker!($kind, $options, $cpu) }
+    };
+}
+
+/// Constructors for every device; the framework's features decide which these are, not those of the crate that registers.
+#[cfg(feature = "cuda")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! makers {
+    ($kind:ident, $options:ty, [$cpu:ty] [$cuda:ty]) => {
+        $crate::registry::Makers {
+            cpu: $crate::maker!($kind, $options, $cpu),
+            cuda: $crate::maker!($kind, $options, $cuda),
+        }
+    };
+}
+
+/// The constructor for one device.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! maker {
+    ($kind:ident, $options:ty, $type:ty) => {
+        $crate::registry::DeviceMaker::$kind(|options| {
+            Ok(Box::new($crate::registry::build::<$options, $type>(options)?))
+        })
     };
 }

@@ -1,0 +1,93 @@
+//! Functions of single elements or pairs.
+
+use super::launch::extent;
+use super::{Context, Cuda, Ints};
+use crate::backend::tensor::Tensor;
+use crate::backend::{Act, Binary, Unary};
+use crate::error::{Error, Result};
+
+type T = Tensor<Cuda>;
+
+/// The kernels' number of an activation.
+pub(super) fn code(act: Act) -> u32 {
+    match act {
+        Act::None => 0,
+        Act::Relu => 1,
+        Act::Gelu => 2,
+        Act::GeluExact => 3,
+        Act::Tanh => 4,
+        Act::Sigmoid => 5,
+    }
+}
+
+pub(super) fn unary(op: Unary, x: &T) -> Result<T> {
+    let (code, factor) = match op {
+        Unary::Abs => (0_u32, 0.0),
+        Unary::Square => (1, 0.0),
+        Unary::Sign => (2, 0.0),
+        Unary::Scale(factor) => (3, factor),
+    };
+    let (cx, n) = (Context::get()?, x.count());
+    let y = cx.tensor(x.shape())?;
+    cx.launch_over("unary", n, (code, factor, extent(n)?, x.ptr(), y.ptr()))?;
+    Ok(y)
+}
+
+pub(super) fn binary(op: Binary, a: &T, b: &T) -> Result<T> {
+    if a.shape() != b.shape() {
+        let message = format!("{} and {} differ", a.shape(), b.shape());
+        return Err(Error::shape(format!("{op:?}").to_lowercase(), message));
+    }
+    let (cx, n) = (Context::get()?, a.count());
+    let y = cx.tensor(a.shape())?;
+    cx.launch_over("binary", n, (binary_code(op), extent(n)?, a.ptr(), b.ptr(), y.ptr()))?;
+    Ok(y)
+}
+
+pub(super) fn accumulate(to: &mut T, from: &T) -> Result<()> {
+    if to.count() != from.count() {
+        return Err(Error::shape("accumulate", format!("{} into {}", from.shape(), to.shape())));
+    }
+    let (cx, n, sum) = (Context::get()?, to.count(), to.ptr_mut()?);
+    cx.launch_over("binary", n, (binary_code(Binary::Add), extent(n)?, sum, from.ptr(), sum))
+}
+
+pub(super) fn activation(act: Act, x: &T) -> Result<T> {
+    let (cx, n) = (Context::get()?, x.count());
+    let y = cx.tensor(x.shape())?;
+    cx.launch_over("activation", n, (code(act), extent(n)?, x.ptr(), y.ptr()))?;
+    Ok(y)
+}
+
+pub(super) fn activation_backward(act: Act, x: &T, dy: &T) -> Result<T> {
+    let (cx, n) = (Context::get()?, x.count());
+    let dx = cx.tensor(x.shape())?;
+    cx.launch_over("activation_backward", n, (code(act), extent(n)?, x.ptr(), dy.ptr(), dx.ptr()))?;
+    Ok(dx)
+}
+
+pub(super) fn select(x: &T, axis: usize, keep: &[usize]) -> Result<T> {
+    let (outer, n, inner) = x.shape().around(axis);
+    if let Some(i) = keep.iter().find(|&&i| i >= n) {
+        return Err(Error::shape("select", format!("index {i} of axis {axis} of a tensor {}", x.shape())));
+    }
+    let cx = Context::get()?;
+    let y = cx.tensor(x.shape().with(axis, keep.len()))?;
+    let indices = keep.iter().map(|&i| extent(i)).collect::<Result<Vec<u32>>>()?;
+    let indices = Ints::upload(cx, &indices)?;
+    let count = outer * keep.len() * inner;
+    extent(x.count())?;
+    let sizes = (extent(count)?, extent(n)?, extent(keep.len())?, extent(inner)?);
+    let args = (sizes.0, sizes.1, sizes.2, sizes.3, x.ptr(), indices.ptr(), y.ptr());
+    cx.launch_over("select_indices", count, args)?;
+    Ok(y)
+}
+
+fn binary_code(op: Binary) -> u32 {
+    match op {
+        Binary::Add => 0,
+        Binary::Sub => 1,
+        Binary::Mul => 2,
+        Binary::Max => 3,
+    }
+}

@@ -1,0 +1,148 @@
+//! Matrix products, and fully connected layers around them.
+
+use super::blas::Gemm;
+use super::elementwise::{self, code};
+use super::launch::extent;
+use super::memory::{Ptr, ptr_or_null};
+use super::{Context, Cuda, Dest, wanted};
+use crate::backend::tensor::Tensor;
+use crate::backend::{Act, Binary, Linear, LinearGrads, LinearSaved, Slot, Weight};
+use crate::error::{Error, Result};
+
+type T = Tensor<Cuda>;
+
+/// Rows whose column sums one block adds up.
+const PIECE: usize = 256;
+
+pub(super) fn matmul(a: &T, ta: bool, b: &T, tb: bool) -> Result<T> {
+    let axes = |t: &T| match *t.shape() {
+        [rows, cols] => Ok((rows, cols)),
+        _ => Err(Error::shape("matmul", format!("{} has not two axes", t.shape()))),
+    };
+    let ((ar, ac), (br, bc)) = (axes(a)?, axes(b)?);
+    let ((m, k), (k2, n)) = (if ta { (ac, ar) } else { (ar, ac) }, if tb { (bc, br) } else { (br, bc) });
+    if k != k2 {
+        let message = format!("{} (transposed: {ta}) does not fit {} (transposed: {tb})", a.shape(), b.shape());
+        return Err(Error::shape("matmul", message));
+    }
+    let cx = Context::get()?;
+    let c = cx.tensor([m, n])?;
+    cx.gemm(Gemm { m, n, k, a: (a.ptr(), ta), b: (b.ptr(), tb), c: c.ptr(), add: false })?;
+    Ok(c)
+}
+
+pub(super) fn forward(op: &Linear<Cuda>, save: bool) -> Result<(T, LinearSaved<Cuda>)> {
+    let cx = Context::get()?;
+    let (rows, inputs, outputs) = sizes(op);
+    let weight = effective(&op.w)?;
+    let y = cx.tensor([rows, outputs])?;
+    let (a, b) = ((op.x.ptr(), false), (weight.ptr(), true));
+    cx.gemm(Gemm { m: rows, n: outputs, k: inputs, a, b, c: y.ptr(), add: false })?;
+    let needs_pre = save && op.act.needs_pre(op.residual.is_some());
+    let pre = needs_pre.then(|| cx.tensor([rows, outputs])).transpose()?;
+    if op.act != Act::None || op.b.is_some() || op.residual.is_some() {
+        let (n, bias, residual) = (rows * outputs, ptr_or_null(op.b.as_ref()), ptr_or_null(op.residual.as_ref()));
+        let args = (code(op.act), extent(n)?, extent(outputs)?, y.ptr(), bias, residual, ptr_or_null(pre.as_ref()));
+        cx.launch_over("linear_finish", n, args)?;
+    }
+    let kept = if needs_pre { pre } else { save.then(|| y.clone()) };
+    Ok((y, LinearSaved { kept }))
+}
+
+pub(super) fn backward(
+    op: &Linear<Cuda>,
+    saved: &LinearSaved<Cuda>,
+    dy: &T,
+    grads: LinearGrads<'_, Cuda>,
+) -> Result<()> {
+    let cx = Context::get()?;
+    let (rows, inputs, outputs) = sizes(op);
+    let kept = saved.kept.as_ref().ok_or_else(|| Error::Other("linear: the forward pass saved nothing".into()))?;
+    if let Some(residual) = grads.residual {
+        pass_on(residual, dy)?;
+    }
+    let db = wanted(cx, grads.b, op.b.as_ref())?;
+    let own = match op.act {
+        Act::None => None,
+        _ => Some(cx.tensor([rows, outputs])?),
+    };
+    if own.is_some() || db.is_some() {
+        let pre = u32::from(op.act.needs_pre(op.residual.is_some()));
+        let kept = own.as_ref().map(|_| (code(op.act), pre, kept.ptr()));
+        slopes_and_sums(cx, (rows, outputs), dy, kept, ptr_or_null(own.as_ref()), db)?;
+    }
+    let dpre = own.as_ref().unwrap_or(dy).ptr();
+    if let Some(dx) = wanted(cx, grads.x, Some(&op.x))? {
+        let weight = effective(&op.w)?;
+        let (a, b) = ((dpre, false), (weight.ptr(), false));
+        cx.gemm(Gemm { m: rows, n: inputs, k: outputs, a, b, c: dx.ptr, add: dx.add == 1 })?;
+    }
+    if let Some(dw) = wanted(cx, grads.w, Some(&op.w.value))? {
+        let (a, b) = ((dpre, true), (op.x.ptr(), false));
+        cx.gemm(Gemm { m: outputs, n: inputs, k: rows, a, b, c: dw.ptr, add: dw.add == 1 })?;
+    }
+    Ok(())
+}
+
+/// `dpre [rows, cols] = dy act'(kept)` where there is an activation (its number, whether its input was kept, what was kept),
+/// and the column sums of that where they are wanted.
+pub(super) fn slopes_and_sums(
+    cx: &Context,
+    (rows, cols): (usize, usize),
+    dy: &T,
+    kept: Option<(u32, u32, Ptr)>,
+    dpre: Ptr,
+    sums: Option<Dest>,
+) -> Result<()> {
+    let (act, pre, kept) = kept.unwrap_or((0, 0, Ptr::NULL));
+    // At most 256 partial sums a column: the second kernel stays short.
+    let piece = PIECE.max(rows.div_ceil(PIECE));
+    let pieces = rows.div_ceil(piece);
+    let partial = match &sums {
+        Some(_) if pieces != 1 => Some(cx.tensor([pieces, cols])?),
+        _ => None,
+    };
+    let (to, add) = match (&partial, &sums) {
+        (Some(partial), _) => (partial.ptr(), 0),
+        (None, Some(sums)) => (sums.ptr, sums.add),
+        (None, None) => (Ptr::NULL, 0),
+    };
+    extent(rows * cols)?;
+    let (tiles, sizes) = (extent(cols.div_ceil(32))?, (extent(rows)?, extent(cols)?, extent(piece)?));
+    let args = (act, pre, sizes.0, sizes.1, sizes.2, dy.ptr(), kept, dpre, to, add);
+    cx.launch("linear_backward", (tiles, extent(pieces)?), (32, 8), 0, args)?;
+    match (partial, sums) {
+        (Some(partial), Some(sums)) => column_sums(cx, (pieces, cols), partial.ptr(), &sums),
+        _ => Ok(()),
+    }
+}
+
+/// Column sums of `x [rows, cols]` with few rows.
+pub(super) fn column_sums(cx: &Context, (rows, cols): (usize, usize), x: Ptr, to: &Dest) -> Result<()> {
+    let args = (extent(rows)?, extent(cols)?, x, to.ptr, to.add);
+    cx.launch("column_sums", extent(cols.div_ceil(128))?, 128, 0, args)
+}
+
+/// The weight that takes part: itself, or its product with its mask.
+pub(super) fn effective(w: &Weight<Cuda>) -> Result<T> {
+    match &w.mask {
+        Some(mask) => elementwise::binary(Binary::Mul, &w.value, mask),
+        None => Ok(w.value.clone()),
+    }
+}
+
+/// A gradient that flows through unchanged; shared where nothing is there yet.
+fn pass_on(slot: &mut Slot<Cuda>, dy: &T) -> Result<()> {
+    match &mut slot.0 {
+        Some(there) => elementwise::accumulate(there, dy),
+        none => {
+            *none = Some(dy.detach());
+            Ok(())
+        }
+    }
+}
+
+/// Rows, inputs, outputs.
+fn sizes(op: &Linear<Cuda>) -> (usize, usize, usize) {
+    (op.x.shape()[0], op.w.value.shape()[1], op.w.value.shape()[0])
+}

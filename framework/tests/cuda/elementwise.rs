@@ -1,0 +1,71 @@
+//! Functions of single elements or pairs.
+
+use super::compare::{SIZES, gpu, random};
+use secateur::backend::{Act, Backend};
+use secateur::tensor::Tensor;
+
+const ACTS: [Act; 6] = [Act::None, Act::Relu, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid];
+
+#[test]
+fn functions_of_one_tensor_agree() {
+    for n in SIZES.into_iter().chain([100_003]) {
+        compare!(format!("{n} elements"), |device| {
+            let x = random(device, [n], "x");
+            vec![x.abs().unwrap(), x.square().unwrap(), x.signum().unwrap(), x.scale(-2.5).unwrap()]
+        });
+    }
+}
+
+#[test]
+fn functions_of_two_tensors_agree() {
+    for n in SIZES.into_iter().chain([100_003]) {
+        compare!(format!("{n} elements"), |device| {
+            let (a, b) = (random(device, [n], "a"), random(device, [n], "b"));
+            let mut sum = a.clone();
+            Backend::accumulate(&mut sum, &b).unwrap();
+            vec![a.add(&b).unwrap(), a.sub(&b).unwrap(), a.mul(&b).unwrap(), sum, a]
+        });
+    }
+}
+
+#[test]
+fn activations_agree() {
+    for act in ACTS {
+        compare!(format!("{act:?}"), |device| {
+            let (x, dy) = (random(device, [7, 53], "x").scale(4.0).unwrap(), random(device, [7, 53], "dy"));
+            vec![Backend::activation(act, &x).unwrap(), Backend::activation_backward(act, &x, &dy).unwrap()]
+        });
+    }
+}
+
+#[test]
+fn indices_are_selected_along_any_axis() {
+    let keep = [4, 0, 2, 3, 3];
+    for axis in 0..3 {
+        compare!(format!("axis {axis}"), |device| [random(device, [5, 6, 7], "x").select(axis, &keep).unwrap()]);
+    }
+    let error = random(&gpu(), [5, 6], "x").select(0, &[5]).unwrap_err().to_string();
+    assert!(error.contains("index 5 of axis 0"), "{error}");
+}
+
+#[test]
+fn signs_of_zero_and_nan_are_those_of_the_cpu() {
+    let values = vec![0.0, -0.0, f32::NAN, f32::INFINITY, -2.0];
+    let t = Tensor::from_vec(&gpu(), values, [5]).unwrap().signum().unwrap().to_vec();
+    assert_eq!((t[0], t[1], t[2].is_nan(), t[3], t[4]), (0.0, 0.0, true, 1.0, -1.0));
+}
+
+#[test]
+fn tensors_of_different_shapes_are_refused() {
+    let device = gpu();
+    let (a, b) = (random(&device, [3], "a"), random(&device, [4], "b"));
+    assert!(a.add(&b).unwrap_err().to_string().contains("[3] and [4] differ"));
+}
+
+#[test]
+fn no_elements_are_no_work() {
+    compare!("empty", |device| {
+        let x = random(device, [0, 3], "x");
+        vec![x.abs().unwrap(), x.add(&x).unwrap(), x.select(1, &[1]).unwrap()]
+    });
+}

@@ -1,0 +1,234 @@
+// Runs the threads of a block, one after the other, each on a stack of its own as soon as it waits for others.
+#include "threads.h"
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace emulated {
+void* dynamic_shared;
+
+namespace {
+constexpr size_t STACK = 256 << 10;
+constexpr unsigned WARP_SIZE = 32;
+
+enum State { NEW, READY, WAITING, DONE };
+
+struct Thread {
+    State state = NEW;
+    struct Fiber* fiber = nullptr;
+    Wait kind{};
+    unsigned mask = 0, lane = 0;
+    uint64_t value = 0;
+    const char* file = nullptr;
+    int line = 0;
+};
+
+struct Fiber {
+    void* stack_pointer = nullptr;
+    ucontext_t context;
+};
+
+Thread threads[1024];
+std::vector<Fiber*> idle;
+Fiber scheduler;
+unsigned current;
+const Launch* launch;
+bool running;
+
+[[noreturn]] void fail(const char* what, const Thread* a = nullptr, const Thread* b = nullptr) {
+    fprintf(stderr, "\nemulated GPU: kernel `%s`, block (%u, %u, %u), thread (%u, %u, %u): %s\n", launch ? launch->name : "none",
+            blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z, what);
+    for (const Thread* t : {a, b})
+        if (t && t->file) fprintf(stderr, "  thread %d: %s:%d\n", int(t - threads), t->file, t->line);
+    abort();
+}
+
+// Saves where this stack is and goes on where another one was.
+#if defined(__x86_64__)
+extern "C" void emulated_switch(void** save, void* load);
+asm(R"(
+.text
+.local emulated_switch
+emulated_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+)");
+void go(Fiber& from, Fiber& to) { emulated_switch(&from.stack_pointer, to.stack_pointer); }
+#else
+void go(Fiber& from, Fiber& to) { swapcontext(&from.context, &to.context); }
+#endif
+
+void finished() {
+    Thread& me = threads[current];
+    me.state = DONE;
+    Fiber* mine = me.fiber;
+    me.fiber = nullptr;
+    idle.push_back(mine);
+    go(*mine, scheduler);
+}
+
+// A fiber runs one thread after another.
+void fiber_main() {
+    for (;;) {
+        launch->call(launch->args);
+        finished();
+    }
+}
+
+Fiber* new_fiber() {
+    auto* fiber = new Fiber;
+    size_t page = size_t(sysconf(_SC_PAGESIZE));
+    void* memory = mmap(nullptr, STACK + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) fail("no memory for a stack");
+    mprotect(memory, page, PROT_NONE);
+    char* bottom = static_cast<char*>(memory) + page;
+#if defined(__x86_64__)
+    auto* top = reinterpret_cast<void**>(bottom + STACK);
+    *--top = nullptr;  // the return address of fiber_main, which never returns
+    *--top = reinterpret_cast<void*>(fiber_main);
+    top -= 6;
+    fiber->stack_pointer = top;
+#else
+    getcontext(&fiber->context);
+    fiber->context.uc_stack.ss_sp = bottom;
+    fiber->context.uc_stack.ss_size = STACK;
+    makecontext(&fiber->context, fiber_main, 0);
+#endif
+    return fiber;
+}
+
+void resume(unsigned i) {
+    Thread& t = threads[i];
+    if (!t.fiber) {
+        if (idle.empty()) idle.push_back(new_fiber());
+        t.fiber = idle.back();
+        idle.pop_back();
+    }
+    current = i;
+    threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
+    t.state = READY;
+    go(scheduler, *t.fiber);
+}
+
+bool together(const Thread& a, const Thread& b) { return a.kind == b.kind && a.line == b.line && !strcmp(a.file, b.file); }
+
+// Lets a warp go on whose threads all wait for each other; false where they wait for the block, or are done.
+bool exchange_in_warp(unsigned first, unsigned end) {
+    const Thread* one = nullptr;
+    for (unsigned i = first; i < end; i++)
+        if (threads[i].state == WAITING && threads[i].kind != BARRIER) one = &threads[i];
+    if (!one) return false;
+    unsigned votes = 0;
+    for (unsigned i = first; i < end; i++) {
+        const Thread& t = threads[i];
+        if (t.state == DONE) continue;
+        if (!together(t, *one)) fail("a warp's threads wait in different places", one, &t);
+        if (!(one->mask >> (i - first) & 1)) fail("a thread waits that the mask does not name", &t);
+        votes |= unsigned(t.value) << (i - first);
+    }
+    uint64_t values[WARP_SIZE];
+    for (unsigned i = first; i < end; i++) {
+        unsigned from = threads[i].lane % WARP_SIZE + first;
+        // What a lane that is not there says is anything: a NaN shows it.
+        values[i - first] = from < end && threads[from].state == WAITING ? threads[from].value : ~uint64_t(0);
+    }
+    for (unsigned i = first; i < end; i++) {
+        Thread& t = threads[i];
+        if (t.state != WAITING) continue;
+        t.value = t.kind == BALLOT ? votes : values[i - first];
+        t.state = READY;
+    }
+    return true;
+}
+
+void run_block(unsigned count) {
+    for (unsigned i = 0; i < count; i++) threads[i] = Thread{};
+    for (;;) {
+        for (unsigned first = 0; first < count; first += WARP_SIZE) {
+            unsigned end = first + WARP_SIZE < count ? first + WARP_SIZE : count;
+            do {
+                for (unsigned i = first; i < end; i++)
+                    if (threads[i].state == NEW || threads[i].state == READY) resume(i);
+            } while (exchange_in_warp(first, end));
+        }
+        const Thread* one = nullptr;
+        for (unsigned i = 0; i < count; i++) {
+            if (threads[i].state != WAITING) continue;
+            if (one && !together(*one, threads[i])) fail("a block's threads wait at different barriers", one, &threads[i]);
+            one = &threads[i];
+        }
+        if (!one) return;
+        for (unsigned i = 0; i < count; i++)
+            if (threads[i].state == WAITING) threads[i].state = READY;
+    }
+}
+
+void out_of_bounds(int, siginfo_t* info, void*) {
+    if (running) fprintf(stderr, "\nemulated GPU: access to %p, which is outside of any allocation:", info->si_addr);
+    if (running) fail("out of bounds");
+    signal(SIGSEGV, SIG_DFL);
+}
+}  // namespace
+
+unsigned lane() { return current % WARP_SIZE; }
+
+uint64_t wait(Wait kind, unsigned mask, uint64_t value, unsigned lane, const char* file, int line) {
+    Thread& me = threads[current];
+    unsigned i = current;
+    me.state = WAITING;
+    me.kind = kind;
+    me.mask = mask;
+    me.lane = lane;
+    me.value = value;
+    me.file = file;
+    me.line = line;
+    go(*me.fiber, scheduler);
+    return threads[i].value;
+}
+
+void run(const Launch& what) {
+    static bool handled = [] {
+        struct sigaction action {};
+        action.sa_sigaction = out_of_bounds;
+        action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+        sigaction(SIGSEGV, &action, nullptr);
+        return true;
+    }();
+    (void)handled;
+    launch = &what;
+    running = true;
+    gridDim = what.grid;
+    blockDim = what.block;
+    std::vector<unsigned char> shared(what.shared + 16);
+    auto aligned = (reinterpret_cast<uintptr_t>(shared.data()) + 15) / 16 * 16;
+    dynamic_shared = reinterpret_cast<void*>(aligned);
+    unsigned count = blockDim.x * blockDim.y * blockDim.z;
+    for (unsigned z = 0; z < gridDim.z; z++)
+        for (unsigned y = 0; y < gridDim.y; y++)
+            for (unsigned x = 0; x < gridDim.x; x++) {
+                blockIdx = {x, y, z};
+                memset(dynamic_shared, 0xff, what.shared);
+                run_block(count);
+            }
+    running = false;
+    launch = nullptr;
+}
+}  // namespace emulated

@@ -1,0 +1,59 @@
+//! Tensors in device memory.
+
+use super::compare::{gpu, random};
+use super::emulator;
+use secateur::backend::{Backend, Cuda, cuda};
+use secateur::dfdx::prelude::AsArray as _;
+use secateur::tensor::Tensor;
+
+#[test]
+fn values_come_back_as_they_went() {
+    let values: Vec<f32> = (0..1000).map(|i| i as f32).collect();
+    let mut t = Tensor::from_vec(&gpu(), values.clone(), [10, 100]).unwrap();
+    assert_eq!(t.to_vec(), values);
+    let before = t.clone();
+    Cuda::write(&mut t, &vec![7.0; 1000]).unwrap();
+    assert_eq!(t.to_vec(), [7.0; 1000]);
+    assert_eq!(before.to_vec(), values, "a clone keeps its values");
+    assert_eq!(Tensor::zeros(&gpu(), [3]).unwrap().to_vec(), [0.0; 3]);
+}
+
+#[test]
+fn a_tensor_is_a_dfdx_tensor() {
+    let t = Tensor::from_vec(&gpu(), vec![1.0, 2.0, 3.0], [3]).unwrap();
+    let lent = t.dfdx();
+    assert_eq!(lent.as_vec(), [1.0, 2.0, 3.0]);
+    let mut t = t;
+    Cuda::write(&mut t, &[9.0; 3]).unwrap();
+    assert_eq!(lent.as_vec(), [1.0, 2.0, 3.0], "writing does not reach what dfdx was lent");
+    assert_eq!(t.to_vec(), [9.0; 3]);
+}
+
+#[test]
+fn memory_is_used_again_without_the_driver() {
+    if emulator::is_real() {
+        return;
+    }
+    // A size that no other test uses.
+    let step = || drop(random(&gpu(), [12_347], "x").abs().unwrap());
+    step();
+    let before = emulator::counter("allocations");
+    (0..10).for_each(|_| step());
+    assert_eq!(emulator::counter("allocations"), before);
+}
+
+#[test]
+fn any_thread_may_work() {
+    let x = random(&gpu(), [100], "x");
+    let there = std::thread::spawn(move || x.abs().unwrap()).join().unwrap();
+    assert_eq!(there.to_vec(), random(&gpu(), [100], "x").abs().unwrap().to_vec());
+}
+
+#[test]
+fn another_gpu_in_the_same_process_is_refused() {
+    drop(gpu());
+    let error = cuda::cuda(1).unwrap_err();
+    assert!(error.is_usage(), "{error}");
+    let error = error.to_string();
+    assert_eq!(error, "cuda:1: this process already uses cuda:0; run one process for each GPU");
+}
