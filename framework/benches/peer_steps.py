@@ -1,4 +1,5 @@
-"""One training step in PyTorch, as a user writes it: median of many, in milliseconds. Called by peers.py."""
+"""One training step in PyTorch, as a user writes it: median of many, in milliseconds. Called by peers.py:
+peer_steps.py NAME THREADS [cpu | cuda:N] [eager | compile]. On a GPU in f32 without TF32, and nobody waits for single steps."""
 import sys
 import time
 
@@ -118,9 +119,16 @@ MODELS = {"mlp": mlp, "cnn": cnn, "vit192": lambda: vit(192), "vit128": lambda: 
 
 
 def main():
+    name, threads, device, mode = (*sys.argv[1:], "cpu", "eager")[:4]
     torch.manual_seed(0)
-    torch.set_num_threads(int(sys.argv[2]))
-    loss_of, optimizer, count = MODELS[sys.argv[1]]()
+    torch.set_num_threads(int(threads))
+    torch.set_default_device(device)
+    gpu = device.startswith("cuda")
+    if gpu:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    loss_of, optimizer, count = MODELS[name]()
+    if mode == "compile":
+        loss_of = torch.compile(loss_of)
 
     def step():
         loss = loss_of()
@@ -128,14 +136,21 @@ def main():
         loss.backward()
         optimizer.step()
 
-    for _ in range(max(3, count // 10)):
-        step()
-    times = []
-    for _ in range(count):
+    def steps(count):
+        """Milliseconds of a step, over some of them; waits for the device at the end only."""
         start = time.perf_counter()
-        step()
-        times.append((time.perf_counter() - start) * 1e3)
-    print(sorted(times)[len(times) // 2])
+        for _ in range(count):
+            step()
+        if gpu:
+            torch.cuda.synchronize()
+        return (time.perf_counter() - start) * 1e3 / count
+
+    at_once = 32 if gpu else 1
+    if gpu:
+        count = 50 * at_once
+    steps(max(3, count // 10))
+    times = sorted(steps(at_once) for _ in range(count // at_once))
+    print(times[len(times) // 2])
 
 
 if __name__ == "__main__":

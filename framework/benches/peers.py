@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times training steps against PyTorch in one run, interleaved, and prints the ratios.
 
-    python3 framework/benches/peers.py [--threads 2] [--rounds 7] [NAME ...]
+    python3 framework/benches/peers.py [--threads 2] [--rounds 7] [--device cpu] [--peer eager] [NAME ...]
 
 Builds our side in release mode (the example `steps`), installs PyTorch from PyPI into a virtual environment under target/ on first
 use, then alternates between the two sides and takes medians. Writes target/bench/peers.json:
@@ -44,8 +44,10 @@ def python():
     return exe
 
 
-def build():
-    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "secateur-bundle", "--example", "steps"], cwd=ROOT, check=True)
+def build(device):
+    features = ["--features", "cuda"] if device.startswith("cuda") else []
+    command = ["cargo", "build", "--release", "--quiet", "-p", "secateur-bundle", "--example", "steps", *features]
+    subprocess.run(command, cwd=ROOT, check=True)
     return ROOT / "target" / "release" / "examples" / "steps"
 
 
@@ -60,26 +62,30 @@ def main():
     known = [*PEERS, *OWN]
     parser.add_argument("names", nargs="*", help=f"what to time: {', '.join(known)} (default: all)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda:N for both sides (f32, no TF32)")
+    parser.add_argument("--peer", default="eager", choices=["eager", "compile"], help="how PyTorch runs")
+    parser.add_argument("--steps", type=pathlib.Path, help="our side, built already (the example `steps`)")
+    parser.add_argument("--python", type=pathlib.Path, help="an interpreter that has PyTorch")
     parser.add_argument("--rounds", type=int, default=7, help="alternations; the median of their medians counts")
     args = parser.parse_args()
     unknown = set(args.names) - set(known)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
-    exe, ours = python(), build()
+    exe, ours = args.python or python(), args.steps or build(args.device)
     theirs = pathlib.Path(__file__).with_name("peer_steps.py")
 
     def against(name):
         """The other side of a comparison: its command, who it is, and what is compared."""
         if name in PEERS:
-            return [exe, theirs, name, str(args.threads)], "PyTorch", PEERS[name]
+            return [exe, theirs, name, str(args.threads), args.device, args.peer], "PyTorch", PEERS[name]
         dense, what = OWN[name]
-        return [ours, dense], "ours dense", f"{dense}: {what}"
+        return [ours, dense, args.device], "ours dense", f"{dense}: {what}"
 
     rows = []
-    print(f"{platform.processor() or platform.machine()}, {args.threads} threads, medians of {args.rounds} interleaved rounds")
+    print(f"{platform.processor() or platform.machine()}, {args.device}, {args.threads} threads, PyTorch {args.peer}, medians of {args.rounds} interleaved rounds")
     for name in args.names or known:
         other, who, what = against(name)
-        pairs = [(median_ms([ours, name], args.threads), median_ms(other, args.threads)) for _ in range(args.rounds)]
+        pairs = [(median_ms([ours, name, args.device], args.threads), median_ms(other, args.threads)) for _ in range(args.rounds)]
         ours_ms, peer_ms = (statistics.median(side) for side in zip(*pairs))
         ratio = statistics.median(peer / own for own, peer in pairs)
         rows.append({"name": name, "ours_ms": ours_ms, "peer_ms": peer_ms, "ratio": ratio})

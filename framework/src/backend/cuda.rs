@@ -6,14 +6,16 @@
 mod blas;
 mod context;
 mod contribution;
+mod draw;
 mod driver;
 mod elementwise;
 mod images;
 mod launch;
 mod linear;
 mod loss;
+mod many;
 mod memory;
-mod optim;
+mod ranking;
 mod reduce;
 mod vision;
 
@@ -59,32 +61,10 @@ fn wanted(cx: &Context, slot: Option<&mut Slot<Cuda>>, like: Option<&Tensor<Cuda
 
 impl Backend for Cuda {
     const NAME: &'static str = "cuda";
-    const LOSSES_AT_ONCE: usize = 64;
+    const LOSSES_AT_ONCE: usize = 32;
     type Ints = Ints;
     type Bytes = Bytes;
-    type Examples = ();
-
-    fn host_ints(ints: &Ints) -> Cow<'_, [u32]> {
-        Cow::Owned(Context::get().and_then(|cx| ints.download(cx)).unwrap_or_default())
-    }
-    fn examples(&self, _values: &Values) -> Result<Option<()>> {
-        Ok(None)
-    }
-    fn draw(&self, _from: &(), _picks: &Picks<'_>) -> Result<Tensor<Self>> {
-        images::missing("draw")
-    }
-    fn transpose(_x: &Tensor<Self>) -> Result<Tensor<Self>> {
-        images::missing("transpose")
-    }
-    fn scale_by(_x: Tensor<Self>, _factor: &Tensor<Self>) -> Result<Tensor<Self>> {
-        images::missing("scale_by")
-    }
-    fn clip_scale(_grads: &[&Tensor<Self>], _limit: f64) -> Result<Tensor<Self>> {
-        images::missing("clip_scale")
-    }
-    fn keep_best(_s: &[Tensor<Self>], _a: &[Option<Tensor<Self>>], _total: usize) -> Result<Vec<Tensor<Self>>> {
-        images::missing("keep_best")
-    }
+    type Examples = draw::Examples;
 
     fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>> {
         let cx = Context::get()?;
@@ -127,6 +107,26 @@ impl Backend for Cuda {
         Context::get()?.copy_in(to, data)
     }
 
+    fn host_all(tensors: &[&Tensor<Self>]) -> Vec<Vec<f32>> {
+        many::host_all(tensors)
+    }
+
+    fn host_ints(ints: &Ints) -> Cow<'_, [u32]> {
+        let mut data = vec![0; ints.count()];
+        if let Ok(cx) = Context::get() {
+            cx.copy_out_or_remember(&mut data, ints.ptr());
+        }
+        Cow::Owned(data)
+    }
+
+    fn examples(&self, values: &Values) -> Result<Option<draw::Examples>> {
+        draw::examples(values)
+    }
+
+    fn draw(&self, from: &draw::Examples, picks: &Picks<'_>) -> Result<Tensor<Self>> {
+        draw::draw(from, picks)
+    }
+
     fn unary(op: Unary, x: &Tensor<Self>) -> Result<Tensor<Self>> {
         elementwise::unary(op, x)
     }
@@ -143,6 +143,14 @@ impl Backend for Cuda {
         linear::matmul(a, ta, b, tb)
     }
 
+    fn transpose(x: &Tensor<Self>) -> Result<Tensor<Self>> {
+        elementwise::transpose(x)
+    }
+
+    fn scale_by(x: Tensor<Self>, factor: &Tensor<Self>) -> Result<Tensor<Self>> {
+        elementwise::scale_by(x, factor)
+    }
+
     fn accumulate(to: &mut Tensor<Self>, from: &Tensor<Self>) -> Result<()> {
         elementwise::accumulate(to, from)
     }
@@ -151,8 +159,16 @@ impl Backend for Cuda {
         reduce::norm_squared(x)
     }
 
+    fn clip_scale(grads: &[&Tensor<Self>], limit: f64) -> Result<Tensor<Self>> {
+        many::clip_scale(grads, limit)
+    }
+
     fn select(x: &Tensor<Self>, axis: usize, keep: &[usize]) -> Result<Tensor<Self>> {
         elementwise::select(x, axis, keep)
+    }
+
+    fn keep_best(scores: &[Tensor<Self>], alive: &[Option<Tensor<Self>>], total: usize) -> Result<Vec<Tensor<Self>>> {
+        ranking::keep_best(scores, alive, total)
     }
 
     fn contribution(
@@ -194,8 +210,7 @@ impl Backend for Cuda {
     }
 
     fn update(params: &mut [Updated<'_, Self>], scale: Option<&Tensor<Self>>) -> Result<()> {
-        let scale = scale.map_or(1.0, |s| s.host()[0]);
-        params.iter_mut().try_for_each(|p| optim::update(p.rule, p.weight, p.state, p.grad, p.mask, scale))
+        many::update(params, scale)
     }
 
     fn maker(makers: &Makers) -> &DeviceMaker<Self> {

@@ -1,5 +1,7 @@
 //! Operations of image networks: convolution, normalisation, attention, tokens.
 
+pub(in crate::backend) mod fit;
+
 use super::{Act, Backend, Slot, Weight};
 use crate::backend::tensor::Tensor;
 use crate::error::Result;

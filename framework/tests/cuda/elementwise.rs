@@ -1,7 +1,8 @@
 //! Functions of single elements or pairs.
 
 use super::compare::{SIZES, gpu, random};
-use secateur::backend::{Act, Backend};
+use super::emulator;
+use secateur::backend::{Act, Backend, Cuda};
 use secateur::tensor::Tensor;
 
 const ACTS: [Act; 6] = [Act::None, Act::Relu, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid];
@@ -23,7 +24,7 @@ fn functions_of_two_tensors_agree() {
             let (a, b) = (random(device, [n], "a"), random(device, [n], "b"));
             let mut sum = a.clone();
             Backend::accumulate(&mut sum, &b).unwrap();
-            vec![a.add(&b).unwrap(), a.sub(&b).unwrap(), a.mul(&b).unwrap(), sum, a]
+            vec![a.add(&b).unwrap(), a.sub(&b).unwrap(), a.mul(&b).unwrap(), a.max(&b).unwrap(), sum, a]
         });
     }
 }
@@ -68,4 +69,28 @@ fn no_elements_are_no_work() {
         let x = random(device, [0, 3], "x");
         vec![x.abs().unwrap(), x.add(&x).unwrap(), x.select(1, &[1]).unwrap()]
     });
+}
+
+#[test]
+fn transposes_and_scaling_by_a_tensor_agree() {
+    for shape in [vec![1, 1], vec![33, 70], vec![3, 5, 64], vec![2, 3, 100, 31]] {
+        compare!(format!("{shape:?}"), |device| {
+            let x = random(device, &shape[..], "x");
+            let factor = random(device, [1], "factor");
+            vec![x.transpose().unwrap(), Backend::scale_by(x, &factor).unwrap()]
+        });
+    }
+    assert!(random(&gpu(), [3], "x").transpose().is_err());
+}
+
+#[test]
+fn several_tensors_are_read_with_one_copy() {
+    let tensors: Vec<_> = (0..70).map(|n| random(&gpu(), [n % 5], &format!("{n}"))).collect();
+    let copies = || if emulator::is_real() { 0 } else { emulator::counter("copies_to_host") };
+    let before = copies();
+    let found = Cuda::host_all(&tensors.iter().collect::<Vec<_>>());
+    if !emulator::is_real() {
+        assert_eq!(copies(), before + 1);
+    }
+    assert_eq!(found, tensors.iter().map(Tensor::to_vec).collect::<Vec<_>>());
 }

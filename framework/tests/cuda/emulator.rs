@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-const KERNELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/backend/cuda/kernels");
-const EMULATED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cuda/emulated");
+const KERNELS: &str = "framework/src/backend/cuda/kernels";
+const EMULATED: &str = "framework/tests/cuda/emulated";
 const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-Wall", "-Wextra", "-DEMULATED_CUDA"];
 
 /// Whether the tests run on this machine's GPU.
@@ -25,6 +25,7 @@ pub fn folder() -> &'static Path {
 pub fn open() -> &'static libloading::Library {
     static LIBRARY: OnceLock<libloading::Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
+        // SAFETY: these libraries do nothing when they are opened but fill a table.
         let open = |name: &str| unsafe { libloading::Library::new(folder().join(name)).unwrap() };
         std::mem::forget(open("libcublas.so.13"));
         open("libcuda.so.1")
@@ -33,6 +34,7 @@ pub fn open() -> &'static libloading::Library {
 
 /// How often the calling thread has done something: `copies_to_host`, `launches`, `allocations`.
 pub fn counter(name: &str) -> u64 {
+    // SAFETY: the emulated driver declares its counters so.
     unsafe { open().get::<extern "C" fn() -> u64>(format!("emulated_{name}").as_str()).unwrap()() }
 }
 
@@ -77,7 +79,7 @@ fn build() -> PathBuf {
     let cxx = env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compile = |unit: &Path| {
         let mut command = Command::new(&cxx);
-        command.args(FLAGS).args(["-I", EMULATED, "-I", KERNELS, "-c"]).arg(unit);
+        command.args(FLAGS).arg("-I").arg(within(EMULATED)).arg("-I").arg(within(KERNELS)).arg("-c").arg(unit);
         // Written under another name first: an interrupted run leaves no half object behind.
         let half = unit.with_extension("half");
         let output = command.arg("-o").arg(&half).output().unwrap();
@@ -115,8 +117,14 @@ fn hash(common: &DefaultHasher, text: &str) -> u64 {
     hasher.finish()
 }
 
+/// A folder of the framework; tests of other crates use this file too.
+fn within(folder: &str) -> PathBuf {
+    let up = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    up.map(|dir| dir.join(folder)).find(|path| path.is_dir()).unwrap()
+}
+
 fn sources(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(within(folder)).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == extension));
     files.sort();
     files

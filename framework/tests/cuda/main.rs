@@ -4,12 +4,18 @@
 
 #[macro_use]
 mod compare;
-mod conv;
+mod attention;
+mod contribution;
+mod draw;
 mod elementwise;
 mod emulator;
 mod failures;
-mod images;
+mod layer_norm;
 mod linear;
 // mod loss;
 mod memory;
-// mod optim;
+mod merging;
+mod optim;
+mod ranking;
+mod reduce;
+mod tokens;

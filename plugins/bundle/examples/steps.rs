@@ -1,7 +1,7 @@
-//! Times training steps of the built-in models: `steps NAME` prints the median in milliseconds. `framework/benches/peers.py` runs it
-//! beside PyTorch.
+//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints the median in milliseconds. `framework/benches/peers.py`
+//! runs it beside PyTorch.
 
-use secateur::backend::{Backend, Cpu, Update};
+use secateur::backend::{Backend, Cpu, Place, Update};
 use secateur::compressor::Compressor;
 use secateur::error::{Error, Result};
 use secateur::forward::Forward;
@@ -12,7 +12,7 @@ use secateur::prelude::Needs;
 use secateur::seed::Seed;
 use secateur::structure::Sizes;
 use secateur::tensor::Tensor;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -76,20 +76,20 @@ const CNN: &str = "channels = [32, 32]\nhidden = [512, 128]\nbias = true";
 const VIT192: &str = "dim = 192\nheads = 4\nmlp_ratio = 2.0\npool = \"mean\"";
 const VIT128: &str = "dim = 128\nheads = 4\nmlp_ratio = 2.0\npool = \"mean\"";
 
-struct Stepper {
-    model: Box<dyn Model<Cpu>>,
-    compressor: Option<Box<dyn Compressor<Cpu>>>,
-    store: ParamStore<Cpu>,
-    batch: Batch<Cpu>,
+struct Stepper<B: Backend> {
+    model: Box<dyn Model<B>>,
+    compressor: Option<Box<dyn Compressor<B>>>,
+    store: ParamStore<B>,
+    batch: Batch<B>,
     rule: Update,
 }
 
-impl Stepper {
+impl<B: Backend> Stepper<B> {
     /// The case's network with a 0/1 mask on every weight, and a batch of noise.
-    fn new(case: &Case) -> Result<Self> {
+    fn new(case: &Case, device: &B) -> Result<Self> {
         let table = |text: &str| text.parse::<Table>().map_err(|e| Error::Other(format!("{}: {e}", case.name)));
         let registry = secateur_bundle::registry()?;
-        let model = registry.model::<Cpu>(case.model, &table(case.options)?)?;
+        let model = registry.model::<B>(case.model, &table(case.options)?)?;
         let merging = || registry.compressor("token-merging", &table(case.compressor)?);
         let compressor = if case.compressor.is_empty() { None } else { Some(merging()?) };
         let input = InputSpec { shape: case.input.to_vec(), classes: 10 };
@@ -98,13 +98,13 @@ impl Stepper {
             let halves = layout.groups.iter().map(|g| (g.name.clone(), g.units.div_ceil(2)));
             layout = model.layout(&input, &Sizes(halves.collect()))?;
         }
-        let mut store = ParamStore::new(&Cpu::default(), layout, Seed(1), Masking::Dynamic)?;
+        let mut store = ParamStore::new(device, layout, Seed(1), Masking::Dynamic)?;
         let masked = store.iter().filter(|p| case.masked && p.spec().prunable);
         store.set_masks(masked.map(|p| (p.spec().name.clone(), vec![true; p.value().count()])).collect())?;
         let shape: Vec<usize> = std::iter::once(case.batch).chain(input.shape.iter().copied()).collect();
         let values = (0..shape.iter().product::<usize>()).map(|i| ((i * 7919) % 2048) as f32 / 2048.0).collect();
         let batch = Batch {
-            input: Tensor::from_vec(&Cpu::default(), values, &shape[..])?,
+            input: Tensor::from_vec(device, values, &shape[..])?,
             classes: (0..case.batch as u32).map(|i| i % 10).collect(),
         };
         Ok(Self { model, compressor, store, batch, rule: case.rule })
@@ -117,35 +117,42 @@ impl Stepper {
         let (tape, ..) = cx.finish();
         let grads = match output {
             Output::Logits(logits) => {
-                let loss = Cpu::cross_entropy(&logits, &self.batch.classes, 0.0, true)?;
+                let loss = B::cross_entropy(&logits, &self.batch.classes, 0.0, true)?;
                 tape.backward(&logits, loss.grad.ok_or_else(|| Error::Other("no gradient".into()))?)?
             }
             Output::Loss { loss, .. } => {
-                let seed = Tensor::from_vec(&Cpu::default(), vec![1.0], loss.shape())?;
+                let seed = Tensor::from_vec(self.store.device(), vec![1.0], loss.shape())?;
                 tape.backward(&loss, seed)?
             }
         };
         self.store.step(self.rule, None, |value| grads.get(value))
     }
+
+    /// Seconds of a step, over `count` of them; waits for the device at the end only.
+    fn steps(&mut self, count: usize) -> Result<f64> {
+        let start = Instant::now();
+        for _ in 0..count {
+            self.step()?;
+        }
+        // The smallest parameter that the last update wrote to.
+        if let Some(p) = self.store.iter().min_by_key(|p| p.value().count()) {
+            p.value().host();
+        }
+        Ok(start.elapsed().as_secs_f64() / count as f64)
+    }
 }
 
-/// Median of many steps, after a tenth as many to warm up; about three seconds in all, and at least seven steps.
-fn median(stepper: &mut Stepper) -> Result<Duration> {
-    let start = Instant::now();
-    stepper.step()?;
-    let first = start.elapsed();
-    let count = (3.0 / first.as_secs_f64()).clamp(7.0, 4000.0) as usize;
-    for _ in 0..count / 10 + 2 {
-        stepper.step()?;
-    }
-    let mut times = vec![];
-    for _ in 0..count {
-        let start = Instant::now();
-        stepper.step()?;
-        times.push(start.elapsed());
-    }
-    times.sort_unstable();
-    Ok(times[times.len() / 2])
+/// Median of many steps in milliseconds, after a tenth as many to warm up; about three seconds in all, and at least seven steps.
+/// Where nobody waits for single steps, each figure is a mean over some of them.
+fn median<B: Backend>(case: &Case, device: &B) -> Result<f64> {
+    let mut stepper = Stepper::new(case, device)?;
+    stepper.steps(1)?;
+    let count = (3.0 / stepper.steps(1)?).clamp(7.0, 4000.0) as usize;
+    stepper.steps(count / 10 + 2)?;
+    let at_once = B::LOSSES_AT_ONCE.min(count / 7).max(1);
+    let mut times = (0..count / at_once).map(|_| stepper.steps(at_once)).collect::<Result<Vec<_>>>()?;
+    times.sort_unstable_by(f64::total_cmp);
+    Ok(times[times.len() / 2] * 1e3)
 }
 
 fn main() -> Result<()> {
@@ -157,7 +164,16 @@ fn main() -> Result<()> {
         .ok_or_else(|| Error::Config(format!("unknown case `{wanted}`; known: {known}")))?;
     // Inside a pool, as the runner does: entering it anew costs a wake-up for every operation.
     let pool = rayon::ThreadPoolBuilder::new().build().map_err(|e| Error::Other(e.to_string()))?;
-    let median = pool.install(|| median(&mut Stepper::new(case)?))?;
-    println!("{:.4}", median.as_secs_f64() * 1e3);
+    let device = std::env::args().nth(2).unwrap_or_else(|| "cpu".into());
+    let place =
+        Place::parse(&device).map_err(|allowed| Error::Config(format!("device `{device}`: must be {allowed}")))?;
+    let median = pool.install(|| match place {
+        #[cfg(feature = "cuda")]
+        Place::Cuda(n) => median(case, &secateur::backend::cuda::cuda(n)?),
+        #[cfg(not(feature = "cuda"))]
+        Place::Cuda(_) => Err(Error::Config(format!("`{place}`: this program was built without CUDA"))),
+        Place::Cpu => median(case, &Cpu::default()),
+    })?;
+    println!("{median:.4}");
     Ok(())
 }

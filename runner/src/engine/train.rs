@@ -42,7 +42,7 @@ pub fn train(
     let place = Place::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
     threads.install(|| match place {
         #[cfg(feature = "cuda")]
-        Place::Cuda(n) => on(secateur::backend::cuda::open(n)?, registry, shelf, config, &top, from, recorder),
+        Place::Cuda(n) => on(secateur::backend::cuda::cuda(n)?, registry, shelf, config, &top, from, recorder),
         #[cfg(not(feature = "cuda"))]
         Place::Cuda(_) => Err(Failure::Failed(format!("device = \"{place}\": this program was built without CUDA"))),
         Place::Cpu => on(Cpu::default(), registry, shelf, config, &top, from, recorder),

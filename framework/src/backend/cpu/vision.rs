@@ -3,29 +3,11 @@
 use super::kernels::{attention, conv, dropout, layer_norm, merge, tokens};
 use super::ops::{filled, wanted};
 use crate::backend::tensor::{Shape, Tensor};
-use crate::backend::vision::{Conv2d, Conv2dSaved, Heads, LayerGrads, Merge, VisionOps};
-use crate::backend::{Slot, checks};
+use crate::backend::vision::{Conv2d, Conv2dSaved, Heads, LayerGrads, Merge, VisionOps, fit};
 use crate::error::{Error, Result};
 use dfdx::tensor::Cpu;
 
 type T = Tensor<Cpu>;
-
-/// Batch, tokens and width of `[batch, tokens, dim]`.
-fn sizes_of(what: &str, x: &T) -> Result<(usize, usize, usize)> {
-    match *x.shape() {
-        [batch, tokens, dim] => Ok((batch, tokens, dim)),
-        _ => Err(Error::shape(what, format!("tokens {} must have the axes [batch, tokens, dim]", x.shape()))),
-    }
-}
-
-fn check_sizes(what: &str, sizes: Option<&T>, batch: usize, tokens: usize) -> Result<()> {
-    match sizes {
-        Some(s) if s.count() != batch * tokens => {
-            Err(Error::shape(what, format!("sizes {} for {batch} x {tokens} tokens", s.shape())))
-        }
-        _ => Ok(()),
-    }
-}
 
 fn kernel(op: &Conv2d<Cpu>) -> Result<conv::Conv<'_>> {
     let (batch, patches, filters) = checks::conv2d(op)?;
@@ -75,10 +57,7 @@ impl VisionOps for Cpu {
     }
 
     fn layer_norm(x: &T, gamma: &T, beta: &T, eps: f32) -> Result<(T, T)> {
-        let n = gamma.count();
-        if n == 0 || beta.count() != n || x.shape().last() != Some(&n) {
-            return Err(Error::shape("layer norm", format!("input {} does not fit {} features", x.shape(), n)));
-        }
+        let n = fit::layer_norm(x, gamma, beta)?;
         let mut stats = x.zeros_like([x.count() / n, 2].into());
         let out = stats.data_mut()?;
         let y = x.like(|y| layer_norm::forward(x.data(), gamma.data(), beta.data(), eps, y, out));
@@ -93,16 +72,7 @@ impl VisionOps for Cpu {
     }
 
     fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, save: bool) -> Result<(T, Option<T>)> {
-        let layer = heads(shape);
-        let (rows, width) = (shape.batch * shape.tokens, layer.width());
-        if *qkv.shape() != [rows, 3 * width] {
-            let found = qkv.shape();
-            return Err(Error::shape(
-                "attention",
-                format!("queries, keys and values {found} must be [{rows}, {}]", 3 * width),
-            ));
-        }
-        check_sizes("attention", sizes, shape.batch, shape.tokens)?;
+        let (layer, (rows, width)) = (heads(shape), fit::attention(shape, qkv, sizes)?);
         let bias: Option<Vec<f32>> = sizes.map(|s| s.data().iter().map(|s| s.ln()).collect());
         let mut probabilities = save.then(|| qkv.zeros_like([layer.probabilities()].into()));
         let kept = probabilities.as_mut().map(Tensor::data_mut).transpose()?;
@@ -118,18 +88,7 @@ impl VisionOps for Cpu {
     }
 
     fn patches(x: &T, side: usize) -> Result<T> {
-        let &[batch, channels, height, width] = &*x.shape() else {
-            return Err(Error::shape(
-                "patches",
-                format!("images {} must have the axes [batch, channels, rows, columns]", x.shape()),
-            ));
-        };
-        if side == 0 || height % side != 0 || width % side != 0 {
-            return Err(Error::shape(
-                "patches",
-                format!("patches of {side}x{side} do not divide an image of {height}x{width}"),
-            ));
-        }
+        let [batch, channels, height, width] = fit::patches(x, side)?;
         let (down, across) = (height / side, width / side);
         let shape = Shape::from([batch * down * across, channels * side * side]);
         let data = x.data();
@@ -148,15 +107,7 @@ impl VisionOps for Cpu {
     }
 
     fn embed(x: &T, class: Option<&T>, position: Option<&T>) -> Result<T> {
-        let (batch, tokens, dim) = sizes_of("embed", x)?;
-        let after = tokens + usize::from(class.is_some());
-        let fits = class.is_none_or(|c| c.count() == dim) && position.is_none_or(|p| p.count() == after * dim);
-        if !fits {
-            return Err(Error::shape(
-                "embed",
-                format!("class token or positions do not fit {after} tokens of width {dim}"),
-            ));
-        }
+        let (batch, tokens, after, dim) = fit::embed(x, class, position)?;
         let (class, position) = (class.map(Tensor::data), position.map(Tensor::data));
         Ok(filled(x.device(), [batch, after, dim].into(), |y| {
             tokens::embed(y, x.data(), class, position, (tokens, dim))
@@ -170,36 +121,33 @@ impl VisionOps for Cpu {
         dy: &T,
         grads: LayerGrads<'_, Self>,
     ) -> Result<()> {
-        let (_, tokens, dim) = sizes_of("embed", x)?;
+        let (_, tokens, dim) = fit::tokens("embed", x)?;
         let (dx, dclass, dposition) = (wanted(grads.x, Some(x))?, wanted(grads.w, class)?, wanted(grads.b, position)?);
         tokens::embed_backward(dy.data(), dx, dclass, dposition, class.is_some(), (tokens, dim));
         Ok(())
     }
 
     fn mean_tokens(x: &T, sizes: Option<&T>) -> Result<T> {
-        let (batch, tokens, dim) = sizes_of("mean of tokens", x)?;
-        check_sizes("mean of tokens", sizes, batch, tokens)?;
+        let (batch, tokens, dim) = fit::tokens("mean of tokens", x)?;
+        fit::sizes("mean of tokens", sizes, batch, tokens)?;
         Ok(filled(x.device(), [batch, dim].into(), |y| {
             tokens::mean_pool(y, x.data(), sizes.map(Tensor::data), (tokens, dim))
         }))
     }
 
     fn mean_tokens_backward(x: &T, sizes: Option<&T>, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
-        let (_, tokens, dim) = sizes_of("mean of tokens", x)?;
+        let (_, tokens, dim) = fit::tokens("mean of tokens", x)?;
         tokens::mean_pool_backward(dx.grad(x)?, dy.data(), sizes.map(Tensor::data), (tokens, dim));
         Ok(())
     }
 
     fn take_token(x: &T, index: usize) -> Result<T> {
-        let (batch, tokens, dim) = sizes_of("take token", x)?;
-        if index >= tokens {
-            return Err(Error::shape("take token", format!("token {index} of {tokens}")));
-        }
+        let (batch, tokens, dim) = fit::token(x, index)?;
         Ok(filled(x.device(), [batch, dim].into(), |y| tokens::select(y, x.data(), index, (tokens, dim))))
     }
 
     fn take_token_backward(x: &T, index: usize, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
-        let (_, tokens, dim) = sizes_of("take token", x)?;
+        let (_, tokens, dim) = fit::tokens("take token", x)?;
         tokens::select_backward(dx.grad(x)?, dy.data(), index, (tokens, dim));
         Ok(())
     }
@@ -209,19 +157,12 @@ impl VisionOps for Cpu {
     }
 
     fn match_tokens(metric: &T, r: usize, protected: usize) -> Result<Merge<Self>> {
-        let found = merge::matching(metric.data(), sizes_of("matching", metric)?, r, protected);
+        let found = merge::matching(metric.data(), fit::tokens("matching", metric)?, r, protected);
         Ok(Merge { tokens: found.tokens, kept: found.kept, target: found.target })
     }
 
     fn merge_tokens(merge: &Merge<Self>, x: &T, sizes: &T) -> Result<(T, T)> {
-        let (batch, tokens, dim) = sizes_of("merging", x)?;
-        check_sizes("merging", Some(sizes), batch, tokens)?;
-        if merge.tokens != tokens || merge.target.len() != batch * tokens {
-            return Err(Error::shape(
-                "merging",
-                format!("tokens {} do not fit a matching of {} tokens", x.shape(), merge.tokens),
-            ));
-        }
+        let (batch, _, dim) = fit::merging((merge.tokens, merge.target.len()), x, sizes)?;
         let mut kept = x.zeros_like([batch, merge.kept].into());
         let out = kept.data_mut()?;
         let merging = merging(merge);

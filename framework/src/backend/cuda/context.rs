@@ -1,6 +1,7 @@
 //! The GPU that this process uses: device, cuBLAS, kernels, memory.
 
 use super::blas::Blas;
+use super::draw::Pools;
 use super::launch::Kernels;
 use super::memory::{self, Pool};
 use super::{Cuda, driver};
@@ -17,11 +18,14 @@ pub(crate) struct Context {
     pub(super) device: Cuda,
     pub(super) blas: Blas,
     pub(super) pool: Pool,
+    pub(super) pools: Pools,
     pub(super) kernels: Kernels,
     /// As configs name it.
     pub(super) label: String,
     /// Streaming multiprocessors.
     pub(super) processors: u32,
+    /// Bytes of shared memory that a block can have.
+    pub(super) shared: usize,
     ordinal: usize,
     primary: sys::CUcontext,
     failed: AtomicBool,
@@ -125,6 +129,7 @@ impl Context {
         let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
         let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
         let processors = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let shared = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         let kernels = Kernels::new((10 * major + minor) as u32).map_err(fail)?;
         let blas = Blas::new().map_err(fail)?;
         memory::check_addresses(&device).map_err(fail)?;
@@ -132,9 +137,11 @@ impl Context {
             device,
             blas,
             pool: Pool::default(),
+            pools: Pools::default(),
             kernels,
             label,
             processors: processors.max(1) as u32,
+            shared: shared.max(0) as usize,
             ordinal,
             primary,
             failed: AtomicBool::new(false),

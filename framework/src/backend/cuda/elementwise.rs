@@ -83,6 +83,34 @@ pub(super) fn select(x: &T, axis: usize, keep: &[usize]) -> Result<T> {
     Ok(y)
 }
 
+pub(super) fn transpose(x: &T) -> Result<T> {
+    let [outer @ .., a, b] = &*x.shape() else {
+        return Err(Error::shape("transpose", format!("{} has not two axes", x.shape())));
+    };
+    let axes: Vec<usize> = outer.iter().copied().chain([*b, *a]).collect();
+    let cx = Context::get()?;
+    let y = cx.tensor(&axes[..])?;
+    const SIDE: usize = 32;
+    extent(x.count())?;
+    let (rows, columns) = (extent(*a)?, extent(*b)?);
+    let tiles = extent(a.div_ceil(SIDE) * b.div_ceil(SIDE))?;
+    // A grid's second extent ends at 65,535.
+    let (matrices, at_once) = (outer.iter().product::<usize>(), 65_535);
+    for first in (0..matrices).step_by(at_once) {
+        let offset = 4 * first * a * b;
+        let grid = (tiles, extent(at_once.min(matrices - first))?);
+        cx.launch("transpose", grid, (32, 8), 0, (rows, columns, x.ptr().offset(offset), y.ptr().offset(offset)))?;
+    }
+    Ok(y)
+}
+
+pub(super) fn scale_by(x: T, factor: &T) -> Result<T> {
+    let (cx, n) = (Context::get()?, x.count());
+    let y = cx.tensor(x.shape())?;
+    cx.launch_over("scale_by", n, (extent(n)?, x.ptr(), factor.ptr(), y.ptr()))?;
+    Ok(y)
+}
+
 fn binary_code(op: Binary) -> u32 {
     match op {
         Binary::Add => 0,

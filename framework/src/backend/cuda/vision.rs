@@ -4,9 +4,11 @@ mod attention;
 mod conv;
 mod layer_norm;
 mod merge;
+mod tiles;
 mod tokens;
 
-use super::Cuda;
+use super::memory::Ptr;
+use super::{Cuda, Dest};
 use crate::backend::Slot;
 use crate::backend::tensor::Tensor;
 use crate::backend::vision::{Conv2d, Conv2dSaved, Heads, LayerGrads, Merge, VisionOps};
@@ -68,14 +70,14 @@ impl VisionOps for Cuda {
     fn dropout(x: &T, p: f32, seed: u64) -> Result<T> {
         tokens::dropout(x, p, seed)
     }
-    fn match_tokens(metric: &T, r: usize, protected: usize) -> Result<Merge<Self>> {
+    fn match_tokens(metric: &T, r: usize, protected: usize) -> Result<Merge<Cuda>> {
         merge::matching(metric, r, protected)
     }
-    fn merge_tokens(merge: &Merge<Self>, x: &T, sizes: &T) -> Result<(T, T)> {
+    fn merge_tokens(merge: &Merge<Cuda>, x: &T, sizes: &T) -> Result<(T, T)> {
         merge::forward(merge, x, sizes)
     }
     fn merge_tokens_backward(
-        merge: &Merge<Self>,
+        merge: &Merge<Cuda>,
         x: &T,
         dy: &T,
         sizes: &T,
@@ -84,6 +86,22 @@ impl VisionOps for Cuda {
     ) -> Result<()> {
         merge::backward(merge, x, dy, sizes, kept, dx)
     }
+}
+
+/// Warps of a block where each works alone.
+const WARPS: usize = 8;
+
+/// Makes sure that a kernel finds as many elements as it reads.
+fn same(what: &str, t: &T, count: usize) -> Result<()> {
+    if t.count() == count {
+        return Ok(());
+    }
+    Err(Error::shape(what, format!("{} has {} elements, {count} are needed", t.shape(), t.count())))
+}
+
+/// A destination as kernels take it, and whether they add to it.
+fn dest_or_null(dest: Option<Dest>) -> (Ptr, u32) {
+    dest.map_or((Ptr::NULL, 0), |d| (d.ptr, d.add))
 }
 
 /// What is not written yet.

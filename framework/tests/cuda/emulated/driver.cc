@@ -164,6 +164,7 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
         case 16: *value = 4; break;  // multiprocessors
         case 75: *value = 9; break;  // compute capability
         case 76: *value = 0; break;
+        case 97: *value = 227 << 10; break; // shared memory of a block
         case 115: *value = 1; break; // memory pools
         default: *value = 0;
     }

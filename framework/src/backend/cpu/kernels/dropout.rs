@@ -14,6 +14,19 @@ pub struct Dropout {
     pub seed: u64,
 }
 
+impl Dropout {
+    /// What an element's 24 random bits must reach for it to be kept, and what it is multiplied by then.
+    pub fn threshold_and_scale(self) -> (u32, f32) {
+        let threshold = (f64::from(self.p.min(1.0)) * f64::from(1 << 24)) as u32;
+        (threshold, if self.p < 1.0 { 1.0 / (1.0 - self.p) } else { 0.0 })
+    }
+
+    /// Where the generator starts.
+    pub fn start(self) -> u64 {
+        mix(self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15))
+    }
+}
+
 /// y = x / (1 - p) where kept, 0 where dropped.
 pub fn forward(dropout: Dropout, y: &mut [f32], x: &[f32]) {
     apply(dropout, Grad::overwrite(y), x);
@@ -24,30 +37,29 @@ pub fn backward(dropout: Dropout, dx: Grad<'_>, dy: &[f32]) {
     apply(dropout, dx, dy);
 }
 
-fn apply(Dropout { p, seed }: Dropout, mut out: Grad<'_>, x: &[f32]) {
+fn apply(dropout: Dropout, mut out: Grad<'_>, x: &[f32]) {
     assert_eq!(out.out.len(), x.len());
-    if p <= 0.0 {
+    if dropout.p <= 0.0 {
         return out.put(x);
     }
-    let threshold = (f64::from(p.min(1.0)) * f64::from(1 << 24)) as u32;
-    let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
+    let ((threshold, scale), start) = (dropout.threshold_and_scale(), dropout.start());
     par::for_each(16 * x.len(), out.chunks(PIECE).zip(x.chunks(PIECE)).enumerate(), |(i, (out, x))| {
         let first = (i * PIECE) as u64;
-        apply_piece(out.out, x, scale, threshold, seed, first, out.mode == Accumulate::Add);
+        apply_piece(out.out, x, scale, threshold, start, first, out.mode == Accumulate::Add);
     });
 }
 
-simd_fn! { fn apply_piece(out: &mut [f32], x: &[f32], scale: f32, threshold: u32, seed: u64, first: u64, add: bool) {
+simd_fn! { fn apply_piece(out: &mut [f32], x: &[f32], scale: f32, threshold: u32, start: u64, first: u64, add: bool) {
     for (i, (out, &x)) in (first..).zip(out.iter_mut().zip(x)) {
-        let v = if (hash(seed, i) >> 40) as u32 >= threshold { scale * x } else { 0.0 };
+        let v = if (hash(start, i) >> 40) as u32 >= threshold { scale * x } else { 0.0 };
         *out = if add { *out + v } else { v };
     }
 } }
 
-/// SplitMix64 (Steele et al. 2014): output `index` of the generator that starts at a scrambled `seed`.
+/// SplitMix64 (Steele et al. 2014): output `index` of the generator that starts there.
 #[inline(always)]
-fn hash(seed: u64, index: u64) -> u64 {
-    mix(mix(seed.wrapping_add(0x9E37_79B9_7F4A_7C15)).wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+fn hash(start: u64, index: u64) -> u64 {
+    mix(start.wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
 }
 
 #[inline(always)]

@@ -21,6 +21,31 @@ extern "C" __global__ void binary(unsigned op, unsigned n, const float* a, const
     }
 }
 
+// y = x times the one value of `factor`.
+extern "C" __global__ void scale_by(unsigned n, const float* x, const float* factor, float* y) {
+    float by = *factor;
+    map(n, x, y, [=](float x) { return by * x; });
+}
+
+// Matrices [rows, columns] transposed, each by the blocks of one row of the grid: tiles of 32 x 32 by blocks of 32 x 8 threads. A row
+// of the tile has 33 places, so that a column lies in 32 banks.
+extern "C" __global__ void transpose(unsigned rows, unsigned columns, const float* x, float* y) {
+    __shared__ float tile[32][33];
+    size_t matrix = size_t(blockIdx.y) * rows * columns;
+    unsigned across = (columns + 31) / 32, row = blockIdx.x / across * 32, column = blockIdx.x % across * 32;
+    for (unsigned i = threadIdx.y; i < 32; i += 8) {
+        if (row + i < rows && column + threadIdx.x < columns) {
+            tile[i][threadIdx.x] = x[matrix + (row + i) * columns + column + threadIdx.x];
+        }
+    }
+    __syncthreads();
+    for (unsigned i = threadIdx.y; i < 32; i += 8) {
+        if (column + i < columns && row + threadIdx.x < rows) {
+            y[matrix + (column + i) * rows + row + threadIdx.x] = tile[threadIdx.x][i];
+        }
+    }
+}
+
 extern "C" __global__ void activation(unsigned act, unsigned n, const float* x, float* y) {
     map(n, x, y, [=](float x) { return act_value(act, x); });
 }

@@ -49,8 +49,8 @@ extern "C" __global__ void binary_cross_entropy(
     }
 }
 
-// One block: sums of loss and hit over the rows, in a fixed order; result [2].
-extern "C" __global__ void loss_total(unsigned rows, const float* loss, const float* hit, double* result) {
+// One block: the mean loss over the rows and the number of hits, summed up in a fixed order; figures [2].
+extern "C" __global__ void loss_total(unsigned rows, const float* loss, const float* hit, float* figures) {
     double sum = 0.0, hits = 0.0;
     for (unsigned i = threadIdx.x; i < rows; i += blockDim.x) {
         sum += loss[i];
@@ -59,7 +59,7 @@ extern "C" __global__ void loss_total(unsigned rows, const float* loss, const fl
     sum = block_sum(sum);
     hits = block_sum(hits);
     if (threadIdx.x == 0) {
-        result[0] = sum;
-        result[1] = hits;
+        figures[0] = float(sum / rows);
+        figures[1] = float(hits);
     }
 }

@@ -1,22 +1,35 @@
 //! Tokens: patches of images, class token and positions, means and single tokens; dropout.
 
-use super::super::Cuda;
-use super::missing;
+use super::super::launch::extent;
+use super::super::memory::ptr_or_null;
+use super::super::{Context, Cuda, wanted};
+use super::{WARPS, dest_or_null, same};
 use crate::backend::Slot;
+use crate::backend::cpu::kernels::dropout::Dropout;
 use crate::backend::tensor::Tensor;
-use crate::backend::vision::LayerGrads;
+use crate::backend::vision::{LayerGrads, fit};
 use crate::error::Result;
 
 type T = Tensor<Cuda>;
 
 pub(in crate::backend::cuda) fn patches(x: &T, side: usize) -> Result<T> {
-    let _ = (x, side);
-    missing("tokens::patches")
+    let [batch, channels, height, width] = fit::patches(x, side)?;
+    let cx = Context::get()?;
+    let y = cx.tensor([batch * (height / side) * (width / side), channels * side * side])?;
+    let n = y.count();
+    let args = (extent(n)?, extent(channels)?, extent(height)?, extent(width)?, extent(side)?, x.ptr(), y.ptr());
+    cx.launch_over("patches", n, args)?;
+    Ok(y)
 }
 
 pub(in crate::backend::cuda) fn embed(x: &T, class: Option<&T>, position: Option<&T>) -> Result<T> {
-    let _ = (x, class, position);
-    missing("tokens::embed")
+    let (batch, tokens, after, dim) = fit::embed(x, class, position)?;
+    let cx = Context::get()?;
+    let y = cx.tensor([batch, after, dim])?;
+    let n = y.count();
+    let (class, position) = (ptr_or_null(class), ptr_or_null(position));
+    cx.launch_over("embed", n, (extent(n)?, extent(tokens)?, extent(dim)?, x.ptr(), class, position, y.ptr()))?;
+    Ok(y)
 }
 
 pub(in crate::backend::cuda) fn embed_backward(
@@ -26,31 +39,75 @@ pub(in crate::backend::cuda) fn embed_backward(
     dy: &T,
     grads: LayerGrads<'_, Cuda>,
 ) -> Result<()> {
-    let _ = (x, class, position, dy, grads);
-    missing("tokens::embed_backward")
+    let (batch, _, after, dim) = fit::embed(x, class, position)?;
+    let cx = Context::get()?;
+    let len = after * dim;
+    same("embed", dy, batch * len)?;
+    extent(dy.count())?;
+    let (dx, add_x) = dest_or_null(wanted(cx, grads.x, Some(x))?);
+    let (dclass, add_class) = dest_or_null(wanted(cx, grads.w, class)?);
+    let (dposition, add_position) = dest_or_null(wanted(cx, grads.b, position)?);
+    let sizes = (extent(batch)?, extent(len)?, class.map_or(0, |_| dim as u32));
+    let args = (sizes.0, sizes.1, sizes.2, dy.ptr(), dx, add_x, dclass, add_class, dposition, add_position);
+    cx.launch("embed_backward", extent(len.div_ceil(32))?, (32, 8), 0, args)
 }
 
 pub(in crate::backend::cuda) fn mean(x: &T, sizes: Option<&T>) -> Result<T> {
-    let _ = (x, sizes);
-    missing("tokens::mean")
+    let (batch, tokens, dim) = fit::tokens("mean of tokens", x)?;
+    fit::sizes("mean of tokens", sizes, batch, tokens)?;
+    extent(x.count())?;
+    let cx = Context::get()?;
+    let y = cx.tensor([batch, dim])?;
+    let grid = (extent(batch)?, extent(dim.div_ceil(32))?);
+    let args = (extent(tokens)?, extent(dim)?, x.ptr(), ptr_or_null(sizes), y.ptr());
+    cx.launch("mean_tokens", grid, (32, 8), 0, args)?;
+    Ok(y)
 }
 
 pub(in crate::backend::cuda) fn mean_backward(x: &T, sizes: Option<&T>, dy: &T, dx: &mut Slot<Cuda>) -> Result<()> {
-    let _ = (x, sizes, dy, dx);
-    missing("tokens::mean_backward")
+    let (batch, tokens, dim) = fit::tokens("mean of tokens", x)?;
+    fit::sizes("mean of tokens", sizes, batch, tokens)?;
+    same("mean of tokens", dy, batch * dim)?;
+    extent(x.count())?;
+    let cx = Context::get()?;
+    let (all, to) = (batch * tokens, dx.dest(cx, x)?);
+    let args = (extent(all)?, extent(tokens)?, extent(dim)?, ptr_or_null(sizes), dy.ptr(), to.ptr, to.add);
+    cx.launch("mean_tokens_backward", extent(all.div_ceil(WARPS))?, 32 * WARPS as u32, 0, args)
 }
 
 pub(in crate::backend::cuda) fn take(x: &T, index: usize) -> Result<T> {
-    let _ = (x, index);
-    missing("tokens::take")
+    let (batch, tokens, dim) = fit::token(x, index)?;
+    extent(x.count())?;
+    let cx = Context::get()?;
+    let y = cx.tensor([batch, dim])?;
+    let n = y.count();
+    let args = (extent(n)?, extent(tokens)?, extent(dim)?, extent(index)?, x.ptr(), y.ptr());
+    cx.launch_over("take_token", n, args)?;
+    Ok(y)
 }
 
 pub(in crate::backend::cuda) fn take_backward(x: &T, index: usize, dy: &T, dx: &mut Slot<Cuda>) -> Result<()> {
-    let _ = (x, index, dy, dx);
-    missing("tokens::take_backward")
+    let (batch, tokens, dim) = fit::token(x, index)?;
+    same("take token", dy, batch * dim)?;
+    extent(x.count())?;
+    let cx = Context::get()?;
+    let to = dx.dest(cx, x)?;
+    // Where gradients are added, those of the other tokens stay as they are.
+    let (kernel, n) = match to.add {
+        0 => ("take_token_backward", x.count()),
+        _ => ("take_token_backward_add", dy.count()),
+    };
+    let args = (extent(n)?, extent(tokens)?, extent(dim)?, extent(index)?, dy.ptr(), to.ptr);
+    cx.launch_over(kernel, n, args)
 }
 
 pub(in crate::backend::cuda) fn dropout(x: &T, p: f32, seed: u64) -> Result<T> {
-    let _ = (x, p, seed);
-    missing("tokens::dropout")
+    if p <= 0.0 {
+        return Ok(x.detach());
+    }
+    let (cx, n, dropout) = (Context::get()?, x.count(), Dropout { p, seed });
+    let y = cx.tensor(x.shape())?;
+    let (threshold, scale) = dropout.threshold_and_scale();
+    cx.launch_over("dropout", n, (extent(n)?, dropout.start(), threshold, scale, x.ptr(), y.ptr()))?;
+    Ok(y)
 }
