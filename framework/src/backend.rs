@@ -3,7 +3,6 @@
 //! dfdx's own CPU operations iterate strided, one element at a time, on one thread; here every hot path is one fused kernel on the
 //! same tensors. The kernels know nothing of tapes: [`crate::autograd`] records them, the same way for every device.
 
-mod checks;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;

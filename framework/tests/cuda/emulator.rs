@@ -8,7 +8,17 @@ use std::{env, fs};
 
 const KERNELS: &str = "framework/src/backend/cuda/kernels";
 const EMULATED: &str = "framework/tests/cuda/emulated";
-const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-Wall", "-Wextra", "-DEMULATED_CUDA"];
+const FLAGS: [&str; 9] = [
+    "-std=c++17",
+    "-O2",
+    "-g1",
+    "-march=native",
+    "-fPIC",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+    "-DEMULATED_CUDA",
+];
 
 /// Whether the tests run on this machine's GPU.
 pub fn is_real() -> bool {

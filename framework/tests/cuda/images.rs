@@ -1,7 +1,7 @@
 //! Pooling, batch normalisation, variational losses.
 
 use super::compare::{gpu, random};
-use secateur::backend::images::{BatchNorm, Pool, Pooling};
+use secateur::backend::images::{BatchNorm, ImageOps, Pool, Pooling};
 use secateur::backend::vision::LayerGrads;
 use secateur::backend::{Backend, Cpu, Cuda, Slot};
 use secateur::tensor::Tensor;

@@ -6,13 +6,15 @@
 mod compare;
 mod attention;
 mod contribution;
+mod conv;
 mod draw;
 mod elementwise;
 mod emulator;
 mod failures;
+mod images;
 mod layer_norm;
 mod linear;
-// mod loss;
+mod loss;
 mod memory;
 mod merging;
 mod optim;

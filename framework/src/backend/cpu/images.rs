@@ -2,17 +2,17 @@
 
 use super::kernels::{Grad, batch_norm, conv, conv_transpose as transposed, pool, regression};
 use super::ops::{filled, wanted};
-use crate::backend::images::{BatchNorm, ChannelStats, ConvTranspose2d, ImageOps, Pool, Pooling, SumAndGrads};
+use crate::backend::Slot;
+use crate::backend::images::{BatchNorm, ChannelStats, ConvTranspose2d, ImageOps, Pool, Pooling, SumAndGrads, fit};
 use crate::backend::tensor::{Shape, Tensor};
 use crate::backend::vision::LayerGrads;
-use crate::backend::{Slot, checks};
 use crate::error::Result;
 use dfdx::tensor::Cpu;
 
 type T = Tensor<Cpu>;
 
 fn layer(op: &ConvTranspose2d<Cpu>) -> Result<transposed::ConvTranspose<'_>> {
-    let (batch, patches, inputs) = checks::conv_transpose2d(op)?;
+    let (batch, patches, inputs) = fit::conv_transpose2d(op)?;
     let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
     let bias = op.b.as_ref().map(Tensor::data);
     Ok(transposed::ConvTranspose { batch, patches, inputs, weight, mask, bias, act: op.act })
@@ -47,7 +47,7 @@ impl ImageOps for Cpu {
     }
 
     fn pool(x: &T, pool: Pool) -> Result<(T, Option<Vec<u32>>)> {
-        let p = checks::pool(x, pool)?;
+        let p = fit::pool(x, pool)?;
         let (down, across) = p.windows();
         let shape = Shape::from([x.shape()[0], p.channels, down, across]);
         let mut argmax = (pool.kind == Pooling::Max).then(|| vec![0; shape.count()]);
@@ -59,7 +59,7 @@ impl ImageOps for Cpu {
     }
 
     fn pool_backward(x: &T, pool: Pool, argmax: Option<&Vec<u32>>, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
-        let p = checks::pool(x, pool)?;
+        let p = fit::pool(x, pool)?;
         match argmax {
             Some(argmax) => pool::max_backward(&p, dx.grad(x)?, dy.data(), argmax),
             None => pool::average_backward(&p, dx.grad(x)?, dy.data()),
@@ -68,7 +68,7 @@ impl ImageOps for Cpu {
     }
 
     fn channel_stats(x: &T) -> Result<ChannelStats<Self>> {
-        let shape = checks::channels(x)?;
+        let shape = fit::channels(x)?;
         let mut stats = ChannelStats { mean: x.zeros_like([shape.1].into()), variance: x.zeros_like([shape.1].into()) };
         batch_norm::statistics(x.data(), shape, stats.mean.data_mut()?, stats.variance.data_mut()?);
         Ok(stats)
@@ -80,7 +80,7 @@ impl ImageOps for Cpu {
         count: usize,
         momentum: f32,
     ) -> Result<ChannelStats<Self>> {
-        checks::same("running statistics", &running.mean, &batch.mean)?;
+        fit::same("running statistics", &running.mean, &batch.mean)?;
         let mut next = running.clone();
         let into = (next.mean.data_mut()?, next.variance.data_mut()?);
         batch_norm::update_running(into, stats_of(batch), count, momentum);
@@ -88,7 +88,7 @@ impl ImageOps for Cpu {
     }
 
     fn batch_norm(op: &BatchNorm<Self>) -> Result<T> {
-        let shape = checks::batch_norm(op)?;
+        let shape = fit::batch_norm(op)?;
         let affine = (op.gamma.data(), op.beta.data());
         Ok(op.x.like(|y| batch_norm::forward(op.x.data(), shape, stats_of(&op.stats), affine, op.eps, y)))
     }
@@ -97,13 +97,13 @@ impl ImageOps for Cpu {
         let grads =
             (wanted(grads.x, Some(&op.x))?, wanted(grads.w, Some(&op.gamma))?, wanted(grads.b, Some(&op.beta))?);
         let scale = (op.gamma.data(), op.eps);
-        let shape = checks::batch_norm(op)?;
+        let shape = fit::batch_norm(op)?;
         batch_norm::backward(op.x.data(), dy.data(), shape, stats_of(&op.stats), scale, op.of_batch, grads);
         Ok(())
     }
 
     fn bce_logits(logits: &T, targets: &T, scale: f32, grad: bool) -> Result<SumAndGrads<Self, 1>> {
-        checks::same("binary cross-entropy", logits, targets)?;
+        fit::same("binary cross-entropy", logits, targets)?;
         let (x, t) = (logits.data(), targets.data());
         let value = f64::from(scale) * regression::binary_cross_entropy_logits(x, t);
         let backward =
@@ -112,7 +112,7 @@ impl ImageOps for Cpu {
     }
 
     fn gaussian_kld(mu: &T, logvar: &T, scale: f32, grad: bool) -> Result<SumAndGrads<Self, 2>> {
-        checks::same("Gaussian divergence", mu, logvar)?;
+        fit::same("Gaussian divergence", mu, logvar)?;
         let value = f64::from(scale) * regression::gaussian_kld(mu.data(), logvar.data());
         let grads = grad.then(|| {
             let mut dlogvar = None;
@@ -129,8 +129,8 @@ impl ImageOps for Cpu {
     }
 
     fn reparametrise(mu: &T, logvar: &T, noise: &T) -> Result<T> {
-        checks::same("reparametrisation", mu, logvar)?;
-        checks::same("reparametrisation", mu, noise)?;
+        fit::same("reparametrisation", mu, logvar)?;
+        fit::same("reparametrisation", mu, noise)?;
         let parts = mu.data().iter().zip(logvar.data()).zip(noise.data());
         let z = parts.map(|((mu, l), e)| mu + (0.5 * l).exp() * e).collect();
         Tensor::from_vec(mu.device(), z, mu.shape())

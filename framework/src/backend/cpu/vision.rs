@@ -2,15 +2,16 @@
 
 use super::kernels::{attention, conv, dropout, layer_norm, merge, tokens};
 use super::ops::{filled, wanted};
+use crate::backend::Slot;
 use crate::backend::tensor::{Shape, Tensor};
 use crate::backend::vision::{Conv2d, Conv2dSaved, Heads, LayerGrads, Merge, VisionOps, fit};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use dfdx::tensor::Cpu;
 
 type T = Tensor<Cpu>;
 
 fn kernel(op: &Conv2d<Cpu>) -> Result<conv::Conv<'_>> {
-    let (batch, patches, filters) = checks::conv2d(op)?;
+    let (batch, patches, filters) = fit::conv2d(op)?;
     let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
     Ok(conv::Conv {
         batch,

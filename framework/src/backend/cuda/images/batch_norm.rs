@@ -4,8 +4,7 @@ use super::super::launch::extent;
 use super::super::memory::Ptr;
 use super::super::{Context, Cuda, wanted};
 use super::products::pieces;
-use crate::backend::checks;
-use crate::backend::images::{BatchNorm, ChannelStats};
+use crate::backend::images::{BatchNorm, ChannelStats, fit};
 use crate::backend::tensor::Tensor;
 use crate::backend::vision::LayerGrads;
 use crate::error::{Error, Result};
@@ -52,7 +51,7 @@ impl Channels {
 }
 
 pub(in crate::backend::cuda) fn stats(x: &T) -> Result<ChannelStats<Cuda>> {
-    let (cx, c) = (Context::get()?, Channels::new(checks::channels(x)?)?);
+    let (cx, c) = (Context::get()?, Channels::new(fit::channels(x)?)?);
     let partial = c.partial(cx)?;
     let args = (c.count, c.channels, c.inner, c.piece, x.ptr(), partial.ptr());
     cx.launch("channel_moments", (c.channels, c.pieces), 256, 0, args)?;
@@ -70,7 +69,7 @@ pub(in crate::backend::cuda) fn running(
     count: usize,
     momentum: f32,
 ) -> Result<ChannelStats<Cuda>> {
-    checks::same("running statistics", &running.mean, &batch.mean)?;
+    fit::same("running statistics", &running.mean, &batch.mean)?;
     let cx = Context::get()?;
     let unbiased = count as f32 / count.saturating_sub(1).max(1) as f32;
     let next = ChannelStats { mean: cx.tensor(running.mean.shape())?, variance: cx.tensor(running.variance.shape())? };
@@ -82,7 +81,7 @@ pub(in crate::backend::cuda) fn running(
 }
 
 pub(in crate::backend::cuda) fn forward(op: &BatchNorm<Cuda>) -> Result<T> {
-    let (cx, c) = (Context::get()?, Channels::new(checks::batch_norm(op)?)?);
+    let (cx, c) = (Context::get()?, Channels::new(fit::batch_norm(op)?)?);
     let y = cx.tensor(op.x.shape())?;
     let (mean, variance) = (op.stats.mean.ptr(), op.stats.variance.ptr());
     let (gamma, beta) = (op.gamma.ptr(), op.beta.ptr());
@@ -93,7 +92,7 @@ pub(in crate::backend::cuda) fn forward(op: &BatchNorm<Cuda>) -> Result<T> {
 }
 
 pub(in crate::backend::cuda) fn backward(op: &BatchNorm<Cuda>, dy: &T, grads: LayerGrads<'_, Cuda>) -> Result<()> {
-    let (cx, c) = (Context::get()?, Channels::new(checks::batch_norm(op)?)?);
+    let (cx, c) = (Context::get()?, Channels::new(fit::batch_norm(op)?)?);
     if dy.count() != op.x.count() {
         return Err(Error::shape("batch norm", format!("gradient {} does not fit {}", dy.shape(), op.x.shape())));
     }

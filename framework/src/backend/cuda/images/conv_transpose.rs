@@ -2,8 +2,7 @@
 
 use super::super::{Context, Cuda, Dest, wanted};
 use super::products::{Convolution, Finish, Output};
-use crate::backend::checks;
-use crate::backend::images::ConvTranspose2d;
+use crate::backend::images::{ConvTranspose2d, fit};
 use crate::backend::tensor::Tensor;
 use crate::backend::vision::LayerGrads;
 use crate::error::Result;
@@ -49,6 +48,6 @@ pub(in crate::backend::cuda) fn backward(
 
 /// Its input's channels are the filters of the convolution whose gradient it is.
 fn shape(op: &ConvTranspose2d<Cuda>) -> Result<Convolution> {
-    let (batch, patches, filters) = checks::conv_transpose2d(op)?;
+    let (batch, patches, filters) = fit::conv_transpose2d(op)?;
     Ok(Convolution { batch, patches, filters })
 }

@@ -1,18 +1,29 @@
 //! Pooling.
 
-use super::super::{Cuda, Ints};
-use super::missing;
+use super::super::launch::extent;
+use super::super::{Context, Cuda, Ints};
 use crate::backend::Slot;
-use crate::backend::images::Pool;
+use crate::backend::cpu::kernels::patches::Patches;
+use crate::backend::images::{Pool, Pooling, fit};
 use crate::backend::tensor::Tensor;
-use crate::backend::{Slot, checks};
 use crate::error::{Error, Result};
 
 type T = Tensor<Cuda>;
 
 pub(in crate::backend::cuda) fn forward(x: &T, pool: Pool) -> Result<(T, Option<Ints>)> {
-    let _ = (x, pool);
-    missing("pool::forward")
+    let (cx, p) = (Context::get()?, fit::pool(x, pool)?);
+    let (down, across) = p.windows();
+    let y = cx.tensor([x.shape()[0], p.channels, down, across])?;
+    let (n, s) = (extent(y.count())?, numbers(x, &p)?);
+    if pool.kind == Pooling::Mean {
+        let args = (n, s[0], s[1], s[2], s[3], s[4], s[5], s[6], x.ptr(), y.ptr());
+        cx.launch_over("pool_mean", y.count(), args)?;
+        return Ok((y, None));
+    }
+    let argmax = Ints::unwritten(cx, y.count())?;
+    let args = (n, s[0], s[1], s[2], s[3], s[4], s[5], s[6], x.ptr(), y.ptr(), argmax.ptr());
+    cx.launch_over("pool_max", y.count(), args)?;
+    Ok((y, Some(argmax)))
 }
 
 pub(in crate::backend::cuda) fn backward(
@@ -22,7 +33,7 @@ pub(in crate::backend::cuda) fn backward(
     dy: &T,
     dx: &mut Slot<Cuda>,
 ) -> Result<()> {
-    let (cx, p) = (Context::get()?, checks::pool(x, pool)?);
+    let (cx, p) = (Context::get()?, fit::pool(x, pool)?);
     let (down, across) = p.windows();
     let outputs = x.shape()[0] * p.channels * down * across;
     if dy.count() != outputs || argmax.is_some_and(|a| a.count() != outputs) {

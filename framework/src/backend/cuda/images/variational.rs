@@ -3,8 +3,7 @@
 use super::super::launch::extent;
 use super::super::memory::{Ptr, ptr_or_null};
 use super::super::{Context, Cuda};
-use crate::backend::checks::same;
-use crate::backend::images::SumAndGrads;
+use crate::backend::images::{SumAndGrads, fit::same};
 use crate::backend::tensor::Tensor;
 use crate::error::Result;
 

@@ -2,9 +2,8 @@
 
 use super::super::images::products::{Convolution, Finish, Output};
 use super::super::{Bytes, Context, Cuda, Dest, wanted};
-use crate::backend::checks;
 use crate::backend::tensor::Tensor;
-use crate::backend::vision::{Conv2d, Conv2dSaved, LayerGrads};
+use crate::backend::vision::{Conv2d, Conv2dSaved, LayerGrads, fit};
 use crate::error::{Error, Result};
 
 type T = Tensor<Cuda>;
@@ -54,6 +53,6 @@ pub(in crate::backend::cuda) fn backward(
 }
 
 fn shape(op: &Conv2d<Cuda>) -> Result<Convolution> {
-    let (batch, patches, filters) = checks::conv2d(op)?;
+    let (batch, patches, filters) = fit::conv2d(op)?;
     Ok(Convolution { batch, patches, filters })
 }

@@ -1,40 +1,14 @@
-//! Whether the operands of image operations fit each other; the same for every device.
+//! Whether operands fit each other; the same checks and messages on every device.
 
-use super::cpu::kernels::{conv_transpose::ConvTranspose, patches::Patches};
-use super::images::{BatchNorm, ConvTranspose2d, Pool};
-use super::tensor::Tensor;
-use super::vision::Conv2d;
-use super::{Backend, Weight};
+use super::{BatchNorm, ConvTranspose2d, Pool};
+use crate::backend::Backend;
+use crate::backend::cpu::kernels::{conv_transpose::ConvTranspose, patches::Patches};
+use crate::backend::tensor::Tensor;
+use crate::backend::vision::fit::parameters;
 use crate::error::{Error, Result};
 
-/// Batch, windows and filters of a convolution.
-pub(super) fn conv2d<B: Backend>(op: &Conv2d<B>) -> Result<(usize, Patches, usize)> {
-    const WHAT: &str = "conv2d";
-    let (&[batch, channels, height, width], &[filters, inputs, rows, cols]) = (&*op.x.shape(), &*op.w.value.shape())
-    else {
-        let message = format!("input {} and weight {} must have four axes", op.x.shape(), op.w.value.shape());
-        return Err(Error::shape(WHAT, message));
-    };
-    if channels != inputs {
-        return Err(Error::shape(WHAT, format!("input {} does not fit weight {}", op.x.shape(), op.w.value.shape())));
-    }
-    let patches =
-        Patches { channels, height, width, kernel: (rows, cols), stride: op.stride.max(1), padding: op.padding };
-    if patches.windows().0 == 0 || patches.windows().1 == 0 {
-        return Err(Error::shape(WHAT, format!("a kernel of {rows}x{cols} does not fit an image of {height}x{width}")));
-    }
-    if op.act.needs_pre(false) {
-        return Err(Error::shape(
-            WHAT,
-            format!("{:?} cannot be fused into a convolution: apply it on its own", op.act),
-        ));
-    }
-    parameters(WHAT, &op.w, op.b.as_ref(), filters)?;
-    Ok((batch, patches, filters))
-}
-
 /// Batch, inputs, and the windows over the output of a transposed convolution.
-pub(super) fn conv_transpose2d<B: Backend>(op: &ConvTranspose2d<B>) -> Result<(usize, Patches, usize)> {
+pub(in crate::backend) fn conv_transpose2d<B: Backend>(op: &ConvTranspose2d<B>) -> Result<(usize, Patches, usize)> {
     const WHAT: &str = "transposed convolution";
     let ([batch, channels, height, width], [inputs, outputs, rows, cols]) =
         (image(WHAT, &op.x)?, image(WHAT, &op.w.value)?);
@@ -55,7 +29,7 @@ pub(super) fn conv_transpose2d<B: Backend>(op: &ConvTranspose2d<B>) -> Result<(u
 }
 
 /// The windows of a pooling.
-pub(super) fn pool<B: Backend>(x: &Tensor<B>, pool: Pool) -> Result<Patches> {
+pub(in crate::backend) fn pool<B: Backend>(x: &Tensor<B>, pool: Pool) -> Result<Patches> {
     let [_, channels, height, width] = image("pooling", x)?;
     let Pool { kernel, stride, padding, .. } = pool;
     if stride == 0 || 2 * padding > kernel || height.min(width) + 2 * padding < kernel {
@@ -66,7 +40,7 @@ pub(super) fn pool<B: Backend>(x: &Tensor<B>, pool: Pool) -> Result<Patches> {
 }
 
 /// Batch, channels and values of a channel of one example.
-pub(super) fn channels<B: Backend>(x: &Tensor<B>) -> Result<(usize, usize, usize)> {
+pub(in crate::backend) fn channels<B: Backend>(x: &Tensor<B>) -> Result<(usize, usize, usize)> {
     match *x.shape() {
         [batch, channels, ref rest @ ..] => Ok((batch, channels, rest.iter().product())),
         _ => Err(Error::shape("batch norm", format!("input {} must have the axes [batch, channels, ...]", x.shape()))),
@@ -74,7 +48,7 @@ pub(super) fn channels<B: Backend>(x: &Tensor<B>) -> Result<(usize, usize, usize
 }
 
 /// The same of the input of a batch normalisation.
-pub(super) fn batch_norm<B: Backend>(op: &BatchNorm<B>) -> Result<(usize, usize, usize)> {
+pub(in crate::backend) fn batch_norm<B: Backend>(op: &BatchNorm<B>) -> Result<(usize, usize, usize)> {
     let shape = channels(&op.x)?;
     let sizes = [&op.gamma, &op.beta, &op.stats.mean, &op.stats.variance].map(|t| t.count());
     if sizes.iter().any(|&n| n != shape.1) {
@@ -85,7 +59,7 @@ pub(super) fn batch_norm<B: Backend>(op: &BatchNorm<B>) -> Result<(usize, usize,
 }
 
 /// Whether two tensors have as many elements.
-pub(super) fn same<B: Backend>(what: &str, a: &Tensor<B>, b: &Tensor<B>) -> Result<()> {
+pub(in crate::backend) fn same<B: Backend>(what: &str, a: &Tensor<B>, b: &Tensor<B>) -> Result<()> {
     if a.count() == b.count() { Ok(()) } else { Err(Error::shape(what, format!("{} and {}", a.shape(), b.shape()))) }
 }
 
@@ -93,14 +67,4 @@ fn image<B: Backend>(what: &str, x: &Tensor<B>) -> Result<[usize; 4]> {
     x.shape()[..].try_into().map_err(|_| {
         Error::shape(what, format!("images {} must have the axes [batch, channels, rows, columns]", x.shape()))
     })
-}
-
-fn parameters<B: Backend>(what: &str, w: &Weight<B>, b: Option<&Tensor<B>>, outputs: usize) -> Result<()> {
-    if b.is_some_and(|b| b.count() != outputs) {
-        return Err(Error::shape(what, format!("the bias does not fit weight {}", w.value.shape())));
-    }
-    if w.mask.as_ref().is_some_and(|m| m.count() != w.value.count()) {
-        return Err(Error::shape(what, format!("the mask does not fit weight {}", w.value.shape())));
-    }
-    Ok(())
 }
