@@ -8,7 +8,17 @@ use std::{env, fs};
 
 const KERNELS: &str = "framework/src/backend/cuda/kernels";
 const EMULATED: &str = "framework/tests/cuda/emulated";
-const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-Wall", "-Wextra", "-DEMULATED_CUDA"];
+const FLAGS: [&str; 9] = [
+    "-std=c++17",
+    "-O2",
+    "-g1",
+    "-march=native",
+    "-fPIC",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+    "-DEMULATED_CUDA",
+];
 
 /// Whether the tests run on this machine's GPU.
 pub fn is_real() -> bool {
@@ -49,7 +59,12 @@ fn build() -> PathBuf {
     let mut jobs = Vec::new();
     for kernels in sources(KERNELS, "cu") {
         let text = fs::read_to_string(&kernels).unwrap();
-        let names = text.lines().filter_map(|l| l.strip_prefix("extern \"C\" __global__ void ")?.split('(').next());
+        let kernels_of = |l: &str| {
+            let l = l.strip_prefix("extern \"C\" __global__ void ")?;
+            let l = l.strip_prefix("__launch_bounds__(").map_or(l, |bounds| bounds.split_once(") ").unwrap().1);
+            l.split('(').next().map(str::to_owned)
+        };
+        let names = text.lines().filter_map(kernels_of);
         let define: String = names.map(|n| format!("DEFINE({n});\n")).collect();
         let text = format!("#include \"{}\"\n// {:x}\n{define}", kernels.display(), hash(&common, &text));
         let unit = work.join(kernels.file_name().unwrap()).with_extension("cc");
