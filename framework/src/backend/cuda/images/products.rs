@@ -81,7 +81,7 @@ impl Tile {
 
 /// Into how many shares a sum of `depth` is split so that all of the GPU works on `tiles`, and the length of each.
 fn shares(tiles: usize, depth: usize, results: usize) -> (usize, usize) {
-    let most = (SUMS / results.max(1)).min(depth / AMONG_OTHERS).min(4 * PROCESSORS).max(1);
+    let most = (SUMS / results.max(1)).min(depth / AMONG_OTHERS).clamp(1, 4 * PROCESSORS);
     let time = |shares: &usize| {
         // One block alone leaves a multiprocessor waiting for memory now and then.
         let blocks = (2 * (shares * tiles).div_ceil(PROCESSORS)).max(3);
