@@ -333,7 +333,9 @@ mod tests {
 
     #[test]
     fn shares_cover_the_depth_and_none_is_empty() {
-        for (tiles, depth, results) in [(1, 0, 1), (1, 9, 100), (1, 131_072, 1728), (16, 4608, 1 << 18), (144, 512, 1 << 21)] {
+        for (tiles, depth, results) in
+            [(1, 0, 1), (1, 9, 100), (1, 131_072, 1728), (16, 4608, 1 << 18), (144, 512, 1 << 21)]
+        {
             let (shares, share) = shares(tiles, depth, results);
             assert!(shares * share >= depth && share % 8 == 0, "{tiles} {depth}");
             assert!(shares == 1 || ((shares - 1) * share < depth && shares * results <= SUMS), "{tiles} {depth}");
