@@ -37,7 +37,7 @@ fn the_same_weights_stay_as_on_the_cpu() {
 fn extreme_scores_are_ranked_too() {
     let values = vec![f32::MAX, -f32::MAX, f32::MIN_POSITIVE, 1e-45, -1e-45, 0.0, -0.0, 1.0];
     let scores = Tensor::from_vec(&gpu(), values, [8]).unwrap();
-    let kept = |n| Cuda::keep_best(&[scores.clone()], &[None], n).unwrap()[0].to_vec();
+    let kept = |n| Cuda::keep_best(std::slice::from_ref(&scores), &[None], n).unwrap()[0].to_vec();
     assert_eq!(kept(2), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     assert_eq!(kept(7), [1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
 }
