@@ -6,9 +6,19 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-const KERNELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/backend/cuda/kernels");
-const EMULATED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cuda/emulated");
-const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-Wall", "-Wextra", "-DEMULATED_CUDA"];
+const KERNELS: &str = "framework/src/backend/cuda/kernels";
+const EMULATED: &str = "framework/tests/cuda/emulated";
+const FLAGS: [&str; 9] = [
+    "-std=c++17",
+    "-O2",
+    "-g1",
+    "-march=native",
+    "-fPIC",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+    "-DEMULATED_CUDA",
+];
 
 /// Whether the tests run on this machine's GPU.
 pub fn is_real() -> bool {
@@ -25,6 +35,7 @@ pub fn folder() -> &'static Path {
 pub fn open() -> &'static libloading::Library {
     static LIBRARY: OnceLock<libloading::Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
+        // SAFETY: these libraries do nothing when they are opened but fill a table.
         let open = |name: &str| unsafe { libloading::Library::new(folder().join(name)).unwrap() };
         std::mem::forget(open("libcublas.so.13"));
         open("libcuda.so.1")
@@ -33,6 +44,7 @@ pub fn open() -> &'static libloading::Library {
 
 /// How often the calling thread has done something: `copies_to_host`, `launches`, `allocations`.
 pub fn counter(name: &str) -> u64 {
+    // SAFETY: the emulated driver declares its counters so.
     unsafe { open().get::<extern "C" fn() -> u64>(format!("emulated_{name}").as_str()).unwrap()() }
 }
 
@@ -47,7 +59,12 @@ fn build() -> PathBuf {
     let mut jobs = Vec::new();
     for kernels in sources(KERNELS, "cu") {
         let text = fs::read_to_string(&kernels).unwrap();
-        let names = text.lines().filter_map(|l| l.strip_prefix("extern \"C\" __global__ void ")?.split('(').next());
+        let kernels_of = |l: &str| {
+            let l = l.strip_prefix("extern \"C\" __global__ void ")?;
+            let l = l.strip_prefix("__launch_bounds__(").map_or(l, |bounds| bounds.split_once(") ").unwrap().1);
+            l.split('(').next().map(str::to_owned)
+        };
+        let names = text.lines().filter_map(kernels_of);
         let define: String = names.map(|n| format!("DEFINE({n});\n")).collect();
         let text = format!("#include \"{}\"\n// {:x}\n{define}", kernels.display(), hash(&common, &text));
         let unit = work.join(kernels.file_name().unwrap()).with_extension("cc");
@@ -72,7 +89,7 @@ fn build() -> PathBuf {
     let cxx = env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compile = |unit: &Path| {
         let mut command = Command::new(&cxx);
-        command.args(FLAGS).args(["-I", EMULATED, "-I", KERNELS, "-c"]).arg(unit);
+        command.args(FLAGS).arg("-I").arg(within(EMULATED)).arg("-I").arg(within(KERNELS)).arg("-c").arg(unit);
         // Written under another name first: an interrupted run leaves no half object behind.
         let half = unit.with_extension("half");
         let output = command.arg("-o").arg(&half).output().unwrap();
@@ -110,8 +127,14 @@ fn hash(common: &DefaultHasher, text: &str) -> u64 {
     hasher.finish()
 }
 
+/// A folder of the framework; tests of other crates use this file too.
+fn within(folder: &str) -> PathBuf {
+    let up = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    up.map(|dir| dir.join(folder)).find(|path| path.is_dir()).unwrap()
+}
+
 fn sources(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(within(folder)).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == extension));
     files.sort();
     files

@@ -5,10 +5,13 @@
 #[macro_use]
 mod compare;
 mod attention;
+mod contribution;
+mod conv;
 mod draw;
 mod elementwise;
 mod emulator;
 mod failures;
+mod images;
 mod layer_norm;
 mod linear;
 mod loss;
@@ -16,4 +19,5 @@ mod memory;
 mod merging;
 mod optim;
 mod ranking;
+mod reduce;
 mod tokens;

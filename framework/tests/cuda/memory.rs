@@ -3,7 +3,6 @@
 use super::compare::{gpu, random};
 use super::emulator;
 use secateur::backend::{Backend, Cuda, cuda};
-use secateur::dfdx::prelude::AsArray as _;
 use secateur::tensor::Tensor;
 
 #[test]

@@ -120,21 +120,32 @@ fn one(p: &mut Updated<'_, Cuda>) -> Result<One> {
 /// `[scale, norm]`, see [`crate::backend::Backend::clip_scale`].
 pub(super) fn clip_scale(grads: &[&T], limit: f64) -> Result<T> {
     let cx = Context::get()?;
-    let ones = grads
-        .iter()
-        .map(|g| Ok(One { grad: g.ptr(), n: extent(g.count())?, ..NOTHING }))
-        .collect::<Result<Vec<_>>>()?;
+    let (sums, count) = squares(cx, grads)?;
+    let scale = cx.tensor([2])?;
+    cx.launch("clip_scale", 1, THREADS, 0, (extent(count)?, sums.ptr(), limit, scale.ptr()))?;
+    Ok(scale)
+}
+
+/// The sum of the squares of all elements of some tensors: one number of eight bytes.
+pub(super) fn norm_squared(cx: &Context, tensors: &[&T]) -> Result<T> {
+    let (sums, count) = squares(cx, tensors)?;
+    let total = cx.tensor([2])?;
+    cx.launch("total", 1, THREADS, 0, (extent(count)?, sums.ptr(), total.ptr()))?;
+    Ok(total)
+}
+
+/// Partial sums of the squares of all elements, numbers of eight bytes, and how many there are.
+fn squares(cx: &Context, tensors: &[&T]) -> Result<(T, usize)> {
+    let one = |t: &&T| Ok(One { grad: t.ptr(), n: extent(t.count())?, ..NOTHING });
+    let ones = tensors.iter().map(one).collect::<Result<Vec<_>>>()?;
     let blocks = blocks(cx, &ones);
-    // Numbers of eight bytes.
     let count = ones.len() * blocks as usize;
     let sums = cx.tensor([2 * count])?;
     for (i, ones) in ones.chunks(AT_ONCE).enumerate() {
         let to = sums.ptr().offset(8 * i * AT_ONCE * blocks as usize);
         cx.launch("squares", (blocks, extent(ones.len())?), THREADS, 0, (Many::of(ones), to))?;
     }
-    let scale = cx.tensor([2])?;
-    cx.launch("clip_scale", 1, THREADS, 0, (extent(count)?, sums.ptr(), limit, scale.ptr()))?;
-    Ok(scale)
+    Ok((sums, count))
 }
 
 /// Values of several tensors with one copy.

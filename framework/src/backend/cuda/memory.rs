@@ -60,6 +60,7 @@ impl Context {
     }
 
     /// A new tensor of zeros.
+    #[allow(dead_code, reason = "for kernels that add to what is there")]
     pub(crate) fn zeros(&self, shape: impl Into<Shape>) -> Result<Tensor<Cuda>> {
         let shape = shape.into();
         Ok(Tensor::from_buffer(self.allocate_zeros(shape.count())?, shape))
@@ -198,11 +199,13 @@ macro_rules! array {
     ($(#[$doc:meta])* $name:ident of $of:ty) => {
         $(#[$doc])*
         #[derive(Clone)]
+        #[allow(dead_code, reason = "not every kind of array is used yet")]
         pub struct $name {
             memory: Arc<Buffer<Cuda>>,
             count: usize,
         }
 
+        #[allow(dead_code, reason = "not every kind of array is used in every way")]
         impl $name {
             /// An array whose contents are whatever was there, for a kernel to write.
             pub(crate) fn unwritten(cx: &Context, count: usize) -> Result<Self> {

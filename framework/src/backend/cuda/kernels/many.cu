@@ -69,6 +69,14 @@ extern "C" __global__ void clip_scale(unsigned n, const double* sums, double lim
     if (threadIdx.x == 0) scale[1] = float(norm);
 }
 
+// One block: all of some numbers added up.
+extern "C" __global__ void total(unsigned n, const double* sums, double* to) {
+    double sum = 0.0;
+    for (unsigned i = threadIdx.x; i < n; i += blockDim.x) sum += sums[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) *to = sum;
+}
+
 // The tensors one after the other; each weight says where it goes. Grid (1, tensors).
 extern "C" __global__ void gather(Many many) {
     const One& one = many.each[blockIdx.y];
