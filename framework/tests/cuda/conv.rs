@@ -72,7 +72,7 @@ fn transposed<B: Backend>(device: &B, shape: Shape, act: Act, with: With) -> Vec
 }
 
 /// Every tile, with and without several shares of the sums, sizes that no tile divides, strides beyond the kernel.
-const SHAPES: [Shape; 11] = [
+const SHAPES: [Shape; 13] = [
     Shape([2, 3, 8, 8], 5, (3, 3), (1, 1)),
     Shape([1, 1, 1, 1], 1, (1, 1), (1, 0)),
     Shape([3, 2, 5, 7], 33, (3, 2), (1, 0)),
@@ -84,6 +84,8 @@ const SHAPES: [Shape; 11] = [
     Shape([5, 66, 2, 2], 65, (3, 3), (1, 1)),
     Shape([2, 3, 12, 8], 6, (4, 4), (4, 0)),
     Shape([9, 33, 6, 6], 40, (3, 3), (2, 3)),
+    Shape([2, 3, 8, 7], 4, (5, 4), (3, 1)),
+    Shape([2, 2, 9, 9], 3, (2, 6), (4, 1)),
 ];
 
 #[test]

@@ -81,7 +81,7 @@ impl Tile {
 
 /// Into how many shares a sum of `depth` is split so that all of the GPU works on `tiles`, and the length of each.
 fn shares(tiles: usize, depth: usize, results: usize) -> (usize, usize) {
-    let most = (SUMS / results.max(1)).min(depth / AMONG_OTHERS).min(4 * PROCESSORS).max(1);
+    let most = (SUMS / results.max(1)).min(depth / AMONG_OTHERS).clamp(1, 4 * PROCESSORS);
     let time = |shares: &usize| {
         // One block alone leaves a multiprocessor waiting for memory now and then.
         let blocks = (2 * (shares * tiles).div_ceil(PROCESSORS)).max(3);
@@ -325,4 +325,37 @@ impl Output<'_> {
 /// Into how many pieces a channel of `count` values is cut for sums over it: enough blocks for the GPU, each with enough to do.
 pub(super) fn pieces(channels: usize, count: usize) -> usize {
     (8 * PROCESSORS / channels.max(1)).clamp(1, 64).min(count.div_ceil(4096)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_cover_the_depth_and_none_is_empty() {
+        for (tiles, depth, results) in
+            [(1, 0, 1), (1, 9, 100), (1, 131_072, 1728), (16, 4608, 1 << 18), (144, 512, 1 << 21)]
+        {
+            let (shares, share) = shares(tiles, depth, results);
+            assert!(shares * share >= depth && share % 8 == 0, "{tiles} {depth}");
+            assert!(shares == 1 || ((shares - 1) * share < depth && shares * results <= SUMS), "{tiles} {depth}");
+        }
+    }
+
+    #[test]
+    fn a_gpu_is_filled_where_the_depth_allows_it() {
+        // Sixteen tiles alone would leave most multiprocessors idle; thousands need no shares.
+        let (few, many) = (shares(16, 4608, 1 << 18).0, shares(1024, 576, 1 << 23).0);
+        assert!((PROCESSORS / 16..=2 * PROCESSORS / 16 + 1).contains(&few), "{few}");
+        assert_eq!(many, 1);
+    }
+
+    #[test]
+    fn tiles_fit_the_filters() {
+        let best = |rows, cols| Tile::best(TILES.iter().chain([&NARROW]), rows, cols).kernels[2];
+        assert_eq!(best(512, 4608), "conv_weight_128");
+        assert_eq!(best(64, 576), "conv_weight_64");
+        assert_eq!(best(32, 288), "conv_weight_32");
+        assert_eq!(best(64, 27), "conv_weight_narrow");
+    }
 }
