@@ -57,7 +57,7 @@ __device__ inline void load_rows(float* to, Matrix from, unsigned rows, unsigned
         }
         return;
     }
-#pragma unroll 4
+#pragma unroll 1
     for (unsigned i = thread_in_block(); i < all * DEPTH; i += threads) {
         unsigned row = i / DEPTH, col = i % DEPTH;
         if (col >= up_to_four(depth)) continue;
