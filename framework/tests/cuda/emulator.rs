@@ -9,6 +9,12 @@ use std::{env, fs};
 const KERNELS: &str = "framework/src/backend/cuda/kernels";
 const EMULATED: &str = "framework/tests/cuda/emulated";
 const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-Wall", "-Wextra", "-DEMULATED_CUDA"];
+/// For kernels alone: each read and write calls the emulator, and what C++ leaves undefined stops the program.
+const CHECKS: [&str; 3] = [
+    "-fsanitize=thread",
+    "-fsanitize=alignment,bounds,shift,signed-integer-overflow,integer-divide-by-zero,float-cast-overflow",
+    "-fsanitize-undefined-trap-on-error",
+];
 
 /// Whether the tests run on this machine's GPU.
 pub fn is_real() -> bool {
@@ -44,7 +50,7 @@ fn build() -> PathBuf {
     let headers = sources(KERNELS, "cuh").into_iter().chain(sources(EMULATED, "h"));
     let mut common = DefaultHasher::new();
     headers.for_each(|h| fs::read(h).unwrap().hash(&mut common));
-    FLAGS.hash(&mut common);
+    (FLAGS, CHECKS).hash(&mut common);
 
     let mut jobs = Vec::new();
     for kernels in sources(KERNELS, "cu") {
@@ -74,7 +80,8 @@ fn build() -> PathBuf {
     let cxx = env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compile = |unit: &Path| {
         let mut command = Command::new(&cxx);
-        command.args(FLAGS).arg("-I").arg(within(EMULATED)).arg("-I").arg(within(KERNELS)).arg("-c").arg(unit);
+        let is_kernels = !unit.file_name().unwrap().to_str().unwrap().starts_with("emulated-");
+        command.args(FLAGS).args(is_kernels.then_some(CHECKS).into_iter().flatten()).arg("-I").arg(within(EMULATED)).arg("-I").arg(within(KERNELS)).arg("-c").arg(unit);
         // Written under another name first: an interrupted run leaves no half object behind.
         let half = unit.with_extension("half");
         let output = command.arg("-o").arg(&half).output().unwrap();

@@ -4,6 +4,7 @@
 //
 // Environment: EMULATED_CUDA_GPUS (how many, default 1), EMULATED_CUDA_VERSION (of the driver, default 13000),
 // EMULATED_CUDA_MEMORY (bytes, default 8 GiB).
+#include "accesses.h"
 #include "threads.h"
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,7 @@ constexpr unsigned char SLACK = 0xa5;
 struct Allocation {
     char* pages;
     size_t mapped, bytes, slack;
+    emulated::Region region;
 };
 
 std::recursive_mutex lock;
@@ -73,7 +75,8 @@ int allocate(uint64_t* address, size_t bytes) {
     memset(data, 0xff, bytes);
     memset(data + bytes, SLACK, room - bytes);
     *address = reinterpret_cast<uint64_t>(data);
-    allocations[*address] = {static_cast<char*>(pages), inside + 2 * page, bytes, room - bytes};
+    allocations[*address] = {static_cast<char*>(pages), inside + 2 * page, bytes, room - bytes, {*address, bytes}};
+    emulated::forget_where();
     used += bytes;
     allocated++;
     return SUCCESS;
@@ -99,6 +102,7 @@ int release(uint64_t address) {
     auto found = allocations.find(address);
     if (found == allocations.end()) return INVALID_VALUE;
     check_slack(address, found->second, "something");
+    emulated::forget(found->second.region);
     munmap(found->second.pages, found->second.mapped);
     used -= found->second.bytes;
     allocations.erase(found);
@@ -129,6 +133,13 @@ int copy_to_host(void* to, uint64_t from, size_t bytes) {
 
 namespace emulated {
 void define(const char* name, Kernel kernel) { kernels()[name] = std::move(kernel); }
+
+Region* region_at(uintptr_t address) {
+    auto after = allocations.upper_bound(address | (uintptr_t(sysconf(_SC_PAGESIZE)) - 1));
+    if (after == allocations.begin()) return nullptr;
+    auto& [start, a] = *--after;
+    return address < reinterpret_cast<uintptr_t>(a.pages) + a.mapped ? &a.region : nullptr;
+}
 }  // namespace emulated
 
 extern "C" {
