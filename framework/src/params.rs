@@ -1,10 +1,12 @@
 //! The parameters of a run: values, masks and optimizer state by name. The only state that changes while a run goes on.
 
 mod init;
+mod mask;
 mod mirror;
 mod saved;
 mod shrink;
 
+pub use mask::Mask;
 pub(crate) use mirror::Parts;
 pub use saved::Snapshot;
 
@@ -14,46 +16,6 @@ use crate::seed::Seed;
 use crate::structure::{Layout, ParamSpec};
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::OnceLock;
-
-/// Which elements of a parameter are kept.
-#[derive(Debug, Clone)]
-pub struct Mask<B: Backend> {
-    tensor: Tensor<B>,
-    /// Made of the tensor when first asked for, where the mask came as a tensor.
-    keep: OnceLock<Vec<bool>>,
-    kept: usize,
-}
-
-impl<B: Backend> Mask<B> {
-    fn new(device: &B, keep: Vec<bool>, spec: &ParamSpec) -> Result<Self> {
-        let values = keep.iter().map(|&k| f32::from(u8::from(k))).collect();
-        let kept = keep.iter().filter(|&&k| k).count();
-        Ok(Self { tensor: Tensor::from_vec(device, values, spec.shape)?, keep: keep.into(), kept })
-    }
-
-    /// Of a tensor of zeros and ones.
-    fn of(tensor: Tensor<B>) -> Result<Self> {
-        // The sum of the squares of ones is their number.
-        let kept = B::norm_squared(&tensor)? as usize;
-        Ok(Self { tensor, keep: OnceLock::new(), kept })
-    }
-
-    /// 0 or 1 for every element, in the parameter's shape.
-    pub fn tensor(&self) -> &Tensor<B> {
-        &self.tensor
-    }
-
-    /// Whether each element is kept, in row-major order.
-    pub fn keep(&self) -> &[bool] {
-        self.keep.get_or_init(|| self.tensor.host().iter().map(|&v| v != 0.0).collect())
-    }
-
-    /// Number of elements kept.
-    pub fn kept(&self) -> usize {
-        self.kept
-    }
-}
 
 /// One parameter with everything that belongs to it.
 #[derive(Debug, Clone)]

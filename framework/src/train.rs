@@ -33,7 +33,7 @@ use crate::prune::{self, PruneConfig};
 use crate::registry::Registry;
 use crate::schedule::{RunLength, Schedule, Step};
 use crate::seed::Seed;
-use losses::Untold;
+use losses::{EpochProgress, Untold};
 use pass::Pass;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -335,34 +335,4 @@ impl<B: Backend> Criterion<B> for Lent {
 
 fn at_least_one(n: usize) -> NonZeroUsize {
     NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN)
-}
-
-/// Training loss and accuracy of the epoch so far.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct EpochProgress {
-    loss: f64,
-    correct: Option<usize>,
-    examples: usize,
-    before: Duration,
-}
-
-impl EpochProgress {
-    fn add(&mut self, loss: f64, correct: Option<usize>, examples: usize) {
-        self.loss += loss * examples as f64;
-        self.correct = correct.map(|c| c + self.correct.unwrap_or(0));
-        self.examples += examples;
-    }
-
-    fn take(&mut self) -> (f64, Option<f64>) {
-        let n = self.examples.max(1) as f64;
-        let found = (self.loss / n, self.correct.map(|c| c as f64 / n));
-        *self = Self { before: self.before, ..Self::default() };
-        found
-    }
-
-    fn lap(&mut self, now: Duration) -> f64 {
-        let seconds = (now - self.before).as_secs_f64();
-        self.before = now;
-        seconds
-    }
 }

@@ -1,7 +1,8 @@
 //! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as before and
 //! takes the rest from here.
 
-use super::{Clock, Engine, EpochProgress};
+use super::losses::EpochProgress;
+use super::{Clock, Engine};
 use crate::archive::Archive;
 use crate::backend::Backend;
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Losses that wait on the device until somebody reads them.
+//! Losses, as they come: on the device until somebody reads them, then added up over the epoch.
 
 use super::{Engine, Observer};
 use crate::backend::Backend;
@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::schedule::Step;
 use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A training step that is over, but for the loss that nobody has read yet.
 pub(super) struct Untold<B: Backend> {
@@ -43,5 +45,35 @@ impl<B: Backend> Engine<'_, B> {
             observer.event(&Event::Step { step: step.0, epoch, loss, accuracy, lr, penalty })?;
         }
         Ok(())
+    }
+}
+
+/// Training loss and accuracy of the epoch so far.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct EpochProgress {
+    loss: f64,
+    correct: Option<usize>,
+    examples: usize,
+    before: Duration,
+}
+
+impl EpochProgress {
+    pub fn add(&mut self, loss: f64, correct: Option<usize>, examples: usize) {
+        self.loss += loss * examples as f64;
+        self.correct = correct.map(|c| c + self.correct.unwrap_or(0));
+        self.examples += examples;
+    }
+
+    pub fn take(&mut self) -> (f64, Option<f64>) {
+        let n = self.examples.max(1) as f64;
+        let found = (self.loss / n, self.correct.map(|c| c as f64 / n));
+        *self = Self { before: self.before, ..Self::default() };
+        found
+    }
+
+    pub fn lap(&mut self, now: Duration) -> f64 {
+        let seconds = (now - self.before).as_secs_f64();
+        self.before = now;
+        seconds
     }
 }

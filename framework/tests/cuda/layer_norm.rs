@@ -36,7 +36,7 @@ fn check(rows: usize, n: usize, add: bool) {
 
 #[test]
 fn rows_of_any_length_agree() {
-    for n in [2, 3, 4, 31, 33, 64, 129, 192, 1000] {
+    for n in [3, 4, 31, 33, 64, 129, 192, 1000] {
         for rows in [1, 7, 65] {
             check(rows, n, false);
             check(rows, n, true);
@@ -45,13 +45,16 @@ fn rows_of_any_length_agree() {
 }
 
 #[test]
-fn a_row_of_one_is_its_shift() {
-    compare!("one feature", |device| {
-        let x = random(device, [5, 1], "x");
-        let (gamma, beta) = (random(device, [1], "gamma"), random(device, [1], "beta"));
-        let (y, _) = VisionOps::layer_norm(&x, &gamma, &beta, 1e-5).unwrap();
-        [y]
-    });
+fn rows_of_one_and_two_agree() {
+    // Their gradients with respect to the input are next to zero: no figure of them is right in both.
+    for n in [1, 2] {
+        compare!(format!("{n} features"), |device| {
+            let x = random(device, [5, n], "x");
+            let (gamma, beta) = (random(device, [n], "gamma"), random(device, [n], "beta"));
+            let (y, stats) = VisionOps::layer_norm(&x, &gamma, &beta, 1e-5).unwrap();
+            [y, stats]
+        });
+    }
 }
 
 #[test]

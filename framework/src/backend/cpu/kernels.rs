@@ -23,6 +23,9 @@ pub mod linear;
 pub mod loss;
 pub mod merge;
 pub mod optim;
+#[cfg(target_arch = "x86_64")]
+mod panel_tiles;
+mod panels;
 pub mod par;
 pub mod patches;
 pub mod pool;

@@ -63,8 +63,11 @@ pub(super) fn linear_backward(
     op: &Linear<Cpu>,
     saved: &LinearSaved<Cpu>,
     dy: &Tensor<Cpu>,
-    grads: LinearGrads<'_, Cpu>,
+    mut grads: LinearGrads<'_, Cpu>,
 ) -> Result<()> {
+    if let Some(slot) = grads.residual.take_if(|slot| slot.0.is_none()) {
+        slot.0 = Some(dy.clone());
+    }
     let kept = saved.kept.as_ref().ok_or_else(|| Error::Other("linear: the forward pass saved nothing".into()))?;
     let saved = if op.act.needs_pre(op.residual.is_some()) { Saved::Pre(kept.data()) } else { Saved::Out(kept.data()) };
     let grads = lin::LinearGrads {

@@ -99,12 +99,17 @@ impl VisionOps for Cpu {
     fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, save: bool) -> Result<(T, Option<T>)> {
         let (layer, (rows, width)) = (heads(shape), fit::attention(shape, qkv, sizes)?);
         let bias: Option<Vec<f32>> = sizes.map(|s| s.data().iter().map(|s| s.ln()).collect());
-        let mut probabilities = save.then(|| qkv.zeros_like([layer.probabilities()].into()));
-        let kept = probabilities.as_mut().map(Tensor::data_mut).transpose()?;
-        let y = filled(qkv.device(), [rows, width].into(), |y| {
-            attention::forward(&layer, qkv.data(), bias.as_deref(), y, kept)
-        });
-        Ok((y, probabilities))
+        let run = |kept: Option<&mut [f32]>| {
+            filled(qkv.device(), [rows, width].into(), |y| {
+                attention::forward(&layer, qkv.data(), bias.as_deref(), y, kept)
+            })
+        };
+        if !save {
+            return Ok((run(None), None));
+        }
+        let mut y = None;
+        let probabilities = filled(qkv.device(), [layer.probabilities()].into(), |kept| y = Some(run(Some(kept))));
+        Ok((y.expect("`filled` calls its argument"), Some(probabilities)))
     }
 
     fn attention_backward(shape: Heads, qkv: &T, probabilities: &T, dy: &T, dqkv: &mut Slot<Self>) -> Result<()> {

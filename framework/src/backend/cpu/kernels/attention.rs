@@ -3,8 +3,9 @@
 //! A row of `qkv` is q | k | v, each head after head; heads * head_dim need not be the model's width, since heads get
 //! pruned. Each image is a piece of work; a head's scores fit in a core's cache.
 
-use super::gemm::{Mat, MatMut, flops, gemm};
+use super::gemm::{Mat, MatMut, flops};
 use super::loss::softmax_rows;
+use super::panels::{product, with_panels};
 use super::simd::{simd_fn, sum_of_pairs};
 use super::{Accumulate, Grad, par, scratch};
 
@@ -72,13 +73,13 @@ pub fn forward(
             |which: usize, h: usize| Mat::strided(&qkv[which * width + h * head_dim..], tokens, head_dim, stride);
         let mut one_head = |h: usize, p: &mut [f32]| {
             let mut scores = MatMut::new(p, tokens, tokens);
-            gemm(&mut scores, Accumulate::Overwrite, scale, part(0, h), part(1, h).t());
+            multiply(&mut scores, Accumulate::Overwrite, scale, part(0, h), part(1, h).t());
             if let Some(bias) = bias {
                 add_to_rows(p, bias);
             }
             softmax_rows(p, tokens);
             let mut out = MatMut::strided(&mut y[h * head_dim..], tokens, head_dim, width);
-            gemm(&mut out, Accumulate::Overwrite, 1.0, Mat::new(p, tokens, tokens), part(2, h));
+            multiply(&mut out, Accumulate::Overwrite, 1.0, Mat::new(p, tokens, tokens), part(2, h));
         };
         match probabilities {
             Some(all) => all.chunks_mut(tokens * tokens).enumerate().for_each(|(h, p)| one_head(h, p)),
@@ -108,13 +109,13 @@ pub fn backward(shape: &Attention, qkv: &[f32], probabilities: &[f32], dy: &[f32
         let mode = dqkv.mode;
         let mut put = |which: usize, h: usize, alpha: f32, a: Mat<'_>, b: Mat<'_>| {
             let out = &mut dqkv.out[which * width + h * head_dim..];
-            gemm(&mut MatMut::strided(out, tokens, head_dim, stride), mode, alpha, a, b);
+            multiply(&mut MatMut::strided(out, tokens, head_dim, stride), mode, alpha, a, b);
         };
         scratch::with(tokens * tokens, |ds| {
             for (h, p) in probabilities.chunks(tokens * tokens).enumerate() {
                 let dy = Mat::strided(&dy[h * head_dim..], tokens, head_dim, width);
                 put(2, h, 1.0, Mat::new(p, tokens, tokens).t(), dy);
-                gemm(&mut MatMut::new(ds, tokens, tokens), Accumulate::Overwrite, 1.0, dy, part(2, h).t());
+                multiply(&mut MatMut::new(ds, tokens, tokens), Accumulate::Overwrite, 1.0, dy, part(2, h).t());
                 softmax_backward_rows(ds, p, tokens);
                 let ds = Mat::new(ds, tokens, tokens);
                 put(0, h, scale, ds, part(1, h));
@@ -122,6 +123,10 @@ pub fn backward(shape: &Attention, qkv: &[f32], probabilities: &[f32], dy: &[f32
             }
         });
     });
+}
+
+fn multiply(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
+    with_panels(b, |b| product(c, mode, alpha, a, b));
 }
 
 simd_fn! { fn add_to_rows(x: &mut [f32], bias: &[f32]) {

@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 /// A matrix view with strides; transposing is free.
 #[derive(Clone, Copy, Debug)]
 pub struct Mat<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
+    pub(super) data: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row_stride: usize,
+    pub(super) col_stride: usize,
 }
 
 impl<'a> Mat<'a> {
@@ -53,10 +53,10 @@ impl<'a> Mat<'a> {
 /// A row-major destination, possibly a tile of a wider matrix. Tiles of one matrix never overlap.
 #[derive(Debug)]
 pub struct MatMut<'a> {
-    data: *mut f32,
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
+    pub(super) data: *mut f32,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row_stride: usize,
     first_row: usize,
     first_col: usize,
     life: PhantomData<&'a mut [f32]>,

@@ -4,6 +4,7 @@ use super::activation::{Saved, backward_rows, finish_rows, finish_rows_keeping};
 use super::elementwise;
 use super::gemm::{Mat, MatMut, flops, gemm, gemm_parallel, tile};
 use super::grad::{self, Grad};
+use super::panels::{Panels, product, with_panels};
 use super::{Accumulate, Act, par, reduce, scratch};
 
 /// The layer: shape, parameters, activation.
@@ -41,7 +42,9 @@ pub struct LinearGrads<'a> {
 }
 
 /// Rows that stay in a core's cache while everything is done to them.
-const CHUNK: usize = 256;
+const CHUNK: usize = 128;
+/// Rows from which a small weight is cut into panels once, for all of them.
+const MANY_ROWS: usize = 1024;
 /// Most bands of rows that have a partial weight gradient of their own.
 const BANDS: usize = 8;
 /// Largest weight for which partial gradients are kept.
@@ -60,6 +63,9 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
     let no_bias = if layer.bias.is_none() { vec![0.0; outputs] } else { Vec::new() };
     let bias = layer.bias.unwrap_or(&no_bias);
     with_effective_weight(layer, |weight| {
+        if layer.many_rows() {
+            return forward_in_chunks(&Linear { weight, ..*layer }, bias, x, residual, y, pre);
+        }
         let tile = tile(rows, outputs, inputs);
         let mut pres = pre.map(|pre| MatMut::new(pre, rows, outputs).tiles(tile));
         let tiles = MatMut::new(y, rows, outputs).tiles(tile).map(|y| (y, pres.as_mut().and_then(Iterator::next)));
@@ -98,7 +104,7 @@ pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut
     }
     let run = |weight: &[f32]| {
         let layer = &Linear { weight, ..*layer };
-        if rows >= 4 * CHUNK && inputs * outputs <= SMALL_WEIGHT {
+        if layer.many_rows() {
             backward_in_bands(layer, x, saved, dy, grads);
         } else {
             backward_by_operation(layer, x, saved, dy, grads);
@@ -108,6 +114,10 @@ pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut
 }
 
 impl Linear<'_> {
+    fn many_rows(&self) -> bool {
+        self.rows >= MANY_ROWS && self.inputs * self.outputs <= SMALL_WEIGHT
+    }
+
     fn check(&self, x: &[f32]) {
         let (weights, inputs, outputs) = (self.inputs * self.outputs, self.inputs, self.outputs);
         assert_eq!(x.len(), self.rows * inputs, "x of a linear layer with {inputs} inputs");
@@ -127,6 +137,40 @@ fn with_effective_weight<R>(layer: &Linear<'_>, f: impl FnOnce(&[f32]) -> R) -> 
     }
 }
 
+/// Many rows, a small weight: chunks of rows are finished while they are in the cache.
+fn forward_in_chunks(
+    layer: &Linear<'_>,
+    bias: &[f32],
+    x: &[f32],
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+    pre: Option<&mut [f32]>,
+) {
+    let &Linear { rows, inputs, outputs, weight, act, .. } = layer;
+    let (len, count) = (CHUNK * outputs, rows.div_ceil(CHUNK));
+    with_panels(Mat::new(weight, outputs, inputs).t(), |weight| {
+        let chunks = y
+            .chunks_mut(len)
+            .zip(x.chunks(CHUNK * inputs))
+            .zip(par::chunks_mut_or_none(pre, len, count))
+            .zip(par::chunks_or_none(residual, len, count));
+        par::for_each(flops(rows, outputs, inputs), chunks, |(((y, x), pre), residual)| {
+            let n = y.len() / outputs;
+            let multiply = |y: &mut [f32]| {
+                let (mut y, x) = (MatMut::new(y, n, outputs), Mat::new(x, n, inputs));
+                product(&mut y, Accumulate::Overwrite, 1.0, x, weight);
+            };
+            if let Some(pre) = pre {
+                multiply(pre);
+                finish_rows_keeping(act, y, pre, bias, residual);
+            } else {
+                multiply(y);
+                finish_rows(act, y, bias, residual);
+            }
+        });
+    });
+}
+
 /// Many rows, a small weight: bands of rows go through all operations in cached chunks, each band with a weight
 /// gradient of its own; these are added in order.
 fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], grads: LinearGrads<'_>) {
@@ -135,55 +179,69 @@ fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32]
     let weights = if dw.is_some() { inputs * outputs } else { 0 };
     let band = rows.div_ceil(BANDS).next_multiple_of(CHUNK);
     let bands = rows.div_ceil(band);
-    scratch::with(bands * (weights + outputs), |partial| {
-        let pieces = partial.chunks_mut(weights + outputs).zip(grad::chunks_or_none(dx, band * inputs, bands));
-        par::for_each(2 * flops(rows, inputs, outputs), pieces.enumerate(), |(i, (partial, dx))| {
-            let (dw, db) = partial.split_at_mut(weights);
-            db.fill(0.0);
-            let (first, end) = (i * band, rows.min((i + 1) * band));
-            let count = (end - first).div_ceil(CHUNK);
-            for (c, dx) in grad::chunks_or_none(dx, CHUNK * inputs, count).enumerate() {
-                let start = first + c * CHUNK;
-                let n = CHUNK.min(end - start);
-                let (x, range) = (&x[start * inputs..][..n * inputs], start * outputs..(start + n) * outputs);
-                let dy = &dy[range.clone()];
-                let products = |dpre: &[f32]| {
-                    if weights > 0 {
-                        let mode = if c == 0 { Accumulate::Overwrite } else { Accumulate::Add };
-                        let (a, b) = (Mat::new(dpre, n, outputs).t(), Mat::new(x, n, inputs));
-                        gemm(&mut MatMut::new(dw, outputs, inputs), mode, 1.0, a, b);
+    let whole = |weight: &Panels<'_>| {
+        scratch::with(bands * (weights + outputs), |partial| {
+            let pieces = partial.chunks_mut(weights + outputs).zip(grad::chunks_or_none(dx, band * inputs, bands));
+            par::for_each(2 * flops(rows, inputs, outputs), pieces.enumerate(), |(i, (partial, dx))| {
+                let (dw, db) = partial.split_at_mut(weights);
+                db.fill(0.0);
+                let (first, end) = (i * band, rows.min((i + 1) * band));
+                let count = (end - first).div_ceil(CHUNK);
+                for (c, dx) in grad::chunks_or_none(dx, CHUNK * inputs, count).enumerate() {
+                    let start = first + c * CHUNK;
+                    let n = CHUNK.min(end - start);
+                    let (x, range) = (&x[start * inputs..][..n * inputs], start * outputs..(start + n) * outputs);
+                    let dy = &dy[range.clone()];
+                    let products = |dpre: &[f32]| {
+                        if weights > 0 {
+                            let mode = if c == 0 { Accumulate::Overwrite } else { Accumulate::Add };
+                            let mut dw = MatMut::new(dw, outputs, inputs);
+                            let dpre = Mat::new(dpre, n, outputs).t();
+                            with_panels(Mat::new(x, n, inputs), |x| product(&mut dw, mode, 1.0, dpre, x));
+                        }
+                        if let Some(dx) = dx {
+                            let mut out = MatMut::new(dx.out, n, inputs);
+                            product(&mut out, dx.mode, 1.0, Mat::new(dpre, n, outputs), weight);
+                        }
+                    };
+                    if act == Act::None {
+                        reduce::add_column_sums(db, dy);
+                        products(dy);
+                    } else {
+                        scratch::with(n * outputs, |dpre| {
+                            backward_rows(act, dpre, dy, saved.slice(range), db);
+                            products(dpre);
+                        });
                     }
-                    if let Some(dx) = dx {
-                        let (a, b) = (Mat::new(dpre, n, outputs), Mat::new(weight, outputs, inputs));
-                        gemm(&mut MatMut::new(dx.out, n, inputs), dx.mode, 1.0, a, b);
-                    }
-                };
-                if act == Act::None {
-                    reduce::add_column_sums(db, dy);
-                    products(dy);
-                } else {
-                    scratch::with(n * outputs, |dpre| {
-                        backward_rows(act, dpre, dy, saved.slice(range), db);
-                        products(dpre);
-                    });
+                }
+            });
+            let total = sum_of_bands(partial, weights + outputs);
+            let (dw_total, db_total) = total.split_at(weights);
+            if let Some(mut dw) = dw {
+                match mask.filter(|_| !dense_dw) {
+                    Some(mask) => dw.put_product(dw_total, mask),
+                    None => dw.put(dw_total),
                 }
             }
-        });
-        let (total, rest) = partial.split_at_mut(weights + outputs);
-        for other in rest.chunks(weights + outputs) {
-            elementwise::add_assign(total, other);
-        }
-        let (dw_total, db_total) = total.split_at(weights);
-        if let Some(mut dw) = dw {
-            match mask.filter(|_| !dense_dw) {
-                Some(mask) => dw.put_product(dw_total, mask),
-                None => dw.put(dw_total),
+            if let Some(mut db) = db {
+                db.put(db_total);
             }
-        }
-        if let Some(mut db) = db {
-            db.put(db_total);
+        })
+    };
+    with_panels(Mat::new(weight, outputs, inputs), whole);
+}
+
+/// Adds the bands, `len` long each, to the first, in order.
+fn sum_of_bands(partial: &mut [f32], len: usize) -> &mut [f32] {
+    let (total, rest) = partial.split_at_mut(len);
+    let pieces = total.chunks_mut(elementwise::PIECE).enumerate();
+    par::for_each(8 * (rest.len() + len), pieces, |(i, total)| {
+        for other in rest.chunks(len) {
+            let first = i * elementwise::PIECE;
+            elementwise::add_assign(total, &other[first..first + total.len()]);
         }
     });
+    total
 }
 
 /// One operation after the other, each spread over the threads on its own.

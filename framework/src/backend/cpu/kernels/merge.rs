@@ -4,8 +4,11 @@
 //! B token; the r best matched A tokens join theirs. What remains: the protected tokens in their places, the other A
 //! tokens in their order, then the B tokens.
 
-use super::gemm::{Mat, MatMut, gemm};
-use super::{Accumulate, Grad, elementwise, par, reduce, scratch};
+use super::simd::{LANES, simd_fn};
+use super::{Grad, elementwise, par, reduce, scratch};
+
+/// Rows of similarities computed together: enough sums to keep the arithmetic units busy.
+const ROWS: usize = 4;
 
 /// Where each token goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,17 +98,21 @@ fn match_one(target: &mut [u32], metric: &[f32], dim: usize, r: usize, protected
     let tokens = target.len();
     let (a_count, b_count) = (tokens.div_ceil(2), tokens / 2);
     let mut best: Vec<(f32, usize, usize)> = Vec::with_capacity(a_count); // similarity, A index, B index
-    scratch::with(tokens * dim + a_count * b_count, |buffer| {
-        let (unit, scores) = buffer.split_at_mut(tokens * dim);
+    let pitch = b_count.next_multiple_of(LANES);
+    scratch::with(tokens * dim + dim * pitch + a_count * pitch, |buffer| {
+        let (unit, rest) = buffer.split_at_mut(tokens * dim);
+        let (b, scores) = rest.split_at_mut(dim * pitch);
         for (unit, metric) in unit.chunks_mut(dim.max(1)).zip(metric.chunks(dim.max(1))) {
             let norm = reduce::square_sum(metric).sqrt();
             elementwise::scale(unit, metric, if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 });
         }
-        let a = Mat::strided(unit, a_count, dim, 2 * dim);
-        let b = Mat::strided(&unit[dim..], b_count, dim, 2 * dim);
-        gemm(&mut MatMut::new(scores, a_count, b_count), Accumulate::Overwrite, 1.0, a, b.t());
+        b.fill(0.0);
+        for (j, unit) in unit.chunks(dim.max(1)).skip(1).step_by(2).enumerate() {
+            unit.iter().enumerate().for_each(|(d, &x)| b[d * pitch + j] = x);
+        }
+        similarities(scores, unit, b, dim, pitch);
         for i in protected.div_ceil(2)..a_count {
-            let scores = (protected / 2..b_count).map(|j| (scores[i * b_count + j], j));
+            let scores = (protected / 2..b_count).map(|j| (scores[i * pitch + j], j));
             // NaN loses against everything, so that the choice is defined.
             let (score, j) =
                 scores.fold(
@@ -135,6 +142,33 @@ fn match_one(target: &mut [u32], metric: &[f32], dim: usize, r: usize, protected
             next - 1
         };
         *target = place as u32;
+    }
+}
+
+simd_fn! {
+    /// scores [A tokens, pitch] = products of the even rows of `unit` [tokens, dim] with `b` [dim, pitch].
+    ///
+    /// Each is added up in the order of the dimensions, fused, on every processor: matchings compare similarities to the last bit.
+    fn similarities(scores: &mut [f32], unit: &[f32], b: &[f32], dim: usize, pitch: usize) {
+        let count = scores.len() / pitch.max(1);
+        for first in (0..count).step_by(ROWS) {
+            // Where fewer rows are left, the last one is computed again.
+            let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &unit[(first + r).min(count - 1) * 2 * dim..][..dim]);
+            for left in (0..pitch).step_by(LANES) {
+                let mut sums = [[0.0_f32; LANES]; ROWS];
+                for d in 0..dim {
+                    let (b, _) = b[d * pitch + left..].as_chunks::<LANES>();
+                    for (sums, row) in sums.iter_mut().zip(rows) {
+                        for (sum, &b) in sums.iter_mut().zip(&b[0]) {
+                            *sum = row[d].mul_add(b, *sum);
+                        }
+                    }
+                }
+                for (r, sums) in sums.iter().enumerate().take(count - first) {
+                    scores[(first + r) * pitch + left..][..LANES].copy_from_slice(sums);
+                }
+            }
+        }
     }
 }
 

@@ -46,7 +46,8 @@ extern "C" __global__ void attention(
     products(q, rows, k, tokens, dim, dim % 4 == 0, chunk, shared, shared + keys, [=](unsigned, unsigned row, unsigned col, float v) {
         s[row * ld + col] = sizes ? fmaf(scale, v, bias[col]) : scale * v;
     });
-    __syncwarp(); // a row's scores were written by the eight threads that go on with them
+    // A row's scores were written by the eight threads that go on with them, all of one warp.
+    __syncwarp();
     for (unsigned row = threadIdx.y; row < ROWS * blockDim.y; row += blockDim.y) {
         float *mine = s + row * ld, most = -INFINITY, total = 0.0f;
         for (unsigned i = threadIdx.x; i < tokens; i += LANES) most = mine[i] > most ? mine[i] : most;
@@ -82,7 +83,7 @@ extern "C" __global__ void attention_backward_queries(
     products(d, rows, v, tokens, dim, dim % 4 == 0, chunk, shared, shared + keys, [=](unsigned, unsigned row, unsigned col, float v) {
         s[row * ld + col] = v;
     });
-    __syncwarp(); // as above
+    __syncwarp();
     for (unsigned row = threadIdx.y; row < ROWS * blockDim.y; row += blockDim.y) {
         bool real = row < rows;
         unsigned at_row = (blockIdx.x * tokens + query + (real ? row : 0)) * tokens;
