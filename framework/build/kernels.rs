@@ -73,7 +73,11 @@ pub fn build(compile: bool) -> Result<(), Box<dyn Error>> {
 /// Names of the kernels that a file defines.
 fn kernels_of(source: &str) -> Vec<&str> {
     let starts = source.lines().filter_map(|l| l.strip_prefix("extern \"C\" __global__ void "));
-    starts.filter_map(|l| l.split('(').next()).collect()
+    let names = starts.map(|l| match l.strip_prefix("__launch_bounds__(") {
+        Some(bounds) => bounds.split_once(") ").map_or(l, |(_, name)| name),
+        None => l,
+    });
+    names.filter_map(|l| l.split('(').next()).collect()
 }
 
 fn nvcc() -> Result<PathBuf, Box<dyn Error>> {

@@ -1,6 +1,8 @@
 //! Operations of networks that make images, and of those with batch statistics: transposed convolution, pooling, batch
 //! normalisation, the parts of a variational loss.
 
+pub(in crate::backend) mod fit;
+
 use super::vision::LayerGrads;
 use super::{Act, Backend, Slot, Weight};
 use crate::backend::tensor::Tensor;

@@ -8,7 +8,17 @@ use std::{env, fs};
 
 const KERNELS: &str = "framework/src/backend/cuda/kernels";
 const EMULATED: &str = "framework/tests/cuda/emulated";
-const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-Wall", "-Wextra", "-DEMULATED_CUDA"];
+const FLAGS: [&str; 9] = [
+    "-std=c++17",
+    "-O2",
+    "-g1",
+    "-march=native",
+    "-fPIC",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+    "-DEMULATED_CUDA",
+];
 /// For kernels alone: each read and write calls the emulator, and what C++ leaves undefined stops the program.
 const CHECKS: [&str; 3] = [
     "-fsanitize=thread",
@@ -55,7 +65,12 @@ fn build() -> PathBuf {
     let mut jobs = Vec::new();
     for kernels in sources(KERNELS, "cu") {
         let text = fs::read_to_string(&kernels).unwrap();
-        let names = text.lines().filter_map(|l| l.strip_prefix("extern \"C\" __global__ void ")?.split('(').next());
+        let kernels_of = |l: &str| {
+            let l = l.strip_prefix("extern \"C\" __global__ void ")?;
+            let l = l.strip_prefix("__launch_bounds__(").map_or(l, |bounds| bounds.split_once(") ").unwrap().1);
+            l.split('(').next().map(str::to_owned)
+        };
+        let names = text.lines().filter_map(kernels_of);
         let define: String = names.map(|n| format!("DEFINE({n});\n")).collect();
         let text = format!("#include \"{}\"\n// {:x}\n{define}", kernels.display(), hash(&common, &text));
         let unit = work.join(kernels.file_name().unwrap()).with_extension("cc");
@@ -81,7 +96,15 @@ fn build() -> PathBuf {
     let compile = |unit: &Path| {
         let mut command = Command::new(&cxx);
         let is_kernels = !unit.file_name().unwrap().to_str().unwrap().starts_with("emulated-");
-        command.args(FLAGS).args(is_kernels.then_some(CHECKS).into_iter().flatten()).arg("-I").arg(within(EMULATED)).arg("-I").arg(within(KERNELS)).arg("-c").arg(unit);
+        command
+            .args(FLAGS)
+            .args(is_kernels.then_some(CHECKS).into_iter().flatten())
+            .arg("-I")
+            .arg(within(EMULATED))
+            .arg("-I")
+            .arg(within(KERNELS))
+            .arg("-c")
+            .arg(unit);
         // Written under another name first: an interrupted run leaves no half object behind.
         let half = unit.with_extension("half");
         let output = command.arg("-o").arg(&half).output().unwrap();

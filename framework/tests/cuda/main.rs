@@ -6,10 +6,12 @@
 mod compare;
 mod attention;
 mod contribution;
+mod conv;
 mod draw;
 mod elementwise;
 mod emulator;
 mod failures;
+mod images;
 mod layer_norm;
 mod linear;
 mod loss;

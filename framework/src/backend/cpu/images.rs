@@ -1,70 +1,25 @@
 //! Operations of networks that make images: from tensors to kernels.
 
-use super::kernels::{Grad, batch_norm, conv, conv_transpose as transposed, patches::Patches, pool, regression};
+use super::kernels::{Grad, batch_norm, conv, conv_transpose as transposed, pool, regression};
 use super::ops::{filled, wanted};
 use crate::backend::Slot;
-use crate::backend::images::{BatchNorm, ChannelStats, ConvTranspose2d, ImageOps, Pool, Pooling, SumAndGrads};
+use crate::backend::images::{BatchNorm, ChannelStats, ConvTranspose2d, ImageOps, Pool, Pooling, SumAndGrads, fit};
 use crate::backend::tensor::{Shape, Tensor};
 use crate::backend::vision::LayerGrads;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use dfdx::tensor::Cpu;
 
 type T = Tensor<Cpu>;
 
-fn image_of(what: &str, x: &T) -> Result<[usize; 4]> {
-    x.shape()[..].try_into().map_err(|_| {
-        Error::shape(what, format!("images {} must have the axes [batch, channels, rows, columns]", x.shape()))
-    })
-}
-
 fn layer(op: &ConvTranspose2d<Cpu>) -> Result<transposed::ConvTranspose<'_>> {
-    const WHAT: &str = "transposed convolution";
-    let ([batch, channels, height, width], [inputs, outputs, rows, cols]) =
-        (image_of(WHAT, &op.x)?, image_of(WHAT, &op.w.value)?);
-    if channels != inputs {
-        let message = format!("input {} does not fit weight {}", op.x.shape(), op.w.value.shape());
-        return Err(Error::shape(WHAT, message));
-    }
-    if op.b.as_ref().is_some_and(|b| b.count() != outputs) {
-        return Err(Error::shape(WHAT, format!("the bias does not fit weight {}", op.w.value.shape())));
-    }
-    if op.act.needs_pre(false) {
-        return Err(Error::shape(WHAT, format!("{:?} cannot be fused: apply it on its own", op.act)));
-    }
-    let (side, kernel, stride) = ((height, width), (rows, cols), op.stride.max(1));
-    let patches = transposed::ConvTranspose::patches(outputs, side, kernel, stride, op.padding).ok_or_else(|| {
-        let message = format!("nothing is left of {height}x{width} images with padding {}", op.padding);
-        Error::shape(WHAT, message)
-    })?;
+    let (batch, patches, inputs) = fit::conv_transpose2d(op)?;
     let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
     let bias = op.b.as_ref().map(Tensor::data);
     Ok(transposed::ConvTranspose { batch, patches, inputs, weight, mask, bias, act: op.act })
 }
 
-fn windows(x: &T, pool: Pool) -> Result<Patches> {
-    let [_, channels, height, width] = image_of("pooling", x)?;
-    let Pool { kernel, stride, padding, .. } = pool;
-    if stride == 0 || 2 * padding > kernel || height.min(width) + 2 * padding < kernel {
-        let message = format!("windows {kernel}x{kernel}, stride {stride}, padding {padding} do not fit {}", x.shape());
-        return Err(Error::shape("pooling", message));
-    }
-    Ok(Patches { channels, height, width, kernel: (kernel, kernel), stride, padding })
-}
-
-/// Batch, channels and values of a channel of one example.
-fn channels(x: &T) -> Result<batch_norm::Shape> {
-    match *x.shape() {
-        [batch, channels, ref rest @ ..] => Ok((batch, channels, rest.iter().product())),
-        _ => Err(Error::shape("batch norm", format!("input {} must have the axes [batch, channels, ...]", x.shape()))),
-    }
-}
-
 fn stats_of(s: &ChannelStats<Cpu>) -> (&[f32], &[f32]) {
     (s.mean.data(), s.variance.data())
-}
-
-fn same(what: &str, a: &T, b: &T) -> Result<()> {
-    if a.count() == b.count() { Ok(()) } else { Err(Error::shape(what, format!("{} and {}", a.shape(), b.shape()))) }
 }
 
 impl ImageOps for Cpu {
@@ -92,7 +47,7 @@ impl ImageOps for Cpu {
     }
 
     fn pool(x: &T, pool: Pool) -> Result<(T, Option<Vec<u32>>)> {
-        let p = windows(x, pool)?;
+        let p = fit::pool(x, pool)?;
         let (down, across) = p.windows();
         let shape = Shape::from([x.shape()[0], p.channels, down, across]);
         let mut argmax = (pool.kind == Pooling::Max).then(|| vec![0; shape.count()]);
@@ -104,7 +59,7 @@ impl ImageOps for Cpu {
     }
 
     fn pool_backward(x: &T, pool: Pool, argmax: Option<&Vec<u32>>, dy: &T, dx: &mut Slot<Self>) -> Result<()> {
-        let p = windows(x, pool)?;
+        let p = fit::pool(x, pool)?;
         match argmax {
             Some(argmax) => pool::max_backward(&p, dx.grad(x)?, dy.data(), argmax),
             None => pool::average_backward(&p, dx.grad(x)?, dy.data()),
@@ -113,7 +68,7 @@ impl ImageOps for Cpu {
     }
 
     fn channel_stats(x: &T) -> Result<ChannelStats<Self>> {
-        let shape = channels(x)?;
+        let shape = fit::channels(x)?;
         let mut stats = ChannelStats { mean: x.zeros_like([shape.1].into()), variance: x.zeros_like([shape.1].into()) };
         batch_norm::statistics(x.data(), shape, stats.mean.data_mut()?, stats.variance.data_mut()?);
         Ok(stats)
@@ -125,7 +80,7 @@ impl ImageOps for Cpu {
         count: usize,
         momentum: f32,
     ) -> Result<ChannelStats<Self>> {
-        same("running statistics", &running.mean, &batch.mean)?;
+        fit::same("running statistics", &running.mean, &batch.mean)?;
         let mut next = running.clone();
         let into = (next.mean.data_mut()?, next.variance.data_mut()?);
         batch_norm::update_running(into, stats_of(batch), count, momentum);
@@ -133,12 +88,7 @@ impl ImageOps for Cpu {
     }
 
     fn batch_norm(op: &BatchNorm<Self>) -> Result<T> {
-        let shape = channels(&op.x)?;
-        let sizes = [&op.gamma, &op.beta, &op.stats.mean, &op.stats.variance].map(|t| t.count());
-        if sizes.iter().any(|&n| n != shape.1) {
-            let message = format!("scale, shift or statistics {sizes:?} do not fit input {}", op.x.shape());
-            return Err(Error::shape("batch norm", message));
-        }
+        let shape = fit::batch_norm(op)?;
         let affine = (op.gamma.data(), op.beta.data());
         Ok(op.x.like(|y| batch_norm::forward(op.x.data(), shape, stats_of(&op.stats), affine, op.eps, y)))
     }
@@ -147,13 +97,13 @@ impl ImageOps for Cpu {
         let grads =
             (wanted(grads.x, Some(&op.x))?, wanted(grads.w, Some(&op.gamma))?, wanted(grads.b, Some(&op.beta))?);
         let scale = (op.gamma.data(), op.eps);
-        let shape = channels(&op.x)?;
+        let shape = fit::batch_norm(op)?;
         batch_norm::backward(op.x.data(), dy.data(), shape, stats_of(&op.stats), scale, op.of_batch, grads);
         Ok(())
     }
 
     fn bce_logits(logits: &T, targets: &T, scale: f32, grad: bool) -> Result<SumAndGrads<Self, 1>> {
-        same("binary cross-entropy", logits, targets)?;
+        fit::same("binary cross-entropy", logits, targets)?;
         let (x, t) = (logits.data(), targets.data());
         let value = f64::from(scale) * regression::binary_cross_entropy_logits(x, t);
         let backward =
@@ -162,7 +112,7 @@ impl ImageOps for Cpu {
     }
 
     fn gaussian_kld(mu: &T, logvar: &T, scale: f32, grad: bool) -> Result<SumAndGrads<Self, 2>> {
-        same("Gaussian divergence", mu, logvar)?;
+        fit::same("Gaussian divergence", mu, logvar)?;
         let value = f64::from(scale) * regression::gaussian_kld(mu.data(), logvar.data());
         let grads = grad.then(|| {
             let mut dlogvar = None;
@@ -179,8 +129,8 @@ impl ImageOps for Cpu {
     }
 
     fn reparametrise(mu: &T, logvar: &T, noise: &T) -> Result<T> {
-        same("reparametrisation", mu, logvar)?;
-        same("reparametrisation", mu, noise)?;
+        fit::same("reparametrisation", mu, logvar)?;
+        fit::same("reparametrisation", mu, noise)?;
         let parts = mu.data().iter().zip(logvar.data()).zip(noise.data());
         let z = parts.map(|((mu, l), e)| mu + (0.5 * l).exp() * e).collect();
         Tensor::from_vec(mu.device(), z, mu.shape())

@@ -1,41 +1,17 @@
 //! Image operations: from tensors to kernels.
 
-use super::kernels::{attention, conv, dropout, layer_norm, merge, patches::Patches, tokens};
+use super::kernels::{attention, conv, dropout, layer_norm, merge, tokens};
 use super::ops::{filled, wanted};
 use crate::backend::Slot;
 use crate::backend::tensor::{Shape, Tensor};
 use crate::backend::vision::{Conv2d, Conv2dSaved, Heads, LayerGrads, Merge, VisionOps, fit};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use dfdx::tensor::Cpu;
 
 type T = Tensor<Cpu>;
 
 fn kernel(op: &Conv2d<Cpu>) -> Result<conv::Conv<'_>> {
-    let (&[batch, channels, height, width], &[filters, inputs, rows, cols]) = (&*op.x.shape(), &*op.w.value.shape())
-    else {
-        let message = format!("input {} and weight {} must have four axes", op.x.shape(), op.w.value.shape());
-        return Err(Error::shape("conv2d", message));
-    };
-    if channels != inputs {
-        return Err(Error::shape(
-            "conv2d",
-            format!("input {} does not fit weight {}", op.x.shape(), op.w.value.shape()),
-        ));
-    }
-    let patches =
-        Patches { channels, height, width, kernel: (rows, cols), stride: op.stride.max(1), padding: op.padding };
-    if patches.windows().0 == 0 || patches.windows().1 == 0 {
-        return Err(Error::shape(
-            "conv2d",
-            format!("a kernel of {rows}x{cols} does not fit an image of {height}x{width}"),
-        ));
-    }
-    if op.act.needs_pre(false) {
-        return Err(Error::shape(
-            "conv2d",
-            format!("{:?} cannot be fused into a convolution: apply it on its own", op.act),
-        ));
-    }
+    let (batch, patches, filters) = fit::conv2d(op)?;
     let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
     Ok(conv::Conv {
         batch,

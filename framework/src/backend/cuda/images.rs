@@ -3,6 +3,7 @@
 mod batch_norm;
 mod conv_transpose;
 mod pool;
+pub(super) mod products;
 mod variational;
 
 use super::{Cuda, Ints};
@@ -10,7 +11,7 @@ use crate::backend::Slot;
 use crate::backend::images::{BatchNorm, ChannelStats, ConvTranspose2d, ImageOps, Pool, SumAndGrads};
 use crate::backend::tensor::Tensor;
 use crate::backend::vision::LayerGrads;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 type T = Tensor<Cuda>;
 
@@ -56,9 +57,4 @@ impl ImageOps for Cuda {
     fn reparametrise_backward(logvar: &T, noise: &T, dy: &T) -> Result<T> {
         variational::reparametrise_backward(logvar, noise, dy)
     }
-}
-
-/// What is not written yet.
-fn missing<R>(what: &str) -> Result<R> {
-    Err(Error::Other(format!("{what} is not on CUDA yet; use device = \"cpu\"")))
 }

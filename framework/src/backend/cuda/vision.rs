@@ -103,8 +103,3 @@ fn same(what: &str, t: &T, count: usize) -> Result<()> {
 fn dest_or_null(dest: Option<Dest>) -> (Ptr, u32) {
     dest.map_or((Ptr::NULL, 0), |d| (d.ptr, d.add))
 }
-
-/// What is not written yet.
-fn missing<R>(what: &str) -> Result<R> {
-    Err(Error::Other(format!("{what} is not on CUDA yet; use device = \"cpu\"")))
-}

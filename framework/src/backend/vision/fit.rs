@@ -1,8 +1,9 @@
 //! Whether operands fit each other; the same checks and messages on every device.
 
-use super::Heads;
-use crate::backend::Backend;
+use super::{Conv2d, Heads};
+use crate::backend::cpu::kernels::patches::Patches;
 use crate::backend::tensor::Tensor;
+use crate::backend::{Backend, Weight};
 use crate::error::{Error, Result};
 
 /// Batch, tokens and width of `[batch, tokens, dim]`.
@@ -111,4 +112,46 @@ pub(in crate::backend) fn merging<B: Backend>(
         return Err(Error::shape("merging", format!("tokens {} do not fit a matching of {matched} tokens", x.shape())));
     }
     Ok((batch, tokens, dim))
+}
+
+/// Batch, windows and filters of a convolution.
+pub(in crate::backend) fn conv2d<B: Backend>(op: &Conv2d<B>) -> Result<(usize, Patches, usize)> {
+    const WHAT: &str = "conv2d";
+    let (&[batch, channels, height, width], &[filters, inputs, rows, cols]) = (&*op.x.shape(), &*op.w.value.shape())
+    else {
+        let message = format!("input {} and weight {} must have four axes", op.x.shape(), op.w.value.shape());
+        return Err(Error::shape(WHAT, message));
+    };
+    if channels != inputs {
+        return Err(Error::shape(WHAT, format!("input {} does not fit weight {}", op.x.shape(), op.w.value.shape())));
+    }
+    let patches =
+        Patches { channels, height, width, kernel: (rows, cols), stride: op.stride.max(1), padding: op.padding };
+    if patches.windows().0 == 0 || patches.windows().1 == 0 {
+        return Err(Error::shape(WHAT, format!("a kernel of {rows}x{cols} does not fit an image of {height}x{width}")));
+    }
+    if op.act.needs_pre(false) {
+        return Err(Error::shape(
+            WHAT,
+            format!("{:?} cannot be fused into a convolution: apply it on its own", op.act),
+        ));
+    }
+    parameters(WHAT, &op.w, op.b.as_ref(), filters)?;
+    Ok((batch, patches, filters))
+}
+
+/// Bias and mask of a weight with as many outputs.
+pub(in crate::backend) fn parameters<B: Backend>(
+    what: &str,
+    w: &Weight<B>,
+    b: Option<&Tensor<B>>,
+    outputs: usize,
+) -> Result<()> {
+    if b.is_some_and(|b| b.count() != outputs) {
+        return Err(Error::shape(what, format!("the bias does not fit weight {}", w.value.shape())));
+    }
+    if w.mask.as_ref().is_some_and(|m| m.count() != w.value.count()) {
+        return Err(Error::shape(what, format!("the mask does not fit weight {}", w.value.shape())));
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@
 #define __shared__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define __align__(n) alignas(n)
+#define __align__(n) __attribute__((aligned(n)))
 #define SHARED_MEMORY(type, name) type* name = static_cast<type*>(emulated::dynamic_shared)
 
 struct alignas(8) float2 { float x, y; };

@@ -42,7 +42,7 @@ pub struct LinearGrads<'a> {
 }
 
 /// Rows that stay in a core's cache while everything is done to them.
-const CHUNK: usize = 128;
+const CHUNK: usize = 64;
 /// Rows from which a small weight is cut into panels once, for all of them.
 const MANY_ROWS: usize = 1024;
 /// Most bands of rows that have a partial weight gradient of their own.

@@ -1,10 +1,10 @@
 //! Register tiles of a product with panels: accumulators of some rows and a panel's width stay in the registers.
 
+use super::Accumulate;
 use super::gemm::{Mat, MatMut};
 use super::lanes::Lanes;
 use super::panels::Cut;
 use super::simd::Level;
-use super::{Accumulate, scratch};
 use std::arch::x86_64::{__m256, __m512, _MM_HINT_ET0, _mm_prefetch};
 
 /// Rows of the right-hand side that are used before the next: so much of a panel stays in the nearest cache.
@@ -12,59 +12,9 @@ const DEPTH: usize = 128;
 
 /// c = alpha a b, or c += alpha a b; the shapes agree.
 pub(super) fn product(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: &Cut<'_>) {
-    // The columns of a transpose lie far apart: they are collected where several panels use them.
-    if a.row_stride != 1 || b.cols <= b.width {
-        return dispatch(c, mode, alpha, a, b, None);
-    }
-    scratch::with(a.rows * a.cols, |packed| {
-        let collect = match (b.level, b.width) {
-            (Level::Avx512, 64) => collect::<6>,
-            (Level::Avx512, 48) => collect::<8>,
-            (Level::Avx512, _) => collect::<12>,
-            (_, 24) => collect::<4>,
-            (_, 16) => collect::<6>,
-            _ => collect::<8>,
-        };
-        let packed = collect(packed, a);
-        dispatch(c, mode, alpha, a, b, Some(packed));
-    });
-}
-
-/// Whole tiles of R rows of `a`, one after the other, each column after column.
-#[derive(Clone, Copy)]
-struct Collected<'a> {
-    data: &'a [f32],
-    tile_rows: usize,
-}
-
-fn collect<'p, const R: usize>(packed: &'p mut [f32], a: Mat<'_>) -> Collected<'p> {
-    for k in 0..a.cols {
-        let (tiles, _) = a.data[k * a.col_stride..][..a.rows].as_chunks::<R>();
-        for (i, tile) in tiles.iter().enumerate() {
-            packed[(i * a.cols + k) * R..][..R].copy_from_slice(tile);
-        }
-    }
-    Collected { data: packed, tile_rows: R }
-}
-
-fn dispatch(
-    c: &mut MatMut<'_>,
-    mode: Accumulate,
-    alpha: f32,
-    a: Mat<'_>,
-    b: &Cut<'_>,
-    collected: Option<Collected<'_>>,
-) {
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-    fn avx512(
-        c: &mut MatMut<'_>,
-        mode: Accumulate,
-        alpha: f32,
-        a: Mat<'_>,
-        b: &Cut<'_>,
-        collected: Option<Collected<'_>>,
-    ) {
-        each_panel(c, mode, a, b, collected, |add, registers, place| {
+    fn avx512(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: &Cut<'_>) {
+        each_panel(c, mode, a, b, |add, registers, place| {
             // SAFETY: this function has the features, and `each_panel` gives places inside the matrices.
             unsafe {
                 match registers {
@@ -77,15 +27,8 @@ fn dispatch(
         });
     }
     #[target_feature(enable = "avx2,fma")]
-    fn avx2(
-        c: &mut MatMut<'_>,
-        mode: Accumulate,
-        alpha: f32,
-        a: Mat<'_>,
-        b: &Cut<'_>,
-        collected: Option<Collected<'_>>,
-    ) {
-        each_panel(c, mode, a, b, collected, |add, registers, place| {
+    fn avx2(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: &Cut<'_>) {
+        each_panel(c, mode, a, b, |add, registers, place| {
             // SAFETY: as above.
             unsafe {
                 match registers {
@@ -98,19 +41,17 @@ fn dispatch(
     }
     match b.level {
         // SAFETY: `level` reported this only because the processor has the features.
-        Level::Avx512 => unsafe { avx512(c, mode, alpha, a, b, collected) },
+        Level::Avx512 => unsafe { avx512(c, mode, alpha, a, b) },
         // SAFETY: as above.
-        Level::Avx2 => unsafe { avx2(c, mode, alpha, a, b, collected) },
+        Level::Avx2 => unsafe { avx2(c, mode, alpha, a, b) },
         Level::Baseline => {}
     }
 }
 
 /// A product of some rows and one panel.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct Place {
     a: *const f32,
-    /// The whole tiles of `a` and the depth at which the place begins in them.
-    collected: Option<(Collected<'a>, usize)>,
     /// Strides of `a`.
     along: (usize, usize),
     b: *const f32,
@@ -120,20 +61,11 @@ struct Place<'a> {
     rows: usize,
     cols: usize,
     depth: usize,
-    /// Columns of the whole of `a`.
-    a_cols: usize,
 }
 
 /// Calls `f` with whether to add, the registers across the panel, and the place, for each panel of each depth.
 #[inline(always)]
-fn each_panel(
-    c: &mut MatMut<'_>,
-    mode: Accumulate,
-    a: Mat<'_>,
-    b: &Cut<'_>,
-    collected: Option<Collected<'_>>,
-    f: impl Fn(bool, usize, Place<'_>),
-) {
+fn each_panel(c: &mut MatMut<'_>, mode: Accumulate, a: Mat<'_>, b: &Cut<'_>, f: impl Fn(bool, usize, Place)) {
     let lanes = if b.level == Level::Avx512 { 16 } else { 8 };
     for (i, first) in (0..b.cols).step_by(b.width).enumerate() {
         let cols = b.width.min(b.cols - first);
@@ -150,8 +82,6 @@ fn each_panel(
                 rows: c.rows,
                 cols,
                 depth,
-                a_cols: a.cols,
-                collected: collected.map(|all| (all, start)),
             };
             f(start > 0 || mode == Accumulate::Add, cols.div_ceil(lanes), place);
         }
@@ -163,36 +93,24 @@ fn each_panel(
 /// # Safety
 /// The processor has the instructions of `V`; the place lies inside its matrices, and N registers of b can be read.
 #[inline(always)]
-unsafe fn rows<V: Lanes, const R: usize, const H: usize, const N: usize>(alpha: f32, add: bool, mut place: Place<'_>) {
-    let along = place.along;
-    let collected = place.collected.filter(|(all, _)| all.tile_rows == R).map(|(all, start)| {
-        place.along = (1, R);
-        (all, start)
-    });
-    let (mut done, a, c) = (0, place.a, place.c);
-    while place.rows - done >= R {
-        // SAFETY: R rows are left; a whole tile of `a` begins at done * a_cols of what was collected.
-        unsafe {
-            place.a = match collected {
-                Some((all, start)) => all.data[done * place.a_cols + start * R..].as_ptr(),
-                None => a.add(done * along.0),
-            };
-            place.c = c.add(done * place.c_stride);
-            tile::<V, R, N>(alpha, add, place);
-        }
-        done += R;
-    }
-    place.along = along;
-    while done < place.rows {
+unsafe fn rows<V: Lanes, const R: usize, const H: usize, const N: usize>(alpha: f32, add: bool, mut place: Place) {
+    while place.rows > 0 {
         // SAFETY: as many rows are left as are taken.
         unsafe {
-            (place.a, place.c) = (a.add(done * along.0), c.add(done * place.c_stride));
-            if place.rows - done >= H {
+            let taken = if place.rows >= R {
+                tile::<V, R, N>(alpha, add, place);
+                R
+            } else if place.rows >= H {
                 tile::<V, H, N>(alpha, add, place);
-                done += H;
+                H
             } else {
                 tile::<V, 1, N>(alpha, add, place);
-                done += 1;
+                1
+            };
+            place.rows -= taken;
+            if place.rows > 0 {
+                place.a = place.a.add(taken * place.along.0);
+                place.c = place.c.add(taken * place.c_stride);
             }
         }
     }
@@ -203,7 +121,7 @@ unsafe fn rows<V: Lanes, const R: usize, const H: usize, const N: usize>(alpha: 
 /// # Safety
 /// As for [`rows`], and the place has R rows.
 #[inline(always)]
-unsafe fn tile<V: Lanes, const R: usize, const N: usize>(alpha: f32, add: bool, place: Place<'_>) {
+unsafe fn tile<V: Lanes, const R: usize, const N: usize>(alpha: f32, add: bool, place: Place) {
     // SAFETY: the caller's promise; a and b advance by one column and one row each time, `depth` times.
     unsafe {
         for r in 0..R {

@@ -1,8 +1,8 @@
-//! Transposed convolution with bias and activation.
+//! Transposed convolution with bias and activation: the products of a convolution, with input and output exchanged.
 
-use super::super::Cuda;
-use super::missing;
-use crate::backend::images::ConvTranspose2d;
+use super::super::{Context, Cuda, Dest, wanted};
+use super::products::{Convolution, Finish, Output};
+use crate::backend::images::{ConvTranspose2d, fit};
 use crate::backend::tensor::Tensor;
 use crate::backend::vision::LayerGrads;
 use crate::error::Result;
@@ -10,8 +10,12 @@ use crate::error::Result;
 type T = Tensor<Cuda>;
 
 pub(in crate::backend::cuda) fn forward(op: &ConvTranspose2d<Cuda>) -> Result<T> {
-    let _ = op;
-    missing("conv_transpose::forward")
+    let (cx, conv) = (Context::get()?, shape(op)?);
+    let p = conv.patches;
+    let mut y = cx.tensor([conv.batch, p.channels, p.height, p.width])?;
+    let to = Dest { ptr: y.ptr_mut()?, add: 0 };
+    conv.transposed(cx, op.x.ptr(), &op.w, Finish { bias: op.b.as_ref(), act: op.act }, &to)?;
+    Ok(y)
 }
 
 pub(in crate::backend::cuda) fn backward(
@@ -20,6 +24,30 @@ pub(in crate::backend::cuda) fn backward(
     dy: &T,
     grads: LayerGrads<'_, Cuda>,
 ) -> Result<()> {
-    let _ = (op, y, dy, grads);
-    missing("conv_transpose::backward")
+    let (cx, conv) = (Context::get()?, shape(op)?);
+    let dx = wanted(cx, grads.x, Some(&op.x))?;
+    let dw = wanted(cx, grads.w, Some(&op.w.value))?;
+    let db = wanted(cx, grads.b, op.b.as_ref())?;
+    let p = conv.patches;
+    let (batch, channels, side) = (conv.batch, p.channels, (p.height, p.width));
+    let output = Output { batch, channels, side, act: op.act, y, dy, argmax: None };
+    output.for_each(cx, dx.is_some() || dw.is_some(), db, |first, images, dpre| {
+        let part = conv.of_images(images);
+        let skipped = 4 * first * conv.filters * conv.plane();
+        if let Some(dx) = &dx {
+            let to = Dest { ptr: dx.ptr.offset(skipped), add: dx.add };
+            part.forward(cx, dpre, &op.w, Finish::NOTHING, &to, None)?;
+        }
+        if let Some(dw) = &dw {
+            let to = Dest { ptr: dw.ptr, add: u32::from(dw.add == 1 || first > 0) };
+            part.weight_gradient(cx, dpre, op.x.ptr().offset(skipped), &to)?;
+        }
+        Ok(())
+    })
+}
+
+/// Its input's channels are the filters of the convolution whose gradient it is.
+fn shape(op: &ConvTranspose2d<Cuda>) -> Result<Convolution> {
+    let (batch, patches, filters) = fit::conv_transpose2d(op)?;
+    Ok(Convolution { batch, patches, filters })
 }

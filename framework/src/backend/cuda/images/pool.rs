@@ -1,17 +1,29 @@
 //! Pooling.
 
-use super::super::{Cuda, Ints};
-use super::missing;
+use super::super::launch::extent;
+use super::super::{Context, Cuda, Ints};
 use crate::backend::Slot;
-use crate::backend::images::Pool;
+use crate::backend::cpu::kernels::patches::Patches;
+use crate::backend::images::{Pool, Pooling, fit};
 use crate::backend::tensor::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 type T = Tensor<Cuda>;
 
 pub(in crate::backend::cuda) fn forward(x: &T, pool: Pool) -> Result<(T, Option<Ints>)> {
-    let _ = (x, pool);
-    missing("pool::forward")
+    let (cx, p) = (Context::get()?, fit::pool(x, pool)?);
+    let (down, across) = p.windows();
+    let y = cx.tensor([x.shape()[0], p.channels, down, across])?;
+    let (n, s) = (extent(y.count())?, numbers(x, &p)?);
+    if pool.kind == Pooling::Mean {
+        let args = (n, s[0], s[1], s[2], s[3], s[4], s[5], s[6], x.ptr(), y.ptr());
+        cx.launch_over("pool_mean", y.count(), args)?;
+        return Ok((y, None));
+    }
+    let argmax = Ints::unwritten(cx, y.count())?;
+    let args = (n, s[0], s[1], s[2], s[3], s[4], s[5], s[6], x.ptr(), y.ptr(), argmax.ptr());
+    cx.launch_over("pool_max", y.count(), args)?;
+    Ok((y, Some(argmax)))
 }
 
 pub(in crate::backend::cuda) fn backward(
@@ -21,6 +33,32 @@ pub(in crate::backend::cuda) fn backward(
     dy: &T,
     dx: &mut Slot<Cuda>,
 ) -> Result<()> {
-    let _ = (x, pool, argmax, dy, dx);
-    missing("pool::backward")
+    let (cx, p) = (Context::get()?, fit::pool(x, pool)?);
+    let (down, across) = p.windows();
+    let outputs = x.shape()[0] * p.channels * down * across;
+    if dy.count() != outputs || argmax.is_some_and(|a| a.count() != outputs) {
+        return Err(Error::shape("pooling", format!("gradient {} does not fit input {}", dy.shape(), x.shape())));
+    }
+    let (n, s, dx) = (extent(x.count())?, numbers(x, &p)?, dx.dest(cx, x)?);
+    match argmax {
+        Some(argmax) => {
+            let args = (n, s[0], s[1], s[2], s[3], s[4], s[5], s[6], dy.ptr(), argmax.ptr(), dx.ptr, dx.add);
+            cx.launch_over("pool_max_backward", x.count(), args)
+        }
+        None => {
+            let args = (n, s[0], s[1], s[2], s[3], s[4], s[5], s[6], dy.ptr(), dx.ptr, dx.add);
+            cx.launch_over("pool_mean_backward", x.count(), args)
+        }
+    }
+}
+
+/// Height, width, windows down and across, kernel, stride, padding.
+fn numbers(x: &T, p: &Patches) -> Result<[u32; 7]> {
+    extent(x.count())?;
+    let (down, across) = p.windows();
+    let mut words = [0; 7];
+    for (word, n) in words.iter_mut().zip([p.height, p.width, down, across, p.kernel.0, p.stride, p.padding]) {
+        *word = extent(n)?;
+    }
+    Ok(words)
 }
