@@ -250,6 +250,13 @@ pub trait Backend:
     fn recycle(memory: dfdx::tensor::Tensor<(usize,), f32, Self>, addr: *mut f32) {
         let _ = (memory, addr);
     }
+    /// As `recycle`, for a buffer of so many elements that was lent: its memory may be in use elsewhere.
+    #[doc(hidden)]
+    fn let_go(count: usize) {
+        let _ = count;
+    }
+    /// Gives up memory that is kept for tensors of sizes that came before: those may not come again.
+    fn trim(&self) {}
     /// Values on the host, borrowed where they are there already.
     fn host(t: &Tensor<Self>) -> Cow<'_, [f32]>;
     /// A buffer of its own with the same values.

@@ -37,21 +37,22 @@ pub fn folder() -> &'static Path {
     FOLDER.get_or_init(build)
 }
 
-/// Opens the emulated libraries, so that the framework finds these under the names it looks for.
-pub fn open() -> &'static libloading::Library {
-    static LIBRARY: OnceLock<libloading::Library> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
+/// Opens the emulated libraries, so that the framework finds these under the names it looks for: driver, cuBLAS.
+pub fn open() -> &'static [libloading::Library; 2] {
+    static LIBRARIES: OnceLock<[libloading::Library; 2]> = OnceLock::new();
+    LIBRARIES.get_or_init(|| {
         // SAFETY: these libraries do nothing when they are opened but fill a table.
-        let open = |name: &str| unsafe { libloading::Library::new(folder().join(name)).unwrap() };
-        std::mem::forget(open("libcublas.so.13"));
-        open("libcuda.so.1")
+        ["libcuda.so.1", "libcublas.so.13"]
+            .map(|name| unsafe { libloading::Library::new(folder().join(name)).unwrap() })
     })
 }
 
-/// How often the calling thread has done something: `copies_to_host`, `launches`, `allocations`.
+/// How often the calling thread has done something: `copies_to_host`, `copies_to_device`, `launches`, `products`, `allocations`.
 pub fn counter(name: &str) -> u64 {
-    // SAFETY: the emulated driver declares its counters so.
-    unsafe { open().get::<extern "C" fn() -> u64>(format!("emulated_{name}").as_str()).unwrap()() }
+    let [driver, cublas] = open();
+    let library = if name == "products" { cublas } else { driver };
+    // SAFETY: the emulated libraries declare their counters so.
+    unsafe { library.get::<extern "C" fn() -> u64>(format!("emulated_{name}").as_str()).unwrap()() }
 }
 
 fn build() -> PathBuf {

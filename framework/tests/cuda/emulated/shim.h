@@ -16,6 +16,7 @@
 #define __shared__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(n) __attribute__((aligned(n)))
 #define SHARED_MEMORY(type, name) type* name = static_cast<type*>(emulated::dynamic_shared)
 
