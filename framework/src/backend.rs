@@ -255,7 +255,7 @@ pub trait Backend:
     fn let_go(count: usize) {
         let _ = count;
     }
-    /// Gives up memory that is kept for tensors of sizes that came before: those may not come again.
+    /// Gives unused memory back, after the sizes of a network have changed and at the end of a run.
     fn trim(&self) {}
     /// Values on the host, borrowed where they are there already.
     fn host(t: &Tensor<Self>) -> Cow<'_, [f32]>;
