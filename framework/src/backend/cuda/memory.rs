@@ -96,7 +96,8 @@ impl Pool {
     fn take(&self, count: usize) -> Option<(Flat, *mut f32)> {
         let mut held = self.lock();
         held.now += 1;
-        let idle = if held.now % IDLE == 0 { held.give_up(held.now - IDLE) } else { vec![] };
+        let now = held.now;
+        let idle = if now.is_multiple_of(IDLE) { held.give_up(now - IDLE) } else { vec![] };
         // The one that was used last: the others may turn out to be idle.
         let found = held.unused.get_mut(&count).and_then(Vec::pop)?;
         held.use_more(count);

@@ -76,7 +76,7 @@ void touch(Word& w, bool write, uint32_t oldest, const void* at) {
 }
 
 void access(uintptr_t p, size_t bytes, bool write, const void* at) {
-    if (!moment.interval || p - moment.stack < moment.stack_bytes) return;
+    if (!moment.watched || p - moment.stack < moment.stack_bytes) return;
     static Word* dynamic = new_words(MOST_SHARED);
     static Word* fixed = new_words(size_t(_end - __bss_start));
     Word* words;

@@ -16,8 +16,9 @@ void forget(Region& region);
 void forget_where();
 
 // Where the running thread is. Intervals between barriers are counted on through all blocks and launches, warps' rounds between
-// __syncwarp through a block; `launch` and `block` are the first intervals of these. Interval 0: no kernel runs.
+// __syncwarp through a block; `launch` and `block` are the first intervals of these.
 struct Moment {
+    bool watched;
     uint32_t interval, launch, block;
     unsigned thread, round;
     uintptr_t stack;
