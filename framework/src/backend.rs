@@ -250,6 +250,11 @@ pub trait Backend:
     fn recycle(memory: dfdx::tensor::Tensor<(usize,), f32, Self>, addr: *mut f32) {
         let _ = (memory, addr);
     }
+    /// As `recycle`, for a buffer of so many elements that was lent: its memory may be in use elsewhere.
+    #[doc(hidden)]
+    fn let_go(count: usize) {
+        let _ = count;
+    }
     /// Gives unused memory back, after the sizes of a network have changed and at the end of a run.
     fn trim(&self) {}
     /// Values on the host, borrowed where they are there already.

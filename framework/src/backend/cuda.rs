@@ -28,9 +28,9 @@ use crate::registry::{DeviceMaker, Makers};
 use dfdx::tensor::Tensor as DfdxTensor;
 use std::borrow::Cow;
 
-pub use context::{allow_tf32, cuda, trim};
+pub use context::{allow_tf32, cuda, memory, trim};
 pub use dfdx::tensor::Cuda;
-pub use memory::{Bytes, Ints};
+pub use memory::{Bytes, Ints, MemoryUse};
 
 use context::Context;
 use memory::Ptr;
@@ -80,6 +80,12 @@ impl Backend for Cuda {
     fn recycle(memory: DfdxTensor<(usize,), f32, Self>, addr: *mut f32) {
         if let Some(cx) = Context::existing() {
             cx.pool.put(memory, addr);
+        }
+    }
+
+    fn let_go(count: usize) {
+        if let Some(cx) = Context::existing() {
+            cx.pool.let_go(count);
         }
     }
 

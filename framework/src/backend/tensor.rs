@@ -174,9 +174,8 @@ impl<B: Backend> Drop for Buffer<B> {
     fn drop(&mut self) {
         if let Memory::Own(flat) = &mut self.memory
             && let Some(flat) = flat.take()
-            && !*self.lent.get_mut()
         {
-            B::recycle(flat, self.addr);
+            if *self.lent.get_mut() { B::let_go(flat.shape().0) } else { B::recycle(flat, self.addr) }
         }
     }
 }

@@ -19,6 +19,12 @@ const FLAGS: [&str; 9] = [
     "-Wno-unknown-pragmas",
     "-DEMULATED_CUDA",
 ];
+/// For kernels alone: each read and write calls the emulator, and what C++ leaves undefined stops the program.
+const CHECKS: [&str; 3] = [
+    "-fsanitize=thread",
+    "-fsanitize=alignment,bounds,shift,signed-integer-overflow,integer-divide-by-zero,float-cast-overflow",
+    "-fsanitize-undefined-trap-on-error",
+];
 
 /// Whether the tests run on this machine's GPU.
 pub fn is_real() -> bool {
@@ -31,21 +37,22 @@ pub fn folder() -> &'static Path {
     FOLDER.get_or_init(build)
 }
 
-/// Opens the emulated libraries, so that the framework finds these under the names it looks for.
-pub fn open() -> &'static libloading::Library {
-    static LIBRARY: OnceLock<libloading::Library> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
+/// Opens the emulated libraries, so that the framework finds these under the names it looks for: driver, cuBLAS.
+pub fn open() -> &'static [libloading::Library; 2] {
+    static LIBRARIES: OnceLock<[libloading::Library; 2]> = OnceLock::new();
+    LIBRARIES.get_or_init(|| {
         // SAFETY: these libraries do nothing when they are opened but fill a table.
-        let open = |name: &str| unsafe { libloading::Library::new(folder().join(name)).unwrap() };
-        std::mem::forget(open("libcublas.so.13"));
-        open("libcuda.so.1")
+        ["libcuda.so.1", "libcublas.so.13"]
+            .map(|name| unsafe { libloading::Library::new(folder().join(name)).unwrap() })
     })
 }
 
-/// How often the calling thread has done something: `copies_to_host`, `launches`, `allocations`.
+/// How often the calling thread has done something: `copies_to_host`, `copies_to_device`, `launches`, `products`, `allocations`.
 pub fn counter(name: &str) -> u64 {
-    // SAFETY: the emulated driver declares its counters so.
-    unsafe { open().get::<extern "C" fn() -> u64>(format!("emulated_{name}").as_str()).unwrap()() }
+    let [driver, cublas] = open();
+    let library = if name == "products" { cublas } else { driver };
+    // SAFETY: the emulated libraries declare their counters so.
+    unsafe { library.get::<extern "C" fn() -> u64>(format!("emulated_{name}").as_str()).unwrap()() }
 }
 
 fn build() -> PathBuf {
@@ -54,7 +61,7 @@ fn build() -> PathBuf {
     let headers = sources(KERNELS, "cuh").into_iter().chain(sources(EMULATED, "h"));
     let mut common = DefaultHasher::new();
     headers.for_each(|h| fs::read(h).unwrap().hash(&mut common));
-    FLAGS.hash(&mut common);
+    (FLAGS, CHECKS).hash(&mut common);
 
     let mut jobs = Vec::new();
     for kernels in sources(KERNELS, "cu") {
@@ -89,7 +96,16 @@ fn build() -> PathBuf {
     let cxx = env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compile = |unit: &Path| {
         let mut command = Command::new(&cxx);
-        command.args(FLAGS).arg("-I").arg(within(EMULATED)).arg("-I").arg(within(KERNELS)).arg("-c").arg(unit);
+        let is_kernels = !unit.file_name().unwrap().to_str().unwrap().starts_with("emulated-");
+        command
+            .args(FLAGS)
+            .args(is_kernels.then_some(CHECKS).into_iter().flatten())
+            .arg("-I")
+            .arg(within(EMULATED))
+            .arg("-I")
+            .arg(within(KERNELS))
+            .arg("-c")
+            .arg(unit);
         // Written under another name first: an interrupted run leaves no half object behind.
         let half = unit.with_extension("half");
         let output = command.arg("-o").arg(&half).output().unwrap();

@@ -41,6 +41,49 @@ fn memory_is_used_again_without_the_driver() {
     assert_eq!(emulator::counter("allocations"), before);
 }
 
+/// Alone in its process: other tests allocate at the same time.
+#[test]
+fn memory_is_counted_and_sizes_that_do_not_come_back_are_given_up() {
+    if emulator::is_real() {
+        return;
+    }
+    if std::env::var_os("SECATEUR_TEST_ALONE").is_none() {
+        let name = "memory::memory_is_counted_and_sizes_that_do_not_come_back_are_given_up";
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = alone.env("SECATEUR_TEST_ALONE", "1").args(["--exact", name]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let device = gpu();
+    let start = cuda::memory().unwrap();
+    let big = random(&device, [10_000], "x");
+    let lent = random(&device, [1_000], "x");
+    drop(lent.dfdx());
+    let now = cuda::memory().unwrap();
+    assert_eq!((now.in_use - start.in_use, now.reserved - start.reserved), (44_000, 44_000));
+    assert!(now.peak >= now.in_use);
+    drop((big, lent));
+    let now = cuda::memory().unwrap();
+    assert_eq!(now.in_use, start.in_use, "what dfdx was lent is not ours any more");
+    assert_eq!(now.reserved - start.reserved, 40_000, "the rest is kept");
+    // A step that uses other sizes: after a while the first one is given up, while the step's own memory stays.
+    let step = || drop((random(&device, [8], "x"), random(&device, [8], "y"), random(&device, [9], "x")));
+    step();
+    let before = emulator::counter("allocations");
+    (0..6_000).for_each(|_| step());
+    assert_eq!(emulator::counter("allocations"), before);
+    assert_eq!(cuda::memory().unwrap().reserved - start.reserved, 4 * (8 + 8 + 9));
+    // More sizes than memory: never more than twice what was in use at once is kept.
+    for count in 20_000..20_100 {
+        drop(random(&device, [count], "x"));
+        let now = cuda::memory().unwrap();
+        assert!(now.reserved <= 2 * now.peak, "{now:?}");
+    }
+    cuda::trim().unwrap();
+    let now = cuda::memory().unwrap();
+    assert_eq!(now.reserved, now.in_use);
+}
+
 #[test]
 fn any_thread_may_work() {
     let x = random(&gpu(), [100], "x");

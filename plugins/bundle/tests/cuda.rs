@@ -6,7 +6,7 @@
 #[path = "../../../framework/tests/cuda/emulator.rs"]
 mod emulator;
 
-use secateur::backend::{Cuda, cuda};
+use secateur::backend::{Cuda, Update, cuda};
 use secateur::data::{self, Augment, DataConfig, Normalize};
 use secateur::event::Event;
 use secateur::forward::Forward;
@@ -136,6 +136,55 @@ fn a_pruned_cnn_trains_as_on_the_cpu() {
     agrees(&Case { model, criterion: ("contribution-rank", ""), prune: UNITS, ..MLP });
 }
 
+/// A network with a mask on every weight, and a batch; merges tokens where it has any.
+struct Stepper {
+    model: Box<dyn Model<Cuda>>,
+    merging: Option<Box<dyn Compressor<Cuda>>>,
+    store: ParamStore<Cuda>,
+    batch: Batch<Cuda>,
+    one: Tensor<Cuda>,
+    rule: Update,
+    clip: bool,
+}
+
+const SGD: Update = Update::Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.1, nesterov: false };
+
+impl Stepper {
+    fn new(name: &str, options: &str, image: [usize; 3], count: usize) -> Self {
+        let registry = secateur_bundle::registry().unwrap();
+        let model = registry.model::<Cuda>(name, &options.parse().unwrap()).unwrap();
+        let input = InputSpec { shape: image.to_vec(), classes: 10 };
+        let layout = model.layout(&input, &Sizes::default()).unwrap();
+        let mut store = ParamStore::new(&gpu(), layout, Seed(1), Masking::Dynamic).unwrap();
+        let masked = store.iter().filter(|p| p.spec().prunable);
+        let masks = masked.map(|p| (p.spec().name.clone(), vec![true; p.value().count()])).collect();
+        store.set_masks(masks).unwrap();
+        let shape: Vec<usize> = [count].into_iter().chain(image).collect();
+        let input = Tensor::from_vec(&gpu(), vec![0.5; shape.iter().product()], &shape[..]).unwrap();
+        let batch = Batch { input, classes: (0..count as u32).map(|i| i % 10).collect() };
+        let one = Tensor::from_vec(&gpu(), vec![1.0], [1]).unwrap();
+        Self { model, merging: None, store, batch, one, rule: SGD, clip: false }
+    }
+
+    fn step(&mut self) {
+        let merging = self.merging.as_deref();
+        let mut cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(merging);
+        let output = self.model.forward(&mut cx, &self.batch).unwrap();
+        let tape = cx.finish().0;
+        let grads = match output {
+            Output::Logits(logits) => {
+                let seed = Cuda::cross_entropy(&logits, &self.batch.classes, 0.1, true).unwrap().grad.unwrap();
+                tape.backward(&logits, seed)
+            }
+            Output::Loss { loss, .. } => tape.backward(&loss, self.one.clone()),
+        };
+        let grads = grads.unwrap();
+        let all: Vec<_> = self.store.iter().filter_map(|p| grads.get(p.value())).collect();
+        let scale = self.clip.then(|| Cuda::clip_scale(&all, 1.0).unwrap());
+        self.store.step(self.rule, scale.as_ref(), |value| grads.get(value)).unwrap();
+    }
+}
+
 /// In a training step nothing is copied to the host.
 #[test]
 fn nothing_waits_for_the_device_within_a_step() {
@@ -149,31 +198,56 @@ fn nothing_waits_for_the_device_within_a_step() {
         ("cnn", "channels = [4]\nhidden = [8]\nbatch_norm = true"),
         ("vae", "channels = [4]\nhidden = [8]\nlatent = 3"),
     ] {
-        let model = registry.model::<Cuda>(name, &options.parse().unwrap()).unwrap();
         let merging = registry.compressor("token-merging", &"ratio = 0.4".parse().unwrap()).unwrap();
-        let layout = model.layout(&InputSpec { shape: vec![1, 28, 28], classes: 10 }, &Sizes::default()).unwrap();
-        let mut store = ParamStore::new(&gpu(), layout, Seed(1), Masking::Dynamic).unwrap();
-        let input = Tensor::from_vec(&gpu(), vec![0.5; 2 * 784], [2, 1, 28, 28]).unwrap();
-        let batch = Batch { input, classes: vec![1, 2] };
-        let one = Tensor::from_vec(&gpu(), vec![1.0], [1]).unwrap();
+        let mut stepper = Stepper { clip: true, ..Stepper::new(name, options, [1, 28, 28], 2) };
+        stepper.merging = Some(merging);
         let before = emulator::counter("copies_to_host");
-        for _ in 0..2 {
-            let mut cx = Forward::training(&store, Needs::WEIGHTS, Seed(1)).with_compressor(Some(merging.as_ref()));
-            let output = model.forward(&mut cx, &batch).unwrap();
-            let tape = cx.finish().0;
-            let grads = match output {
-                Output::Logits(logits) => {
-                    let seed = Cuda::cross_entropy(&logits, &batch.classes, 0.1, true).unwrap().grad.unwrap();
-                    tape.backward(&logits, seed)
-                }
-                Output::Loss { loss, .. } => tape.backward(&loss, one.clone()),
-            };
-            let grads = grads.unwrap();
-            let all: Vec<_> = store.iter().filter_map(|p| grads.get(p.value())).collect();
-            let scale = Cuda::clip_scale(&all, 1.0).unwrap();
-            let rule = secateur::backend::Update::Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.1, nesterov: false };
-            store.step(rule, Some(&scale), |value| grads.get(value)).unwrap();
-        }
+        stepper.step();
+        stepper.step();
         assert_eq!(emulator::counter("copies_to_host"), before, "{name}");
+    }
+}
+
+/// Where a network is small, the time of a step is that of its launches: one for each layer forward and backward, one for the loss,
+/// one for the update, and nothing else.
+#[test]
+fn a_small_network_takes_few_launches() {
+    if emulator::is_real() {
+        return;
+    }
+    let mut stepper = Stepper::new("mlp", "hidden = [50, 30]", [1, 28, 28], 128);
+    stepper.step();
+    let what = ["launches", "products", "copies_to_device", "copies_to_host", "allocations"];
+    let count = || what.map(emulator::counter);
+    let before = count();
+    stepper.step();
+    let after = count();
+    let taken: Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
+    assert_eq!(taken, [8, 0, 0, 0, 0], "{what:?}");
+}
+
+/// Prints what a step asks of the driver, and the host's time for it, where `EMULATED_CUDA_IDLE` is set.
+#[test]
+#[ignore = "a measurement: EMULATED_CUDA_IDLE=1 cargo test --release ... -- --ignored --nocapture"]
+fn launches_of_a_step() {
+    const CNN: &str = "channels = [32, 32]\nhidden = [512, 128]\nbias = true";
+    const VIT192: &str = "dim = 192\nheads = 4\nmlp_ratio = 2.0\npool = \"mean\"";
+    for (name, options, image, batch) in [
+        ("mlp", "hidden = [50, 30]", [1, 28, 28], 128),
+        ("cnn", CNN, [3, 32, 32], 128),
+        ("vit", VIT192, [3, 32, 32], 128),
+        ("vae", "", [3, 64, 64], 64),
+    ] {
+        let mut stepper = Stepper::new(name, options, image, batch);
+        (0..20).for_each(|_| stepper.step());
+        let what = ["launches", "products", "copies_to_device", "allocations"];
+        let before = what.map(emulator::counter);
+        let (start, steps) = (std::time::Instant::now(), 500);
+        (0..steps).for_each(|_| stepper.step());
+        let micros = start.elapsed().as_secs_f64() * 1e6 / f64::from(steps);
+        let taken: Vec<f64> =
+            what.iter().zip(before).map(|(w, b)| (emulator::counter(w) - b) as f64 / f64::from(steps)).collect();
+        let each = micros / (taken[0] + taken[1]);
+        println!("{name}: {what:?} {taken:?}, {micros:.1} us a step, {each:.2} us a launch");
     }
 }

@@ -3,7 +3,7 @@
 use super::blas::Blas;
 use super::draw::Pools;
 use super::launch::Kernels;
-use super::memory::{self, Pool};
+use super::memory::{self, MemoryUse, Pool};
 use super::{Cuda, driver};
 use crate::error::{Error, Result};
 use cudarc::driver::{DriverError, result, sys};
@@ -81,6 +81,14 @@ pub fn allow_tf32(allow: bool) -> Result<()> {
 pub fn trim() -> Result<()> {
     Context::get()?.trim();
     Ok(())
+}
+
+/// How much of the GPU's memory tensors take.
+///
+/// # Errors
+/// Where no GPU is in use.
+pub fn memory() -> Result<MemoryUse> {
+    Ok(Context::get()?.pool.memory())
 }
 
 impl Context {

@@ -42,7 +42,7 @@ pub(super) fn observe(a: &T, w: &T, signed_eps: Option<f32>, with_max: bool) -> 
     let sizes = (extent(samples)?, extent(units)?, extent(fed)?);
     let args = (sizes.0, sizes.1, PIECE as u32, a.ptr(), weighted.ptr(), parts.ptr());
     let columns = extent(units.div_ceil(32))?;
-    cx.launch("contribution_sums", (columns, extent(pieces)?), (32, 8), 0, args)?;
+    cx.launch("contribution_sums", (extent(pieces)?, columns), (32, 8), 0, args)?;
     let sum = cx.zeros([units])?;
     let blocks = extent(units.div_ceil(256))?;
     cx.launch("column_sums", blocks, 256, 0, (extent(pieces)?, sizes.1, parts.ptr(), sum.ptr(), 0_u32))?;
@@ -52,7 +52,7 @@ pub(super) fn observe(a: &T, w: &T, signed_eps: Option<f32>, with_max: bool) -> 
         let parts = cx.tensor([pieces, units])?;
         let is_signed = u32::from(signed_eps.is_some());
         let args = (sizes.0, sizes.1, sizes.2, is_signed, a.ptr(), w.ptr(), received.ptr(), parts.ptr());
-        cx.launch("contribution_max", (extent(units.div_ceil(TILE))?, extent(pieces)?), (16, 16), 0, args)?;
+        cx.launch("contribution_max", (extent(pieces)?, extent(units.div_ceil(TILE))?), (16, 16), 0, args)?;
         let max = cx.tensor([units])?;
         cx.launch("contribution_most", blocks, 256, 0, (extent(pieces)?, sizes.1, parts.ptr(), max.ptr()))?;
         Ok::<_, Error>(max)

@@ -1,5 +1,7 @@
 //! Matrix products, and fully connected layers around them.
 
+mod small;
+
 use super::blas::Gemm;
 use super::elementwise::{self, code};
 use super::launch::extent;
@@ -34,18 +36,24 @@ pub(super) fn matmul(a: &T, ta: bool, b: &T, tb: bool) -> Result<T> {
 pub(super) fn forward(op: &Linear<Cuda>, save: bool) -> Result<(T, LinearSaved<Cuda>)> {
     let cx = Context::get()?;
     let (rows, inputs, outputs) = sizes(op);
-    let weight = effective(&op.w)?;
+    let needs_pre = save && op.act.needs_pre(op.residual.is_some());
     let y = cx.tensor([rows, outputs])?;
+    let pre = needs_pre.then(|| cx.tensor([rows, outputs])).transpose()?;
+    let kept = |y: &T, pre: Option<T>| if needs_pre { pre } else { save.then(|| y.clone()) };
+    if small::fits(op) {
+        small::forward(cx, op, &y, pre.as_ref())?;
+        let kept = kept(&y, pre);
+        return Ok((y, LinearSaved { kept }));
+    }
+    let weight = effective(&op.w)?;
     let (a, b) = ((op.x.ptr(), false), (weight.ptr(), true));
     cx.gemm(Gemm { m: rows, n: outputs, k: inputs, a, b, c: y.ptr(), add: false })?;
-    let needs_pre = save && op.act.needs_pre(op.residual.is_some());
-    let pre = needs_pre.then(|| cx.tensor([rows, outputs])).transpose()?;
     if op.act != Act::None || op.b.is_some() || op.residual.is_some() {
         let (n, bias, residual) = (rows * outputs, ptr_or_null(op.b.as_ref()), ptr_or_null(op.residual.as_ref()));
         let args = (code(op.act), extent(n)?, extent(outputs)?, y.ptr(), bias, residual, ptr_or_null(pre.as_ref()));
         cx.launch_over("linear_finish", n, args)?;
     }
-    let kept = if needs_pre { pre } else { save.then(|| y.clone()) };
+    let kept = kept(&y, pre);
     Ok((y, LinearSaved { kept }))
 }
 
@@ -62,6 +70,11 @@ pub(super) fn backward(
         pass_on(residual, dy)?;
     }
     let db = wanted(cx, grads.b, op.b.as_ref())?;
+    if small::fits(op) && grads.w.is_some() {
+        let dw = wanted(cx, grads.w, Some(&op.w.value))?;
+        let dx = wanted(cx, grads.x, Some(&op.x))?;
+        return small::backward(cx, op, kept, dy, small::Dests { dx, dw, db });
+    }
     let own = match op.act {
         Act::None => None,
         _ => Some(cx.tensor([rows, outputs])?),

@@ -1,6 +1,6 @@
 //! Losses of class ids.
 
-use super::launch::extent;
+use super::launch::{Arg, extent};
 use super::memory::{Ptr, ptr_or_null};
 use super::{Context, Cuda, Ints};
 use crate::backend::LossValue;
@@ -22,11 +22,19 @@ pub(super) fn cross_entropy(logits: &T, classes: &[u32], smoothing: f32, grad: b
     }
     let cx = Context::get()?;
     extent(logits.count())?;
-    by_row(cx, logits, classes, grad, |ids, loss, hit, gradient| {
-        const WARPS: usize = 8;
-        let sizes = (extent(rows)?, extent(columns)?);
-        let args = (sizes.0, sizes.1, smoothing, logits.ptr(), ids, loss, hit, gradient);
-        cx.launch("cross_entropy", extent(rows.div_ceil(WARPS))?, 32 * WARPS as u32, 0, args)
+    let sizes = (extent(rows)?, extent(columns)?);
+    // A warp a row; one block where it is done soon enough.
+    let small = rows * columns.next_multiple_of(32) <= 1 << 14;
+    let (blocks, threads) = if small { (1, 1024) } else { (rows.div_ceil(8).min(16 * cx.processors as usize), 256) };
+    by_blocks(cx, logits, rows, blocks, grad, |parts, figures, gradient| {
+        let logits = logits.ptr();
+        if let Some(few) = Few::of(classes) {
+            let args = (sizes.0, sizes.1, smoothing, logits, few, parts, figures, gradient);
+            return cx.launch("cross_entropy_few", extent(blocks)?, threads, 0, args);
+        }
+        let ids = Ints::upload(cx, classes)?;
+        let args = (sizes.0, sizes.1, smoothing, logits, ids.ptr(), parts, figures, gradient);
+        cx.launch("cross_entropy", extent(blocks)?, threads, 0, args)
     })
 }
 
@@ -35,27 +43,47 @@ pub(super) fn binary_cross_entropy(logits: &T, classes: &[u32], grad: bool) -> R
         let message = format!("logits {} for {} examples", logits.shape(), classes.len());
         return Err(Error::shape("binary cross-entropy", message));
     }
-    let cx = Context::get()?;
-    by_row(cx, logits, classes, grad, |ids, loss, hit, gradient| {
-        let rows = classes.len();
-        cx.launch_over("binary_cross_entropy", rows, (extent(rows)?, logits.ptr(), ids, loss, hit, gradient))
+    let (cx, rows) = (Context::get()?, classes.len());
+    let blocks = rows.div_ceil(1024).clamp(1, 4 * cx.processors as usize);
+    let ids = Ints::upload(cx, classes)?;
+    by_blocks(cx, logits, rows, blocks, grad, |parts, figures, gradient| {
+        let args = (extent(rows)?, logits.ptr(), ids.ptr(), parts, figures, gradient);
+        cx.launch("binary_cross_entropy", extent(blocks)?, 256, 0, args)
     })
 }
 
-/// Launches a kernel that writes loss and hit of every row, and where wanted the gradient; then their totals.
-fn by_row(
+/// Class ids small in number enough to travel with a launch, without a copy of their own; laid out as in `loss.cu`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Few([u32; 256]);
+
+impl Arg for Few {}
+
+impl Few {
+    fn of(classes: &[u32]) -> Option<Self> {
+        let mut ids = [0; 256];
+        ids.get_mut(..classes.len())?.copy_from_slice(classes);
+        Some(Self(ids))
+    }
+}
+
+/// Launches a kernel whose blocks leave the sums of their rows, and where wanted the gradient; then puts the sums of several
+/// blocks together.
+fn by_blocks(
     cx: &Context,
     logits: &T,
-    classes: &[u32],
+    rows: usize,
+    blocks: usize,
     grad: bool,
-    launch: impl FnOnce(Ptr, Ptr, Ptr, Ptr) -> Result<()>,
+    launch: impl FnOnce(Ptr, Ptr, Ptr) -> Result<()>,
 ) -> Result<LossValue<Cuda>> {
-    let rows = classes.len();
-    let ids = Ints::upload(cx, classes)?;
     let gradient = grad.then(|| cx.tensor(logits.shape())).transpose()?;
-    let (loss, hit) = (cx.tensor([rows])?, cx.tensor([rows])?);
-    launch(ids.ptr(), loss.ptr(), hit.ptr(), ptr_or_null(gradient.as_ref()))?;
     let figures = cx.tensor([2])?;
-    cx.launch("loss_total", 1, 256, 0, (extent(rows)?, loss.ptr(), hit.ptr(), figures.ptr()))?;
+    // Two numbers of eight bytes for each block.
+    let parts = (blocks > 1).then(|| cx.tensor([4 * blocks])).transpose()?;
+    launch(ptr_or_null(parts.as_ref()), figures.ptr(), ptr_or_null(gradient.as_ref()))?;
+    if let Some(parts) = parts {
+        cx.launch("loss_total", 1, 256, 0, (extent(blocks)?, extent(rows)?, parts.ptr(), figures.ptr()))?;
+    }
     Ok(LossValue { figures, grad: gradient })
 }

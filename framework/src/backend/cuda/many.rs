@@ -169,7 +169,7 @@ fn gather(tensors: &[&T]) -> Result<T> {
         at += t.count();
     }
     for ones in ones.chunks(AT_ONCE) {
-        cx.launch("gather", (1, extent(ones.len())?), THREADS, 0, (Many::of(ones),))?;
+        cx.launch("gather", (blocks(cx, ones), extent(ones.len())?), THREADS, 0, (Many::of(ones),))?;
     }
     Ok(all)
 }

@@ -8,6 +8,7 @@ use super::{Context, Cuda};
 use crate::backend::tensor::{Buffer, Shape, Tensor};
 use crate::error::{Error, Result};
 use cudarc::driver::{DriverError, result, sys};
+use dfdx::prelude::HasShape as _;
 use dfdx::tensor::{CudaError, Tensor as DfdxTensor, ZerosTensor};
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -30,26 +31,123 @@ impl Ptr {
     }
 }
 
-/// Unused memory by element count.
-#[derive(Default)]
-pub(super) struct Pool(Mutex<HashMap<usize, Vec<(Flat, *mut f32)>>>);
+/// What the process has of a GPU's memory, in bytes; cuBLAS and the driver's own part are not in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Of tensors that live.
+    pub in_use: u64,
+    /// The most that were ever in use at once.
+    pub peak: u64,
+    /// Taken from the driver: in use, or kept to be handed out again.
+    pub reserved: u64,
+}
 
-// SAFETY: the addresses are those of the tensors beside them, which may move between threads.
-unsafe impl Send for Pool {}
-// SAFETY: as above, behind a lock.
-unsafe impl Sync for Pool {}
+/// Unused memory by element count, and how much there is of everything.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Held>);
+
+#[derive(Default)]
+struct Held {
+    unused: HashMap<usize, Vec<Unused>>,
+    memory: MemoryUse,
+    /// Counts allocations.
+    now: u64,
+}
+
+/// Memory that nobody uses since an allocation ago.
+struct Unused {
+    memory: Flat,
+    addr: *mut f32,
+    since: u64,
+}
+
+// SAFETY: the address is that of the tensor beside it, which may move between threads.
+unsafe impl Send for Unused {}
+
+/// Allocations after which memory that nobody used meanwhile goes back: many training steps. What a step needs is used again in the
+/// next one; the sizes of an evaluation, or of a network before it shrank, are not.
+const IDLE: u64 = 8192;
 
 impl Pool {
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Vec<(Flat, *mut f32)>>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes memory back.
     pub(super) fn put(&self, memory: Flat, addr: *mut f32) {
-        use dfdx::prelude::HasShape;
         let count = memory.shape().0;
-        self.lock().entry(count).or_default().push((memory, addr));
+        let mut held = self.lock();
+        held.memory.in_use -= bytes(count);
+        let since = held.now;
+        held.unused.entry(count).or_default().push(Unused { memory, addr, since });
     }
+
+    /// Forgets memory that somebody else has now.
+    pub(super) fn let_go(&self, count: usize) {
+        let mut held = self.lock();
+        held.memory.in_use -= bytes(count);
+        held.memory.reserved -= bytes(count);
+    }
+
+    pub(super) fn memory(&self) -> MemoryUse {
+        self.lock().memory
+    }
+
+    fn take(&self, count: usize) -> Option<(Flat, *mut f32)> {
+        let mut held = self.lock();
+        held.now += 1;
+        let now = held.now;
+        let idle = if now.is_multiple_of(IDLE) { held.give_up(now - IDLE) } else { vec![] };
+        // The one that was used last: the others may turn out to be idle.
+        let found = held.unused.get_mut(&count).and_then(Vec::pop)?;
+        held.use_more(count);
+        drop(held);
+        drop(idle);
+        Some((found.memory, found.addr))
+    }
+
+    /// Counts memory that is new. What is unused goes where it is more than ever was in use: sizes that do not come back.
+    fn add(&self, count: usize) {
+        let mut held = self.lock();
+        held.memory.reserved += bytes(count);
+        held.use_more(count);
+        let now = held.now;
+        let MemoryUse { peak, reserved, .. } = held.memory;
+        let gone = if reserved > 2 * peak { held.give_up(now) } else { vec![] };
+        drop(held);
+        drop(gone);
+    }
+
+    fn empty(&self) {
+        let mut held = self.lock();
+        let now = held.now;
+        let gone = held.give_up(now);
+        drop(held);
+        drop(gone);
+    }
+}
+
+impl Held {
+    fn use_more(&mut self, count: usize) {
+        self.memory.in_use += bytes(count);
+        self.memory.peak = self.memory.peak.max(self.memory.in_use);
+    }
+
+    /// What has been unused since then or longer; for the caller to drop.
+    fn give_up(&mut self, since: u64) -> Vec<Unused> {
+        let mut gone = vec![];
+        self.unused.retain(|_, list| {
+            // The longest unused come first.
+            gone.extend(list.drain(..list.partition_point(|u| u.since <= since)));
+            !list.is_empty()
+        });
+        self.memory.reserved -= gone.iter().map(|u| bytes(u.memory.shape().0)).sum::<u64>();
+        gone
+    }
+}
+
+fn bytes(count: usize) -> u64 {
+    4 * count as u64
 }
 
 impl Context {
@@ -67,10 +165,13 @@ impl Context {
     }
 
     pub(super) fn allocate(&self, count: usize) -> Result<Buffer<Cuda>> {
-        let pooled = self.pool.lock().get_mut(&count).and_then(Vec::pop);
-        let (memory, addr) = match pooled {
+        let (memory, addr) = match self.pool.take(count) {
             Some(found) => found,
-            None => self.fresh(count)?,
+            None => {
+                let fresh = self.fresh(count)?;
+                self.pool.add(count);
+                fresh
+            }
         };
         if cfg!(feature = "cuda-check") {
             // NaN everywhere: a kernel that leaves something unwritten does not go unnoticed.
@@ -110,8 +211,7 @@ impl Context {
 
     /// Gives all unused memory back to the driver.
     pub(crate) fn trim(&self) {
-        let unused = std::mem::take(&mut *self.pool.lock());
-        drop(unused);
+        self.pool.empty();
         // Freed memory is there again only once the stream has come to the point where it was freed.
         // SAFETY: the null stream always exists.
         if let Err(e) = unsafe { result::stream::synchronize(std::ptr::null_mut()) } {

@@ -3,7 +3,8 @@
 // be touched, and starts out as NaN.
 //
 // Environment: EMULATED_CUDA_GPUS (how many, default 1), EMULATED_CUDA_VERSION (of the driver, default 13000),
-// EMULATED_CUDA_MEMORY (bytes, default 8 GiB).
+// EMULATED_CUDA_MEMORY (bytes, default 8 GiB), EMULATED_CUDA_IDLE (where set, nothing is computed: what is left is the work of the host).
+#include "accesses.h"
 #include "threads.h"
 #include <cstdio>
 #include <cstdlib>
@@ -20,13 +21,14 @@ constexpr unsigned char SLACK = 0xa5;
 struct Allocation {
     char* pages;
     size_t mapped, bytes, slack;
+    emulated::Region region;
 };
 
 std::recursive_mutex lock;
 using Locked = std::lock_guard<std::recursive_mutex>;
 std::map<uint64_t, Allocation> allocations; // by address
 size_t used;
-thread_local uint64_t copies_to_host, launches, allocated;
+thread_local uint64_t copies_to_host, copies_to_device, launches, allocated;
 int context; // its address is the primary context
 thread_local void* bound;
 std::map<void*, unsigned> shared_limit;
@@ -73,7 +75,8 @@ int allocate(uint64_t* address, size_t bytes) {
     memset(data, 0xff, bytes);
     memset(data + bytes, SLACK, room - bytes);
     *address = reinterpret_cast<uint64_t>(data);
-    allocations[*address] = {static_cast<char*>(pages), inside + 2 * page, bytes, room - bytes};
+    allocations[*address] = {static_cast<char*>(pages), inside + 2 * page, bytes, room - bytes, {*address, bytes}};
+    emulated::forget_where();
     used += bytes;
     allocated++;
     return SUCCESS;
@@ -99,6 +102,7 @@ int release(uint64_t address) {
     auto found = allocations.find(address);
     if (found == allocations.end()) return INVALID_VALUE;
     check_slack(address, found->second, "something");
+    emulated::forget(found->second.region);
     munmap(found->second.pages, found->second.mapped);
     used -= found->second.bytes;
     allocations.erase(found);
@@ -129,11 +133,19 @@ int copy_to_host(void* to, uint64_t from, size_t bytes) {
 
 namespace emulated {
 void define(const char* name, Kernel kernel) { kernels()[name] = std::move(kernel); }
+
+Region* region_at(uintptr_t address) {
+    auto after = allocations.upper_bound(address | (uintptr_t(sysconf(_SC_PAGESIZE)) - 1));
+    if (after == allocations.begin()) return nullptr;
+    auto& [start, a] = *--after;
+    return address < reinterpret_cast<uintptr_t>(a.pages) + a.mapped ? &a.region : nullptr;
+}
 }  // namespace emulated
 
 extern "C" {
 // For tests: what the calling thread has done.
 uint64_t emulated_copies_to_host() { return copies_to_host; }
+uint64_t emulated_copies_to_device() { return copies_to_device; }
 uint64_t emulated_launches() { return launches; }
 uint64_t emulated_allocations() { return allocated; }
 
@@ -188,7 +200,10 @@ int cuMemFree_v2(uint64_t address) { return release(address); }
 int cuMemFreeAsync(uint64_t address, void*) { return release(address); }
 int cuMemsetD8_v2(uint64_t to, unsigned char byte, size_t bytes) { return fill(to, byte, bytes); }
 int cuMemsetD8Async(uint64_t to, unsigned char byte, size_t bytes, void*) { return fill(to, byte, bytes); }
-int cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t bytes) { return copy(reinterpret_cast<void*>(to), from, bytes, to); }
+int cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t bytes) {
+    copies_to_device++;
+    return copy(reinterpret_cast<void*>(to), from, bytes, to);
+}
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) { return cuMemcpyHtoD_v2(to, from, bytes); }
 int cuMemcpyDtoH_v2(void* to, uint64_t from, size_t bytes) { return copy_to_host(to, from, bytes); }
 int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) { return copy_to_host(to, from, bytes); }
@@ -229,6 +244,8 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
         return INVALID_VALUE;
     auto& [name, kernel] = *static_cast<Entry*>(function);
     launches++;
+    static bool idle = getenv("EMULATED_CUDA_IDLE");
+    if (idle) return SUCCESS;
     emulated::run({name.c_str(), kernel.call, args, {gx, gy, gz}, {bx, by, bz}, shared});
     for (auto& [address, a] : allocations) check_slack(address, a, name.c_str());
     return SUCCESS;

@@ -1,5 +1,5 @@
 // CUDA's device language in plain C++, as far as the kernels use it. One thread of the host runs all threads of a block in turn,
-// each on a stack of its own; a thread gives way only where it waits for others.
+// each on a stack of its own; a thread gives way only where it waits for others, and its accesses are held against theirs.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -16,6 +16,7 @@
 #define __shared__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(n) __attribute__((aligned(n)))
 #define SHARED_MEMORY(type, name) type* name = static_cast<type*>(emulated::dynamic_shared)
 
@@ -100,18 +101,20 @@ T __shfl_up_sync(unsigned mask, T v, unsigned by, int width = 32, CALLER) {
 }
 #undef CALLER
 
+// Not reported as reads and writes.
+#define ATOMIC __attribute__((noinline, no_sanitize("thread")))
 template <class T>
-T atomicAdd(T* to, std::common_type_t<T> v) { T old = *to; *to = old + v; return old; }
+ATOMIC T atomicAdd(T* to, std::common_type_t<T> v) { T old = *to; *to = old + v; return old; }
 template <class T>
-T atomicMax(T* to, std::common_type_t<T> v) { T old = *to; *to = old > v ? old : v; return old; }
+ATOMIC T atomicMax(T* to, std::common_type_t<T> v) { T old = *to; *to = old > v ? old : v; return old; }
 template <class T>
-T atomicMin(T* to, std::common_type_t<T> v) { T old = *to; *to = old < v ? old : v; return old; }
+ATOMIC T atomicMin(T* to, std::common_type_t<T> v) { T old = *to; *to = old < v ? old : v; return old; }
 template <class T>
-T atomicOr(T* to, std::common_type_t<T> v) { T old = *to; *to = old | v; return old; }
+ATOMIC T atomicOr(T* to, std::common_type_t<T> v) { T old = *to; *to = old | v; return old; }
 template <class T>
-T atomicExch(T* to, std::common_type_t<T> v) { T old = *to; *to = v; return old; }
+ATOMIC T atomicExch(T* to, std::common_type_t<T> v) { T old = *to; *to = v; return old; }
 template <class T>
-T atomicCAS(T* to, std::common_type_t<T> expected, std::common_type_t<T> v) {
+ATOMIC T atomicCAS(T* to, std::common_type_t<T> expected, std::common_type_t<T> v) {
     T old = *to;
     if (old == expected) *to = v;
     return old;

@@ -1,20 +1,32 @@
-// Runs the threads of a block, one after the other, each on a stack of its own as soon as it waits for others.
+// Runs the threads of a block, one after the other, each on a stack of its own.
+//
+// Real hardware promises no order, so this one changes: a kernel's first launch goes forward, its second one backward, later ones
+// shuffle blocks, warps and the threads of a warp, and leave a warp for another one wherever it exchanges something. Environment:
+// EMULATED_ORDER = forward, backward, or a number that starts the shuffling of all launches.
 #include "threads.h"
+#include "accesses.h"
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <dlfcn.h>
+#include <map>
+#include <numeric>
+#include <string>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
-dim3 threadIdx, blockIdx, blockDim, gridDim;
+// Everything else of the kernels that is zero at the start is shared memory; see accesses.cc.
+#define NOT_SHARED __attribute__((section(".data")))
+NOT_SHARED dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulated {
-void* dynamic_shared;
+NOT_SHARED void* dynamic_shared;
 
 namespace {
 constexpr size_t STACK = 256 << 10;
 constexpr unsigned WARP_SIZE = 32;
+constexpr uint64_t WATCHED = 64; // blocks of a launch whose accesses are looked at: watching costs more than running
 
 enum State { NEW, READY, WAITING, DONE };
 
@@ -29,6 +41,7 @@ struct Thread {
 };
 
 struct Fiber {
+    char* stack = nullptr;
     void* stack_pointer = nullptr;
     ucontext_t context;
 };
@@ -39,8 +52,30 @@ Fiber scheduler;
 unsigned current;
 const Launch* launch;
 bool running;
+uint16_t rounds[WARP_SIZE]; // of each warp
 
-[[noreturn]] void fail(const char* what, const Thread* a = nullptr, const Thread* b = nullptr) {
+enum { FORWARD, BACKWARD, SHUFFLED } order;
+uint64_t random_state;
+
+unsigned below(unsigned n) {
+    random_state = random_state * 6364136223846793005 + 1442695040888963407;
+    return unsigned((random_state >> 33) * n >> 31);
+}
+
+// Which of `n` in a row comes next.
+unsigned pick(unsigned n) { return order == FORWARD ? 0 : order == BACKWARD ? n - 1 : below(n); }
+
+void choose_order(const char* kernel) {
+    thread_local std::map<std::string, uint64_t> launches;
+    const char* wanted = getenv("EMULATED_ORDER");
+    uint64_t n = launches[kernel]++;
+    if (wanted && (*wanted == 'f' || *wanted == 'b')) n = *wanted == 'b';
+    else if (wanted) n += strtoull(wanted, nullptr, 10) + 2;
+    order = n == 0 ? FORWARD : n == 1 ? BACKWARD : SHUFFLED;
+    random_state = n * 0x9e3779b97f4a7c15;
+}
+
+[[noreturn]] void fail_at(const char* what, const Thread* a = nullptr, const Thread* b = nullptr) {
     fprintf(stderr, "\nemulated GPU: kernel `%s`, block (%u, %u, %u), thread (%u, %u, %u): %s\n", launch ? launch->name : "none",
             blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z, what);
     for (const Thread* t : {a, b})
@@ -100,6 +135,7 @@ Fiber* new_fiber() {
     if (memory == MAP_FAILED) fail("no memory for a stack");
     mprotect(memory, page, PROT_NONE);
     char* bottom = static_cast<char*>(memory) + page;
+    fiber->stack = bottom;
 #if defined(__x86_64__)
     auto* top = reinterpret_cast<void**>(bottom + STACK);
     *--top = nullptr;  // the return address of fiber_main, which never returns
@@ -125,6 +161,9 @@ void resume(unsigned i) {
     current = i;
     threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
     t.state = READY;
+    moment.thread = i;
+    moment.round = rounds[i / WARP_SIZE];
+    moment.stack = reinterpret_cast<uintptr_t>(t.fiber->stack);
     go(scheduler, *t.fiber);
 }
 
@@ -136,12 +175,13 @@ bool exchange_in_warp(unsigned first, unsigned end) {
     for (unsigned i = first; i < end; i++)
         if (threads[i].state == WAITING && threads[i].kind != BARRIER) one = &threads[i];
     if (!one) return false;
+    if (one->kind == WARP) rounds[first / WARP_SIZE]++;
     unsigned votes = 0;
     for (unsigned i = first; i < end; i++) {
         const Thread& t = threads[i];
         if (t.state == DONE) continue;
-        if (!together(t, *one)) fail("a warp's threads wait in different places", one, &t);
-        if (!(one->mask >> (i - first) & 1)) fail("a thread waits that the mask does not name", &t);
+        if (!together(t, *one)) fail_at("a warp's threads wait in different places", one, &t);
+        if (!(one->mask >> (i - first) & 1)) fail_at("a thread waits that the mask does not name", &t);
         votes |= unsigned(t.value) << (i - first);
     }
     uint64_t values[WARP_SIZE];
@@ -159,20 +199,34 @@ bool exchange_in_warp(unsigned first, unsigned end) {
     return true;
 }
 
+// Runs the threads of a warp as far as they go.
+void run_warp(unsigned first, unsigned end) {
+    unsigned ready[WARP_SIZE], count = 0;
+    for (unsigned i = first; i < end; i++)
+        if (threads[i].state == NEW || threads[i].state == READY) ready[count++] = i;
+    while (count) {
+        unsigned at = pick(count);
+        resume(ready[at]);
+        memmove(ready + at, ready + at + 1, (--count - at) * sizeof *ready);
+    }
+}
+
 void run_block(unsigned count) {
     for (unsigned i = 0; i < count; i++) threads[i] = Thread{};
-    for (;;) {
-        for (unsigned first = 0; first < count; first += WARP_SIZE) {
-            unsigned end = first + WARP_SIZE < count ? first + WARP_SIZE : count;
-            do {
-                for (unsigned i = first; i < end; i++)
-                    if (threads[i].state == NEW || threads[i].state == READY) resume(i);
-            } while (exchange_in_warp(first, end));
+    memset(rounds, 0, sizeof rounds);
+    moment.block = moment.interval;
+    for (;; moment.interval++) {
+        unsigned warps[WARP_SIZE], left = (count + WARP_SIZE - 1) / WARP_SIZE;
+        for (unsigned w = 0; w < left; w++) warps[w] = w;
+        while (left) {
+            unsigned at = pick(left), first = warps[at] * WARP_SIZE, end = first + WARP_SIZE < count ? first + WARP_SIZE : count;
+            run_warp(first, end);
+            if (!exchange_in_warp(first, end)) memmove(warps + at, warps + at + 1, (--left - at) * sizeof *warps);
         }
         const Thread* one = nullptr;
         for (unsigned i = 0; i < count; i++) {
             if (threads[i].state != WAITING) continue;
-            if (one && !together(*one, threads[i])) fail("a block's threads wait at different barriers", one, &threads[i]);
+            if (one && !together(*one, threads[i])) fail_at("a block's threads wait at different barriers", one, &threads[i]);
             one = &threads[i];
         }
         if (!one) return;
@@ -186,7 +240,30 @@ void out_of_bounds(int, siginfo_t* info, void*) {
     if (running) fail("out of bounds");
     signal(SIGSEGV, SIG_DFL);
 }
+
+// The kernels are compiled so that they trap here.
+void undefined(int, siginfo_t* info, void*) {
+    if (running) race("does what C++ leaves undefined, such as a misaligned access or one beyond an array", ~0u, info->si_addr);
+    signal(SIGILL, SIG_DFL);
+}
 }  // namespace
+
+void fail(const char* what) { fail_at(what); }
+
+void race(const char* what, unsigned other, const void* at) {
+    fprintf(stderr, "\nemulated GPU: thread %u of the block %s", current, what);
+    if (other < 1024) fprintf(stderr, ": thread %u", other);
+    Dl_info where;
+    if (dladdr(at, &where)) {
+        auto offset = static_cast<const char*>(at) - static_cast<const char*>(where.dli_fbase) - 1;
+        fprintf(stderr, " at:\n");
+        char hex[32];
+        snprintf(hex, sizeof hex, "%#zx", size_t(offset));
+        std::string ask = "addr2line -ie '" + std::string(where.dli_fname) + "' " + hex + " >&2";
+        if (system(ask.c_str())) fprintf(stderr, "%s %s\n", where.dli_fname, hex);
+    }
+    fail_at(what);
+}
 
 unsigned lane() { return current % WARP_SIZE; }
 
@@ -210,9 +287,12 @@ void run(const Launch& what) {
         action.sa_sigaction = out_of_bounds;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         sigaction(SIGSEGV, &action, nullptr);
+        action.sa_sigaction = undefined;
+        sigaction(SIGILL, &action, nullptr);
         return true;
     }();
     (void)handled;
+    static uint32_t intervals;
     launch = &what;
     running = true;
     gridDim = what.grid;
@@ -221,13 +301,23 @@ void run(const Launch& what) {
     auto aligned = (reinterpret_cast<uintptr_t>(shared.data()) + 15) / 16 * 16;
     dynamic_shared = reinterpret_cast<void*>(aligned);
     unsigned count = blockDim.x * blockDim.y * blockDim.z;
-    for (unsigned z = 0; z < gridDim.z; z++)
-        for (unsigned y = 0; y < gridDim.y; y++)
-            for (unsigned x = 0; x < gridDim.x; x++) {
-                blockIdx = {x, y, z};
-                memset(dynamic_shared, 0xff, what.shared);
-                run_block(count);
-            }
+    moment.stack_bytes = STACK;
+    moment.shared = what.shared;
+    moment.launch = ++intervals;
+    moment.interval = intervals;
+    choose_order(what.name);
+    uint64_t blocks = uint64_t(gridDim.x) * gridDim.y * gridDim.z, step = blocks * 5 / 8, start = blocks / 3;
+    while (std::gcd(step, blocks) != 1) step++;
+    for (uint64_t i = 0; i < blocks; i++) {
+        uint64_t at = order == FORWARD ? i : order == BACKWARD ? blocks - 1 - i : (i * step + start) % blocks;
+        blockIdx = {unsigned(at % gridDim.x), unsigned(at / gridDim.x % gridDim.y), unsigned(at / gridDim.x / gridDim.y)};
+        memset(dynamic_shared, 0xff, what.shared);
+        moment.watched = i % (1 + blocks / WATCHED) == 0;
+        run_block(count);
+        moment.interval++;
+    }
+    intervals = moment.interval;
+    moment.watched = false;
     running = false;
     launch = nullptr;
 }

@@ -9,6 +9,6 @@ struct Launch {
     dim3 grid, block;
     size_t shared;
 };
-// Runs all blocks of a launch, in order.
+// Runs all blocks of a launch, one after the other.
 void run(const Launch& what);
 }  // namespace emulated

@@ -10,15 +10,15 @@ extern "C" __global__ void contribution_invert(unsigned n, float eps, float* x) 
     });
 }
 
-// parts [pieces, units] = sums of a b over the samples of a piece. Blocks of 32 x 8 threads, grid (units / 32, pieces). A silent unit
+// parts [pieces, units] = sums of a b over the samples of a piece. Blocks of 32 x 8 threads, grid (pieces, units / 32). A silent unit
 // contributes nothing, even where its weight over a tiny denominator overflowed.
 extern "C" __global__ void contribution_sums(
     unsigned samples, unsigned units, unsigned piece, const float* a, const float* b, float* parts) {
     __shared__ float sums[8][WARP];
-    unsigned unit = blockIdx.x * WARP + threadIdx.x, end = min(samples, (blockIdx.y + 1) * piece);
+    unsigned unit = blockIdx.y * WARP + threadIdx.x, end = min(samples, (blockIdx.x + 1) * piece);
     float sum = 0.0f;
     if (unit < units) {
-        for (unsigned f = blockIdx.y * piece + threadIdx.y; f < end; f += 8) {
+        for (unsigned f = blockIdx.x * piece + threadIdx.y; f < end; f += 8) {
             float v = a[size_t(f) * units + unit];
             if (v != 0.0f) sum += v * b[size_t(f) * units + unit];
         }
@@ -27,21 +27,21 @@ extern "C" __global__ void contribution_sums(
     __syncthreads();
     if (threadIdx.y == 0 && unit < units) {
         for (unsigned i = 1; i < 8; i++) sum += sums[i][threadIdx.x];
-        parts[blockIdx.y * units + unit] = sum;
+        parts[blockIdx.x * units + unit] = sum;
     }
 }
 
 constexpr unsigned TILE = 64, DEPTH = 16;
 
 // parts [pieces, units] = largest a_fk w_jk r_fj over the 64 samples f of a piece and all fed units j. Blocks of 16 x 16 threads, each
-// with 4 x 4 of the tile's (sample, unit) pairs; grid (units / 64, samples / 64). A negative activation turns the smallest factor into
+// with 4 x 4 of the tile's (sample, unit) pairs; grid (samples / 64, units / 64). A negative activation turns the smallest factor into
 // the largest share; `is_signed` says that there are such.
 extern "C" __global__ void contribution_max(
     unsigned samples, unsigned units, unsigned fed, unsigned is_signed, const float* a, const float* w, const float* r,
     float* parts) {
     __shared__ float ws[DEPTH][TILE], rs[DEPTH][TILE + 1];
     unsigned tx = threadIdx.x, ty = threadIdx.y, thread = ty * 16 + tx;
-    unsigned unit0 = blockIdx.x * TILE, sample0 = blockIdx.y * TILE;
+    unsigned unit0 = blockIdx.y * TILE, sample0 = blockIdx.x * TILE;
     float high[4][4], low[4][4];
     for (auto& row : high) for (float& v : row) v = -INFINITY;
     for (auto& row : low) for (float& v : row) v = INFINITY;
@@ -88,7 +88,7 @@ extern "C" __global__ void contribution_max(
     if (thread < TILE && unit0 + thread < units) {
         float most = ws[0][thread];
         for (unsigned i = 1; i < 16; i++) most = ws[i][thread] > most ? ws[i][thread] : most;
-        parts[blockIdx.y * units + unit0 + thread] = most;
+        parts[blockIdx.x * units + unit0 + thread] = most;
     }
 }
 

@@ -211,7 +211,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) conv_transposed_64(BACKWARD
     Windows w = backward_of(THE_SHAPE, blockIdx.z, dy, weight, mask);
     convolve<Half>(w, act, add, share, bias, dx, nullptr, partial, count);
 }
-extern "C" __global__ void __launch_bounds__(128, 6) conv_transposed_32(BACKWARD) {
+extern "C" __global__ void __launch_bounds__(128, 5) conv_transposed_32(BACKWARD) {
     Windows w = backward_of(THE_SHAPE, blockIdx.z, dy, weight, mask);
     convolve<Small>(w, act, add, share, bias, dx, nullptr, partial, count);
 }

@@ -75,7 +75,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) conv_weight_128(WEIGHT) {
 extern "C" __global__ void __launch_bounds__(128, 4) conv_weight_64(WEIGHT) {
     weight_gradient<Tile<64, 128, 8, 8>>(THE_SHAPE, add, share, x, dy, dw, partial);
 }
-extern "C" __global__ void __launch_bounds__(128, 6) conv_weight_32(WEIGHT) {
+extern "C" __global__ void __launch_bounds__(128, 5) conv_weight_32(WEIGHT) {
     weight_gradient<Tile<32, 128, 4, 8>>(THE_SHAPE, add, share, x, dy, dw, partial);
 }
 // For images of one to three channels, whose windows have few elements.

@@ -77,8 +77,8 @@ extern "C" __global__ void total(unsigned n, const double* sums, double* to) {
     if (threadIdx.x == 0) *to = sum;
 }
 
-// The tensors one after the other; each weight says where it goes. Grid (1, tensors).
+// The tensors one after the other; each weight says where it goes. Grid (blocks, tensors).
 extern "C" __global__ void gather(Many many) {
     const One& one = many.each[blockIdx.y];
-    for (unsigned i = threadIdx.x; i < one.n; i += blockDim.x) one.weight[i] = one.grad[i];
+    for (unsigned i = first(); i < one.n; i += stride()) one.weight[i] = one.grad[i];
 }
