@@ -125,6 +125,8 @@ def run(out, ordinal, rounds):
         if "multiply_adds" in row:
             # Forward, and two products of the same size backward.
             row["of_cublas"] = 6 * row["multiply_adds"] / row["ours_ms"] / 1e9 / result["cublas_tflops"]
+        if "needed_bytes" in row:
+            row["memory_ratio"] = row["peak_bytes"] / row["needed_bytes"]
         result["steps"][case] = row
         print(case, json.dumps(row), flush=True)
     for case, dense in OWN.items():

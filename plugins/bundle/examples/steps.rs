@@ -1,4 +1,4 @@
-//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints the median in milliseconds. `framework/benches/peers.py`
+//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median in milliseconds. `framework/benches/peers.py`
 //! runs it beside PyTorch.
 
 use secateur::backend::{Backend, Cpu, Place, Update};
@@ -128,6 +128,13 @@ impl<B: Backend> Stepper<B> {
         self.store.step(self.rule, None, |value| grads.get(value))
     }
 
+    /// Multiplications of a forward pass with all weights.
+    fn multiply_adds(&self) -> Result<u64> {
+        let mut cx = Forward::evaluation(&self.store).with_compressor(self.compressor.as_deref());
+        self.model.forward(&mut cx, &self.batch)?;
+        Ok(cx.finish().2.macs)
+    }
+
     /// Seconds of a step, over `count` of them; waits for the device at the end only.
     fn steps(&mut self, count: usize) -> Result<f64> {
         let start = Instant::now();
@@ -142,10 +149,34 @@ impl<B: Backend> Stepper<B> {
     }
 }
 
+/// What a GPU's memory must hold: weights, masks and optimizer state, and what a forward pass leaves for the backward pass.
+#[cfg(feature = "cuda")]
+fn needed(stepper: &Stepper<secateur::backend::Cuda>) -> Result<u64> {
+    let held = secateur::backend::cuda::memory()?.in_use;
+    let mut cx = Forward::training(&stepper.store, Needs::WEIGHTS, Seed(1));
+    cx = cx.with_compressor(stepper.compressor.as_deref());
+    let output = stepper.model.forward(&mut cx, &stepper.batch)?;
+    let needed = secateur::backend::cuda::memory()?.in_use;
+    drop((output, cx));
+    Ok(needed.max(held))
+}
+
+/// Prints what `framework/benches/gpu.py` records beside the time.
+#[cfg(feature = "cuda")]
+fn report_memory(case: &Case, device: &secateur::backend::Cuda) -> Result<()> {
+    let mut stepper = Stepper::new(case, device)?;
+    // With a batch in it, and the optimizer's state.
+    stepper.steps(2)?;
+    println!("needed_bytes {}", needed(&stepper)?);
+    println!("peak_bytes {}", secateur::backend::cuda::memory()?.peak);
+    Ok(())
+}
+
 /// Median of many steps in milliseconds, after a tenth as many to warm up; about three seconds in all, and at least seven steps.
 /// Where nobody waits for single steps, each figure is a mean over some of them.
 fn median<B: Backend>(case: &Case, device: &B) -> Result<f64> {
     let mut stepper = Stepper::new(case, device)?;
+    println!("multiply_adds {}", stepper.multiply_adds()?);
     stepper.steps(1)?;
     let count = (3.0 / stepper.steps(1)?).clamp(7.0, 4000.0) as usize;
     stepper.steps(count / 10 + 2)?;
@@ -169,7 +200,11 @@ fn main() -> Result<()> {
         Place::parse(&device).map_err(|allowed| Error::Config(format!("device `{device}`: must be {allowed}")))?;
     let median = pool.install(|| match place {
         #[cfg(feature = "cuda")]
-        Place::Cuda(n) => median(case, &secateur::backend::cuda::cuda(n)?),
+        Place::Cuda(n) => {
+            let device = secateur::backend::cuda::cuda(n)?;
+            report_memory(case, &device)?;
+            median(case, &device)
+        }
         #[cfg(not(feature = "cuda"))]
         Place::Cuda(_) => Err(Error::Config(format!("`{place}`: this program was built without CUDA"))),
         Place::Cpu => median(case, &Cpu::default()),
