@@ -52,6 +52,9 @@ pub enum Event {
         loss: Option<f64>,
         /// Over its examples.
         accuracy: Option<f64>,
+        /// Fraction of what may be pruned that is gone at its end.
+        #[serde(default)]
+        sparsity: Option<f64>,
         /// Wall-clock time.
         #[serde(default)]
         seconds: f64,

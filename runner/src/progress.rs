@@ -83,7 +83,8 @@ impl Progress {
     /// Takes in one event.
     pub fn event(&mut self, event: &Event) {
         let belongs = matches!(event, Event::Eval { at, .. } if at == "epoch");
-        if !belongs {
+        // The burden stands between an epoch and what was measured at its end.
+        if !belongs && !matches!(event, Event::Burden { .. }) {
             self.write_epoch();
         }
         self.state.take(event);
@@ -164,8 +165,10 @@ impl State {
                     self.loss = *loss;
                 }
             }
-            Event::Epoch { epoch, loss, accuracy, seconds, .. } => {
+            Event::Epoch { epoch, loss, accuracy, sparsity, seconds, .. } => {
                 (self.epoch, self.loss, self.train_accuracy) = (*epoch, *loss, *accuracy);
+                // A run that goes on may be pruned already.
+                self.sparsity = sparsity.unwrap_or(self.sparsity);
                 self.unwritten = Some(speed(self.examples as f64 / seconds.max(1e-9)));
             }
             Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
@@ -237,7 +240,8 @@ mod tests {
 {"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.625,"at":"before-prune"}
 {"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45,"fc2":27},"weights_kept":900,"weights_total":1000}
 {"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.5,"at":"after-prune"}
-{"event":"epoch","step":19,"epoch":1,"loss":1.25,"accuracy":0.6,"seconds":0.5}
+{"event":"epoch","step":19,"epoch":1,"loss":1.25,"accuracy":0.6,"sparsity":0.1,"seconds":0.5}
+{"event":"burden","step":19,"epoch":1,"layers":[]}
 {"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.75,"at":"epoch"}"#;
         for line in events.lines() {
             progress.event(&serde_json::from_str(line).unwrap());
