@@ -250,6 +250,8 @@ pub trait Backend:
     fn recycle(memory: dfdx::tensor::Tensor<(usize,), f32, Self>, addr: *mut f32) {
         let _ = (memory, addr);
     }
+    /// Gives unused memory back, after the sizes of a network have changed and at the end of a run.
+    fn trim(&self) {}
     /// Values on the host, borrowed where they are there already.
     fn host(t: &Tensor<Self>) -> Cow<'_, [f32]>;
     /// A buffer of its own with the same values.

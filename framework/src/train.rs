@@ -320,6 +320,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         let summary =
             Summary::of(&self.run, &self.params, test, (self.dense, kept), &self.burden, &self.clock, self.length)?;
         observer.event(&Event::Finish { step: self.length.steps, figures: summary.figures() })?;
+        self.run.device.trim();
         Ok(Outcome { summary, params: self.params })
     }
 }

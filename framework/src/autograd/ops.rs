@@ -129,9 +129,6 @@ impl<B: Backend> Tape<B> {
             return Ok(y);
         }
         let x = x.clone();
-        Ok(self.record(y, move |dy, grads| {
-            let upstream = dy.host()[0];
-            grads.add(&x, if upstream == 1.0 { gradient } else { gradient.scale(upstream)? })
-        }))
+        Ok(self.record(y, move |dy, grads| grads.add(&x, B::scale_by(gradient, &dy)?)))
     }
 }

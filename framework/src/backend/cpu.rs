@@ -11,7 +11,7 @@ use crate::backend::tensor::{Buffer, Tensor};
 use crate::data::{Picks, Values};
 use crate::error::{Error, Result};
 use crate::registry::{DeviceMaker, Makers};
-use dfdx::tensor::Cpu;
+use dfdx::tensor::{Cpu, Tensor as DfdxTensor};
 use kernels::{elementwise, gemm, reduce, select};
 use std::borrow::Cow;
 
@@ -25,6 +25,14 @@ impl Backend for Cpu {
 
     fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>> {
         Ok(storage::own(self, data))
+    }
+
+    fn recycle(memory: DfdxTensor<(usize,), f32, Self>, addr: *mut f32) {
+        storage::recycle(memory, addr);
+    }
+
+    fn trim(&self) {
+        storage::trim();
     }
 
     fn host(t: &Tensor<Self>) -> Cow<'_, [f32]> {

@@ -83,6 +83,12 @@ impl Backend for Cuda {
         }
     }
 
+    fn trim(&self) {
+        if let Ok(cx) = Context::get() {
+            cx.trim();
+        }
+    }
+
     fn host(t: &Tensor<Self>) -> Cow<'_, [f32]> {
         // NaN where the device failed: this cannot say so, but the next operation does.
         let mut data = vec![f32::NAN; t.count()];

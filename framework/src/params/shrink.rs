@@ -76,6 +76,7 @@ impl<B: Backend> ParamStore<B> {
         }
         self.alive.clear();
         self.layout = layout;
+        self.device.trim();
         Ok(())
     }
 }

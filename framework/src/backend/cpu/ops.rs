@@ -1,9 +1,7 @@
 //! From tensors to kernels.
 
-use super::kernels::{
-    Accumulate, Grad, activation::Saved, contribution, linear as lin, loss, optim, regression, scratch,
-};
-use super::storage::own;
+use super::kernels::{Accumulate, Grad, activation::Saved, contribution, linear as lin, loss, optim, regression};
+use super::storage;
 use crate::backend::tensor::{Shape, Tensor};
 use crate::backend::{Contribution, Linear, LinearGrads, LinearSaved, LossValue, Slot, Update, Updated};
 use crate::error::{Error, Result};
@@ -12,9 +10,11 @@ use dfdx::tensor::Cpu;
 /// A new tensor; `fill` must write every element before it reads any.
 pub(super) fn filled(device: &Cpu, shape: Shape, fill: impl FnOnce(&mut [f32])) -> Tensor<Cpu> {
     // SAFETY: every caller in this module hands the buffer to a kernel that overwrites all of it.
-    let mut data = unsafe { scratch::unwritten(shape.count()) };
-    fill(&mut data);
-    Tensor::from_buffer(own(device, data), shape)
+    let buffer = unsafe { storage::unwritten(device, shape.count()) };
+    let addr = buffer.addr();
+    // SAFETY: the address covers the buffer's elements, which nobody else has seen yet.
+    fill(unsafe { std::slice::from_raw_parts_mut(addr, shape.count()) });
+    Tensor::from_buffer(buffer, shape)
 }
 
 impl Slot<Cpu> {
@@ -22,7 +22,7 @@ impl Slot<Cpu> {
     pub(super) fn grad(&mut self, like: &Tensor<Cpu>) -> Result<Grad<'_>> {
         let mode = if self.0.is_some() { Accumulate::Add } else { Accumulate::Overwrite };
         // SAFETY: kernels overwrite all of a destination that they are told to overwrite.
-        let new = || Tensor::from_buffer(own(like.device(), unsafe { scratch::unwritten(like.count()) }), like.shape());
+        let new = || Tensor::from_buffer(unsafe { storage::unwritten(like.device(), like.count()) }, like.shape());
         Ok(Grad { out: self.0.get_or_insert_with(new).data_mut()?, mode })
     }
 }
