@@ -37,6 +37,7 @@ pub mod simd;
 #[cfg(test)]
 mod testing;
 pub mod tokens;
+mod transpose;
 
 pub use activation::Act;
 pub use grad::{Accumulate, Grad};

@@ -113,6 +113,18 @@ pub(crate) fn finish_rows_keeping(act: Act, y: &mut [f32], pre: &mut [f32], bias
     with_curve!(act, C => finish_keeping::<C>(y, pre, bias, residual));
 }
 
+/// y = act(y) (+ residual), on this thread.
+pub(crate) fn act_in_place(act: Act, y: &mut [f32], residual: Option<&[f32]>) {
+    with_curve!(act, C => value_in_place::<C>(y));
+    add_residual(y, residual);
+}
+
+/// y = act(pre) (+ residual), on this thread.
+pub(crate) fn act_into(act: Act, y: &mut [f32], pre: &[f32], residual: Option<&[f32]>) {
+    with_curve!(act, C => value_into::<C>(y, pre));
+    add_residual(y, residual);
+}
+
 /// dpre = dy act'; adds the column sums of dpre to `db`. Rows of `db.len()`; on this thread.
 pub(crate) fn backward_rows(act: Act, dpre: &mut [f32], dy: &[f32], saved: Saved<'_>, db: &mut [f32]) {
     check(act, saved);
@@ -270,6 +282,32 @@ simd_fn! {
                 for (y, &r) in y.iter_mut().zip(&residual[row * cols..]) {
                     *y += r;
                 }
+            }
+        }
+    }
+}
+
+simd_fn! {
+    fn value_in_place<C: Curve>(y: &mut [f32]) {
+        for y in y {
+            *y = C::value(*y);
+        }
+    }
+}
+
+simd_fn! {
+    fn value_into<C: Curve>(y: &mut [f32], pre: &[f32]) {
+        for (y, &x) in y.iter_mut().zip(pre) {
+            *y = C::value(x);
+        }
+    }
+}
+
+simd_fn! {
+    fn add_residual(y: &mut [f32], residual: Option<&[f32]>) {
+        if let Some(residual) = residual {
+            for (y, &r) in y.iter_mut().zip(residual) {
+                *y += r;
             }
         }
     }

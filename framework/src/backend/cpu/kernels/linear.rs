@@ -1,10 +1,10 @@
 //! Fully connected layers: y = act(x (w * mask)^T + bias) + residual, and its gradients.
 
-use super::activation::{Saved, backward_rows, finish_rows, finish_rows_keeping};
+use super::activation::{Saved, act_in_place, act_into, backward_rows, finish_rows, finish_rows_keeping};
 use super::elementwise;
 use super::gemm::{Mat, MatMut, flops, gemm, gemm_parallel, tile};
 use super::grad::{self, Grad};
-use super::panels::{Panels, product, with_panels};
+use super::panels::{Panels, affine, product, with_panels};
 use super::{Accumulate, Act, par, reduce, scratch};
 
 /// The layer: shape, parameters, activation.
@@ -156,16 +156,20 @@ fn forward_in_chunks(
             .zip(par::chunks_or_none(residual, len, count));
         par::for_each(flops(rows, outputs, inputs), chunks, |(((y, x), pre), residual)| {
             let n = y.len() / outputs;
-            let multiply = |y: &mut [f32]| {
+            let multiply = |y: &mut [f32], residual: Option<&[f32]>| {
                 let (mut y, x) = (MatMut::new(y, n, outputs), Mat::new(x, n, inputs));
-                product(&mut y, Accumulate::Overwrite, 1.0, x, weight);
+                affine(&mut y, bias, residual.map(|r| Mat::new(r, n, outputs)), x, weight);
             };
-            if let Some(pre) = pre {
-                multiply(pre);
-                finish_rows_keeping(act, y, pre, bias, residual);
-            } else {
-                multiply(y);
-                finish_rows(act, y, bias, residual);
+            match pre {
+                None if act == Act::None => multiply(y, residual),
+                None => {
+                    multiply(y, None);
+                    act_in_place(act, y, residual);
+                }
+                Some(pre) => {
+                    multiply(pre, None);
+                    act_into(act, y, pre, residual);
+                }
             }
         });
     });

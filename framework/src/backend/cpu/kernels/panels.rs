@@ -7,14 +7,13 @@
 use super::gemm::{Mat, MatMut, gemm};
 #[cfg(target_arch = "x86_64")]
 use super::panel_tiles;
-use super::simd::{Level, level, simd_fn};
-use super::{Accumulate, scratch};
+use super::simd::{Level, level};
+use super::transpose::transpose;
+use super::{Accumulate, elementwise, scratch};
 
 /// Rows up to which a right-hand side is used where it is, if its columns fill registers: they are read too few times to
 /// be worth copying, and do not yet crowd each other out of the cache.
 const IN_PLACE: usize = 64;
-/// Side of the blocks that are transposed at once.
-const BLOCK: usize = 8;
 
 /// The right-hand side of a product, ready for [`product`].
 pub(crate) struct Panels<'a>(Form<'a>);
@@ -59,22 +58,81 @@ pub(crate) fn with_panels<R>(b: Mat<'_>, f: impl FnOnce(&Panels<'_>) -> R) -> R 
     })
 }
 
+/// What a product is added to.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    Zero,
+    /// What is there.
+    Itself,
+    /// The bias in each row, and the residual where there is one.
+    Rows {
+        bias: &'a [f32],
+        residual: Option<Mat<'a>>,
+    },
+}
+
+impl From<Accumulate> for Start<'_> {
+    fn from(mode: Accumulate) -> Self {
+        match mode {
+            Accumulate::Overwrite => Self::Zero,
+            Accumulate::Add => Self::Itself,
+        }
+    }
+}
+
 /// c = alpha a b, or c += alpha a b, on this thread.
 pub(crate) fn product(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: &Panels<'_>) {
-    let b = match &b.0 {
-        Form::Whole(b) => return gemm(c, mode, alpha, a, *b),
-        Form::Cut(cut) => cut,
-    };
+    run(c, mode.into(), alpha, a, b);
+}
+
+/// c = a b + bias (+ residual), on this thread; the bias is one number a column.
+pub(crate) fn affine(c: &mut MatMut<'_>, bias: &[f32], residual: Option<Mat<'_>>, a: Mat<'_>, b: &Panels<'_>) {
+    assert_eq!(bias.len(), c.cols, "a bias for each column");
+    let fits = |r: &Mat<'_>| (r.rows, r.cols, r.col_stride) == (c.rows, c.cols, 1);
+    assert!(residual.as_ref().is_none_or(fits), "a residual of the product's shape");
+    run(c, Start::Rows { bias, residual }, 1.0, a, b);
+}
+
+fn run(c: &mut MatMut<'_>, start: Start<'_>, alpha: f32, a: Mat<'_>, b: &Panels<'_>) {
     let (m, n, k) = (c.rows, c.cols, a.cols);
-    assert_eq!((a.rows, b.rows, b.cols), (m, k, n), "[{m}, {n}] = [{}, {k}] [{}, {}]", a.rows, b.rows, b.cols);
+    let (b_rows, b_cols) = match &b.0 {
+        Form::Whole(b) => (b.rows, b.cols),
+        Form::Cut(b) => (b.rows, b.cols),
+    };
+    assert_eq!((a.rows, b_rows, b_cols), (m, k, n), "[{m}, {n}] = [{}, {k}] [{b_rows}, {b_cols}]", a.rows);
     if m == 0 || n == 0 {
         return;
     }
-    if k == 0 && mode == Accumulate::Overwrite {
-        c.blocks().for_each(|block| block.fill(0.0));
+    match &b.0 {
+        #[cfg(target_arch = "x86_64")]
+        Form::Cut(b) if k > 0 => panel_tiles::product(c, start, alpha, a, b),
+        Form::Whole(b) if k > 0 => {
+            let mode = begin(c, start);
+            gemm(c, mode, alpha, a, *b);
+        }
+        _ => {
+            if begin(c, start) == Accumulate::Overwrite {
+                c.blocks().for_each(|block| block.fill(0.0));
+            }
+        }
     }
-    #[cfg(target_arch = "x86_64")]
-    panel_tiles::product(c, mode, alpha, a, b);
+}
+
+/// Puts the start of a product into c, unless the product can simply overwrite it.
+fn begin(c: &mut MatMut<'_>, start: Start<'_>) -> Accumulate {
+    match start {
+        Start::Zero => Accumulate::Overwrite,
+        Start::Itself => Accumulate::Add,
+        Start::Rows { bias, residual } => {
+            for (r, row) in c.blocks().flat_map(|block| block.chunks_exact_mut(bias.len())).enumerate() {
+                row.copy_from_slice(bias);
+                if let Some(residual) = residual {
+                    elementwise::add_assign(row, &residual.data[r * residual.row_stride..][..bias.len()]);
+                }
+            }
+            Accumulate::Add
+        }
+    }
 }
 
 /// Registers across a panel, where `all` are needed for all columns: as many as leave room for accumulators of several
@@ -102,33 +160,6 @@ fn pack(packed: &mut [f32], b: Mat<'_>, width: usize) {
             }
         } else {
             transpose(panel, width, b.data, b.col_stride, b.cols);
-        }
-    }
-}
-
-simd_fn! {
-    /// to[r, c] = from[c, r] for each c below `cols` and all rows r of `to`.
-    fn transpose(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize, cols: usize) {
-        let rows = to.len() / to_stride;
-        let (whole_rows, whole_cols) = (rows - rows % BLOCK, cols - cols % BLOCK);
-        for c in (0..whole_cols).step_by(BLOCK) {
-            for r in (0..whole_rows).step_by(BLOCK) {
-                let mut block = [[0.0; BLOCK]; BLOCK];
-                for i in 0..BLOCK {
-                    let from = &from[(c + i) * from_stride + r..][..BLOCK];
-                    for j in 0..BLOCK {
-                        block[j][i] = from[j];
-                    }
-                }
-                for (j, row) in block.iter().enumerate() {
-                    to[(r + j) * to_stride + c..][..BLOCK].copy_from_slice(row);
-                }
-            }
-        }
-        for c in 0..cols {
-            for r in if c < whole_cols { whole_rows..rows } else { 0..rows } {
-                to[r * to_stride + c] = from[c * from_stride + r];
-            }
         }
     }
 }
@@ -175,6 +206,28 @@ mod tests {
     fn flat(a: Mat<'_>) -> Vec<f32> {
         let at = |e: usize| a.data[e / a.cols * a.row_stride + e % a.cols * a.col_stride];
         (0..a.rows * a.cols).map(at).collect()
+    }
+
+    #[test]
+    fn bias_and_residual_are_added_once() {
+        at_each_level(|| {
+            for (m, n, k) in [(3, 5, 7), (33, 48, 400), (9, 80, 65), (2, 3, 0)] {
+                let (a, b) = (random(m * k, 1), random(k * n, 2));
+                let (bias, residual) = (random(n, 3), random(m * n, 4));
+                with_panels(Mat::new(&b, k, n), |b_panels| {
+                    for residual in [None, Some(&residual)] {
+                        let mut c = vec![f32::NAN; m * n];
+                        let (a_mat, add) = (Mat::new(&a, m, k), residual.map(|r| Mat::new(r, m, n)));
+                        affine(&mut MatMut::new(&mut c, m, n), &bias, add, a_mat, b_panels);
+                        let mut expected = naive(&a, &b, (m, n, k), 1.0, 0.0);
+                        for (i, e) in expected.iter_mut().enumerate() {
+                            *e += f64::from(bias[i % n]) + residual.map_or(0.0, |r| f64::from(r[i]));
+                        }
+                        assert_close(&c, &expected, 1e-5, "a b + bias + residual");
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -162,7 +162,18 @@ simd_fn! { fn max_abs_piece(x: &[f32]) -> f32 { max_of(x, f32::abs).max(0.0) } }
 // `0 x` is 0 for finite x and NaN otherwise.
 simd_fn! { fn finite_piece(x: &[f32]) -> bool { sum_of(x, |x| 0.0 * x) == 0.0 } }
 simd_fn! { fn rows_into<F: Fn(f32, f32) -> f32>(out: &mut [f32], x: &[f32], f: F) {
-    for row in x.chunks_exact(out.len().max(1)) {
+    let cols = out.len().max(1);
+    // Four rows for each time that the results go through memory, one after the other as if alone.
+    let fours = x.chunks_exact(4 * cols);
+    let rest = fours.remainder();
+    for rows in fours {
+        let (ab, cd) = rows.split_at(2 * cols);
+        let ((a, b), (c, d)) = (ab.split_at(cols), cd.split_at(cols));
+        for ((((out, &a), &b), &c), &d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *out = f(f(f(f(*out, a), b), c), d);
+        }
+    }
+    for row in rest.chunks_exact(cols) {
         for (out, &x) in out.iter_mut().zip(row) {
             *out = f(*out, x);
         }

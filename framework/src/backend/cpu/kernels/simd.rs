@@ -118,15 +118,18 @@ pub(crate) fn max_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = f(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
+fn fold(lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
+    let [a, b] = halve::<4, 2>(halve::<8, 4>(halve::<16, 8>(halve::<LANES, 16>(lanes, f), f), f), f);
+    f(a, b)
+}
+
+/// f of the lower and the upper half.
+#[inline(always)]
+fn halve<const N: usize, const HALF: usize>(lanes: [f32; N], f: impl Fn(f32, f32) -> f32) -> [f32; HALF] {
+    // Lanes that go through memory stay together in registers before and after; otherwise the compiler takes the last few
+    // halves for the shape of all and works on two lanes at a time from the loop on.
+    let lanes = std::hint::black_box(lanes);
+    std::array::from_fn(|i| f(lanes[i], lanes[i + HALF]))
 }
 
 /// ln 2 in two parts, the first with few enough bits that its products with small integers are exact.
