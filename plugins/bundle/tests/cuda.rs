@@ -217,13 +217,14 @@ fn a_small_network_takes_few_launches() {
     }
     let mut stepper = Stepper::new("mlp", "hidden = [50, 30]", [1, 28, 28], 128);
     stepper.step();
-    let what = ["launches", "products", "copies_to_device", "copies_to_host", "allocations"];
+    // Not allocations: other tests use the same memory at the same time.
+    let what = ["launches", "products", "copies_to_device", "copies_to_host"];
     let count = || what.map(emulator::counter);
     let before = count();
     stepper.step();
     let after = count();
     let taken: Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
-    assert_eq!(taken, [8, 0, 0, 0, 0], "{what:?}");
+    assert_eq!(taken, [8, 0, 0, 0], "{what:?}");
 }
 
 /// Prints what a step asks of the driver, and the host's time for it, where `EMULATED_CUDA_IDLE` is set.
