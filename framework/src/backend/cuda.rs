@@ -3,6 +3,8 @@
 //! Tensors are dfdx CUDA tensors; kernels get their device addresses. All work goes to one stream and nothing waits for it but
 //! what a caller asks to see on the host.
 
+mod address;
+mod arrays;
 mod blas;
 mod context;
 mod contribution;
@@ -15,6 +17,7 @@ mod linear;
 mod loss;
 mod many;
 mod memory;
+mod pool;
 mod ranking;
 mod reduce;
 mod vision;
@@ -28,9 +31,10 @@ use crate::registry::{DeviceMaker, Makers};
 use dfdx::tensor::Tensor as DfdxTensor;
 use std::borrow::Cow;
 
+pub use arrays::{Bytes, Ints};
 pub use context::{allow_tf32, cuda, memory, trim};
 pub use dfdx::tensor::Cuda;
-pub use memory::{Bytes, Ints, MemoryUse};
+pub use pool::MemoryUse;
 
 use context::Context;
 use memory::Ptr;

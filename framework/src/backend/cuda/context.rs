@@ -1,9 +1,11 @@
 //! The GPU that this process uses: device, cuBLAS, kernels, memory.
 
+use super::address::check_addresses;
 use super::blas::Blas;
 use super::draw::Pools;
 use super::launch::Kernels;
-use super::memory::{self, MemoryUse, Pool};
+use super::memory::driver_code;
+use super::pool::{MemoryUse, Pool};
 use super::{Cuda, driver};
 use crate::error::{Error, Result};
 use cudarc::driver::{DriverError, result, sys};
@@ -120,7 +122,7 @@ impl Context {
         driver::load().map_err(fail)?;
         let label = format!("cuda:{ordinal}");
         initialise(ordinal)?;
-        let start = |e: dfdx::tensor::CudaError| match memory::driver_code(&e) {
+        let start = |e: dfdx::tensor::CudaError| match driver_code(&e) {
             Some(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY) => {
                 fail("no memory is left to start on; end what else runs on this GPU (nvidia-smi lists it)".into())
             }
@@ -140,7 +142,7 @@ impl Context {
         let shared = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         let kernels = Kernels::new((10 * major + minor) as u32).map_err(fail)?;
         let blas = Blas::new().map_err(fail)?;
-        memory::check_addresses(&device).map_err(fail)?;
+        check_addresses(&device).map_err(fail)?;
         Ok(Self {
             device,
             blas,

@@ -43,7 +43,7 @@ pub(super) fn observe(a: &T, w: &T, signed_eps: Option<f32>, with_max: bool) -> 
     let args = (sizes.0, sizes.1, PIECE as u32, a.ptr(), weighted.ptr(), parts.ptr());
     let columns = extent(units.div_ceil(32))?;
     cx.launch("contribution_sums", (extent(pieces)?, columns), (32, 8), 0, args)?;
-    let sum = cx.zeros([units])?;
+    let sum = cx.tensor([units])?;
     let blocks = extent(units.div_ceil(256))?;
     cx.launch("column_sums", blocks, 256, 0, (extent(pieces)?, sizes.1, parts.ptr(), sum.ptr(), 0_u32))?;
 

@@ -2,10 +2,11 @@
 //!
 //! Sizes of tiles and numbers of shares follow from the shapes alone, not from the GPU at hand: the same bits on all of them.
 
+use super::super::Bytes;
 use super::super::elementwise::code;
 use super::super::launch::extent;
 use super::super::linear::column_sums;
-use super::super::memory::{Bytes, Ptr, ptr_or_null};
+use super::super::memory::{Ptr, ptr_or_null};
 use super::super::{Context, Cuda, Dest};
 use crate::backend::cpu::kernels::patches::Patches;
 use crate::backend::tensor::Tensor;
