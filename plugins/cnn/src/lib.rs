@@ -1,6 +1,6 @@
 //! Small convolutional networks: blocks of convolution, activation and 2x2 pooling, then linear layers.
 
-use secateur::forward::Windows;
+use secateur::network::forward::Windows;
 use secateur::prelude::*;
 
 options! {

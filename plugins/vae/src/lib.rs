@@ -1,6 +1,6 @@
 //! A convolutional variational autoencoder (Kingma & Welling 2014).
 
-use secateur::forward::Windows;
+use secateur::network::forward::Windows;
 use secateur::prelude::*;
 
 options! {
