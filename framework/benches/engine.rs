@@ -106,8 +106,7 @@ fn prune_step(c: &mut Criterion) {
                 || fresh.clone(),
                 |mut store| {
                     let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
-                    let plan =
-                        pruning::plan(&config, &store, &mut Magnitude, Amount::Sparsity(0.5), 0.5, 0, &view).unwrap();
+                    let plan = pruning::plan(&config, &store, &mut Magnitude, half, &view).unwrap();
                     pruning::apply(&config, &mut store, &plan, &Mlp, &input(), Step(0)).unwrap()
                 },
                 BatchSize::SmallInput,

@@ -1,8 +1,9 @@
 //! The `[train]` section.
 
-use crate::backend::Update;
+use crate::backend::{Backend, LossValue, Update};
 use crate::error::{Error, OptionError, Result};
 use crate::pruning::schedule::{RunLength, Step};
+use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Update rule.
@@ -37,6 +38,26 @@ pub enum Loss {
     CrossEntropy,
     /// Binary cross-entropy of one logit; for two classes.
     Binary,
+}
+
+impl Loss {
+    /// The mean loss of logits `[batch, classes]` (`[batch, 1]` for [`Loss::Binary`]) against class ids, with its gradient where
+    /// `grad`; `smoothing` is that of cross-entropy's labels.
+    ///
+    /// # Errors
+    /// A class the logits do not have; if the device is out of memory.
+    pub fn of<B: Backend>(
+        self,
+        logits: &Tensor<B>,
+        classes: &[u32],
+        smoothing: f64,
+        grad: bool,
+    ) -> Result<LossValue<B>> {
+        match self {
+            Self::CrossEntropy => B::cross_entropy(logits, classes, smoothing as f32, grad),
+            Self::Binary => B::binary_cross_entropy(logits, classes, grad),
+        }
+    }
 }
 
 crate::options! {

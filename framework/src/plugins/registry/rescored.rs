@@ -95,14 +95,12 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
         self.inner()?.penalty(name, weight)
     }
 
-    fn reset(&mut self) {
-        if let Some(inner) = &mut self.inner {
-            inner.reset();
-        }
+    fn reset(&mut self) -> Result<()> {
+        self.inner()?.reset()
     }
 
-    fn save(&self) -> State {
-        self.inner.as_ref().map_or_else(State::default, |c| c.save())
+    fn save(&self) -> Result<State> {
+        self.inner.as_ref().map_or_else(|| Ok(State::default()), |c| c.save())
     }
 
     fn load(&mut self, state: State) -> Result<()> {
