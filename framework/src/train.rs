@@ -220,7 +220,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         let needs = if collecting { self.run.criterion.needs() } else { Needs::WEIGHTS };
         let noise = self.run.seed.derive("noise", &[&step.0.to_string()]);
         let mut pass = Pass::run(&self.run, &self.params, batch, needs, noise)?;
-        if B::LOSSES_AT_ONCE == 1 {
+        if B::PENDING_STEPS == 1 {
             losses::check_finite(f64::from(pass.figures.host()[0]), step)?;
         }
         if self.looks_at_burden(step) {
@@ -243,7 +243,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         self.params.step(self.run.train.rule(lr), scale.as_ref(), |value| pass.grads.get(value))?;
         self.params.set_buffers(std::mem::take(&mut pass.buffers))?;
         self.untold.push(Untold { step, examples: batch.len(), figures: pass.figures, lr, penalty });
-        if self.untold.len() >= B::LOSSES_AT_ONCE {
+        if self.untold.len() >= B::PENDING_STEPS {
             self.tell(observer)?;
         }
         self.last_grads = needs.has(Needs::GRADIENTS).then_some(pass.grads);

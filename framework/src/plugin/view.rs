@@ -1,10 +1,10 @@
 //! Arrays across the boundary: shared where possible, copied where not.
 
 use super::abi::{self, Owner, Signal, Str, View};
-use crate::backend::tensor::{Buffer, Shape, Tensor};
 use crate::backend::{Backend, Cpu};
 use crate::criterion::State;
 use crate::error::{Error, Result};
+use crate::tensor::{Buffer, Shape, Tensor};
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

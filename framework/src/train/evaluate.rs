@@ -54,7 +54,7 @@ pub fn evaluate<B: Backend>(run: &Run<'_, B>, params: &ParamStore<B>, split: Spl
 fn forward_loss<B: Backend>(run: &Run<'_, B>, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Tensor<B>> {
     let mut cx = Forward::evaluation(params).with_compressor(run.compressor.as_deref());
     Ok(match run.model.forward(&mut cx, batch)? {
-        Output::Logits(logits) => loss(run, &logits, &batch.classes, false)?.figures,
+        Output::Logits(logits) => loss(run, &logits, &batch.classes, false)?.metrics,
         Output::Loss { loss, .. } => loss,
     })
 }

@@ -49,7 +49,7 @@ impl<B: Backend> Pass<B> {
             Output::Logits(logits) => {
                 let found = loss(run, &logits, &batch.classes, true)?;
                 let seed = found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
-                (found.figures, logits, seed)
+                (found.metrics, logits, seed)
             }
             Output::Loss { loss, .. } => {
                 let seed = Tensor::from_vec(&run.device, vec![1.0], loss.shape())?;
@@ -79,7 +79,7 @@ impl<B: Backend> Pass<B> {
         let Some(limit) = limit else { return Ok(None) };
         let grads: Vec<&Tensor<B>> = params.iter().filter_map(|p| self.grads.get(p.value())).collect();
         let scale = B::clip_scale(&grads, limit)?;
-        if B::LOSSES_AT_ONCE == 1 {
+        if B::PENDING_STEPS == 1 {
             let norm = f64::from(scale.host()[1]);
             if !norm.is_finite() {
                 return Err(Error::NotFinite { what: "the norm of the gradients".into(), value: norm, step: step.0 });

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-const KERNELS: &str = "framework/src/backend/cuda/kernels";
+const KERNELS: &str = "framework/src/backend/cuda";
 const EMULATED: &str = "framework/tests/cuda/emulated";
 const FLAGS: [&str; 9] = [
     "-std=c++17",
@@ -74,7 +74,8 @@ fn build() -> PathBuf {
         let names = text.lines().filter_map(kernels_of);
         let define: String = names.map(|n| format!("DEFINE({n});\n")).collect();
         let text = format!("#include \"{}\"\n// {:x}\n{define}", kernels.display(), hash(&common, &text));
-        let unit = work.join(kernels.file_name().unwrap()).with_extension("cc");
+        let name = kernels.strip_prefix(within(KERNELS)).unwrap().to_str().unwrap().replace('/', "-");
+        let unit = work.join(name).with_extension("cc");
         if fs::read_to_string(&unit).is_ok_and(|old| old == text) && unit.with_extension("o").exists() {
             jobs.push((unit, false));
         } else {
@@ -150,8 +151,17 @@ fn within(folder: &str) -> PathBuf {
 }
 
 fn sources(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(within(folder)).unwrap().map(|e| e.unwrap().path()).collect();
-    files.retain(|f| f.extension().is_some_and(|e| e == extension));
+    let mut folders = vec![within(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == extension) {
+                files.push(path);
+            }
+        }
+    }
     files.sort();
     files
 }

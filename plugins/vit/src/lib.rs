@@ -1,6 +1,6 @@
 //! Vision transformers (Dosovitskiy et al. 2021), pre-norm, with room for token compression.
 
-use secateur::backend::vision::Heads;
+use secateur::backend::Heads;
 use secateur::prelude::*;
 use secateur::structure::{Init, ParamSpec};
 

@@ -1,16 +1,15 @@
 //! Layers that are too small for cuBLAS: their time is that of the launches, so they have one forward and one backward.
 
-use super::super::elementwise::code;
-use super::super::launch::extent;
-use super::super::memory::{Ptr, ptr_or_null};
-use super::super::{Context, Cuda, Dest};
 use super::{T, sizes};
+use crate::backend::cuda::Cuda;
+use crate::backend::cuda::activation::code;
+use crate::backend::cuda::runtime::{Context, Dest, Ptr, extent, ptr_or_null};
 use crate::backend::{Act, Linear};
 use crate::error::Result;
 
 /// Multiplications of a product up to which one launch of our own takes no longer than cuBLAS and what surrounds it.
 const MOST: usize = 1 << 23;
-/// Rows and columns of a block's results; as in `small_linear.cu`.
+/// Rows and columns of a block's results; as in `small.cu`.
 const SIDE: usize = 16;
 
 /// Where gradients go.
