@@ -1,7 +1,7 @@
 //! Plugins that use as much of their traits as they can, for the tests of the plugin boundary.
 
-use secateur::criterion::{Objective, ProbeInput};
 use secateur::prelude::*;
+use secateur::pruning::criterion::{Objective, ProbeInput};
 use std::collections::BTreeMap;
 
 options! {
@@ -46,7 +46,7 @@ impl<B: Backend> Criterion<B> for Everything {
         Rounding::Nearest
     }
 
-    fn setup(&mut self, run: &Setup<'_>) -> Result<()> {
+    fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
         let names: Vec<&str> = run.layout.groups.iter().map(|g| g.name.as_str()).collect();
         if names.is_empty() { Err(Error::Config("there are no groups".into())) } else { Ok(()) }
     }

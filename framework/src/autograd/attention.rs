@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::tensor::Tensor;
 
 impl<B: Backend> Tape<B> {
-    /// Multi-head attention of `qkv [batch * tokens, 3 * heads * head_dim]`; `sizes [batch, tokens]` adds log(size) to the keys.
+    /// Multi-head attention of `qkv [batch * tokens, 3 * heads * head_dim]`; `sizes [batch, tokens]` adds log(size) to
+    /// the keys.
     ///
     /// # Errors
     /// If the shapes do not fit.

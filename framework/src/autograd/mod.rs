@@ -1,8 +1,9 @@
 //! Reverse-mode differentiation over [`Backend`](crate::backend::Backend) kernels.
 //!
-//! Not dfdx's tape, for four measured reasons: a gradient's first write needs no zeroed buffer, gradients of intermediates are freed
-//! as soon as they are used (dfdx keeps them all), a tensor may be used twice without care for whose tape it carries, and
-//! gradients are tensors that criteria read without a copy. Operations of dfdx itself still take part: see [`Tape::dfdx`].
+//! Not dfdx's tape, for four measured reasons: a gradient's first write needs no zeroed buffer, gradients of
+//! intermediates are freed as soon as they are used (dfdx keeps them all), a tensor may be used twice without care for
+//! whose tape it carries, and gradients are tensors that criteria read without a copy. Operations of dfdx itself still
+//! take part: see [`Tape::dfdx`].
 
 mod activation;
 mod attention;

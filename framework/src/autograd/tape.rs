@@ -43,8 +43,8 @@ impl<B: Backend> Tape<B> {
 
     /// Records how the gradient of `output` flows to the operation's inputs.
     ///
-    /// `backward` gets the output's gradient and adds to the inputs' with [`Grads::add`]; it is not called where no gradient
-    /// arrives. Returns `output`, marked as wanting a gradient.
+    /// `backward` gets the output's gradient and adds to the inputs' with [`Grads::add`]; it is not called where no
+    /// gradient arrives. Returns `output`, marked as wanting a gradient.
     pub fn record(
         &mut self,
         output: Tensor<B>,

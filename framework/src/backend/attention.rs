@@ -33,7 +33,8 @@ impl Heads {
 
 /// Attention on a device.
 pub trait AttentionOps: Device {
-    /// `softmax(scale q k^T + log sizes) v` of `qkv [batch * tokens, 3 * heads * head_dim]`; also the probabilities where `save`.
+    /// `softmax(scale q k^T + log sizes) v` of `qkv [batch * tokens, 3 * heads * head_dim]`; also the probabilities
+    /// where `save`.
     ///
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.

@@ -16,9 +16,9 @@ pub struct Contribution<B: Device> {
 
 /// Contributions on a device.
 pub trait ContributionOps: Device {
-    /// What each of N units contributed to the M units it feeds, over one batch: `activation [F, N]`, `weight [M, N]` (USC report,
-    /// "Neural importance-based train-time pruning"). Magnitudes, or signed values with denominators kept `signed_eps` away from
-    /// zero; the maximum only `with_max`, because it costs as much again.
+    /// What each of N units contributed to the M units it feeds, over one batch: `activation [F, N]`, `weight [M, N]`
+    /// (USC report, "Neural importance-based train-time pruning"). Magnitudes, or signed values with denominators kept
+    /// `signed_eps` away from zero; the maximum only `with_max`, because it costs as much again.
     ///
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.

@@ -40,8 +40,8 @@ impl Patches {
         self.channels * self.height * self.width
     }
 
-    /// The output of a transposed convolution of an image of `height` by `width`, and the windows over it, one for each pixel of
-    /// the input: (side - 1) stride - 2 padding + kernel. `None` if nothing is left of it.
+    /// The output of a transposed convolution of an image of `height` by `width`, and the windows over it, one for each
+    /// pixel of the input: (side - 1) stride - 2 padding + kernel. `None` if nothing is left of it.
     pub fn of_transposed(
         channels: usize,
         (height, width): (usize, usize),
@@ -100,7 +100,8 @@ pub struct Conv2dSaved<B: Device> {
     pub argmax: Option<B::Bytes>,
 }
 
-/// Operands of a transposed convolution fused with its activation: the gradient of a convolution with respect to its input.
+/// Operands of a transposed convolution fused with its activation: the gradient of a convolution with respect to its
+/// input.
 #[derive(Debug, Clone)]
 pub struct ConvTranspose2d<B: Device> {
     /// `[batch, in, rows, columns]`

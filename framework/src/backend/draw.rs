@@ -13,8 +13,8 @@ pub enum Values {
     F32(Arc<Vec<f32>>),
 }
 
-/// One example of a batch and the random change it goes through: row y, column x of the result is row y + down, column x + right
-/// of the stored image, outside is black; mirroring comes last.
+/// One example of a batch and the random change it goes through: row y, column x of the result is row y + down, column
+/// x + right of the stored image, outside is black; mirroring comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct Pick {

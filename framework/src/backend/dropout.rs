@@ -1,5 +1,5 @@
-//! Dropout (Srivastava et al. 2014) whose mask is computed from a seed and the element's index, so that it needs no memory and
-//! the backward pass makes the same one again.
+//! Dropout (Srivastava et al. 2014) whose mask is computed from a seed and the element's index, so that it needs no
+//! memory and the backward pass makes the same one again.
 
 use crate::error::Result;
 use crate::tensor::{Device, Tensor};

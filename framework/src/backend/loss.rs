@@ -44,7 +44,8 @@ pub trait LossOps: Device {
     /// Mean binary cross-entropy of one logit per row against classes 0 and 1.
     fn binary_cross_entropy(logits: &Tensor<Self>, classes: &[u32], grad: bool) -> Result<LossValue<Self>>;
 
-    /// Binary cross-entropy of logits against targets in [0, 1], summed and scaled; gradient with respect to the logits.
+    /// Binary cross-entropy of logits against targets in [0, 1], summed and scaled; gradient with respect to the
+    /// logits.
     fn bce_logits(
         logits: &Tensor<Self>,
         targets: &Tensor<Self>,

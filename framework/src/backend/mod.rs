@@ -1,8 +1,9 @@
 //! What a device must be able to do: fused operations on dfdx tensors, forward and backward, one file a family.
 //!
-//! dfdx's own CPU operations iterate strided, one element at a time, on one thread; here every hot path is one fused kernel on the
-//! same tensors. The kernels know nothing of tapes: [`crate::autograd`] records them, the same way for every device. A family has
-//! the same name in every layer: its operands and checks here, its kernels in `cpu` and `cuda`, its recorded form in `autograd`.
+//! dfdx's own CPU operations iterate strided, one element at a time, on one thread; here every hot path is one fused
+//! kernel on the same tensors. The kernels know nothing of tapes: [`crate::autograd`] records them, the same way for
+//! every device. A family has the same name in every layer: its operands and checks here, its kernels in `cpu` and
+//! `cuda`, its recorded form in `autograd`.
 
 mod activation;
 mod attention;
@@ -39,8 +40,6 @@ pub use pool::{Pool, PoolOps, Pooling};
 pub use ranking::RankingOps;
 pub use tokens::{Merge, TokenOps};
 
-use crate::registry::Makers;
-
 /// A device with every operation that models, criteria and the engine use: the sum of the families.
 pub trait Backend:
     TensorOps
@@ -58,6 +57,22 @@ pub trait Backend:
     + RankingOps
     + TokenOps
 {
-    /// The constructors for this device among those a plugin registered.
-    fn maker(makers: &Makers) -> &crate::registry::DeviceMaker<Self>;
+}
+
+impl<B> Backend for B where
+    B: TensorOps
+        + ActivationOps
+        + AttentionOps
+        + ContributionOps
+        + ConvOps
+        + DrawOps
+        + DropoutOps
+        + LinearOps
+        + LossOps
+        + NormOps
+        + OptimizerOps
+        + PoolOps
+        + RankingOps
+        + TokenOps
+{
 }

@@ -23,7 +23,8 @@ pub struct BatchNorm<B: Device> {
     pub beta: Tensor<B>,
     /// What is subtracted and divided by.
     pub stats: ChannelStats<B>,
-    /// Whether the statistics are those of `x`, so that its gradient flows through them (training), or constants (evaluation).
+    /// Whether the statistics are those of `x`, so that its gradient flows through them (training), or constants
+    /// (evaluation).
     pub of_batch: bool,
     /// Added to the variances.
     pub eps: f32,
@@ -36,7 +37,8 @@ pub trait NormOps: Device {
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.
     fn channel_stats(x: &Tensor<Self>) -> Result<ChannelStats<Self>>;
-    /// `running + momentum (batch - running)`, the variance unbiased by the `count` values of a channel (PyTorch's rule).
+    /// `running + momentum (batch - running)`, the variance unbiased by the `count` values of a channel (PyTorch's
+    /// rule).
     fn running_stats(
         running: &ChannelStats<Self>,
         batch: &ChannelStats<Self>,

@@ -82,6 +82,7 @@ pub trait OptimizerOps: Device {
     /// If memory runs out, or the shapes do not fit; so for every operation.
     fn clip_scale(grads: &[&Tensor<Self>], limit: f64) -> Result<Tensor<Self>>;
 
-    /// One optimizer step over all parameters, in place; the first value of `scale` multiplies every gradient (clipping).
+    /// One optimizer step over all parameters, in place; the first value of `scale` multiplies every gradient
+    /// (clipping).
     fn update(params: &mut [Updated<'_, Self>], scale: Option<&Tensor<Self>>) -> Result<()>;
 }

@@ -5,8 +5,9 @@ use crate::tensor::{Device, Tensor};
 
 /// Ranking on a device.
 pub trait RankingOps: Device {
-    /// One and zero for what stays and goes: of the elements that `alive` marks (all where absent), those with the `total` highest
-    /// scores over all lists stay; among equal scores the ones that come first go first. Scores are finite.
+    /// One and zero for what stays and goes: of the elements that `alive` marks (all where absent), those with the
+    /// `total` highest scores over all lists stay; among equal scores the ones that come first go first. Scores are
+    /// finite.
     ///
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.

@@ -16,7 +16,8 @@ pub struct Merge<B: Device> {
 
 /// Operations of tokens on a device.
 pub trait TokenOps: Device {
-    /// Patches of `[batch, channels, rows, columns]`, row by row: `[batch * patches, channels * side * side]`. No gradient.
+    /// Patches of `[batch, channels, rows, columns]`, row by row: `[batch * patches, channels * side * side]`. No
+    /// gradient.
     ///
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.

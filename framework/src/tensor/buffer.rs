@@ -30,8 +30,8 @@ enum Memory<B: Device> {
     },
 }
 
-// SAFETY: `addr` points into the allocation that `memory` owns or keeps alive; it is read through `&Buffer` and written only
-// through `&mut Buffer`.
+// SAFETY: `addr` points into the allocation that `memory` owns or keeps alive; it is read through `&Buffer` and written
+// only through `&mut Buffer`.
 unsafe impl<B: Device> Send for Buffer<B> {}
 // SAFETY: as above; shared access only reads.
 unsafe impl<B: Device> Sync for Buffer<B> {}
@@ -40,8 +40,8 @@ impl<B: Device> Buffer<B> {
     /// Pairs a contiguous dfdx tensor with the address of its data.
     ///
     /// # Safety
-    /// `addr` must point to the `flat.shape().0` elements of `flat`, with provenance over all of them, and `flat` must share its
-    /// storage with no other tensor.
+    /// `addr` must point to the `flat.shape().0` elements of `flat`, with provenance over all of them, and `flat` must
+    /// share its storage with no other tensor.
     pub(crate) unsafe fn new(flat: DfdxTensor<(usize,), f32, B>, addr: *mut f32) -> Self {
         Self { memory: Memory::Own(Some(flat)), addr, lent: AtomicBool::new(false) }
     }

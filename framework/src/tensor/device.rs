@@ -8,13 +8,15 @@ use std::fmt;
 
 /// A device's memory: all that a [`Tensor`] needs of it.
 ///
-/// Bundles dfdx's own bounds, so that plugin code never spells them: a `Tensor<B>`'s [`dfdx`](Tensor::dfdx) form has all of dfdx.
+/// Bundles dfdx's own bounds, so that plugin code never spells them: a `Tensor<B>`'s [`dfdx`](Tensor::dfdx) form has
+/// all of dfdx.
 ///
 /// It is not `Send` itself, because dfdx's `Cuda` holds a bare handle; its tensors are.
 pub trait Device: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> {
     /// `cpu` or `cuda`.
     const NAME: &'static str;
-    /// Training steps whose results may be pending on the device before somebody reads them: reading one waits for its step.
+    /// Training steps whose results may be pending on the device before somebody reads them: reading one waits for its
+    /// step.
     const PENDING_STEPS: usize;
     /// Indices on the device.
     type Ints: Clone + fmt::Debug + Send + Sync + 'static;
@@ -30,7 +32,8 @@ pub trait Device: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> {
     fn zeroed(&self, count: usize) -> Result<Buffer<Self>> {
         self.upload(vec![0.0; count])
     }
-    /// Takes back the memory of a buffer that nobody uses any more, for devices where a new allocation costs more than memory.
+    /// Takes back the memory of a buffer that nobody uses any more, for devices where a new allocation costs more than
+    /// memory.
     ///
     /// `addr` is the one the buffer was made with.
     #[doc(hidden)]

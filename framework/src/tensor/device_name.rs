@@ -15,7 +15,8 @@ impl DeviceName {
     /// Reads a device's name.
     ///
     /// # Errors
-    /// What is allowed instead: for a name that is none, and for a GPU in a program that was built without the `cuda` feature.
+    /// What is allowed instead: for a name that is none, and for a GPU in a program that was built without the `cuda`
+    /// feature.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let gpu = text.strip_prefix("cuda:").and_then(|n| n.parse().ok());
         match (text, gpu) {

@@ -1,8 +1,9 @@
 //! Tensors, the devices that hold them, and the numeric vocabulary that criteria are written in.
 //!
-//! A tensor is a dfdx tensor with a run-time shape. dfdx's rank is a type; a parameter store, a pruned layer and a plugin boundary
-//! need it to be a value. So the data is one contiguous dfdx tensor of rank 1 on its device, and the shape stands beside it.
-//! [`Tensor::dfdx`] hands out the dfdx tensor, with every operation dfdx has; [`Tensor::from_dfdx`] takes one back.
+//! A tensor is a dfdx tensor with a run-time shape. dfdx's rank is a type; a parameter store, a pruned layer and a
+//! plugin boundary need it to be a value. So the data is one contiguous dfdx tensor of rank 1 on its device, and the
+//! shape stands beside it. [`Tensor::dfdx`] hands out the dfdx tensor, with every operation dfdx has;
+//! [`Tensor::from_dfdx`] takes one back.
 
 mod buffer;
 mod device;

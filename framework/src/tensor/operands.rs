@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 
 /// A weight and the mask it is multiplied by, if any.
 ///
-/// With a mask the gradient is that of the loss with respect to `mask * weight`, unmasked: a pruned weight keeps learning and can
-/// return (dynamic masks). Held masks need none here: their weights are zero already.
+/// With a mask the gradient is that of the loss with respect to `mask * weight`, unmasked: a pruned weight keeps
+/// learning and can return (dynamic masks). Held masks need none here: their weights are zero already.
 #[derive(Debug, Clone)]
 pub struct Weight<B: Device> {
     /// Values.

@@ -1,4 +1,5 @@
-//! Builds the emulated GPU: the kernels as C++ with a small libcuda and libcublas around them, by the `c++` of this machine.
+//! Builds the emulated GPU: the kernels as C++ with a small libcuda and libcublas around them, by the `c++` of this
+//! machine.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -47,7 +48,8 @@ pub fn open() -> &'static [libloading::Library; 2] {
     })
 }
 
-/// How often the calling thread has done something: `copies_to_host`, `copies_to_device`, `launches`, `products`, `allocations`.
+/// How often the calling thread has done something: `copies_to_host`, `copies_to_device`, `launches`, `products`,
+/// `allocations`.
 pub fn counter(name: &str) -> u64 {
     let [driver, cublas] = open();
     let library = if name == "products" { cublas } else { driver };

@@ -3,13 +3,13 @@
 use crate::runs::{Parts, Trace, run};
 use crate::{library, loaded};
 use secateur::backend::Cpu;
-use secateur::compressor::{Stage, Tokens};
-use secateur::criterion::State;
-use secateur::event::Event;
+use secateur::network::compressor::{Stage, Tokens};
 use secateur::options::Table;
+use secateur::plugins::registry::{Kind, Registry};
 use secateur::prelude::{Tape, Tensor};
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::registry::{Kind, Registry};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::state::State;
+use secateur::training::event::Event;
 
 const LIBRARIES: [&str; 2] = ["everything", "taylor"];
 

@@ -3,8 +3,8 @@
 
 use secateur::data::{self, DataConfig, Normalize};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Run, Silent, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::{Run, Silent, TrainConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -71,7 +71,7 @@ fn observed(model: &str, options: &str) -> (Seen, Said) {
             ..PruneConfig::default()
         },
         train: TrainConfig { epochs: 2, batch_size: 4, lr: 1e-4, ..TrainConfig::default() },
-        registry: &registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     run.execute(&mut Silent).unwrap();
     std::mem::take(&mut *kept.lock().unwrap())

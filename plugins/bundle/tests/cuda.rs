@@ -8,14 +8,15 @@ mod emulator;
 
 use secateur::backend::{Cuda, Update, cuda};
 use secateur::data::{self, Augment, DataConfig, Normalize};
-use secateur::event::Event;
-use secateur::forward::Forward;
-use secateur::model::InputSpec;
-use secateur::params::{Masking, ParamStore};
+use secateur::network::forward::Forward;
+use secateur::network::layout::Sizes;
+use secateur::network::model::InputSpec;
+use secateur::network::params::{Masking, ParamStore};
+use secateur::plugins::registry::Registered;
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::structure::Sizes;
-use secateur::train::{Observer, Optimizer, Run, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::Event;
+use secateur::training::{Observer, Optimizer, Run, TrainConfig};
 
 struct Case {
     model: (&'static str, &'static str),
@@ -66,7 +67,7 @@ fn gpu() -> Cuda {
 }
 
 /// 52 steps with one pruning step after half of them: the losses, and what is kept of every parameter and group.
-fn run<B: Backend>(case: &Case, device: B) -> (Vec<f64>, Vec<(String, Vec<bool>)>) {
+fn run<B: Registered>(case: &Case, device: B) -> (Vec<f64>, Vec<(String, Vec<bool>)>) {
     let registry = secateur_bundle::registry().unwrap();
     let table = |text: &str| text.parse().unwrap();
     let mut config = DataConfig { augment: case.augment, normalize: case.normalize.clone(), ..DataConfig::default() };
@@ -90,7 +91,7 @@ fn run<B: Backend>(case: &Case, device: B) -> (Vec<f64>, Vec<(String, Vec<bool>)
             clip_norm: Some(2.0),
             ..TrainConfig::default()
         },
-        registry: &registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     let mut losses = Losses::default();
     let outcome = run.execute(&mut losses).unwrap();

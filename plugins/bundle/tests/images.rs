@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use secateur::data::{self, DataConfig, Dataset, Normalize};
-use secateur::event::{EvalAt, Event};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Observer, Optimizer, Outcome, Run, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::{EvalAt, Event};
+use secateur::training::{Observer, Optimizer, Outcome, Run, TrainConfig};
 
 #[derive(Default)]
 struct Log(Vec<Event>);
@@ -51,7 +51,7 @@ fn run(setup: Setup) -> Result<(Outcome<Cpu>, Vec<Event>)> {
             ..PruneConfig::default()
         },
         train: setup.train,
-        registry: &registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     let mut log = Log::default();
     let outcome = run.execute(&mut log)?;

@@ -4,10 +4,10 @@
 use rand::RngExt as _;
 use secateur::backend::TokenOps as _;
 use secateur::data::{self, DataConfig};
-use secateur::event::Event;
 use secateur::prelude::*;
-use secateur::prune::PruneConfig;
-use secateur::train::{LrSchedule, Observer, Optimizer, Run, TrainConfig};
+use secateur::pruning::PruneConfig;
+use secateur::training::event::Event;
+use secateur::training::{LrSchedule, Observer, Optimizer, Run, TrainConfig};
 use std::collections::BTreeSet;
 
 const DIM: usize = 8;
@@ -172,7 +172,7 @@ fn a_vit_with_merged_tokens_reaches_its_sparsity_while_weights_return() {
             weight_decay: 0.05,
             ..TrainConfig::default()
         },
-        registry: &registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     let mut log = Log::default();
     let outcome = run.execute(&mut log).unwrap();

@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use secateur::backend::Weight;
-use secateur::criterion::{Objective, ProbeInput};
 use secateur::data::{self, DataConfig, Dataset};
-use secateur::event::Event;
-use secateur::params::Param;
+use secateur::network::params::Param;
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Observer, Outcome, Run, TrainConfig};
+use secateur::pruning::criterion::{Objective, ProbeInput};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::Event;
+use secateur::training::{Observer, Outcome, Run, TrainConfig};
 use std::collections::BTreeMap;
 
 #[derive(Default)]
@@ -46,7 +46,7 @@ fn run(
         compressor: None,
         prune,
         train: TrainConfig { epochs: 4, batch_size: 60, lr: 0.1, ..TrainConfig::default() },
-        registry: &registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     let mut log = Log::default();
     (run.execute(&mut log).unwrap(), log.0)

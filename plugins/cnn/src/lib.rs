@@ -1,6 +1,6 @@
 //! Small convolutional networks: blocks of convolution, activation and 2x2 pooling, then linear layers.
 
-use secateur::forward::ConvOptions;
+use secateur::network::forward::ConvOptions;
 use secateur::prelude::*;
 
 options! {

@@ -36,7 +36,7 @@ impl Magnitude {
 }
 
 impl<B: Backend> Criterion<B> for Magnitude {
-    fn setup(&mut self, _: &Setup<'_>) -> Result<()> {
+    fn setup(&mut self, _: &Setup<'_, B>) -> Result<()> {
         match self.threshold {
             Some(q) if !(q > 0.0 && q.is_finite()) => {
                 Err(OptionError::new("criterion.threshold", q, "must be a number above 0, in standard deviations")

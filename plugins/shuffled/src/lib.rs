@@ -1,7 +1,9 @@
 //! Another criterion's scores, shuffled: does it matter which weights go, or only how many of each layer?
 
 use rand::seq::SliceRandom as _;
-use secateur::criterion::{Rescore, Rescored, RescoredOptions};
+use secateur::plugins::registry::Rescore;
+use secateur::plugins::registry::Rescored;
+use secateur::plugins::registry::RescoredOptions;
 use secateur::prelude::*;
 
 /// The scores of another criterion, permuted at random among the weights or units of a layer that are still there: each layer loses

@@ -1,6 +1,6 @@
 //! A convolutional variational autoencoder (Kingma & Welling 2014).
 
-use secateur::forward::ConvOptions;
+use secateur::network::forward::ConvOptions;
 use secateur::prelude::*;
 
 options! {

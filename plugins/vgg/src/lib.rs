@@ -1,6 +1,6 @@
 //! VGG-16 (Simonyan & Zisserman 2015) in its form for small images, as in the pruning literature.
 
-use secateur::forward::ConvOptions;
+use secateur::network::forward::ConvOptions;
 use secateur::prelude::*;
 
 options! {

@@ -1,8 +1,9 @@
 //! Vision transformers (Dosovitskiy et al. 2021), pre-norm, with room for token compression.
 
 use secateur::backend::Heads;
+use secateur::network::init::Init;
+use secateur::network::layout::ParamSpec;
 use secateur::prelude::*;
-use secateur::structure::{Init, ParamSpec};
 
 choices! {
     /// What the classifier reads.

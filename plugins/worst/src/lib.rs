@@ -1,6 +1,10 @@
 //! The most important first: what a criterion must be far better than.
 
-use secateur::criterion::{Rescore, Rescored, RescoredOptions};
+use secateur::plugins::registry::Rescore;
+
+use secateur::plugins::registry::Rescored;
+
+use secateur::plugins::registry::RescoredOptions;
 use secateur::prelude::*;
 
 /// Scores with their sign turned, so that what another criterion holds most important goes first.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use secateur::data::DataConfig;
 use secateur::options;
 use secateur::options::{OptionDoc, OptionSet, Table};
-use secateur::prune::PruneConfig;
-use secateur::train::TrainConfig;
+use secateur::pruning::PruneConfig;
+use secateur::training::TrainConfig;
 use toml::Value;
 
 use crate::config::catalog::{KeyDoc, SectionDoc};

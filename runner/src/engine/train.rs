@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use secateur::backend::{Backend, Cpu, DeviceName};
+use secateur::backend::{Cpu, DeviceName};
 use secateur::error::OptionError;
-use secateur::event::Event;
 use secateur::options::{self, OptionSet, Table};
-use secateur::picture::Picture;
-use secateur::prune::PruneConfig;
-use secateur::registry::Registry;
+use secateur::plugins::registry::{Registered, Registry};
+use secateur::pruning::PruneConfig;
 use secateur::seed::Seed;
-use secateur::train::{Observer, Run, TrainConfig};
+use secateur::training::event::Event;
+use secateur::training::picture::Picture;
+use secateur::training::{Observer, Run, TrainConfig};
 use serde_json::Value as Json;
 
 use super::model_file;
@@ -52,7 +52,7 @@ pub fn train(
     })
 }
 
-fn on<B: Backend>(
+fn on<B: Registered>(
     device: B,
     registry: &Registry,
     shelf: &Shelf,
@@ -78,7 +78,7 @@ fn on<B: Backend>(
         compressor: Some(registry.compressor(&compressor, &compressor_options)?),
         prune: parsed::<PruneConfig>(&section(config, "prune"))?,
         train: parsed::<TrainConfig>(&section(config, "train"))?,
-        registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     let identity = config.identity();
     let OutputConfig { pictures, .. } = parsed(&section(config, "output"))?;

@@ -112,11 +112,6 @@ impl Gathered {
         }
         self.count += (f * m) as u64;
     }
-
-    /// Mean share of unit `k`; zero before the first sample.
-    pub fn mean(&self, k: usize) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum[k] / self.count as f64 }
-    }
 }
 
 simd_fn! {
@@ -270,7 +265,7 @@ mod tests {
         let (m, n, f) = (20, 33, 600);
         let mut c = Gathered::new(n);
         c.observe(&random(m * n, 3), &random(f * n, 4), Form::Absolute, false);
-        let total: f64 = (0..n).map(|k| c.mean(k)).sum();
+        let total: f64 = c.sum.iter().map(|sum| sum / c.count as f64).sum();
         assert!((total - 1.0).abs() < 1e-5, "{total}");
         assert!(c.max.iter().all(|&m| m == f32::NEG_INFINITY));
     }

@@ -1,8 +1,8 @@
 //! Dropout.
 
 use super::common::elementwise::PIECE;
+use super::common::par;
 use super::common::simd::simd_fn;
-use super::common::{Accumulate, Grad, par};
 use crate::backend::dropout::hash;
 use crate::backend::{Dropout, DropoutOps};
 use crate::error::Result;
@@ -16,31 +16,20 @@ impl DropoutOps for Cpu {
 }
 
 /// y = x / (1 - p) where kept, 0 where dropped.
-pub fn forward(dropout: Dropout, y: &mut [f32], x: &[f32]) {
-    apply(dropout, Grad::overwrite(y), x);
-}
-
-/// dx = dy / (1 - p) where kept, 0 where dropped.
-pub fn backward(dropout: Dropout, dx: Grad<'_>, dy: &[f32]) {
-    apply(dropout, dx, dy);
-}
-
-fn apply(dropout: Dropout, mut out: Grad<'_>, x: &[f32]) {
-    assert_eq!(out.out.len(), x.len());
+fn forward(dropout: Dropout, y: &mut [f32], x: &[f32]) {
+    assert_eq!(y.len(), x.len());
     if dropout.p <= 0.0 {
-        return out.put(x);
+        return y.copy_from_slice(x);
     }
     let ((threshold, scale), start) = (dropout.threshold_and_scale(), dropout.start());
-    par::for_each(16 * x.len(), out.chunks(PIECE).zip(x.chunks(PIECE)).enumerate(), |(i, (out, x))| {
-        let first = (i * PIECE) as u64;
-        apply_piece(out.out, x, scale, threshold, start, first, out.mode == Accumulate::Add);
+    par::for_each(16 * x.len(), y.chunks_mut(PIECE).zip(x.chunks(PIECE)).enumerate(), |(i, (y, x))| {
+        apply_piece(y, x, scale, threshold, start, (i * PIECE) as u64);
     });
 }
 
-simd_fn! { fn apply_piece(out: &mut [f32], x: &[f32], scale: f32, threshold: u32, start: u64, first: u64, add: bool) {
-    for (i, (out, &x)) in (first..).zip(out.iter_mut().zip(x)) {
-        let v = if (hash(start, i) >> 40) as u32 >= threshold { scale * x } else { 0.0 };
-        *out = if add { *out + v } else { v };
+simd_fn! { fn apply_piece(y: &mut [f32], x: &[f32], scale: f32, threshold: u32, start: u64, first: u64) {
+    for (i, (y, &x)) in (first..).zip(y.iter_mut().zip(x)) {
+        *y = if (hash(start, i) >> 40) as u32 >= threshold { scale * x } else { 0.0 };
     }
 } }
 
@@ -76,12 +65,11 @@ mod tests {
     }
 
     #[test]
-    fn the_backward_pass_uses_the_same_mask() {
-        let d = Dropout { p: 0.3, seed: 5 };
-        let y = dropped(d.p, d.seed, 40_000);
-        let mut dx = vec![1.0; 40_000];
-        backward(d, Grad::add(&mut dx), &vec![1.0; 40_000]);
-        assert!(dx.iter().zip(&y).all(|(dx, y)| *dx == 1.0 + y));
+    fn the_same_seed_drops_the_same_elements() {
+        let y = dropped(0.3, 5, 40_000);
+        let mut again = vec![f32::NAN; 40_000];
+        forward(Dropout { p: 0.3, seed: 5 }, &mut again, &vec![2.0; 40_000]);
+        assert!(again.iter().zip(&y).all(|(again, y)| *again == 2.0 * y));
     }
 
     #[test]

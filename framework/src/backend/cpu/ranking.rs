@@ -37,7 +37,8 @@ fn lowest(scores: impl Iterator<Item = (u32, f32)>, count: usize) -> Vec<u32> {
     keys.into_iter().map(|k| k as u32).collect()
 }
 
-/// Zeroes the marks of the lowest scores over several lists until `total` marks are left; positions run through the lists in order.
+/// Zeroes the marks of the lowest scores over several lists until `total` marks are left; positions run through the
+/// lists in order.
 fn keep_best(marks: &mut [Vec<f32>], scores: &[&[f32]], total: usize) {
     let alive = marks.iter().flatten().filter(|&&m| m != 0.0).count();
     let starts: Vec<usize> = scores.iter().scan(0, |at, s| Some(std::mem::replace(at, *at + s.len()))).collect();

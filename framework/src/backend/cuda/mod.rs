@@ -1,7 +1,8 @@
 //! NVIDIA GPUs: dfdx's `Cuda` with cuBLAS and kernels of our own.
 //!
-//! Tensors are dfdx CUDA tensors; kernels get their device addresses. All work goes to one stream and nothing waits for it but
-//! what a caller asks to see on the host. Each family has its kernels (`.cu`) beside the code that launches them.
+//! Tensors are dfdx CUDA tensors; kernels get their device addresses. All work goes to one stream and nothing waits for
+//! it but what a caller asks to see on the host. Each family has its kernels (`.cu`) beside the code that launches
+//! them.
 
 mod activation;
 mod attention;
@@ -19,15 +20,6 @@ mod runtime;
 mod tensor;
 mod tokens;
 
-use super::Backend;
-use crate::registry::{DeviceMaker, Makers};
-
 pub use dfdx::tensor::Cuda;
 pub use draw::Examples;
 pub use runtime::{Bytes, Ints, MemoryUse, allow_tf32, cuda, memory, trim};
-
-impl Backend for Cuda {
-    fn maker(makers: &Makers) -> &DeviceMaker<Self> {
-        &makers.cuda
-    }
-}

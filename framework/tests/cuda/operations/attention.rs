@@ -1,9 +1,8 @@
 //! Attention over short sequences.
 
-use super::compare::{gpu, random};
-use super::emulator;
-use secateur::backend::vision::{Heads, VisionOps};
-use secateur::backend::{Backend, Slot};
+use crate::compare::{gpu, random};
+use crate::emulator;
+use secateur::backend::{AttentionOps, Backend, Heads, Slot};
 use secateur::tensor::Tensor;
 
 /// Token sizes of 1 and above.
@@ -19,12 +18,12 @@ fn check(batch: usize, tokens: usize, heads: usize, head_dim: usize, sized: bool
         let (rows, width) = (batch * tokens, heads * head_dim);
         let qkv = random(device, [rows, 3 * width], "qkv").scale(2.0).unwrap();
         let sizes = sized.then(|| sizes(device, batch, tokens));
-        let (y, p) = VisionOps::attention(shape, &qkv, sizes.as_ref(), true).unwrap();
-        let (evaluated, none) = VisionOps::attention(shape, &qkv, sizes.as_ref(), false).unwrap();
+        let (y, p) = AttentionOps::attention(shape, &qkv, sizes.as_ref(), true).unwrap();
+        let (evaluated, none) = AttentionOps::attention(shape, &qkv, sizes.as_ref(), false).unwrap();
         assert!(none.is_none());
         let (p, dy) = (p.unwrap(), random(device, [rows, width], "dy"));
         let mut dqkv = Slot(add.then(|| random(device, [rows, 3 * width], "gradient")));
-        VisionOps::attention_backward(shape, &qkv, &p, &dy, &mut dqkv).unwrap();
+        AttentionOps::attention_backward(shape, &qkv, &p, &dy, &mut dqkv).unwrap();
         vec![y, p, evaluated, dqkv.0.unwrap()]
     });
 }
@@ -72,7 +71,7 @@ fn a_sequence_that_is_too_long_is_named() {
     let (device, tokens) = (gpu(), 6000);
     let qkv = random(&device, [tokens, 3], "qkv");
     let shape = Heads { batch: 1, tokens, heads: 1, head_dim: 1, scale: 1.0 };
-    let error = VisionOps::attention(shape, &qkv, None, false).map(drop).unwrap_err().to_string();
+    let error = AttentionOps::attention(shape, &qkv, None, false).map(drop).unwrap_err().to_string();
     assert!(error.contains("6000 tokens") && error.contains("227 KiB"), "{error}");
 }
 

@@ -1,7 +1,7 @@
 //! Contributions of units.
 
-use super::compare::{gpu, random};
-use secateur::backend::{Backend, Contribution};
+use crate::compare::{gpu, random};
+use secateur::backend::{Backend, Contribution, ContributionOps};
 use secateur::tensor::Tensor;
 
 /// ReLU layers have many exact zeros.
@@ -17,8 +17,8 @@ fn sums_and_maxima_agree() {
         for eps in [None, Some(1e-2)] {
             compare!(format!("{samples} samples, {units} units feed {fed}, {eps:?}"), |device| {
                 let (a, w) = (activations(device, [samples, units], eps.is_some()), random(device, [fed, units], "w"));
-                let Contribution { sum, max, count } = Backend::contribution(&a, &w, eps, true).unwrap();
-                let bare = Backend::contribution(&a, &w, eps, false).unwrap();
+                let Contribution { sum, max, count } = ContributionOps::contribution(&a, &w, eps, true).unwrap();
+                let bare = ContributionOps::contribution(&a, &w, eps, false).unwrap();
                 assert_eq!((count, bare.count, bare.max.is_none()), ((samples * fed) as u64, count, true));
                 vec![sum, max.unwrap(), bare.sum]
             });
@@ -29,7 +29,7 @@ fn sums_and_maxima_agree() {
 #[test]
 fn a_dead_layer_contributes_zero() {
     let (a, w) = (Tensor::zeros(&gpu(), [5, 3]).unwrap(), random(&gpu(), [4, 3], "w"));
-    let found = Backend::contribution(&a, &w, None, true).unwrap();
+    let found = ContributionOps::contribution(&a, &w, None, true).unwrap();
     assert_eq!((found.sum.to_vec(), found.max.unwrap().to_vec()), (vec![0.0; 3], vec![0.0; 3]));
-    assert!(Backend::contribution(&a, &random(&gpu(), [4, 2], "w"), None, true).is_err());
+    assert!(ContributionOps::contribution(&a, &random(&gpu(), [4, 2], "w"), None, true).is_err());
 }

@@ -1,9 +1,7 @@
 //! Convolution and transposed convolution, with everything that is fused with them.
 
-use super::compare::{gpu, mask, random};
-use secateur::backend::images::ConvTranspose2d;
-use secateur::backend::vision::{Conv2d, LayerGrads};
-use secateur::backend::{Act, Backend, Slot, Weight};
+use crate::compare::{gpu, mask, random};
+use secateur::backend::{Act, Backend, Conv2d, ConvTranspose2d, LayerGrads, Slot, Weight};
 use secateur::tensor::Tensor;
 
 /// Batch, channels, height and width; filters; kernel; stride and padding.

@@ -1,7 +1,7 @@
 //! Batches drawn on the device.
 
-use super::compare::{agree, gpu};
-use secateur::backend::{Backend as _, Cpu};
+use crate::compare::{agree, gpu};
+use secateur::backend::{Cpu, DrawOps as _};
 use secateur::data::{self, Augment, DataConfig, Dataset, Order, Part};
 use secateur::tensor::Tensor;
 use std::num::NonZeroUsize;

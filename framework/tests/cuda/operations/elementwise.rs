@@ -1,8 +1,8 @@
 //! Functions of single elements or pairs.
 
-use super::compare::{SIZES, gpu, random};
-use super::emulator;
-use secateur::backend::{Act, Backend, Cuda};
+use crate::compare::{SIZES, gpu, random};
+use crate::emulator;
+use secateur::backend::{Act, ActivationOps, Cuda, Device as _, TensorOps};
 use secateur::tensor::Tensor;
 
 const ACTS: [Act; 6] = [Act::None, Act::Relu, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid];
@@ -23,7 +23,7 @@ fn functions_of_two_tensors_agree() {
         compare!(format!("{n} elements"), |device| {
             let (a, b) = (random(device, [n], "a"), random(device, [n], "b"));
             let mut sum = a.clone();
-            Backend::accumulate(&mut sum, &b).unwrap();
+            TensorOps::accumulate(&mut sum, &b).unwrap();
             vec![a.add(&b).unwrap(), a.sub(&b).unwrap(), a.mul(&b).unwrap(), a.max(&b).unwrap(), sum, a]
         });
     }
@@ -34,7 +34,7 @@ fn activations_agree() {
     for act in ACTS {
         compare!(format!("{act:?}"), |device| {
             let (x, dy) = (random(device, [7, 53], "x").scale(4.0).unwrap(), random(device, [7, 53], "dy"));
-            vec![Backend::activation(act, &x).unwrap(), Backend::activation_backward(act, &x, &dy).unwrap()]
+            vec![ActivationOps::activation(act, &x).unwrap(), ActivationOps::activation_backward(act, &x, &dy).unwrap()]
         });
     }
 }
@@ -77,7 +77,7 @@ fn transposes_and_scaling_by_a_tensor_agree() {
         compare!(format!("{shape:?}"), |device| {
             let x = random(device, &shape[..], "x");
             let factor = random(device, [1], "factor");
-            vec![x.transpose().unwrap(), Backend::scale_by(x, &factor).unwrap()]
+            vec![x.transpose().unwrap(), TensorOps::scale_by(x, &factor).unwrap()]
         });
     }
     assert!(random(&gpu(), [3], "x").transpose().is_err());

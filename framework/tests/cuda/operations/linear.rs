@@ -1,8 +1,8 @@
 //! Matrix products and fully connected layers.
 
-use super::compare::{SIZES, mask, random};
-use super::emulator;
-use secateur::backend::{Act, Backend, Linear, LinearGrads, Slot, Weight};
+use crate::compare::{SIZES, mask, random};
+use crate::emulator;
+use secateur::backend::{Act, Linear, LinearGrads, LinearOps, Slot, Weight};
 
 #[test]
 fn matrix_products_agree_in_every_orientation() {
@@ -40,8 +40,8 @@ fn check(c: &Case) {
             residual: c.residual.then(|| random(device, [rows, outputs], "r")),
             act,
         };
-        let (y, saved) = Backend::linear(&op, true).unwrap();
-        let (evaluated, _) = Backend::linear(&op, false).unwrap();
+        let (y, saved) = LinearOps::linear(&op, true).unwrap();
+        let (evaluated, _) = LinearOps::linear(&op, false).unwrap();
         let slot = |shape: [usize; 2], name| Slot(c.add.then(|| random(device, shape, name)));
         let (mut x, mut w) = (slot([rows, inputs], "gx"), slot([outputs, inputs], "gw"));
         let (mut b, mut residual) = (Slot(c.add.then(|| random(device, [outputs], "gb"))), slot([rows, outputs], "gr"));
@@ -52,7 +52,7 @@ fn check(c: &Case) {
             b: Some(&mut b),
             residual: c.residual.then_some(&mut residual),
         };
-        Backend::linear_backward(&op, saved, dy.clone(), grads).unwrap();
+        LinearOps::linear_backward(&op, saved, dy.clone(), grads).unwrap();
         let mut all = vec![y, evaluated, x.0.unwrap(), w.0.unwrap(), b.0.unwrap(), dy];
         all.extend(residual.0.filter(|_| c.residual));
         all
@@ -107,9 +107,9 @@ fn nothing_is_copied_to_the_host() {
     };
     let dy = random(&device, [8, 3], "dy");
     let before = emulator::counter("copies_to_host");
-    let (_, saved) = Backend::linear(&op, true).unwrap();
+    let (_, saved) = LinearOps::linear(&op, true).unwrap();
     let (mut x, mut w, mut b) = (Slot(None), Slot(None), Slot(None));
     let grads = LinearGrads { x: Some(&mut x), w: Some(&mut w), b: Some(&mut b), residual: None };
-    Backend::linear_backward(&op, saved, dy, grads).unwrap();
+    LinearOps::linear_backward(&op, saved, dy, grads).unwrap();
     assert_eq!(emulator::counter("copies_to_host"), before);
 }

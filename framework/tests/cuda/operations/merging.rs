@@ -1,9 +1,8 @@
 //! Which tokens are merged, and merging them.
 
-use super::compare::{gpu, random};
-use super::emulator;
-use secateur::backend::vision::{Merge, VisionOps};
-use secateur::backend::{Backend, Cpu, Slot};
+use crate::compare::{gpu, random};
+use crate::emulator;
+use secateur::backend::{Backend, Cpu, Merge, Slot, TokenOps};
 use secateur::tensor::Tensor;
 
 fn targets<B: Backend>(merge: &Merge<B>) -> Vec<u32> {
@@ -89,17 +88,17 @@ fn merged_tokens_and_their_gradients_agree() {
         for add in [false, true] {
             compare!(format!("[{batch}, {tokens}, {dim}], {r} merged, added: {add}"), |device| {
                 let x = random(device, [batch, tokens, dim], "x");
-                let merge = VisionOps::match_tokens(&random(device, [batch, tokens, 16], "metric"), r, 1).unwrap();
+                let merge = TokenOps::match_tokens(&random(device, [batch, tokens, 16], "metric"), r, 1).unwrap();
                 let sizes =
                     random(device, [batch, tokens], "sizes").host().iter().map(|s| (4.0 * s.abs()).ceil()).collect();
                 let sizes = Tensor::from_vec(device, sizes, [batch, tokens]).unwrap();
-                let (y, kept) = VisionOps::merge_tokens(&merge, &x, &sizes).unwrap();
+                let (y, kept) = TokenOps::merge_tokens(&merge, &x, &sizes).unwrap();
                 let dy = random(device, y.shape(), "dy");
                 let mut dx = Slot(add.then(|| random(device, [batch, tokens, dim], "gradient")));
-                VisionOps::merge_tokens_backward(&merge, &x, &dy, &sizes, &kept, &mut dx).unwrap();
+                TokenOps::merge_tokens_backward(&merge, &x, &dy, &sizes, &kept, &mut dx).unwrap();
                 // And once more: tokens that went together before.
-                let again = VisionOps::match_tokens(&y, r.min(1), 1).unwrap();
-                let (twice, sizes) = VisionOps::merge_tokens(&again, &y, &kept).unwrap();
+                let again = TokenOps::match_tokens(&y, r.min(1), 1).unwrap();
+                let (twice, sizes) = TokenOps::merge_tokens(&again, &y, &kept).unwrap();
                 vec![y, kept, dx.0.unwrap(), twice, sizes]
             });
         }
@@ -114,8 +113,8 @@ fn nothing_is_copied_to_the_host() {
     let device = gpu();
     let (x, sizes) = (random(&device, [2, 9, 8], "x"), random(&device, [2, 9], "sizes"));
     let before = emulator::counter("copies_to_host");
-    let merge = VisionOps::match_tokens(&x, 3, 1).unwrap();
-    let (y, kept) = VisionOps::merge_tokens(&merge, &x, &sizes).unwrap();
-    VisionOps::merge_tokens_backward(&merge, &x, &y, &sizes, &kept, &mut Slot(None)).unwrap();
+    let merge = TokenOps::match_tokens(&x, 3, 1).unwrap();
+    let (y, kept) = TokenOps::merge_tokens(&merge, &x, &sizes).unwrap();
+    TokenOps::merge_tokens_backward(&merge, &x, &y, &sizes, &kept, &mut Slot(None)).unwrap();
     assert_eq!(emulator::counter("copies_to_host"), before);
 }

@@ -1,46 +1,8 @@
-//! Pooling, batch normalisation, variational losses.
+//! Batch and layer normalisation.
 
-use super::compare::{gpu, random};
-use secateur::backend::images::{BatchNorm, ImageOps, Pool, Pooling};
-use secateur::backend::vision::LayerGrads;
-use secateur::backend::{Backend, Cpu, Cuda, Slot};
+use crate::compare::{gpu, random};
+use secateur::backend::{Backend, BatchNorm, Cpu, Cuda, LayerGrads, NormOps, Slot};
 use secateur::tensor::Tensor;
-
-const POOLINGS: [(usize, usize, usize); 5] = [(2, 2, 0), (3, 2, 1), (3, 1, 1), (4, 4, 2), (2, 3, 0)];
-
-fn pooling<B: Backend>(device: &B, x: [usize; 4], pool: Pool, add: bool) -> Vec<Tensor<B>> {
-    let x = random(device, x, "x");
-    let (y, argmax) = B::pool(&x, pool).unwrap();
-    let dy = random(device, y.shape(), "dy");
-    let mut dx = Slot(add.then(|| random(device, x.shape(), "before")));
-    B::pool_backward(&x, pool, argmax.as_ref(), &dy, &mut dx).unwrap();
-    let places = argmax.map(|a| B::host_ints(&a).iter().map(|&i| i as f32).collect::<Vec<_>>());
-    let places = places.map(|p| Tensor::from_vec(device, p, y.shape()).unwrap());
-    [Some(y), dx.0, places].into_iter().flatten().collect()
-}
-
-#[test]
-fn poolings_agree() {
-    for x in [[2, 3, 8, 8], [1, 1, 5, 7], [3, 33, 4, 5]] {
-        for (kernel, stride, padding) in POOLINGS {
-            for kind in [Pooling::Max, Pooling::Mean] {
-                let pool = Pool { kind, kernel, stride, padding };
-                compare!(format!("{x:?}, {pool:?}"), |device| pooling(device, x, pool, false));
-                compare!(format!("{x:?}, {pool:?}, added"), |device| pooling(device, x, pool, true));
-            }
-        }
-    }
-}
-
-#[test]
-fn the_first_of_equals_and_nan_win_a_pooling() {
-    let values = vec![1.0, 2.0, 2.0, 0.0, 0.0, f32::NAN, 9.0, 1.0];
-    let x = Tensor::from_vec(&gpu(), values, [1, 2, 2, 2]).unwrap();
-    let pool = Pool { kind: Pooling::Max, kernel: 2, stride: 2, padding: 0 };
-    let (y, argmax) = Cuda::pool(&x, pool).unwrap();
-    assert_eq!(*Cuda::host_ints(&argmax.unwrap()), [1, 1]);
-    assert!(y.host()[0] == 2.0 && y.host()[1].is_nan());
-}
 
 fn batch_norm<B: Backend>(device: &B, shape: &[usize], of_batch: bool, add: bool) -> Vec<Tensor<B>> {
     let channels = shape[1];
@@ -95,38 +57,77 @@ fn one_gradient_alone_is_the_same_one() {
     assert_eq!(dx.0.unwrap().host(), all[5].host());
 }
 
-fn losses<B: Backend>(device: &B, n: usize) -> Vec<Tensor<B>> {
-    let (a, b, c) = (random(device, [n], "a").scale(3.0).unwrap(), random(device, [n], "b"), random(device, [n], "c"));
-    let (bce, dx) = B::bce_logits(&a, &b, 0.5, true).unwrap();
-    let (bce_alone, none) = B::bce_logits(&a, &b, 0.5, false).unwrap();
-    assert!(none.is_none());
-    let (kld, both) = B::gaussian_kld(&a, &b, 0.25, true).unwrap();
-    let (kld_alone, none) = B::gaussian_kld(&a, &b, 0.25, false).unwrap();
-    assert!(none.is_none());
-    let z = B::reparametrise(&a, &b, &c).unwrap();
-    let back = B::reparametrise_backward(&b, &c, &a).unwrap();
-    [bce, bce_alone, kld, kld_alone, z, back].into_iter().chain(dx.unwrap()).chain(both.unwrap()).collect()
-}
-
 #[test]
-fn variational_losses_agree() {
-    for n in [1, 3, 33, 257, 1025, 100_003] {
-        compare!(format!("{n} elements"), |device| losses(device, n));
-    }
-}
-
-#[test]
-fn operands_that_do_not_fit_are_refused_as_on_the_cpu() {
-    fn errors<B: Backend>(device: &B) -> Vec<String> {
-        let x = random(device, [1, 2, 3, 3], "x");
-        let pool = Pool { kind: Pooling::Max, kernel: 4, stride: 1, padding: 0 };
-        let other = random(device, [4], "other");
-        vec![
-            B::pool(&x, pool).unwrap_err().to_string(),
-            B::channel_stats(&other).unwrap_err().to_string(),
-            B::bce_logits(&x, &other, 1.0, true).unwrap_err().to_string(),
-            B::reparametrise(&x, &x, &other).unwrap_err().to_string(),
-        ]
+fn inputs_without_channels_are_refused_as_on_the_cpu() {
+    fn errors<B: Backend>(device: &B) -> [String; 2] {
+        let (x, few) = (random(device, [2, 3, 4], "x"), random(device, [3], "few"));
+        let layer = B::layer_norm(&x, &few, &few, 1e-5).map(drop).unwrap_err();
+        [B::channel_stats(&random(device, [4], "other")).unwrap_err(), layer].map(|e| e.to_string())
     }
     assert_eq!(errors(&gpu()), errors(&Cpu::default()));
+}
+
+fn check_layer(rows: usize, n: usize, add: bool) {
+    compare!(format!("[{rows}, {n}], added: {add}"), |device| {
+        let x = random(device, [rows, n], "x").scale(3.0).unwrap();
+        let (gamma, beta) = (random(device, [n], "gamma"), random(device, [n], "beta"));
+        let (y, stats) = NormOps::layer_norm(&x, &gamma, &beta, 1e-5).unwrap();
+        let dy = random(device, [rows, n], "dy");
+        let (mut dx, mut dg) = (Slot(add.then(|| random(device, [rows, n], "gx"))), Slot(add.then(|| gamma.clone())));
+        let mut db = Slot(add.then(|| beta.clone()));
+        let grads = LayerGrads { x: Some(&mut dx), w: Some(&mut dg), b: Some(&mut db) };
+        NormOps::layer_norm_backward(&x, &gamma, &stats, &dy, grads).unwrap();
+        // Some gradients are not wanted: the others stay what they are.
+        let (mut only_x, mut only_gamma) = (Slot(None), Slot(None));
+        let grads = LayerGrads { x: Some(&mut only_x), w: None, b: None };
+        NormOps::layer_norm_backward(&x, &gamma, &stats, &dy, grads).unwrap();
+        let grads = LayerGrads { x: None, w: Some(&mut only_gamma), b: None };
+        NormOps::layer_norm_backward(&x, &gamma, &stats, &dy, grads).unwrap();
+        vec![
+            y,
+            stats,
+            dx.0.unwrap(),
+            dg.0.unwrap(),
+            db.0.unwrap(),
+            only_x.0.unwrap(),
+            only_gamma.0.unwrap(),
+            gamma,
+            beta,
+        ]
+    });
+}
+
+#[test]
+fn rows_of_any_length_agree() {
+    for n in [3, 4, 31, 33, 64, 129, 192, 1000] {
+        for rows in [1, 7, 65] {
+            check_layer(rows, n, false);
+            check_layer(rows, n, true);
+        }
+    }
+}
+
+#[test]
+fn rows_of_one_and_two_agree() {
+    // Their gradients with respect to the input are next to zero: no figure of them is right in both.
+    for n in [1, 2] {
+        compare!(format!("{n} features"), |device| {
+            let x = random(device, [5, n], "x");
+            let (gamma, beta) = (random(device, [n], "gamma"), random(device, [n], "beta"));
+            let (y, stats) = NormOps::layer_norm(&x, &gamma, &beta, 1e-5).unwrap();
+            [y, stats]
+        });
+    }
+}
+
+#[test]
+fn many_rows_and_long_rows_agree() {
+    check_layer(8320, 12, false);
+    check_layer(5000, 33, true);
+    check_layer(9, 7001, false);
+}
+
+#[test]
+fn no_rows_give_zero_gradients() {
+    check_layer(0, 8, false);
 }

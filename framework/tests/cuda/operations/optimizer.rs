@@ -1,7 +1,7 @@
 //! Optimizer updates.
 
-use super::compare::{SIZES, gpu, mask, random};
-use secateur::backend::{Backend, Cuda, Update, Updated};
+use crate::compare::{SIZES, gpu, mask, random};
+use secateur::backend::{Cuda, OptimizerOps, Update, Updated};
 use secateur::tensor::Tensor;
 
 /// Parameters of these sizes, updated together.
@@ -24,7 +24,7 @@ fn check(rule: impl Fn(u64) -> Update, masked: bool, sizes: &[usize]) {
                     mask: mask.as_ref(),
                 })
                 .collect();
-            Backend::update(&mut params, (step > 1).then_some(&scale)).unwrap();
+            OptimizerOps::update(&mut params, (step > 1).then_some(&scale)).unwrap();
         }
         states.into_iter().flatten().chain(weights).collect::<Vec<_>>()
     });
@@ -63,7 +63,7 @@ fn gradients_are_clipped_to_the_same_norm() {
     for limit in [0.5, 1e6] {
         compare!(format!("limit {limit}"), |device| {
             let grads: Vec<_> = (1..=60).map(|n| random(device, [37 * n], &format!("gradient {n}"))).collect();
-            vec![Backend::clip_scale(&grads.iter().collect::<Vec<_>>(), limit).unwrap()]
+            vec![OptimizerOps::clip_scale(&grads.iter().collect::<Vec<_>>(), limit).unwrap()]
         });
     }
     let grads = [1.0, f32::NAN].map(|v| Tensor::from_vec(&gpu(), vec![v], [1]).unwrap());

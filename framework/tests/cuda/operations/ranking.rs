@@ -1,7 +1,7 @@
 //! The lowest scores, marked on the device.
 
-use super::compare::{gpu, mask, random};
-use secateur::backend::{Backend, Cuda};
+use crate::compare::{gpu, mask, random};
+use secateur::backend::{Backend, Cuda, RankingOps};
 use secateur::tensor::Tensor;
 
 /// Scores with many equal ones, both zeros among them.
@@ -25,7 +25,7 @@ fn the_same_weights_stay_as_on_the_cpu() {
                         let lists: Vec<_> = sizes.iter().map(list).collect();
                         let alive: Vec<_> =
                             sizes.iter().map(|n| (dead && n % 2 == 1).then(|| mask(device, [*n], "alive"))).collect();
-                        Backend::keep_best(&lists, &alive, total).unwrap()
+                        RankingOps::keep_best(&lists, &alive, total).unwrap()
                     });
                 }
             }

@@ -1,7 +1,7 @@
 //! Sums along an axis, and of everything.
 
-use super::compare::{gpu, mask, random};
-use secateur::backend::{Backend, Cuda, Reduce};
+use crate::compare::{gpu, mask, random};
+use secateur::backend::{Cuda, Reduce, TensorOps};
 use secateur::tensor::Tensor;
 
 const HOW: [Reduce; 5] = [Reduce::Sum, Reduce::L1, Reduce::L2, Reduce::Mean, Reduce::Max];
@@ -24,7 +24,7 @@ fn sums_along_an_axis_agree() {
 fn squares_are_summed_in_double_precision() {
     for n in [1, 33, 5000, 300_001] {
         compare!(format!("{n} elements"), |device| {
-            let sum = Backend::norm_squared(&random(device, [n], "x")).unwrap();
+            let sum = TensorOps::norm_squared(&random(device, [n], "x")).unwrap();
             vec![Tensor::from_vec(device, vec![sum as f32], [1]).unwrap()]
         });
     }

@@ -1,8 +1,7 @@
-//! Tokens around a transformer's blocks; dropout.
+//! Tokens around a transformer's blocks.
 
-use super::compare::{gpu, random};
-use secateur::backend::vision::{LayerGrads, VisionOps};
-use secateur::backend::{Backend, Cpu, Slot};
+use crate::compare::{gpu, random};
+use secateur::backend::{Backend, Cpu, LayerGrads, Slot, TokenOps};
 use secateur::tensor::Tensor;
 
 /// Batch, tokens, width.
@@ -21,7 +20,7 @@ fn patches_agree() {
         (2, 1, 28, 28, 7),
     ] {
         compare!(format!("{batch} x {channels} x {height} x {width} in {side}"), |device| {
-            [VisionOps::patches(&random(device, [batch, channels, height, width], "x"), side).unwrap()]
+            [TokenOps::patches(&random(device, [batch, channels, height, width], "x"), side).unwrap()]
         });
     }
 }
@@ -36,16 +35,16 @@ fn embedding_agrees() {
                     let x = random(device, [batch, tokens, dim], "x");
                     let class = with_class.then(|| random(device, [1, 1, dim], "class"));
                     let position = with_position.then(|| random(device, [1, after, dim], "position"));
-                    let y = VisionOps::embed(&x, class.as_ref(), position.as_ref()).unwrap();
+                    let y = TokenOps::embed(&x, class.as_ref(), position.as_ref()).unwrap();
                     let dy = random(device, [batch, after, dim], "dy");
                     let there = |t: &_| Slot(add.then(|| Tensor::clone(t)));
                     let (mut dx, mut dc) = (there(&x), class.as_ref().map(there));
                     let mut dp = position.as_ref().map(there);
                     let grads = LayerGrads { x: Some(&mut dx), w: dc.as_mut(), b: dp.as_mut() };
-                    VisionOps::embed_backward(&x, class.as_ref(), position.as_ref(), &dy, grads).unwrap();
+                    TokenOps::embed_backward(&x, class.as_ref(), position.as_ref(), &dy, grads).unwrap();
                     let mut only = class.as_ref().map(|_| Slot(None));
                     let grads = LayerGrads { x: None, w: only.as_mut(), b: None };
-                    VisionOps::embed_backward(&x, class.as_ref(), position.as_ref(), &dy, grads).unwrap();
+                    TokenOps::embed_backward(&x, class.as_ref(), position.as_ref(), &dy, grads).unwrap();
                     let mut all = vec![y, dx.0.unwrap(), x];
                     all.extend([dc, dp, only].into_iter().flatten().map(|slot| slot.0.unwrap()));
                     all
@@ -67,24 +66,13 @@ fn means_and_single_tokens_agree() {
                     let dy = random(device, [batch, dim], "dy");
                     let slot = || Slot(add.then(|| random(device, [batch, tokens, dim], "gradient")));
                     let (mut dmean, mut dtoken) = (slot(), slot());
-                    let mean = VisionOps::mean_tokens(&x, sizes.as_ref()).unwrap();
-                    VisionOps::mean_tokens_backward(&x, sizes.as_ref(), &dy, &mut dmean).unwrap();
-                    let token = VisionOps::take_token(&x, tokens / 2).unwrap();
-                    VisionOps::take_token_backward(&x, tokens / 2, &dy, &mut dtoken).unwrap();
+                    let mean = TokenOps::mean_tokens(&x, sizes.as_ref()).unwrap();
+                    TokenOps::mean_tokens_backward(&x, sizes.as_ref(), &dy, &mut dmean).unwrap();
+                    let token = TokenOps::take_token(&x, tokens / 2).unwrap();
+                    TokenOps::take_token_backward(&x, tokens / 2, &dy, &mut dtoken).unwrap();
                     [mean, dmean.0.unwrap(), token, dtoken.0.unwrap()]
                 });
             }
-        }
-    }
-}
-
-#[test]
-fn the_same_elements_are_dropped() {
-    for n in [1, 3, 33, 4096, 100_003] {
-        for (p, seed) in [(0.0, 1), (0.1, 2), (0.5, u64::MAX), (0.9, 0x0123_4567_89ab_cdef), (1.0, 3)] {
-            let on_cpu = Cpu::dropout(&random(&Cpu::default(), [n], "x"), p, seed).unwrap();
-            let on_gpu = VisionOps::dropout(&random(&gpu(), [n], "x"), p, seed).unwrap();
-            assert!(on_gpu.host() == on_cpu.host(), "{n} elements, p = {p}, seed {seed}");
         }
     }
 }
@@ -95,7 +83,6 @@ fn misfits_are_named_as_on_the_cpu() {
         let (x, flat) = (random(device, [2, 3, 4], "x"), random(device, [6, 4], "x"));
         let (image, few) = (random(device, [1, 1, 6, 6], "image"), random(device, [3], "few"));
         let errors = [
-            B::layer_norm(&x, &few, &few, 1e-5).map(drop),
             B::patches(&x, 2).map(drop),
             B::patches(&image, 4).map(drop),
             B::patches(&image, 0).map(drop),

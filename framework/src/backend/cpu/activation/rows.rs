@@ -1,4 +1,5 @@
-//! Activations behind a matrix product: bias, activation and residual of some rows, and their way back; on the calling thread.
+//! Activations behind a matrix product: bias, activation and residual of some rows, and their way back; on the calling
+//! thread.
 
 use super::curves::{Curve, with_curve};
 use super::saved::Saved;

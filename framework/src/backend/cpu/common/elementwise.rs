@@ -105,11 +105,6 @@ pub fn axpy(y: &mut [f32], s: f32, x: &[f32]) {
     update(y, x, move |y, x| s.mul_add(x, y));
 }
 
-/// y = a y + b x: a running average with a = 1 - b.
-pub fn blend(y: &mut [f32], a: f32, b: f32, x: &[f32]) {
-    update(y, x, move |y, x| b.mul_add(x, a * y));
-}
-
 /// y = max(y, x).
 pub fn max_assign(y: &mut [f32], x: &[f32]) {
     update(y, x, |y, x| if x > y { x } else { y });
@@ -183,7 +178,6 @@ mod tests {
             check("scale", &|z| scale(z, &x, 3.0), &|i| 3.0 * x[i]);
             check("scale_in_place", &|z| scale_in_place(z, 3.0), &|i| 3.0 * z0[i]);
             check("axpy", &|z| axpy(z, -2.0, &x), &|i| z0[i] - 2.0 * x[i]);
-            check("blend", &|z| blend(z, 0.9, 0.1, &x), &|i| 0.9 * z0[i] + 0.1 * x[i]);
             check("max_assign", &|z| max_assign(z, &x), &|i| z0[i].max(x[i]));
             check("abs", &|z| abs(z, &x), &|i| x[i].abs());
             check("square", &|z| square(z, &x), &|i| x[i] * x[i]);

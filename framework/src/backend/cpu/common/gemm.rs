@@ -189,21 +189,6 @@ pub fn gemm_parallel(c: MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b:
     });
 }
 
-/// c [m, n] = a [m, k] b [k, n].
-pub fn matmul(c: &mut [f32], a: &[f32], b: &[f32], (m, n, k): (usize, usize, usize)) {
-    gemm_parallel(MatMut::new(c, m, n), Accumulate::Overwrite, 1.0, Mat::new(a, m, k), Mat::new(b, k, n));
-}
-
-/// c [m, n] = a [m, k] b^T, b [n, k].
-pub fn matmul_bt(c: &mut [f32], a: &[f32], b: &[f32], (m, n, k): (usize, usize, usize)) {
-    gemm_parallel(MatMut::new(c, m, n), Accumulate::Overwrite, 1.0, Mat::new(a, m, k), Mat::new(b, n, k).t());
-}
-
-/// c [m, n] = a^T b, a [k, m], b [k, n].
-pub fn matmul_at(c: &mut [f32], a: &[f32], b: &[f32], (m, n, k): (usize, usize, usize)) {
-    gemm_parallel(MatMut::new(c, m, n), Accumulate::Overwrite, 1.0, Mat::new(a, k, m).t(), Mat::new(b, k, n));
-}
-
 /// Multiplications and additions of an [m, k] by [k, n] product.
 pub fn flops(m: usize, n: usize, k: usize) -> usize {
     m.saturating_mul(n).saturating_mul(k).saturating_mul(2)
@@ -238,19 +223,23 @@ mod tests {
         (0..rows * cols).map(|e| a[e % rows * cols + e / rows]).collect()
     }
 
+    fn multiply(c: &mut [f32], a: Mat<'_>, b: Mat<'_>) {
+        gemm_parallel(MatMut::new(c, a.rows, b.cols), Accumulate::Overwrite, 1.0, a, b);
+    }
+
     #[test]
     fn all_orientations_agree_with_the_definition() {
         for (m, n, k) in [(1, 1, 1), (3, 5, 7), (33, 17, 65), (130, 70, 9), (5, 300, 2), (200, 190, 110)] {
             let (a, b) = (random(m * k, 1), random(k * n, 2));
             let expected = naive(&a, &b, (m, n, k));
             let mut c = vec![f32::NAN; m * n];
-            matmul(&mut c, &a, &b, (m, n, k));
+            multiply(&mut c, Mat::new(&a, m, k), Mat::new(&b, k, n));
             assert_close(&c, &expected, 1e-5, "a b");
             c.fill(f32::NAN);
-            matmul_bt(&mut c, &a, &transposed(&b, k, n), (m, n, k));
+            multiply(&mut c, Mat::new(&a, m, k), Mat::new(&transposed(&b, k, n), n, k).t());
             assert_close(&c, &expected, 1e-5, "a b^T");
             c.fill(f32::NAN);
-            matmul_at(&mut c, &transposed(&a, m, k), &b, (m, n, k));
+            multiply(&mut c, Mat::new(&transposed(&a, m, k), k, m).t(), Mat::new(&b, k, n));
             assert_close(&c, &expected, 1e-5, "a^T b");
         }
     }
@@ -274,9 +263,9 @@ mod tests {
     #[test]
     fn empty_sides_are_allowed() {
         let mut c = vec![3.0; 6];
-        matmul(&mut c, &[], &[], (2, 3, 0));
+        multiply(&mut c, Mat::new(&[], 2, 0), Mat::new(&[], 0, 3));
         assert_eq!(c, [0.0; 6]);
-        matmul(&mut [], &[], &[1.0; 3], (0, 3, 1));
+        multiply(&mut [], Mat::new(&[], 0, 1), Mat::new(&[1.0; 3], 1, 3));
     }
 
     #[test]
@@ -294,7 +283,7 @@ mod tests {
         let (a, b) = (random(m * k, 5), random(k * n, 6));
         assert_same_bits(|| {
             let mut c = vec![0.0; m * n];
-            matmul(&mut c, &a, &b, (m, n, k));
+            multiply(&mut c, Mat::new(&a, m, k), Mat::new(&b, k, n));
             c
         });
     }

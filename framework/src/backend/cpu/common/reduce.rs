@@ -2,7 +2,7 @@
 
 use super::elementwise::PIECE;
 use super::par;
-use super::simd::{max_of, simd_fn, sum_of, sum_of_pairs};
+use super::simd::{max_of, simd_fn, sum_of};
 
 /// What is added up or compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,36 +19,9 @@ pub enum Measure {
     Mean,
 }
 
-/// sum x.
-pub fn sum(x: &[f32]) -> f64 {
-    pieces(x, sum_piece)
-}
-
-/// sum |x|.
-pub fn abs_sum(x: &[f32]) -> f64 {
-    pieces(x, abs_sum_piece)
-}
-
 /// sum x^2.
 pub fn square_sum(x: &[f32]) -> f64 {
-    pieces(x, square_sum_piece)
-}
-
-/// sum x y.
-pub fn dot(x: &[f32], y: &[f32]) -> f64 {
-    assert_eq!(x.len(), y.len());
-    let pieces = x.chunks(PIECE).zip(y.chunks(PIECE));
-    par::map(2 * x.len(), pieces, |(x, y)| f64::from(dot_piece(x, y))).into_iter().sum()
-}
-
-/// Largest element, minus infinity of nothing. A NaN is passed over.
-pub fn max(x: &[f32]) -> f32 {
-    par::map(2 * x.len(), x.chunks(PIECE), max_piece).into_iter().fold(f32::NEG_INFINITY, f32::max)
-}
-
-/// Whether every element is finite.
-pub fn all_finite(x: &[f32]) -> bool {
-    par::map(2 * x.len(), x.chunks(PIECE), finite_piece).into_iter().all(|finite| finite)
+    par::map(2 * x.len(), x.chunks(PIECE), |x| f64::from(square_sum_piece(x))).into_iter().sum()
 }
 
 /// Reduces x [outer, n, inner] over outer and inner: one number for each of the n units.
@@ -90,10 +63,6 @@ pub fn over_axis(out: &mut [f32], x: &[f32], (outer, n, inner): (usize, usize, u
 /// Adds the column sums of x [rows, cols] to `out` [cols], on this thread.
 pub(crate) fn add_column_sums(out: &mut [f32], x: &[f32]) {
     accumulate(out, x, Measure::Sum);
-}
-
-fn pieces(x: &[f32], f: fn(&[f32]) -> f32) -> f64 {
-    par::map(2 * x.len(), x.chunks(PIECE), |x| f64::from(f(x))).into_iter().sum()
 }
 
 /// One number for each column of x [rows, cols].
@@ -156,11 +125,7 @@ fn accumulate(out: &mut [f32], x: &[f32], measure: Measure) {
 simd_fn! { fn sum_piece(x: &[f32]) -> f32 { sum_of(x, |x| x) } }
 simd_fn! { fn abs_sum_piece(x: &[f32]) -> f32 { sum_of(x, f32::abs) } }
 simd_fn! { fn square_sum_piece(x: &[f32]) -> f32 { sum_of(x, |x| x * x) } }
-simd_fn! { fn dot_piece(x: &[f32], y: &[f32]) -> f32 { sum_of_pairs(x, y, |x, y| x * y) } }
-simd_fn! { fn max_piece(x: &[f32]) -> f32 { max_of(x, |x| x) } }
 simd_fn! { fn max_abs_piece(x: &[f32]) -> f32 { max_of(x, f32::abs).max(0.0) } }
-// `0 x` is 0 for finite x and NaN otherwise.
-simd_fn! { fn finite_piece(x: &[f32]) -> bool { sum_of(x, |x| 0.0 * x) == 0.0 } }
 simd_fn! { fn rows_into<F: Fn(f32, f32) -> f32>(out: &mut [f32], x: &[f32], f: F) {
     let cols = out.len().max(1);
     // Four rows for each time that the results go through memory, one after the other as if alone.
@@ -199,21 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn totals_are_accurate() {
+    fn sums_of_squares_are_accurate() {
         let x = random(100_001, 1);
-        let y = random(100_001, 2);
-        assert!((sum(&x) - exact(wide(&x).into_iter(), Measure::Sum)).abs() < 1e-2);
         assert!((square_sum(&x) / exact(wide(&x).into_iter(), Measure::SquareSum) - 1.0).abs() < 1e-6);
-        assert!((abs_sum(&x) / exact(wide(&x).into_iter(), Measure::AbsSum) - 1.0).abs() < 1e-6);
-        let d: f64 = wide(&x).iter().zip(wide(&y)).map(|(x, y)| x * y).sum();
-        assert!((dot(&x, &y) - d).abs() < 1e-2);
-        assert_eq!(max(&x), x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        assert!(all_finite(&x));
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut x = x.clone();
-            x[99_999] = bad;
-            assert!(!all_finite(&x));
-        }
     }
 
     #[test]
@@ -241,7 +194,7 @@ mod tests {
     fn threads_do_not_change_bits() {
         let x = random(601_920, 4);
         assert_same_bits(|| {
-            let mut out = vec![sum(&x) as f32, dot(&x, &x) as f32];
+            let mut out = vec![square_sum(&x) as f32];
             for (outer, n, inner) in [(6_270, 96, 1), (209, 96, 30)] {
                 for measure in ALL {
                     let (mut units, mut rest) = (vec![0.0; n], vec![0.0; outer * inner]);

@@ -126,8 +126,8 @@ fn fold(lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
 /// f of the lower and the upper half.
 #[inline(always)]
 fn halve<const N: usize, const HALF: usize>(lanes: [f32; N], f: impl Fn(f32, f32) -> f32) -> [f32; HALF] {
-    // Lanes that go through memory stay together in registers before and after; otherwise the compiler takes the last few
-    // halves for the shape of all and works on two lanes at a time from the loop on.
+    // Lanes that go through memory stay together in registers before and after; otherwise the compiler takes the last
+    // few halves for the shape of all and works on two lanes at a time from the loop on.
     let lanes = std::hint::black_box(lanes);
     std::array::from_fn(|i| f(lanes[i], lanes[i + HALF]))
 }

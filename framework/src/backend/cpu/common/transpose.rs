@@ -8,7 +8,8 @@ use std::arch::x86_64::*;
 #[cfg(target_arch = "x86_64")]
 const SIDE: usize = 8;
 
-/// to[r, c] = from[c, r] for each c below `cols` and all rows r of `to`; `level` is what [`level`](super::simd::level) found.
+/// to[r, c] = from[c, r] for each c below `cols` and all rows r of `to`; `level` is what [`level`](super::simd::level)
+/// found.
 pub(super) fn transpose(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize, cols: usize) {
     let rows = to.len() / to_stride;
     let (whole_rows, whole_cols) = match level() {

@@ -27,7 +27,8 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// The direct form of a convolution, if it has one: stride 1, and a padding that does not reach beyond the kernel; rows not much shorter than the kernel.
+    /// The direct form of a convolution, if it has one: stride 1, and a padding that does not reach beyond the kernel;
+    /// rows not much shorter than the kernel.
     pub(super) fn of(conv: &Conv<'_>) -> Option<Direct> {
         let p = &conv.patches;
         let (kh, kw) = p.kernel;

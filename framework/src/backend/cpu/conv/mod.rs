@@ -1,7 +1,9 @@
-//! Convolution: y = act(x * (w * mask) + bias), with a 2x2 max-pool behind it if wanted, and its gradients; transposed convolution.
+//! Convolution: y = act(x * (w * mask) + bias), with a 2x2 max-pool behind it if wanted, and its gradients; transposed
+//! convolution.
 //!
-//! As in PyTorch, the kernel is not flipped. At stride 1 the convolution is computed directly from padded images; other strides go
-//! through patch columns and a matrix product. Bias, activation and pooling happen while an image's result is in cache.
+//! As in PyTorch, the kernel is not flipped. At stride 1 the convolution is computed directly from padded images; other
+//! strides go through patch columns and a matrix product. Bias, activation and pooling happen while an image's result
+//! is in cache.
 
 mod backward;
 mod columns;

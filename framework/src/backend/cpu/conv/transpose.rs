@@ -14,7 +14,8 @@ use crate::backend::{Act, Patches};
 pub struct ConvTranspose<'a> {
     /// Images.
     pub batch: usize,
-    /// The OUTPUT image, and the windows laid over it: one for each pixel of the input (see [`Patches::of_transposed`]).
+    /// The OUTPUT image, and the windows laid over it: one for each pixel of the input (see
+    /// [`Patches::of_transposed`]).
     pub patches: Patches,
     /// Input channels.
     pub inputs: usize,

@@ -16,7 +16,8 @@ pub struct CrossEntropy {
 /// Mean over rows of -sum_c t_c log softmax(x)_c, with t = (1 - smoothing) onehot + smoothing / classes, as PyTorch.
 ///
 /// `logits` [rows, classes]. `grad` [rows, classes], if wanted, is overwritten with the gradient of the mean; scale it
-/// by the upstream gradient with [`Grad::put_scaled`](crate::backend::cpu::common::Grad::put_scaled). The loss of no rows is NaN.
+/// by the upstream gradient with [`Grad::put_scaled`](crate::backend::cpu::common::Grad::put_scaled). The loss of no
+/// rows is NaN.
 pub fn cross_entropy(
     logits: &[f32],
     classes: usize,
@@ -34,24 +35,21 @@ pub fn cross_entropy(
     CrossEntropy { loss: (loss / rows as f64) as f32, correct }
 }
 
-/// Softmax of each row of `cols` elements, in place.
-pub fn softmax(x: &mut [f32], cols: usize) {
-    let piece = (PIECE / cols.max(1)).max(1) * cols;
-    par::for_each(16 * x.len(), x.chunks_mut(piece.max(1)), |x| softmax_rows(x, cols));
-}
-
-simd_fn! { pub(crate) fn softmax_rows(x: &mut [f32], cols: usize) {
-    for row in x.chunks_exact_mut(cols.max(1)) {
-        let max = max_of(row, |x| x);
-        for x in row.iter_mut() {
-            *x = simd::exp(*x - max);
-        }
-        let scale = 1.0 / sum_of(row, |x| x);
-        for x in row.iter_mut() {
-            *x *= scale;
+simd_fn! {
+    /// Softmax of each row of `cols` elements, in place; on this thread.
+    pub(crate) fn softmax_rows(x: &mut [f32], cols: usize) {
+        for row in x.chunks_exact_mut(cols.max(1)) {
+            let max = max_of(row, |x| x);
+            for x in row.iter_mut() {
+                *x = simd::exp(*x - max);
+            }
+            let scale = 1.0 / sum_of(row, |x| x);
+            for x in row.iter_mut() {
+                *x *= scale;
+            }
         }
     }
-} }
+}
 
 simd_fn! { fn rows_piece(
     x: &[f32], ids: &[usize], smoothing: f32, rows: usize, grad: Option<&mut [f32]>,
@@ -141,7 +139,7 @@ mod tests {
         assert_same_bits(|| {
             let mut grad = vec![0.0; x.len()];
             let out = cross_entropy(&x, classes, &ids, 0.05, Some(&mut grad));
-            softmax(&mut grad, classes);
+            softmax_rows(&mut grad, classes);
             grad.push(out.loss);
             grad
         });

@@ -1,7 +1,7 @@
 //! The parts of a variational loss: binary cross-entropy of logits, Gaussian divergence, a sample's parametrisation.
 //!
-//! A loss is the sum over all elements; the mean is the sum over the length. A backward function multiplies by `scale`: the
-//! upstream gradient, over the length for a mean.
+//! A loss is the sum over all elements; the mean is the sum over the length. A backward function multiplies by `scale`:
+//! the upstream gradient, over the length for a mean.
 
 use crate::backend::cpu::common::elementwise::PIECE;
 use crate::backend::cpu::common::grad::{Grad, put_map};

@@ -1,7 +1,7 @@
 //! Slices of dfdx's CPU tensors, and their memory.
 //!
-//! Large memory that nobody uses any more waits in a pool of its thread: the shapes of a training step repeat, and pages from the
-//! system come zeroed, which costs as much as the passes that fill them.
+//! Large memory that nobody uses any more waits in a pool of its thread: the shapes of a training step repeat, and
+//! pages from the system come zeroed, which costs as much as the passes that fill them.
 
 use crate::backend::cpu::common::scratch;
 use crate::error::Result;
@@ -104,8 +104,9 @@ pub(super) fn own(device: &Cpu, mut data: Vec<f32>) -> Buffer<Cpu> {
     let addr = data.as_mut_ptr();
     let n = data.len();
     let flat = device.tensor_from_vec(data, (n,));
-    // SAFETY: `tensor_from_vec` moves the Vec into the tensor, which leaves its heap allocation where it is; the address was
-    // taken from the Vec itself and so covers all of its elements; the tensor is new and shares its storage with no other.
+    // SAFETY: `tensor_from_vec` moves the Vec into the tensor, which leaves its heap allocation where it is; the
+    // address was taken from the Vec itself and so covers all of its elements; the tensor is new and shares its storage
+    // with no other.
     unsafe { Buffer::new(flat, addr) }
 }
 
@@ -122,8 +123,8 @@ pub(in crate::backend::cpu) fn filled(device: &Cpu, shape: Shape, fill: impl FnO
 impl Tensor<Cpu> {
     /// The elements, in row-major order.
     pub(crate) fn data(&self) -> &[f32] {
-        // SAFETY: the address covers `count` elements that live as long as the buffer, which `self` keeps alive; they are written
-        // only through `data_mut`, which needs the buffer for itself alone.
+        // SAFETY: the address covers `count` elements that live as long as the buffer, which `self` keeps alive; they
+        // are written only through `data_mut`, which needs the buffer for itself alone.
         unsafe { std::slice::from_raw_parts(self.buffer().addr(), self.count()) }
     }
 
@@ -131,7 +132,8 @@ impl Tensor<Cpu> {
     pub(crate) fn data_mut(&mut self) -> Result<&mut [f32]> {
         let count = self.count();
         let addr = self.buffer_mut()?.addr();
-        // SAFETY: as in `data`; `buffer_mut` made the buffer unique to `self`, and no dfdx tensor that shares it was handed out.
+        // SAFETY: as in `data`; `buffer_mut` made the buffer unique to `self`, and no dfdx tensor that shares it was
+        // handed out.
         Ok(unsafe { std::slice::from_raw_parts_mut(addr, count) })
     }
 

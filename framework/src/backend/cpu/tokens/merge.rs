@@ -77,14 +77,6 @@ impl Merging {
         });
     }
 
-    /// The merging that does this one and then `next`.
-    pub fn then(&self, next: &Merging) -> Merging {
-        assert_eq!((self.kept, self.target.len() / self.tokens), (next.tokens, next.target.len() / next.tokens));
-        let images = self.target.chunks(self.tokens).zip(next.target.chunks(next.tokens));
-        let target = images.flat_map(|(first, then)| first.iter().map(|&t| then[t as usize])).collect();
-        Merging { tokens: self.tokens, kept: next.kept, target }
-    }
-
     fn check(&self, kept: usize, all: usize, sizes: usize, kept_sizes: usize) -> usize {
         let batch = self.target.len() / self.tokens.max(1);
         let dim = kept / (batch * self.kept).max(1);
@@ -147,10 +139,11 @@ fn match_one(target: &mut [u32], metric: &[f32], dim: usize, r: usize, protected
 }
 
 simd_fn! {
-    /// scores [A tokens, pitch] = products of the even rows of `unit` [tokens, dim] with the rows of B, which lie in panels
-    /// [dim, PANEL] in `b`.
+    /// scores [A tokens, pitch] = products of the even rows of `unit` [tokens, dim] with the rows of B, which lie in
+    /// panels [dim, PANEL] in `b`.
     ///
-    /// Each is added up in the order of the dimensions, fused, on every processor: matchings compare similarities to the last bit.
+    /// Each is added up in the order of the dimensions, fused, on every processor: matchings compare similarities to
+    /// the last bit.
     fn similarities(scores: &mut [f32], unit: &[f32], b: &[f32], dim: usize, pitch: usize) {
         let rows = unit.chunks_exact(dim.max(1)).step_by(2);
         for (scores, a) in scores.chunks_exact_mut(pitch.max(1)).zip(rows) {
@@ -173,6 +166,14 @@ mod tests {
     use super::*;
     use crate::backend::cpu::common::testing::*;
     use proptest::prelude::*;
+
+    /// The merging that does one and then another.
+    fn then(first: &Merging, next: &Merging) -> Merging {
+        assert_eq!((first.kept, first.target.len() / first.tokens), (next.tokens, next.target.len() / next.tokens));
+        let images = first.target.chunks(first.tokens).zip(next.target.chunks(next.tokens));
+        let target = images.flat_map(|(first, next)| first.iter().map(|&t| next[t as usize])).collect();
+        Merging { tokens: first.tokens, kept: next.kept, target }
+    }
 
     #[test]
     fn the_most_similar_pairs_merge() {
@@ -224,7 +225,7 @@ mod tests {
             };
             if passes == 2 {
                 let next = matching(&merge(&m).0, (batch, m.kept, dim), r, protected);
-                m = m.then(&next);
+                m = then(&m, &next);
             } else {
                 prop_assert_eq!(m.kept, tokens - r.min(tokens.saturating_sub(protected) / 2));
             }

@@ -1,5 +1,5 @@
-// Attention over short sequences: a block has one head of one image and a tile of its queries, and all their scores in shared memory.
-// A row of qkv is q | k | v, each head after head.
+// Attention over short sequences: a block has one head of one image and a tile of its queries, and all their scores in
+// shared memory. A row of qkv is q | k | v, each head after head.
 #include "attention/tiles.cuh"
 
 // What the blocks of one head have in common.
@@ -30,9 +30,9 @@ __device__ inline void write_weighted(
     else weighted_rows<2>(weights, ld, rows, z, tokens, dim, vectors, chunk, a, put);
 }
 
-// y = softmax(scale q k^T + log sizes) v for `tile` queries a block: grid (batch * heads, tiles). Shared memory, in floats from its
-// start: queries or values at 0, keys at `keys`, scores at `scores` in rows of `ld` (where the keys are, if they come in one chunk),
-// logarithms at `logs`. Sizes and probabilities may be missing.
+// y = softmax(scale q k^T + log sizes) v for `tile` queries a block: grid (batch * heads, tiles). Shared memory, in
+// floats from its start: queries or values at 0, keys at `keys`, scores at `scores` in rows of `ld` (where the keys
+// are, if they come in one chunk), logarithms at `logs`. Sizes and probabilities may be missing.
 extern "C" __global__ void attention(
     unsigned tokens, unsigned heads, unsigned dim, float scale, unsigned tile, unsigned chunk, unsigned keys, unsigned scores,
     unsigned ld, unsigned logs, const float* qkv, const float* sizes, float* y, float* probabilities) {
@@ -70,8 +70,8 @@ extern "C" __global__ void attention(
     write_weighted(s, ld, rows, v, tokens, dim, chunk, shared, 1.0f, y + at.out(tokens, dim, query), at.width, false);
 }
 
-// d q, and the gradient of the scores (before their scale) for `attention_backward_keys`: [batch, heads, tokens, tokens].
-// Grid and shared memory are those of `attention`.
+// d q, and the gradient of the scores (before their scale) for `attention_backward_keys`: [batch, heads, tokens,
+// tokens]. Grid and shared memory are those of `attention`.
 extern "C" __global__ void attention_backward_queries(
     unsigned tokens, unsigned heads, unsigned dim, float scale, unsigned tile, unsigned chunk, unsigned keys, unsigned scores,
     unsigned ld, const float* qkv, const float* probabilities, const float* dy, float* dscores, float* dqkv, unsigned add) {
@@ -102,8 +102,9 @@ extern "C" __global__ void attention_backward_queries(
     write_weighted(s, ld, rows, k, tokens, dim, chunk, shared, scale, dqkv + at.part(0, tokens, dim, query), pitch, add);
 }
 
-// to(row, col, four values) for m^T x: m [inner, height] and x [inner, depth] in global memory, rows of m `tokens` apart. Four rows of
-// the product a thread, so that one read of m serves them. `a` holds 32 rows of x, `b` as many of m.
+// to(row, col, four values) for m^T x: m [inner, height] and x [inner, depth] in global memory, rows of m `tokens`
+// apart. Four rows of the product a thread, so that one read of m serves them. `a` holds 32 rows of x, `b` as many of
+// m.
 template <unsigned C, class F>
 __device__ void transposed_product(
     const float* m, unsigned tokens, unsigned height, Matrix x, unsigned depth, bool vectors, float* a, float* b, F to) {

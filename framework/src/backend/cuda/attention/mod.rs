@@ -44,7 +44,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// As many queries as `ROWS_AT_MOST` allows and leave room for two blocks on a processor; fewer where the sequence is long.
+    /// As many queries as `ROWS_AT_MOST` allows and leave room for two blocks on a processor; fewer where the sequence
+    /// is long.
     fn new(cx: &Context, shape: Heads) -> Result<Self> {
         let plans = (1..=tiles::HEIGHT / 4).rev().map(|quarter| Self::of_height(4 * quarter, shape.tokens));
         let half = cx.shared / 2;

@@ -1,9 +1,9 @@
 // Products of the small matrices of one image, for attention and matching.
 //
-// A block has 8 x height threads. In a product of rows with rows the eight stride over its columns, the others over its rows, three
-// rows a thread: one four-float read of a row then serves up to nine columns and one of a column three rows, so that arithmetic
-// takes longer than shared memory does. Strides of eight and three fit the lengths of sequences (64 patches and a class token are
-// 65: nine columns of eight) better than tiles of powers of two do.
+// A block has 8 x height threads. In a product of rows with rows the eight stride over its columns, the others over its
+// rows, three rows a thread: one four-float read of a row then serves up to nine columns and one of a column three
+// rows, so that arithmetic takes longer than shared memory does. Strides of eight and three fit the lengths of
+// sequences (64 patches and a class token are 65: nine columns of eight) better than tiles of powers of two do.
 #pragma once
 #include "runtime/vectors.cuh"
 
@@ -14,7 +14,8 @@ constexpr unsigned DEPTH = 64;
 // Distance of rows there: eight neighbours read four floats each from different banks.
 constexpr unsigned PITCH = DEPTH + 4;
 
-// Rows in global memory, `pitch` floats apart. `factor`, where there is one, multiplies each row; it has one for every `step`th.
+// Rows in global memory, `pitch` floats apart. `factor`, where there is one, multiplies each row; it has one for every
+// `step`th.
 struct Matrix {
     const float* at;
     unsigned pitch;
@@ -42,8 +43,8 @@ __device__ inline float lanes_max(float v) {
     return lanes_reduce(v, [](float a, float b) { return a > b ? a : b; });
 }
 
-// to [rows, PITCH] = `depth` columns of `rows` rows, with zeros up to the next multiple of four in both directions. `vectors`: rows
-// start where four floats can be read at once.
+// to [rows, PITCH] = `depth` columns of `rows` rows, with zeros up to the next multiple of four in both directions.
+// `vectors`: rows start where four floats can be read at once.
 __device__ inline void load_rows(float* to, Matrix from, unsigned rows, unsigned depth, bool vectors) {
     unsigned all = up_to_four(rows), threads = LANES * blockDim.y;
     if (vectors) {
@@ -72,8 +73,8 @@ __device__ inline float dot4(float4 a, float4 b, float sum) {
     return fmaf(a.w, b.w, fmaf(a.z, b.z, fmaf(a.y, b.y, fmaf(a.x, b.x, sum))));
 }
 
-// put(r, row, col, value) for x z^T, x [rows, depth] and z [cols, depth]: at most ROWS * height rows, 8 N columns. `a` and `b` hold
-// as many rows; `a` holds x already where `loaded` and all of its columns fit.
+// put(r, row, col, value) for x z^T, x [rows, depth] and z [cols, depth]: at most ROWS * height rows, 8 N columns. `a`
+// and `b` hold as many rows; `a` holds x already where `loaded` and all of its columns fit.
 template <unsigned N, class F>
 __device__ void one_product(
     Matrix x, unsigned rows, Matrix z, unsigned cols, unsigned depth, bool vectors, bool loaded, float* a, float* b, F put) {
@@ -133,8 +134,9 @@ __device__ inline void put4(float* to, float4 v, unsigned count, bool vectors, b
         if (i < count) to[i] = add ? to[i] + values[i] : values[i];
 }
 
-// put(row, col, four values) for weights z: weights [rows, pitch] in shared memory, zero up to the next multiple of four of `inner`,
-// and z [inner, depth], `chunk` rows at a time. C: how many times four columns a thread has; 32 C columns are computed together.
+// put(row, col, four values) for weights z: weights [rows, pitch] in shared memory, zero up to the next multiple of
+// four of `inner`, and z [inner, depth], `chunk` rows at a time. C: how many times four columns a thread has; 32 C
+// columns are computed together.
 template <unsigned C, class F>
 __device__ void weighted_rows(
     const float* weights, unsigned pitch, unsigned rows, Matrix z, unsigned inner, unsigned depth, bool vectors, unsigned chunk,

@@ -1,5 +1,5 @@
-// Shares of units in what the next layer receives: what surrounds two matrix products, and the largest share as a product over
-// (max, times). Nowhere do the shares [samples, fed, units] themselves exist.
+// Shares of units in what the next layer receives: what surrounds two matrix products, and the largest share as a
+// product over (max, times). Nowhere do the shares [samples, fed, units] themselves exist.
 #include "runtime/common.cuh"
 
 // x = 1 / (x + eps sign(x)); 0 where that is not a number worth dividing by.
@@ -10,8 +10,8 @@ extern "C" __global__ void contribution_invert(unsigned n, float eps, float* x) 
     });
 }
 
-// parts [pieces, units] = sums of a b over the samples of a piece. Blocks of 32 x 8 threads, grid (pieces, units / 32). A silent unit
-// contributes nothing, even where its weight over a tiny denominator overflowed.
+// parts [pieces, units] = sums of a b over the samples of a piece. Blocks of 32 x 8 threads, grid (pieces, units / 32).
+// A silent unit contributes nothing, even where its weight over a tiny denominator overflowed.
 extern "C" __global__ void contribution_sums(
     unsigned samples, unsigned units, unsigned piece, const float* a, const float* b, float* parts) {
     __shared__ float sums[8][WARP];
@@ -33,9 +33,9 @@ extern "C" __global__ void contribution_sums(
 
 constexpr unsigned TILE = 64, DEPTH = 16;
 
-// parts [pieces, units] = largest a_fk w_jk r_fj over the 64 samples f of a piece and all fed units j. Blocks of 16 x 16 threads, each
-// with 4 x 4 of the tile's (sample, unit) pairs; grid (samples / 64, units / 64). A negative activation turns the smallest factor into
-// the largest share; `is_signed` says that there are such.
+// parts [pieces, units] = largest a_fk w_jk r_fj over the 64 samples f of a piece and all fed units j. Blocks of 16 x
+// 16 threads, each with 4 x 4 of the tile's (sample, unit) pairs; grid (samples / 64, units / 64). A negative
+// activation turns the smallest factor into the largest share; `is_signed` says that there are such.
 extern "C" __global__ void contribution_max(
     unsigned samples, unsigned units, unsigned fed, unsigned is_signed, const float* a, const float* w, const float* r,
     float* parts) {

@@ -1,11 +1,11 @@
-// What surrounds the products of a convolution: sums of shares with bias, activation and pooling; and on the way back the
-// gradient before pooling and activation.
+// What surrounds the products of a convolution: sums of shares with bias, activation and pooling; and on the way back
+// the gradient before pooling and activation.
 #include "activation/activation.cuh"
 #include "norm/channels.cuh"
 #include "conv/shape.cuh"
 
-// y = act(sum of the `shares` of partial [shares, count] + bias of the channel), added to y where `add`. The order of the shares
-// is fixed: the same bits every time.
+// y = act(sum of the `shares` of partial [shares, count] + bias of the channel), added to y where `add`. The order of
+// the shares is fixed: the same bits every time.
 extern "C" __global__ void conv_finish(
     unsigned act, unsigned add, unsigned shares, unsigned count, unsigned channels, unsigned plane, const float* partial,
     const float* bias, float* y) {
@@ -43,8 +43,8 @@ extern "C" __global__ void conv_finish_pooled(
     }
 }
 
-// dpre = dy act'(y), and its sum over a piece of a channel: sums [pieces, channels]. Grid (channels, pieces). Nothing is written
-// to dpre or sums where they are missing, and dy itself is summed where y is.
+// dpre = dy act'(y), and its sum over a piece of a channel: sums [pieces, channels]. Grid (channels, pieces). Nothing
+// is written to dpre or sums where they are missing, and dy itself is summed where y is.
 extern "C" __global__ void conv_slopes(
     unsigned act, unsigned batch, unsigned channels, unsigned plane, unsigned piece, const float* dy, const float* y, float* dpre,
     float* sums) {
@@ -64,7 +64,8 @@ extern "C" __global__ void conv_slopes(
     if (sums && threadIdx.x == 0) sums[blockIdx.y * channels + blockIdx.x] = sum;
 }
 
-// The same behind a pooling: dy, y and argmax are those of the 2x2 windows, dpre [batch, channels, down, across] that before it.
+// The same behind a pooling: dy, y and argmax are those of the 2x2 windows, dpre [batch, channels, down, across] that
+// before it.
 extern "C" __global__ void conv_slopes_pooled(
     unsigned act, unsigned batch, unsigned channels, unsigned down, unsigned across, unsigned piece, const float* dy,
     const float* y, const unsigned char* argmax, float* dpre, float* sums) {

@@ -3,7 +3,7 @@
 use crate::backend::Act;
 use crate::backend::cuda::Cuda;
 use crate::backend::cuda::activation::code;
-use crate::backend::cuda::runtime::{Bytes, Context, Dest, Ptr, extent, pieces};
+use crate::backend::cuda::runtime::{Bytes, Context, Dest, Ptr, extent, pieces, ptr_or_null};
 use crate::backend::cuda::tensor::reduce::column_sums;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -13,7 +13,8 @@ type T = Tensor<Cuda>;
 /// Gradients before the activation that are in memory at once: 16 MB.
 const SLOPES: usize = 1 << 22;
 
-/// What the way back through an activation, a pooling and a bias starts from: a layer's output `[batch, channels, plane]`.
+/// What the way back through an activation, a pooling and a bias starts from: a layer's output `[batch, channels,
+/// plane]`.
 #[derive(Clone, Copy)]
 pub(super) struct Output<'a> {
     pub batch: usize,
@@ -28,8 +29,8 @@ pub(super) struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// Calls `f(first image, images, gradient before the activation)` for some of the images at a time, which bounds the memory of
-    /// that gradient; leaves the bias's gradient in `db`. `f` is not called where nobody `wants` it.
+    /// Calls `f(first image, images, gradient before the activation)` for some of the images at a time, which bounds
+    /// the memory of that gradient; leaves the bias's gradient in `db`. `f` is not called where nobody `wants` it.
     pub fn for_each(
         &self,
         cx: &Context,

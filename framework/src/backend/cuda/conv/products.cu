@@ -9,7 +9,8 @@ struct Windows {
     static constexpr bool BY_COLUMN = true;
     Source source;
     const float *weight, *mask;
-    // Taps: depth = channels * taps, each with its weight at channel * by_channel + first + row * by_row + col * by_col.
+    // Taps: depth = channels * taps, each with its weight at channel * by_channel + first + row * by_row + col *
+    // by_col.
     unsigned depth, taps, taps_across, by_channel, first, by_row, by_col;
     int way;
     // Columns: images of down x across pixels, or where `pool` four for each of down x across windows of 2x2.
@@ -92,8 +93,9 @@ struct Phase {
     }
 };
 
-// Its gradient with respect to the input, from `dy` [batch, filters, down, across]. With steps of two, a pixel sees only every
-// second tap down and across: pixels of the same phase are computed together, so that no product with zero is.
+// Its gradient with respect to the input, from `dy` [batch, filters, down, across]. With steps of two, a pixel sees
+// only every second tap down and across: pixels of the same phase are computed together, so that no product with zero
+// is.
 __device__ inline Windows backward_of(const Shape& s, unsigned phase, const float* dy, const float* weight, const float* mask) {
     Windows w;
     Phase down(phase / s.step, s.tall, s.step, s.padding, s.height), across(phase % s.step, s.wide, s.step, s.padding, s.width);
@@ -112,8 +114,8 @@ __device__ inline Windows backward_of(const Shape& s, unsigned phase, const floa
     return w;
 }
 
-// Grid (tiles, shares of the depth, phases). With more than one share each leaves its sums in `partial`, [shares] of the result's
-// shape (times four before a pooling); otherwise the result is written, or added where `add`.
+// Grid (tiles, shares of the depth, phases). With more than one share each leaves its sums in `partial`, [shares] of
+// the result's shape (times four before a pooling); otherwise the result is written, or added where `add`.
 template <class T>
 __device__ __forceinline__ void convolve(
     Windows& w, unsigned act, unsigned add, unsigned share, const float* bias, float* y, unsigned char* argmax, float* partial,

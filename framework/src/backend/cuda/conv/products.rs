@@ -70,8 +70,8 @@ impl Convolution {
         Ok(words)
     }
 
-    /// `y [batch, filters, windows] = act(x * w + bias)`, or the maxima of its 2x2 windows where `pooled`, which holds the
-    /// places they are to be left at.
+    /// `y [batch, filters, windows] = act(x * w + bias)`, or the maxima of its 2x2 windows where `pooled`, which holds
+    /// the places they are to be left at.
     pub fn forward(
         &self,
         cx: &Context,
@@ -117,7 +117,8 @@ impl Convolution {
         cx.launch_over("conv_finish", results, (act, y.add, shares, count, filters, plane, sums.ptr(), bias, y.ptr))
     }
 
-    /// `dx [batch, channels, image] = act(the sum of what every window leaves there + bias)`, from `dy [batch, filters, windows]`.
+    /// `dx [batch, channels, image] = act(the sum of what every window leaves there + bias)`, from `dy [batch, filters,
+    /// windows]`.
     pub fn transposed(&self, cx: &Context, dy: Ptr, w: &Weight<Cuda>, finish: Finish<'_>, dx: &Dest) -> Result<()> {
         let p = self.patches;
         // Pixels of one phase: those that the same taps reach.
@@ -153,7 +154,8 @@ impl Convolution {
         cx.launch_over("conv_finish", results, args)
     }
 
-    /// `dw [filters, channels, kernel] = dy [batch, filters, windows] x [batch, channels, image]`, summed over images and windows.
+    /// `dw [filters, channels, kernel] = dy [batch, filters, windows] x [batch, channels, image]`, summed over images
+    /// and windows.
     pub fn weight_gradient(&self, cx: &Context, x: Ptr, dy: Ptr, dw: &Dest) -> Result<()> {
         let (cols, depth, weights) = (self.patches.depth(), self.batch * self.plane(), self.sizes().2);
         let tile = Tile::best(TILES.iter().chain([&NARROW]), self.filters, cols);

@@ -2,9 +2,9 @@
 #pragma once
 #include "runtime/common.cuh"
 
-// Images [batch, channels, height, width], windows of tall x wide pixels `step` apart with `padding` zeros around the image,
-// down x across of them; weights [filters, channels, tall, wide]. The same numbers describe a transposed convolution, whose
-// output is the image and whose input has a pixel for each window.
+// Images [batch, channels, height, width], windows of tall x wide pixels `step` apart with `padding` zeros around the
+// image, down x across of them; weights [filters, channels, tall, wide]. The same numbers describe a transposed
+// convolution, whose output is the image and whose input has a pixel for each window.
 struct Shape {
     unsigned batch, channels, height, width, filters, tall, wide, step, padding, down, across;
 };
@@ -17,8 +17,8 @@ struct Shape {
 // A row that lies outside of every image, also after a pixel's and a tap's are added.
 constexpr int OUTSIDE = -(1 << 29);
 
-// Taps and pixels are described by four numbers: offset in memory, row, column, and one more. The value that tap meets at a
-// pixel lies at the sum of their offsets, if the sums of their rows and columns lie in the image.
+// Taps and pixels are described by four numbers: offset in memory, row, column, and one more. The value that tap meets
+// at a pixel lies at the sum of their offsets, if the sums of their rows and columns lie in the image.
 struct Source {
     const float* data;
     unsigned height, width;

@@ -1,13 +1,15 @@
 //! How the products of convolutions are cut: into tiles of their results, and into shares of what is summed over.
 //!
-//! Sizes of tiles and numbers of shares follow from the shapes alone, not from the GPU at hand: the same bits on all of them.
+//! Sizes of tiles and numbers of shares follow from the shapes alone, not from the GPU at hand: the same bits on all of
+//! them.
 
 use crate::backend::cuda::Cuda;
 use crate::backend::cuda::runtime::{Context, PROCESSORS};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// A kernel's tile of results, and what an element of it costs next to the others': smaller ones read more memory for each.
+/// A kernel's tile of results, and what an element of it costs next to the others': smaller ones read more memory for
+/// each.
 pub(super) struct Tile {
     pub kernels: [&'static str; 3],
     pub rows: usize,

@@ -1,14 +1,15 @@
-// A tile of a matrix product whose factors are read through functions, so that a convolution needs no columns in memory.
+// A tile of a matrix product whose factors are read through functions, so that a convolution needs no columns in
+// memory.
 #pragma once
 #include "runtime/common.cuh"
 
-// What is summed over goes through shared memory in steps of this many. Eight consecutive floats are one sector of memory, and
-// both factors of two steps, one read while the other is filled, take 17 KB at the largest tile.
+// What is summed over goes through shared memory in steps of this many. Eight consecutive floats are one sector of
+// memory, and both factors of two steps, one read while the other is filled, take 17 KB at the largest tile.
 constexpr unsigned STEP = 8;
 
-// ROWS x COLS results; each thread holds TALL x WIDE of them in registers, in groups of 4 x 4 so that it reads shared memory
-// in vectors. 8 x 8 are 64 multiplications for four such reads; a thread cannot hold more without halving the warps of a
-// multiprocessor.
+// ROWS x COLS results; each thread holds TALL x WIDE of them in registers, in groups of 4 x 4 so that it reads shared
+// memory in vectors. 8 x 8 are 64 multiplications for four such reads; a thread cannot hold more without halving the
+// warps of a multiprocessor.
 template <unsigned ROWS_, unsigned COLS_, unsigned TALL_, unsigned WIDE_>
 struct Tile {
     static constexpr unsigned ROWS = ROWS_, COLS = COLS_, TALL = TALL_, WIDE = WIDE_;
@@ -25,10 +26,10 @@ struct Tile {
 
 // sum[i][j] = sum over k in from..end of left(k, row(i)) right(k, col(j)).
 //
-// `Factors` has `describe(k, end)`: what its other functions want to know of a k, computed once for the block; all of them give
-// zero for the description of a k that is not below `end`. `left(description, row)`. `right(description, column)`; with
-// BY_COLUMN a thread always asks for the same column, and neighbours ask for neighbouring ones, otherwise neighbours ask for
-// neighbouring k.
+// `Factors` has `describe(k, end)`: what its other functions want to know of a k, computed once for the block; all of
+// them give zero for the description of a k that is not below `end`. `left(description, row)`. `right(description,
+// column)`; with BY_COLUMN a thread always asks for the same column, and neighbours ask for neighbouring ones,
+// otherwise neighbours ask for neighbouring k.
 template <class T, class Factors>
 __device__ __forceinline__ void multiply(const Factors& factors, unsigned from, unsigned end, float (&sum)[T::TALL][T::WIDE]) {
     // Four floats more a row: eight k of one column then lie in different banks.
@@ -81,7 +82,8 @@ __device__ __forceinline__ void multiply(const Factors& factors, unsigned from, 
     __syncthreads();
     unsigned slot = 0;
     for (unsigned k = from; k < end; k += STEP, slot ^= 1) {
-        // Reading the next step from memory takes as long as computing this one: it starts before and is stored behind it.
+        // Reading the next step from memory takes as long as computing this one: it starts before and is stored behind
+        // it.
         bool more = k + STEP < end;
         if (more) fetch(slot ^ 1);
         describe(slot, k + 2 * STEP);

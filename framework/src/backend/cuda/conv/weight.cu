@@ -1,5 +1,5 @@
-// Gradient of a convolution with respect to its weight: the product of the output's gradient [filters, pixels of all images]
-// with the windows of the images [pixels, channels * tall * wide], read where they lie.
+// Gradient of a convolution with respect to its weight: the product of the output's gradient [filters, pixels of all
+// images] with the windows of the images [pixels, channels * tall * wide], read where they lie.
 #include "conv/shape.cuh"
 #include "conv/tile.cuh"
 
@@ -26,8 +26,8 @@ struct Gradient {
     __device__ float right(int4 pixel, unsigned column) const { return source.at(pixel, taps[column]); }
 };
 
-// Grid (tiles, shares of the pixels). With more than one share each leaves its sums in `partial` [shares, weights]; otherwise
-// the gradient is written, or added where `add`.
+// Grid (tiles, shares of the pixels). With more than one share each leaves its sums in `partial` [shares, weights];
+// otherwise the gradient is written, or added where `add`.
 template <class T>
 __device__ __forceinline__ void weight_gradient(
     const Shape& s, unsigned add, unsigned share, const float* x, const float* dy, float* dw, float* partial) {

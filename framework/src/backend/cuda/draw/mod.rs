@@ -63,7 +63,8 @@ impl Host {
     }
 }
 
-/// The pool on the device, copied there when first asked for; `None` where it would take more than a quarter of what is free.
+/// The pool on the device, copied there when first asked for; `None` where it would take more than a quarter of what is
+/// free.
 fn examples_of(values: &Values) -> Result<Option<Examples>> {
     let cx = Context::get()?;
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,8 @@ __device__ inline unsigned long long splitmix(unsigned long long z) {
     return z ^ (z >> 31);
 }
 
-// y = scale x where the generator's output, in 24 bits, reaches the threshold; zero elsewhere. `start`: its scrambled seed.
+// y = scale x where the generator's output, in 24 bits, reaches the threshold; zero elsewhere. `start`: its scrambled
+// seed.
 extern "C" __global__ void dropout(
     unsigned n, unsigned long long start, unsigned threshold, float scale, const float* x, float* y) {
     auto one = [=](unsigned i, float x) {

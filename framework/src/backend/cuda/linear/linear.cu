@@ -26,8 +26,8 @@ extern "C" __global__ void linear_finish(
 }
 
 // dpre = dy act'(kept), and sums of its columns over the rows of one piece: sums [pieces, cols].
-// Blocks of 32 x 8 threads, grid (cols / 32, pieces). Nothing is written to `dpre` or `sums` where they are missing; with one
-// piece `sums` is the bias's gradient itself, added to where `add`.
+// Blocks of 32 x 8 threads, grid (cols / 32, pieces). Nothing is written to `dpre` or `sums` where they are missing;
+// with one piece `sums` is the bias's gradient itself, added to where `add`.
 extern "C" __global__ void linear_backward(
     unsigned act, unsigned pre, unsigned rows, unsigned cols, unsigned piece, const float* dy, const float* kept, float* dpre,
     float* sums, unsigned add) {

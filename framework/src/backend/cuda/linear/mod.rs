@@ -90,8 +90,8 @@ fn backward(op: &Linear<Cuda>, saved: &LinearSaved<Cuda>, dy: &T, grads: LinearG
     Ok(())
 }
 
-/// `dpre [rows, cols] = dy act'(kept)` where there is an activation (its number, whether its input was kept, what was kept),
-/// and the column sums of that where they are wanted.
+/// `dpre [rows, cols] = dy act'(kept)` where there is an activation (its number, whether its input was kept, what was
+/// kept), and the column sums of that where they are wanted.
 fn slopes_and_sums(
     cx: &Context,
     (rows, cols): (usize, usize),

@@ -1,8 +1,9 @@
-// Fully connected layers that are too small for a library's matrix product: what costs time there is the launches, so a layer is
-// one launch forward and one backward, mask, bias, activation and residual included.
+// Fully connected layers that are too small for a library's matrix product: what costs time there is the launches, so a
+// layer is one launch forward and one backward, mask, bias, activation and residual included.
 #include "activation/activation.cuh"
 
-// A block has SIDE x SIDE results; its warps share what is summed over, CHUNK at a time, and their sums are put together at the end.
+// A block has SIDE x SIDE results; its warps share what is summed over, CHUNK at a time, and their sums are put
+// together at the end.
 constexpr unsigned SIDE = 16, CHUNK = 32, WARPS = 8;
 // Distance of rows in shared memory: eight lanes read four floats each from different banks.
 constexpr unsigned PITCH = CHUNK + 4;
@@ -13,8 +14,8 @@ union Part {
     float sums[SIDE][SIDE];
 };
 
-// Brings SIDE rows of a factor, from..from + CHUNK of what is summed over. `along`: neighbours in memory follow each other along what
-// is summed over, otherwise along the rows.
+// Brings SIDE rows of a factor, from..from + CHUNK of what is summed over. `along`: neighbours in memory follow each
+// other along what is summed over, otherwise along the rows.
 template <class F>
 __device__ void bring(float (*to)[PITCH], unsigned row0, unsigned rows, unsigned from, unsigned inner, bool along, F value) {
     unsigned lane = threadIdx.x % WARP;
@@ -65,8 +66,8 @@ __device__ void small_product(
     if (row0 + i < rows && col0 + j < cols) put(row0 + i, col0 + j, total);
 }
 
-// y [rows, outputs] = act(x [rows, inputs] (w mask)^T + bias) + residual; `pre` gets the value before the activation. All but x, w and
-// y may be missing. Blocks of 256 threads, one a tile.
+// y [rows, outputs] = act(x [rows, inputs] (w mask)^T + bias) + residual; `pre` gets the value before the activation.
+// All but x, w and y may be missing. Blocks of 256 threads, one a tile.
 extern "C" __global__ void __launch_bounds__(256, 2) small_linear(
     unsigned act, unsigned rows, unsigned inputs, unsigned outputs, const float* x, const float* w, const float* mask, const float* bias,
     const float* residual, float* y, float* pre) {
@@ -83,8 +84,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) small_linear(
         });
 }
 
-// With dpre = dy act'(kept), or dy where `kept` is missing: dw = dpre^T x, unmasked, and db by the first `weights` blocks, where x has a
-// column of ones more for db; dx = dpre (w mask) by the others, where there are any. Each is added to where `add_...`.
+// With dpre = dy act'(kept), or dy where `kept` is missing: dw = dpre^T x, unmasked, and db by the first `weights`
+// blocks, where x has a column of ones more for db; dx = dpre (w mask) by the others, where there are any. Each is
+// added to where `add_...`.
 extern "C" __global__ void __launch_bounds__(256, 2) small_linear_backward(
     unsigned act, unsigned is_pre, unsigned rows, unsigned inputs, unsigned outputs, unsigned weights, const float* x, const float* w,
     const float* mask, const float* dy, const float* kept, float* dx, unsigned add_x, float* dw, unsigned add_w, float* db,

@@ -1,8 +1,8 @@
 // Cross-entropy with its gradient.
 #include "runtime/common.cuh"
 
-// What a block's rows come to, in a fixed order: metrics [2] (the mean loss over the rows and the number of hits) where it has all
-// of them, otherwise its part of `parts` [blocks, 2] for `loss_total`.
+// What a block's rows come to, in a fixed order: metrics [2] (the mean loss over the rows and the number of hits) where
+// it has all of them, otherwise its part of `parts` [blocks, 2] for `loss_total`.
 __device__ inline void leave_metrics(double loss, double hits, unsigned rows, double* parts, float* metrics) {
     loss = block_sum(loss);
     hits = block_sum(hits);
@@ -16,8 +16,8 @@ __device__ inline void leave_metrics(double loss, double hits, unsigned rows, do
     }
 }
 
-// A warp a row; a hit is where the largest logit, the first of equal ones, is the class's. `grad`, where wanted, is that of the
-// mean over the rows. Targets are smoothed as in PyTorch.
+// A warp a row; a hit is where the largest logit, the first of equal ones, is the class's. `grad`, where wanted, is
+// that of the mean over the rows. Targets are smoothed as in PyTorch.
 template <class Ids>
 __device__ void cross_entropy_of(
     unsigned rows, unsigned classes, float smoothing, const float* logits, Ids ids, double* parts, float* metrics, float* grad) {

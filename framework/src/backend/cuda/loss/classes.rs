@@ -55,8 +55,8 @@ impl Few {
     }
 }
 
-/// Launches a kernel whose blocks leave the sums of their rows, and where wanted the gradient; then puts the sums of several
-/// blocks together.
+/// Launches a kernel whose blocks leave the sums of their rows, and where wanted the gradient; then puts the sums of
+/// several blocks together.
 fn by_blocks(
     cx: &Context,
     logits: &T,

@@ -52,8 +52,8 @@ pub(super) fn reparametrise_backward(logvar: &T, noise: &T, dy: &T) -> Result<T>
 
 const THREADS: u32 = 256;
 
-/// A sum over `n` elements, `[1]`: one launch where a block suffices, otherwise a second one for the sums of all blocks. Their
-/// number follows from `n` alone, so that every GPU comes to the same bits.
+/// A sum over `n` elements, `[1]`: one launch where a block suffices, otherwise a second one for the sums of all
+/// blocks. Their number follows from `n` alone, so that every GPU comes to the same bits.
 fn sum_by_blocks(cx: &Context, n: usize, scale: f32, launch: impl Fn(u32, Ptr, Ptr) -> Result<()>) -> Result<T> {
     let blocks = n.div_ceil(4 * THREADS as usize).clamp(1, 512);
     let result = cx.tensor([1])?;

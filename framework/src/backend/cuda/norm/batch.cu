@@ -1,9 +1,9 @@
-// Batch normalisation of [batch, channels, inner]: sums over a channel are first taken by pieces, each by a block of its own, and
-// then put together in the order of the pieces.
+// Batch normalisation of [batch, channels, inner]: sums over a channel are first taken by pieces, each by a block of
+// its own, and then put together in the order of the pieces.
 #include "norm/channels.cuh"
 
-// Mean and sum of squared distances from it for every piece: partial [pieces, channels, 2]. Grid (channels, pieces). The second
-// reading of a piece finds it in a cache.
+// Mean and sum of squared distances from it for every piece: partial [pieces, channels, 2]. Grid (channels, pieces).
+// The second reading of a piece finds it in a cache.
 extern "C" __global__ void channel_moments(
     unsigned count, unsigned channels, unsigned inner, unsigned piece, const float* x, float* partial) {
     unsigned from = blockIdx.y * piece, end = min(from + piece, count);
@@ -89,8 +89,9 @@ extern "C" __global__ void batch_norm_sums(
     }
 }
 
-// From these sums: dgamma and dbeta, where wanted, added where `add_...`; and what dx is made of, factors [channels, 4]:
-// dx = scale dy + slope (x - mean) + shift, where slope and shift are zero unless the statistics are the batch's own.
+// From these sums: dgamma and dbeta, where wanted, added where `add_...`; and what dx is made of, factors [channels,
+// 4]: dx = scale dy + slope (x - mean) + shift, where slope and shift are zero unless the statistics are the batch's
+// own.
 extern "C" __global__ void batch_norm_factors(
     unsigned count, unsigned channels, unsigned pieces, float eps, unsigned of_batch, const float* partial, const float* mean,
     const float* variance, const float* gamma, float* dgamma, unsigned add_gamma, float* dbeta, unsigned add_beta, float* factors) {

@@ -16,8 +16,8 @@ __device__ void store_pack(float* p, Pack<N> v) {
     *reinterpret_cast<Pack<N>*>(p) = v;
 }
 
-// Calls f(where, Pack) for the elements from..end of channel c, counted over the batch: the block's threads share them, in packs
-// of four where no pack straddles two images. `from` is a multiple of four.
+// Calls f(where, Pack) for the elements from..end of channel c, counted over the batch: the block's threads share them,
+// in packs of four where no pack straddles two images. `from` is a multiple of four.
 template <class F>
 __device__ void walk_channel(unsigned channels, unsigned inner, unsigned c, unsigned from, unsigned end, F f) {
     auto at = [=](unsigned i) { return (i / inner * channels + c) * inner + i % inner; };
@@ -28,7 +28,8 @@ __device__ void walk_channel(unsigned channels, unsigned inner, unsigned c, unsi
     }
 }
 
-// Calls f(where, channel of the first, Pack) for all elements, strided over by all threads. One channel holds a whole pack.
+// Calls f(where, channel of the first, Pack) for all elements, strided over by all threads. One channel holds a whole
+// pack.
 template <class F>
 __device__ void walk_all(unsigned count, unsigned channels, unsigned inner, F f) {
     if (inner % 4 == 0) {

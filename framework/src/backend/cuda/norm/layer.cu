@@ -63,8 +63,9 @@ extern "C" __global__ void layer_norm(
     }
 }
 
-// d x of the rows of one piece (a block), and sums over them for gamma and beta: sums [pieces, 2, n]. Either may be missing.
-// Shared memory: such sums for each warp, [2, n] in rows of a multiple of four. A lane adds to its own columns alone.
+// d x of the rows of one piece (a block), and sums over them for gamma and beta: sums [pieces, 2, n]. Either may be
+// missing. Shared memory: such sums for each warp, [2, n] in rows of a multiple of four. A lane adds to its own columns
+// alone.
 extern "C" __global__ void layer_norm_backward(
     unsigned rows, unsigned n, unsigned piece, const float* x, const float* gamma, const float* stats, const float* dy, float* dx,
     unsigned add, float* sums) {

@@ -1,8 +1,8 @@
 // Optimizer steps, and the factor that clips gradients: one launch for many parameters.
 #include "tensor/multi_tensor.cuh"
 
-// v = momentum v + g; w -= lr (ahead g + along v), with g = scale grad + decay w. No velocity where momentum is zero. Where the mask
-// is zero, so are weight and state. Grid (blocks, tensors).
+// v = momentum v + g; w -= lr (ahead g + along v), with g = scale grad + decay w. No velocity where momentum is zero.
+// Where the mask is zero, so are weight and state. Grid (blocks, tensors).
 extern "C" __global__ void sgd(Many many, float lr, float momentum, float ahead, float along, const float* scale) {
     const One& one = many.each[blockIdx.y];
     float factor = scale ? *scale : 1.0f;

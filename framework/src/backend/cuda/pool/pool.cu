@@ -1,4 +1,5 @@
-// Maximum and mean over square windows of each channel; `count` windows or pixels of all channels together, a thread for each.
+// Maximum and mean over square windows of each channel; `count` windows or pixels of all channels together, a thread
+// for each.
 #include "runtime/common.cuh"
 
 struct Range {

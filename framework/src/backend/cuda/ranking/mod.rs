@@ -21,7 +21,7 @@ const VALUES: usize = 2048;
 /// Elements that one block marks; as in `ranking.cu`.
 const CHUNK: usize = 2048;
 
-/// See [`crate::backend::Backend::keep_best`].
+/// See [`RankingOps::keep_best`].
 fn best(scores: &[T], alive: &[Option<T>], total: usize) -> Result<Vec<T>> {
     let misfit = scores.iter().zip(alive).find(|(s, a)| a.as_ref().is_some_and(|a| a.count() != s.count()));
     if let Some((scores, _)) = misfit {

@@ -1,5 +1,5 @@
-// The exact k lowest scores over several lists, marked without leaving the device: the k-th lowest value digit by digit (radix
-// select), then marks, where equal scores go in the order of their positions.
+// The exact k lowest scores over several lists, marked without leaving the device: the k-th lowest value digit by digit
+// (radix select), then marks, where equal scores go in the order of their positions.
 #include "runtime/common.cuh"
 
 // Digits of 11, 11 and 10 bits: their counts fit into shared memory.
@@ -7,7 +7,8 @@ constexpr unsigned DIGITS = 2048;
 // Elements that one block marks.
 constexpr unsigned CHUNK = 2048;
 
-// What the passes hand on: the digits found so far, and how many of the elements with these digits are among the k lowest.
+// What the passes hand on: the digits found so far, and how many of the elements with these digits are among the k
+// lowest.
 struct Found {
     unsigned key, remaining;
 };
@@ -40,8 +41,8 @@ extern "C" __global__ void ranking_count(
     }
 }
 
-// Finds the digit of the k-th lowest and clears the counts; in the first pass k is all that are alive but `total`. One block of
-// 1024 threads.
+// Finds the digit of the k-th lowest and clears the counts; in the first pass k is all that are alive but `total`. One
+// block of 1024 threads.
 extern "C" __global__ void ranking_digit(unsigned shift, unsigned is_first, unsigned total, Found* found, unsigned* counts) {
     __shared__ unsigned sums[1024];
     unsigned t = threadIdx.x, low = counts[2 * t], high = counts[2 * t + 1];
@@ -99,7 +100,8 @@ extern "C" __global__ void ranking_before(unsigned chunks, unsigned* ties) {
     }
 }
 
-// One for what stays: higher scores, and equal ones beyond those that are still to go. One block of 256 threads a chunk.
+// One for what stays: higher scores, and equal ones beyond those that are still to go. One block of 256 threads a
+// chunk.
 extern "C" __global__ void ranking_marks(
     unsigned n, const float* scores, const float* alive, const Found* found, const unsigned* before, float* marks) {
     __shared__ unsigned tied[8];

@@ -1,5 +1,5 @@
-// What every file of kernels starts from. The same files are compiled as C++ by the tests, where a shim stands in for CUDA:
-// dynamic shared memory is declared with SHARED_MEMORY, and every warp function names the whole warp.
+// What every file of kernels starts from. The same files are compiled as C++ by the tests, where a shim stands in for
+// CUDA: dynamic shared memory is declared with SHARED_MEMORY, and every warp function names the whole warp.
 #pragma once
 
 #ifdef EMULATED_CUDA

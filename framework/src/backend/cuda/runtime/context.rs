@@ -14,8 +14,8 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Everything that belongs to one GPU. All work goes to one stream, in the order of the calls: so memory that is given back
-/// may be handed out again at once.
+/// Everything that belongs to one GPU. All work goes to one stream, in the order of the calls: so memory that is given
+/// back may be handed out again at once.
 pub(crate) struct Context {
     pub(crate) device: Cuda,
     pub(super) blas: Blas,
@@ -46,8 +46,8 @@ const NEEDED: i32 = parse(env!("SECATEUR_CUDA_VERSION"));
 /// The GPU with this number, ready for use. A process uses one GPU: later calls return the same one.
 ///
 /// # Errors
-/// In one sentence with the fix: no driver, no GPU, no GPU of this number, a driver that is too old, no memory left, or another
-/// GPU in use by this process.
+/// In one sentence with the fix: no driver, no GPU, no GPU of this number, a driver that is too old, no memory left, or
+/// another GPU in use by this process.
 pub fn cuda(ordinal: usize) -> Result<Cuda> {
     static CREATING: Mutex<()> = Mutex::new(());
     let _alone = CREATING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -37,7 +37,7 @@ pub(crate) fn dest_or_null(dest: Option<Dest>) -> (Ptr, u32) {
 }
 
 /// Makes sure that a kernel finds as many elements as it reads.
-pub(crate) fn check_count(what: &str, t: &T, count: usize) -> Result<()> {
+pub(crate) fn check_count(what: &str, t: &Tensor<Cuda>, count: usize) -> Result<()> {
     if t.count() == count {
         return Ok(());
     }

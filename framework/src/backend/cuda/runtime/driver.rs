@@ -1,8 +1,9 @@
 //! NVIDIA's libraries, opened at run time.
 //!
-//! cudarc declares the functions of libcuda, libcublas and libnvrtc as ordinary foreign functions, which would tie a program to
-//! machines that have these libraries. The names are defined here instead: each jumps through a slot that [`load`] fills from
-//! the libraries it finds. So a program built with CUDA starts without any of them, and links where there is no toolkit.
+//! cudarc declares the functions of libcuda, libcublas and libnvrtc as ordinary foreign functions, which would tie a
+//! program to machines that have these libraries. The names are defined here instead: each jumps through a slot that
+//! [`load`] fills from the libraries it finds. So a program built with CUDA starts without any of them, and links where
+//! there is no toolkit.
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::arch::global_asm;
@@ -13,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("the feature `cuda` is for Linux on x86_64 or aarch64");
 
-/// What a function answers before its library is opened, or where its library lacks it: `CUDA_ERROR_STUB_LIBRARY`, and no
-/// success to cuBLAS and nvrtc either.
+/// What a function answers before its library is opened, or where its library lacks it: `CUDA_ERROR_STUB_LIBRARY`, and
+/// no success to cuBLAS and nvrtc either.
 extern "C" fn absent() -> u32 {
     34
 }
@@ -37,7 +38,8 @@ macro_rules! jump {
 macro_rules! library {
     ($table:ident, $names:ident, [$($name:ident)*]) => {
         static $names: &[&str] = &[$(stringify!($name)),*];
-        // Hidden symbols: another library that looks for these names (cuBLAS looks for the driver's) must find the real ones.
+        // Hidden symbols: another library that looks for these names (cuBLAS looks for the driver's) must find the real
+        // ones.
         global_asm!(
             ".pushsection .data.rel.local, \"aw\", @progbits",
             ".balign 8",
@@ -83,7 +85,8 @@ library!(secateur_nvrtc, NVRTC, [
 /// Opens the libraries, once; later calls return what the first one found.
 ///
 /// # Errors
-/// A sentence that names the missing library and the fix. nvrtc may be missing: only some of dfdx's own operations need it.
+/// A sentence that names the missing library and the fix. nvrtc may be missing: only some of dfdx's own operations need
+/// it.
 pub(super) fn load() -> Result<(), String> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     LOADED.get_or_init(open_all).clone()

@@ -14,7 +14,8 @@ pub(super) fn no_device(ordinal: usize, message: String) -> Error {
 pub(super) fn describe(code: sys::CUresult) -> String {
     let text = |ask: unsafe extern "C" fn(sys::CUresult, *mut *const std::ffi::c_char) -> sys::CUresult| {
         let mut text = std::ptr::null();
-        // SAFETY: `text` may be written; where the driver succeeds it points to a string that lives as long as the program.
+        // SAFETY: `text` may be written; where the driver succeeds it points to a string that lives as long as the
+        // program.
         unsafe {
             let known = ask(code, &mut text) == sys::CUresult::CUDA_SUCCESS && !text.is_null();
             known.then(|| CStr::from_ptr(text).to_string_lossy())

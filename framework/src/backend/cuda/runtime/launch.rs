@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use cudarc::driver::sys;
 use std::sync::atomic::Ordering;
 
-/// Multiprocessors of the GPUs that work is cut for; others get the same pieces, so that the bits are the same on all of them.
+/// Multiprocessors of the GPUs that work is cut for; others get the same pieces, so that the bits are the same on all
+/// of them.
 pub(crate) const PROCESSORS: usize = 132;
 
 impl Context {
@@ -37,8 +38,9 @@ impl Context {
             function.shared.store(shared, Ordering::Relaxed);
         }
         let code = args.with(|args| {
-            // SAFETY: the arguments are as many and as large as the kernel declares (checked where the driver can tell), and
-            // point to memory that is in use at least until the kernel is done: memory goes back only behind it on the stream.
+            // SAFETY: the arguments are as many and as large as the kernel declares (checked where the driver can
+            // tell), and point to memory that is in use at least until the kernel is done: memory goes back only behind
+            // it on the stream.
             unsafe {
                 let (args, extra) = (args.as_mut_ptr(), std::ptr::null_mut());
                 sys::cuLaunchKernel(handle, gx, gy, gz, bx, by, bz, shared, std::ptr::null_mut(), args, extra)
@@ -57,7 +59,8 @@ impl Context {
     }
 }
 
-/// Into how many pieces a channel of `count` values is cut for sums over it: enough blocks for the GPU, each with enough to do.
+/// Into how many pieces a channel of `count` values is cut for sums over it: enough blocks for the GPU, each with
+/// enough to do.
 pub(crate) fn pieces(channels: usize, count: usize) -> usize {
     (8 * PROCESSORS / channels.max(1)).clamp(1, 64).min(count.div_ceil(4096)).max(1)
 }

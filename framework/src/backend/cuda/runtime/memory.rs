@@ -30,7 +30,8 @@ impl Context {
             // NaN everywhere: a kernel that leaves something unwritten does not go unnoticed.
             self.fill_bytes(Ptr(addr as u64), 0xff, 4 * count)?;
         }
-        // SAFETY: the address is that of this tensor's memory, which nobody else uses: it is new, or came from the pool.
+        // SAFETY: the address is that of this tensor's memory, which nobody else uses: it is new, or came from the
+        // pool.
         Ok(unsafe { Buffer::new(memory, addr) })
     }
 

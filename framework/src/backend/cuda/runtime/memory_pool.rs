@@ -1,15 +1,15 @@
 //! Memory that is kept for the next tensor of its size.
 //!
-//! dfdx allocates with a memset every time. Here a tensor's memory goes back to a pool when nobody uses it any more, and is
-//! handed out again with no call to the driver; the shapes of a training step repeat, so after the first step nothing is
-//! allocated.
+//! dfdx allocates with a memset every time. Here a tensor's memory goes back to a pool when nobody uses it any more,
+//! and is handed out again with no call to the driver; the shapes of a training step repeat, so after the first step
+//! nothing is allocated.
 
 use dfdx::prelude::HasShape as _;
 use dfdx::tensor::{Cuda, Tensor as DfdxTensor};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(super) type Flat = DfdxTensor<(usize,), f32, Cuda>;
+pub(crate) type Flat = DfdxTensor<(usize,), f32, Cuda>;
 
 /// What the process has of a GPU's memory, in bytes; cuBLAS and the driver's own part are not in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct MemoryUse {
 
 /// Unused memory by element count, and how much there is of everything.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<Held>);
+pub(crate) struct Pool(Mutex<Held>);
 
 #[derive(Default)]
 struct Held {
@@ -44,8 +44,8 @@ struct Unused {
 // SAFETY: the address is that of the tensor beside it, which may move between threads.
 unsafe impl Send for Unused {}
 
-/// Allocations after which memory that nobody used meanwhile goes back: many training steps. What a step needs is used again in the
-/// next one; the sizes of an evaluation, or of a network before it shrank, are not.
+/// Allocations after which memory that nobody used meanwhile goes back: many training steps. What a step needs is used
+/// again in the next one; the sizes of an evaluation, or of a network before it shrank, are not.
 const IDLE: u64 = 8192;
 
 impl Pool {
@@ -54,7 +54,7 @@ impl Pool {
     }
 
     /// Takes memory back.
-    pub(super) fn put(&self, memory: Flat, addr: *mut f32) {
+    pub(crate) fn put(&self, memory: Flat, addr: *mut f32) {
         let count = memory.shape().0;
         let mut held = self.lock();
         held.memory.in_use -= bytes(count);
@@ -63,7 +63,7 @@ impl Pool {
     }
 
     /// Forgets memory that somebody else has now.
-    pub(super) fn let_go(&self, count: usize) {
+    pub(crate) fn let_go(&self, count: usize) {
         let mut held = self.lock();
         held.memory.in_use -= bytes(count);
         held.memory.reserved -= bytes(count);
@@ -86,7 +86,8 @@ impl Pool {
         Some((found.memory, found.addr))
     }
 
-    /// Counts memory that is new. What is unused goes where it is more than ever was in use: sizes that do not come back.
+    /// Counts memory that is new. What is unused goes where it is more than ever was in use: sizes that do not come
+    /// back.
     pub(super) fn add(&self, count: usize) {
         let mut held = self.lock();
         held.memory.reserved += bytes(count);

@@ -27,8 +27,8 @@ extern "C" __global__ void scale_by(unsigned n, const float* x, const float* fac
     map(n, x, y, [=](float x) { return by * x; });
 }
 
-// Matrices [rows, columns] transposed, each by the blocks of one row of the grid: tiles of 32 x 32 by blocks of 32 x 8 threads. A row
-// of the tile has 33 places, so that a column lies in 32 banks.
+// Matrices [rows, columns] transposed, each by the blocks of one row of the grid: tiles of 32 x 32 by blocks of 32 x 8
+// threads. A row of the tile has 33 places, so that a column lies in 32 banks.
 extern "C" __global__ void transpose(unsigned rows, unsigned columns, const float* x, float* y) {
     __shared__ float tile[32][33];
     size_t matrix = size_t(blockIdx.y) * rows * columns;

@@ -10,7 +10,8 @@ struct One {
     float* second_state;
     const float* mask;
     unsigned n;
-    // SGD: decay. Adam: step size, factor of the root of the second moment, decay in the gradient, factor of the weight.
+    // SGD: decay. Adam: step size, factor of the root of the second moment, decay in the gradient, factor of the
+    // weight.
     float size, root, decay, shrink;
 };
 

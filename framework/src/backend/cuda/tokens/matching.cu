@@ -31,9 +31,9 @@ __device__ inline void keep_better(Match& best, Match other) {
     if (other.score > best.score || (other.score == best.score && other.to < best.to)) best = other;
 }
 
-// target [tokens] of each image: one block an image. Even tokens (A) look for the most similar odd one (B); the `r` best matched join
-// theirs; the first `shielded` tokens take no part. Shared memory, in floats from its start: rows of A at 0, of B at `right`, from
-// `lists` on the norms [tokens], then orders and matches of the A tokens.
+// target [tokens] of each image: one block an image. Even tokens (A) look for the most similar odd one (B); the `r`
+// best matched join theirs; the first `shielded` tokens take no part. Shared memory, in floats from its start: rows of
+// A at 0, of B at `right`, from `lists` on the norms [tokens], then orders and matches of the A tokens.
 extern "C" __global__ void match_tokens(
     unsigned tokens, unsigned dim, unsigned r, unsigned shielded, unsigned tile, unsigned chunk, unsigned right, unsigned lists,
     const float* metric, unsigned* target) {
@@ -74,7 +74,8 @@ extern "C" __global__ void match_tokens(
         }
     }
     __syncthreads();
-    // Who has fewer than r better ones joins; among equal ones the first are better. Matches of the others are forgotten.
+    // Who has fewer than r better ones joins; among equal ones the first are better. Matches of the others are
+    // forgotten.
     for (unsigned i = a_first + thread; i < a_count; i += threads) {
         unsigned better = 0;
         for (unsigned k = a_first; k < a_count; k++) better += order[k] > order[i] || (order[k] == order[i] && k < i);

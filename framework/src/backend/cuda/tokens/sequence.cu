@@ -1,8 +1,8 @@
 // What happens to token sequences [batch, tokens, dim] around the transformer's blocks.
 #include "runtime/vectors.cuh"
 
-// y: patches of side x side, row by row, of images x [batch, channels, height, width]; element order: image, patch row, patch
-// column, channel, row in the patch, column. V neighbours of a row at a time.
+// y: patches of side x side, row by row, of images x [batch, channels, height, width]; element order: image, patch row,
+// patch column, channel, row in the patch, column. V neighbours of a row at a time.
 template <unsigned V>
 __device__ void copy_patches(unsigned n, unsigned channels, unsigned height, unsigned width, unsigned side, const float* x, float* y) {
     unsigned across = width / side, down = height / side;
@@ -41,8 +41,8 @@ extern "C" __global__ void embed(
     else embed_tokens<1>(n, tokens, dim, x, class_token, position, y);
 }
 
-// Gradients of `embed`, each optional: of x, and sums over the images for class token and positions. dy [batch, len], where the first
-// `head` columns are the class token. Blocks of 32 columns x 8 threads that share the images.
+// Gradients of `embed`, each optional: of x, and sums over the images for class token and positions. dy [batch, len],
+// where the first `head` columns are the class token. Blocks of 32 columns x 8 threads that share the images.
 extern "C" __global__ void embed_backward(
     unsigned batch, unsigned len, unsigned head, const float* dy, float* dx, unsigned add_x, float* dclass, unsigned add_class,
     float* dposition, unsigned add_position) {
@@ -75,8 +75,8 @@ __device__ inline float total_size(const float* sizes, unsigned tokens) {
     return warp_sum(sum);
 }
 
-// y [batch, dim] = mean over the tokens, weighted by `sizes` [batch, tokens] if given. Blocks of 32 columns x 8 threads that share the
-// tokens; grid (batch, dim / 32).
+// y [batch, dim] = mean over the tokens, weighted by `sizes` [batch, tokens] if given. Blocks of 32 columns x 8 threads
+// that share the tokens; grid (batch, dim / 32).
 extern "C" __global__ void mean_tokens(unsigned tokens, unsigned dim, const float* x, const float* sizes, float* y) {
     __shared__ float parts[8][WARP];
     unsigned image = blockIdx.x, col = blockIdx.y * WARP + threadIdx.x;

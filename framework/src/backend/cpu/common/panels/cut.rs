@@ -7,7 +7,8 @@ use crate::backend::cpu::common::simd::Level;
 /// Panels of `width` columns, `panel_stride` apart.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only its vector registers are used by name"))]
 pub(super) struct Cut<'a> {
-    /// What the processor offers; never more than it has, for it comes from [`level`](crate::backend::cpu::common::simd::level).
+    /// What the processor offers; never more than it has, for it comes from
+    /// [`level`](crate::backend::cpu::common::simd::level).
     pub level: Level,
     pub data: &'a [f32],
     pub rows: usize,

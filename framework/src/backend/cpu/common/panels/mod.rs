@@ -14,8 +14,8 @@ use super::transpose::transpose;
 use super::{Accumulate, elementwise, scratch};
 use cut::{Cut, Start};
 
-/// Rows up to which a right-hand side is used where it is, if its columns fill registers: they are read too few times to
-/// be worth copying, and do not yet crowd each other out of the cache.
+/// Rows up to which a right-hand side is used where it is, if its columns fill registers: they are read too few times
+/// to be worth copying, and do not yet crowd each other out of the cache.
 const IN_PLACE: usize = 64;
 
 /// The right-hand side of a product, ready for [`product`].
