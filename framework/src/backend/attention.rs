@@ -7,9 +7,9 @@ use crate::tensor::{Device, Slot, Tensor};
 /// Sizes of an attention layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Heads {
-    /// Images.
+    /// Images of the batch.
     pub batch: usize,
-    /// Tokens of each.
+    /// Tokens of each image.
     pub tokens: usize,
     /// Heads that remain.
     pub heads: usize,

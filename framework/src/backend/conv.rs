@@ -17,7 +17,7 @@ pub struct Patches {
     pub kernel: (usize, usize),
     /// Stride of the windows, in pixels, down and across.
     pub stride: usize,
-    /// Zeros around the image, on every side.
+    /// Padding with zeros on every side of the image, in pixels.
     pub padding: usize,
 }
 
@@ -75,17 +75,17 @@ impl Patches {
 /// Operands of a convolution fused with its activation and, where `pool`, a 2x2 maximum.
 #[derive(Debug, Clone)]
 pub struct Conv2d<B: Device> {
-    /// `[batch, in, rows, columns]`
+    /// The input, `[batch, channels, rows, columns]`.
     pub x: Tensor<B>,
-    /// `[out, in, kernel rows, kernel columns]`
+    /// The weight, `[filters, channels, kernel rows, kernel columns]`.
     pub w: Weight<B>,
-    /// `[out]`
+    /// The bias, one value for each channel of the output.
     pub b: Option<Tensor<B>>,
     /// Stride of the kernel, in pixels.
     pub stride: usize,
     /// Padding with zeros on every side of the image, in pixels.
     pub padding: usize,
-    /// Applied after the bias: one whose derivative follows from its value.
+    /// The activation after the bias: one whose derivative follows from its value.
     pub act: Act,
     /// Whether 2x2 windows of the output are replaced by their maximum.
     pub pool: bool,
@@ -94,7 +94,7 @@ pub struct Conv2d<B: Device> {
 /// What a convolution's forward pass leaves for its backward pass.
 #[derive(Debug)]
 pub struct Conv2dSaved<B: Device> {
-    /// The output.
+    /// The output of the forward pass.
     pub y: Tensor<B>,
     /// Where in its window each maximum was.
     pub argmax: Option<B::Bytes>,
@@ -104,23 +104,23 @@ pub struct Conv2dSaved<B: Device> {
 /// input.
 #[derive(Debug, Clone)]
 pub struct ConvTranspose2d<B: Device> {
-    /// `[batch, in, rows, columns]`
+    /// The input, `[batch, channels, rows, columns]`.
     pub x: Tensor<B>,
-    /// `[in, out, kernel rows, kernel columns]`, PyTorch's layout.
+    /// The weight, `[channels in, channels out, kernel rows, kernel columns]`, PyTorch's layout.
     pub w: Weight<B>,
-    /// `[out]`
+    /// The bias, one value for each channel of the output.
     pub b: Option<Tensor<B>>,
     /// Stride of the kernel in the output, in pixels.
     pub stride: usize,
     /// Padding of the convolution that this one reverses: rows and columns cut off on every side of the output.
     pub padding: usize,
-    /// Applied after the bias: one whose derivative follows from its value.
+    /// The activation after the bias: one whose derivative follows from its value.
     pub act: Act,
 }
 
 /// Convolutions on a device.
 pub trait ConvOps: Device {
-    /// Convolution, activation, pooling.
+    /// Convolution of `[batch, channels, rows, columns]` with its activation and pooling.
     ///
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.
@@ -133,7 +133,7 @@ pub trait ConvOps: Device {
         grads: LayerGrads<'_, Self>,
     ) -> Result<()>;
 
-    /// Transposed convolution with its activation.
+    /// Transposed convolution of `[batch, channels, rows, columns]` with its activation.
     fn conv_transpose2d(op: &ConvTranspose2d<Self>) -> Result<Tensor<Self>>;
     /// Gradients of [`ConvOps::conv_transpose2d`], from its output `y`.
     fn conv_transpose2d_backward(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub enum Values {
     /// Image bytes, channel after channel.
     U8(Arc<Vec<u8>>),
-    /// Coordinates.
+    /// Coordinates of points.
     F32(Arc<Vec<f32>>),
 }
 
@@ -18,11 +18,11 @@ pub enum Values {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct Pick {
-    /// Its position in the pool.
+    /// The example's position in the pool.
     pub index: u32,
-    /// Rows the window moves down.
+    /// Rows that the window moves down.
     pub down: i32,
-    /// Columns the window moves right.
+    /// Columns that the window moves right.
     pub right: i32,
     /// 1 where the window is mirrored, else 0.
     pub flip: u32,
@@ -31,7 +31,7 @@ pub struct Pick {
 /// A batch to be drawn out of a pool.
 #[derive(Debug, Clone)]
 pub struct Picks<'a> {
-    /// Which examples.
+    /// The examples that are picked, in order.
     pub examples: Vec<Pick>,
     /// Shape of one example.
     pub shape: &'a [usize],

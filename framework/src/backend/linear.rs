@@ -14,29 +14,36 @@ pub struct LinearSaved<B: Device> {
 /// Which gradients of a linear layer are wanted, and where they go.
 #[derive(Debug)]
 pub struct LinearGrads<'a, B: Device> {
-    /// d input `[rows, in]`
+    /// The input's gradient, `[rows, in]`.
     pub x: Option<&'a mut Slot<B>>,
-    /// d weight `[out, in]`
+    /// The weight's gradient, `[out, in]`.
     pub w: Option<&'a mut Slot<B>>,
-    /// d bias `[out]`
+    /// The bias's gradient, `[out]`.
     pub b: Option<&'a mut Slot<B>>,
-    /// d residual `[rows, out]`
+    /// The residual's gradient, `[rows, out]`.
     pub residual: Option<&'a mut Slot<B>>,
 }
 
 /// A fused linear layer's operands.
 #[derive(Debug, Clone)]
 pub struct Linear<B: Device> {
-    /// `[rows, in]`
+    /// The input, `[rows, in]`.
     pub x: Tensor<B>,
-    /// `[out, in]`
+    /// The weight, `[out, in]`.
     pub w: Weight<B>,
-    /// `[out]`
+    /// The bias, `[out]`.
     pub b: Option<Tensor<B>>,
-    /// `[rows, out]`, added after the activation.
+    /// The residual, `[rows, out]`, added after the activation.
     pub residual: Option<Tensor<B>>,
-    /// Applied to `x w^T + b`.
+    /// The activation that is applied to `x w^T + b`.
     pub act: Act,
+}
+
+impl<B: Device> Linear<B> {
+    /// Rows, inputs and outputs.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.x.shape()[0], self.w.value.shape()[1], self.w.value.shape()[0])
+    }
 }
 
 /// Fully connected layers on a device.

@@ -26,11 +26,11 @@ pub type SumAndGrads<B, const N: usize> = (Tensor<B>, Option<[Tensor<B>; N]>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("row {row} has class {class}, but the network's output has {classes} classes (0 to {})", classes - 1)]
 pub struct UnknownClass {
-    /// Row of the batch.
+    /// The row of the batch.
     pub row: usize,
-    /// Its class id.
+    /// The row's class id.
     pub class: usize,
-    /// Columns of the logits.
+    /// Classes that the logits have a column for.
     pub classes: usize,
 }
 

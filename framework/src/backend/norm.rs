@@ -6,27 +6,27 @@ use crate::tensor::{Device, LayerGrads, Tensor};
 /// Mean and variance of each channel, `[channels]`.
 #[derive(Debug, Clone)]
 pub struct ChannelStats<B: Device> {
-    /// Means.
+    /// Mean of each channel.
     pub mean: Tensor<B>,
-    /// Biased variances.
+    /// Biased variance of each channel.
     pub variance: Tensor<B>,
 }
 
 /// Operands of a batch normalisation (Ioffe & Szegedy 2015).
 #[derive(Debug, Clone)]
 pub struct BatchNorm<B: Device> {
-    /// `[batch, channels, ...]`
+    /// The input, `[batch, channels, ...]`.
     pub x: Tensor<B>,
-    /// Scale, `[channels]`
+    /// The scale, `[channels]`.
     pub gamma: Tensor<B>,
-    /// Shift, `[channels]`
+    /// The shift, `[channels]`.
     pub beta: Tensor<B>,
-    /// What is subtracted and divided by.
+    /// The statistics that are subtracted and divided by.
     pub stats: ChannelStats<B>,
     /// Whether the statistics are those of `x`, so that its gradient flows through them (training), or constants
     /// (evaluation).
     pub of_batch: bool,
-    /// Added to the variances.
+    /// The number that is added to the variances.
     pub eps: f32,
 }
 

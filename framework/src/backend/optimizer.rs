@@ -8,13 +8,13 @@ use crate::tensor::{Device, Tensor};
 pub struct Updated<'a, B: Device> {
     /// The rule, at this parameter's update count.
     pub rule: Update,
-    /// What is updated in place.
+    /// The weight, updated in place.
     pub weight: &'a mut Tensor<B>,
     /// [`Update::slots`] tensors like the weight.
     pub state: &'a mut [Tensor<B>],
-    /// d loss / d weight
+    /// The weight's gradient.
     pub grad: &'a Tensor<B>,
-    /// Holds pruned weights at zero.
+    /// The mask that holds pruned weights at zero.
     pub mask: Option<&'a Tensor<B>>,
 }
 
@@ -27,9 +27,9 @@ pub enum Update {
         lr: f32,
         /// Momentum; 0 needs no state.
         momentum: f32,
-        /// L2 penalty added to the gradient.
+        /// Strength of the L2 penalty, which is added to the gradient.
         weight_decay: f32,
-        /// Nesterov's form.
+        /// Whether Nesterov's form is used.
         nesterov: bool,
     },
     /// Adam (Kingma & Ba 2015); AdamW (Loshchilov & Hutter 2019) where `decoupled`.
@@ -40,11 +40,11 @@ pub enum Update {
         beta1: f32,
         /// Decay of the second moment.
         beta2: f32,
-        /// Added to the root of the second moment.
+        /// The number that is added to the root of the second moment.
         eps: f32,
-        /// Weight decay.
+        /// Strength of the weight decay.
         weight_decay: f32,
-        /// Decay applied to the weight instead of the gradient.
+        /// Whether the decay is applied to the weight instead of the gradient.
         decoupled: bool,
         /// Updates of this parameter so far, this one included; for bias correction.
         t: u64,

@@ -4,21 +4,21 @@ use super::conv::{Patches, check_image};
 use crate::error::{Error, Result};
 use crate::tensor::{Device, Slot, Tensor};
 
-/// What becomes of a window.
+/// What a window is replaced by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// Its largest value; padding never wins.
+    /// The largest value of the window; padding never wins.
     Max,
-    /// Its mean, padding counted as zeros (PyTorch's default).
+    /// The mean of the window, padding counted as zeros (PyTorch's default).
     Mean,
 }
 
 /// Pooling over square windows of each channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
-    /// What becomes of a window.
+    /// What a window is replaced by.
     pub kind: Pooling,
-    /// Side of a window.
+    /// Side of a window, in pixels.
     pub kernel: usize,
     /// Stride of the windows, in pixels.
     pub stride: usize,

@@ -6,9 +6,9 @@ use crate::tensor::{Device, LayerGrads, Slot, Tensor};
 /// Which tokens go together; indices of kept tokens, `[batch, tokens]`.
 #[derive(Debug, Clone)]
 pub struct Merge<B: Device> {
-    /// Tokens of each image before.
+    /// Tokens of each image before the merge.
     pub tokens: usize,
-    /// Tokens of each image after.
+    /// Tokens of each image after the merge.
     pub kept: usize,
     /// Each token's index among the kept ones.
     pub target: B::Ints,

@@ -373,7 +373,7 @@ mod tests {
         let mut batches = set.batches(Part::Train, size(4), order);
         while let Some(picks) = batches.next_picks(&mut targets) {
             classes.extend_from_slice(&targets);
-            let maps: Vec<_> = picks.normalizer.channels().collect();
+            let maps = &picks.channels;
             for pick in picks.examples {
                 for (c, y, x) in (0..2).flat_map(|c| (0..5).flat_map(move |y| (0..4).map(move |x| (c, y, x)))) {
                     let x = if pick.flip == 1 { 3 - x } else { x };

@@ -5,7 +5,7 @@ use std::fmt;
 /// The name of the device that a run computes on: `cpu`, or `cuda:N` for the N-th GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceName {
-    /// The processor.
+    /// The processor of this machine.
     Cpu,
     /// A GPU of NVIDIA's, counted from 0 as the driver does.
     Cuda(usize),

@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 /// learning and can return (dynamic masks). Held masks need none here: their weights are zero already.
 #[derive(Debug, Clone)]
 pub struct Weight<B: Device> {
-    /// Values.
+    /// The weight's values.
     pub value: Tensor<B>,
-    /// 0 or 1 for every value.
+    /// 0 or 1 for every value of the weight.
     pub mask: Option<Tensor<B>>,
 }
 
@@ -22,11 +22,11 @@ pub struct Slot<B: Device>(pub Option<Tensor<B>>);
 /// Wanted gradients of a layer with input, weight and bias.
 #[derive(Debug)]
 pub struct LayerGrads<'a, B: Device> {
-    /// d input
+    /// The input's gradient.
     pub x: Option<&'a mut Slot<B>>,
-    /// d weight
+    /// The weight's gradient.
     pub w: Option<&'a mut Slot<B>>,
-    /// d bias
+    /// The bias's gradient.
     pub b: Option<&'a mut Slot<B>>,
 }
 

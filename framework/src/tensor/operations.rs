@@ -25,7 +25,7 @@ pub enum Binary {
     Sub,
     /// a * b
     Mul,
-    /// The larger one.
+    /// The larger one of a and b.
     Max,
 }
 
@@ -54,7 +54,7 @@ pub trait TensorOps: Device {
     fn unary(op: Unary, x: &Tensor<Self>) -> Result<Tensor<Self>>;
     /// Element-wise function of two tensors.
     fn binary(op: Binary, a: &Tensor<Self>, b: &Tensor<Self>) -> Result<Tensor<Self>>;
-    /// Sums up one axis.
+    /// Reduces one axis to one value.
     fn reduce(how: Reduce, x: &Tensor<Self>, axis: usize) -> Result<Tensor<Self>>;
     /// `op(a) op(b)`, each transposed where asked.
     fn matmul(a: &Tensor<Self>, ta: bool, b: &Tensor<Self>, tb: bool) -> Result<Tensor<Self>>;

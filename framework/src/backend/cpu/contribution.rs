@@ -40,7 +40,7 @@ pub enum Form {
     Absolute,
     /// w a over its sum, the sum moved away from zero by eps in the direction of its sign.
     Signed {
-        /// Above zero.
+        /// The distance from zero, above zero.
         eps: f32,
     },
 }

@@ -306,6 +306,7 @@ impl abi::Sink {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::backend::Device as _;
 
     #[test]
     fn a_retained_tensor_outlives_the_loan_and_keeps_its_values() {

@@ -1,6 +1,6 @@
 //! Matrix products and fully connected layers.
 
-use crate::compare::{SIZES, mask, random};
+use crate::compare::{SIZES, gpu, mask, random};
 use crate::emulator;
 use secateur::backend::{Act, Linear, LinearGrads, LinearOps, Slot, Weight};
 
@@ -97,7 +97,7 @@ fn nothing_is_copied_to_the_host() {
     if emulator::is_real() {
         return;
     }
-    let device = super::compare::gpu();
+    let device = gpu();
     let op = Linear {
         x: random(&device, [8, 5], "x"),
         w: Weight { value: random(&device, [3, 5], "w"), mask: Some(mask(&device, [3, 5], "mask")) },

@@ -7,16 +7,16 @@ use super::elementwise;
 pub enum Accumulate {
     /// Replace; the old contents are not read.
     Overwrite,
-    /// Add.
+    /// Add to what is there.
     Add,
 }
 
 /// A gradient to produce: its destination and what happens to the contents.
 #[derive(Debug)]
 pub struct Grad<'a> {
-    /// The destination.
+    /// The slice that the gradient goes to.
     pub out: &'a mut [f32],
-    /// Replace or add.
+    /// Whether it replaces or adds.
     pub mode: Accumulate,
 }
 

@@ -1,6 +1,5 @@
 //! Convolutions on slices against their definition.
 
-use super::direct::Direct;
 use super::*;
 use crate::backend::cpu::common::Grad;
 use crate::backend::cpu::common::testing::*;

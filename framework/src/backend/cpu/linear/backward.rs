@@ -1,7 +1,6 @@
 //! The gradients of a fully connected layer.
 
-use super::CHUNK;
-use super::layer::{Linear, LinearGrads, with_effective_weight};
+use super::layer::{CHUNK, Linear, LinearGrads, with_effective_weight};
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
@@ -37,7 +36,7 @@ pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut
 
 /// Many rows, a small weight: bands of rows go through all operations in cached chunks, each band with a weight
 /// gradient of its own; these are added in order.
-fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], grads: LinearGrads<'_>) {
+pub(super) fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], grads: LinearGrads<'_>) {
     let &Linear { rows, inputs, outputs, weight, mask, act, .. } = layer;
     let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
     let weights = if dw.is_some() { inputs * outputs } else { 0 };
@@ -109,7 +108,13 @@ fn sum_of_bands(partial: &mut [f32], len: usize) -> &mut [f32] {
 }
 
 /// One operation after the other, each spread over the threads on its own.
-fn backward_by_operation(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], grads: LinearGrads<'_>) {
+pub(super) fn backward_by_operation(
+    layer: &Linear<'_>,
+    x: &[f32],
+    saved: Saved<'_>,
+    dy: &[f32],
+    grads: LinearGrads<'_>,
+) {
     let &Linear { rows, inputs, outputs, weight, mask, act, .. } = layer;
     let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
     let products = |dpre: &[f32]| {

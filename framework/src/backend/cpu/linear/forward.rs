@@ -1,7 +1,6 @@
 //! The forward pass: y = act(x (w * mask)^T + bias) + residual.
 
-use super::CHUNK;
-use super::layer::{Linear, with_effective_weight};
+use super::layer::{CHUNK, Linear, with_effective_weight};
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
 use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};

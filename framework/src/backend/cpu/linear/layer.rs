@@ -37,6 +37,8 @@ pub struct LinearGrads<'a> {
     pub dresidual: Option<Grad<'a>>,
 }
 
+/// Rows that stay in a core's cache while everything is done to them.
+pub(super) const CHUNK: usize = 64;
 /// Rows from which a small weight is cut into panels once, for all of them.
 const MANY_ROWS: usize = 1024;
 /// Largest weight for which partial gradients are kept.

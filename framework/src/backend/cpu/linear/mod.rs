@@ -18,9 +18,6 @@ use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use dfdx::tensor::Cpu;
 
-/// Rows that stay in a core's cache while everything is done to them.
-const CHUNK: usize = 64;
-
 impl LinearOps for Cpu {
     fn linear(op: &Operands<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
         let layer = operands(op);

@@ -1,5 +1,6 @@
 //! Layers on slices against their definition.
 
+use super::backward::{backward_by_operation, backward_in_bands};
 use super::*;
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;

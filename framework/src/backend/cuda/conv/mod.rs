@@ -1,6 +1,6 @@
 //! Convolutions and transposed convolutions.
 
-mod direct;
+mod conv2d;
 mod output;
 mod products;
 mod shares;
@@ -15,7 +15,7 @@ type T = Tensor<Cuda>;
 
 impl ConvOps for Cuda {
     fn conv2d(op: &Conv2d<Self>, save: bool) -> Result<(T, Option<Conv2dSaved<Self>>)> {
-        direct::forward(op, save)
+        conv2d::forward(op, save)
     }
     fn conv2d_backward(
         op: &Conv2d<Self>,
@@ -23,7 +23,7 @@ impl ConvOps for Cuda {
         dy: &T,
         grads: LayerGrads<'_, Self>,
     ) -> Result<()> {
-        direct::backward(op, saved, dy, grads)
+        conv2d::backward(op, saved, dy, grads)
     }
     fn conv_transpose2d(op: &ConvTranspose2d<Self>) -> Result<T> {
         transpose::forward(op)

@@ -33,7 +33,7 @@ const PIECE: usize = 256;
 
 fn forward(op: &Linear<Cuda>, save: bool) -> Result<(T, LinearSaved<Cuda>)> {
     let cx = Context::get()?;
-    let (rows, inputs, outputs) = sizes(op);
+    let (rows, inputs, outputs) = op.sizes();
     let needs_pre = save && op.act.needs_pre(op.residual.is_some());
     let y = cx.tensor([rows, outputs])?;
     let pre = needs_pre.then(|| cx.tensor([rows, outputs])).transpose()?;
@@ -57,7 +57,7 @@ fn forward(op: &Linear<Cuda>, save: bool) -> Result<(T, LinearSaved<Cuda>)> {
 
 fn backward(op: &Linear<Cuda>, saved: &LinearSaved<Cuda>, dy: &T, grads: LinearGrads<'_, Cuda>) -> Result<()> {
     let cx = Context::get()?;
-    let (rows, inputs, outputs) = sizes(op);
+    let (rows, inputs, outputs) = op.sizes();
     let kept = saved.kept.as_ref().ok_or_else(|| Error::Other("linear: the forward pass saved nothing".into()))?;
     if let Some(residual) = grads.residual {
         pass_on(residual, dy)?;
@@ -140,9 +140,4 @@ fn pass_on(slot: &mut Slot<Cuda>, dy: &T) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// Rows, inputs, outputs.
-fn sizes(op: &Linear<Cuda>) -> (usize, usize, usize) {
-    (op.x.shape()[0], op.w.value.shape()[1], op.w.value.shape()[0])
 }

@@ -21,7 +21,7 @@ pub(crate) struct Context {
     pub(super) blas: Blas,
     pub(crate) pool: Pool,
     pub(super) kernels: Kernels,
-    /// As configs name it.
+    /// The device's name in configs.
     pub(super) label: String,
     /// Streaming multiprocessors.
     pub(crate) processors: u32,

@@ -8,7 +8,7 @@ use dfdx::tensor::Cuda;
 
 /// Where a kernel leaves a gradient.
 pub(crate) struct Dest {
-    /// Its address.
+    /// The gradient's address.
     pub ptr: Ptr,
     /// 1 where the kernel adds to what is there, 0 where it overwrites.
     pub add: u32,

@@ -12,7 +12,7 @@ pub(crate) struct Gemm {
     pub m: usize,
     /// Columns of the product.
     pub n: usize,
-    /// What is summed over.
+    /// The extent that is summed over.
     pub k: usize,
     /// Left factor, and whether it lies there as `[k, m]`.
     pub a: (Ptr, bool),
@@ -20,7 +20,7 @@ pub(crate) struct Gemm {
     pub b: (Ptr, bool),
     /// The product.
     pub c: Ptr,
-    /// Whether it is added.
+    /// Whether the product is added to what is there.
     pub add: bool,
 }
 

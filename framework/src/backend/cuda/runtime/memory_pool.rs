@@ -14,11 +14,11 @@ pub(crate) type Flat = DfdxTensor<(usize,), f32, Cuda>;
 /// What the process has of a GPU's memory, in bytes; cuBLAS and the driver's own part are not in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// Of tensors that live.
+    /// Memory of tensors that live.
     pub in_use: u64,
-    /// The most that were ever in use at once.
+    /// The most memory that was ever in use at once.
     pub peak: u64,
-    /// Taken from the driver: in use, or kept to be handed out again.
+    /// Memory taken from the driver: in use, or kept to be handed out again.
     pub reserved: u64,
 }
 

@@ -37,7 +37,7 @@ pub(super) fn over_axis(how: Reduce, x: &T, axis: usize) -> Result<T> {
     Ok(y)
 }
 
-/// Waits for the device.
+/// The sum of the squares of all elements; the host waits for it.
 pub(super) fn norm_squared(x: &T) -> Result<f64> {
     let cx = Context::get()?;
     let mut found = [0.0_f64];
