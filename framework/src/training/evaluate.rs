@@ -75,7 +75,7 @@ impl<B: Backend> Task<'_, B> {
     fn forward(&self, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Tensor<B>> {
         let mut cx = Forward::evaluation(params).with_compressor(self.compressor);
         Ok(match self.model.forward(&mut cx, batch)? {
-            Output::Logits(logits) => self.loss.of(&logits, &batch.classes, 0.0, false)?.figures,
+            Output::Logits(logits) => self.loss.of(&logits, &batch.classes, 0.0, false)?.metrics,
             Output::Loss { loss, .. } => loss,
         })
     }

@@ -60,7 +60,7 @@ impl<'o, B: Backend> Reporter<'o, B> {
     /// happens.
     pub fn step(&mut self, pending: PendingStep<B>) -> Result<()> {
         self.pending.push(pending);
-        if self.pending.len() >= B::LOSSES_AT_ONCE { self.flush() } else { Ok(()) }
+        if self.pending.len() >= B::PENDING_STEPS { self.flush() } else { Ok(()) }
     }
 
     /// Any other fact.

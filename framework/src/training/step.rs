@@ -57,7 +57,7 @@ impl<B: Backend> Pass<B> {
             Output::Logits(logits) => {
                 let found = setting.train.loss.of(&logits, &batch.classes, setting.train.label_smoothing, true)?;
                 let seed = found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
-                (found.figures, logits, seed)
+                (found.metrics, logits, seed)
             }
             Output::Loss { loss, .. } => {
                 let seed = Tensor::from_vec(&setting.device, vec![1.0], loss.shape())?;

@@ -1,7 +1,7 @@
 //! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median in milliseconds. `framework/benches/peers.py`
 //! runs it beside PyTorch.
 
-use secateur::backend::{Cpu, Place, Update};
+use secateur::backend::{Cpu, DeviceName, Update};
 use secateur::error::{Error, Result};
 use secateur::network::compressor::Compressor;
 use secateur::network::forward::Forward;
@@ -181,7 +181,7 @@ fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     stepper.steps(1)?;
     let count = (3.0 / stepper.steps(1)?).clamp(7.0, 4000.0) as usize;
     stepper.steps(count / 10 + 2)?;
-    let at_once = B::LOSSES_AT_ONCE.min(count / 7).max(1);
+    let at_once = B::PENDING_STEPS.min(count / 7).max(1);
     let mut times = (0..count / at_once).map(|_| stepper.steps(at_once)).collect::<Result<Vec<_>>>()?;
     times.sort_unstable_by(f64::total_cmp);
     Ok(times[times.len() / 2] * 1e3)
@@ -198,17 +198,17 @@ fn main() -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().build().map_err(|e| Error::Other(e.to_string()))?;
     let device = std::env::args().nth(2).unwrap_or_else(|| "cpu".into());
     let place =
-        Place::parse(&device).map_err(|allowed| Error::Config(format!("device `{device}`: must be {allowed}")))?;
+        DeviceName::parse(&device).map_err(|allowed| Error::Config(format!("device `{device}`: must be {allowed}")))?;
     let median = pool.install(|| match place {
         #[cfg(feature = "cuda")]
-        Place::Cuda(n) => {
+        DeviceName::Cuda(n) => {
             let device = secateur::backend::cuda::cuda(n)?;
             report_memory(case, &device)?;
             median(case, &device)
         }
         #[cfg(not(feature = "cuda"))]
-        Place::Cuda(_) => Err(Error::Config(format!("`{place}`: this program was built without CUDA"))),
-        Place::Cpu => median(case, &Cpu::default()),
+        DeviceName::Cuda(_) => Err(Error::Config(format!("`{place}`: this program was built without CUDA"))),
+        DeviceName::Cpu => median(case, &Cpu::default()),
     })?;
     println!("{median:.4}");
     Ok(())

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use rand::RngExt as _;
-use secateur::backend::vision::VisionOps as _;
+use secateur::backend::TokenOps as _;
 use secateur::data::{self, DataConfig};
 use secateur::prelude::*;
 use secateur::pruning::PruneConfig;

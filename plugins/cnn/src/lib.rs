@@ -1,6 +1,6 @@
 //! Small convolutional networks: blocks of convolution, activation and 2x2 pooling, then linear layers.
 
-use secateur::network::forward::Windows;
+use secateur::network::forward::ConvOptions;
 use secateur::prelude::*;
 
 options! {
@@ -88,13 +88,13 @@ impl<B: Backend> Model<B> for Cnn {
     }
 
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
-        let windows = Windows { stride: 1, padding: self.kernel / 2, pool: true };
+        let options = ConvOptions { stride: 1, padding: self.kernel / 2, pool: true };
         let mut x = batch.input.clone();
         for i in 0..self.channels.len() {
             let name = format!("conv{}", i + 1);
             x = match self.batch_norm {
-                true => cx.conv2d_norm(&name, &format!("norm{}", i + 1), &x, windows, self.activation)?,
-                false => cx.conv2d(&name, &x, windows, self.activation)?,
+                true => cx.conv2d_norm(&name, &format!("norm{}", i + 1), &x, options, self.activation)?,
+                false => cx.conv2d(&name, &x, options, self.activation)?,
             };
         }
         x = x.reshape([batch.len(), x.count() / batch.len().max(1)])?;

@@ -1,6 +1,6 @@
 //! A convolutional variational autoencoder (Kingma & Welling 2014).
 
-use secateur::network::forward::Windows;
+use secateur::network::forward::ConvOptions;
 use secateur::prelude::*;
 
 options! {
@@ -117,7 +117,7 @@ impl<B: Backend> Model<B> for Vae {
         }
         let (rows, columns) = self.inner(height, width);
         let mut x = batch.input.clone();
-        let halve = Windows { stride: 2, padding: 1, pool: false };
+        let halve = ConvOptions { stride: 2, padding: 1, pool: false };
         for i in 0..self.channels.len() {
             x = cx.conv2d(&format!("enc.conv{}", i + 1), &x, halve, Act::Relu)?;
         }

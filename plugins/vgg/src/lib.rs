@@ -1,6 +1,6 @@
 //! VGG-16 (Simonyan & Zisserman 2015) in its form for small images, as in the pruning literature.
 
-use secateur::network::forward::Windows;
+use secateur::network::forward::ConvOptions;
 use secateur::prelude::*;
 
 options! {
@@ -81,10 +81,10 @@ impl<B: Backend> Model<B> for Vgg {
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
         let mut x = batch.input.clone();
         for (i, _, pool) in convolutions() {
-            let (name, windows) = (format!("conv{i}"), Windows { stride: 1, padding: 1, pool });
+            let (name, options) = (format!("conv{i}"), ConvOptions { stride: 1, padding: 1, pool });
             x = match self.batch_norm {
-                true => cx.conv2d_norm(&name, &format!("norm{i}"), &x, windows, Act::Relu)?,
-                false => cx.conv2d(&name, &x, windows, Act::Relu)?,
+                true => cx.conv2d_norm(&name, &format!("norm{i}"), &x, options, Act::Relu)?,
+                false => cx.conv2d(&name, &x, options, Act::Relu)?,
             };
         }
         x = x.reshape([batch.len(), x.count() / batch.len().max(1)])?;

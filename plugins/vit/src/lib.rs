@@ -1,6 +1,6 @@
 //! Vision transformers (Dosovitskiy et al. 2021), pre-norm, with room for token compression.
 
-use secateur::backend::vision::Heads;
+use secateur::backend::Heads;
 use secateur::network::init::Init;
 use secateur::network::layout::ParamSpec;
 use secateur::prelude::*;

@@ -1,6 +1,6 @@
 //! What may stand in a config: the program's own sections and the registered plugins.
 
-use secateur::backend::{Cpu, Place};
+use secateur::backend::{Cpu, DeviceName};
 use secateur::data::{self, DataConfig, DataError};
 use secateur::error::OptionError;
 use secateur::options::{self, Table};
@@ -93,7 +93,7 @@ fn known_kind(name: &str) -> Option<Kind> {
 
 fn bad_device(values: &Table) -> Option<KeyError> {
     let device = values.get("device")?.as_str()?;
-    let allowed = Place::parse(device).err()?.to_owned();
+    let allowed = DeviceName::parse(device).err()?.to_owned();
     Some(KeyError { key: "device".to_owned(), found: format!("{device:?}"), allowed })
 }
 

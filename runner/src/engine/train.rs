@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use secateur::backend::{Cpu, Place};
+use secateur::backend::{Cpu, DeviceName};
 use secateur::error::OptionError;
 use secateur::options::{self, OptionSet, Table};
 use secateur::plugins::registry::{Registered, Registry};
@@ -39,13 +39,16 @@ pub fn train(
     let top: TopConfig = parsed(&top)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
     let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
-    let place = Place::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
+    let place =
+        DeviceName::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
     threads.install(|| match place {
         #[cfg(feature = "cuda")]
-        Place::Cuda(n) => on(secateur::backend::cuda::cuda(n)?, registry, shelf, config, &top, from, recorder),
+        DeviceName::Cuda(n) => on(secateur::backend::cuda::cuda(n)?, registry, shelf, config, &top, from, recorder),
         #[cfg(not(feature = "cuda"))]
-        Place::Cuda(_) => Err(Failure::Failed(format!("device = \"{place}\": this program was built without CUDA"))),
-        Place::Cpu => on(Cpu::default(), registry, shelf, config, &top, from, recorder),
+        DeviceName::Cuda(_) => {
+            Err(Failure::Failed(format!("device = \"{place}\": this program was built without CUDA")))
+        }
+        DeviceName::Cpu => on(Cpu::default(), registry, shelf, config, &top, from, recorder),
     })
 }
 

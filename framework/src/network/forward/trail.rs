@@ -58,7 +58,8 @@ impl Following {
 }
 
 impl Trail {
-    /// The side in pixels of the square patches that the unprotected tokens were, row by row, where such patches fill the image.
+    /// The side in pixels of the square patches that the unprotected tokens were, row by row, where such patches fill
+    /// the image.
     pub fn patch(&self, height: usize, width: usize) -> Option<usize> {
         let patches = self.original.checked_sub(self.protected).filter(|n| *n > 0)?;
         let side = (height * width / patches).isqrt();

@@ -1,10 +1,10 @@
 //! Arrays across the boundary: shared where possible, copied where not.
 
 use super::abi::{self, Owner, Signal, Str, View};
-use crate::backend::tensor::{Buffer, Shape, Tensor};
 use crate::backend::{Backend, Cpu};
 use crate::error::{Error, Result};
 use crate::state::State;
+use crate::tensor::{Buffer, Shape, Tensor};
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -306,6 +306,7 @@ impl abi::Sink {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::backend::Device as _;
 
     #[test]
     fn a_retained_tensor_outlives_the_loan_and_keeps_its_values() {

@@ -1,7 +1,7 @@
 //! A small network with some strong and some weak units, trained for a few steps.
 
 use crate::autograd::Grads;
-use crate::backend::{Act, Backend, Cpu, Update};
+use crate::backend::{Act, Cpu, LossOps as _, Update};
 use crate::error::{Error, Result};
 use crate::network::forward::Forward;
 use crate::network::forward::Needs;
