@@ -13,4 +13,4 @@ impl Schedule for Never {
     }
 }
 
-secateur::register!(Schedule, "never", Never, "Nothing is pruned: the dense network to compare with.");
+register!(Schedule, "never", Never, "Nothing is pruned: the dense network to compare with.");

@@ -46,19 +46,13 @@ impl Schedule for Periodic {
     }
 }
 
-secateur::register!(
-    Schedule,
-    "periodic",
-    Periodic,
-    "A fraction of what is left, every few epochs.",
-    options = PeriodicOptions
-);
+register!(Schedule, "periodic", Periodic, "A fraction of what is left, every few epochs.", options = PeriodicOptions);
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::testing::targets;
+    use crate::run::targets;
 
     #[test]
     fn prunes_at_the_ends_of_its_epochs_but_not_after_the_last() {

@@ -1,0 +1,63 @@
+//! One sparsity all along.
+
+use crate::run::{period, range};
+use secateur::prelude::*;
+
+options! {
+    /// How much, how often, from when to when.
+    pub struct ConstantOptions {
+        /// Sparsity from the first pruning step on.
+        pub sparsity: f64 = 0.5,
+        /// Fraction of the run at which pruning begins.
+        pub from: f64 = 0.0,
+        /// Fraction of the run at which masks are fixed.
+        pub to: f64 = 1.0,
+        /// Steps between two updates of the masks.
+        pub every: u64 = 100,
+    }
+}
+
+/// The same sparsity all along, with the masks renewed every few steps: for training sparse from the start with regrowth.
+pub struct Constant {
+    sparsity: Sparsity,
+    from: f64,
+    to: f64,
+    every: u64,
+}
+
+impl TryFrom<ConstantOptions> for Constant {
+    type Error = Error;
+    fn try_from(o: ConstantOptions) -> Result<Self> {
+        let (from, to) = range(o.from, o.to)?;
+        Ok(Self { sparsity: Sparsity::new("sparsity", o.sparsity)?, from, to, every: period(o.every)? })
+    }
+}
+
+impl Schedule for Constant {
+    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
+        let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
+        let due = step >= first && step <= last && (step.0 - first.0).is_multiple_of(self.every);
+        due.then_some(Amount::Sparsity(self.sparsity.get()))
+    }
+}
+
+register!(
+    Schedule,
+    "constant",
+    Constant,
+    "One sparsity all along, masks renewed every few steps.",
+    options = ConstantOptions
+);
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::run::targets;
+
+    #[test]
+    fn constant_renews_its_masks() {
+        let s = Constant::try_from(ConstantOptions { sparsity: 0.5, from: 0.0, to: 0.5, every: 4 }).unwrap();
+        assert_eq!(targets(&s, 21, 5).iter().map(|t| t.0).collect::<Vec<_>>(), [0, 4, 8]);
+    }
+}

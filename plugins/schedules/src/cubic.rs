@@ -1,0 +1,22 @@
+//! Sparsity that grows fast at first and gently at the end.
+
+use crate::run::{Curve, CurveOptions};
+use secateur::prelude::*;
+
+/// `s = s_f + (s_i - s_f) (1 - p)³` (Zhu & Gupta 2017, equation 1).
+pub struct Cubic(Curve);
+
+impl TryFrom<CurveOptions> for Cubic {
+    type Error = Error;
+    fn try_from(options: CurveOptions) -> Result<Self> {
+        Curve::try_from(options).map(Self)
+    }
+}
+
+impl Schedule for Cubic {
+    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
+        self.0.target(step, run, |i, f, p| f + (i - f) * (1.0 - p).powi(3))
+    }
+}
+
+register!(Schedule, "cubic", Cubic, "Fast at first, gently at the end (Zhu & Gupta 2017).", options = CurveOptions);

@@ -1,0 +1,22 @@
+//! Sparsity that grows evenly.
+
+use crate::run::{Curve, CurveOptions};
+use secateur::prelude::*;
+
+/// `s = s_i + (s_f - s_i) p`, with p the part of the way that is done.
+pub struct Linear(Curve);
+
+impl TryFrom<CurveOptions> for Linear {
+    type Error = Error;
+    fn try_from(options: CurveOptions) -> Result<Self> {
+        Curve::try_from(options).map(Self)
+    }
+}
+
+impl Schedule for Linear {
+    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
+        self.0.target(step, run, |i, f, p| i + (f - i) * p)
+    }
+}
+
+register!(Schedule, "linear", Linear, "Sparsity grows evenly.", options = CurveOptions);
