@@ -126,7 +126,7 @@ impl Registry {
     pub fn get(&self, kind: Kind, name: &str) -> Result<&Item> {
         self.items.get(&(kind, name.to_string())).ok_or_else(|| {
             let known: Vec<&str> = self.of_kind(kind).map(|(n, _)| n).collect();
-            OptionError::new(format!("{kind}.name"), format!("{name:?}"), unknown(kind.name(), name, &known)).into()
+            OptionError::new("name", format!("{name:?}"), unknown(kind.name(), name, &known)).into()
         })
     }
 

@@ -28,11 +28,13 @@ use crate::event::{EvalAt, Event, GroupSize, SplitName};
 use crate::forward::Cost;
 use crate::measure::{self, Burden};
 use crate::model::{InputSpec, Model};
+use crate::options::OptionSet as _;
 use crate::params::{Masking, ParamStore, Snapshot};
 use crate::prune::{self, PruneConfig};
 use crate::registry::Registry;
 use crate::schedule::{RunLength, Schedule, Step};
 use crate::seed::Seed;
+use crate::structure::Sizes;
 use losses::{EpochProgress, Untold};
 use pass::Pass;
 use serde::{Deserialize, Serialize};
@@ -124,7 +126,9 @@ impl<B: Backend> Run<'_, B> {
 
 impl<'a, B: Backend> Engine<'a, B> {
     fn new(mut run: Run<'a, B>) -> Result<Self> {
-        run.train.check()?;
+        let sections = [("train", run.train.errors()), ("prune", run.prune.errors())];
+        let refused = sections.into_iter().flat_map(|(path, all)| all.into_iter().map(|error| error.under(path)));
+        Error::if_any(refused.collect())?;
         let input = InputSpec {
             shape: run.data.shape.clone(),
             classes: if run.train.loss == Loss::Binary { 1 } else { run.data.class_names.len() },
@@ -135,9 +139,9 @@ impl<'a, B: Backend> Engine<'a, B> {
                 "train.loss = \"binary\" needs two classes, but the data has {found}: use \"cross-entropy\""
             )));
         }
-        let sizes = run.prune.start_sizes(|sizes| run.model.layout(&input, sizes))?;
-        let layout = run.model.layout(&input, &sizes)?;
-        run.prune.check(&layout)?;
+        let layout_at = |sizes: &Sizes| run.model.layout(&input, sizes).map_err(|error| error.under("model"));
+        let layout = layout_at(&run.prune.start_sizes(layout_at)?)?;
+        run.prune.fits(&layout).map_err(|error| error.under("prune"))?;
         let examples = run.data.part(Part::Train).len();
         let steps_per_epoch = examples.div_ceil(run.train.batch_size) as u64;
         if steps_per_epoch == 0 {
@@ -148,7 +152,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         let length = RunLength { steps: steps_per_epoch * run.train.epochs, steps_per_epoch };
         let timeline = Timeline::plan(run.schedule.as_ref(), &length)?;
         let setup = Setup { layout: &layout, seed: run.seed.derive("criterion", &[]), registry: run.registry };
-        run.criterion.setup(&setup)?;
+        run.criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
         let masking = if run.prune.regrow { Masking::Dynamic } else { Masking::Held };
         let params = ParamStore::new(&run.device, layout, run.seed, masking)?;
         let mut engine = Self {

@@ -64,8 +64,9 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
     }
 
     fn setup(&mut self, run: &Setup<'_>) -> Result<()> {
-        let mut inner = run.registry.criterion::<B>(self.of.name()?, &self.of.options())?;
-        inner.setup(run)?;
+        let inner = self.of.name().and_then(|name| run.registry.criterion::<B>(name, &self.of.options()));
+        let mut inner = inner.map_err(|error| error.under("of"))?;
+        inner.setup(run).map_err(|error| error.under("of"))?;
         self.inner = Some(inner);
         Ok(())
     }

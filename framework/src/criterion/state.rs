@@ -24,18 +24,4 @@ impl State {
             Error::Other(format!("the saved state has no `{name}`; it was written by another version or plugin"))
         })
     }
-
-    /// Takes out the entries whose names start with `prefix.`, without it.
-    pub fn take_group(&mut self, prefix: &str) -> Self {
-        let (inner, rest): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.0)
-            .into_iter()
-            .partition(|(k, _)| k.strip_prefix(prefix).is_some_and(|k| k.starts_with('.')));
-        self.0 = rest;
-        Self(inner.into_iter().map(|(k, v)| (k[prefix.len() + 1..].to_string(), v)).collect())
-    }
-
-    /// Adds all entries of another state under `prefix.`.
-    pub fn put_group(&mut self, prefix: &str, inner: Self) {
-        self.0.extend(inner.0.into_iter().map(|(k, v)| (format!("{prefix}.{k}"), v)));
-    }
 }

@@ -1,7 +1,12 @@
 //! Typed options: one documented struct per plugin or config section.
 //!
 //! [`options!`](crate::options!) writes the struct, its defaults, serde in both directions with unknown keys refused, and the
-//! documentation that `secateur plugins show` prints. An option without a doc comment does not compile.
+//! documentation that `secateur plugins show` prints. An option without a doc comment does not compile. A set says itself which
+//! values it refuses ([`OptionSet::check`]), and is asked whenever its section is read.
+
+mod checks;
+
+pub use checks::{Checks, Number};
 
 use crate::error::OptionError;
 use serde::{Serialize, de::DeserializeOwned};
@@ -27,6 +32,14 @@ pub trait OptionSet: Default + Serialize + DeserializeOwned {
     /// Name, doc comment and type of every option, in order.
     const FIELDS: &'static [(&'static str, &'static [&'static str], &'static str)];
 
+    /// Refuses values out of range, and combinations that contradict each other; keys are relative to this set.
+    fn check(&self, _checks: &mut Checks) {}
+
+    /// Everything that [`OptionSet::check`] refuses.
+    fn errors(&self) -> Vec<OptionError> {
+        Checks::of(self, &Table::new())
+    }
+
     /// Documentation with defaults.
     fn docs() -> Vec<OptionDoc> {
         let defaults = toml::Table::try_from(Self::default()).unwrap_or_default();
@@ -43,7 +56,8 @@ pub trait OptionSet: Default + Serialize + DeserializeOwned {
 /// Reads typed options from a table.
 ///
 /// # Errors
-/// All of them together: every unknown key with the nearest known one, every value of a wrong type.
+/// Every unknown key with the nearest known one, and every value of a wrong type, together; where there are none, every value that
+/// [`OptionSet::check`] refuses. Keys are relative to the table: the caller knows its path and puts it in front.
 pub fn parse<T: OptionSet>(table: &Table) -> Result<T, Vec<OptionError>> {
     let known: Vec<&str> = T::FIELDS.iter().map(|f| f.0).collect();
     let mut errors = vec![];
@@ -61,8 +75,10 @@ pub fn parse<T: OptionSet>(table: &Table) -> Result<T, Vec<OptionError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    T::deserialize(toml::Value::Table(table.clone()))
-        .map_err(|e| vec![OptionError::new("options", short(&toml::Value::Table(table.clone())), e.message())])
+    let options = T::deserialize(toml::Value::Table(table.clone()))
+        .map_err(|e| vec![OptionError::new("options", short(&toml::Value::Table(table.clone())), e.message())])?;
+    let errors = Checks::of(&options, table);
+    if errors.is_empty() { Ok(options) } else { Err(errors) }
 }
 
 /// "unknown option; did you mean `x`? known: ..."
@@ -81,31 +97,38 @@ pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 }
 
 fn short(value: &toml::Value) -> String {
-    let text = value.to_string();
+    // A whole number that a key takes as a fraction is shown as people write it, without a point.
+    let text = if let toml::Value::Float(x) = value { x.to_string() } else { value.to_string() };
     if text.chars().count() > 60 { format!("{}...", text.chars().take(57).collect::<String>()) } else { text }
 }
 
-/// Declares a documented set of options.
+/// Declares a documented set of options, and what it refuses: see [`Checks`] for the ways to say so.
 ///
 /// ```
 /// secateur::options! {
 ///     /// How strongly to decay.
 ///     pub struct Decay {
-///         /// Factor per step, in (0, 1].
+///         /// Factor per step, between 0 and 1.
 ///         pub factor: f64 = 0.9,
 ///         /// First step it applies to; never where absent.
 ///         pub from: Option<u64> = None,
 ///     }
+///
+///     fn check(&self, checks: &mut Checks) {
+///         checks.range("factor", self.factor, 0.0..=1.0);
+///     }
 /// }
-/// let table = "factor = 0.5".parse().unwrap();
-/// let decay: Decay = secateur::options::parse(&table).unwrap();
+/// let read = |text: &str| secateur::options::parse::<Decay>(&text.parse().unwrap());
+/// let decay = read("factor = 0.5").unwrap();
 /// assert_eq!((decay.factor, decay.from), (0.5, None));
+/// assert_eq!(read("factor = 2.0").unwrap_err()[0].to_string(), "`factor` = 2: must lie between 0 and 1");
 /// ```
 #[macro_export]
 macro_rules! options {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
         $($(#[doc = $doc:literal])+ $fvis:vis $field:ident : $ty:ty = $default:expr),* $(,)?
-    }) => {
+    }
+    $(fn check(&$this:ident, $checks:ident : &mut Checks) $check:block)?) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, $crate::serde::Serialize, $crate::serde::Deserialize)]
         #[serde(crate = "secateur::serde", deny_unknown_fields, default)]
@@ -118,6 +141,7 @@ macro_rules! options {
         impl $crate::options::OptionSet for $name {
             const FIELDS: &'static [(&'static str, &'static [&'static str], &'static str)] =
                 &[$((stringify!($field), &[$($doc),+], stringify!($ty))),*];
+            $(fn check(&$this, $checks: &mut $crate::options::Checks) $check)?
         }
     };
 }

@@ -2,7 +2,7 @@
 
 use crate::backend::Reduce;
 use crate::criterion::Rounding;
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionError, Result};
 use crate::options::unknown;
 use crate::structure::{Layout, Sizes, UnitGroup};
 use serde::{Deserialize, Serialize};
@@ -73,10 +73,35 @@ crate::options! {
         pub exempt: Vec<String> = vec![],
         /// Whether the layer that produces the output may be pruned (weights only).
         pub include_output: bool = false,
-        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
+        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s n)),
+        /// `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
         pub rounding: Option<Rounding> = None,
         /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
         pub rounds: u32 = 1,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        let (named, counted) = (!self.table.is_empty(), !self.counts.is_empty());
+        checks.ensure("table", named || self.scope != Scope::Table, "`scope` = \"table\" needs it: { fc1 = 0.5 }");
+        for (name, fraction) in &self.table {
+            checks.sparsity(&format!("table.{name}"), *fraction);
+        }
+        checks.ensure("counts", counted || self.scope != Scope::Counts, "`scope` = \"counts\" needs it: { fc1 = [45, 40] }");
+        for (name, counts) in &self.counts {
+            checks.ensure(&format!("counts.{name}"), !counts.is_empty(), "must list at least one number, such as [45, 40]");
+        }
+        for (name, units) in &self.start {
+            checks.range(&format!("start.{name}"), *units, 1.0..);
+        }
+        checks.range("start_params", self.start_params, 1.0..);
+        let one = self.start_params.is_none() || self.start.is_empty();
+        checks.ensure("start_params", one, "must not be set together with `start`, which it stands for");
+        let (shrinks, weights) = (self.apply == Apply::Shrink, self.granularity == Granularity::Weight);
+        let text = "removes whole units: set prune.granularity = \"unit\", or prune.apply = \"mask\"";
+        checks.ensure("apply", !(shrinks && weights), text);
+        let text = "needs the pruned weights, but prune.apply = \"shrink\" removes them: set prune.apply = \"mask\"";
+        checks.ensure("regrow", !(shrinks && self.regrow), text);
+        checks.range("rounds", self.rounds, 1.0..);
     }
 }
 
@@ -125,9 +150,8 @@ impl PruneConfig {
     /// Checks that the section fits the network.
     ///
     /// # Errors
-    /// All contradictions at once, each naming its key.
-    pub fn check(&self, layout: &Layout) -> Result<()> {
-        let mut errors = vec![];
+    /// Every name that is not there, under its key in this section; nothing that could be pruned.
+    pub fn fits(&self, layout: &Layout) -> Result<()> {
         let what = match self.granularity {
             Granularity::Weight => "parameter",
             Granularity::Unit => "unit group",
@@ -138,31 +162,14 @@ impl PruneConfig {
         };
         let listed = (self.exempt.iter().map(|n| ("exempt", n))).chain(self.table.keys().map(|n| ("table", n)));
         let listed = listed.chain(self.counts.keys().map(|n| ("counts", n)));
-        for (key, name) in listed.filter(|(_, n)| !known.contains(&n.as_str())) {
-            errors.push(format!("prune.{key} names `{name}`: {}", unknown(what, name, &known)));
+        let missing = listed.filter(|(_, n)| !known.contains(&n.as_str()));
+        let errors = missing.map(|(key, name)| OptionError::new(key, name, unknown(what, name, &known))).collect();
+        Error::if_any(errors)?;
+        if self.names(layout).is_empty() {
+            let none = format!("nothing is left to prune: every {what} is exempt, or the model declares none");
+            return Err(Error::Config(none));
         }
-        for (name, s) in self.table.iter().filter(|(_, s)| !(0.0..1.0).contains(*s)) {
-            errors.push(format!("prune.table.{name} = {s}: must be a fraction of zeros, at least 0 and below 1"));
-        }
-        if self.scope == Scope::Table && self.table.is_empty() {
-            errors.push("prune.scope = \"table\" needs prune.table, such as { fc1 = 0.5 }".into());
-        }
-        if self.scope == Scope::Counts && (self.counts.is_empty() || self.counts.values().any(Vec::is_empty)) {
-            errors.push("prune.scope = \"counts\" needs prune.counts, such as { fc1 = [45, 40, 36] }".into());
-        }
-        if self.granularity == Granularity::Weight && self.apply == Apply::Shrink {
-            errors.push("prune.apply = \"shrink\" removes whole units: set prune.granularity = \"unit\", or prune.apply = \"mask\"".into());
-        }
-        if self.regrow && self.apply == Apply::Shrink {
-            errors.push("prune.regrow = true needs the pruned weights, but prune.apply = \"shrink\" removes them: set prune.apply = \"mask\"".into());
-        }
-        if self.rounds == 0 {
-            errors.push("prune.rounds = 0: must be at least 1".into());
-        }
-        if errors.is_empty() && self.names(layout).is_empty() {
-            errors.push(format!("nothing is left to prune: every {what} is exempt, or the model declares none"));
-        }
-        if errors.is_empty() { Ok(()) } else { Err(Error::Config(errors.join("\n"))) }
+        Ok(())
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::error::{Error, OptionError, Result};
 use crate::options::{OptionSet, Table};
 
-/// Reads options and builds a plugin from them; called by [`register!`](crate::register!).
+/// Reads options, which checks them, and builds a plugin from them; called by [`register!`](crate::register!).
 ///
 /// # Errors
-/// If the options are refused.
+/// All options that are refused, with keys relative to the plugin's.
 pub fn build<O, T>(options: &Table) -> Result<T>
 where
     O: OptionSet,
@@ -17,10 +17,10 @@ where
     Ok(T::try_from(options)?)
 }
 
-/// Checks options; called by [`register!`](crate::register!).
+/// Checks options as [`build`] does; called by [`register!`](crate::register!).
 ///
 /// # Errors
-/// All that are wrong.
+/// All that are wrong; what else keeps the plugin from being built, under `name`.
 pub fn check<O, T>(options: &Table) -> Result<(), Vec<OptionError>>
 where
     O: OptionSet,

@@ -35,13 +35,18 @@ choices! {
 }
 
 options! {
-    /// Where, and how much.
-    pub struct MergeOptions {
+    /// Merges the most similar tokens into their size-weighted means.
+    ///
+    /// A = even tokens, B = odd tokens; each token of A takes its most similar token of B (cosine of the metric), and the r tokens of A
+    /// with the highest similarity are merged. The first `protected` tokens never take part. The gradient flows through the mean, not
+    /// through the matching.
+    pub struct TokenMerging {
         /// `before-encoder` or `blocks`.
         pub at: Where = Where::BeforeEncoder,
         /// How much is merged before the encoder, read as `reading` says; in [0, 1).
         pub ratio: f64 = 0.4,
-        /// `removed`, `one-pass` or `kept`. A ratio above 0.5 cannot be removed in one pass, so passes repeat and 0.6 differs from 0.8.
+        /// `removed`, `one-pass` or `kept`. A ratio above 0.5 cannot be removed in one pass, so passes repeat and 0.6 differs
+        /// from 0.8.
         pub reading: Reading = Reading::Removed,
         /// Tokens merged in each block, where merging is in the blocks.
         pub r: usize = 8,
@@ -50,23 +55,11 @@ options! {
         /// Whether to keep track of which original tokens went where, for pictures.
         pub source: bool = false,
     }
-}
 
-/// Merges the most similar tokens into their size-weighted means.
-///
-/// A = even tokens, B = odd tokens; each token of A takes its most similar token of B (cosine of the metric), and the r tokens of A
-/// with the highest similarity are merged. The first `protected` tokens never take part. The gradient flows through the mean, not
-/// through the matching.
-pub struct TokenMerging(MergeOptions);
-
-impl TryFrom<MergeOptions> for TokenMerging {
-    type Error = Error;
-    fn try_from(o: MergeOptions) -> Result<Self> {
-        if !(0.0..1.0).contains(&o.ratio) || (o.reading == Reading::Kept && o.ratio == 0.0) {
-            let text = "must be at least 0 and below 1, and above 0 where it is the fraction kept";
-            return Err(OptionError::new("ratio", o.ratio, text).into());
-        }
-        Ok(Self(o))
+    fn check(&self, checks: &mut Checks) {
+        let some = self.reading != Reading::Kept || self.ratio > 0.0;
+        let text = "must be at least 0 and below 1, and above 0 where it is the fraction kept";
+        checks.ensure("ratio", some && (0.0..1.0).contains(&self.ratio), text);
     }
 }
 
@@ -75,20 +68,20 @@ impl TokenMerging {
     fn total(&self, patches: usize) -> usize {
         let n = patches as f64;
         // Decimal fractions are not exact in binary: 0.6 of 50 must count as 30.
-        match self.0.reading {
-            Reading::Removed => (self.0.ratio * n + 1e-9).floor() as usize,
-            Reading::Kept => patches - (self.0.ratio * n - 1e-9).ceil() as usize,
-            Reading::OnePass => (self.0.ratio * patches.div_ceil(2) as f64 + 1e-9).floor() as usize,
+        match self.reading {
+            Reading::Removed => (self.ratio * n + 1e-9).floor() as usize,
+            Reading::Kept => patches - (self.ratio * n - 1e-9).ceil() as usize,
+            Reading::OnePass => (self.ratio * patches.div_ceil(2) as f64 + 1e-9).floor() as usize,
         }
     }
 
     /// Tokens to be merged in block `index` of `of`.
     fn in_block(&self, index: usize, of: usize) -> usize {
-        match self.0.across {
-            Across::Constant => self.0.r,
-            Across::Decreasing if of < 2 => self.0.r,
+        match self.across {
+            Across::Constant => self.r,
+            Across::Decreasing if of < 2 => self.r,
             // min + l (max - min) / (L - 1) with inflection -1: max = 2 r first, 0 last.
-            Across::Decreasing => (2.0 * self.0.r as f64 * (1.0 - index as f64 / (of - 1) as f64)) as usize,
+            Across::Decreasing => (2.0 * self.r as f64 * (1.0 - index as f64 / (of - 1) as f64)) as usize,
         }
     }
 }
@@ -111,7 +104,7 @@ fn merge_once<B: Backend>(tape: &mut Tape<B>, tokens: Tokens<B>, r: usize) -> Re
 
 impl<B: Backend> Compressor<B> for TokenMerging {
     fn acts(&self, at: Stage) -> bool {
-        (at == Stage::BeforeEncoder) == (self.0.at == Where::BeforeEncoder)
+        (at == Stage::BeforeEncoder) == (self.at == Where::BeforeEncoder)
     }
 
     fn compress(&self, tape: &mut Tape<B>, mut tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>> {
@@ -124,10 +117,10 @@ impl<B: Backend> Compressor<B> for TokenMerging {
                 )));
             }
         };
-        if self.0.source && tokens.source.is_none() {
+        if self.source && tokens.source.is_none() {
             tokens.source = Some((0..batch).flat_map(|_| 0..count as u32).collect());
         }
-        let mut left = match (at, self.0.at) {
+        let mut left = match (at, self.at) {
             (Stage::BeforeEncoder, Where::BeforeEncoder) => self.total(count - tokens.protected),
             (Stage::Block { index, of }, Where::Blocks) => self.in_block(index, of),
             _ => 0,
@@ -140,7 +133,7 @@ impl<B: Backend> Compressor<B> for TokenMerging {
             }
             tokens = merge_once(tape, tokens, r)?;
             left -= r;
-            if self.0.at == Where::Blocks {
+            if self.at == Where::Blocks {
                 break;
             }
         }
@@ -148,10 +141,4 @@ impl<B: Backend> Compressor<B> for TokenMerging {
     }
 }
 
-register!(
-    Compressor,
-    "token-merging",
-    TokenMerging,
-    "Merges similar tokens into their means (Bolya et al. 2022).",
-    options = MergeOptions,
-);
+register!(Compressor, "token-merging", TokenMerging, "Merges similar tokens into their means (Bolya et al. 2022).",);

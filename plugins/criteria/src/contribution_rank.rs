@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 choices! {
-    /// Which form of the contribution.
+    /// The formula for a neuron's share in what the next one receives.
     pub enum Form {
         /// |w||a| / Σ|w||a|, as in the authors' code: contributions to a neuron sum to one.
         Absolute = "absolute",
@@ -16,7 +16,7 @@ choices! {
 }
 
 choices! {
-    /// Whose details.
+    /// Whose reading of the report decides the details.
     pub enum Compat {
         /// Ours: activations after the activation function, every batch of the epoch.
         None = "none",
@@ -36,10 +36,22 @@ options! {
         pub form: Form = Form::Absolute,
         /// Smallest denominator of the signed form.
         pub eps: f64 = 1e-6,
-        /// Which training steps count: `epoch` (those of the epoch that ends with the pruning step), `since-prune`, or `last-step`.
+        /// Which training steps count: `epoch` (those of the epoch that ends with the pruning step), `since-prune`, or
+        /// `last-step`.
         pub window: Window = Window::Epoch,
-        /// `authors` reproduces their code: values before the activation function, the last batch only, the average alone. Their fresh optimizer after each pruning step is `train.fresh_optimizer = true`.
+        /// `authors` reproduces their code: values before the activation function, the last batch only, the average alone.
+        /// Their fresh optimizer after each pruning step is `train.fresh_optimizer = true`.
         pub compat: Compat = Compat::None,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.range("lambda1", self.lambda1, ..);
+        checks.range("lambda2", self.lambda2, ..);
+        let scores = self.lambda1 != 0.0 || self.lambda2 != 0.0;
+        checks.ensure("lambda1", scores, "must not be 0 together with lambda2: every score would be 0");
+        checks.above("eps", self.eps, 0.0);
+        let average = self.compat != Compat::Authors || self.lambda2 == 0.0;
+        checks.ensure("lambda2", average, "must be 0 with compat = \"authors\": their code uses the average alone");
     }
 }
 
@@ -71,7 +83,7 @@ struct Seen<B: Backend> {
 /// A total that stays on the device while a run goes on; nothing in a training step waits for it.
 enum Running<B: Backend> {
     There(Tensor<B>),
-    /// As a checkpoint brought it.
+    /// The total that a checkpoint brought back, until the next batch is added to it on the device.
     Here(Vec<f32>),
 }
 
@@ -114,35 +126,12 @@ impl<B: Backend> From<Contribution<B>> for Seen<B> {
     }
 }
 
-impl<B: Backend> TryFrom<RankOptions> for ContributionRank<B> {
-    type Error = Error;
-    fn try_from(mut options: RankOptions) -> Result<Self> {
-        let allowed = "must be a finite number";
-        for (key, value) in [("lambda1", options.lambda1), ("lambda2", options.lambda2)] {
-            if !value.is_finite() {
-                return Err(OptionError::new(key, value, allowed).into());
-            }
-        }
-        if options.lambda1 == 0.0 && options.lambda2 == 0.0 {
-            return Err(
-                OptionError::new("lambda1", 0, "must not be 0 together with lambda2: every score would be 0").into()
-            );
-        }
-        if !(options.eps > 0.0 && options.eps.is_finite()) {
-            return Err(OptionError::new("eps", options.eps, "must be a number above 0").into());
-        }
+impl<B: Backend> From<RankOptions> for ContributionRank<B> {
+    fn from(mut options: RankOptions) -> Self {
         if options.compat == Compat::Authors {
-            if options.lambda2 != 0.0 {
-                return Err(OptionError::new(
-                    "lambda2",
-                    options.lambda2,
-                    "must be 0 with compat = \"authors\": their code uses the average alone",
-                )
-                .into());
-            }
             options.window = Window::LastStep;
         }
-        Ok(Self { options, seen: BTreeMap::new() })
+        Self { options, seen: BTreeMap::new() }
     }
 }
 

@@ -20,8 +20,13 @@ options! {
     pub struct Magnitude {
         /// `l1` scores |w|, `l2` scores w².
         pub norm: Norm = Norm::L1,
-        /// Prunes every weight below this many standard deviations of its layer's weights, instead of a set number; the schedule then only says when.
+        /// Prunes every weight below this many standard deviations of its layer's weights, instead of a set number; the
+        /// schedule then only says when.
         pub threshold: Option<f32> = None,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.above("threshold", self.threshold, 0.0);
     }
 }
 
@@ -36,16 +41,6 @@ impl Magnitude {
 }
 
 impl<B: Backend> Criterion<B> for Magnitude {
-    fn setup(&mut self, _: &Setup<'_>) -> Result<()> {
-        match self.threshold {
-            Some(q) if !(q > 0.0 && q.is_finite()) => {
-                Err(OptionError::new("criterion.threshold", q, "must be a number above 0, in standard deviations")
-                    .into())
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         if let Some(q) = self.threshold {
             return Ok(Scores::Keep(self.own_rule(&target.weight().host(), q)));

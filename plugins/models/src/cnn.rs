@@ -21,47 +21,33 @@ options! {
         /// Whether linear layers have a bias.
         pub bias: bool = false,
     }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.widths("channels", &self.channels);
+        let odd = !self.kernel.is_multiple_of(2) && self.kernel < 100;
+        checks.ensure("kernel", odd, "must be odd, so that the image keeps its size, and below 100");
+        checks.widths("hidden", &self.hidden);
+        let fused = matches!(self.activation, Act::None | Act::Relu | Act::Tanh | Act::Sigmoid);
+        checks.ensure("activation", fused, "must be relu, tanh, sigmoid or none");
+    }
 }
 
 impl Cnn {
-    fn check(&self, [_, height, width]: [usize; 3]) -> Result<()> {
-        let refuse = |key: &str, found: String, allowed: String| {
-            Err(OptionError::new(format!("model.{key}"), found, allowed).into())
-        };
-        if self.kernel.is_multiple_of(2) {
-            return refuse("kernel", self.kernel.to_string(), "must be odd, so that the image keeps its size".into());
+    /// The pooling after each convolution needs an image to halve.
+    fn check_image(&self, height: usize, width: usize) -> Result<()> {
+        let most = height.min(width).checked_ilog2().unwrap_or(0) as usize;
+        if self.channels.len() <= most {
+            return Ok(());
         }
-        if !matches!(self.activation, Act::None | Act::Relu | Act::Tanh | Act::Sigmoid) {
-            return refuse(
-                "activation",
-                format!("{:?}", self.activation),
-                "must be relu, tanh, sigmoid or none".into(),
-            );
-        }
-        for (key, widths) in [("channels", &self.channels), ("hidden", &self.hidden)] {
-            if let Some(i) = widths.iter().position(|&w| w == 0) {
-                return refuse(
-                    key,
-                    format!("{widths:?}"),
-                    format!("layer {i} has no units; every width must be at least 1"),
-                );
-            }
-        }
-        if height.min(width) >> self.channels.len() == 0 {
-            let allowed = format!(
-                "each convolution halves the image: {height}x{width} allows at most {}",
-                height.min(width).ilog2()
-            );
-            return refuse("channels", format!("{:?}", self.channels), allowed);
-        }
-        Ok(())
+        let allowed = format!("each convolution halves the image: {height}x{width} allows at most {most}");
+        Err(OptionError::new("channels", format!("{:?}", self.channels), allowed).into())
     }
 }
 
 impl<B: Backend> Model<B> for Cnn {
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
         let [channels, mut height, mut width] = input.image()?;
-        self.check([channels, height, width])?;
+        self.check_image(height, width)?;
         let mut layout = LayoutBuilder::new(sizes);
         let mut features = Width::from(channels);
         for (i, &dense) in self.channels.iter().enumerate() {

@@ -12,25 +12,14 @@ options! {
         /// Whether layers have a bias.
         pub bias: bool = true,
     }
-}
 
-impl Mlp {
-    fn check(&self) -> Result<()> {
-        match self.hidden.iter().position(|&w| w == 0) {
-            Some(i) => Err(OptionError::new(
-                "model.hidden",
-                format!("{:?}", self.hidden),
-                format!("layer {i} has no units; every width must be at least 1"),
-            )
-            .into()),
-            None => Ok(()),
-        }
+    fn check(&self, checks: &mut Checks) {
+        checks.widths("hidden", &self.hidden);
     }
 }
 
 impl<B: Backend> Model<B> for Mlp {
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
-        self.check()?;
         let mut layout = LayoutBuilder::new(sizes);
         let mut width = Width::from(input.features());
         for (i, &hidden) in self.hidden.iter().enumerate() {

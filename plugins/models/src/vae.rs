@@ -18,37 +18,28 @@ options! {
         /// Weight of the divergence from the standard normal.
         pub beta: f64 = 1.0,
     }
+
+    fn check(&self, checks: &mut Checks) {
+        for (key, widths) in [("channels", &self.channels), ("hidden", &self.hidden)] {
+            checks.ensure(key, !widths.is_empty(), "must list at least one layer");
+            checks.widths(key, widths);
+        }
+        checks.width("latent", self.latent);
+        checks.range("beta", self.beta, 0.0..);
+    }
 }
 
 const KERNEL: usize = 4;
 
 impl Vae {
-    fn check(&self, [_, height, width]: [usize; 3]) -> Result<()> {
-        let refuse = |key: &str, found: String, allowed: String| {
-            Err(OptionError::new(format!("model.{key}"), found, allowed).into())
-        };
-        for (key, widths) in [("channels", &self.channels), ("hidden", &self.hidden)] {
-            if widths.is_empty() || widths.contains(&0) {
-                return refuse(
-                    key,
-                    format!("{widths:?}"),
-                    "must list at least one layer, each of at least one unit".into(),
-                );
-            }
-        }
+    /// The decoder gives an image of the same size only where every convolution halves a whole number.
+    fn check_image(&self, height: usize, width: usize) -> Result<()> {
         let factor = 1 << self.channels.len().min(32);
-        if height % factor != 0 || width % factor != 0 {
-            let allowed =
-                format!("each convolution halves the image, and {height}x{width} cannot be divided by {factor}");
-            return refuse("channels", format!("{:?}", self.channels), allowed);
+        if height % factor == 0 && width % factor == 0 {
+            return Ok(());
         }
-        if self.latent == 0 {
-            return refuse("latent", "0".into(), "must be at least 1".into());
-        }
-        if !(self.beta >= 0.0 && self.beta.is_finite()) {
-            return refuse("beta", self.beta.to_string(), "must be a number of at least 0".into());
-        }
-        Ok(())
+        let allowed = format!("each convolution halves the image, and {height}x{width} cannot be divided by {factor}");
+        Err(OptionError::new("channels", format!("{:?}", self.channels), allowed).into())
     }
 
     /// Rows and columns between the convolutions and the linear layers.
@@ -60,7 +51,7 @@ impl Vae {
 impl<B: Backend> Model<B> for Vae {
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
         let image = input.image()?;
-        self.check(image)?;
+        self.check_image(image[1], image[2])?;
         let (rows, columns) = self.inner(image[1], image[2]);
         let mut layout = LayoutBuilder::new(sizes);
         let mut x = Width::from(image[0]);

@@ -14,30 +14,19 @@ options! {
         /// Batch normalisation after every convolution, which then has no bias.
         pub batch_norm: bool = true,
     }
+
+    fn check(&self, checks: &mut Checks) {
+        let (least, most) = (1.0 / BLOCKS[0][0] as f64, 1024.0);
+        let allowed = format!("must be a number that leaves at least one of 64 channels, and at most {most}");
+        checks.ensure("width", (least..=most).contains(&self.width), allowed);
+        checks.widths("hidden", &self.hidden);
+    }
 }
 
 /// Channels of the convolutions of each block.
 const BLOCKS: [&[usize]; 5] = [&[64, 64], &[128, 128], &[256; 3], &[512; 3], &[512; 3]];
 
 impl Vgg {
-    fn check(&self, [_, height, width]: [usize; 3]) -> Result<()> {
-        let smallest = BLOCKS[0][0] as f64;
-        if !(self.width.is_finite() && self.width * smallest >= 1.0) {
-            let allowed = "must be a number that leaves at least one of 64 channels";
-            return Err(OptionError::new("model.width", self.width, allowed).into());
-        }
-        if self.hidden.contains(&0) {
-            let found = format!("{:?}", self.hidden);
-            return Err(OptionError::new("model.hidden", found, "every width must be at least 1").into());
-        }
-        if height.min(width) < 32 {
-            return Err(Error::Config(format!(
-                "vgg halves the image five times: {height}x{width} is smaller than 32x32"
-            )));
-        }
-        Ok(())
-    }
-
     fn channels(&self, dense: usize) -> usize {
         (self.width * dense as f64).round() as usize
     }
@@ -52,7 +41,10 @@ fn convolutions() -> impl Iterator<Item = (usize, usize, bool)> {
 impl<B: Backend> Model<B> for Vgg {
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
         let [channels, height, width] = input.image()?;
-        self.check([channels, height, width])?;
+        if height.min(width) < 32 {
+            let small = format!("vgg halves the image five times: {height}x{width} is smaller than 32x32");
+            return Err(Error::Config(small));
+        }
         let mut layout = LayoutBuilder::new(sizes);
         let mut x = Width::from(channels);
         for (i, dense, _) in convolutions() {

@@ -3,7 +3,7 @@
 use secateur::prelude::*;
 
 choices! {
-    /// What the classifier reads.
+    /// The token or tokens that the classifier reads.
     pub enum Pool {
         /// A class token.
         Class = "class",
@@ -35,7 +35,21 @@ options! {
         /// Adds log(size) to the keys of merged tokens (proportional attention, Bolya et al. 2022).
         pub proportional_attention: bool = true,
     }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.range("depth", self.depth, 0.0..=1024.0);
+        checks.width("dim", self.dim);
+        let divides = self.heads > 0 && self.dim.is_multiple_of(self.heads);
+        checks.ensure("heads", divides, format!("must divide `dim`, which is {}", self.dim));
+        let hidden = self.mlp_ratio.is_finite() && (1..=MOST_HIDDEN).contains(&self.hidden());
+        checks.ensure("mlp_ratio", hidden, format!("must give the MLP between 1 and {MOST_HIDDEN} hidden units"));
+        checks.range("patch", self.patch, 1.0..);
+        checks.range("dropout", self.dropout, 0.0..1.0);
+    }
 }
+
+/// More than any MLP of a transformer has; a larger one would exhaust the memory before it is noticed.
+const MOST_HIDDEN: usize = 1 << 24;
 
 impl Vit {
     fn hidden(&self) -> usize {
@@ -46,31 +60,12 @@ impl Vit {
         height / self.patch * (width / self.patch)
     }
 
-    fn check(&self, [_, height, width]: [usize; 3]) -> Result<()> {
-        let refuse = |key: &str, found: String, allowed: String| {
-            Err(OptionError::new(format!("model.{key}"), found, allowed).into())
-        };
-        if self.patch == 0 || height % self.patch != 0 || width % self.patch != 0 {
-            return refuse(
-                "patch",
-                self.patch.to_string(),
-                format!("must divide the image, which is {height}x{width}"),
-            );
+    fn check_image(&self, [_, height, width]: [usize; 3]) -> Result<()> {
+        if height.is_multiple_of(self.patch) && width.is_multiple_of(self.patch) {
+            return Ok(());
         }
-        if self.heads == 0 || self.dim == 0 || !self.dim.is_multiple_of(self.heads) {
-            return refuse("heads", self.heads.to_string(), format!("must divide model.dim, which is {}", self.dim));
-        }
-        if self.hidden() == 0 || !self.mlp_ratio.is_finite() {
-            return refuse(
-                "mlp_ratio",
-                self.mlp_ratio.to_string(),
-                "must give the MLP at least one hidden unit".into(),
-            );
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return refuse("dropout", self.dropout.to_string(), "must be at least 0 and below 1".into());
-        }
-        Ok(())
+        let allowed = format!("must divide the image, which is {height}x{width}");
+        Err(OptionError::new("patch", self.patch, allowed).into())
     }
 
     fn block<B: Backend>(&self, cx: &mut Forward<'_, B>, i: usize, mut t: Tokens<B>) -> Result<Tokens<B>> {
@@ -126,7 +121,7 @@ fn keys<B: Backend>(qkv: &Tensor<B>, s: &Heads) -> Result<Tensor<B>> {
 impl<B: Backend> Model<B> for Vit {
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
         let image = input.image()?;
-        self.check(image)?;
+        self.check_image(image)?;
         let dim = Width::from(self.dim);
         let mut layout = LayoutBuilder::new(sizes);
         layout.linear("patch", &(image[0] * self.patch * self.patch).into(), &dim, true);

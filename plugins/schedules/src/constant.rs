@@ -1,11 +1,11 @@
 //! One sparsity all along.
 
-use crate::run::{period, range};
+use crate::run::check_span;
 use secateur::prelude::*;
 
 options! {
-    /// How much, how often, from when to when.
-    pub struct ConstantOptions {
+    /// The same sparsity all along, with the masks renewed every few steps: for training sparse from the start with regrowth.
+    pub struct Constant {
         /// Sparsity from the first pruning step on.
         pub sparsity: f64 = 0.5,
         /// Fraction of the run at which pruning begins.
@@ -15,21 +15,10 @@ options! {
         /// Steps between two updates of the masks.
         pub every: u64 = 100,
     }
-}
 
-/// The same sparsity all along, with the masks renewed every few steps: for training sparse from the start with regrowth.
-pub struct Constant {
-    sparsity: Sparsity,
-    from: f64,
-    to: f64,
-    every: u64,
-}
-
-impl TryFrom<ConstantOptions> for Constant {
-    type Error = Error;
-    fn try_from(o: ConstantOptions) -> Result<Self> {
-        let (from, to) = range(o.from, o.to)?;
-        Ok(Self { sparsity: Sparsity::new("sparsity", o.sparsity)?, from, to, every: period(o.every)? })
+    fn check(&self, checks: &mut Checks) {
+        checks.sparsity("sparsity", self.sparsity);
+        check_span(checks, self.from, self.to, self.every);
     }
 }
 
@@ -37,27 +26,20 @@ impl Schedule for Constant {
     fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
         let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
         let due = step >= first && step <= last && (step.0 - first.0).is_multiple_of(self.every);
-        due.then_some(Amount::Sparsity(self.sparsity.get()))
+        due.then_some(Amount::Sparsity(self.sparsity))
     }
 }
 
-register!(
-    Schedule,
-    "constant",
-    Constant,
-    "One sparsity all along, masks renewed every few steps.",
-    options = ConstantOptions
-);
+register!(Schedule, "constant", Constant, "One sparsity all along, masks renewed every few steps.");
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::run::targets;
 
     #[test]
     fn constant_renews_its_masks() {
-        let s = Constant::try_from(ConstantOptions { sparsity: 0.5, from: 0.0, to: 0.5, every: 4 }).unwrap();
+        let s = Constant { sparsity: 0.5, from: 0.0, to: 0.5, every: 4 };
         assert_eq!(targets(&s, 21, 5).iter().map(|t| t.0).collect::<Vec<_>>(), [0, 4, 8]);
     }
 }

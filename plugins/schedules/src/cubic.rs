@@ -1,15 +1,14 @@
 //! Sparsity that grows fast at first and gently at the end.
 
-use crate::run::{Curve, CurveOptions};
+use crate::run::Curve;
 use secateur::prelude::*;
 
 /// `s = s_f + (s_i - s_f) (1 - p)³` (Zhu & Gupta 2017, equation 1).
 pub struct Cubic(Curve);
 
-impl TryFrom<CurveOptions> for Cubic {
-    type Error = Error;
-    fn try_from(options: CurveOptions) -> Result<Self> {
-        Curve::try_from(options).map(Self)
+impl From<Curve> for Cubic {
+    fn from(curve: Curve) -> Self {
+        Self(curve)
     }
 }
 
@@ -19,4 +18,4 @@ impl Schedule for Cubic {
     }
 }
 
-register!(Schedule, "cubic", Cubic, "Fast at first, gently at the end (Zhu & Gupta 2017).", options = CurveOptions);
+register!(Schedule, "cubic", Cubic, "Fast at first, gently at the end (Zhu & Gupta 2017).", options = Curve);

@@ -1,15 +1,14 @@
 //! A density that falls by the same factor each time.
 
-use crate::run::{Curve, CurveOptions};
+use crate::run::Curve;
 use secateur::prelude::*;
 
 /// `1 - s = (1 - s_i) ((1 - s_f) / (1 - s_i))^p`: every pruning step takes the same fraction of what is left.
 pub struct Exponential(Curve);
 
-impl TryFrom<CurveOptions> for Exponential {
-    type Error = Error;
-    fn try_from(options: CurveOptions) -> Result<Self> {
-        Curve::try_from(options).map(Self)
+impl From<Curve> for Exponential {
+    fn from(curve: Curve) -> Self {
+        Self(curve)
     }
 }
 
@@ -19,10 +18,4 @@ impl Schedule for Exponential {
     }
 }
 
-register!(
-    Schedule,
-    "exponential",
-    Exponential,
-    "The density falls by the same factor each time.",
-    options = CurveOptions
-);
+register!(Schedule, "exponential", Exponential, "The density falls by the same factor each time.", options = Curve);

@@ -1,15 +1,14 @@
 //! Sparsity that grows evenly.
 
-use crate::run::{Curve, CurveOptions};
+use crate::run::Curve;
 use secateur::prelude::*;
 
 /// `s = s_i + (s_f - s_i) p`, with p the part of the way that is done.
 pub struct Linear(Curve);
 
-impl TryFrom<CurveOptions> for Linear {
-    type Error = Error;
-    fn try_from(options: CurveOptions) -> Result<Self> {
-        Curve::try_from(options).map(Self)
+impl From<Curve> for Linear {
+    fn from(curve: Curve) -> Self {
+        Self(curve)
     }
 }
 
@@ -19,4 +18,4 @@ impl Schedule for Linear {
     }
 }
 
-register!(Schedule, "linear", Linear, "Sparsity grows evenly.", options = CurveOptions);
+register!(Schedule, "linear", Linear, "Sparsity grows evenly.", options = Curve);

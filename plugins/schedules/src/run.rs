@@ -4,33 +4,19 @@
 
 use secateur::prelude::*;
 
-/// A value that must be a fraction of the run.
-pub(crate) fn run_fraction(key: &str, value: f64) -> Result<f64> {
-    if (0.0..=1.0).contains(&value) {
-        Ok(value)
-    } else {
-        Err(OptionError::new(key, value, "must be a fraction of the run, between 0 and 1").into())
-    }
+/// Refuses a beginning and an end that are no fractions of the run in this order, and a period of no steps.
+pub(crate) fn check_span(checks: &mut Checks, from: f64, to: f64, every: u64) {
+    checks.ensure("from", (0.0..=1.0).contains(&from), FRACTION);
+    checks.ensure("to", (0.0..=1.0).contains(&to), FRACTION);
+    checks.ensure("to", from < to, format!("must lie after `from` = {from}"));
+    checks.ensure("every", every > 0, "must be at least 1 step");
 }
 
-/// Beginning and end of pruning, as fractions of the run.
-pub(crate) fn range(from: f64, to: f64) -> Result<(f64, f64)> {
-    let (from, to) = (run_fraction("from", from)?, run_fraction("to", to)?);
-    if from < to {
-        Ok((from, to))
-    } else {
-        Err(OptionError::new("to", to, format!("must lie after `from` = {from}")).into())
-    }
-}
-
-/// Steps between two pruning steps.
-pub(crate) fn period(every: u64) -> Result<u64> {
-    if every > 0 { Ok(every) } else { Err(OptionError::new("every", every, "must be at least 1 step").into()) }
-}
+const FRACTION: &str = "must be a fraction of the run, between 0 and 1";
 
 options! {
     /// Where a curve begins and ends, and how often it is followed.
-    pub struct CurveOptions {
+    pub struct Curve {
         /// Sparsity at the beginning.
         pub initial: f64 = 0.0,
         /// Sparsity at the end; it holds from there on.
@@ -44,30 +30,13 @@ options! {
         /// Whether masks are still renewed, at the final sparsity, after it is reached; only regrowth makes a difference.
         pub renew: bool = false,
     }
-}
 
-/// A checked [`CurveOptions`].
-pub(crate) struct Curve {
-    initial: f64,
-    sparsity: f64,
-    from: f64,
-    to: f64,
-    every: u64,
-    renew: bool,
-}
-
-impl TryFrom<CurveOptions> for Curve {
-    type Error = Error;
-    fn try_from(o: CurveOptions) -> Result<Self> {
-        let (from, to) = range(o.from, o.to)?;
-        let initial = Sparsity::new("initial", o.initial)?.get();
-        let sparsity = Sparsity::new("sparsity", o.sparsity)?.get();
-        if sparsity < initial {
-            return Err(
-                OptionError::new("sparsity", sparsity, format!("must not lie below `initial` = {initial}")).into()
-            );
-        }
-        Ok(Self { initial, sparsity, from, to, every: period(o.every)?, renew: o.renew })
+    fn check(&self, checks: &mut Checks) {
+        checks.sparsity("initial", self.initial);
+        checks.sparsity("sparsity", self.sparsity);
+        let grows = !(self.sparsity < self.initial);
+        checks.ensure("sparsity", grows, format!("must not lie below `initial` = {}", self.initial));
+        check_span(checks, self.from, self.to, self.every);
     }
 }
 
@@ -101,15 +70,15 @@ pub(crate) fn targets(schedule: &dyn Schedule, steps: u64, steps_per_epoch: u64)
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::cubic::Cubic;
     use crate::exponential::Exponential;
     use crate::linear::Linear;
+    use secateur::options::OptionSet as _;
 
-    fn options() -> CurveOptions {
-        CurveOptions { sparsity: 0.8, from: 0.0, to: 1.0, every: 25, ..CurveOptions::default() }
+    fn options() -> Curve {
+        Curve { sparsity: 0.8, from: 0.0, to: 1.0, every: 25, ..Curve::default() }
     }
 
     fn close(found: &[(u64, f64)], expected: &[(u64, f64)]) {
@@ -119,21 +88,18 @@ mod tests {
 
     #[test]
     fn curves_pass_through_their_values() {
+        close(&targets(&Linear::from(options()), 101, 10), &[(0, 0.0), (25, 0.2), (50, 0.4), (75, 0.6), (100, 0.8)]);
         close(
-            &targets(&Linear::try_from(options()).unwrap(), 101, 10),
-            &[(0, 0.0), (25, 0.2), (50, 0.4), (75, 0.6), (100, 0.8)],
-        );
-        close(
-            &targets(&Cubic::try_from(options()).unwrap(), 101, 10),
+            &targets(&Cubic::from(options()), 101, 10),
             &[(0, 0.0), (25, 0.4625), (50, 0.7), (75, 0.7875), (100, 0.8)],
         );
-        let e = targets(&Exponential::try_from(options()).unwrap(), 101, 10);
+        let e = targets(&Exponential::from(options()), 101, 10);
         close(&e[2..3], &[(50, 1.0 - 0.2f64.sqrt())]);
     }
 
     #[test]
     fn the_end_is_reached_even_between_two_periods() {
-        let s = Cubic::try_from(CurveOptions { every: 30, from: 0.1, to: 0.75, ..options() }).unwrap();
+        let s = Cubic::from(Curve { every: 30, from: 0.1, to: 0.75, ..options() });
         let found = targets(&s, 101, 10);
         assert_eq!(found.last(), Some(&(75, 0.8)));
         assert_eq!(found.iter().map(|t| t.0).collect::<Vec<_>>(), [10, 40, 70, 75]);
@@ -141,15 +107,16 @@ mod tests {
 
     #[test]
     fn masks_are_renewed_after_the_end_only_where_asked() {
-        let s = Linear::try_from(CurveOptions { to: 0.5, renew: true, ..options() }).unwrap();
+        let s = Linear::from(Curve { to: 0.5, renew: true, ..options() });
         assert_eq!(targets(&s, 101, 10).iter().map(|t| t.0).collect::<Vec<_>>(), [0, 25, 50, 75, 100]);
     }
 
     #[test]
     fn impossible_curves_are_refused() {
-        let text = |o: CurveOptions| Curve::try_from(o).err().unwrap().to_string();
-        assert!(text(CurveOptions { sparsity: 1.5, ..options() }).contains("`sparsity` = 1.5"));
-        assert!(text(CurveOptions { from: 0.8, to: 0.2, ..options() }).contains("must lie after `from` = 0.8"));
-        assert!(text(CurveOptions { every: 0, ..options() }).contains("at least 1 step"));
+        let text = |curve: Curve| curve.errors().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(text(Curve { sparsity: 1.5, ..options() }).contains("`sparsity` = 1.5"));
+        assert!(text(Curve { initial: 0.9, ..options() }).contains("must not lie below `initial` = 0.9"));
+        assert!(text(Curve { from: 0.8, to: 0.2, ..options() }).contains("must lie after `from` = 0.8"));
+        assert!(text(Curve { every: 0, ..options() }).contains("at least 1 step"));
     }
 }
