@@ -2,15 +2,15 @@
 //! runs it beside PyTorch.
 
 use secateur::backend::{Backend, Cpu, Place, Update};
-use secateur::compressor::Compressor;
+use secateur::network::compressor::Compressor;
 use secateur::error::{Error, Result};
-use secateur::forward::Forward;
-use secateur::model::{Batch, InputSpec, Model, Output};
+use secateur::network::forward::Forward;
+use secateur::network::model::{Batch, InputSpec, Model, Output};
 use secateur::options::Table;
-use secateur::params::{Masking, ParamStore};
+use secateur::network::params::{Masking, ParamStore};
 use secateur::prelude::Needs;
 use secateur::seed::Seed;
-use secateur::structure::Sizes;
+use secateur::network::layout::Sizes;
 use secateur::tensor::Tensor;
 use std::time::Instant;
 

@@ -8,7 +8,7 @@ use secateur_models as _;
 use secateur_schedules as _;
 
 use secateur::error::Result;
-use secateur::registry::Registry;
+use secateur::plugins::registry::Registry;
 
 /// Every built-in plugin.
 ///
@@ -21,7 +21,7 @@ pub fn registry() -> Result<Registry> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use secateur::registry::Kind;
+    use secateur::plugins::registry::Kind;
 
     #[test]
     fn every_built_in_plugin_is_linked() {

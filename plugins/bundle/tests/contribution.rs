@@ -3,8 +3,8 @@
 
 use secateur::data::{self, DataConfig, Normalize};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Run, Silent, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::{Run, Silent, TrainConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

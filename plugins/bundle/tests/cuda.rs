@@ -8,14 +8,14 @@ mod emulator;
 
 use secateur::backend::{Cuda, Update, cuda};
 use secateur::data::{self, Augment, DataConfig, Normalize};
-use secateur::event::Event;
-use secateur::forward::Forward;
-use secateur::model::InputSpec;
-use secateur::params::{Masking, ParamStore};
+use secateur::training::event::Event;
+use secateur::network::forward::Forward;
+use secateur::network::model::InputSpec;
+use secateur::network::params::{Masking, ParamStore};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::structure::Sizes;
-use secateur::train::{Observer, Optimizer, Run, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::network::layout::Sizes;
+use secateur::training::{Observer, Optimizer, Run, TrainConfig};
 
 struct Case {
     model: (&'static str, &'static str),

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use secateur::data::{self, DataConfig, Dataset, Normalize};
-use secateur::event::{EvalAt, Event};
+use secateur::training::event::{EvalAt, Event};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Observer, Optimizer, Outcome, Run, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::{Observer, Optimizer, Outcome, Run, TrainConfig};
 
 #[derive(Default)]
 struct Log(Vec<Event>);

@@ -4,10 +4,10 @@
 use rand::RngExt as _;
 use secateur::backend::vision::VisionOps as _;
 use secateur::data::{self, DataConfig};
-use secateur::event::Event;
+use secateur::training::event::Event;
 use secateur::prelude::*;
-use secateur::prune::PruneConfig;
-use secateur::train::{LrSchedule, Observer, Optimizer, Run, TrainConfig};
+use secateur::pruning::PruneConfig;
+use secateur::training::{LrSchedule, Observer, Optimizer, Run, TrainConfig};
 use std::collections::BTreeSet;
 
 const DIM: usize = 8;

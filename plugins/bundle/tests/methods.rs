@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use secateur::backend::Weight;
-use secateur::criterion::{Objective, ProbeInput};
+use secateur::pruning::criterion::{Objective, ProbeInput};
 use secateur::data::{self, DataConfig, Dataset};
-use secateur::event::Event;
-use secateur::params::Param;
+use secateur::training::event::Event;
+use secateur::network::params::Param;
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Observer, Outcome, Run, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::{Observer, Outcome, Run, TrainConfig};
 use std::collections::BTreeMap;
 
 #[derive(Default)]

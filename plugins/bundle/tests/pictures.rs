@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use secateur::data::{self, DataConfig, Normalize};
-use secateur::event::EvalAt;
-use secateur::picture::{Picture, Shows};
+use secateur::training::event::EvalAt;
+use secateur::training::picture::{Picture, Shows};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Observer, Optimizer, Outcome, Run, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::{Observer, Optimizer, Outcome, Run, TrainConfig};
 use std::collections::BTreeSet;
 
 /// Wants pictures of this many examples.
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 struct Album(usize, Vec<Picture>);
 
 impl Observer for Album {
-    fn event(&mut self, _: &secateur::event::Event) -> Result<()> {
+    fn event(&mut self, _: &secateur::training::event::Event) -> Result<()> {
         Ok(())
     }
     fn pictures(&self) -> usize {

@@ -3,12 +3,12 @@
 
 use secateur::backend::Cpu;
 use secateur::data::{self, DataConfig, Dataset};
-use secateur::event::Event;
+use secateur::training::event::Event;
 use secateur::options::Table;
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::registry::Registry;
-use secateur::train::{LrSchedule, Observer, Optimizer, Outcome, Run, Silent, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::plugins::registry::Registry;
+use secateur::training::{LrSchedule, Observer, Optimizer, Outcome, Run, Silent, TrainConfig};
 use std::cell::Cell;
 
 /// Keeps events, and stops before a step.
@@ -141,7 +141,7 @@ type Bits = (String, Vec<u32>, Option<Vec<bool>>, Vec<Vec<f32>>, u64);
 /// Everything of the outcome but the time it took.
 fn bits(outcome: &Outcome<Cpu>) -> Vec<Bits> {
     let of = |t: &Tensor<Cpu>| t.host().iter().map(|v| v.to_bits()).collect();
-    let one = |p: &secateur::params::Param<Cpu>| {
+    let one = |p: &secateur::network::params::Param<Cpu>| {
         let state = p.state().iter().map(|s| s.to_vec()).collect();
         (p.spec().name.clone(), of(p.value()), p.mask().map(|m| m.keep().to_vec()), state, p.updates())
     };

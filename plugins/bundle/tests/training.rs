@@ -4,12 +4,12 @@
 use secateur::backend::Cpu;
 use secateur::data::{self, DataConfig, Dataset};
 use secateur::error::Result;
-use secateur::event::{EvalAt, Event};
+use secateur::training::event::{EvalAt, Event};
 use secateur::options::Table;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::registry::Registry;
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::plugins::registry::Registry;
 use secateur::seed::Seed;
-use secateur::train::{Loss, Observer, Optimizer, Outcome, Run, TrainConfig};
+use secateur::training::{Loss, Observer, Optimizer, Outcome, Run, TrainConfig};
 
 /// Keeps every event.
 #[derive(Default)]
