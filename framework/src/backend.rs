@@ -13,7 +13,6 @@ pub mod vision;
 
 use crate::data::{Picks, Values};
 use crate::error::Result;
-use crate::registry::Makers;
 use std::borrow::Cow;
 use std::fmt;
 use tensor::{Buffer, Tensor};
@@ -326,7 +325,4 @@ pub trait Backend:
     fn binary_cross_entropy(logits: &Tensor<Self>, classes: &[u32], grad: bool) -> Result<LossValue<Self>>;
     /// One optimizer step over all parameters, in place; the first value of `scale` multiplies every gradient (clipping).
     fn update(params: &mut [Updated<'_, Self>], scale: Option<&Tensor<Self>>) -> Result<()>;
-
-    /// The constructors for this device among those a plugin registered.
-    fn maker(makers: &Makers) -> &crate::registry::DeviceMaker<Self>;
 }

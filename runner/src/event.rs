@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secateur::measure::LayerBurden;
+use secateur::pruning::measure::LayerBurden;
 use serde::{Deserialize, Serialize};
 
 use crate::picture::Shown;

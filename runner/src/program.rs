@@ -44,7 +44,7 @@ pub struct Trained {
 }
 
 /// A plugin, and what was found about it.
-pub type Checked = (String, Vec<secateur::testing::CheckRow>);
+pub type Checked = (String, Vec<secateur::plugins::conformance::CheckRow>);
 
 /// The framework, seen from the command line.
 pub trait Program: Catalog {

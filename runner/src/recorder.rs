@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use secateur::data::LoadProgress;
-use secateur::picture::Picture;
+use secateur::training::picture::Picture;
 use serde::Serialize;
 
 use crate::checkpoints::Checkpoints;

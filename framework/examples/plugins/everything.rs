@@ -1,7 +1,7 @@
 //! Plugins that use as much of their traits as they can, for the tests of the plugin boundary.
 
-use secateur::criterion::{Objective, ProbeInput};
 use secateur::prelude::*;
+use secateur::pruning::criterion::{Objective, ProbeInput};
 use std::collections::BTreeMap;
 
 options! {
@@ -11,6 +11,11 @@ options! {
         pub penalty: f32 = 1e-3,
         /// Any list, to see it cross.
         pub mix: Vec<f64> = vec![1.0, 0.5],
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.range("penalty", self.penalty, 0.0..);
+        checks.ensure("mix", self.mix.len() == 2, "must list two numbers");
     }
 }
 
@@ -46,7 +51,7 @@ impl<B: Backend> Criterion<B> for Everything {
         Rounding::Nearest
     }
 
-    fn setup(&mut self, run: &Setup<'_>) -> Result<()> {
+    fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
         let names: Vec<&str> = run.layout.groups.iter().map(|g| g.name.as_str()).collect();
         if names.is_empty() { Err(Error::Config("there are no groups".into())) } else { Ok(()) }
     }
@@ -126,6 +131,10 @@ options! {
         /// Fraction that goes each time.
         pub fraction: f64 = 0.3,
     }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.sparsity("fraction", self.fraction);
+    }
 }
 
 impl Schedule for Ticket {
@@ -195,6 +204,10 @@ options! {
     pub struct Perceptron {
         /// Width of the hidden layer.
         pub hidden: usize = 12,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.width("hidden", self.hidden);
     }
 }
 

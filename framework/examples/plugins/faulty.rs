@@ -33,7 +33,7 @@ impl<B: Backend> Criterion<B> for Faulty {
             _ => Needs::GRADIENTS | Needs::PROBE | Needs::PENALTY,
         }
     }
-    fn setup(&mut self, _: &Setup<'_>) -> Result<()> {
+    fn setup(&mut self, _: &Setup<'_, B>) -> Result<()> {
         fail(self, "setup");
         Ok(())
     }

@@ -10,7 +10,6 @@ use super::{Backend, Binary, Contribution, Linear, LinearGrads, LinearSaved, Los
 use crate::backend::tensor::{Buffer, Tensor};
 use crate::data::{Picks, Values};
 use crate::error::{Error, Result};
-use crate::registry::{DeviceMaker, Makers};
 use dfdx::tensor::{Cpu, Tensor as DfdxTensor};
 use kernels::{elementwise, gemm, reduce, select};
 use std::borrow::Cow;
@@ -226,9 +225,5 @@ impl Backend for Cpu {
     fn update(params: &mut [Updated<'_, Self>], scale: Option<&Tensor<Self>>) -> Result<()> {
         let scale = scale.map_or(1.0, |s| s.data()[0]);
         params.iter_mut().try_for_each(|p| ops::update(p, scale))
-    }
-
-    fn maker(makers: &Makers) -> &DeviceMaker<Self> {
-        &makers.cpu
     }
 }

@@ -27,7 +27,6 @@ use crate::backend::Act;
 use crate::backend::tensor::{Buffer, Tensor};
 use crate::data::{Picks, Values};
 use crate::error::{Error, Result};
-use crate::registry::{DeviceMaker, Makers};
 use dfdx::tensor::Tensor as DfdxTensor;
 use std::borrow::Cow;
 
@@ -227,9 +226,5 @@ impl Backend for Cuda {
 
     fn update(params: &mut [Updated<'_, Self>], scale: Option<&Tensor<Self>>) -> Result<()> {
         many::update(params, scale)
-    }
-
-    fn maker(makers: &Makers) -> &DeviceMaker<Self> {
-        &makers.cuda
     }
 }

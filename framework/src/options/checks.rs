@@ -84,11 +84,17 @@ impl Checks {
     }
 }
 
-/// A value within inner tables: `fc1` of `table` for the key `table.fc1`.
+/// The key of `name` in the table under `table`, quoted where TOML wants it: `table."fc1.weight"`.
+pub fn key_in(table: &str, name: &str) -> String {
+    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if bare { format!("{table}.{name}") } else { format!("{table}.{name:?}") }
+}
+
+/// The value under a key that [`key_in`] made.
 fn at<'a>(values: &'a Table, key: &str) -> Option<&'a toml::Value> {
-    let (outer, rest) = key.split_once('.')?;
-    let inner = values.get(outer)?.as_table()?;
-    inner.get(rest).or_else(|| at(inner, rest))
+    let (table, _) = key.split_once('.')?;
+    let mut inner = values.get(table)?.as_table()?.iter();
+    inner.find(|(name, _)| key_in(table, name) == key).map(|(_, value)| value)
 }
 
 fn words(range: &impl RangeBounds<f64>) -> String {
@@ -132,7 +138,7 @@ impl<T: Number> Number for Option<T> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use crate::options::{OptionSet, parse};
+    use crate::options::{OptionSet, key_in, parse};
     use std::collections::BTreeMap;
 
     crate::options! {
@@ -152,7 +158,7 @@ mod tests {
             checks.range("limit", self.limit, 1.0..);
             checks.widths("widths", &self.widths);
             for (name, fraction) in &self.table {
-                checks.sparsity(&format!("table.{name}"), *fraction);
+                checks.sparsity(&key_in("table", name), *fraction);
             }
         }
     }
@@ -169,7 +175,7 @@ mod tests {
                 "`share` = -0.1: must lie between 0 and 1",
                 "`limit` = 0: must be a number of at least 1",
                 "`widths` = [3, 0]: layer 1 has no units; every width must lie between 1 and 16777216",
-                "`table.fc1.weight` = 1: must be a fraction of zeros, at least 0 and below 1",
+                "`table.\"fc1.weight\"` = 1: must be a fraction of zeros, at least 0 and below 1",
             ]
         );
         for wrong in ["nan", "inf", "-inf"] {

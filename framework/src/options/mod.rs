@@ -6,7 +6,7 @@
 
 mod checks;
 
-pub use checks::{Checks, Number};
+pub use checks::{Checks, Number, key_in};
 
 use crate::error::OptionError;
 use serde::{Serialize, de::DeserializeOwned};

@@ -3,12 +3,13 @@
 use crate::loaded;
 use crate::runs::{At, Parts, run};
 use secateur::backend::Cpu;
-use secateur::compressor::{Stage, Tokens};
-use secateur::criterion::{Criterion, State};
 use secateur::error::Error;
+use secateur::network::compressor::{Stage, Tokens};
 use secateur::options::Table;
 use secateur::prelude::{Tape, Tensor};
-use secateur::prune::{Granularity, PruneConfig};
+use secateur::pruning::criterion::Criterion;
+use secateur::pruning::{Granularity, PruneConfig};
+use secateur::state::State;
 
 fn at(place: &str) -> Table {
     Table::from_iter([("at".to_string(), place.into())])

@@ -1,18 +1,18 @@
 //! Whole runs over a small data set.
 
 use secateur::backend::{Act, Cpu};
-use secateur::compressor::Compressor;
-use secateur::criterion::Criterion;
 use secateur::data::{self, DataConfig, Dataset};
 use secateur::error::Result;
-use secateur::event::Event;
-use secateur::model::Model;
+use secateur::network::compressor::Compressor;
+use secateur::network::model::Model;
+use secateur::plugins::registry::Registry;
 use secateur::prelude::{Batch, Forward, InputSpec, Layout, LayoutBuilder, Output, Sizes};
-use secateur::prune::PruneConfig;
-use secateur::registry::Registry;
-use secateur::schedule::{Amount, RunLength, Schedule, Step};
+use secateur::pruning::PruneConfig;
+use secateur::pruning::criterion::Criterion;
+use secateur::pruning::schedule::{Amount, RunLength, Schedule, Step};
 use secateur::seed::Seed;
-use secateur::train::{Observer, Run, TrainConfig};
+use secateur::training::event::Event;
+use secateur::training::{Observer, Run, TrainConfig};
 
 /// Two hidden layers.
 pub struct Mlp;
@@ -40,7 +40,10 @@ impl Model<Cpu> for Mlp {
 pub struct Magnitude;
 
 impl Criterion<Cpu> for Magnitude {
-    fn score(&mut self, target: &secateur::criterion::Target<'_, Cpu>) -> Result<secateur::criterion::Scores<Cpu>> {
+    fn score(
+        &mut self,
+        target: &secateur::pruning::criterion::Target<'_, Cpu>,
+    ) -> Result<secateur::pruning::criterion::Scores<Cpu>> {
         Ok(target.weight().abs()?.into())
     }
 }
@@ -153,11 +156,11 @@ pub fn run(parts: Parts) -> Result<Trace> {
         compressor,
         prune,
         train,
-        registry: &registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     let mut log = Log::default();
     let outcome = run.execute(&mut log)?;
-    let value = |p: &secateur::params::Param<Cpu>| {
+    let value = |p: &secateur::network::params::Param<Cpu>| {
         let bits = p.value().host().iter().map(|v| v.to_bits()).collect();
         (p.spec().name.clone(), bits, p.mask().map(|m| m.keep().to_vec()).unwrap_or_default())
     };

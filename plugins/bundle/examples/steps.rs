@@ -1,16 +1,17 @@
-//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median in milliseconds. `framework/benches/peers.py`
-//! runs it beside PyTorch.
+//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median in
+//! milliseconds. `framework/benches/peers.py` runs it beside PyTorch.
 
-use secateur::backend::{Backend, Cpu, Place, Update};
-use secateur::network::compressor::Compressor;
+use secateur::backend::{Cpu, Place, Update};
 use secateur::error::{Error, Result};
+use secateur::network::compressor::Compressor;
 use secateur::network::forward::Forward;
+use secateur::network::layout::Sizes;
 use secateur::network::model::{Batch, InputSpec, Model, Output};
-use secateur::options::Table;
 use secateur::network::params::{Masking, ParamStore};
+use secateur::options::Table;
+use secateur::plugins::registry::Registered;
 use secateur::prelude::Needs;
 use secateur::seed::Seed;
-use secateur::network::layout::Sizes;
 use secateur::tensor::Tensor;
 use std::time::Instant;
 
@@ -76,7 +77,7 @@ const CNN: &str = "channels = [32, 32]\nhidden = [512, 128]\nbias = true";
 const VIT192: &str = "dim = 192\nheads = 4\nmlp_ratio = 2.0\npool = \"mean\"";
 const VIT128: &str = "dim = 128\nheads = 4\nmlp_ratio = 2.0\npool = \"mean\"";
 
-struct Stepper<B: Backend> {
+struct Stepper<B: Registered> {
     model: Box<dyn Model<B>>,
     compressor: Option<Box<dyn Compressor<B>>>,
     store: ParamStore<B>,
@@ -84,7 +85,7 @@ struct Stepper<B: Backend> {
     rule: Update,
 }
 
-impl<B: Backend> Stepper<B> {
+impl<B: Registered> Stepper<B> {
     /// The case's network with a 0/1 mask on every weight, and a batch of noise.
     fn new(case: &Case, device: &B) -> Result<Self> {
         let table = |text: &str| text.parse::<Table>().map_err(|e| Error::Other(format!("{}: {e}", case.name)));
@@ -174,7 +175,7 @@ fn report_memory(case: &Case, device: &secateur::backend::Cuda) -> Result<()> {
 
 /// Median of many steps in milliseconds, after a tenth as many to warm up; about three seconds in all, and at least seven steps.
 /// Where nobody waits for single steps, each figure is a mean over some of them.
-fn median<B: Backend>(case: &Case, device: &B) -> Result<f64> {
+fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     let mut stepper = Stepper::new(case, device)?;
     println!("multiply_adds {}", stepper.multiply_adds()?);
     stepper.steps(1)?;

@@ -2,54 +2,33 @@
 //! in a whole training run. The traits carry them without change, and so must any later version of them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod common;
+
 use secateur::backend::Weight;
-use secateur::pruning::criterion::{Objective, ProbeInput};
-use secateur::data::{self, DataConfig, Dataset};
-use secateur::training::event::Event;
+use secateur::data::DataConfig;
 use secateur::network::params::Param;
+use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
+use secateur::pruning::criterion::{Objective, ProbeInput};
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
-use secateur::training::{Observer, Outcome, Run, TrainConfig};
+use secateur::training::event::Event;
+use secateur::training::{Outcome, TrainConfig};
 use std::collections::BTreeMap;
-
-#[derive(Default)]
-struct Log(Vec<Event>);
-
-impl Observer for Log {
-    fn event(&mut self, event: &Event) -> Result<()> {
-        self.0.push(event.clone());
-        Ok(())
-    }
-}
-
-fn glyphs() -> Dataset {
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (600, 200);
-    data::load(&config, 3, &mut |_| ()).unwrap()
-}
 
 fn run(
     criterion: impl Criterion<Cpu> + 'static,
     schedule: impl Schedule + 'static,
     prune: PruneConfig,
 ) -> (Outcome<Cpu>, Vec<Event>) {
-    let registry = secateur_bundle::registry().unwrap();
-    let data = glyphs();
-    let run = Run {
-        name: "method".into(),
-        device: Cpu::default(),
-        seed: Seed(1),
-        data: &data,
-        model: registry.model("mlp", &"hidden = [20, 10]".parse().unwrap()).unwrap(),
-        criterion: Box::new(criterion),
-        schedule: Box::new(schedule),
-        compressor: None,
-        prune,
-        train: TrainConfig { epochs: 4, batch_size: 60, lr: 0.1, ..TrainConfig::default() },
-        registry: &registry,
-    };
+    let train = TrainConfig { epochs: 4, batch_size: 60, lr: 0.1, ..TrainConfig::default() };
+    let trial = Trial { prune, train, ..Trial::default() };
+    let (registry, data) = (secateur_bundle::registry().unwrap(), common::glyphs(600, 200, DataConfig::default()));
     let mut log = Log::default();
-    (run.execute(&mut log).unwrap(), log.0)
+    let outcome = trial.with(&registry, Cpu::default(), &data, |mut run| {
+        (run.criterion, run.schedule) = (Box::new(criterion), Box::new(schedule));
+        run.execute(&mut log)
+    });
+    (outcome.unwrap(), log.0)
 }
 
 /// At given steps, with given amounts.

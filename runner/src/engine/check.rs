@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use secateur::options::{Table, unknown};
-use secateur::registry::{Kind, Registry};
-use secateur::testing;
+use secateur::plugins::conformance;
+use secateur::plugins::registry::{Kind, Registry};
 
 use crate::failure::Failure;
 use crate::program::Checked;
@@ -42,7 +42,7 @@ pub fn check(registry: &Registry, wanted: &str, sets: &[String]) -> Result<Vec<C
 
 fn one(registry: &Registry, kind: Kind, name: &str, options: &Table) -> Result<Checked, Failure> {
     let origin = registry.get(kind, name)?.origin().to_string();
-    Ok((format!("{kind} {name}, {origin}"), testing::check(registry, kind, name, options)?))
+    Ok((format!("{kind} {name}, {origin}"), conformance::check(registry, kind, name, options)?))
 }
 
 /// `norm=l2`: the value as TOML, or else as text.

@@ -9,7 +9,7 @@ mod train;
 
 use secateur::data::{self, DataConfig, DataError, Surroundings};
 use secateur::options::Table;
-use secateur::registry::{Kind, Registry};
+use secateur::plugins::registry::{Kind, Registry};
 use toml::Value;
 
 use crate::config::{PluginFile, Resolved};

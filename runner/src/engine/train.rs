@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use secateur::backend::{Backend, Cpu, Place};
+use secateur::backend::{Cpu, Place};
 use secateur::error::OptionError;
-use secateur::event::Event;
 use secateur::options::{self, OptionSet, Table};
-use secateur::picture::Picture;
-use secateur::prune::PruneConfig;
-use secateur::registry::Registry;
+use secateur::plugins::registry::{Registered, Registry};
+use secateur::pruning::PruneConfig;
 use secateur::seed::Seed;
-use secateur::train::{Observer, Run, TrainConfig};
+use secateur::training::event::Event;
+use secateur::training::picture::Picture;
+use secateur::training::{Observer, Run, TrainConfig};
 use serde_json::Value as Json;
 
 use super::model_file;
@@ -49,7 +49,7 @@ pub fn train(
     })
 }
 
-fn on<B: Backend>(
+fn on<B: Registered>(
     device: B,
     registry: &Registry,
     shelf: &Shelf,
@@ -64,18 +64,19 @@ fn on<B: Backend>(
     let (schedule, schedule_options) = plugin(config, "schedule");
     let (compressor, compressor_options) = plugin(config, "compressor");
     let (model, model_options) = plugin(config, "model");
+    let under = |section: &'static str| move |error: secateur::Error| refused(error.under(section), config);
     let run = Run {
         name: config.name().to_owned(),
         device,
         seed: Seed(top.seed),
         data: &data,
-        model: registry.model(&model, &model_options)?,
-        criterion: registry.criterion(&criterion, &criterion_options)?,
-        schedule: registry.schedule(&schedule, &schedule_options)?,
-        compressor: Some(registry.compressor(&compressor, &compressor_options)?),
+        model: registry.model(&model, &model_options).map_err(under("model"))?,
+        criterion: registry.criterion(&criterion, &criterion_options).map_err(under("criterion"))?,
+        schedule: registry.schedule(&schedule, &schedule_options).map_err(under("schedule"))?,
+        compressor: Some(registry.compressor(&compressor, &compressor_options).map_err(under("compressor"))?),
         prune: parsed::<PruneConfig>(&section(config, "prune"))?,
         train: parsed::<TrainConfig>(&section(config, "train"))?,
-        registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     let identity = config.identity();
     let OutputConfig { pictures, .. } = parsed(&section(config, "output"))?;

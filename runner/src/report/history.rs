@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secateur::measure::LayerBurden;
+use secateur::pruning::measure::LayerBurden;
 
 use crate::event::{Event, Layer, Prune};
 use crate::picture::Shown;

@@ -7,7 +7,7 @@ mod history;
 mod pictures;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use secateur::measure::LayerBurden;
+use secateur::pruning::measure::LayerBurden;
 use serde_json::{Map, Value};
 
 use crate::config::Resolved;
