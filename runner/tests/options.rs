@@ -1,4 +1,5 @@
-//! Values that no option can have: each is refused when the config is read, with its key, who set it, and what is allowed.
+//! Values that no option can have: each is refused when the config is read, with its key, who set it, and what is
+//! allowed.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;

@@ -19,7 +19,8 @@ options! {
     }
 }
 
-/// Mixes every signal, the mask, the optimizer's state and the seed into its scores, and keeps running sums over the steps.
+/// Mixes every signal, the mask, the optimizer's state and the seed into its scores, and keeps running sums over the
+/// steps.
 pub struct Everything {
     options: EverythingOptions,
     sums: BTreeMap<String, Vec<f64>>,
@@ -157,7 +158,8 @@ options! {
     }
 }
 
-/// `[batch, tokens, dim]` with an even number of tokens behind the protected ones: every two of those become their scaled sum.
+/// `[batch, tokens, dim]` with an even number of tokens behind the protected ones: every two of those become their
+/// scaled sum.
 impl<B: Backend> Compressor<B> for Pairs {
     fn compress(&self, tape: &mut Tape<B>, tokens: Tokens<B>, _: Stage) -> Result<Tokens<B>> {
         let &[batch, n, dim] = &*tokens.x.shape() else {

@@ -4,12 +4,15 @@ use super::{OptionSet, Table, short};
 use crate::error::OptionError;
 use std::ops::{Bound, RangeBounds};
 
-/// More units than any layer has: a larger width is a slip of the pen, and would exhaust the memory before it is noticed.
+/// More units than any layer has: a larger width is a slip of the pen, and would exhaust the memory before it is
+/// noticed.
 const WIDEST: usize = 1 << 24;
 
-/// Collects the values that [`OptionSet::check`] refuses, each under its key, so that a user hears of all of them together.
+/// Collects the values that [`OptionSet::check`] refuses, each under its key, so that a user hears of all of them
+/// together.
 ///
-/// A key is relative to the set (`threshold`); whoever reads the options puts the path in front (`criterion.threshold`).
+/// A key is relative to the set (`threshold`); whoever reads the options puts the path in front
+/// (`criterion.threshold`).
 #[derive(Debug)]
 pub struct Checks {
     values: Table,
@@ -17,7 +20,8 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Everything that `options` refuse in themselves; `written` holds values as the user wrote them, where that is known.
+    /// Everything that `options` refuse in themselves; `written` holds values as the user wrote them, where that is
+    /// known.
     pub(super) fn of<T: OptionSet>(options: &T, written: &Table) -> Vec<OptionError> {
         let mut values = Table::try_from(options).unwrap_or_default();
         values.extend(written.clone());
@@ -26,8 +30,8 @@ impl Checks {
         checks.errors
     }
 
-    /// Refuses the value under `key` unless it is `ok`; `allowed` says what may stand there. The first reason against a value is the
-    /// one that is reported, so that a range can be checked before what follows from it.
+    /// Refuses the value under `key` unless it is `ok`; `allowed` says what may stand there. The first reason against a
+    /// value is the one that is reported, so that a range can be checked before what follows from it.
     pub fn ensure(&mut self, key: &str, ok: bool, allowed: impl Into<String>) {
         if !ok && self.errors.iter().all(|error| error.key != key) {
             let found = self.values.get(key).or_else(|| at(&self.values, key));
@@ -185,9 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn values_of_a_wrong_type_are_named_before_their_ranges() {
-        let errors = refused("share = -1\nlimit = \"x\"");
-        assert!(errors.len() == 1 && errors[0].starts_with("`limit`"), "{errors:?}");
+    fn wrong_types_and_ranges_are_named_together() {
+        let errors = refused("share = -1\nlimit = \"x\"\nshares = 2");
+        let starts = ["`limit` = \"x\": invalid type", "`shares` = 2: unknown option", "`share` = -1: must lie"];
+        assert!(errors.len() == 3 && errors.iter().zip(starts).all(|(e, start)| e.starts_with(start)), "{errors:?}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Typed options: one documented struct per plugin or config section.
 //!
-//! [`options!`](crate::options!) writes the struct, its defaults, serde in both directions with unknown keys refused, and the
-//! documentation that `secateur plugins show` prints. An option without a doc comment does not compile. A set says itself which
-//! values it refuses ([`OptionSet::check`]), and is asked whenever its section is read.
+//! [`options!`](crate::options!) writes the struct, its defaults, serde in both directions with unknown keys refused,
+//! and the documentation that `secateur plugins show` prints. An option without a doc comment does not compile. A set
+//! says itself which values it refuses ([`OptionSet::check`]), and is asked whenever its section is read.
 
 mod checks;
 
@@ -56,11 +56,11 @@ pub trait OptionSet: Default + Serialize + DeserializeOwned {
 /// Reads typed options from a table.
 ///
 /// # Errors
-/// Every unknown key with the nearest known one, and every value of a wrong type, together; where there are none, every value that
+/// All of them together: every unknown key with the nearest known one, every value of a wrong type, every value that
 /// [`OptionSet::check`] refuses. Keys are relative to the table: the caller knows its path and puts it in front.
 pub fn parse<T: OptionSet>(table: &Table) -> Result<T, Vec<OptionError>> {
     let known: Vec<&str> = T::FIELDS.iter().map(|f| f.0).collect();
-    let mut errors = vec![];
+    let (mut errors, mut sound) = (vec![], Table::new());
     for (key, value) in table {
         if !known.contains(&key.as_str()) {
             errors.push(OptionError::new(key, short(value), unknown("option", key, &known)));
@@ -68,16 +68,14 @@ pub fn parse<T: OptionSet>(table: &Table) -> Result<T, Vec<OptionError>> {
         }
         // Each key alone, the others at their defaults: the error then belongs to this key for certain.
         let alone = Table::from_iter([(key.clone(), value.clone())]);
-        if let Err(e) = T::deserialize(toml::Value::Table(alone)) {
-            errors.push(OptionError::new(key, short(value), e.message().trim().replace('\n', " ")));
+        match T::deserialize(toml::Value::Table(alone)) {
+            Ok(_) => _ = sound.insert(key.clone(), value.clone()),
+            Err(e) => errors.push(OptionError::new(key, short(value), e.message().trim().replace('\n', " "))),
         }
     }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let options = T::deserialize(toml::Value::Table(table.clone()))
-        .map_err(|e| vec![OptionError::new("options", short(&toml::Value::Table(table.clone())), e.message())])?;
-    let errors = Checks::of(&options, table);
+    let options = T::deserialize(toml::Value::Table(sound.clone()))
+        .map_err(|e| vec![OptionError::new("options", short(&toml::Value::Table(sound.clone())), e.message())])?;
+    errors.extend(Checks::of(&options, &sound));
     if errors.is_empty() { Ok(options) } else { Err(errors) }
 }
 

@@ -54,12 +54,15 @@ crate::options! {
         pub granularity: Granularity = Granularity::Weight,
         /// How the sparsity is shared: `global`, `layer`, `erk`, `table` or `counts`.
         pub scope: Scope = Scope::Global,
-        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`; those not listed are left alone.
+        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`; those not listed
+        /// are left alone.
         pub table: BTreeMap<String, f64> = BTreeMap::new(),
-        /// Weights or units to keep after the first, second, ... pruning step, by parameter or unit group, for `scope = "counts"`: what
-        /// another run did, done again. The last number holds for all later steps; those not listed are left alone.
+        /// Weights or units to keep after the first, second, ... pruning step, by parameter or unit group, for `scope =
+        /// "counts"`: what another run did, done again. The last number holds for all later steps; those not listed are
+        /// left alone.
         pub counts: BTreeMap<String, Vec<usize>> = BTreeMap::new(),
-        /// Units of groups at the start, where the network is to begin smaller than the model says; groups not listed keep theirs.
+        /// Units of groups at the start, where the network is to begin smaller than the model says; groups not listed
+        /// keep theirs.
         pub start: BTreeMap<String, usize> = BTreeMap::new(),
         /// Begin with at most this many parameters: all groups get smaller by one factor; instead of `start`.
         pub start_params: Option<usize> = None,
@@ -67,14 +70,15 @@ crate::options! {
         pub apply: Apply = Apply::Mask,
         /// Whether pruned weights keep receiving the dense gradient and can return.
         pub regrow: bool = false,
-        /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`, `max` or `sum`.
+        /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`,
+        /// `max` or `sum`.
         pub reduce: Reduce = Reduce::L1,
         /// Parameters or unit groups that are never pruned.
         pub exempt: Vec<String> = vec![],
         /// Whether the layer that produces the output may be pruned (weights only).
         pub include_output: bool = false,
-        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s n)),
-        /// `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
+        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s
+        /// n)), `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
         pub rounding: Option<Rounding> = None,
         /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
         pub rounds: u32 = 1,

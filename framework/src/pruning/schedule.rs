@@ -47,8 +47,8 @@ impl RunLength {
 
 /// When to prune, and how much.
 ///
-/// A pure function of the step: the engine asks it ahead of time, to plan evaluation and to let criteria observe only what they
-/// will use.
+/// A pure function of the step: the engine asks it ahead of time, to plan evaluation and to let criteria observe only
+/// what they will use.
 ///
 /// ```
 /// use secateur::pruning::schedule::{Amount, RunLength, Schedule, Step};
@@ -66,14 +66,14 @@ pub trait Schedule: Send {
     /// What holds after `step`, or `None` where nothing is pruned at this step. Asked after the optimizer's update.
     fn target(&self, step: Step, run: &RunLength) -> Option<Amount>;
 
-    /// The step whose weights (as they were before its update) are brought back after the pruning at `step`; masks stay.
-    /// Lottery tickets rewind to step 0 or to an early step.
+    /// The step whose weights (as they were before its update) are brought back after the pruning at `step`; masks
+    /// stay. Lottery tickets rewind to step 0 or to an early step.
     fn rewind(&self, _step: Step, _run: &RunLength) -> Option<Step> {
         None
     }
 
-    /// Why it could not answer, if so: a schedule behind a plugin boundary can fail. Asked after the run is planned, and after
-    /// [`Schedule::save`].
+    /// Why it could not answer, if so: a schedule behind a plugin boundary can fail. Asked after the run is planned,
+    /// and after [`Schedule::save`].
     fn failure(&self) -> Option<Error> {
         None
     }

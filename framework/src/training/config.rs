@@ -45,7 +45,8 @@ crate::options! {
         pub epochs: u64 = 10,
         /// Examples in one optimizer step; the last batch of an epoch may be smaller.
         pub batch_size: usize = 128,
-        /// Loss of a classifier: `cross-entropy`, or `binary` for one logit and two classes. Models with a loss of their own ignore it.
+        /// Loss of a classifier: `cross-entropy`, or `binary` for one logit and two classes. Models with a loss of
+        /// their own ignore it.
         pub loss: Loss = Loss::CrossEntropy,
         /// `sgd`, `adam` or `adamw`.
         pub optimizer: Optimizer = Optimizer::Sgd,
@@ -79,7 +80,8 @@ crate::options! {
         pub label_smoothing: f64 = 0.0,
         /// Epochs between two evaluations on held-out data.
         pub eval_every: u64 = 1,
-        /// Validation is also measured right before and right after each pruning step, in runs with at most this many of them.
+        /// Validation is also measured right before and right after each pruning step, in runs with at most this many
+        /// of them.
         pub eval_prunes: usize = 50,
         /// Examples in one evaluation batch.
         pub eval_batch_size: usize = 1000,

@@ -1,5 +1,5 @@
-//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median in
-//! milliseconds. `framework/benches/peers.py` runs it beside PyTorch.
+//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median
+//! in milliseconds. `framework/benches/peers.py` runs it beside PyTorch.
 
 use secateur::backend::{Cpu, Place, Update};
 use secateur::error::{Error, Result};
@@ -150,7 +150,8 @@ impl<B: Registered> Stepper<B> {
     }
 }
 
-/// What a GPU's memory must hold: weights, masks and optimizer state, and what a forward pass leaves for the backward pass.
+/// What a GPU's memory must hold: weights, masks and optimizer state, and what a forward pass leaves for the backward
+/// pass.
 #[cfg(feature = "cuda")]
 fn needed(stepper: &Stepper<secateur::backend::Cuda>) -> Result<u64> {
     let held = secateur::backend::cuda::memory()?.in_use;
@@ -173,8 +174,8 @@ fn report_memory(case: &Case, device: &secateur::backend::Cuda) -> Result<()> {
     Ok(())
 }
 
-/// Median of many steps in milliseconds, after a tenth as many to warm up; about three seconds in all, and at least seven steps.
-/// Where nobody waits for single steps, each figure is a mean over some of them.
+/// Median of many steps in milliseconds, after a tenth as many to warm up; about three seconds in all, and at least
+/// seven steps. Where nobody waits for single steps, each figure is a mean over some of them.
 fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     let mut stepper = Stepper::new(case, device)?;
     println!("multiply_adds {}", stepper.multiply_adds()?);

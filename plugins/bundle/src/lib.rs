@@ -1,6 +1,7 @@
 //! Links the built-in plugins into a program.
 //!
-//! A crate that is only listed in Cargo.toml is not linked, and its registrations vanish without a word: each is named here.
+//! A crate that is only listed in Cargo.toml is not linked, and its registrations vanish without a word: each is named
+//! here.
 
 use secateur_compressors as _;
 use secateur_criteria as _;

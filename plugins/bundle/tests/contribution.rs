@@ -77,8 +77,8 @@ fn observed(model: Named) -> (Seen, Said) {
     std::mem::take(&mut *kept.lock().unwrap())
 }
 
-/// Mean share of each of `units` channels: over steps, images, positions and receiving filters, one after the other. The weight's axis
-/// `axis` has the channels, the other one the receivers.
+/// Mean share of each of `units` channels: over steps, images, positions and receiving filters, one after the other.
+/// The weight's axis `axis` has the channels, the other one the receivers.
 fn plain(steps: &[(Tensor<Cpu>, Tensor<Cpu>)], axis: usize, units: usize) -> Vec<f64> {
     let (mut sum, mut count) = (vec![0.0; units], 0.0);
     for (x, w) in steps {

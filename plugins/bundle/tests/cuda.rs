@@ -1,5 +1,5 @@
-//! Whole runs on CUDA against the same runs on the CPU: on an emulated GPU, or with `SECATEUR_TEST_CUDA=real` on the one of this
-//! machine.
+//! Whole runs on CUDA against the same runs on the CPU: on an emulated GPU, or with `SECATEUR_TEST_CUDA=real` on the
+//! one of this machine.
 #![cfg(feature = "cuda")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -166,8 +166,8 @@ fn nothing_waits_for_the_device_within_a_step() {
     }
 }
 
-/// Where a network is small, the time of a step is that of its launches: one for each layer forward and backward, one for the loss,
-/// one for the update, and nothing else.
+/// Where a network is small, the time of a step is that of its launches: one for each layer forward and backward, one
+/// for the loss, one for the update, and nothing else.
 #[test]
 fn a_small_network_takes_few_launches() {
     if emulator::is_real() {

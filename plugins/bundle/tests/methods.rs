@@ -1,5 +1,5 @@
-//! Methods that need more of the traits than the built-in plugins do: each is written against them as a plugin author would, and run
-//! in a whole training run. The traits carry them without change, and so must any later version of them.
+//! Methods that need more of the traits than the built-in plugins do: each is written against them as a plugin author
+//! would, and run in a whole training run. The traits carry them without change, and so must any later version of them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -51,7 +51,8 @@ fn prunes(events: &[Event]) -> Vec<(f64, f64, usize)> {
     events.iter().filter_map(of).collect()
 }
 
-/// GraSP (Wang et al. 2020): the lowest of -theta (H g) reversed in sign; the Hessian-vector product is a difference of gradients.
+/// GraSP (Wang et al. 2020): the lowest of -theta (H g) reversed in sign; the Hessian-vector product is a difference of
+/// gradients.
 #[derive(Default)]
 struct Grasp {
     scores: BTreeMap<String, Vec<f32>>,
@@ -93,7 +94,8 @@ fn grasp_asks_for_hessian_vector_products_before_training() {
     assert!((prunes(&events)[0].1 - 0.8).abs() < 1e-4);
 }
 
-/// SynFlow (Tanaka et al. 2020): |theta dR/d|theta||, R the sum of the outputs for an input of ones under |theta|; in rounds.
+/// SynFlow (Tanaka et al. 2020): |theta dR/d|theta||, R the sum of the outputs for an input of ones under |theta|; in
+/// rounds.
 #[derive(Default)]
 struct SynFlow {
     scores: BTreeMap<String, Tensor<Cpu>>,
@@ -153,7 +155,8 @@ fn a_penalty_reaches_the_gradients_and_the_log() {
     assert!(norm(1e-2) < 0.7 * norm(0.0));
 }
 
-/// Dynamic network surgery (Guo et al. 2016): its own rule with hysteresis, from statistics of the first step; weights may return.
+/// Dynamic network surgery (Guo et al. 2016): its own rule with hysteresis, from statistics of the first step; weights
+/// may return.
 #[derive(Default)]
 struct Surgery {
     thresholds: BTreeMap<String, f32>,

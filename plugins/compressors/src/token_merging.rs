@@ -5,7 +5,8 @@ use secateur::prelude::*;
 choices! {
     /// Where tokens are merged.
     pub enum Where {
-        /// Once, between patch embedding and encoder, by the similarity of the tokens ("Neural Burden", arXiv 2407.16716).
+        /// Once, between patch embedding and encoder, by the similarity of the tokens ("Neural Burden", arXiv
+        /// 2407.16716).
         BeforeEncoder = "before-encoder",
         /// In every block between attention and MLP, by the similarity of the keys (the authors of token merging).
         Blocks = "blocks",
@@ -37,16 +38,16 @@ choices! {
 options! {
     /// Merges the most similar tokens into their size-weighted means.
     ///
-    /// A = even tokens, B = odd tokens; each token of A takes its most similar token of B (cosine of the metric), and the r tokens of A
-    /// with the highest similarity are merged. The first `protected` tokens never take part. The gradient flows through the mean, not
-    /// through the matching.
+    /// A = even tokens, B = odd tokens; each token of A takes its most similar token of B (cosine of the metric), and
+    /// the r tokens of A with the highest similarity are merged. The first `protected` tokens never take part. The
+    /// gradient flows through the mean, not through the matching.
     pub struct TokenMerging {
-        /// `before-encoder` or `blocks`.
+        /// Where tokens are merged: `before-encoder` or `blocks`.
         pub at: Where = Where::BeforeEncoder,
         /// How much is merged before the encoder, read as `reading` says; in [0, 1).
         pub ratio: f64 = 0.4,
-        /// `removed`, `one-pass` or `kept`. A ratio above 0.5 cannot be removed in one pass, so passes repeat and 0.6 differs
-        /// from 0.8.
+        /// `removed`, `one-pass` or `kept`. A ratio above 0.5 cannot be removed in one pass, so passes repeat and 0.6
+        /// differs from 0.8.
         pub reading: Reading = Reading::Removed,
         /// Tokens merged in each block, where merging is in the blocks.
         pub r: usize = 8,
@@ -120,19 +121,19 @@ impl<B: Backend> Compressor<B> for TokenMerging {
         if self.source && tokens.source.is_none() {
             tokens.source = Some((0..batch).flat_map(|_| 0..count as u32).collect());
         }
-        let mut left = match (at, self.at) {
+        let mut pending = match (at, self.at) {
             (Stage::BeforeEncoder, Where::BeforeEncoder) => self.total(count - tokens.protected),
             (Stage::Block { index, of }, Where::Blocks) => self.in_block(index, of),
             _ => 0,
         };
-        while left > 0 {
+        while pending > 0 {
             let before = tokens.x.shape()[1];
-            let r = left.min((before - tokens.protected) / 2);
+            let r = pending.min((before - tokens.protected) / 2);
             if r == 0 {
                 break;
             }
             tokens = merge_once(tape, tokens, r)?;
-            left -= r;
+            pending -= r;
             if self.at == Where::Blocks {
                 break;
             }

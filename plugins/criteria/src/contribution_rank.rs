@@ -39,8 +39,8 @@ options! {
         /// Which training steps count: `epoch` (those of the epoch that ends with the pruning step), `since-prune`, or
         /// `last-step`.
         pub window: Window = Window::Epoch,
-        /// `authors` reproduces their code: values before the activation function, the last batch only, the average alone.
-        /// Their fresh optimizer after each pruning step is `train.fresh_optimizer = true`.
+        /// `authors` reproduces their code: values before the activation function, the last batch only, the average
+        /// alone. Their fresh optimizer after each pruning step is `train.fresh_optimizer = true`.
         pub compat: Compat = Compat::None,
     }
 
@@ -58,24 +58,25 @@ options! {
 /// Contributions of every neuron to the neurons it feeds, streamed over the training steps (USC report, "Neural
 /// importance-based train-time pruning").
 ///
-/// For a layer that feeds weights w [M, N] with activations a [F, N]:
-/// `c_kj(f) = w_jk a_k(f) / Σ_i w_ji a_i(f)`, `C_avg(k)` its mean and `C_max(k)` its maximum over f and j, and the score is
-/// `lambda1 C_avg + lambda2 C_max`. Biases do not take part. A zero denominator contributes zero. The score of a unit with
-/// several inputs in the next layer (a channel's pixels after a flatten) is the sum over them.
+/// For a layer that feeds weights w [M, N] with activations a [F, N]: `c_kj(f) = w_jk a_k(f) / Σ_i w_ji a_i(f)`,
+/// `C_avg(k)` its mean and `C_max(k)` its maximum over f and j, and the score is `lambda1 C_avg + lambda2 C_max`.
+/// Biases do not take part. A zero denominator contributes zero. The score of a unit with several inputs in the next
+/// layer (a channel's pixels after a flatten) is the sum over them.
 ///
-/// Channels that feed a convolution, plain or transposed: the report ranks fully connected layers alone, and the reading is ours. Every
-/// position of every image is a sample, a is the channel's value there, and w_jk is the sum over the kernel from channel k to filter j
-/// (of |w| in the absolute form), as if the neighbourhood had the value of its middle. Shares sum to one as before.
+/// Channels that feed a convolution, plain or transposed: the report ranks fully connected layers alone, and the
+/// reading is ours. Every position of every image is a sample, a is the channel's value there, and w_jk is the sum over
+/// the kernel from channel k to filter j (of |w| in the absolute form), as if the neighbourhood had the value of its
+/// middle. Shares sum to one as before.
 pub struct ContributionRank<B: Backend> {
     options: RankOptions,
-    /// By group, then by weight that consumes the group.
+    /// What was seen of every group, by the weight that consumes it.
     seen: BTreeMap<String, BTreeMap<String, Seen<B>>>,
 }
 
 /// What one weight's inputs contributed so far.
 struct Seen<B: Backend> {
     sum: Running<B>,
-    /// Where the largest share is wanted.
+    /// The largest shares, where they are wanted.
     max: Option<Running<B>>,
     count: u64,
 }
@@ -147,13 +148,15 @@ impl<B: Backend> ContributionRank<B> {
     }
 }
 
-/// Images `[batch, channels, rows, columns]` as samples `[batch * rows * columns, channels]`; rows of units stay as they are.
+/// Images `[batch, channels, rows, columns]` as samples `[batch * rows * columns, channels]`; rows of units stay as
+/// they are.
 fn by_position<B: Backend>(x: &Tensor<B>) -> Result<Tensor<B>> {
     let &[batch, channels, rows, columns] = &*x.shape() else { return Ok(x.clone()) };
     x.reshape([batch, channels, rows * columns])?.transpose()?.reshape([batch * rows * columns, channels])
 }
 
-/// A weight as `[receivers, units]`, whichever axis (`units`) has the units; kernels are summed up, as magnitudes unless `signed`.
+/// A weight as `[receivers, units]`, whichever axis (`units`) has the units; kernels are summed up, as magnitudes
+/// unless `signed`.
 fn between_units<B: Backend>(w: &Tensor<B>, units: usize, signed: bool) -> Result<Tensor<B>> {
     let w = match *w.shape() {
         [a, b, rows, columns] => {

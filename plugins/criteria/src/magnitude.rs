@@ -15,8 +15,9 @@ choices! {
 options! {
     /// |w|, or w² (Han et al. 2015, "Learning both Weights and Connections"); with `threshold`, their rule tau = q std(w) per layer.
     ///
-    /// Where units are pruned, `prune.reduce` makes a unit's score of its weights' scores: `l1` of |w| gives the filter norms of
-    /// Li et al. 2016, and `l2` of |w| those of He et al. 2018. For single weights both norms give the same order.
+    /// Where units are pruned, `prune.reduce` makes a unit's score of its weights' scores: `l1` of |w| gives the filter
+    /// norms of Li et al. 2016, and `l2` of |w| those of He et al. 2018. For single weights both norms give the same
+    /// order.
     pub struct Magnitude {
         /// `l1` scores |w|, `l2` scores w².
         pub norm: Norm = Norm::L1,

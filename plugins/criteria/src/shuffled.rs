@@ -3,9 +3,9 @@
 use rand::seq::SliceRandom as _;
 use secateur::prelude::*;
 
-/// The scores of another criterion, permuted at random among the weights or units of a layer that are still there: each layer loses
-/// exactly as many as the criterion would take, but not the same ones (the control of Frankle et al. 2021, "Pruning Neural Networks
-/// at Initialization: Why Are We Missing the Mark?").
+/// The scores of another criterion, permuted at random among the weights or units of a layer that are still there: each
+/// layer loses exactly as many as the criterion would take, but not the same ones (the control of Frankle et al. 2021,
+/// "Pruning Neural Networks at Initialization: Why Are We Missing the Mark?").
 ///
 /// A weight criterion under `prune.granularity = "unit"` is shuffled weight by weight before its scores are summed.
 pub struct Permuted;

@@ -3,8 +3,9 @@
 use secateur::prelude::*;
 
 options! {
-    /// Convolutions `conv1`, `conv2`, ... (3x3 by default, same size, ReLU, 2x2 maximum), then `fc1`, `fc2`, ...; channels and hidden
-    /// units are unit groups of their layers' names. The defaults are the network of the contribution-rank report.
+    /// Convolutions `conv1`, `conv2`, ... (3x3 by default, same size, ReLU, 2x2 maximum), then `fc1`, `fc2`, ...;
+    /// channels and hidden units are unit groups of their layers' names. The defaults are the network of the
+    /// contribution-rank report.
     pub struct Cnn {
         /// Channels of each convolution.
         pub channels: Vec<usize> = vec![16, 32],

@@ -1,4 +1,5 @@
-//! The networks that come with Secateur: each declares its parameters and unit groups, computes its output, and has its file.
+//! The networks that come with Secateur: each declares its parameters and unit groups, computes its output, and has its
+//! file.
 
 mod cnn;
 mod mlp;

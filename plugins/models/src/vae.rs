@@ -3,11 +3,13 @@
 use secateur::prelude::*;
 
 options! {
-    /// Encoder: convolutions `enc.conv1`, ... (4x4, stride 2, padding 1, ReLU), linear layers `enc.fc1`, ..., then `mu` and `logvar`.
-    /// Decoder: the mirror image, `dec.fc1`, ..., and transposed convolutions `dec.conv1`, ... up to the image.
+    /// Encoder: convolutions `enc.conv1`, ... (4x4, stride 2, padding 1, ReLU), linear layers `enc.fc1`, ..., then `mu`
+    /// and `logvar`. Decoder: the mirror image, `dec.fc1`, ..., and transposed convolutions `dec.conv1`, ... up to the
+    /// image.
     ///
-    /// Unit groups have the names of the layers; `mu` and `logvar` read the same group, and the channels of the last linear layer of
-    /// the decoder are one. The defaults are the network of the contribution-rank report: 85.2 M parameters on 3x64x64 images.
+    /// Unit groups have the names of the layers; `mu` and `logvar` read the same group, and the channels of the last
+    /// linear layer of the decoder are one. The defaults are the network of the contribution-rank report: 85.2 M
+    /// parameters on 3x64x64 images.
     pub struct Vae {
         /// Channels of each convolution; every one halves the image.
         pub channels: Vec<usize> = vec![32, 64],
@@ -95,7 +97,8 @@ impl<B: Backend> Model<B> for Vae {
         layout.build()
     }
 
-    /// The loss is binary cross-entropy, summed over the pixels, plus `beta` times the divergence, as a mean over the examples.
+    /// The loss is binary cross-entropy, summed over the pixels, plus `beta` times the divergence, as a mean over the
+    /// examples.
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
         let n = batch.len();
         let &[_, _, height, width] = &*batch.input.shape() else {

@@ -3,7 +3,8 @@
 use secateur::prelude::*;
 
 options! {
-    /// Convolutions `conv1` to `conv13` (3x3, same size, ReLU) in five blocks that each end in a 2x2 maximum, then `fc1`, ....
+    /// Convolutions `conv1` to `conv13` (3x3, same size, ReLU) in five blocks that each end in a 2x2 maximum, then
+    /// `fc1`, ....
     ///
     /// Channels and hidden units are unit groups of their layers' names; images are at least 32x32.
     pub struct Vgg {

@@ -15,10 +15,11 @@ choices! {
 options! {
     /// Patch embedding `patch`, blocks `blocks.0`, `blocks.1`, ..., a last norm and the linear layer `head`.
     ///
-    /// Unit groups per block: `blocks.N.heads`, `blocks.N.head_dim` (the same dimensions in every head, of queries, keys and values
-    /// alike) and `blocks.N.mlp`. The compressor is asked before the encoder, and in each block between attention and MLP.
+    /// Unit groups per block: `blocks.N.heads`, `blocks.N.head_dim` (the same dimensions in every head, of queries,
+    /// keys and values alike) and `blocks.N.mlp`. The compressor is asked before the encoder, and in each block between
+    /// attention and MLP.
     pub struct Vit {
-        /// Blocks.
+        /// Number of blocks.
         pub depth: usize = 4,
         /// Width of a token.
         pub dim: usize = 192,
@@ -28,7 +29,7 @@ options! {
         pub mlp_ratio: f64 = 4.0,
         /// Side of a patch; must divide the image.
         pub patch: usize = 4,
-        /// `class` or `mean`.
+        /// What the classifier reads: `class` or `mean`.
         pub pool: Pool = Pool::Class,
         /// Dropout after attention and MLP, and on the embedded tokens.
         pub dropout: f64 = 0.0,

@@ -4,7 +4,8 @@ use crate::run::check_span;
 use secateur::prelude::*;
 
 options! {
-    /// The same sparsity all along, with the masks renewed every few steps: for training sparse from the start with regrowth.
+    /// The same sparsity all along, with the masks renewed every few steps: for training sparse from the start with
+    /// regrowth.
     pub struct Constant {
         /// Sparsity from the first pruning step on.
         pub sparsity: f64 = 0.5,

@@ -3,7 +3,7 @@
 use crate::run::Curve;
 use secateur::prelude::*;
 
-/// `1 - s = (1 - s_i) ((1 - s_f) / (1 - s_i))^p`: every pruning step takes the same fraction of what is left.
+/// `1 - s = (1 - s_i) ((1 - s_f) / (1 - s_i))^p`: every pruning step takes the same fraction of what remains.
 pub struct Exponential(Curve);
 
 impl From<Curve> for Exponential {

@@ -1,4 +1,5 @@
-//! The schedules that come with Secateur: each says when to prune and how much, and has its file; `run` holds what they share.
+//! The schedules that come with Secateur: each says when to prune and how much, and has its file; `run` holds what they
+//! share.
 
 mod constant;
 mod cubic;

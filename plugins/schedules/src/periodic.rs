@@ -1,16 +1,16 @@
-//! A fraction of what is left, every few epochs.
+//! A fraction of what remains, every few epochs.
 
 use secateur::prelude::*;
 
 options! {
-    /// Takes `fraction` of what is left at the end of epochs `first`, `first + every`, `first + 2 every`, ..., but not after the last
-    /// epoch: every pruning step has training after it to recover.
+    /// Takes `fraction` of what remains at the end of epochs `first`, `first + every`, `first + 2 every`, ..., but not
+    /// after the last epoch: every pruning step has training after it to recover.
     pub struct Periodic {
         /// Epochs before the first pruning step.
         pub first: u64 = 5,
         /// Epochs between two pruning steps.
         pub every: u64 = 5,
-        /// Fraction of what is left that goes each time.
+        /// Fraction of what remains that goes each time.
         pub fraction: f64 = 0.1,
         /// Most pruning steps; as many as fit where absent.
         pub count: Option<u64> = None,
@@ -35,7 +35,7 @@ impl Schedule for Periodic {
     }
 }
 
-register!(Schedule, "periodic", Periodic, "A fraction of what is left, every few epochs.");
+register!(Schedule, "periodic", Periodic, "A fraction of what remains, every few epochs.");
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,8 @@ options! {
         pub to: f64 = 0.75,
         /// Steps between two pruning steps.
         pub every: u64 = 100,
-        /// Whether masks are still renewed, at the final sparsity, after it is reached; only regrowth makes a difference.
+        /// Whether masks are still renewed, at the final sparsity, after it is reached; only regrowth makes a
+        /// difference.
         pub renew: bool = false,
     }
 
@@ -41,7 +42,8 @@ options! {
 }
 
 impl Curve {
-    /// The part of the way that is done at `step`, or `None` where nothing is pruned. The last step of the curve always is one.
+    /// The part of the way that is done at `step`, or `None` where nothing is pruned. The last step of the curve always
+    /// is one.
     fn progress(&self, step: Step, run: &RunLength) -> Option<f64> {
         let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
         if step < first || (step > last && !self.renew) {

@@ -49,7 +49,8 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Opens the library in `path` and adds its plugins; one that is there already stays. Its hash must be `sha256`, where given.
+    /// Opens the library in `path` and adds its plugins; one that is there already stays. Its hash must be `sha256`,
+    /// where given.
     ///
     /// Returns what the library holds. The file's code runs with all rights of this program.
     ///

@@ -38,8 +38,8 @@ where
 /// Registers a plugin: `register!(Criterion, "name", Type, "One sentence.")`.
 ///
 /// The type is its own options (declared with [`options!`](crate::options!)), or is built from them by `TryFrom`:
-/// `register!(Criterion, "name", Type, "One sentence.", options = Options)`. A type that holds tensors is written `Type<B>`, with
-/// the letter B, and is registered for every device.
+/// `register!(Criterion, "name", Type, "One sentence.", options = Options)`. A type that holds tensors is written
+/// `Type<B>`, with the letter B, and is registered for every device.
 #[macro_export]
 macro_rules! register {
     ($kind:ident, $name:literal, $type:ident, $summary:literal $(,)?) => {
@@ -70,7 +70,8 @@ macro_rules! register {
     };
 }
 
-/// Constructors for every device; the framework's features decide which these are, not those of the crate that registers.
+/// Constructors for every device; the framework's features decide which these are, not those of the crate that
+/// registers.
 #[cfg(not(feature = "cuda"))]
 #[doc(hidden)]
 #[macro_export]
@@ -80,7 +81,8 @@ macro_rules! makers {
     };
 }
 
-/// Constructors for every device; the framework's features decide which these are, not those of the crate that registers.
+/// Constructors for every device; the framework's features decide which these are, not those of the crate that
+/// registers.
 #[cfg(feature = "cuda")]
 #[doc(hidden)]
 #[macro_export]
