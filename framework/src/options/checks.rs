@@ -140,7 +140,6 @@ impl<T: Number> Number for Option<T> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use crate::options::{OptionSet, key_in, parse};
     use std::collections::BTreeMap;

@@ -37,7 +37,7 @@ impl Vae {
     /// The decoder gives an image of the same size only where every convolution halves a whole number.
     fn check_image(&self, height: usize, width: usize) -> Result<()> {
         let factor = 1 << self.channels.len().min(32);
-        if height % factor == 0 && width % factor == 0 {
+        if height.is_multiple_of(factor) && width.is_multiple_of(factor) {
             return Ok(());
         }
         let allowed = format!("each convolution halves the image, and {height}x{width} cannot be divided by {factor}");
