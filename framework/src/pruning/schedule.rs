@@ -1,6 +1,6 @@
 //! When to prune, and how much.
 
-use crate::error::{OptionError, Result};
+use crate::error::Result;
 use crate::state::State;
 use serde::{Deserialize, Serialize};
 
@@ -8,28 +8,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Step(pub u64);
-
-/// Fraction that is zero, in [0, 1).
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Sparsity(f64);
-
-impl Sparsity {
-    /// # Errors
-    /// Outside [0, 1), or NaN.
-    pub fn new(key: &str, fraction: f64) -> Result<Self> {
-        if (0.0..1.0).contains(&fraction) {
-            Ok(Self(fraction))
-        } else {
-            Err(OptionError::new(key, fraction, "must be a fraction of zeros, at least 0 and below 1").into())
-        }
-    }
-
-    /// The fraction.
-    pub fn get(self) -> f64 {
-        self.0
-    }
-}
 
 /// How much is to be gone after a pruning step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,8 +58,8 @@ impl RunLength {
 
 /// When to prune, and how much.
 ///
-/// A pure function of the step: the engine asks it ahead of time, to plan evaluation and to let criteria observe only what they
-/// will use.
+/// A pure function of the step: the engine asks it ahead of time, to plan evaluation and to let criteria observe only
+/// what they will use.
 ///
 /// ```
 /// use secateur::prelude::*;

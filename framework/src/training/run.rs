@@ -104,7 +104,8 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     fn new(run: Run<'a, B>, observer: &'o mut dyn Observer) -> Result<Self> {
         let (setting, layout, mut criterion, schedule) = Setting::new(run)?;
         let seed = setting.seed.derive("criterion", &[]);
-        criterion.setup(&Setup { layout: &layout, seed, make_criterion: setting.make_criterion })?;
+        let setup = Setup { layout: &layout, seed, make_criterion: setting.make_criterion };
+        criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
         let masking = if setting.prune.regrow { Masking::Dynamic } else { Masking::Held };
         let params = ParamStore::new(&setting.device, layout, setting.seed, masking)?;
         let dense = setting.cost(&params)?;

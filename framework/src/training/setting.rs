@@ -6,8 +6,9 @@ use crate::backend::Backend;
 use crate::data::{Batches, Dataset, Order, Part};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
-use crate::network::layout::Layout;
+use crate::network::layout::{Layout, Sizes};
 use crate::network::model::{InputSpec, Model};
+use crate::options::OptionSet as _;
 use crate::pruning::PruneConfig;
 use crate::pruning::criterion::{Criterion, MakeCriterion};
 use crate::pruning::schedule::{RunLength, Schedule, Step};
@@ -35,7 +36,9 @@ type Parts<'a, B> = (Setting<'a, B>, Layout, Box<dyn Criterion<B>>, Box<dyn Sche
 
 impl<'a, B: Backend> Setting<'a, B> {
     pub fn new(run: Run<'a, B>) -> Result<Parts<'a, B>> {
-        run.train.check()?;
+        let sections = [("train", run.train.errors()), ("prune", run.prune.errors())];
+        let refused = sections.into_iter().flat_map(|(path, all)| all.into_iter().map(|error| error.under(path)));
+        Error::if_any(refused.collect())?;
         let input = InputSpec {
             shape: run.data.shape.clone(),
             classes: if run.train.loss == Loss::Binary { 1 } else { run.data.class_names.len() },
@@ -46,9 +49,9 @@ impl<'a, B: Backend> Setting<'a, B> {
                 "train.loss = \"binary\" needs two classes, but the data has {found}: use \"cross-entropy\""
             )));
         }
-        let sizes = run.prune.start_sizes(|sizes| run.model.layout(&input, sizes))?;
-        let layout = run.model.layout(&input, &sizes)?;
-        run.prune.check(&layout)?;
+        let layout_at = |sizes: &Sizes| run.model.layout(&input, sizes).map_err(|error| error.under("model"));
+        let layout = layout_at(&run.prune.start_sizes(layout_at)?)?;
+        run.prune.fits(&layout).map_err(|error| error.under("prune"))?;
         let examples = run.data.part(Part::Train).len();
         let steps_per_epoch = examples.div_ceil(run.train.batch_size) as u64;
         if steps_per_epoch == 0 {

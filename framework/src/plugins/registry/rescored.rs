@@ -66,8 +66,9 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
     }
 
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
-        let mut inner = (run.make_criterion)(self.of.name()?, &self.of.options())?;
-        inner.setup(run)?;
+        let inner = self.of.name().and_then(|name| (run.make_criterion)(name, &self.of.options()));
+        let mut inner = inner.map_err(|error| error.under("of"))?;
+        inner.setup(run).map_err(|error| error.under("of"))?;
         self.inner = Some(inner);
         Ok(())
     }
