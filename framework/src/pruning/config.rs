@@ -171,7 +171,6 @@ fn count_params(layout: &Layout) -> usize {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::network::layout::{LayoutBuilder, Width};

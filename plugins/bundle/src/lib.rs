@@ -28,7 +28,6 @@ pub fn registry() -> Result<Registry> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use secateur::plugins::registry::Kind;
 

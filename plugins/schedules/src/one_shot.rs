@@ -81,7 +81,6 @@ secateur::register!(
 );
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::testing::targets;
