@@ -69,7 +69,6 @@ impl Trail {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::backend::Cpu;

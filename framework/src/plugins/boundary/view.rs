@@ -304,7 +304,6 @@ impl abi::Sink {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::backend::Device as _;

@@ -105,7 +105,6 @@ fn magnitude<B: Backend>(x: &Tensor<B>) -> Result<f64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::backend::Cpu;
