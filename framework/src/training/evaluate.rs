@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::data::{Dataset, Order, Part};
 use crate::error::Result;
 use crate::network::compressor::Compressor;
-use crate::network::forward::{Cost, Forward};
+use crate::network::forward::{Cost, Forward, LayerRecord};
 use crate::network::model::{Batch, Model, Output};
 use crate::network::params::ParamStore;
 use crate::pruning::schedule::Step;
@@ -101,15 +101,16 @@ impl<B: Backend> Setting<'_, B> {
         Ok(found)
     }
 
-    /// Multiplications of one example's forward pass.
-    pub fn cost(&self, params: &ParamStore<B>) -> Result<Cost> {
+    /// Multiplications of one example's forward pass, and the layers in the order of their calls.
+    pub fn cost(&self, params: &ParamStore<B>) -> Result<(Cost, Vec<LayerRecord>)> {
         let part = if self.data.part(Part::Test).is_empty() { Part::Train } else { Part::Test };
         let mut batches = self.data.batches(part, at_least_one(1), Order::Stored);
         let Some(batch) = next_batch(&self.device, self.data, &mut batches)? else {
-            return Ok(Cost::default());
+            return Ok((Cost::default(), vec![]));
         };
-        let mut cx = Forward::evaluation(params).with_compressor(self.compressor.as_ref());
+        let mut cx = Forward::evaluation(params).with_compressor(self.compressor.as_ref()).listing_layers();
         self.model.forward(&mut cx, &batch)?;
-        Ok(cx.finish().2)
+        let layers = cx.layers().to_vec();
+        Ok((cx.finish().2, layers))
     }
 }

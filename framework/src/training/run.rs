@@ -9,8 +9,8 @@ use crate::backend::Backend;
 use crate::data::{Dataset, Part};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
-use crate::network::forward::Cost;
-use crate::network::model::Model;
+use crate::network::forward::{Cost, LayerRecord};
+use crate::network::model::{InputSpec, Model};
 use crate::network::params::{Masking, ParamStore, Snapshot};
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
@@ -53,6 +53,10 @@ pub struct Outcome<B: Backend> {
     pub summary: Summary,
     /// The pruned network.
     pub params: ParamStore<B>,
+    /// What an example looks like to the model.
+    pub input: InputSpec,
+    /// The model's layers, in the order of their calls.
+    pub layers: Vec<LayerRecord>,
 }
 
 impl<B: Backend> Run<'_, B> {
@@ -108,7 +112,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
         let masking = if setting.prune.regrow { Masking::Dynamic } else { Masking::Held };
         let params = ParamStore::new(&setting.device, layout, setting.seed, masking)?;
-        let dense = setting.cost(&params)?;
+        let (dense, _) = setting.cost(&params)?;
         let live = Live {
             next: Step(0),
             params,
@@ -199,10 +203,10 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let last = Step(setting.length.steps - 1);
         let test = setting.evaluate(&live.params, last, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
-        let kept = setting.cost(&live.params)?;
+        let (kept, layers) = setting.cost(&live.params)?;
         let summary = Summary::of(&setting, &live, test, (dense, kept), &reporter.clock)?;
         reporter.event(&Event::Finish { step: setting.length.steps, metrics: summary.metrics() })?;
         setting.device.trim();
-        Ok(Outcome { summary, params: live.params })
+        Ok(Outcome { summary, params: live.params, input: setting.input, layers })
     }
 }
