@@ -11,13 +11,17 @@ const REASON: &str = "//! Longer than 300 lines because ";
 /// Where the source stands, from the repository's root.
 const FOLDERS: [&str; 4] = ["framework", "runner", "plugins", "docs/src"];
 
-/// Every folder below one, itself included, with the names of its entries. Hidden entries and what tools leave behind do not count.
+/// Every folder below one, itself included, with the names of its entries. Hidden entries, what tools leave behind and empty folders,
+/// which no commit holds, do not count.
 fn folders(root: &Path) -> Vec<(PathBuf, Vec<String>)> {
     let entries = std::fs::read_dir(root).unwrap_or_else(|error| panic!("{}: {error}", root.display()));
     let names =
         entries.map(|entry| entry.expect("the folder can be listed").file_name().to_string_lossy().into_owned());
     let mut names: Vec<_> =
         names.filter(|name| !name.starts_with('.') && !["target", "__pycache__"].contains(&name.as_str())).collect();
+    names.retain(|name| {
+        std::fs::read_dir(root.join(name)).is_ok_and(|mut inside| inside.next().is_some()) || root.join(name).is_file()
+    });
     names.sort();
     let below = names.iter().map(|name| root.join(name)).filter(|path| path.is_dir());
     let mut all: Vec<_> = below.flat_map(|path| folders(&path)).collect();

@@ -67,15 +67,16 @@ fn on<B: Registered>(
     let (schedule, schedule_options) = plugin(config, "schedule");
     let (compressor, compressor_options) = plugin(config, "compressor");
     let (model, model_options) = plugin(config, "model");
+    let under = |section: &'static str| move |error: secateur::Error| refused(error.under(section), config);
     let run = Run {
         name: config.name().to_owned(),
         device,
         seed: Seed(top.seed),
         data: &data,
-        model: registry.model(&model, &model_options)?,
-        criterion: registry.criterion(&criterion, &criterion_options)?,
-        schedule: registry.schedule(&schedule, &schedule_options)?,
-        compressor: Some(registry.compressor(&compressor, &compressor_options)?),
+        model: registry.model(&model, &model_options).map_err(under("model"))?,
+        criterion: registry.criterion(&criterion, &criterion_options).map_err(under("criterion"))?,
+        schedule: registry.schedule(&schedule, &schedule_options).map_err(under("schedule"))?,
+        compressor: registry.compressor(&compressor, &compressor_options).map_err(under("compressor"))?,
         prune: parsed::<PruneConfig>(&section(config, "prune"))?,
         train: parsed::<TrainConfig>(&section(config, "train"))?,
         make_criterion: &|name, options| registry.criterion(name, options),

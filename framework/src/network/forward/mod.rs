@@ -24,7 +24,7 @@ pub use trail::Trail;
 use crate::autograd::Tape;
 use crate::backend::{Backend, Weight};
 use crate::error::Result;
-use crate::network::compressor::Compressor;
+use crate::network::compressor::{Compressor, NoCompression};
 use crate::network::params::ParamStore;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
@@ -34,7 +34,7 @@ use trail::Following;
 /// One forward pass over one batch.
 pub struct Forward<'a, B: Backend> {
     pub(crate) params: &'a ParamStore<B>,
-    pub(crate) compressor: Option<&'a dyn Compressor<B>>,
+    pub(crate) compressor: &'a dyn Compressor<B>,
     pub(crate) replaced: HashMap<String, Tensor<B>>,
     pub(crate) tape: Tape<B>,
     pub(crate) taps: Taps<B>,
@@ -54,7 +54,7 @@ impl<'a, B: Backend> Forward<'a, B> {
     pub fn evaluation(params: &'a ParamStore<B>) -> Self {
         Self {
             params,
-            compressor: None,
+            compressor: &NoCompression {},
             replaced: HashMap::new(),
             tape: Tape::off(),
             taps: Taps::new(Needs::WEIGHTS),
@@ -67,7 +67,7 @@ impl<'a, B: Backend> Forward<'a, B> {
 
     /// Tokens pass through this compressor at the stages the model offers.
     #[must_use]
-    pub fn with_compressor(self, compressor: Option<&'a dyn Compressor<B>>) -> Self {
+    pub fn with_compressor(self, compressor: &'a dyn Compressor<B>) -> Self {
         Self { compressor, ..self }
     }
 
@@ -137,8 +137,8 @@ impl<'a, B: Backend> Forward<'a, B> {
         &mut self.tape
     }
 
-    /// The compressor, if the run has one.
-    pub fn compressor(&self) -> Option<&'a dyn Compressor<B>> {
+    /// The run's compressor.
+    pub fn compressor(&self) -> &'a dyn Compressor<B> {
         self.compressor
     }
 

@@ -6,12 +6,15 @@ use crate::error::{Error, Result};
 use crate::network::compressor::{Stage, Tokens};
 
 impl<B: Backend> Forward<'_, B> {
-    /// Passes tokens through the run's compressor, if it has one.
+    /// Passes tokens through the run's compressor.
     ///
     /// # Errors
     /// What the compressor reports.
     pub fn compress(&mut self, mut tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>> {
-        let Some(compressor) = self.compressor.filter(|compressor| compressor.acts(at)) else { return Ok(tokens) };
+        let compressor = self.compressor;
+        if !compressor.is_active(at) {
+            return Ok(tokens);
+        }
         let (shape, protected) = (tokens.x.shape(), tokens.protected);
         self.following.arrive(&mut tokens);
         let out = compressor.compress(&mut self.tape, tokens, at)?;

@@ -5,6 +5,9 @@ mod criterion;
 mod model;
 mod scene;
 mod schedule;
+mod trial;
+
+pub use trial::{Log, Named, Trial};
 
 use crate::error::{Error, Result};
 use crate::options::Table;

@@ -117,7 +117,8 @@ impl Scene {
         criterion.observe(&Observation { step, epoch: 0, examples: EXAMPLES, params, grads: &grads, taps: &taps })?;
         let rule = Update::Sgd { lr: 1e-3, momentum: 0.9, weight_decay: 0.0, nesterov: false };
         self.store.step(rule, None, |value| grads.get(value))?;
-        // The gradients that the criterion scores with belong to the values it scores: as the engine keeps them, by tensor.
+        // The gradients that the criterion scores with belong to the values it scores: as the engine keeps them, by
+        // tensor.
         self.last = Some(grads);
         self.step += 1;
         Ok(())
