@@ -4,13 +4,12 @@ use super::losses::figures;
 use super::pass::{loss, next_batch};
 use super::{Engine, Run, at_least_one};
 use crate::backend::Backend;
-use crate::data::{Order, Part};
+use crate::data::{Order, SplitName};
 use crate::error::Result;
 use crate::network::forward::{Cost, Forward};
 use crate::network::model::{Batch, Output};
 use crate::network::params::ParamStore;
 use crate::tensor::Tensor;
-use crate::training::event::SplitName;
 
 /// What was measured on a split.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,12 +27,7 @@ pub struct Evaluation {
 /// # Errors
 /// What the model reports.
 pub fn evaluate<B: Backend>(run: &Run<'_, B>, params: &ParamStore<B>, split: SplitName) -> Result<Evaluation> {
-    let part = match split {
-        SplitName::Train => Part::Train,
-        SplitName::Validation => Part::Validation,
-        SplitName::Test => Part::Test,
-    };
-    let mut batches = run.data.batches(part, at_least_one(run.train.eval_batch_size), Order::Stored);
+    let mut batches = run.data.batches(split, at_least_one(run.train.eval_batch_size), Order::Stored);
     let mut found = vec![];
     while let Some(batch) = next_batch(&run.device, run.data, &mut batches)? {
         found.push((forward_loss(run, params, &batch)?, batch.len()));
@@ -62,8 +56,8 @@ fn forward_loss<B: Backend>(run: &Run<'_, B>, params: &ParamStore<B>, batch: &Ba
 impl<B: Backend> Engine<'_, B> {
     /// Multiplications of one example's forward pass.
     pub(super) fn cost(&self) -> Result<Cost> {
-        let part = if self.run.data.part(Part::Test).is_empty() { Part::Train } else { Part::Test };
-        let mut batches = self.run.data.batches(part, at_least_one(1), Order::Stored);
+        let split = if self.run.data.test.is_empty() { SplitName::Train } else { SplitName::Test };
+        let mut batches = self.run.data.batches(split, at_least_one(1), Order::Stored);
         let Some(batch) = next_batch(&self.run.device, self.run.data, &mut batches)? else {
             return Ok(Cost::default());
         };

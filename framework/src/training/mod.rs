@@ -22,7 +22,7 @@ pub use timeline::Timeline;
 
 use crate::autograd::Grads;
 use crate::backend::Backend;
-use crate::data::{Dataset, Order, Part};
+use crate::data::{Dataset, Order, SplitName};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::Cost;
@@ -34,7 +34,7 @@ use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{RunLength, Schedule, Step};
 use crate::pruning::{self, PruneConfig};
 use crate::seed::Seed;
-use crate::training::event::{EvalAt, Event, GroupSize, SplitName};
+use crate::training::event::{EvalAt, Event, GroupSize};
 use losses::{EpochProgress, Untold};
 use pass::Pass;
 use serde::{Deserialize, Serialize};
@@ -140,7 +140,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         let sizes = run.prune.start_sizes(|sizes| run.model.layout(&input, sizes))?;
         let layout = run.model.layout(&input, &sizes)?;
         run.prune.check(&layout)?;
-        let examples = run.data.part(Part::Train).len();
+        let examples = run.data.train.len();
         let steps_per_epoch = examples.div_ceil(run.train.batch_size) as u64;
         if steps_per_epoch == 0 {
             return Err(Error::Config(
@@ -191,7 +191,7 @@ impl<'a, B: Backend> Engine<'a, B> {
     fn epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let (epoch, data) = (self.length.epoch(self.next), self.run.data);
         let order = Order::Shuffled { seed: self.run.seed.derive("shuffle", &[]).0, epoch };
-        let mut batches = data.batches(Part::Train, at_least_one(self.run.train.batch_size), order);
+        let mut batches = data.batches(SplitName::Train, at_least_one(self.run.train.batch_size), order);
         batches.skip((self.next.0 % self.length.steps_per_epoch) as usize);
         while self.length.epoch(self.next) == epoch {
             let step = self.next;
@@ -280,7 +280,7 @@ impl<'a, B: Backend> Engine<'a, B> {
             name: self.run.name.clone(),
             steps: self.length.steps,
             steps_per_epoch: self.length.steps_per_epoch,
-            examples: self.run.data.part(Part::Train).len(),
+            examples: self.run.data.train.len(),
             params: measure::count_params(&self.params).1,
             layers: layout.groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
         })
@@ -310,7 +310,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         at: EvalAt,
         observer: &mut dyn Observer,
     ) -> Result<Evaluation> {
-        let empty = self.run.data.part(Part::Validation).is_empty();
+        let empty = self.run.data.validation.is_empty();
         let split = if split == SplitName::Validation && empty { SplitName::Test } else { split };
         let clock = Instant::now();
         let found = evaluate(&self.run, &self.params, split)?;

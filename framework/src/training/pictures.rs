@@ -3,7 +3,7 @@
 use super::pass::next_batch;
 use super::{Engine, Observer};
 use crate::backend::Backend;
-use crate::data::Part;
+use crate::data::SplitName;
 use crate::error::Result;
 use crate::network::forward::{Forward, Trail};
 use crate::network::model::{Batch, Output};
@@ -20,9 +20,9 @@ impl<B: Backend> Engine<'_, B> {
             return Ok(());
         };
         let clock = Instant::now();
-        let parts = [Part::Test, Part::Validation, Part::Train];
-        let part = parts.into_iter().find(|p| !self.run.data.part(*p).is_empty()).unwrap_or(Part::Train);
-        let mut batches = self.run.data.sample(part, count);
+        let splits = [SplitName::Test, SplitName::Validation, SplitName::Train];
+        let split = splits.into_iter().find(|s| !self.run.data.split(*s).is_empty()).unwrap_or(SplitName::Train);
+        let mut batches = self.run.data.sample(split, count);
         let Some(batch) = next_batch(&self.run.device, self.run.data, &mut batches)? else { return Ok(()) };
         let shown = self.shown(&batch, shape)?;
         if !shown.is_empty() {

@@ -3,7 +3,7 @@
 use super::pass::{loss, next_batch};
 use super::{Engine, at_least_one};
 use crate::backend::Backend;
-use crate::data::{Order, Part};
+use crate::data::{Order, SplitName};
 use crate::error::{Error, Result};
 use crate::network::forward::Forward;
 use crate::network::forward::Needs;
@@ -37,7 +37,7 @@ impl<'e, 'a, B: Backend> EngineProbe<'e, 'a, B> {
                 let size = at_least_one(run.train.batch_size);
                 let per_epoch = self.engine.length.steps_per_epoch;
                 let order = Order::Shuffled { seed: run.seed.derive("probe", &[&step]).0, epoch: n / per_epoch };
-                let mut batches = run.data.batches(Part::Train, size, order);
+                let mut batches = run.data.batches(SplitName::Train, size, order);
                 batches.skip((n % per_epoch) as usize);
                 next_batch(&run.device, run.data, &mut batches)?
                     .ok_or_else(|| Error::Other("the training split is empty".into()))

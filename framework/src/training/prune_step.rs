@@ -3,6 +3,7 @@
 use super::Engine;
 use super::probe::EngineProbe;
 use crate::backend::Backend;
+use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::network::forward::Forward;
 use crate::network::forward::Needs;
@@ -12,7 +13,7 @@ use crate::pruning::criterion::Target;
 use crate::pruning::schedule::{Amount, Step};
 use crate::pruning::{self, Apply, Plan, Pruned};
 use crate::tensor::Tensor;
-use crate::training::event::{EvalAt, Event, SplitName};
+use crate::training::event::{EvalAt, Event};
 use std::time::Instant;
 
 /// Examples on which a shrunk network is compared with the masked one.

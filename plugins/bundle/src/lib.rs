@@ -4,6 +4,7 @@
 
 use secateur_cnn as _;
 use secateur_contribution_rank as _;
+use secateur_data as _;
 use secateur_magnitude as _;
 use secateur_mlp as _;
 use secateur_no_compression as _;
@@ -43,6 +44,10 @@ mod tests {
         );
         assert_eq!(names(Kind::Compressor), ["none", "token-merging"]);
         assert_eq!(names(Kind::Model), ["cnn", "mlp", "vae", "vgg", "vit"]);
+        assert_eq!(
+            names(Kind::Data),
+            ["cifar10", "cifar100", "cubist-spiral", "fashion-mnist", "glyphs", "image-folder", "mnist"]
+        );
     }
 
     #[test]

@@ -50,9 +50,10 @@ impl Criterion<Cpu> for Spy {
 /// Three steps, one pruning step, and three steps that nothing looks back on: what was seen, and the scores by group.
 fn observed(model: &str, options: &str) -> (Seen, Said) {
     let registry = secateur_bundle::registry().unwrap();
-    let mut config = DataConfig { normalize: Normalize::Unit, ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (12, 4);
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
+    let options = "train = 12\ntest = 4".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    let config = DataConfig { normalize: Normalize::Unit, ..DataConfig::default() };
+    let data = data::load(glyphs.as_ref(), &config, 3).unwrap();
     let kept = Arc::default();
     let inner = registry.criterion("contribution-rank", &Default::default()).unwrap();
     let run = Run {

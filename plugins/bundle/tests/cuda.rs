@@ -70,9 +70,10 @@ fn gpu() -> Cuda {
 fn run<B: Registered>(case: &Case, device: B) -> (Vec<f64>, Vec<(String, Vec<bool>)>) {
     let registry = secateur_bundle::registry().unwrap();
     let table = |text: &str| text.parse().unwrap();
-    let mut config = DataConfig { augment: case.augment, normalize: case.normalize.clone(), ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (26 * 8, 16);
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
+    let options = "train = 208\ntest = 16".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    let config = DataConfig { augment: case.augment, normalize: case.normalize.clone(), ..DataConfig::default() };
+    let data = data::load(glyphs.as_ref(), &config, 3).unwrap();
     let run = Run {
         name: "test".into(),
         device,

@@ -18,9 +18,10 @@ impl Observer for Log {
 }
 
 fn glyphs(normalize: Normalize) -> Dataset {
-    let mut config = DataConfig { normalize, ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (600, 200);
-    data::load(&config, 3, &mut |_| ()).unwrap()
+    let options = "train = 600\ntest = 200".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    let config = DataConfig { normalize, ..DataConfig::default() };
+    data::load(glyphs.as_ref(), &config, 3).unwrap()
 }
 
 struct Setup {

@@ -148,9 +148,9 @@ impl Observer for Log {
 #[test]
 fn a_vit_with_merged_tokens_reaches_its_sparsity_while_weights_return() {
     let registry = secateur_bundle::registry().unwrap();
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (1200, 300);
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
+    let options = "train = 1200\ntest = 300".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    let data = data::load(glyphs.as_ref(), &DataConfig::default(), 3).unwrap();
     let options = |text: &str| text.parse().unwrap();
     let run = Run {
         name: "burden".into(),

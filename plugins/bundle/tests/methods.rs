@@ -23,9 +23,9 @@ impl Observer for Log {
 }
 
 fn glyphs() -> Dataset {
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (600, 200);
-    data::load(&config, 3, &mut |_| ()).unwrap()
+    let options = "train = 600\ntest = 200".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    data::load(glyphs.as_ref(), &DataConfig::default(), 3).unwrap()
 }
 
 fn run(

@@ -36,9 +36,10 @@ struct Setup {
 /// Eight epochs of ten steps, a third of the units removed after epochs 4 and 7.
 fn run(setup: &Setup, pictures: usize) -> (Outcome<Cpu>, Vec<Picture>) {
     let registry = secateur_bundle::registry().unwrap();
-    let mut config = DataConfig { normalize: setup.normalize.clone(), ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (300, 50);
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
+    let options = "train = 300\ntest = 50".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    let config = DataConfig { normalize: setup.normalize.clone(), ..DataConfig::default() };
+    let data = data::load(glyphs.as_ref(), &config, 3).unwrap();
     let run = Run {
         name: "pictures".into(),
         device: Cpu::default(),

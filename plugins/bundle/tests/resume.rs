@@ -100,9 +100,9 @@ fn table(text: &str) -> Table {
 }
 
 fn glyphs() -> Dataset {
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (500, 100);
-    data::load(&config, 3, &mut |_| ()).unwrap()
+    let options = "train = 500\ntest = 100".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    data::load(glyphs.as_ref(), &DataConfig::default(), 3).unwrap()
 }
 
 fn run(setup: &Setup, data: &Dataset, from: Option<&[u8]>, observer: &mut dyn Observer) -> Result<Outcome<Cpu>> {
@@ -244,9 +244,9 @@ fn checkpoints_of_other_runs_are_refused() {
     let refused = |setup: &Setup, data: &Dataset, bytes: &[u8]| {
         run(setup, data, Some(bytes), &mut Silent).err().unwrap().to_string()
     };
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (300, 100);
-    let fewer = data::load(&config, 3, &mut |_| ()).unwrap();
+    let options = "train = 300\ntest = 100".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    let fewer = data::load(glyphs.as_ref(), &DataConfig::default(), 3).unwrap();
     assert!(refused(&setup, &fewer, &checkpoint).contains("of 60 steps, and this is"));
     assert!(refused(&setup, &data, &checkpoint[..900]).contains("the checkpoint is damaged or cut short"));
     assert!(refused(&setup, &data, b"").contains("the checkpoint is damaged or cut short"));

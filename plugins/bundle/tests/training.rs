@@ -23,9 +23,9 @@ impl Observer for Log {
 }
 
 fn glyphs() -> Dataset {
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (1500, 500);
-    data::load(&config, 3, &mut |_| ()).unwrap()
+    let options = "train = 1500\ntest = 500".parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    data::load(glyphs.as_ref(), &DataConfig::default(), 3).unwrap()
 }
 
 struct Setup {
@@ -210,8 +210,9 @@ fn every_built_in_pair_of_criterion_and_schedule_runs() {
 
 #[test]
 fn a_binary_problem_trains_on_one_logit() {
-    let config = DataConfig { name: "cubist-spiral".into(), train_limit: Some(2000), ..DataConfig::default() };
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
+    let spiral = secateur_bundle::registry().unwrap().data("cubist-spiral", &Table::new()).unwrap();
+    let config = DataConfig { train_limit: Some(2000), ..DataConfig::default() };
+    let data = data::load(spiral.as_ref(), &config, 3).unwrap();
     let mut setup = Setup { model: "hidden = [64, 64]", ..weights() };
     setup.train = TrainConfig { loss: Loss::Binary, optimizer: Optimizer::Adam, lr: 5e-3, epochs: 30, ..setup.train };
     let (outcome, _) = run(setup, &data).unwrap();
