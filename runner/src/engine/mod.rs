@@ -40,7 +40,7 @@ impl Engine {
 
 impl Program for Engine {
     fn data_sets(&self) -> Vec<DataSet> {
-        let how_to_get = |name| Some(self.registry.data(name, &Table::new()).ok()?.files()?.get.to_owned());
+        let how_to_get = |name: &str| Some(self.registry.data(name, &Table::new()).ok()?.files()?.get.to_owned());
         let set = |(name, item): (&str, &Item)| DataSet {
             name: name.to_owned(),
             doc: item.summary().to_owned(),
