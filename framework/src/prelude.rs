@@ -1,19 +1,20 @@
 //! Everything a plugin needs: `use secateur::prelude::*;`
 
 pub use crate::autograd::{Grads, Tape};
-pub use crate::backend::{Act, Backend, Cpu, Reduce};
+pub use crate::backend::{Act, Backend, Contribution, Cpu, Heads, Reduce};
 pub use crate::choices;
 pub use crate::data::{DataFiles, DataOrigin, DataSource, Examples, Folders, LoadProgress, Pool, TestExamples};
 pub use crate::error::{Error, OptionError, Result};
-pub use crate::network::compressor::{Compressor, Stage, Tokens};
-pub use crate::network::forward::Forward;
-pub use crate::network::forward::Needs;
-pub use crate::network::layout::{Layout, LayoutBuilder, Member, Role, Sizes, UnitGroup, Width};
+pub use crate::network::compressor::{Compressor, NoCompression, Stage, Tokens};
+pub use crate::network::forward::{ConvOptions, Forward, Needs};
+pub use crate::network::init::Init;
+pub use crate::network::layout::{Layout, LayoutBuilder, Member, ParamSpec, Role, Sizes, UnitGroup, Width};
 pub use crate::network::model::{Batch, InputSpec, Model, Output};
 pub use crate::options;
-pub use crate::plugins::registry::PluginSpec;
+pub use crate::options::Checks;
+pub use crate::plugins::registry::{PluginSpec, Rescore, Rescored, RescoredOptions};
 pub use crate::pruning::criterion::{Criterion, Observation, Probe, Rounding, Scores, Setup, Target, Window};
-pub use crate::pruning::schedule::{Amount, RunLength, Schedule, Sparsity, Step};
+pub use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
 pub use crate::register;
 pub use crate::seed::Seed;
 pub use crate::state::State;

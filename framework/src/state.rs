@@ -146,7 +146,7 @@ impl Archive {
     }
 
     /// The name of an array that nobody took.
-    pub fn left(&self) -> Option<&str> {
+    pub fn untaken(&self) -> Option<&str> {
         self.0.keys().next().map(String::as_str)
     }
 
@@ -181,7 +181,6 @@ impl View for &Array {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -211,7 +210,7 @@ mod tests {
         assert_eq!(archive.take_flags("mask/w").unwrap(), [true, false, true, true]);
         assert_eq!(archive.names("criterion"), ["max"]);
         assert_eq!(archive.take_state("criterion").0["max"], [f64::NEG_INFINITY, 0.1]);
-        assert!(archive.left().is_none() && archive.take("value/w").is_none());
+        assert!(archive.untaken().is_none() && archive.take("value/w").is_none());
     }
 
     #[test]

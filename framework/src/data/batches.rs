@@ -1,11 +1,12 @@
 //! Batches of normalised inputs, in an order that the seed and the epoch decide.
 
 use super::config::Augment;
-use super::dataset::{Dataset, Values};
+use super::dataset::Dataset;
 use super::normalize::Normalizer;
 use super::purpose;
 use super::split::{Split, SplitName};
-use crate::backend::cpu::kernels::simd::simd_fn;
+use crate::backend::cpu::common::simd::simd_fn;
+use crate::backend::{Pick, Picks, Values};
 use crate::seed::Seed;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, RngExt as _};
@@ -30,32 +31,6 @@ pub enum Order {
         /// The epoch, from 0.
         epoch: u64,
     },
-}
-
-/// One example of a batch and the random change it goes through: row y, column x of the result is row y + down, column x + right
-/// of the stored image, outside is black; mirroring comes last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(C)]
-pub struct Pick {
-    /// Its position in the pool.
-    pub index: u32,
-    /// Rows the window moves down.
-    pub down: i32,
-    /// Columns the window moves right.
-    pub right: i32,
-    /// 1 where the window is mirrored, else 0.
-    pub flip: u32,
-}
-
-/// A batch to be drawn out of a pool.
-#[derive(Debug, Clone)]
-pub struct Picks<'a> {
-    /// Which examples.
-    pub examples: Vec<Pick>,
-    /// Shape of one example.
-    pub shape: &'a [usize],
-    /// Maps stored values to inputs.
-    pub normalizer: &'a Normalizer,
 }
 
 /// Walks through a split batch by batch, filling buffers that the caller keeps.
@@ -148,7 +123,7 @@ impl Batches<'_> {
         let chosen = self.advance(targets)?;
         let pick = |&index: &u32| self.change(index).unwrap_or(Pick { index, ..Pick::default() });
         let examples = self.order[chosen].iter().map(pick).collect();
-        Some(Picks { examples, shape: self.shape, normalizer: self.normalizer })
+        Some(Picks { examples, shape: self.shape, channels: self.normalizer.channels().collect() })
     }
 
     /// The pool that batches are drawn from.
@@ -258,7 +233,6 @@ fn affine<T: Stored>(from: &[T], to: &mut [f32], (scale, shift): (f32, f32)) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::data::{DataConfig, Examples, Normalize, Pool};
@@ -372,7 +346,7 @@ mod tests {
         let mut batches = set.batches(SplitName::Train, size(4), order);
         while let Some(picks) = batches.next_picks(&mut targets) {
             classes.extend_from_slice(&targets);
-            let maps: Vec<_> = picks.normalizer.channels().collect();
+            let maps = &picks.channels;
             for pick in picks.examples {
                 for (c, y, x) in (0..2).flat_map(|c| (0..5).flat_map(move |y| (0..4).map(move |x| (c, y, x)))) {
                     let x = if pick.flip == 1 { 3 - x } else { x };

@@ -1,7 +1,6 @@
 //! The keys of the `[data]` section that every data set has.
 
 use super::normalize::Normalize;
-use crate::error::{Error, OptionError, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -20,6 +19,18 @@ crate::options! {
         pub normalize: Normalize = Normalize::Standard,
         /// Random changes of training images: { crop_pad, flip }.
         pub augment: Augment = Augment::default(),
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        for (key, limit) in [("train_limit", self.train_limit), ("test_limit", self.test_limit)] {
+            checks.ensure(key, limit != Some(0), "at least 1 is needed; leave the key out to use every example");
+        }
+        if let Normalize::Explicit { mean, std } = &self.normalize {
+            let one_each = mean.len() == std.len() && mean.iter().all(|m| m.is_finite());
+            checks.ensure("normalize", one_each, "mean and std need one finite number per channel each");
+            let above = std.iter().all(|s| *s > 0.0 && s.is_finite());
+            checks.ensure("normalize", above, "each std must be above 0");
+        }
     }
 }
 
@@ -41,30 +52,6 @@ pub struct Augment {
     pub crop_pad: usize,
     /// Mirror left to right, every second time.
     pub flip: bool,
-}
-
-impl DataConfig {
-    /// Checks the ranges of all values; what only the examples can show is found when splits are drawn.
-    ///
-    /// # Errors
-    /// Every value out of range.
-    pub fn check(&self) -> Result<()> {
-        let mut errors = vec![];
-        for (key, limit) in [("data.train_limit", self.train_limit), ("data.test_limit", self.test_limit)] {
-            if limit == Some(0) {
-                errors.push(OptionError::new(key, 0, "at least 1 is needed; leave the key out to use every example"));
-            }
-        }
-        if let Normalize::Explicit { mean, std } = &self.normalize {
-            let mut refuse = |allowed| errors.push(OptionError::new("data.normalize", &self.normalize, allowed));
-            if mean.len() != std.len() || mean.iter().any(|m| !m.is_finite()) {
-                refuse("mean and std need one finite number per channel each");
-            } else if std.iter().any(|s| !(*s > 0.0 && s.is_finite())) {
-                refuse("each std must be above 0");
-            }
-        }
-        if errors.is_empty() { Ok(()) } else { Err(Error::Options(errors)) }
-    }
 }
 
 impl Holdout {
@@ -100,10 +87,9 @@ impl From<Holdout> for f64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::options::parse;
+    use crate::options::{OptionSet as _, parse};
 
     #[test]
     fn written_and_read_again_is_the_same() {
@@ -147,10 +133,9 @@ mod tests {
             normalize: Normalize::Explicit { mean: vec![0.0], std: vec![0.0] },
             ..DataConfig::default()
         };
-        let text = config.check().unwrap_err().to_string();
-        let text: Vec<&str> = text.lines().collect();
+        let text: Vec<String> = config.errors().iter().map(ToString::to_string).collect();
         assert_eq!(text.len(), 3, "{text:?}");
-        assert!(text[0].contains("`data.train_limit` = 0"), "{text:?}");
+        assert!(text[0].contains("`train_limit` = 0"), "{text:?}");
         assert!(text[2].contains("std must be above 0"), "{text:?}");
     }
 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A data set, ready to be drawn from.
 #[derive(Debug, Clone)]
@@ -31,15 +30,6 @@ pub struct Dataset {
     pub augment: Augment,
     /// Where the examples come from.
     pub origin: DataOrigin,
-}
-
-/// Values of all examples of a pool, one after the other; images stay bytes in memory.
-#[derive(Debug, Clone)]
-pub enum Values {
-    /// Image bytes, channel after channel.
-    U8(Arc<Vec<u8>>),
-    /// Coordinates.
-    F32(Arc<Vec<f32>>),
 }
 
 /// Where the examples of a data set come from.
@@ -99,21 +89,6 @@ impl Dataset {
             SplitName::Validation => &self.validation,
             SplitName::Test => &self.test,
         }
-    }
-}
-
-impl Values {
-    /// Number of stored values.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::U8(values) => values.len(),
-            Self::F32(values) => values.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -1,11 +1,12 @@
 //! From what a data source delivers to train, validation and test splits.
 
 use super::config::{DataConfig, Holdout};
-use super::dataset::{DataOrigin, Dataset, Values};
+use super::dataset::{DataOrigin, Dataset};
 use super::folders::SearchedDir;
 use super::normalize::{Normalizer, Statistics};
 use super::purpose;
 use super::split::Split;
+use crate::backend::Values;
 use crate::error::{Error, OptionError, Result};
 use crate::seed::Seed;
 use rand::seq::SliceRandom as _;
@@ -232,7 +233,6 @@ impl Draw {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

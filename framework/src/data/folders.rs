@@ -161,7 +161,6 @@ fn missing(wanted: &DataFiles, searched: &[SearchedDir]) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use std::fs;

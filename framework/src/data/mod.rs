@@ -12,9 +12,10 @@ mod normalize;
 mod source;
 mod split;
 
-pub use batches::{Batches, Order, Pick, Picks};
+pub use crate::backend::{Pick, Picks, Values};
+pub use batches::{Batches, Order};
 pub use config::{Augment, DataConfig, Holdout};
-pub use dataset::{DataOrigin, Dataset, SourceFile, Values};
+pub use dataset::{DataOrigin, Dataset, SourceFile};
 pub use examples::{Examples, Pool, TestExamples};
 pub use folders::{DataFiles, Folders, FoundFiles, FoundInDir, SearchedDir};
 pub use normalize::{Normalize, Normalizer, Statistics};

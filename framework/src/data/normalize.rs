@@ -1,7 +1,7 @@
 //! From stored values to network inputs: one scale and one shift per channel.
 
-use super::dataset::Values;
 use super::split::Split;
+use crate::backend::Values;
 use crate::error::{Error, OptionError, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
@@ -207,7 +207,6 @@ fn unit_of(values: &Values) -> f64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use std::sync::Arc;

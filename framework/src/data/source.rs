@@ -4,7 +4,8 @@ use super::config::DataConfig;
 use super::dataset::Dataset;
 use super::examples::Examples;
 use super::folders::{DataFiles, Folders};
-use crate::error::{OptionError, Result};
+use crate::error::{Error, OptionError, Result};
+use crate::options::OptionSet as _;
 
 /// A data set that can be read or made; its options say how.
 ///
@@ -81,25 +82,24 @@ pub struct LoadProgress {
 /// # Errors
 /// Values of `config` out of range; what [`DataSource::open`] and [`Examples::dataset`] report.
 pub fn load(source: &dyn DataSource, config: &DataConfig, seed: u64) -> Result<Dataset> {
-    config.check()?;
-    check_dir(source, config)?;
+    Error::if_any(config.errors()).map_err(|error| error.under("data"))?;
+    check_dir(source, config).map_err(|error| error.under("data"))?;
     source.open(&Folders::from_env(config.dir.clone()), &mut |_| ())?.dataset(config, seed)
 }
 
 /// Checks that `data.dir` names a folder where the data set has no usual place.
 ///
 /// # Errors
-/// If it does not.
+/// If it does not; the key is relative to the section.
 pub fn check_dir(source: &dyn DataSource, config: &DataConfig) -> Result<()> {
     if source.needs_dir() && config.dir.is_none() {
         let allowed = "this data set needs the folder with its files; --set data.dir=DIR";
-        return Err(OptionError::new("data.dir", "(not set)", allowed).into());
+        return Err(OptionError::new("dir", "(not set)", allowed).into());
     }
     Ok(())
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -1,6 +1,6 @@
 //! A choice of examples out of a pool.
 
-use super::dataset::Values;
+use crate::backend::Values;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -123,7 +123,6 @@ impl Split {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

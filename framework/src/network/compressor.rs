@@ -43,7 +43,22 @@ pub trait Compressor<B: Backend>: Send {
     fn compress(&self, tape: &mut Tape<B>, tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>>;
 
     /// Whether it may change anything at this stage; where not, it is not asked, and a model saves the work of a metric.
-    fn acts(&self, _at: Stage) -> bool {
+    fn is_active(&self, _at: Stage) -> bool {
         true
+    }
+}
+
+crate::options! {
+    /// Leaves tokens as they are.
+    pub struct NoCompression {}
+}
+
+impl<B: Backend> Compressor<B> for NoCompression {
+    fn compress(&self, _: &mut Tape<B>, tokens: Tokens<B>, _: Stage) -> Result<Tokens<B>> {
+        Ok(tokens)
+    }
+
+    fn is_active(&self, _: Stage) -> bool {
+        false
     }
 }

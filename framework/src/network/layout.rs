@@ -333,7 +333,6 @@ impl<'a> LayoutBuilder<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -1,9 +1,9 @@
 //! The `[prune]` section.
 
 use crate::backend::Reduce;
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionError, Result};
 use crate::network::layout::{Layout, Sizes, UnitGroup};
-use crate::options::unknown;
+use crate::options::{key_in, unknown};
 use crate::pruning::criterion::Rounding;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,12 +54,15 @@ crate::options! {
         pub granularity: Granularity = Granularity::Weight,
         /// How the sparsity is shared: `global`, `layer`, `erk`, `table` or `counts`.
         pub scope: Scope = Scope::Global,
-        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`; those not listed are left alone.
+        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`; those not listed
+        /// are left alone.
         pub table: BTreeMap<String, f64> = BTreeMap::new(),
-        /// Weights or units to keep after the first, second, ... pruning step, by parameter or unit group, for `scope = "counts"`: what
-        /// another run did, done again. The last number holds for all later steps; those not listed are left alone.
+        /// Weights or units to keep after the first, second, ... pruning step, by parameter or unit group, for `scope =
+        /// "counts"`: what another run did, done again. The last number holds for all later steps; those not listed are
+        /// left alone.
         pub counts: BTreeMap<String, Vec<usize>> = BTreeMap::new(),
-        /// Units of groups at the start, where the network is to begin smaller than the model says; groups not listed keep theirs.
+        /// Units of groups at the start, where the network is to begin smaller than the model says; groups not listed
+        /// keep theirs.
         pub start: BTreeMap<String, usize> = BTreeMap::new(),
         /// Begin with at most this many parameters: all groups get smaller by one factor; instead of `start`.
         pub start_params: Option<usize> = None,
@@ -67,16 +70,41 @@ crate::options! {
         pub apply: Apply = Apply::Mask,
         /// Whether pruned weights keep receiving the dense gradient and can return.
         pub regrow: bool = false,
-        /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`, `max` or `sum`.
+        /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`,
+        /// `max` or `sum`.
         pub reduce: Reduce = Reduce::L1,
         /// Parameters or unit groups that are never pruned.
         pub exempt: Vec<String> = vec![],
         /// Whether the layer that produces the output may be pruned (weights only).
         pub include_output: bool = false,
-        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
+        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s
+        /// n)), `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
         pub rounding: Option<Rounding> = None,
         /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
         pub rounds: u32 = 1,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        let tabled = self.scope != Scope::Table || !self.table.is_empty();
+        checks.ensure("scope", tabled, "\"table\" needs prune.table, such as { fc1 = 0.5 }");
+        let counted = self.scope != Scope::Counts || !self.counts.is_empty();
+        checks.ensure("scope", counted, "\"counts\" needs prune.counts, such as { fc1 = [45, 40, 36] }");
+        for (name, fraction) in &self.table {
+            checks.sparsity(&key_in("table", name), *fraction);
+        }
+        for (name, counts) in &self.counts {
+            checks.ensure(&key_in("counts", name), !counts.is_empty(), "must list at least one number: [45, 40, 36]");
+        }
+        for (name, units) in &self.start {
+            checks.range(&key_in("start", name), *units, 1.0..);
+        }
+        checks.range("start_params", self.start_params, 1.0..);
+        let (shrinks, weights) = (self.apply == Apply::Shrink, self.granularity == Granularity::Weight);
+        let text = "removes whole units: set prune.granularity = \"unit\", or prune.apply = \"mask\"";
+        checks.ensure("apply", !(shrinks && weights), text);
+        let text = "needs the pruned weights, but prune.apply = \"shrink\" removes them: set prune.apply = \"mask\"";
+        checks.ensure("regrow", !(shrinks && self.regrow), text);
+        checks.range("rounds", self.rounds, 1.0..);
     }
 }
 
@@ -125,9 +153,8 @@ impl PruneConfig {
     /// Checks that the section fits the network.
     ///
     /// # Errors
-    /// All contradictions at once, each naming its key.
-    pub fn check(&self, layout: &Layout) -> Result<()> {
-        let mut errors = vec![];
+    /// Every name that is not there, under its key in this section; nothing that could be pruned.
+    pub fn fits(&self, layout: &Layout) -> Result<()> {
         let what = match self.granularity {
             Granularity::Weight => "parameter",
             Granularity::Unit => "unit group",
@@ -136,33 +163,17 @@ impl PruneConfig {
             Granularity::Weight => layout.params.iter().filter(|p| p.prunable).map(|p| p.name.as_str()).collect(),
             Granularity::Unit => layout.groups.iter().map(|g| g.name.as_str()).collect(),
         };
-        let listed = (self.exempt.iter().map(|n| ("exempt", n))).chain(self.table.keys().map(|n| ("table", n)));
-        let listed = listed.chain(self.counts.keys().map(|n| ("counts", n)));
-        for (key, name) in listed.filter(|(_, n)| !known.contains(&n.as_str())) {
-            errors.push(format!("prune.{key} names `{name}`: {}", unknown(what, name, &known)));
+        let exempt = self.exempt.iter().map(|name| ("exempt".to_owned(), name));
+        let table = self.table.keys().map(|name| (key_in("table", name), name));
+        let counts = self.counts.keys().map(|name| (key_in("counts", name), name));
+        let missing = exempt.chain(table).chain(counts).filter(|(_, name)| !known.contains(&name.as_str()));
+        let errors = missing.map(|(key, name)| OptionError::new(key, name, unknown(what, name, &known))).collect();
+        Error::if_any(errors)?;
+        if self.names(layout).is_empty() {
+            let none = format!("nothing is left to prune: every {what} is exempt, or the model declares none");
+            return Err(Error::Config(none));
         }
-        for (name, s) in self.table.iter().filter(|(_, s)| !(0.0..1.0).contains(*s)) {
-            errors.push(format!("prune.table.{name} = {s}: must be a fraction of zeros, at least 0 and below 1"));
-        }
-        if self.scope == Scope::Table && self.table.is_empty() {
-            errors.push("prune.scope = \"table\" needs prune.table, such as { fc1 = 0.5 }".into());
-        }
-        if self.scope == Scope::Counts && (self.counts.is_empty() || self.counts.values().any(Vec::is_empty)) {
-            errors.push("prune.scope = \"counts\" needs prune.counts, such as { fc1 = [45, 40, 36] }".into());
-        }
-        if self.granularity == Granularity::Weight && self.apply == Apply::Shrink {
-            errors.push("prune.apply = \"shrink\" removes whole units: set prune.granularity = \"unit\", or prune.apply = \"mask\"".into());
-        }
-        if self.regrow && self.apply == Apply::Shrink {
-            errors.push("prune.regrow = true needs the pruned weights, but prune.apply = \"shrink\" removes them: set prune.apply = \"mask\"".into());
-        }
-        if self.rounds == 0 {
-            errors.push("prune.rounds = 0: must be at least 1".into());
-        }
-        if errors.is_empty() && self.names(layout).is_empty() {
-            errors.push(format!("nothing is left to prune: every {what} is exempt, or the model declares none"));
-        }
-        if errors.is_empty() { Ok(()) } else { Err(Error::Config(errors.join("\n"))) }
+        Ok(())
     }
 }
 
@@ -171,7 +182,6 @@ fn count_params(layout: &Layout) -> usize {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::network::layout::{LayoutBuilder, Width};

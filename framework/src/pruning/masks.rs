@@ -1,21 +1,21 @@
 //! What stays of a parameter or a unit group, and who decided it.
 
-use super::budget::Keep;
-use super::scores::Verdict;
+use super::budget::KeepCount;
+use super::scores::LayerScores;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
 /// Which elements stay.
 #[derive(Debug, Clone)]
-pub enum Choice<B: Backend> {
+pub enum KeepMask<B: Backend> {
     /// One or zero for every weight.
     Weights(Tensor<B>),
     /// Whether each unit stays.
     Units(Vec<bool>),
 }
 
-impl<B: Backend> Choice<B> {
+impl<B: Backend> KeepMask<B> {
     /// How many stay.
     ///
     /// # Errors
@@ -38,27 +38,29 @@ impl<B: Backend> Choice<B> {
     }
 }
 
-/// The best by the criterion's scores: `counts` of each list, or over all lists. `before` is what is left of each and will not return
-/// once it is gone, where that is so.
+/// The best by the criterion's scores: `counts` of each list, or over all lists. `before` marks what of each was kept so
+/// far, where what is pruned never returns.
 pub(super) fn best<B: Backend>(
-    verdicts: Vec<Verdict<B>>,
-    before: Vec<Option<Choice<B>>>,
-    counts: Keep,
-) -> Result<Vec<Choice<B>>> {
+    scored: Vec<LayerScores<B>>,
+    before: Vec<Option<KeepMask<B>>>,
+    counts: KeepCount,
+) -> Result<Vec<KeepMask<B>>> {
     let (mut weights, mut alive, mut units, mut keep) = (vec![], vec![], vec![], vec![]);
-    for (verdict, before) in verdicts.into_iter().zip(before) {
-        match (verdict, before) {
-            (Verdict::Weights(scores), None) => (weights.push(scores), alive.push(None)),
-            (Verdict::Weights(scores), Some(Choice::Weights(marks))) => (weights.push(scores), alive.push(Some(marks))),
-            (Verdict::Units(scores), None) => (keep.push(vec![true; scores.len()]), units.push(scores)),
-            (Verdict::Units(scores), Some(Choice::Units(before))) => (keep.push(before), units.push(scores)),
+    for (scores, before) in scored.into_iter().zip(before) {
+        match (scores, before) {
+            (LayerScores::Weights(scores), None) => (weights.push(scores), alive.push(None)),
+            (LayerScores::Weights(scores), Some(KeepMask::Weights(marks))) => {
+                (weights.push(scores), alive.push(Some(marks)))
+            }
+            (LayerScores::Units(scores), None) => (keep.push(vec![true; scores.len()]), units.push(scores)),
+            (LayerScores::Units(scores), Some(KeepMask::Units(before))) => (keep.push(before), units.push(scores)),
             _ => return Err(Error::Other("the criterion scored some names by weights and others by units".into())),
         };
     }
     if !weights.is_empty() {
         let kept = match counts {
-            Keep::Total(total) => best_weights(&weights, &alive, total)?,
-            Keep::Each(counts) => {
+            KeepCount::Total(total) => best_weights(&weights, &alive, total)?,
+            KeepCount::Each(counts) => {
                 let one = |((w, a), n): ((&Tensor<B>, &Option<Tensor<B>>), usize)| {
                     best_weights(std::slice::from_ref(w), std::slice::from_ref(a), n)
                 };
@@ -68,44 +70,48 @@ pub(super) fn best<B: Backend>(
         return Ok(kept);
     }
     match counts {
-        Keep::Total(total) => best_units(&mut keep, &units, total),
-        Keep::Each(counts) => keep.iter_mut().zip(&units).zip(counts).for_each(|((keep, scores), count)| {
+        KeepCount::Total(total) => best_units(&mut keep, &units, total),
+        KeepCount::Each(counts) => keep.iter_mut().zip(&units).zip(counts).for_each(|((keep, scores), count)| {
             best_units(std::slice::from_mut(keep), std::slice::from_ref(scores), count.max(1));
         }),
     }
-    Ok(keep.into_iter().map(Choice::Units).collect())
+    Ok(keep.into_iter().map(KeepMask::Units).collect())
 }
 
 /// The criterion decided itself; `before` as in [`best`].
 pub(super) fn own_rule<B: Backend>(
     device: &B,
-    verdicts: Vec<Verdict<B>>,
-    before: Vec<Option<Choice<B>>>,
-) -> Result<Vec<Choice<B>>> {
-    let one = |(verdict, before)| {
-        let Verdict::Keep(own) = verdict else {
+    scored: Vec<LayerScores<B>>,
+    before: Vec<Option<KeepMask<B>>>,
+) -> Result<Vec<KeepMask<B>>> {
+    let one = |(scores, before)| {
+        let LayerScores::Keep(own) = scores else {
             let message = "the criterion decided some parameters itself but returned scores for others";
             return Err(Error::Other(message.into()));
         };
         let n = own.len();
         let marks = Tensor::from_vec(device, own.into_iter().map(|k| f32::from(u8::from(k))).collect(), [n])?;
-        Ok(Choice::Weights(match before {
-            Some(Choice::Weights(before)) => marks.mul(&before.reshape([n])?)?,
+        Ok(KeepMask::Weights(match before {
+            Some(KeepMask::Weights(before)) => marks.mul(&before.reshape([n])?)?,
             _ => marks,
         }))
     };
-    verdicts.into_iter().zip(before).map(one).collect()
+    scored.into_iter().zip(before).map(one).collect()
 }
 
 /// Leaves the `total` best weights over several lists, and makes sure that the device kept as many.
-fn best_weights<B: Backend>(scores: &[Tensor<B>], alive: &[Option<Tensor<B>>], total: usize) -> Result<Vec<Choice<B>>> {
+fn best_weights<B: Backend>(
+    scores: &[Tensor<B>],
+    alive: &[Option<Tensor<B>>],
+    total: usize,
+) -> Result<Vec<KeepMask<B>>> {
     let candidates = |(s, a): (&Tensor<B>, &Option<Tensor<B>>)| match a {
-        Some(marks) => Choice::Weights(marks.clone()).count(),
+        Some(marks) => KeepMask::Weights(marks.clone()).count(),
         None => Ok(s.count()),
     };
     let expected = total.min(scores.iter().zip(alive).map(candidates).sum::<Result<usize>>()?);
-    let kept: Vec<_> = B::keep_best(scores, alive, total)?.into_iter().map(Choice::Weights).collect();
-    let found = kept.iter().map(Choice::count).sum::<Result<usize>>()?;
+    let kept: Vec<_> = B::keep_best(scores, alive, total)?.into_iter().map(KeepMask::Weights).collect();
+    let found = kept.iter().map(KeepMask::count).sum::<Result<usize>>()?;
     if found == expected {
         return Ok(kept);
     }

@@ -3,6 +3,7 @@
 //! Scores come in per parameter or per unit group, counts come out of the scope, the lowest go. What was achieved is counted anew
 //! after the change, never assumed.
 
+mod apply;
 mod budget;
 mod config;
 pub mod criterion;
@@ -12,6 +13,7 @@ mod plan;
 pub mod schedule;
 mod scores;
 
+pub use apply::{Pruned, apply, counts, sparsity, units_in_use};
 pub use config::{Apply, Granularity, PruneConfig, Scope};
-pub use masks::Choice;
-pub use plan::{Plan, Pruned, apply, counts, plan, sparsity, units_in_use};
+pub use masks::KeepMask;
+pub use plan::{Plan, plan};

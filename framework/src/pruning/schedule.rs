@@ -1,6 +1,6 @@
 //! When to prune, and how much.
 
-use crate::error::{Error, OptionError, Result};
+use crate::error::Result;
 use crate::state::State;
 use serde::{Deserialize, Serialize};
 
@@ -9,35 +9,24 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Step(pub u64);
 
-/// Fraction that is zero, in [0, 1).
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Sparsity(f64);
-
-impl Sparsity {
-    /// # Errors
-    /// Outside [0, 1), or NaN.
-    pub fn new(key: &str, fraction: f64) -> Result<Self> {
-        if (0.0..1.0).contains(&fraction) {
-            Ok(Self(fraction))
-        } else {
-            Err(OptionError::new(key, fraction, "must be a fraction of zeros, at least 0 and below 1").into())
-        }
-    }
-
-    /// The fraction.
-    pub fn get(self) -> f64 {
-        self.0
-    }
-}
-
 /// How much is to be gone after a pruning step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {
     /// This fraction of the dense network.
     Sparsity(f64),
-    /// This fraction of what is left now, in addition to what is gone.
+    /// This fraction of what remains now, in addition to what is gone.
     OfRemaining(f64),
+}
+
+/// Where a schedule stands at a pruning step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Position {
+    /// How much is to be gone after this step.
+    pub amount: Amount,
+    /// The sparsity that the schedule ends with, for the table scope.
+    pub end: f64,
+    /// Pruning steps before this one, for the counts scope.
+    pub nth: usize,
 }
 
 /// How long a run is.
@@ -69,40 +58,44 @@ impl RunLength {
 
 /// When to prune, and how much.
 ///
-/// A pure function of the step: the engine asks it ahead of time, to plan evaluation and to let criteria observe only what they
-/// will use.
+/// A pure function of the step: the engine asks it ahead of time, to plan evaluation and to let criteria observe only
+/// what they will use.
 ///
 /// ```
-/// use secateur::pruning::schedule::{Amount, RunLength, Schedule, Step};
+/// use secateur::prelude::*;
 /// /// Half of the weights, once, after the first epoch.
 /// struct Halve;
 /// impl Schedule for Halve {
-///     fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
-///         (run.epochs_finished(step) == Some(1)).then_some(Amount::Sparsity(0.5))
+///     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+///         Ok((run.epochs_finished(step) == Some(1)).then_some(Amount::Sparsity(0.5)))
 ///     }
 /// }
 /// let run = RunLength { steps: 30, steps_per_epoch: 10 };
-/// assert_eq!(Halve.target(Step(9), &run), Some(Amount::Sparsity(0.5)));
+/// assert_eq!(Halve.target(Step(9), &run)?, Some(Amount::Sparsity(0.5)));
+/// # Ok::<(), Error>(())
 /// ```
 pub trait Schedule: Send {
     /// What holds after `step`, or `None` where nothing is pruned at this step. Asked after the optimizer's update.
-    fn target(&self, step: Step, run: &RunLength) -> Option<Amount>;
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>>;
 
     /// The step whose weights (as they were before its update) are brought back after the pruning at `step`; masks stay.
     /// Lottery tickets rewind to step 0 or to an early step.
-    fn rewind(&self, _step: Step, _run: &RunLength) -> Option<Step> {
-        None
-    }
-
-    /// Why it could not answer, if so: a schedule behind a plugin boundary can fail. Asked after the run is planned, and after
-    /// [`Schedule::save`].
-    fn failure(&self) -> Option<Error> {
-        None
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    fn rewind(&self, _step: Step, _run: &RunLength) -> Result<Option<Step>> {
+        Ok(None)
     }
 
     /// State that must survive a restart.
-    fn save(&self) -> State {
-        State::default()
+    ///
+    /// # Errors
+    /// If it cannot be told; the checkpoint is then not written.
+    fn save(&self) -> Result<State> {
+        Ok(State::default())
     }
 
     /// Takes back what [`Schedule::save`] gave.

@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 
 /// What a criterion said about one parameter or group.
 #[derive(Debug, Clone)]
-pub(super) enum Verdict<B: Backend> {
+pub(super) enum LayerScores<B: Backend> {
     /// One finite score per weight; higher is kept.
     Weights(Tensor<B>),
     /// One finite score per unit; higher is kept.
@@ -20,13 +20,13 @@ pub(super) enum Verdict<B: Backend> {
 }
 
 /// Scores of one name in [`PruneConfig::names`].
-pub(super) fn verdict<'a, B: Backend>(
+pub(super) fn score_layer<'a, B: Backend>(
     config: &PruneConfig,
     store: &'a ParamStore<B>,
     name: &str,
     criterion: &mut dyn Criterion<B>,
     view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
-) -> Result<Verdict<B>> {
+) -> Result<LayerScores<B>> {
     let layout = store.layout();
     match config.granularity {
         Granularity::Weight => {
@@ -38,10 +38,10 @@ pub(super) fn verdict<'a, B: Backend>(
                     if !B::norm_squared(&t)?.is_finite() {
                         finite(name, &t.host())?;
                     }
-                    Ok(Verdict::Weights(t))
+                    Ok(LayerScores::Weights(t))
                 }
                 Scores::Keep(keep) => {
-                    fits(name, keep.len(), store.get(name)?.value().count()).map(|()| Verdict::Keep(keep))
+                    fits(name, keep.len(), store.get(name)?.value().count()).map(|()| LayerScores::Keep(keep))
                 }
                 Scores::Units(_) => {
                     Err(Error::Config("this criterion scores units: set prune.granularity = \"unit\"".into()))
@@ -55,7 +55,7 @@ pub(super) fn verdict<'a, B: Backend>(
                 match criterion.score(&view(&member.param, Some(group))?)? {
                     Scores::Units(scores) => {
                         fits(name, scores.len(), group.units)?;
-                        return finite(name, &scores).map(|()| Verdict::Units(scores));
+                        return finite(name, &scores).map(|()| LayerScores::Units(scores));
                     }
                     Scores::Weights(t) => {
                         fits(&member.param, t.count(), store.get(&member.param)?.value().count())?;
@@ -69,7 +69,7 @@ pub(super) fn verdict<'a, B: Backend>(
                 }
             }
             let scores = sums.finish();
-            finite(name, &scores).map(|()| Verdict::Units(scores))
+            finite(name, &scores).map(|()| LayerScores::Units(scores))
         }
     }
 }

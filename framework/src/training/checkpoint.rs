@@ -1,8 +1,9 @@
 //! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as before and
 //! takes the rest from here.
 
-use super::losses::EpochProgress;
-use super::{Clock, Engine};
+use super::reporter::{Clock, EpochProgress, Reported, Reporter};
+use super::run::Live;
+use super::setting::Setting;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Sizes;
@@ -27,55 +28,59 @@ struct Manifest {
     clock: Clock,
 }
 
-impl<B: Backend> Engine<'_, B> {
+impl<B: Backend> Live<B> {
     /// The state before the next step, for the run of that name.
-    pub(super) fn checkpoint(&self, name: &str) -> Result<Vec<u8>> {
+    pub fn checkpoint(&self, setting: &Setting<'_, B>, reported: Reported, name: &str) -> Result<Vec<u8>> {
         let mut archive = Archive::default();
         self.params.save(&mut archive);
         for (step, snapshot) in &self.snapshots {
             snapshot.save(&snapshot_prefix(*step), &mut archive);
         }
-        archive.put_state("criterion", self.run.criterion.save());
-        archive.put_state("schedule", self.run.schedule.save());
-        if let Some(error) = self.run.criterion.failure().or_else(|| self.run.schedule.failure()) {
-            return Err(error);
-        }
+        archive.put_state("criterion", self.criterion.save()?);
+        archive.put_state("schedule", self.schedule.save()?);
         archive.to_bytes(&Manifest {
             run: name.into(),
             next: self.next,
-            steps: self.length.steps,
+            steps: setting.length.steps,
             units: self.params.layout().sizes(),
             updates: self.params.updates(),
             snapshots: self.snapshots.keys().copied().collect(),
-            progress: self.progress,
+            progress: reported.epoch,
             burden: self.burden.clone(),
-            clock: self.clock,
+            clock: reported.clock,
         })
     }
 
     /// Takes the state back into a run that has not begun.
-    pub(super) fn restore(&mut self, bytes: &[u8], name: &str) -> Result<()> {
+    pub fn restore(
+        &mut self,
+        setting: &Setting<'_, B>,
+        reporter: &mut Reporter<'_, B>,
+        bytes: &[u8],
+        name: &str,
+    ) -> Result<()> {
         let (manifest, mut archive) = Archive::from_bytes::<Manifest>(bytes)?;
-        if manifest.run != name || manifest.steps != self.length.steps {
-            let (there, here) = (manifest.steps, self.length.steps);
+        if manifest.run != name || manifest.steps != setting.length.steps {
+            let (there, here) = (manifest.steps, setting.length.steps);
             return Err(Error::Checkpoint(format!(
                 "belongs to the run `{}` of {there} steps, and this is `{name}` of {here} steps",
                 manifest.run
             )));
         }
-        let layout = self.run.model.layout(&self.input, &manifest.units)?;
+        let layout = setting.model.layout(&setting.input, &manifest.units)?;
         self.params.load(layout, &manifest.updates, &mut archive)?;
         for step in manifest.snapshots {
-            let snapshot = Snapshot::load(&self.run.device, &snapshot_prefix(step), &mut archive)?;
+            let snapshot = Snapshot::load(&setting.device, &snapshot_prefix(step), &mut archive)?;
             self.snapshots.insert(step, snapshot);
         }
-        self.run.criterion.load(archive.take_state("criterion"))?;
-        self.run.schedule.load(archive.take_state("schedule"))?;
-        if let Some(left) = archive.left() {
-            return Err(Error::Checkpoint(format!("holds `{left}`, which is no part of this run")));
+        self.criterion.load(archive.take_state("criterion"))?;
+        self.schedule.load(archive.take_state("schedule"))?;
+        if let Some(untaken) = archive.untaken() {
+            return Err(Error::Checkpoint(format!("holds `{untaken}`, which is no part of this run")));
         }
-        (self.next, self.progress, self.clock) = (manifest.next, manifest.progress, manifest.clock);
+        self.next = manifest.next;
         self.burden = manifest.burden;
+        reporter.restore(Reported { epoch: manifest.progress, clock: manifest.clock });
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! The `[train]` section.
 
-use crate::backend::Update;
-use crate::error::{Error, OptionError, Result};
+use crate::backend::{Backend, LossValue, Update};
+use crate::error::Result;
 use crate::pruning::schedule::{RunLength, Step};
+use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Update rule.
@@ -21,7 +22,7 @@ pub enum Optimizer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LrSchedule {
-    /// Not at all.
+    /// It stays at `train.lr`.
     Constant,
     /// Half a cosine down to `train.lr_min`.
     Cosine,
@@ -39,6 +40,26 @@ pub enum Loss {
     Binary,
 }
 
+impl Loss {
+    /// The mean loss of logits `[batch, classes]` (`[batch, 1]` for [`Loss::Binary`]) against class ids, with its gradient where
+    /// `grad`; `smoothing` is that of cross-entropy's labels.
+    ///
+    /// # Errors
+    /// A class the logits do not have; if the device is out of memory.
+    pub fn of<B: Backend>(
+        self,
+        logits: &Tensor<B>,
+        classes: &[u32],
+        smoothing: f64,
+        grad: bool,
+    ) -> Result<LossValue<B>> {
+        match self {
+            Self::CrossEntropy => B::cross_entropy(logits, classes, smoothing as f32, grad),
+            Self::Binary => B::binary_cross_entropy(logits, classes, grad),
+        }
+    }
+}
+
 crate::options! {
     /// How the network is trained.
     pub struct TrainConfig {
@@ -46,7 +67,8 @@ crate::options! {
         pub epochs: u64 = 10,
         /// Examples in one optimizer step; the last batch of an epoch may be smaller.
         pub batch_size: usize = 128,
-        /// Loss of a classifier: `cross-entropy`, or `binary` for one logit and two classes. Models with a loss of their own ignore it.
+        /// Loss of a classifier: `cross-entropy`, or `binary` for one logit and two classes. Models with a loss of
+        /// their own ignore it.
         pub loss: Loss = Loss::CrossEntropy,
         /// `sgd`, `adam` or `adamw`.
         pub optimizer: Optimizer = Optimizer::Sgd,
@@ -80,70 +102,38 @@ crate::options! {
         pub label_smoothing: f64 = 0.0,
         /// Epochs between two evaluations on held-out data.
         pub eval_every: u64 = 1,
-        /// Validation is also measured right before and right after each pruning step, in runs with at most this many of them.
+        /// Validation is also measured right before and right after each pruning step, in runs with at most this many
+        /// of them.
         pub eval_prunes: usize = 50,
         /// Examples in one evaluation batch.
         pub eval_batch_size: usize = 1000,
         /// Whether the optimizer's state is forgotten after each pruning step.
         pub fresh_optimizer: bool = false,
     }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.range("epochs", self.epochs, 1.0..=1e9);
+        checks.range("batch_size", self.batch_size, 1.0..);
+        checks.above("lr", self.lr, 0.0);
+        checks.range("lr_warmup", self.lr_warmup, 0.0..);
+        checks.range("lr_min", self.lr_min, 0.0..);
+        checks.ensure("lr_min", self.lr_min <= self.lr, format!("must not lie above `lr` = {}", self.lr));
+        checks.above("lr_step", self.lr_step, 0.0);
+        checks.above("lr_gamma", self.lr_gamma, 0.0);
+        checks.range("momentum", self.momentum, 0.0..1.0);
+        checks.ensure("nesterov", !self.nesterov || self.momentum > 0.0, "needs `momentum` above 0");
+        checks.range("weight_decay", self.weight_decay, 0.0..);
+        checks.range("beta1", self.beta1, 0.0..1.0);
+        checks.range("beta2", self.beta2, 0.0..1.0);
+        checks.above("eps", self.eps, 0.0);
+        checks.above("clip_norm", self.clip_norm, 0.0);
+        checks.range("label_smoothing", self.label_smoothing, 0.0..1.0);
+        checks.range("eval_every", self.eval_every, 1.0..);
+        checks.range("eval_batch_size", self.eval_batch_size, 1.0..);
+    }
 }
 
 impl TrainConfig {
-    /// Checks the ranges of all values.
-    ///
-    /// # Errors
-    /// Every value out of range.
-    pub fn check(&self) -> Result<()> {
-        let mut errors = vec![];
-        let mut want = |ok: bool, key: &str, found: String, allowed: &str| {
-            if !ok {
-                errors.push(OptionError::new(format!("train.{key}"), found, allowed));
-            }
-        };
-        let fraction = |x: f64| (0.0..1.0).contains(&x);
-        let positive = |x: f64| x > 0.0 && x.is_finite();
-        let not_negative = |x: f64| x >= 0.0 && x.is_finite();
-        want(self.epochs > 0, "epochs", self.epochs.to_string(), "must be at least 1");
-        want(self.batch_size > 0, "batch_size", self.batch_size.to_string(), "must be at least 1");
-        want(self.eval_batch_size > 0, "eval_batch_size", self.eval_batch_size.to_string(), "must be at least 1");
-        want(self.eval_every > 0, "eval_every", self.eval_every.to_string(), "must be at least 1");
-        want(positive(self.lr), "lr", self.lr.to_string(), "must be a number above 0");
-        want(not_negative(self.lr_warmup), "lr_warmup", self.lr_warmup.to_string(), "must be at least 0 epochs");
-        want(
-            not_negative(self.lr_min) && self.lr_min <= self.lr,
-            "lr_min",
-            self.lr_min.to_string(),
-            "must lie between 0 and train.lr",
-        );
-        want(positive(self.lr_step), "lr_step", self.lr_step.to_string(), "must be above 0 epochs");
-        want(positive(self.lr_gamma), "lr_gamma", self.lr_gamma.to_string(), "must be a number above 0");
-        want(fraction(self.momentum), "momentum", self.momentum.to_string(), "must be at least 0 and below 1");
-        want(
-            !self.nesterov || self.momentum > 0.0,
-            "nesterov",
-            self.nesterov.to_string(),
-            "needs train.momentum above 0",
-        );
-        want(not_negative(self.weight_decay), "weight_decay", self.weight_decay.to_string(), "must be at least 0");
-        want(fraction(self.beta1), "beta1", self.beta1.to_string(), "must be at least 0 and below 1");
-        want(fraction(self.beta2), "beta2", self.beta2.to_string(), "must be at least 0 and below 1");
-        want(positive(self.eps), "eps", self.eps.to_string(), "must be a number above 0");
-        want(
-            self.clip_norm.is_none_or(positive),
-            "clip_norm",
-            format!("{:?}", self.clip_norm),
-            "must be a number above 0, or absent",
-        );
-        want(
-            fraction(self.label_smoothing),
-            "label_smoothing",
-            self.label_smoothing.to_string(),
-            "must be at least 0 and below 1",
-        );
-        if errors.is_empty() { Ok(()) } else { Err(Error::Options(errors)) }
-    }
-
     /// The learning rate of a step.
     pub fn lr_at(&self, step: Step, run: &RunLength) -> f64 {
         let per_epoch = run.steps_per_epoch.max(1) as f64;
@@ -182,6 +172,7 @@ impl TrainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::OptionSet as _;
 
     #[test]
     fn learning_rates_follow_their_schedules() {
@@ -198,10 +189,7 @@ mod tests {
     #[test]
     fn all_values_out_of_range_are_named_together() {
         let c = TrainConfig { lr: -1.0, momentum: 2.0, epochs: 0, ..TrainConfig::default() };
-        let text = c.check().expect_err("three values are wrong").to_string();
-        assert!(
-            ["`train.lr` = -1", "`train.momentum` = 2", "`train.epochs` = 0"].iter().all(|k| text.contains(k)),
-            "{text}"
-        );
+        let text = c.errors().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(["`lr` = -1", "`momentum` = 2", "`epochs` = 0"].iter().all(|k| text.contains(k)), "{text}");
     }
 }

@@ -67,7 +67,7 @@ pub enum Event {
         /// Wall-clock time of its training steps.
         seconds: f64,
     },
-    /// What the weights that are left had to do in an epoch, and which changed places.
+    /// What the remaining weights had to do in an epoch, and which changed places.
     Burden {
         /// The epoch's last step.
         step: u64,
@@ -103,17 +103,19 @@ pub enum Event {
         achieved: f64,
         /// Units in use in every group.
         units: Sizes,
-        /// Weights or units left of each parameter or unit group that may be pruned.
+        /// Weights or units that remain of each parameter or unit group that may be pruned.
         #[serde(default)]
         kept: BTreeMap<String, usize>,
-        /// Weights of the network that are left.
+        /// Weights of the network that remain.
         weights_kept: usize,
         /// Weights of the dense network.
         weights_total: usize,
-        /// Weights or units that went.
-        left: usize,
-        /// Weights or units that came back.
-        returned: usize,
+        /// Weights or units that were kept before this step and are pruned now.
+        #[serde(alias = "left")]
+        pruned: usize,
+        /// Weights or units that were pruned before this step and are back.
+        #[serde(alias = "returned")]
+        regrown: usize,
         /// The step whose weights were brought back, for lottery tickets.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         rewound_to: Option<u64>,
@@ -124,8 +126,9 @@ pub enum Event {
     Finish {
         /// Steps that were run.
         step: u64,
-        /// Figures of the run.
-        figures: BTreeMap<String, f64>,
+        /// Metrics of the run.
+        #[serde(alias = "figures")]
+        metrics: BTreeMap<String, f64>,
     },
 }
 

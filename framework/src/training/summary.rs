@@ -1,14 +1,15 @@
-//! Figures of a finished run.
+//! Metrics of a finished run.
 
-use super::{Clock, Evaluation, Run};
+use super::Evaluation;
+use super::reporter::Clock;
+use super::run::Live;
+use super::setting::Setting;
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::network::forward::Cost;
 use crate::network::layout::Sizes;
-use crate::network::params::ParamStore;
 use crate::pruning;
-use crate::pruning::measure::{self, Burden, LayerBurden};
-use crate::pruning::schedule::RunLength;
+use crate::pruning::measure::{self, LayerBurden};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -28,21 +29,21 @@ pub struct Summary {
     /// Units in use in every group.
     pub units: Sizes,
     /// Weights or units that were pruned, every time counted.
-    #[serde(default)]
-    pub left: usize,
-    /// Weights or units that came back.
-    #[serde(default)]
-    pub returned: usize,
+    #[serde(default, alias = "left")]
+    pub pruned: usize,
+    /// Weights or units that came back, every time counted.
+    #[serde(default, alias = "returned")]
+    pub regrown: usize,
     /// Burden indicators of the last epoch.
     #[serde(default)]
     pub burden: Vec<LayerBurden>,
     /// Parameters of the dense network.
     pub params_dense: usize,
-    /// Parameters that are left.
+    /// Parameters that remain.
     pub params_kept: usize,
     /// Multiply-accumulate operations of the dense network, for one example.
     pub macs_dense: u64,
-    /// Those that are left, for one example: masked weights do not count.
+    /// Those that remain, for one example: masked weights do not count.
     pub macs_kept: u64,
     /// Optimizer updates.
     pub steps: u64,
@@ -66,15 +67,13 @@ pub struct Summary {
 
 impl Summary {
     pub(super) fn of<B: Backend>(
-        run: &Run<'_, B>,
-        params: &ParamStore<B>,
+        setting: &Setting<'_, B>,
+        Live { params, burden, .. }: &Live<B>,
         test: Evaluation,
         (dense, kept): (Cost, Cost),
-        burden: &Burden,
         clock: &Clock,
-        length: RunLength,
     ) -> Result<Self> {
-        let (left, returned) = burden.total();
+        let (pruned, regrown) = burden.total();
         let (params_kept, params_dense) = measure::count_params(params);
         Ok(Self {
             status: "finished".into(),
@@ -83,27 +82,27 @@ impl Summary {
             sparsity: measure::weight_sparsity(params),
             unit_sparsity: measure::unit_sparsity(params),
             units: pruning::units_in_use(params),
-            left,
-            returned,
+            pruned,
+            regrown,
             burden: burden.latest().to_vec(),
             params_dense,
             params_kept,
             macs_dense: dense.macs,
             macs_kept: kept.macs_kept,
-            steps: length.steps,
-            epochs: run.train.epochs,
+            steps: setting.length.steps,
+            epochs: setting.train.epochs,
             seconds_train: clock.train.as_secs_f64(),
             seconds_prune: clock.prune.as_secs_f64(),
             seconds_eval: clock.eval.as_secs_f64(),
             peak_memory_bytes: measure::peak_memory_bytes(),
-            seed: run.seed.0,
+            seed: setting.seed.0,
             threads: rayon::current_num_threads(),
             device: B::NAME.into(),
         })
     }
 
-    /// The figures that compare runs.
-    pub fn figures(&self) -> BTreeMap<String, f64> {
+    /// The metrics by which runs are compared.
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
         let mut all = BTreeMap::from([
             ("test_loss".to_string(), self.test_loss),
             ("sparsity".into(), self.sparsity),
@@ -111,7 +110,7 @@ impl Summary {
             ("params_kept".into(), self.params_kept as f64),
             ("macs_kept".into(), self.macs_kept as f64),
             ("seconds_train".into(), self.seconds_train),
-            ("returned".into(), self.returned as f64),
+            ("regrown".into(), self.regrown as f64),
         ]);
         all.extend(self.test_accuracy.map(|a| ("test_accuracy".to_string(), a)));
         all

@@ -2,7 +2,7 @@
 
 use crate::error::{OptionError, Result};
 use crate::pruning::criterion::Window;
-use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
+use crate::pruning::schedule::{Amount, Position, RunLength, Schedule, Step};
 use std::collections::BTreeSet;
 
 /// Every pruning step of a run.
@@ -24,14 +24,14 @@ impl Timeline {
     pub fn plan(schedule: &dyn Schedule, length: &RunLength) -> Result<Self> {
         let (mut prunes, mut rewinds) = (vec![], vec![]);
         for step in (0..length.steps).map(Step) {
-            let Some(amount) = schedule.target(step, length) else { continue };
+            let Some(amount) = schedule.target(step, length)? else { continue };
             let (Amount::Sparsity(s) | Amount::OfRemaining(s)) = amount;
             if !(0.0..1.0).contains(&s) {
                 let text = format!("must be at least 0 and below 1; the schedule returned it for step {}", step.0);
                 return Err(OptionError::new("schedule", s, text).into());
             }
             prunes.push((step, amount));
-            if let Some(to) = schedule.rewind(step, length) {
+            if let Some(to) = schedule.rewind(step, length)? {
                 if to > step {
                     let text = format!("must not lie after the step itself, {}", step.0);
                     return Err(OptionError::new("schedule", format!("rewind to step {}", to.0), text).into());
@@ -39,17 +39,14 @@ impl Timeline {
                 rewinds.push((step, to));
             }
         }
-        if let Some(error) = schedule.failure() {
-            return Err(error);
-        }
         let snapshots = rewinds.iter().map(|r| r.1).collect();
         Ok(Self { prunes, snapshots, rewinds })
     }
 
-    /// What holds after `step`, or `None` where nothing is pruned.
-    pub fn amount(&self, step: Step) -> Option<Amount> {
-        let found = self.prunes.binary_search_by_key(&step, |p| p.0).ok()?;
-        Some(self.prunes[found].1)
+    /// Where the schedule stands at `step`, or `None` where nothing is pruned.
+    pub fn position(&self, step: Step) -> Option<Position> {
+        let nth = self.prunes.binary_search_by_key(&step, |p| p.0).ok()?;
+        Some(Position { amount: self.prunes[nth].1, end: self.final_sparsity(), nth })
     }
 
     /// The largest sparsity the schedule asks for; the one it ends with where it only grows.
@@ -80,18 +77,17 @@ impl Timeline {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
     /// A lottery ticket: after each of the first two epochs, 20 % of the rest, back to step 2.
     struct Ticket;
     impl Schedule for Ticket {
-        fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
-            run.epochs_finished(step).filter(|e| *e <= 2).map(|_| Amount::OfRemaining(0.2))
+        fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+            Ok(run.epochs_finished(step).filter(|e| *e <= 2).map(|_| Amount::OfRemaining(0.2)))
         }
-        fn rewind(&self, _: Step, _: &RunLength) -> Option<Step> {
-            Some(Step(2))
+        fn rewind(&self, _: Step, _: &RunLength) -> Result<Option<Step>> {
+            Ok(Some(Step(2)))
         }
     }
 
@@ -108,8 +104,8 @@ mod tests {
 
     struct TooMuch;
     impl Schedule for TooMuch {
-        fn target(&self, _: Step, _: &RunLength) -> Option<Amount> {
-            Some(Amount::Sparsity(1.0))
+        fn target(&self, _: Step, _: &RunLength) -> Result<Option<Amount>> {
+            Ok(Some(Amount::Sparsity(1.0)))
         }
     }
 

@@ -4,7 +4,7 @@ use rand::RngExt as _;
 use secateur::backend::{Act, Cpu};
 use secateur::data::{DataConfig, Dataset, Examples, Pool};
 use secateur::error::Result;
-use secateur::network::compressor::Compressor;
+use secateur::network::compressor::{Compressor, NoCompression};
 use secateur::network::model::Model;
 use secateur::plugins::registry::Registry;
 use secateur::prelude::{Batch, Forward, InputSpec, Layout, LayoutBuilder, Output, Sizes};
@@ -53,8 +53,8 @@ impl Criterion<Cpu> for Magnitude {
 pub struct At(pub Vec<(u64, f64)>);
 
 impl Schedule for At {
-    fn target(&self, step: Step, _: &RunLength) -> Option<Amount> {
-        self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a))
+    fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
+        Ok(self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a)))
     }
 }
 
@@ -63,7 +63,7 @@ pub struct Parts {
     pub model: Box<dyn Model<Cpu>>,
     pub criterion: Box<dyn Criterion<Cpu>>,
     pub schedule: Box<dyn Schedule>,
-    pub compressor: Option<Box<dyn Compressor<Cpu>>>,
+    pub compressor: Box<dyn Compressor<Cpu>>,
     pub prune: PruneConfig,
 }
 
@@ -73,7 +73,7 @@ impl Default for Parts {
             model: Box::new(Mlp),
             criterion: Box::new(Magnitude),
             schedule: Box::new(At(vec![(7, 0.4), (15, 0.7)])),
-            compressor: None,
+            compressor: Box::new(NoCompression {}),
             prune: PruneConfig::default(),
         }
     }
@@ -116,8 +116,8 @@ impl Observer for Log {
                 kept,
                 weights_kept,
                 weights_total,
-                left,
-                returned,
+                pruned,
+                regrown,
                 rewound_to,
                 ..
             } => Event::Prune {
@@ -129,15 +129,15 @@ impl Observer for Log {
                 kept,
                 weights_kept,
                 weights_total,
-                left,
-                returned,
+                pruned,
+                regrown,
                 rewound_to,
                 seconds: 0.0,
             },
             Event::Epoch { step, epoch, loss, accuracy, sparsity, .. } => {
                 Event::Epoch { step, epoch, loss, accuracy, sparsity, seconds: 0.0 }
             }
-            Event::Finish { step, .. } => Event::Finish { step, figures: Default::default() },
+            Event::Finish { step, .. } => Event::Finish { step, metrics: Default::default() },
             other => other,
         });
         Ok(())

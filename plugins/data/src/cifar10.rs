@@ -39,7 +39,6 @@ fn files() -> DataFiles {
 secateur::register!(Data, "cifar10", Cifar10, "photographs, 32x32 colour, 10 classes, 50000 + 10000");
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::cifar::PIXELS;

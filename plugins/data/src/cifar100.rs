@@ -58,7 +58,6 @@ fn class_names(list: &Path, classes: usize) -> Vec<String> {
 secateur::register!(Data, "cifar100", Cifar100, "photographs, 32x32 colour, 100 classes or 20 groups, 50000 + 10000");
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::cifar::tests::record;

@@ -14,24 +14,15 @@ const OFFSET: f64 = 15.0;
 const LEAST: usize = 100;
 
 options! {
-    /// How many points.
-    pub struct CubistSpiralOptions {
+    /// The paper's training points. It has no test set: test points lie halfway between neighbouring training points.
+    pub struct CubistSpiral {
         /// Points per class, less the few that rounding down on each segment loses.
         pub per_class: usize = 25_000,
     }
-}
 
-/// The paper's training points. It has no test set: test points lie halfway between neighbouring training points.
-pub struct CubistSpiral(CubistSpiralOptions);
-
-impl TryFrom<CubistSpiralOptions> for CubistSpiral {
-    type Error = Error;
-    fn try_from(o: CubistSpiralOptions) -> Result<Self> {
-        if !(LEAST..=10_000_000).contains(&o.per_class) {
-            let allowed = format!("{LEAST} to 10000000 points are allowed");
-            return Err(OptionError::new("per_class", o.per_class, allowed).into());
-        }
-        Ok(Self(o))
+    fn check(&self, checks: &mut Checks) {
+        let allowed = format!("{LEAST} to 10000000 points are allowed");
+        checks.ensure("per_class", (LEAST..=10_000_000).contains(&self.per_class), allowed);
     }
 }
 
@@ -41,7 +32,7 @@ impl DataSource for CubistSpiral {
         let mut train: [Vec<[f64; 2]>; 2] = Default::default();
         let mut test: [Vec<[f64; 2]>; 2] = Default::default();
         for class in 0..2 {
-            for (from, to, count) in segments(&polygons[class], self.0.per_class) {
+            for (from, to, count) in segments(&polygons[class], self.per_class) {
                 // The paper's code walks each segment from its end to its start.
                 let at = |t: f64| [0, 1].map(|axis| t * from[axis] + (1.0 - t) * to[axis]);
                 let last = (count - 1) as f64;
@@ -67,8 +58,7 @@ secateur::register!(
     Data,
     "cubist-spiral",
     CubistSpiral,
-    "generated points on two intertwined polygons, 2 classes (Zhang & Papyan 2024)",
-    options = CubistSpiralOptions
+    "generated points on two intertwined polygons, 2 classes (Zhang & Papyan 2024)"
 );
 
 /// theta = linspace(pi, 5 pi, 17) + 0.4 pi; vertices (10 theta + pi + offset) (cos theta, sin theta).
@@ -105,14 +95,13 @@ fn pool(classes: &[Vec<[f64; 2]>; 2], scale: [(f64, f64); 2]) -> Pool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use secateur::data::Values;
+    use secateur::options::parse;
 
     fn open(per_class: usize) -> Examples {
-        let spiral = CubistSpiral::try_from(CubistSpiralOptions { per_class }).unwrap();
-        spiral.open(&Folders::default(), &mut |_| ()).unwrap()
+        CubistSpiral { per_class }.open(&Folders::default(), &mut |_| ()).unwrap()
     }
 
     fn values(pool: &Pool) -> &[f32] {
@@ -177,7 +166,7 @@ mod tests {
 
     #[test]
     fn too_few_points_are_refused() {
-        let text = CubistSpiral::try_from(CubistSpiralOptions { per_class: 99 }).err().unwrap().to_string();
+        let text = parse::<CubistSpiral>(&"per_class = 99".parse().unwrap()).unwrap_err()[0].to_string();
         assert!(text.contains("`per_class` = 99: 100 to 10000000 points"), "{text}");
     }
 }

@@ -29,7 +29,6 @@ impl DataSource for FashionMnist {
 secateur::register!(Data, "fashion-mnist", FashionMnist, "pictures of clothing, 28x28 grey, 10 classes, 60000 + 10000");
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::testing::{in_folder, real};

@@ -102,7 +102,6 @@ fn header_word(from: &mut impl Read) -> Result<[u8; 4], IdxError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 pub(crate) mod tests {
     use super::*;
     use flate2::Compression;

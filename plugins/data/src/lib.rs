@@ -14,8 +14,8 @@ mod testing;
 
 pub use cifar10::Cifar10;
 pub use cifar100::{Cifar100, Cifar100Labels};
-pub use cubist_spiral::{CubistSpiral, CubistSpiralOptions};
+pub use cubist_spiral::CubistSpiral;
 pub use fashion_mnist::FashionMnist;
-pub use glyphs::{Glyphs, GlyphsOptions};
-pub use image_folder::{ImageFolder, ImageFolderOptions};
+pub use glyphs::Glyphs;
+pub use image_folder::ImageFolder;
 pub use mnist::Mnist;

@@ -127,7 +127,6 @@ fn join(images: Idx, at: &Path, labels: Idx, labels_at: &Path, classes: usize) -
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::idx::tests::{gzip, idx};

@@ -1,6 +1,6 @@
 //! The `[data]` section: which data set, the keys that all of them share, and in a table of its name a data set's own options.
 
-use secateur::data::{self, DataConfig, DataOrigin, DataSource, Dataset, Examples, Folders, LoadProgress, SplitName};
+use secateur::data::{self, DataConfig, DataOrigin, Dataset, Examples, Folders, LoadProgress, SplitName};
 use secateur::error::OptionError;
 use secateur::options::{self, Table};
 use secateur::plugins::registry::{Kind, Registry};
@@ -21,10 +21,10 @@ impl DataChoice {
     /// Reads a section.
     ///
     /// # Errors
-    /// Every key or value that is not allowed.
+    /// Every key or value of those that all data sets share that is not allowed.
     pub fn read(section: &Table, registry: &Registry) -> Result<Self> {
         let Parts { name, common, own } = Parts::of(section, registry);
-        let config = options::parse(&common).map_err(Error::Options)?;
+        let config = options::parse(&common).map_err(|errors| Error::Options(errors).under("data"))?;
         let options = match own.get(&name) {
             Some(Value::Table(options)) => options.clone(),
             _ => Table::new(),
@@ -42,14 +42,9 @@ impl DataChoice {
     /// # Errors
     /// What the data set reports.
     pub fn open(&self, registry: &Registry, progress: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
-        self.config.check()?;
-        let source = self.build(registry)?;
-        data::check_dir(source.as_ref(), &self.config)?;
+        let source = registry.data(&self.name, &self.options)?;
+        data::check_dir(source.as_ref(), &self.config).map_err(|error| error.under("data"))?;
         source.open(&Folders::from_env(self.config.dir.clone()), progress)
-    }
-
-    fn build(&self, registry: &Registry) -> Result<Box<dyn DataSource>> {
-        registry.data(&self.name, &self.options)
     }
 }
 
@@ -71,30 +66,25 @@ impl Parts {
     }
 }
 
-/// Everything that is wrong with a section; keys are relative to it, or full.
+/// Everything that is wrong with a section; keys are relative to it.
 pub fn check(section: &Table, registry: &Registry) -> Vec<OptionError> {
-    let Parts { common, own, .. } = Parts::of(section, registry);
-    let mut errors = options::parse::<DataConfig>(&common).err().unwrap_or_default();
+    let Parts { name, common, own } = Parts::of(section, registry);
+    let mut errors = vec![];
+    let config = options::parse::<DataConfig>(&common).map_err(|refused| errors.extend(refused));
     for (set, options) in &own {
-        let refused = match (registry.get(Kind::Data, set), options) {
-            (Ok(item), Value::Table(options)) => item.check(options).err().unwrap_or_default(),
-            (_, other) => {
-                errors.push(OptionError::new(set, other, "a table: { KEY = VALUE, ... }"));
-                continue;
+        match (registry.get(Kind::Data, set), options) {
+            (Ok(item), Value::Table(options)) => {
+                let refused = item.check(options).err().unwrap_or_default();
+                errors.extend(refused.into_iter().map(|error| error.under(set)));
             }
-        };
-        errors.extend(refused.into_iter().map(|e| OptionError { key: format!("{set}.{}", e.key), ..e }));
-    }
-    if let (true, Ok(choice)) = (errors.is_empty(), DataChoice::read(section, registry)) {
-        let dir = choice.build(registry).and_then(|source| data::check_dir(source.as_ref(), &choice.config));
-        for refused in [choice.config.check(), dir] {
-            match refused {
-                Ok(()) => {}
-                Err(Error::Option(error)) => errors.push(error),
-                Err(Error::Options(more)) => errors.extend(more),
-                Err(other) => errors.push(OptionError::new("name", "", other.to_string())),
-            }
+            _ => errors.push(OptionError::new(set, options, "a table: { KEY = VALUE, ... }")),
         }
+    }
+    // Whether a set needs its folder does not depend on its options.
+    if let (Ok(config), Ok(source)) = (config, registry.data(&name, &Table::new()))
+        && let Err(Error::Option(error)) = data::check_dir(source.as_ref(), &config)
+    {
+        errors.push(error);
     }
     errors
 }
@@ -131,7 +121,6 @@ pub fn describe(examples: &Examples, set: &Dataset) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn refused(section: &str) -> Vec<String> {
@@ -154,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_set_without_a_usual_place_needs_its_folder() {
-        assert!(refused("name = 'image-folder'")[0].starts_with("`data.dir` = (not set)"));
+        assert!(refused("name = 'image-folder'")[0].starts_with("`dir` = (not set)"));
         assert_eq!(refused("name = 'image-folder'\ndir = 'images'"), [""; 0]);
     }
 

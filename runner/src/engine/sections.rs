@@ -1,5 +1,6 @@
 //! The keys of a config that no plugin owns.
 
+use secateur::backend::DeviceName;
 use secateur::data::DataConfig;
 use secateur::options;
 use secateur::options::{OptionDoc, OptionSet, Table};
@@ -23,6 +24,13 @@ options! {
         /// Libraries to load: { path = "FILE or folder", sha256 = "..." }, paths relative to the config.
         pub plugins: Vec<Table> = vec![],
     }
+
+    fn check(&self, checks: &mut Checks) {
+        if let Err(allowed) = DeviceName::parse(&self.device) {
+            checks.ensure("device", false, allowed);
+        }
+        checks.range("threads", self.threads, 0.0..=1024.0);
+    }
 }
 
 options! {
@@ -30,12 +38,17 @@ options! {
     pub struct OutputConfig {
         /// The folder that holds run folders.
         pub dir: String = "runs".into(),
-        /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, as often as takes less than 1 % of the time.
+        /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, as often as takes less than
+        /// 1 % of the time.
         pub checkpoint_every: Option<u64> = None,
         /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures.
         pub pictures: usize = 8,
         /// Whether to write an event file for TensorBoard too.
         pub tensorboard: bool = false,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.ensure("dir", !self.dir.is_empty(), "must name a folder: \"runs\"");
     }
 }
 

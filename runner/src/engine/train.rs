@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use secateur::backend::{Cpu, Place};
+use secateur::backend::{Cpu, DeviceName};
 use secateur::error::OptionError;
 use secateur::options::{self, OptionSet, Table};
 use secateur::plugins::registry::{Registered, Registry};
@@ -39,13 +39,16 @@ pub fn train(
     let top: TopConfig = parsed(&top)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
     let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
-    let place = Place::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
+    let place =
+        DeviceName::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
     threads.install(|| match place {
         #[cfg(feature = "cuda")]
-        Place::Cuda(n) => on(secateur::backend::cuda::cuda(n)?, registry, shelf, config, &top, from, recorder),
+        DeviceName::Cuda(n) => on(secateur::backend::cuda::cuda(n)?, registry, shelf, config, &top, from, recorder),
         #[cfg(not(feature = "cuda"))]
-        Place::Cuda(_) => Err(Failure::Failed(format!("device = \"{place}\": this program was built without CUDA"))),
-        Place::Cpu => on(Cpu::default(), registry, shelf, config, &top, from, recorder),
+        DeviceName::Cuda(_) => {
+            Err(Failure::Failed(format!("device = \"{place}\": this program was built without CUDA")))
+        }
+        DeviceName::Cpu => on(Cpu::default(), registry, shelf, config, &top, from, recorder),
     })
 }
 
@@ -66,15 +69,16 @@ fn on<B: Registered>(
     let (schedule, schedule_options) = plugin(config, "schedule");
     let (compressor, compressor_options) = plugin(config, "compressor");
     let (model, model_options) = plugin(config, "model");
+    let under = |section: &'static str| move |error: secateur::Error| refused(error.under(section), config);
     let run = Run {
         name: config.name().to_owned(),
         device,
         seed: Seed(top.seed),
         data: &data,
-        model: registry.model(&model, &model_options)?,
-        criterion: registry.criterion(&criterion, &criterion_options)?,
-        schedule: registry.schedule(&schedule, &schedule_options)?,
-        compressor: Some(registry.compressor(&compressor, &compressor_options)?),
+        model: registry.model(&model, &model_options).map_err(under("model"))?,
+        criterion: registry.criterion(&criterion, &criterion_options).map_err(under("criterion"))?,
+        schedule: registry.schedule(&schedule, &schedule_options).map_err(under("schedule"))?,
+        compressor: registry.compressor(&compressor, &compressor_options).map_err(under("compressor"))?,
         prune: parsed::<PruneConfig>(&section(config, "prune"))?,
         train: parsed::<TrainConfig>(&section(config, "train"))?,
         make_criterion: &|name, options| registry.criterion(name, options),

@@ -1,35 +1,40 @@
 //! The forward pass as a model author sees it: layers by name.
 //!
-//! Applies masks, records what a criterion needs, counts multiplications, and works the same in training and evaluation.
+//! Applies masks, records what a criterion needs, counts multiplications, and works the same in training and
+//! evaluation.
 
+mod attention;
+mod conv;
 mod cost;
-mod images;
+mod dropout;
+mod linear;
+mod loss;
 mod needs;
+mod norm;
 mod taps;
+mod tokens;
 mod trail;
-mod vision;
 
+pub use conv::ConvOptions;
 pub use cost::Cost;
 pub use needs::Needs;
 pub use taps::{LayerCall, Taps};
 pub use trail::Trail;
-pub use vision::Windows;
 
 use crate::autograd::Tape;
-use crate::backend::{Act, Backend, Weight};
+use crate::backend::{Backend, Weight};
 use crate::error::Result;
-use crate::network::compressor::Compressor;
+use crate::network::compressor::{Compressor, NoCompression};
 use crate::network::params::ParamStore;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
 use std::collections::HashMap;
-use std::rc::Rc;
 use trail::Following;
 
 /// One forward pass over one batch.
 pub struct Forward<'a, B: Backend> {
     pub(crate) params: &'a ParamStore<B>,
-    pub(crate) compressor: Option<&'a dyn Compressor<B>>,
+    pub(crate) compressor: &'a dyn Compressor<B>,
     pub(crate) replaced: HashMap<String, Tensor<B>>,
     pub(crate) tape: Tape<B>,
     pub(crate) taps: Taps<B>,
@@ -49,7 +54,7 @@ impl<'a, B: Backend> Forward<'a, B> {
     pub fn evaluation(params: &'a ParamStore<B>) -> Self {
         Self {
             params,
-            compressor: None,
+            compressor: &NoCompression {},
             replaced: HashMap::new(),
             tape: Tape::off(),
             taps: Taps::new(Needs::WEIGHTS),
@@ -62,7 +67,7 @@ impl<'a, B: Backend> Forward<'a, B> {
 
     /// Tokens pass through this compressor at the stages the model offers.
     #[must_use]
-    pub fn with_compressor(self, compressor: Option<&'a dyn Compressor<B>>) -> Self {
+    pub fn with_compressor(self, compressor: &'a dyn Compressor<B>) -> Self {
         Self { compressor, ..self }
     }
 
@@ -122,52 +127,6 @@ impl<'a, B: Backend> Forward<'a, B> {
         self.params.find(&name).is_some().then(|| self.param(&name)).transpose()
     }
 
-    /// Linear layer `name` with a fused activation: `x [rows, in]` -> `[rows, out]`.
-    ///
-    /// # Errors
-    /// If the layer does not exist, or `x` does not fit it.
-    pub fn linear(&mut self, name: &str, x: &Tensor<B>, act: Act) -> Result<Tensor<B>> {
-        self.linear_residual(name, x, act, None)
-    }
-
-    /// [`Forward::linear`] plus `residual [rows, out]`, added after the activation.
-    ///
-    /// # Errors
-    /// If the layer does not exist, or the shapes do not fit it.
-    pub fn linear_residual(
-        &mut self,
-        name: &str,
-        x: &Tensor<B>,
-        act: Act,
-        residual: Option<&Tensor<B>>,
-    ) -> Result<Tensor<B>> {
-        let weight_name = format!("{name}.weight");
-        let weight = self.weight(&weight_name)?;
-        let kept = self.params.get(&weight_name)?.kept();
-        self.cost.add(x.shape().first().copied().unwrap_or(0), kept, weight.value.count());
-        let bias = self.bias(name)?;
-        self.taps.input(name, x);
-        let replay = {
-            let bias = bias.clone();
-            move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| tape.linear(x, w, bias.clone(), Act::None, None)
-        };
-        let split = self.taps.needs.has(Needs::PREACTIVATIONS) && (act != Act::None || residual.is_some());
-        let y = if split {
-            let z = self.tape.linear(x, weight.clone(), bias, Act::None, None)?;
-            self.taps.preactivation(name, &z);
-            let y = self.tape.act(&z, act)?;
-            residual.map_or(Ok(y.clone()), |r| self.tape.add(&y, r))?
-        } else {
-            self.tape.linear(x, weight.clone(), bias, act, residual)?
-        };
-        if !split {
-            self.taps.preactivation(name, &y);
-        }
-        self.taps.output(name, &y, &mut self.tape);
-        self.taps.call(name, x, &y, Some(weight), Rc::new(replay));
-        Ok(y)
-    }
-
     /// Units in a group, the masked ones included: what the layers' shapes go by.
     pub fn units(&self, group: &str) -> usize {
         self.params.layout().group(group).map_or(0, |g| g.units)
@@ -178,17 +137,13 @@ impl<'a, B: Backend> Forward<'a, B> {
         &mut self.tape
     }
 
-    /// Counts multiplications that no layer counts (attention, merging).
-    pub fn count_macs(&mut self, macs: usize) {
-        self.cost.extra(macs);
-    }
-
-    /// The compressor, if the run has one.
-    pub fn compressor(&self) -> Option<&'a dyn Compressor<B>> {
+    /// The run's compressor.
+    pub fn compressor(&self) -> &'a dyn Compressor<B> {
         self.compressor
     }
 
-    /// Where the tokens went, after the forward pass; nothing where they were not followed, there are none, or their sources got lost.
+    /// Where the tokens went, after the forward pass; nothing where they were not followed, there are none, or their
+    /// sources got lost.
     pub fn trail(&self) -> Option<&Trail> {
         if let Following::At(trail) = &self.following { Some(trail) } else { None }
     }

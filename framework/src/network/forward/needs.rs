@@ -9,7 +9,7 @@ impl Needs {
     pub const WEIGHTS: Self = Self(0);
     /// Gradients of the loss with respect to the parameters, of the last observed step.
     pub const GRADIENTS: Self = Self(1);
-    /// Inputs of every layer, `[rows, in]`.
+    /// Inputs of every layer: `[rows, in]`, or `[batch, channels, rows, columns]` of a convolution.
     pub const INPUTS: Self = Self(1 << 1);
     /// Outputs of every layer, after the activation.
     pub const OUTPUTS: Self = Self(1 << 2);

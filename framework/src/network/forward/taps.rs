@@ -25,8 +25,8 @@ pub struct LayerCall<B: Backend> {
 }
 
 impl<B: Backend> LayerCall<B> {
-    /// Runs the layer without its activation on another input and weight, on a tape of the caller's: a z+ rule of layer-wise
-    /// relevance propagation is `a * vjp(relevance / z)` with positive weights.
+    /// Runs the layer without its activation on another input and weight, on a tape of the caller's: a z+ rule of
+    /// layer-wise relevance propagation is `a * vjp(relevance / z)` with positive weights.
     ///
     /// # Errors
     /// If the shapes do not fit the layer.

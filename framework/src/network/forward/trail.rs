@@ -11,7 +11,7 @@ pub struct Trail {
     /// Leading tokens that are never merged (the class token).
     pub protected: usize,
     /// Tokens of one example at the end.
-    pub left: usize,
+    pub remaining: usize,
     /// For every original token the token that holds it, `batch * original` indices.
     pub holder: Vec<u32>,
 }
@@ -47,18 +47,19 @@ impl Following {
             return;
         }
         *self = Self::Lost;
-        if let (&[batch, left, _], Some(holder)) = (&*tokens.x.shape(), &tokens.source) {
+        if let (&[batch, remaining, _], Some(holder)) = (&*tokens.x.shape(), &tokens.source) {
             let original = holder.len() / batch.max(1);
-            let fits = original * batch == holder.len() && original >= left;
-            if fits && holder.iter().all(|holder| (*holder as usize) < left) {
-                *self = Self::At(Trail { original, protected: tokens.protected, left, holder: holder.clone() });
+            let fits = original * batch == holder.len() && original >= remaining;
+            if fits && holder.iter().all(|holder| (*holder as usize) < remaining) {
+                *self = Self::At(Trail { original, protected: tokens.protected, remaining, holder: holder.clone() });
             }
         }
     }
 }
 
 impl Trail {
-    /// The side in pixels of the square patches that the unprotected tokens were, row by row, where such patches fill the image.
+    /// The side in pixels of the square patches that the unprotected tokens were, row by row, where such patches fill
+    /// the image.
     pub fn patch(&self, height: usize, width: usize) -> Option<usize> {
         let patches = self.original.checked_sub(self.protected).filter(|n| *n > 0)?;
         let side = (height * width / patches).isqrt();
@@ -68,7 +69,6 @@ impl Trail {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::backend::Cpu;
@@ -89,7 +89,7 @@ mod tests {
         following.arrive(&mut merged);
         following.leave(&merged);
         let Following::At(trail) = following else { panic!("it was followed") };
-        assert_eq!((trail.original, trail.left, trail.holder), (3, 2, vec![0, 1, 1, 0, 1, 0]));
+        assert_eq!((trail.original, trail.remaining, trail.holder), (3, 2, vec![0, 1, 1, 0, 1, 0]));
     }
 
     #[test]
@@ -108,8 +108,9 @@ mod tests {
 
     #[test]
     fn patches_are_squares_that_fill_the_image() {
-        let patch =
-            |original, height, width| Trail { original, protected: 1, left: 1, holder: vec![] }.patch(height, width);
+        let patch = |original, height, width| {
+            Trail { original, protected: 1, remaining: 1, holder: vec![] }.patch(height, width)
+        };
         assert_eq!((patch(65, 32, 32), patch(17, 28, 28), patch(33, 16, 32)), (Some(4), Some(7), Some(4)));
         assert_eq!((patch(64, 32, 32), patch(1, 32, 32)), (None, None));
     }

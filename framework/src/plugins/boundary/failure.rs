@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! { static PANIC: RefCell<Option<String>> = const { RefCell::new(None) }; }
 
-/// Keeps a panic's message and place for [`guard`] instead of printing them. For libraries of plugins, which have a standard library,
-/// and with it a hook, of their own.
+/// Keeps a panic's message and place for [`guard`] instead of printing them. For libraries of plugins, which have a
+/// standard library, and with it a hook, of their own.
 pub(super) fn keep_panics_quiet() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map_or_else(String::new, |l| format!(" (at {}:{})", l.file(), l.line()));

@@ -58,8 +58,8 @@ impl Loan {
     }
 }
 
-/// A plugin's picture of the parameters; it has values only while something looks at it, because values that are held cannot be
-/// updated in place by the program.
+/// A plugin's picture of the parameters; it has values only while something looks at it, because values that are held
+/// cannot be updated in place by the program.
 pub(super) struct Mirror {
     pub device: Cpu,
     store: Option<ParamStore<Cpu>>,

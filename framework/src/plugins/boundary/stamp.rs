@@ -59,8 +59,8 @@ impl Stamp {
         self.0.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='))
     }
 
-    /// Why this program cannot open the plugin, if so. Only what makes it impossible counts: another framework version or compiler
-    /// speaks the same ABI.
+    /// Why this program cannot open the plugin, if so. Only what makes it impossible counts: another framework version
+    /// or compiler speaks the same ABI.
     pub fn refusal(&self) -> Option<String> {
         let (own, abi) = (Self::own(), self.get("abi").unwrap_or("none"));
         if abi != abi::VERSION.to_string() {
@@ -93,7 +93,6 @@ impl Stamp {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -1,18 +1,18 @@
 //! Arrays across the boundary: shared where possible, copied where not.
 
 use super::abi::{self, Owner, Signal, Str, View};
-use crate::backend::tensor::{Buffer, Shape, Tensor};
 use crate::backend::{Backend, Cpu};
 use crate::error::{Error, Result};
 use crate::state::State;
+use crate::tensor::{Buffer, Shape, Tensor};
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::Arc;
 
-/// Memory with a count of its users on both sides. A tensor kept here cannot be written in place by its own library: that is what
-/// makes lending safe beyond the call, with the same copy-on-write as between clones.
+/// Memory with a count of its users on both sides. A tensor kept here cannot be written in place by its own library:
+/// that is what makes lending safe beyond the call, with the same copy-on-write as between clones.
 #[repr(C)]
 struct Kept<T> {
     owner: Owner,
@@ -143,7 +143,8 @@ unsafe fn shape(view: &View, dtype: u32) -> Result<Shape> {
 /// A copy of the elements of an array.
 ///
 /// # Safety
-/// The view must be one of the ABI's: `data` points to as many elements of type `dtype` as `shape` says; `T` is that type.
+/// The view must be one of the ABI's: `data` points to as many elements of type `dtype` as `shape` says; `T` is that
+/// type.
 pub(super) unsafe fn elements<T: Copy>(view: &View, dtype: u32) -> Result<(Vec<T>, Shape)> {
     // SAFETY: promised by the caller.
     let shape = unsafe { shape(view, dtype) }?;
@@ -303,9 +304,9 @@ impl abi::Sink {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::backend::Device as _;
 
     #[test]
     fn a_retained_tensor_outlives_the_loan_and_keeps_its_values() {

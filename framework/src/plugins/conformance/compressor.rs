@@ -45,7 +45,7 @@ pub(super) fn check(registry: &Registry, name: &str, options: &Table) -> Vec<Che
         }),
         CheckRow::of("where it says that it does not act, it changes nothing", || {
             let c = build()?;
-            let idle: Vec<Stage> = STAGES.into_iter().filter(|at| !c.acts(*at)).collect();
+            let idle: Vec<Stage> = STAGES.into_iter().filter(|at| !c.is_active(*at)).collect();
             for at in &idle {
                 let found = c.compress(&mut Tape::off(), tokens(tensor(values())?)?, *at)?;
                 ensure(found.x.to_vec() == values() && found.sizes.is_none(), || format!("it acts at {at:?}"))?;

@@ -133,11 +133,11 @@ impl Case<'_> {
         let (mut scene, mut criterion) = self.start()?;
         scene.train(criterion.as_mut())?;
         scene.train(criterion.as_mut())?;
-        let state = criterion.save();
+        let state = criterion.save()?;
         let (entries, mut again) = (state.0.len(), self.build()?);
         scene.setup(again.as_mut(), self.registry)?;
         again.load(state.clone())?;
-        ensure(again.save() == state, || "what is saved after loading differs from what was loaded".into())?;
+        ensure(again.save()? == state, || "what is saved after loading differs from what was loaded".into())?;
         let mut other = Scene::new(self.granularity)?;
         let mut ignored = self.build()?;
         other.setup(ignored.as_mut(), self.registry)?;
@@ -151,11 +151,11 @@ impl Case<'_> {
 
     fn reset(&self) -> Result<String> {
         let (mut scene, mut criterion) = self.start()?;
-        let fresh = criterion.save();
+        let fresh = criterion.save()?;
         scene.train(criterion.as_mut())?;
-        criterion.reset();
-        criterion.reset();
-        let left: Vec<String> = criterion.save().0.into_keys().filter(|k| !fresh.0.contains_key(k)).collect();
+        criterion.reset()?;
+        criterion.reset()?;
+        let left: Vec<String> = criterion.save()?.0.into_keys().filter(|k| !fresh.0.contains_key(k)).collect();
         // State beyond a pruning step is a criterion's right (hysteresis, thresholds of the first step); it must be saved.
         Ok(if left.is_empty() { "nothing is left".into() } else { format!("it keeps {} on purpose", left.join(", ")) })
     }

@@ -6,6 +6,9 @@ mod data;
 mod model;
 mod scene;
 mod schedule;
+mod trial;
+
+pub use trial::{Log, Named, Trial};
 
 use crate::error::{Error, Result};
 use crate::options::Table;

@@ -1,7 +1,7 @@
 //! A small network with some strong and some weak units, trained for a few steps.
 
 use crate::autograd::Grads;
-use crate::backend::{Act, Backend, Cpu, Update};
+use crate::backend::{Act, Cpu, LossOps as _, Update};
 use crate::error::{Error, Result};
 use crate::network::forward::Forward;
 use crate::network::forward::Needs;
@@ -117,7 +117,8 @@ impl Scene {
         criterion.observe(&Observation { step, epoch: 0, examples: EXAMPLES, params, grads: &grads, taps: &taps })?;
         let rule = Update::Sgd { lr: 1e-3, momentum: 0.9, weight_decay: 0.0, nesterov: false };
         self.store.step(rule, None, |value| grads.get(value))?;
-        // The gradients that the criterion scores with belong to the values it scores: as the engine keeps them, by tensor.
+        // The gradients that the criterion scores with belong to the values it scores: as the engine keeps them, by
+        // tensor.
         self.last = Some(grads);
         self.step += 1;
         Ok(())

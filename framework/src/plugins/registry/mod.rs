@@ -15,7 +15,7 @@ use crate::pruning::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) use entry::Source;
 pub use entry::{DeviceMaker, Entry, Item, Kind, Makers, Origin, Registered};
@@ -50,7 +50,8 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Opens the library in `path` and adds its plugins; one that is there already stays. Its hash must be `sha256`, where given.
+    /// Opens the library in `path` and adds its plugins; one that is there already stays. Its hash must be `sha256`,
+    /// where given.
     ///
     /// Returns what the library holds. The file's code runs with all rights of this program.
     ///
@@ -71,24 +72,6 @@ impl Registry {
         }
         self.items.append(&mut new.items);
         Ok(names)
-    }
-
-    /// Opens every library of a folder, sorted by file name; other files are left alone.
-    ///
-    /// # Errors
-    /// What [`Registry::load`] reports; a folder without libraries.
-    pub fn load_folder(&mut self, folder: &Path) -> Result<Vec<(Kind, String)>> {
-        let files = std::fs::read_dir(folder).map_err(Error::io(folder))?;
-        let files =
-            files.map(|f| f.map(|f| f.path())).collect::<std::io::Result<Vec<_>>>().map_err(Error::io(folder))?;
-        let library = |p: &PathBuf| p.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION) && p.is_file();
-        let mut files: Vec<PathBuf> = files.into_iter().filter(library).collect();
-        files.sort_unstable();
-        if files.is_empty() {
-            let message = format!("there is no plugin (*.{}) in this folder", std::env::consts::DLL_EXTENSION);
-            return Err(Error::File { path: folder.into(), message });
-        }
-        files.iter().map(|f| self.load(f, None)).collect::<Result<Vec<_>>>().map(|all| all.concat())
     }
 
     pub(crate) fn of_loaded(plugins: Vec<(Loaded, Origin)>) -> Result<Self> {
@@ -128,7 +111,7 @@ impl Registry {
     pub fn get(&self, kind: Kind, name: &str) -> Result<&Item> {
         self.items.get(&(kind, name.to_string())).ok_or_else(|| {
             let known: Vec<&str> = self.of_kind(kind).map(|(n, _)| n).collect();
-            OptionError::new(format!("{kind}.name"), format!("{name:?}"), unknown(kind.name(), name, &known)).into()
+            OptionError::new("name", format!("{name:?}"), unknown(kind.name(), name, &known)).into()
         })
     }
 

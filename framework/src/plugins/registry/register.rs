@@ -3,10 +3,10 @@
 use crate::error::{Error, OptionError, Result};
 use crate::options::{OptionSet, Table};
 
-/// Reads options and builds a plugin from them; called by [`register!`](crate::register!).
+/// Reads options, which checks them, and builds a plugin from them; called by [`register!`](crate::register!).
 ///
 /// # Errors
-/// If the options are refused.
+/// All options that are refused, with keys relative to the plugin's.
 pub fn build<O, T>(options: &Table) -> Result<T>
 where
     O: OptionSet,
@@ -17,10 +17,10 @@ where
     Ok(T::try_from(options)?)
 }
 
-/// Checks options; called by [`register!`](crate::register!).
+/// Checks options as [`build`] does; called by [`register!`](crate::register!).
 ///
 /// # Errors
-/// All that are wrong.
+/// All that are wrong; what else keeps the plugin from being built, under `name`.
 pub fn check<O, T>(options: &Table) -> Result<(), Vec<OptionError>>
 where
     O: OptionSet,
@@ -38,8 +38,8 @@ where
 /// Registers a plugin: `register!(Criterion, "name", Type, "One sentence.")`.
 ///
 /// The type is its own options (declared with [`options!`](crate::options!)), or is built from them by `TryFrom`:
-/// `register!(Criterion, "name", Type, "One sentence.", options = Options)`. A type that holds tensors is written `Type<B>`, with
-/// the letter B, and is registered for every device.
+/// `register!(Criterion, "name", Type, "One sentence.", options = Options)`. A type that holds tensors is written
+/// `Type<B>`, with the letter B, and is registered for every device.
 #[macro_export]
 macro_rules! register {
     ($kind:ident, $name:literal, $type:ident, $summary:literal $(,)?) => {
@@ -70,7 +70,8 @@ macro_rules! register {
     };
 }
 
-/// Constructors for every device; the framework's features decide which these are, not those of the crate that registers.
+/// Constructors for every device; the framework's features decide which these are, not those of the crate that
+/// registers.
 #[cfg(not(feature = "cuda"))]
 #[doc(hidden)]
 #[macro_export]
@@ -80,7 +81,8 @@ macro_rules! makers {
     };
 }
 
-/// Constructors for every device; the framework's features decide which these are, not those of the crate that registers.
+/// Constructors for every device; the framework's features decide which these are, not those of the crate that
+/// registers.
 #[cfg(feature = "cuda")]
 #[doc(hidden)]
 #[macro_export]

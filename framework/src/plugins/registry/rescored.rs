@@ -66,8 +66,9 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
     }
 
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
-        let mut inner = (run.make_criterion)(self.of.name()?, &self.of.options())?;
-        inner.setup(run)?;
+        let inner = self.of.name().and_then(|name| (run.make_criterion)(name, &self.of.options()));
+        let mut inner = inner.map_err(|error| error.under("of"))?;
+        inner.setup(run).map_err(|error| error.under("of"))?;
         self.inner = Some(inner);
         Ok(())
     }
@@ -95,14 +96,12 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
         self.inner()?.penalty(name, weight)
     }
 
-    fn reset(&mut self) {
-        if let Some(inner) = &mut self.inner {
-            inner.reset();
-        }
+    fn reset(&mut self) -> Result<()> {
+        self.inner()?.reset()
     }
 
-    fn save(&self) -> State {
-        self.inner.as_ref().map_or_else(State::default, |c| c.save())
+    fn save(&self) -> Result<State> {
+        self.inner.as_ref().map_or_else(|| Ok(State::default()), |c| c.save())
     }
 
     fn load(&mut self, state: State) -> Result<()> {

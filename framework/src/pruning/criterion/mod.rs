@@ -7,7 +7,7 @@ pub use probe::{Objective, Probe, ProbeInput};
 pub use view::{Observation, Setup, Target};
 
 use crate::backend::Backend;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::network::forward::Needs;
 use crate::options::Table;
 use crate::state::State;
@@ -145,17 +145,19 @@ pub trait Criterion<B: Backend>: Send {
     }
 
     /// Forgets what it collected; called after each pruning step.
-    fn reset(&mut self) {}
-
-    /// What went wrong in [`Criterion::reset`] or [`Criterion::save`], which return nothing: a criterion behind a plugin boundary can
-    /// fail. Asked after a checkpoint's state is saved.
-    fn failure(&self) -> Option<Error> {
-        None
+    ///
+    /// # Errors
+    /// If it cannot; the run ends.
+    fn reset(&mut self) -> Result<()> {
+        Ok(())
     }
 
     /// State that must survive a restart, so that a resumed run is bit-identical.
-    fn save(&self) -> State {
-        State::default()
+    ///
+    /// # Errors
+    /// If it cannot be told; the checkpoint is then not written.
+    fn save(&self) -> Result<State> {
+        Ok(State::default())
     }
 
     /// Takes back what [`Criterion::save`] gave.

@@ -32,8 +32,10 @@ pub struct Observation<'a, B: Backend> {
     pub examples: usize,
     /// Parameters and masks.
     pub params: &'a ParamStore<B>,
-    pub(crate) grads: &'a Grads<B>,
-    pub(crate) taps: &'a Taps<B>,
+    /// Gradients of the loss, by parameter value.
+    pub grads: &'a Grads<B>,
+    /// What the forward pass recorded.
+    pub taps: &'a Taps<B>,
 }
 
 impl<B: Backend> Observation<'_, B> {
@@ -53,7 +55,8 @@ impl<B: Backend> Observation<'_, B> {
             .ok_or_else(|| Error::Other(format!("no gradient reached `{param}`: the loss does not depend on it")))
     }
 
-    /// Input of a layer, `[rows, in]`.
+    /// Input of a layer: `[rows, in]` of a linear one, where a token is a row as an example is; `[batch, channels, rows, columns]` of a
+    /// convolution.
     ///
     /// # Errors
     /// Without [`Needs::INPUTS`], or if the layer did not run.
@@ -61,7 +64,7 @@ impl<B: Backend> Observation<'_, B> {
         self.taps.inputs.get(layer).ok_or_else(|| self.taps.missing(Needs::INPUTS, layer))
     }
 
-    /// Output of a layer after its activation, `[rows, out]`.
+    /// Output of a layer after its activation: `[rows, out]`, or `[batch, channels, rows, columns]` of a convolution.
     ///
     /// # Errors
     /// Without [`Needs::OUTPUTS`], or if the layer did not run.
@@ -77,7 +80,7 @@ impl<B: Backend> Observation<'_, B> {
         self.grads.get(self.output(layer)?).ok_or_else(|| self.taps.missing(Needs::OUTPUT_GRADIENTS, layer))
     }
 
-    /// Output of a layer before its activation, `[rows, out]`.
+    /// Output of a layer before its activation, in the shape of its output.
     ///
     /// # Errors
     /// Without [`Needs::PREACTIVATIONS`], or if the layer did not run.
@@ -111,7 +114,7 @@ pub struct Target<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Target<'a, B> {
-    /// A target outside a run: for tests and benchmarks of criteria that look at weights alone.
+    /// A target outside a run, in a loop of one's own; units of a group are scored by the L1 norm of their weights' scores.
     ///
     /// # Errors
     /// If there is no such parameter.
@@ -123,6 +126,12 @@ impl<'a, B: Backend> Target<'a, B> {
         seed: Seed,
     ) -> Result<Self> {
         Ok(Self { param: params.get(param)?, params, group, grads: None, step, seed, reduce: Reduce::L1 })
+    }
+
+    /// The same with gradients of the loss, for criteria that need them.
+    #[must_use]
+    pub fn with_grads(self, grads: &'a Grads<B>) -> Self {
+        Self { grads: Some(grads), ..self }
     }
 
     /// Name of the parameter.

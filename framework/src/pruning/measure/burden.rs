@@ -1,4 +1,4 @@
-//! How much the weights that are left have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes and weight
+//! How much the remaining weights have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes and weight
 //! norms, the forms are ours), and how many changed places.
 
 use crate::autograd::Grads;
@@ -23,12 +23,14 @@ pub struct LayerBurden {
     /// Active weights at the end of the epoch.
     pub kept: usize,
     /// Weights that were pruned in the epoch.
-    pub left: usize,
-    /// Weights that came back in the epoch.
-    pub returned: usize,
+    #[serde(alias = "left")]
+    pub pruned: usize,
+    /// Weights that regrew in the epoch.
+    #[serde(alias = "returned")]
+    pub regrown: usize,
 }
 
-/// Weights that changed places, by parameter: left, returned.
+/// Weights that changed places, by parameter: how many were pruned, and how many regrown.
 pub type Churn = BTreeMap<String, (usize, usize)>;
 
 /// Collects the indicators of an epoch.
@@ -62,10 +64,10 @@ impl Burden {
 
     /// Counts weights that changed places.
     pub fn moved(&mut self, churn: &Churn) {
-        for (name, (left, returned)) in churn {
+        for (name, (pruned, regrown)) in churn {
             let sum = self.churn.entry(name.clone()).or_default();
-            (sum.0, sum.1) = (sum.0 + left, sum.1 + returned);
-            (self.total.0, self.total.1) = (self.total.0 + left, self.total.1 + returned);
+            (sum.0, sum.1) = (sum.0 + pruned, sum.1 + regrown);
+            (self.total.0, self.total.1) = (self.total.0 + pruned, self.total.1 + regrown);
         }
     }
 
@@ -76,9 +78,9 @@ impl Burden {
         let of = |p: &crate::network::params::Param<B>| {
             let name = &p.spec().name;
             let &(gradient, mean, weight) = sums.get(name)?;
-            let (left, returned) = churn.get(name).copied().unwrap_or_default();
+            let (pruned, regrown) = churn.get(name).copied().unwrap_or_default();
             let (gradient, gradient_mean) = (gradient / looks, mean / looks);
-            Some(LayerBurden { name: name.clone(), gradient, gradient_mean, weight, kept: p.kept(), left, returned })
+            Some(LayerBurden { name: name.clone(), gradient, gradient_mean, weight, kept: p.kept(), pruned, regrown })
         };
         self.latest = params.iter().filter_map(of).collect();
         self.latest.clone()
@@ -89,7 +91,7 @@ impl Burden {
         &self.latest
     }
 
-    /// Weights that left and that returned since the start.
+    /// Weights that were pruned and that regrew since the start.
     pub fn total(&self) -> (usize, usize) {
         self.total
     }
@@ -103,7 +105,6 @@ fn magnitude<B: Backend>(x: &Tensor<B>) -> Result<f64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::backend::Cpu;
@@ -136,7 +137,7 @@ mod tests {
         let host = w.to_vec();
         let squares = [0, 2, 3].map(|i: usize| f64::from(host[i]).powi(2)).iter().sum::<f64>();
         close(found[0].weight, (squares / 3.0).sqrt());
-        assert_eq!((found[0].kept, found[0].left, found[0].returned), (3, 3, 2));
+        assert_eq!((found[0].kept, found[0].pruned, found[0].regrown), (3, 3, 2));
         assert_eq!((burden.latest(), burden.total()), (&found[..], (3, 2)));
         assert_eq!(burden.end_epoch(&params), []);
     }

@@ -22,8 +22,8 @@ const EXTENT: f32 = 19.0;
 const PIECE: usize = 64;
 
 options! {
-    /// How many images, and how noisy.
-    pub struct GlyphsOptions {
+    /// Drawn digits; classes take turns, so that each has its share to within one.
+    pub struct Glyphs {
         /// Training images.
         pub train: usize = 12_000,
         /// Test images.
@@ -33,24 +33,12 @@ options! {
         /// Seed of the set itself, so that runs with different seeds still see the same images.
         pub seed: u64 = 0,
     }
-}
 
-/// Draws digits; classes take turns, so that each has its share to within one.
-pub struct Glyphs(GlyphsOptions);
-
-impl TryFrom<GlyphsOptions> for Glyphs {
-    type Error = Error;
-    fn try_from(o: GlyphsOptions) -> Result<Self> {
-        let mut errors = vec![];
-        for (key, count) in [("train", o.train), ("test", o.test)] {
-            if !(1..=1_000_000).contains(&count) {
-                errors.push(OptionError::new(key, count, "1 to 1000000 images are allowed"));
-            }
+    fn check(&self, checks: &mut Checks) {
+        for (key, count) in [("train", self.train), ("test", self.test)] {
+            checks.ensure(key, (1..=1_000_000).contains(&count), "1 to 1000000 images are allowed");
         }
-        if !(0.0..=1.0).contains(&o.noise) {
-            errors.push(OptionError::new("noise", o.noise, "0 to 1 is allowed"));
-        }
-        if errors.is_empty() { Ok(Self(o)) } else { Err(Error::Options(errors)) }
+        checks.range("noise", self.noise, 0.0..=1.0);
     }
 }
 
@@ -60,10 +48,10 @@ impl DataSource for Glyphs {
             name: "glyphs".to_string(),
             shape: vec![1, SIDE, SIDE],
             class_names: (0..DIGITS.len()).map(|digit| digit.to_string()).collect(),
-            train: pool(&self.0, 0, self.0.train),
+            train: pool(self, 0, self.train),
             validation: None,
-            test: TestExamples::Own(pool(&self.0, 1, self.0.test)),
-            origin: DataOrigin::Generated { generator: "glyphs 1", seed: self.0.seed },
+            test: TestExamples::Own(pool(self, 1, self.test)),
+            origin: DataOrigin::Generated { generator: "glyphs 1", seed: self.seed },
             searched: vec![],
         })
     }
@@ -73,12 +61,11 @@ secateur::register!(
     Data,
     "glyphs",
     Glyphs,
-    "generated 28x28 digits, 10 classes; made in memory in a second (the default)",
-    options = GlyphsOptions
+    "generated 28x28 digits, 10 classes; made in memory in a second (the default)"
 );
 
 /// Each image has a random stream of its own: threads and the size of the set change nothing.
-fn pool(options: &GlyphsOptions, split: u64, count: usize) -> Pool {
+fn pool(options: &Glyphs, split: u64, count: usize) -> Pool {
     let mut bytes = vec![0; count * PIXELS];
     bytes.par_chunks_mut(PIECE * PIXELS).enumerate().for_each(|(piece, images)| {
         for (i, image) in images.chunks_exact_mut(PIXELS).enumerate() {
@@ -166,17 +153,17 @@ fn point(random: &mut impl Rng, range: std::ops::Range<f32>) -> [f32; 2] {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use secateur::data::{DataConfig, Values};
+    use secateur::options::parse;
 
-    fn open(options: GlyphsOptions) -> Examples {
-        Glyphs::try_from(options).unwrap().open(&Folders::default(), &mut |_| ()).unwrap()
+    fn open(glyphs: Glyphs) -> Examples {
+        glyphs.open(&Folders::default(), &mut |_| ()).unwrap()
     }
 
     fn small(train: usize, seed: u64) -> Examples {
-        open(GlyphsOptions { train, test: 40, seed, ..GlyphsOptions::default() })
+        open(Glyphs { train, test: 40, seed, ..Glyphs::default() })
     }
 
     fn bytes(pool: &Pool) -> &[u8] {
@@ -238,15 +225,15 @@ mod tests {
 
     #[test]
     fn without_noise_the_corners_are_black() {
-        let set = open(GlyphsOptions { train: 100, test: 1, noise: 0.0, seed: 0 });
+        let set = open(Glyphs { train: 100, test: 1, noise: 0.0, seed: 0 });
         let black = bytes(&set.train).iter().filter(|&&v| v == 0).count();
         assert!(black > 100 * PIXELS / 2, "{black}");
     }
 
     #[test]
     fn every_value_out_of_range_is_named() {
-        let options = GlyphsOptions { train: 0, noise: 1.5, ..GlyphsOptions::default() };
-        let text = Glyphs::try_from(options).err().unwrap().to_string();
-        assert!(text.contains("`train` = 0: 1 to 1000000 images") && text.contains("`noise` = 1.5"), "{text}");
+        let errors = parse::<Glyphs>(&"train = 0\nnoise = 1.5".parse().unwrap()).unwrap_err();
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["`train` = 0: 1 to 1000000 images are allowed", "`noise` = 1.5: must lie between 0 and 1"]);
     }
 }

@@ -105,7 +105,6 @@ fn scale(image: &DynamicImage, width: u32, height: u32) -> DynamicImage {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use image::{GrayImage, Luma, LumaA, Rgb, RgbImage};

@@ -21,33 +21,22 @@ const REPORT_EVERY: usize = 1024;
 const VERSION: &[u8] = b"secateur images 1";
 
 options! {
-    /// What every image is brought to, and how many are tested on.
-    pub struct ImageFolderOptions {
-        /// Height and width that images are brought to: the shorter side is scaled to it, the middle is cut out. Where absent,
-        /// images stay as they are and must all have one size.
+    /// The images of a folder of one's own.
+    pub struct ImageFolder {
+        /// Height and width that images are brought to: the shorter side is scaled to it, the middle is cut out. Where
+        /// absent, images stay as they are and must all have one size.
         pub size: Option<usize> = None,
         /// One channel instead of red, green and blue.
         pub grayscale: bool = false,
         /// How many images become the test split where there is no folder `test`: a fraction below 1, or a count.
         pub test: Holdout = Holdout::Fraction(0.1),
     }
-}
 
-/// The images of a folder of one's own.
-pub struct ImageFolder(ImageFolderOptions);
-
-impl TryFrom<ImageFolderOptions> for ImageFolder {
-    type Error = Error;
-    fn try_from(o: ImageFolderOptions) -> Result<Self> {
-        let mut errors = vec![];
-        if let Some(size) = o.size.filter(|size| !(1..=2048).contains(size)) {
-            errors.push(OptionError::new("size", size, "1 to 2048 pixels are allowed"));
-        }
-        if o.test == Holdout::Count(0) {
-            let allowed = "a set without test images cannot be judged; give a fraction below 1 or a count";
-            errors.push(OptionError::new("test", 0, allowed));
-        }
-        if errors.is_empty() { Ok(Self(o)) } else { Err(Error::Options(errors)) }
+    fn check(&self, checks: &mut Checks) {
+        let fits = self.size.is_none_or(|size| (1..=2048).contains(&size));
+        checks.ensure("size", fits, "1 to 2048 pixels are allowed");
+        let allowed = "a set without test images cannot be judged; give a fraction below 1 or a count";
+        checks.ensure("test", self.test != Holdout::Count(0), allowed);
     }
 }
 
@@ -68,9 +57,9 @@ impl DataSource for ImageFolder {
         let Listing { classes, splits } = scan::scan(&root)?;
         let images: Vec<&Image> = splits.iter().flatten().collect();
         let (content, bytes) = hash(&root, &images, progress)?;
-        let form = match (self.0.size, images.first()) {
-            (None, Some(first)) => Form::of(&first.path, self.0.grayscale)?,
-            (size, _) => Form::square(size.unwrap_or_default(), self.0.grayscale),
+        let form = match (self.size, images.first()) {
+            (None, Some(first)) => Form::of(&first.path, self.grayscale)?,
+            (size, _) => Form::square(size.unwrap_or_default(), self.grayscale),
         };
         let key = Sha256::new_with_prefix(VERSION).chain_update(content).chain_update(form.key()).finalize();
         let at = folders.cache.as_ref().map(|dir| dir.join("images").join(hex(&key)));
@@ -82,7 +71,7 @@ impl DataSource for ImageFolder {
             let own = pixels.split_off(pixels.len() - images.len() * form.item());
             (!images.is_empty()).then(|| Pool::bytes(own, targets(images)))
         };
-        let drawn = TestExamples::Drawn { size: self.0.test, key: "data.image-folder.test" };
+        let drawn = TestExamples::Drawn { size: self.test, key: "data.image-folder.test" };
         let test = last(&test).map_or(drawn, TestExamples::Own);
         let validation = last(&validation);
         Ok(Examples {
@@ -102,8 +91,7 @@ secateur::register!(
     Data,
     "image-folder",
     ImageFolder,
-    "JPEG and PNG images of any size in data.dir, decoded once and kept",
-    options = ImageFolderOptions
+    "JPEG and PNG images of any size in data.dir, decoded once and kept"
 );
 
 fn targets(images: &[Image]) -> Vec<u32> {
@@ -173,11 +161,11 @@ fn pixels(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use ::image::{Rgb, RgbImage};
     use secateur::data::{DataConfig, Dataset, Split, Values};
+    use secateur::options::parse;
     use std::fs;
     use std::path::PathBuf;
     use tempfile::TempDir;
@@ -200,10 +188,10 @@ mod tests {
     }
 
     fn open(dir: &Path, cache: &Path, size: impl Into<Option<usize>>) -> Result<(Dataset, Vec<LoadProgress>)> {
-        let options = ImageFolderOptions { size: size.into(), ..ImageFolderOptions::default() };
+        let folder = ImageFolder { size: size.into(), ..ImageFolder::default() };
         let folders = Folders { dir: Some(dir.to_owned()), cache: Some(cache.to_owned()), ..Folders::default() };
         let mut seen = vec![];
-        let examples = ImageFolder::try_from(options)?.open(&folders, &mut |p| seen.push(p))?;
+        let examples = folder.open(&folders, &mut |p| seen.push(p))?;
         Ok((examples.dataset(&DataConfig::default(), 7)?, seen))
     }
 
@@ -308,7 +296,7 @@ mod tests {
 
     #[test]
     fn without_a_folder_the_key_is_named() {
-        let folder = ImageFolder::try_from(ImageFolderOptions::default()).unwrap();
+        let folder = ImageFolder::default();
         assert!(folder.needs_dir());
         let text = folder.open(&Folders::default(), &mut |_| ()).unwrap_err().to_string();
         assert!(text.contains("data.dir"), "{text}");
@@ -316,8 +304,8 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_named() {
-        let options = ImageFolderOptions { size: Some(0), test: Holdout::Count(0), ..ImageFolderOptions::default() };
-        let text = ImageFolder::try_from(options).err().unwrap().to_string();
-        assert!(text.contains("`size` = 0: 1 to 2048 pixels") && text.contains("`test` = 0"), "{text}");
+        let errors = parse::<ImageFolder>(&"size = 0\ntest = 0".parse().unwrap()).unwrap_err();
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert!(text[0].contains("`size` = 0: 1 to 2048 pixels") && text[1].contains("`test` = 0"), "{text:?}");
     }
 }

@@ -1,10 +1,13 @@
-//! Version 1 of the plugin ABI: plain C data. `include/secateur_plugin.h` declares the same; a test compares every offset.
+//! Version 1 of the plugin ABI: plain C data. `include/secateur_plugin.h` declares the same; a test compares every
+//! offset.
 //!
-//! Rules: the caller allocates inputs, and they are valid for the call; outputs of a size that only the callee knows go through a
-//! callback from which the receiver copies; nothing is freed by the side that did not allocate it. Functions return 0, or another
-//! number after they have reported at least one error. A null function is one that the plugin does not have.
+//! Rules: the caller allocates inputs, and they are valid for the call; outputs of a size that only the callee knows go
+//! through a callback from which the receiver copies; nothing is freed by the side that did not allocate it. Functions
+//! return 0, or another number after they have reported at least one error. A null function is one that the plugin does
+//! not have.
 
-/// What this program speaks. Any change of a struct's existing fields raises it; new fields go to the end of a table with a `size`.
+/// What this program speaks. Any change of a struct's existing fields raises it; new fields go to the end of a table
+/// with a `size`.
 pub const VERSION: u32 = 1;
 /// Symbol of the stamp in a plugin's file.
 pub const STAMP: &str = "secateur_plugin_stamp";

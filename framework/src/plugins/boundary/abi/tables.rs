@@ -51,7 +51,8 @@ c_structs! {
         /// As in [`CriterionTable`].
         load: Option<unsafe extern "C" fn(*mut c_void, *const Signal, usize, Report) -> Status>,
     }
-    /// A compressor's functions. `create`, `destroy` and `compress` must be there; `backward` and `forget` where it can be trained.
+    /// A compressor's functions. `create`, `destroy` and `compress` must be there; `backward` and `forget` where it can
+    /// be trained.
     CompressorTable = "secateur_compressor" {
         /// `sizeof` this table.
         size: usize,
@@ -62,7 +63,8 @@ c_structs! {
         /// Tokens in, tokens out; where gradients are wanted, leaves what `backward` needs.
         compress:
             Option<unsafe extern "C" fn(*mut c_void, *const Tokens, Stage, TokensSink, *mut *mut c_void, Report) -> Status>,
-        /// Consumes what `compress` left: the gradient of the compressed tokens in, TOKENS gradients `x`, `metric`, `sizes` out.
+        /// Consumes what `compress` left: the gradient of the compressed tokens in, TOKENS gradients `x`, `metric`,
+        /// `sizes` out.
         backward: Option<unsafe extern "C" fn(*mut c_void, View, Sink, Report) -> Status>,
         /// Frees what `compress` left, where no backward pass comes.
         forget: Option<unsafe extern "C" fn(*mut c_void)>,
@@ -81,8 +83,8 @@ c_structs! {
         network: Option<unsafe extern "C" fn(*mut c_void, Str, Report) -> Status>,
         /// Puts LOGITS, or LOSS and PREDICTION, and the signals that are needed; leaves what `backward` needs.
         forward: Option<unsafe extern "C" fn(*mut c_void, *const Pass, Sink, *mut Cost, *mut *mut c_void, Report) -> Status>,
-        /// Consumes what `forward` left: the gradient of the LOGITS or LOSS, and the gradient of the PREDICTION where that is the
-        /// root instead; puts GRADIENT of each parameter and OUTPUT_GRADIENT of each layer.
+        /// Consumes what `forward` left: the gradient of the LOGITS or LOSS, and the gradient of the PREDICTION where
+        /// that is the root instead; puts GRADIENT of each parameter and OUTPUT_GRADIENT of each layer.
         backward: Option<unsafe extern "C" fn(*mut c_void, u32, View, Sink, Report) -> Status>,
         /// Frees what `forward` left, where no backward pass comes.
         forget: Option<unsafe extern "C" fn(*mut c_void)>,

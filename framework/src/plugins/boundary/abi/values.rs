@@ -157,7 +157,8 @@ c_structs! {
     Probe = "secateur_probe" {
         /// Handed to `gradients`.
         user: *mut c_void,
-        /// Input (0 batch, 1 ones), batch number, objective (0 loss, 1 sum of the outputs), replaced parameters, gradients out.
+        /// Input (0 batch, 1 ones), batch number, objective (0 loss, 1 sum of the outputs), replaced parameters,
+        /// gradients out.
         gradients: unsafe extern "C" fn(*mut c_void, u32, u64, u32, *const Signal, usize, Sink, Report) -> Status,
         /// All parameters.
         params: Params,

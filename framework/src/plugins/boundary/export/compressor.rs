@@ -1,4 +1,5 @@
-//! A compressor for the other side: for programs that loaded this library, and for loaded models that call the program's compressor.
+//! A compressor for the other side: for programs that loaded this library, and for loaded models that call the
+//! program's compressor.
 
 use super::super::abi::{self, Report, Sink, Status, Str, TokensSink, View, slice};
 use super::super::failure::{contain, guard};

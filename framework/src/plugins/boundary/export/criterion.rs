@@ -218,7 +218,7 @@ unsafe extern "C" fn penalty(
 unsafe extern "C" fn reset(this: *mut c_void, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        object::<Object>(this).inner.reset();
+        object::<Object>(this).inner.reset()?;
         Ok(())
     })
 }
@@ -226,7 +226,7 @@ unsafe extern "C" fn reset(this: *mut c_void, report: Report) -> Status {
 unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        out.state(&object::<Object>(this).inner.save());
+        out.state(&object::<Object>(this).inner.save()?);
         Ok(())
     })
 }

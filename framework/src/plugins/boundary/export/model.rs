@@ -9,7 +9,7 @@ use super::{destroy, object, wrong_kind};
 use crate::autograd::Tape;
 use crate::backend::Cpu;
 use crate::error::{Error, Result};
-use crate::network::compressor::Compressor;
+use crate::network::compressor::{Compressor, NoCompression};
 use crate::network::forward::Needs;
 use crate::network::forward::{Forward, Taps};
 use crate::network::layout::Sizes;
@@ -99,7 +99,7 @@ unsafe extern "C" fn forward(
         let replaced = slice(pass.replaced, pass.replaced_count).iter();
         let replaced = replaced.map(|s| Ok((s.name.text(), shared(&s.value, &device)?))).collect::<Result<Vec<_>>>()?;
         let compressor = far_compressor(pass.compressor, pass.compressor_table);
-        let compressor = compressor.as_ref().map(|c| c as &dyn Compressor<Cpu>);
+        let compressor = compressor.as_ref().map_or(&NoCompression {} as &dyn Compressor<Cpu>, |c| c);
         mirror.with(&pass.params, |params| {
             let cx = match pass.training {
                 0 => Forward::evaluation(params),

@@ -51,7 +51,7 @@ unsafe extern "C" fn target(
 ) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        *out = abi::Amount::of(object::<Object>(this).target(Step(step), &run.value()));
+        *out = abi::Amount::of(object::<Object>(this).target(Step(step), &run.value())?);
         Ok(())
     })
 }
@@ -65,7 +65,7 @@ unsafe extern "C" fn rewind(
 ) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        *out = object::<Object>(this).rewind(Step(step), &run.value()).map_or(u64::MAX, |s| s.0);
+        *out = object::<Object>(this).rewind(Step(step), &run.value())?.map_or(u64::MAX, |s| s.0);
         Ok(())
     })
 }
@@ -73,7 +73,7 @@ unsafe extern "C" fn rewind(
 unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        out.state(&object::<Object>(this).save());
+        out.state(&object::<Object>(this).save()?);
         Ok(())
     })
 }

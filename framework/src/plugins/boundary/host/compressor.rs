@@ -45,7 +45,8 @@ struct Left {
 }
 
 impl Left {
-    /// Hands it over to the backward pass. A method, so that a closure captures the whole guard and not only the pointer.
+    /// Hands it over to the backward pass. A method, so that a closure captures the whole guard and not only the
+    /// pointer.
     fn take(&mut self) -> *mut c_void {
         std::mem::replace(&mut self.left, std::ptr::null_mut())
     }

@@ -18,7 +18,6 @@ use crate::state::State;
 use crate::tensor::Tensor;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
 
 /// A criterion that lives in a plugin.
 pub(super) struct Adapter {
@@ -29,15 +28,13 @@ pub(super) struct Adapter {
     layout: Option<Layout>,
     /// Every plugin of the program, for a criterion that wraps another one.
     plugins: Published,
-    /// What went wrong where nothing can be returned; the next call that can returns it.
-    failure: Mutex<Option<Error>>,
 }
 
 impl Adapter {
     pub fn new(loaded: &Loaded, options: &Table, plugins: Published) -> Result<Self> {
         let object = Object::new(loaded, options)?;
         let (needs, window, rounding) = (Needs::WEIGHTS, Window::SincePrune, Rounding::default());
-        let mut new = Self { object, needs, window, rounding, layout: None, plugins, failure: Mutex::new(None) };
+        let mut new = Self { object, needs, window, rounding, layout: None, plugins };
         new.ask_info()?;
         Ok(new)
     }
@@ -59,9 +56,8 @@ impl Adapter {
         Ok(())
     }
 
-    /// The failure of an earlier call; the network's layout, where it is another than before.
+    /// Tells the plugin the network's layout, where it is another than before.
     fn before(&mut self, layout: &Layout) -> Result<()> {
-        self.failed()?;
         if self.layout.as_ref() == Some(layout) {
             return Ok(());
         }
@@ -72,19 +68,6 @@ impl Adapter {
         }
         self.layout = Some(layout.clone());
         Ok(())
-    }
-
-    fn failed(&mut self) -> Result<()> {
-        self.failure.get_mut().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
-    }
-
-    fn ask_save(&self) -> Result<State> {
-        let Some(save) = self.object.functions.save else { return Ok(State::default()) };
-        let mut receiver = Receiver::new();
-        let sink = receiver.sink();
-        // SAFETY: the object and its function belong together; the receiver lives for the call.
-        self.object.call(|this, report| unsafe { save(this, sink, report) })?;
-        view::state_of(receiver.finish()?)
     }
 
     fn scores<B: Backend>(&self, items: Vec<Item>, target: &Target<'_, B>) -> Result<Scores<B>> {
@@ -184,7 +167,6 @@ impl<B: Backend> Criterion<B> for Adapter {
 
     fn penalty(&mut self, name: &str, weight: &Tensor<B>) -> Result<Option<(f64, Tensor<B>)>> {
         let Some(penalty) = self.object.functions.penalty else { return Ok(None) };
-        self.failed()?;
         let (mut lender, mut receiver, mut value) = (Lender::default(), Receiver::new(), 0.0);
         let (lent, sink) = (lender.tensor(weight), receiver.sink());
         self.object.call(|this, report| {
@@ -195,23 +177,19 @@ impl<B: Backend> Criterion<B> for Adapter {
         gradient.map(|g| Ok((value, g.tensor(weight.device())?.reshape(weight.shape())?))).transpose()
     }
 
-    fn reset(&mut self) {
-        let Some(reset) = self.object.functions.reset else { return };
+    fn reset(&mut self) -> Result<()> {
+        let Some(reset) = self.object.functions.reset else { return Ok(()) };
         // SAFETY: the object and its function belong together.
-        if let Err(error) = self.object.call(|this, report| unsafe { reset(this, report) }) {
-            self.failure.get_mut().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        }
+        self.object.call(|this, report| unsafe { reset(this, report) })
     }
 
-    fn failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn save(&self) -> State {
-        self.ask_save().unwrap_or_else(|error| {
-            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            State::default()
-        })
+    fn save(&self) -> Result<State> {
+        let Some(save) = self.object.functions.save else { return Ok(State::default()) };
+        let mut receiver = Receiver::new();
+        let sink = receiver.sink();
+        // SAFETY: the object and its function belong together; the receiver lives for the call.
+        self.object.call(|this, report| unsafe { save(this, sink, report) })?;
+        view::state_of(receiver.finish()?)
     }
 
     fn load(&mut self, state: State) -> Result<()> {

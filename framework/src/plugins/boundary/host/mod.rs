@@ -1,4 +1,5 @@
-//! Finds, checks, opens and adapts plugins. A library is never closed again: its code, statics and threads are in use until the end.
+//! Finds, checks, opens and adapts plugins. A library is never closed again: its code, statics and threads are in use
+//! until the end.
 
 mod compressor;
 mod criterion;
@@ -23,7 +24,8 @@ use crate::plugins::registry::{Kind, Origin, Registry};
 use crate::pruning::criterion::Criterion;
 use crate::pruning::schedule::Schedule;
 use object::required;
-use std::path::Path;
+use std::env::consts::DLL_EXTENSION;
+use std::path::{Path, PathBuf};
 
 /// The plugins of one file.
 pub struct Library {
@@ -46,10 +48,28 @@ unsafe impl Send for Loaded {}
 // SAFETY: as above.
 unsafe impl Sync for Loaded {}
 
+/// The dynamic libraries of a folder, sorted by name; other files are passed over.
+///
+/// # Errors
+/// A folder that cannot be read, or that holds no library.
+pub fn libraries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let library = |path: &PathBuf| path.extension().is_some_and(|e| e == DLL_EXTENSION) && path.is_file();
+    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+    let all = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    let mut files: Vec<PathBuf> = all.map_err(Error::io(folder))?.into_iter().filter(library).collect();
+    files.sort_unstable();
+    if files.is_empty() {
+        let message = format!("there is no plugin (*.{DLL_EXTENSION}) in this folder");
+        return Err(Error::File { path: folder.into(), message });
+    }
+    Ok(files)
+}
+
 /// Opens the plugin in `path`, after [`probe`] has read its stamp and, where given, compared its hash.
 ///
 /// # Errors
-/// What [`probe`] finds; symbols that are missing; a table that does not hold what it should. Each names the file and the fix.
+/// What [`probe`] finds; symbols that are missing; a table that does not hold what it should. Each names the file and
+/// the fix.
 pub fn open(path: &Path, sha256: Option<&str>) -> Result<Library> {
     let found = probe(path, sha256)?;
     let refuse = |message: String| Error::File { path: path.into(), message };
@@ -57,8 +77,8 @@ pub fn open(path: &Path, sha256: Option<&str>) -> Result<Library> {
         let reason = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
         refuse(format!("it cannot be opened: {reason}"))
     };
-    // SAFETY: opening runs the library's constructors. The user named this file, and its stamp says that it is a plugin for this
-    // machine that speaks this ABI.
+    // SAFETY: opening runs the library's constructors. The user named this file, and its stamp says that it is a plugin
+    // for this machine that speaks this ABI.
     let library = unsafe { load(&found.path) }.map_err(symbol)?;
     // SAFETY: the stamp says that the symbol, which `probe` found, has this type.
     let entry_point = *unsafe { library.get::<abi::EntryPoint>(abi::ENTRY) }.map_err(symbol)?;
@@ -82,9 +102,8 @@ pub fn open(path: &Path, sha256: Option<&str>) -> Result<Library> {
 #[cfg(unix)]
 unsafe fn load(path: &Path) -> Result<libloading::Library, libloading::Error> {
     use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-    // At once, so that a missing symbol is an error here and not the end of the process later; local, so that two plugins cannot
-    // take each other's functions.
-    // SAFETY: promised by the caller.
+    // At once, so that a missing symbol is an error here and not the end of the process later; local, so that two
+    // plugins cannot take each other's functions. SAFETY: promised by the caller.
     unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
 }
 

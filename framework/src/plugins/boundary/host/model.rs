@@ -128,7 +128,7 @@ impl<B: Backend> Model<B> for Adapter {
         let replaced: Vec<Signal> = (replaced.into_iter())
             .map(|(name, t)| Signal { what: 0, name: Str::of(name), value: lender.tensor(t) })
             .collect();
-        let mut compressor = cx.compressor.map(|c| borrowed_compressor(c, &device));
+        let (mut compressor, table) = borrowed_compressor(cx.compressor, &device);
         let pass = abi::Pass {
             params: loan.table(),
             replaced: replaced.as_ptr(),
@@ -139,8 +139,8 @@ impl<B: Backend> Model<B> for Adapter {
             needs: cx.taps.needs.bits(),
             training: u32::from(cx.is_training()),
             noise: cx.noise.map_or(0, |s| s.0),
-            compressor: compressor.as_mut().map_or(std::ptr::null_mut(), |(c, _)| (&raw mut *c).cast()),
-            compressor_table: compressor.as_ref().map_or(std::ptr::null(), |(_, t)| &raw const **t),
+            compressor: (&raw mut compressor).cast(),
+            compressor_table: &raw const *table,
         };
         let mut left = Left { left: std::ptr::null_mut(), object: self.object.clone() };
         let (sink, mut cost) = (receiver.sink(), abi::Cost { macs: 0, macs_kept: 0 });

@@ -98,8 +98,8 @@ pub(super) struct Object<F: Functions> {
 
 // SAFETY: a plugin's objects may move between threads, as the traits demand of linked-in ones.
 unsafe impl<F: Functions> Send for Object<F> {}
-// SAFETY: an object is shared between an adapter and the tapes it has recorded on; adapters are not `Sync` and tapes not `Send`, so
-// that calls come from one thread at a time.
+// SAFETY: an object is shared between an adapter and the tapes it has recorded on; adapters are not `Sync` and tapes
+// not `Send`, so that calls come from one thread at a time.
 unsafe impl<F: Functions> Sync for Object<F> {}
 
 impl<F: Functions> Object<F> {

@@ -21,8 +21,8 @@ pub struct Found {
 /// Reads the stamp of a plugin's file; runs no code of it.
 ///
 /// # Errors
-/// A missing file; one that is no library, or no plugin; a library for another machine, of another ABI, or one whose panics would end
-/// the process; a hash other than the one asked for.
+/// A missing file; one that is no library, or no plugin; a library for another machine, of another ABI, or one whose
+/// panics would end the process; a hash other than the one asked for.
 pub fn probe(path: &Path, sha256: Option<&str>) -> Result<Found> {
     let refuse = |message: String| Error::File { path: path.into(), message };
     let bytes = std::fs::read(path).map_err(Error::io(path))?;

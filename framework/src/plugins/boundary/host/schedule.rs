@@ -4,53 +4,19 @@ use super::super::abi;
 use super::super::view::{self, Lender, Receiver};
 use super::Loaded;
 use super::object::{Object, absent};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::options::Table;
 use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
 use crate::state::State;
-use std::sync::{Mutex, PoisonError};
 
 /// A schedule that lives in a plugin.
 pub(super) struct Adapter {
     object: Object<abi::ScheduleTable>,
-    failure: Mutex<Option<Error>>,
 }
 
 impl Adapter {
     pub fn new(loaded: &Loaded, options: &Table) -> Result<Self> {
-        Ok(Self { object: Object::new(loaded, options)?, failure: Mutex::new(None) })
-    }
-
-    fn ask_target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
-        let target = self.object.functions.target.ok_or_else(|| absent("target"))?;
-        let mut amount = abi::Amount::of(None);
-        // SAFETY: the object and its function belong together; `amount` lives for the call.
-        self.object.call(|this, report| unsafe { target(this, step.0, length(run), &mut amount, report) })?;
-        amount.value().map_err(|e| self.object.error(e.to_string()))
-    }
-
-    fn ask_rewind(&self, step: Step, run: &RunLength) -> Result<Option<Step>> {
-        let Some(rewind) = self.object.functions.rewind else { return Ok(None) };
-        let mut to = u64::MAX;
-        // SAFETY: as in `ask_target`.
-        self.object.call(|this, report| unsafe { rewind(this, step.0, length(run), &mut to, report) })?;
-        Ok((to != u64::MAX).then_some(Step(to)))
-    }
-
-    fn ask_save(&self) -> Result<State> {
-        let Some(save) = self.object.functions.save else { return Ok(State::default()) };
-        let mut receiver = Receiver::new();
-        let sink = receiver.sink();
-        // SAFETY: as in `ask_target`; the receiver lives for the call.
-        self.object.call(|this, report| unsafe { save(this, sink, report) })?;
-        view::state_of(receiver.finish()?)
-    }
-
-    fn note<T>(&self, answer: Result<T>, otherwise: T) -> T {
-        answer.unwrap_or_else(|error| {
-            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            otherwise
-        })
+        Ok(Self { object: Object::new(loaded, options)? })
     }
 }
 
@@ -59,20 +25,29 @@ fn length(run: &RunLength) -> abi::RunLength {
 }
 
 impl Schedule for Adapter {
-    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
-        self.note(self.ask_target(step, run), None)
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+        let target = self.object.functions.target.ok_or_else(|| absent("target"))?;
+        let mut amount = abi::Amount::of(None);
+        // SAFETY: the object and its function belong together; `amount` lives for the call.
+        self.object.call(|this, report| unsafe { target(this, step.0, length(run), &mut amount, report) })?;
+        amount.value().map_err(|e| self.object.error(e.to_string()))
     }
 
-    fn rewind(&self, step: Step, run: &RunLength) -> Option<Step> {
-        self.note(self.ask_rewind(step, run), None)
+    fn rewind(&self, step: Step, run: &RunLength) -> Result<Option<Step>> {
+        let Some(rewind) = self.object.functions.rewind else { return Ok(None) };
+        let mut to = u64::MAX;
+        // SAFETY: as in `target`.
+        self.object.call(|this, report| unsafe { rewind(this, step.0, length(run), &mut to, report) })?;
+        Ok((to != u64::MAX).then_some(Step(to)))
     }
 
-    fn failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn save(&self) -> State {
-        self.note(self.ask_save(), State::default())
+    fn save(&self) -> Result<State> {
+        let Some(save) = self.object.functions.save else { return Ok(State::default()) };
+        let mut receiver = Receiver::new();
+        let sink = receiver.sink();
+        // SAFETY: as in `target`; the receiver lives for the call.
+        self.object.call(|this, report| unsafe { save(this, sink, report) })?;
+        view::state_of(receiver.finish()?)
     }
 
     fn load(&mut self, state: State) -> Result<()> {
@@ -81,7 +56,7 @@ impl Schedule for Adapter {
         match self.object.functions.load {
             Some(load) => {
                 let (list, count) = (entries.as_ptr(), entries.len());
-                // SAFETY: as in `ask_target`; the entries live for the call.
+                // SAFETY: as in `target`; the entries live for the call.
                 self.object.call(|this, report| unsafe { load(this, list, count, report) })
             }
             None if entries.is_empty() => Ok(()),
