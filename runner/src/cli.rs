@@ -264,6 +264,8 @@ pub enum PluginKind {
     Compressor,
     /// A network
     Model,
+    /// A data set
+    Data,
 }
 
 /// `data ...`

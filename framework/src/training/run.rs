@@ -6,7 +6,7 @@ use super::step::next_batch;
 use super::{Observer, Summary, TrainConfig};
 use crate::autograd::Grads;
 use crate::backend::Backend;
-use crate::data::{Dataset, Part};
+use crate::data::{Dataset, SplitName};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::{Cost, LayerRecord};
@@ -17,7 +17,7 @@ use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
 use crate::pruning::{self, PruneConfig};
 use crate::seed::Seed;
-use crate::training::event::{EvalAt, Event, GroupSize, SplitName};
+use crate::training::event::{EvalAt, Event, GroupSize};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -169,7 +169,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             name: setting.name.clone(),
             steps: setting.length.steps,
             steps_per_epoch: setting.length.steps_per_epoch,
-            examples: setting.data.part(Part::Train).len(),
+            examples: setting.data.train.len(),
             params: measure::count_params(&live.params).1,
             layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
         })?;

@@ -72,7 +72,9 @@ fn show(wanted: &str, program: &dyn Program) -> Result<(), Failure> {
 /// As a piece of config with every option at its default: ready to be copied.
 fn described(kind: &str, name: &str, plugin: &PluginDoc) -> String {
     let options: String = plugin.options.iter().map(|doc| described_key(&doc.key, doc)).collect();
-    format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{options}", plugin.doc)
+    let table =
+        if plugin.table_of_its_own && !options.is_empty() { format!("\n[{kind}.{name}]\n") } else { String::new() };
+    format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{table}{options}", plugin.doc)
 }
 
 fn described_key(key: &str, KeyDoc { doc, ty, default, .. }: &KeyDoc) -> String {

@@ -107,7 +107,7 @@ impl Check<'_> {
                 return self.refuse_value(name_key, found, format!("the name of a {kind}: {known}"));
             }
         };
-        let Some(PluginDoc { options, .. }) = self.catalog.plugin(kind, &name) else {
+        let Some(options) = self.catalog.plugin(kind, &name).map(PluginDoc::section_options) else {
             let known = self.catalog.plugin_names(kind);
             let near = nearest(&name, known.iter().map(String::as_str));
             let fix = near.map_or_else(

@@ -62,7 +62,9 @@ fn on<B: Registered>(
     recorder: &mut Recorder<'_>,
 ) -> Result<Trained, Failure> {
     recorder.loading(None);
-    let data = shelf.dataset(&section(config, "data"), top.seed, &mut |some| recorder.loading(Some(some)))?;
+    let data = section(config, "data");
+    let data = shelf.dataset(registry, &data, top.seed, &mut |some| recorder.loading(Some(some)));
+    let data = data.map_err(|error| refused(&error, config))?;
     let (criterion, criterion_options) = plugin(config, "criterion");
     let (schedule, schedule_options) = plugin(config, "schedule");
     let (compressor, compressor_options) = plugin(config, "compressor");
@@ -85,7 +87,7 @@ fn on<B: Registered>(
     let OutputConfig { pictures, .. } = parsed(&section(config, "output"))?;
     let mut observer = Recording { recorder, identity: &identity, pictures };
     let outcome = match from {
-        None => run.execute(&mut observer).map_err(|error| refused(error, config))?,
+        None => run.execute(&mut observer).map_err(|error| refused(&error, config))?,
         Some(saved) => {
             run.resume(&saved.bytes, &identity, &mut observer).map_err(|error| unusable(error, saved, config))?
         }
@@ -102,15 +104,15 @@ fn unusable(error: secateur::Error, saved: &Saved, config: &Resolved) -> Failure
             "{}: {error}\n  fix: start the run anew: secateur run CONFIG... --force",
             saved.path.display()
         )),
-        other => refused(other, config),
+        other => refused(&other, config),
     }
 }
 
 /// Options that fit their own plugin but not the data or the network are known to be wrong only here; the config knows who set them.
-fn refused(error: secateur::Error, config: &Resolved) -> Failure {
+fn refused(error: &secateur::Error, config: &Resolved) -> Failure {
     let errors = match error {
-        secateur::Error::Option(error) => vec![error],
-        secateur::Error::Options(errors) => errors,
+        secateur::Error::Option(error) => vec![error.clone()],
+        secateur::Error::Options(errors) => errors.clone(),
         other => return other.into(),
     };
     let value = |error: OptionError| ConfigError::Value {
