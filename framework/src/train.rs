@@ -12,6 +12,7 @@ mod pruning;
 mod summary;
 mod timeline;
 
+pub use checkpoint::checkpoint_name;
 pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
 pub use evaluate::{Evaluation, evaluate};
 pub use observer::{Observer, Silent};

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::origin::Origin;
+use super::set_by::SetBy;
+use crate::failure::Failure;
 
 /// One thing wrong in the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +51,7 @@ pub enum ConfigError {
     )]
     Extends {
         /// Where it stands.
-        origin: Origin,
+        origin: SetBy,
         /// The value.
         found: String,
     },
@@ -58,7 +59,7 @@ pub enum ConfigError {
     #[error("{origin}: {problem}\n  found: {found}\n  fix: {fix}")]
     Assignment {
         /// The flag or variable.
-        origin: Origin,
+        origin: SetBy,
         /// What is wrong.
         problem: String,
         /// The text.
@@ -72,7 +73,7 @@ pub enum ConfigError {
         /// The full dotted key.
         key: String,
         /// Where it was set.
-        origin: Origin,
+        origin: SetBy,
         /// The chosen plugin, as `criterion magnitude`, where the key would be one of its options.
         plugin: Option<String>,
         /// The keys of that place.
@@ -90,7 +91,7 @@ pub enum ConfigError {
         /// The name asked for.
         found: String,
         /// Where it was set.
-        origin: Origin,
+        origin: SetBy,
         /// The names of that kind.
         known: Vec<String>,
         /// What to do.
@@ -112,7 +113,7 @@ pub enum ConfigError {
     )]
     ManyRuns {
         /// Where it stands.
-        origin: Origin,
+        origin: SetBy,
     },
     /// Something wrong in the `[sweep]` section.
     #[error("{key}: {problem}{}\n  fix: {fix}", set_by(.origin))]
@@ -120,7 +121,7 @@ pub enum ConfigError {
         /// The full dotted key.
         key: String,
         /// Where it was set.
-        origin: Option<Origin>,
+        origin: Option<SetBy>,
         /// What is wrong.
         problem: String,
         /// What to do.
@@ -132,7 +133,7 @@ pub enum ConfigError {
         /// The full dotted key.
         key: String,
         /// Where it was set.
-        origin: Origin,
+        origin: SetBy,
         /// The value.
         found: String,
         /// What it may be.
@@ -159,6 +160,12 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Usage(errors.to_string())
+    }
+}
+
 /// The name nearest to `wanted`, where one is near enough to be a slip of the finger.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -177,7 +184,7 @@ fn asked_by(by: &Option<String>) -> String {
     by.as_ref().map_or_else(String::new, |file| format!(", asked for by `extends` in {file}"))
 }
 
-fn set_by(origin: &Option<Origin>) -> String {
+fn set_by(origin: &Option<SetBy>) -> String {
     origin.as_ref().map_or_else(String::new, |origin| format!("\n  set by: {origin}"))
 }
 

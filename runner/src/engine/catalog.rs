@@ -9,11 +9,12 @@ use secateur::registry::Kind;
 use secateur::train::TrainConfig;
 use toml::Value;
 
-use super::sections::{self, OutputConfig, TopConfig};
-use super::{Engine, sections::keys};
-use crate::config::catalog::{Catalog, KeyError, PluginDoc, SectionDoc};
+use super::Workbench;
+use super::sections::{self, keys};
+use crate::config::schema::{KeyError, PluginDoc, Schema, SectionDoc};
+use crate::config::{OutputConfig, TopConfig};
 
-impl Catalog for Engine {
+impl Schema for Workbench {
     fn sections(&self) -> Vec<SectionDoc> {
         let plugin = |kind: Kind| SectionDoc {
             name: kind.name().to_owned(),
@@ -58,7 +59,7 @@ impl Catalog for Engine {
     }
 }
 
-impl Engine {
+impl Workbench {
     /// What a plugin refuses, and what the plugins named in its options refuse.
     fn bad_options(&self, kind: Kind, path: &str, values: &Table) -> Vec<KeyError> {
         let mut options = values.clone();

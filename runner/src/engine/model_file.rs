@@ -6,7 +6,7 @@ use secateur::backend::Backend;
 use secateur::params::ParamStore;
 use serde_json::json;
 
-use crate::config::Resolved;
+use crate::config::PluginChoice;
 
 /// A tensor ready to be written.
 struct Entry {
@@ -16,12 +16,13 @@ struct Entry {
     bytes: Vec<u8>,
 }
 
-/// The pruned network: each parameter in f32 as the forward pass uses it (pruned weights are zero), and `<name>.mask` in u8 (1: kept)
-/// for each masked one. The metadata's `secateur` is JSON: the model's config section and the units in use in each group.
+/// The pruned network: each parameter in f32 as the forward pass uses it (pruned weights are zero), and `<name>.mask` in
+/// u8 (1: kept) for each masked one. The metadata's `secateur` is JSON: the model's config section and the units in use
+/// in each group.
 ///
 /// # Errors
 /// A value cannot be read back from the device.
-pub fn write<B: Backend>(config: &Resolved, params: &ParamStore<B>) -> secateur::Result<Vec<u8>> {
+pub fn write<B: Backend>(model: &PluginChoice, params: &ParamStore<B>) -> secateur::Result<Vec<u8>> {
     let mut entries = Vec::new();
     for param in params.iter() {
         let (name, value) = (param.spec().name.clone(), param.effective()?);
@@ -37,7 +38,7 @@ pub fn write<B: Backend>(config: &Resolved, params: &ParamStore<B>) -> secateur:
         params.layout().groups.iter().map(|group| (group.name.clone(), json!(params.units(&group.name)))).collect();
     let manifest = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "model": config.table.get("model"),
+        "model": model.section(),
         "units": units,
     });
     let views = entries.iter().map(|entry| {
