@@ -8,10 +8,10 @@ use crate::failure::Failure;
 /// One thing wrong in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// No such config.
+    /// There is no such config.
     #[error("{wanted}: no such config{}\n  looked for: {}{}\n  fix: {fix}", asked_by(.by), .looked.join(", "), listed("built in", .known))]
     NotFound {
-        /// As asked for.
+        /// The config as it was asked for.
         wanted: String,
         /// The file whose `extends` asked for it.
         by: Option<String>,
@@ -35,11 +35,11 @@ pub enum ConfigError {
     Syntax {
         /// The path.
         file: String,
-        /// From 1.
+        /// The number of the line, from 1.
         line: usize,
         /// The parser's words.
         message: String,
-        /// The line.
+        /// The line itself.
         found: String,
     },
     /// Configs that extend each other.
@@ -50,7 +50,7 @@ pub enum ConfigError {
         "extends: must be a list of config names\n  set by: {origin}\n  found: {found}\n  fix: extends = [\"model/mlp\"]"
     )]
     Extends {
-        /// Where it stands.
+        /// Who set it.
         origin: SetBy,
         /// The value.
         found: String,
@@ -62,7 +62,7 @@ pub enum ConfigError {
         origin: SetBy,
         /// What is wrong.
         problem: String,
-        /// The text.
+        /// The text that was given.
         found: String,
         /// What to write.
         fix: String,
@@ -72,7 +72,7 @@ pub enum ConfigError {
     UnknownKey {
         /// The full dotted key.
         key: String,
-        /// Where it was set.
+        /// Who set it.
         origin: SetBy,
         /// The chosen plugin, as `criterion magnitude`, where the key would be one of its options.
         plugin: Option<String>,
@@ -86,11 +86,11 @@ pub enum ConfigError {
     UnknownPlugin {
         /// The full dotted key.
         key: String,
-        /// `criterion`.
+        /// The kind of plugin: `criterion`.
         kind: String,
         /// The name asked for.
         found: String,
-        /// Where it was set.
+        /// Who set it.
         origin: SetBy,
         /// The names of that kind.
         known: Vec<String>,
@@ -102,7 +102,7 @@ pub enum ConfigError {
     NoPlugin {
         /// The full dotted key.
         key: String,
-        /// `criterion`.
+        /// The kind of plugin: `criterion`.
         kind: String,
         /// The names of that kind.
         known: Vec<String>,
@@ -112,7 +112,7 @@ pub enum ConfigError {
         "sweep: this config describes many runs, not one\n  set by: {origin}\n  fix: secateur sweep CONFIG runs them all, secateur sweep CONFIG --dry-run lists them"
     )]
     ManyRuns {
-        /// Where it stands.
+        /// Who set it.
         origin: SetBy,
     },
     /// Something wrong in the `[sweep]` section.
@@ -120,7 +120,7 @@ pub enum ConfigError {
     Sweep {
         /// The full dotted key.
         key: String,
-        /// Where it was set.
+        /// Who set it.
         origin: Option<SetBy>,
         /// What is wrong.
         problem: String,
@@ -132,7 +132,7 @@ pub enum ConfigError {
     Value {
         /// The full dotted key.
         key: String,
-        /// Where it was set.
+        /// Who set it.
         origin: SetBy,
         /// The value.
         found: String,

@@ -49,8 +49,7 @@ pub fn earlier_identity(config: &Table) -> String {
     hash(&effective(config))
 }
 
-/// Keys on which two complete configs differ, without those that cannot change a result:
-/// `train.lr: 0.1 there, 0.2 here`.
+/// The keys that make two complete configs two runs, each with both values: `train.lr: 0.1 there, 0.2 here`.
 pub fn differences(there: &Table, here: &Table, schema: &dyn Schema) -> Vec<String> {
     let values = |config: &Table| (leaves(&covered(config, schema)), leaves(config));
     let (there, here) = (values(there), values(here));

@@ -15,9 +15,9 @@ use super::set_by::SetBy;
 /// A library that a config or a flag names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginFile {
-    /// From the root.
+    /// Its path, from the root.
     pub path: PathBuf,
-    /// Hash that the file must have.
+    /// The SHA-256 hash that the file must have.
     pub sha256: Option<String>,
 }
 
@@ -45,8 +45,8 @@ pub fn anchor(table: &mut Table, folder: &Path) {
     }
 }
 
-/// The libraries of a merged config; folders are replaced by what is in them, sorted by name. What cannot be read is left to the
-/// loader's error.
+/// The libraries of a merged config; folders are replaced by what is in them, sorted by name. What cannot be read is left
+/// to the loader's error.
 ///
 /// # Errors
 /// An entry that is no table of `path` and `sha256`.
@@ -87,7 +87,8 @@ pub fn listed(table: &Table, origin: &SetBy) -> Result<Vec<PluginFile>, Box<Conf
     Ok(all)
 }
 
-/// Writes the libraries into the config, each with its hash: the config then names this build of them, and so does the run's hash.
+/// Writes the libraries into the config, each with its hash: the config then names this build of them, and so does the
+/// run's identity.
 pub fn pin(table: &mut Table, files: &[PluginFile], hashes: &Hashes) {
     let entry = |file: &PluginFile| {
         let mut entry = Table::from_iter([("path".to_owned(), Value::from(file.path.display().to_string()))]);

@@ -36,15 +36,15 @@ pub use show::Row;
 /// What the command line and the environment ask for.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Paths or names, weakest first.
+    /// The configs by path or name, weakest first.
     pub configs: Vec<String>,
     /// Flags that stand for one key each, such as `--device`.
     pub flags: Vec<Flag>,
-    /// `--set` arguments.
+    /// The `--set` arguments.
     pub sets: Vec<String>,
-    /// `--plugin` arguments: libraries, or folders of them.
+    /// The `--plugin` arguments: libraries, or folders of them.
     pub plugins: Vec<PathBuf>,
-    /// The environment.
+    /// The environment variables.
     pub variables: Vec<(String, String)>,
     /// The working directory.
     pub root: PathBuf,
@@ -53,11 +53,11 @@ pub struct Request {
 /// A command line flag that stands for a key: `--out` for `output.dir`.
 #[derive(Clone, Debug)]
 pub struct Flag {
-    /// With its dashes.
+    /// The flag as it is typed, with its dashes.
     pub name: &'static str,
-    /// Dotted.
+    /// The key that it stands for, dotted.
     pub key: &'static str,
-    /// What it sets the key to.
+    /// The value that it sets the key to.
     pub value: Value,
 }
 

@@ -35,7 +35,8 @@ options! {
     pub struct OutputConfig {
         /// The folder that holds run folders.
         pub dir: String = "runs".into(),
-        /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, as often as takes less than 1 % of the time.
+        /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, as often as takes
+        /// less than 1 % of the time.
         pub checkpoint_every: Option<u64> = None,
         /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures.
         pub pictures: usize = 8,

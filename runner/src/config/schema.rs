@@ -5,9 +5,9 @@
 pub struct KeyDoc {
     /// Full name for a section's key (`train.lr`), bare name for a plugin's option (`hidden`).
     pub key: String,
-    /// What it does, in one sentence.
+    /// What the key does, in one sentence.
     pub doc: String,
-    /// What it takes, in words: `number > 0`, `"weight" | "unit"`. `number` also admits integers.
+    /// What values it takes, in words: `number > 0`, `"weight" | "unit"`. `number` also admits integers.
     pub ty: String,
     /// The value where no layer sets one; `None` means that it may stay unset.
     pub default: Option<toml::Value>,
@@ -26,7 +26,7 @@ impl KeyDoc {
 /// One section of a config; the section named `""` holds the keys above all sections.
 #[derive(Clone, Debug, Default)]
 pub struct SectionDoc {
-    /// `train`.
+    /// The section: `train`.
     pub name: String,
     /// What the section is about, in one sentence.
     pub doc: String,
@@ -39,9 +39,9 @@ pub struct SectionDoc {
 /// One plugin.
 #[derive(Clone, Debug, Default)]
 pub struct PluginDoc {
-    /// What it is, in one sentence.
+    /// What the plugin is, in one sentence.
     pub doc: String,
-    /// Its options.
+    /// The options that it takes.
     pub options: Vec<KeyDoc>,
 }
 
@@ -52,7 +52,7 @@ pub struct KeyError {
     pub key: String,
     /// The value, as the user wrote it or nearly so.
     pub found: String,
-    /// What it may be.
+    /// What the value may be.
     pub allowed: String,
 }
 

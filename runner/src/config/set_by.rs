@@ -23,9 +23,9 @@ pub enum SetBy {
     Flag(String),
     /// A plugin's default.
     Plugin {
-        /// `criterion`.
+        /// The kind of plugin: `criterion`.
         kind: String,
-        /// `magnitude`.
+        /// The plugin: `magnitude`.
         name: String,
     },
     /// A default of the program itself.

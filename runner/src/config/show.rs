@@ -10,7 +10,7 @@ use super::set_by::SetBy;
 /// Comments start at most this far right, so that one long value does not push all of them away.
 const COMMENT_COLUMN: usize = 56;
 
-/// TOML without comments.
+/// The config as TOML without comments.
 pub fn plain(table: &Table) -> String {
     lines(table).into_iter().map(|line| line.text + "\n").collect()
 }
@@ -33,13 +33,13 @@ pub fn annotated(table: &Table, origins: &BTreeMap<String, SetBy>) -> String {
 /// One value, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Dotted.
+    /// The key, dotted.
     pub key: String,
-    /// As TOML.
+    /// The value as TOML.
     pub value: String,
     /// The layer that set it.
     pub origin: String,
-    /// No layer set it.
+    /// Whether no layer set it.
     pub is_default: bool,
 }
 

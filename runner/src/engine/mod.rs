@@ -23,9 +23,9 @@ use data_cache::DataCache;
 /// A data set that can be named in `data.name`.
 #[derive(Clone, Debug)]
 pub struct DataSet {
-    /// `mnist`.
+    /// The name: `mnist`.
     pub name: String,
-    /// What it is, in one sentence.
+    /// What the data is, in one sentence.
     pub doc: String,
     /// How to get it; empty for one that is generated.
     pub how_to_get: String,
@@ -34,9 +34,9 @@ pub struct DataSet {
 /// A plugin that took part in a run, for `provenance.toml`.
 #[derive(Clone, Debug, Serialize)]
 pub struct PluginInUse {
-    /// `criterion`, `model`.
+    /// The kind: `criterion`, `model`.
     pub kind: String,
-    /// `magnitude`.
+    /// The name: `magnitude`.
     pub name: String,
     /// The crate or file it comes from, with its version.
     pub origin: String,

@@ -16,9 +16,9 @@ use crate::failure::Failure;
 /// A checkpoint to go on from.
 #[derive(Clone, Copy, Debug)]
 pub struct Checkpoint<'a> {
-    /// Its file, for errors.
+    /// The file that it was read from, for errors.
     pub file: &'a Path,
-    /// Its content.
+    /// The content of that file.
     pub bytes: &'a [u8],
     /// The name under which it was taken.
     pub name: &'a str,

@@ -1,6 +1,8 @@
-//! `index.sqlite`: the results of all run folders under a folder, for fast comparisons and for any tool that speaks SQL.
+//! `index.sqlite`: the results of all run folders under a folder, for fast comparisons and for any tool that speaks
+//! SQL.
 //!
-//! The folders are the truth: the index only repeats what they hold, is brought up to date whenever it is opened, and may be deleted.
+//! The folders are the truth: the index only repeats what they hold, is brought up to date whenever it is opened, and
+//! may be deleted.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -39,9 +41,9 @@ CREATE TABLE runs (
 /// One run, as its folder describes it.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// Its folder.
+    /// The run's folder.
     pub folder: PathBuf,
-    /// `finished`, `failed`, `unfinished`, `damaged`.
+    /// What became of it: `finished`, `failed`, `unfinished`, `damaged`.
     pub status: String,
     /// Why it failed, or what is wrong with the folder.
     pub error: Option<String>,
@@ -51,7 +53,7 @@ pub struct Record {
     pub control: Option<String>,
     /// The resolved config.
     pub config: Map<String, Value>,
-    /// The final figures.
+    /// The final metrics.
     pub summary: Map<String, Value>,
 }
 
@@ -62,8 +64,9 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index of a folder: the one there, or in the nearest of the two folders above that has one; a new one otherwise, beside a
-    /// run's folder and not in it. One that is damaged is made anew; where none can be written, it lives in memory.
+    /// Opens the index of a folder: the one there, or in the nearest of the two folders above that has one; a new one
+    /// otherwise, beside a run's folder and not in it. One that is damaged is made anew; where none can be written, it
+    /// lives in memory.
     pub fn open(folder: &Path) -> rusqlite::Result<Self> {
         let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         let there = folder.ancestors().take(3).find(|above| above.join(INDEX).is_file());

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// Where nobody says how often, one second of writing is followed by this many seconds without: less than 1 % of the time.
+/// Where nobody says how often, one second of writing is followed by this many seconds without: less than 1 % of the
+/// time.
 const REST: u32 = 100;
-/// What one costs at least, as far as the rest is concerned: short runs need none, and nobody misses ten seconds.
+/// The time that a checkpoint is taken to cost at least: short runs need none, and nobody misses ten seconds.
 const GUESS: Duration = Duration::from_millis(100);
 
-/// Decides at the end of each epoch.
+/// Decides at the end of each epoch whether a checkpoint is written.
 #[derive(Debug)]
 pub struct Checkpoints {
     every: Option<u64>,
@@ -16,7 +17,7 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Every so many epochs, never for 0, as often as costs little where absent.
+    /// Checkpoints every so many epochs, never for 0, and as often as costs little where absent.
     pub fn new(every: Option<u64>, now: Instant) -> Self {
         Self { every, epochs: 0, due: now + GUESS * REST }
     }
@@ -31,7 +32,7 @@ impl Checkpoints {
         }
     }
 
-    /// Learns what one cost.
+    /// Learns what the last one cost.
     pub fn written(&mut self, began: Instant, now: Instant) {
         self.due = now + (now - began).max(GUESS) * REST;
     }

@@ -8,12 +8,12 @@ use crate::failure::Failure;
 /// What can go wrong with a run's folder.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
-    /// Another process writes there.
+    /// Another process writes in the folder.
     #[error(
         "{}: another process is running in this folder\n  fix: wait for it, or choose another folder with --out", .0.display()
     )]
     Busy(PathBuf),
-    /// No run that can go on.
+    /// There is no run that can go on.
     #[error("{}: {problem}\n  fix: {fix}", .path.display())]
     NotResumable {
         /// The folder.
@@ -28,7 +28,7 @@ pub enum RunDirError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// `write it`, `create it`.
+        /// What could not be done: `write it`, `create it`.
         action: &'static str,
         /// The system's reason.
         source: io::Error,

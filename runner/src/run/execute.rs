@@ -90,3 +90,95 @@ fn events(folder: &RunDir) -> Result<String, Failure> {
     let unreadable = |error| Failure::Failed(format!("{}: cannot read it: {error}", path.display()));
     fs::read_to_string(&path).map_err(unreadable)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::path::Path;
+
+    use secateur::event::Event;
+
+    use super::*;
+    use crate::config::{Request, resolve};
+    use crate::run::Opened;
+
+    const SMALL: [&str; 5] = [
+        "data.glyphs={train=300,test=60}",
+        "train.epochs=4",
+        "train.batch_size=60",
+        "schedule.first=2",
+        "output.pictures=0",
+    ];
+
+    fn config(out: &Path, workbench: &Workbench) -> Resolved {
+        let mut sets: Vec<String> = SMALL.map(str::to_owned).to_vec();
+        sets.push(format!("output.dir=\"{}\"", out.display()));
+        let configs = vec!["experiment/quickstart".to_owned()];
+        resolve(&Request { configs, sets, root: out.to_owned(), ..Request::default() }, workbench).unwrap()
+    }
+
+    fn ready(config: &Resolved, out: &Path, workbench: &Workbench) -> RunDir {
+        let Opened::Ready(folder) = RunDir::open(out, &config.folder_name(), true).unwrap() else {
+            panic!("it is taken")
+        };
+        begin(config, &folder, workbench).unwrap();
+        folder
+    }
+
+    /// Begins the run of a folder, and stops it after its second epoch with a checkpoint of that name.
+    fn interrupted(name: &str, config: &Resolved, folder: &RunDir, workbench: &Workbench) {
+        let interrupt = Interrupt::default();
+        let asked = interrupt.clone();
+        let progress = Progress::told(move |event| match event {
+            Event::Epoch { epoch: 1, .. } => asked.ask(),
+            _ => {}
+        });
+        let output = &config.run.output;
+        let mut recorder = Recorder::new(folder, name.to_owned(), output, progress, interrupt).unwrap();
+        let ended = workbench.train(config, None, &mut recorder, Recorder::loading);
+        assert!(matches!(ended, Err(Failure::Stopped(_))), "{ended:?}");
+    }
+
+    fn resumed(config: &Resolved, folder: RunDir, workbench: &Workbench) -> Result<Vec<u8>, Failure> {
+        let path = folder.path().to_owned();
+        drop(folder);
+        let (folder, saved) = RunDir::reopen(&path)?;
+        let interrupt = Interrupt::default();
+        execute(config, &folder, Some(&saved), Progress::new(true), &interrupt, workbench)?;
+        Ok(fs::read(path.join(MODEL)).unwrap())
+    }
+
+    #[test]
+    fn a_run_that_an_earlier_version_began_goes_on() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = config(out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        execute(&config, &folder, None, Progress::new(true), &Interrupt::default(), &workbench).unwrap();
+        let expected = fs::read(folder.path().join(MODEL)).unwrap();
+        drop(folder);
+
+        // The earlier version did not know one of today's keys, and its checkpoint has the hash of all that it knew.
+        let folder = ready(&config, out.path(), &workbench);
+        let mut known = folder.config().unwrap();
+        assert!(known["train"].as_table_mut().unwrap().remove("eval_prunes").is_some());
+        folder.write(CONFIG, known.to_string().as_bytes()).unwrap();
+        let name = earlier_identity(&known);
+        assert_ne!(name, config.identity());
+        interrupted(&name, &config, &folder, &workbench);
+        assert!(resumed(&config, folder, &workbench).unwrap() == expected, "the weights differ");
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_run_is_refused() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = config(out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        let mut other = folder.config().unwrap();
+        other.insert("seed".to_owned(), 7.into());
+        interrupted(&earlier_identity(&other), &config, &folder, &workbench);
+        // Not even where the config in the folder is that of the checkpoint: it is not this one.
+        folder.write(CONFIG, other.to_string().as_bytes()).unwrap();
+        let error = resumed(&config, folder, &workbench).unwrap_err();
+        assert!(error.message().contains("belongs to the run") && error.message().contains("--force"), "{error:?}");
+    }
+}

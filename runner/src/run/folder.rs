@@ -58,9 +58,9 @@ pub struct RunDir {
 /// A checkpoint as it was found.
 #[derive(Debug)]
 pub struct Saved {
-    /// Its file.
+    /// The file that it was read from.
     pub path: PathBuf,
-    /// Its content.
+    /// The content of that file.
     pub bytes: Vec<u8>,
 }
 

@@ -28,6 +28,12 @@ impl Interrupt {
         Ok(Self(asked))
     }
 
+    /// Asks for an end, as Ctrl-C does.
+    #[cfg(test)]
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Whether it was asked for.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)

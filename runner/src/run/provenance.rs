@@ -48,7 +48,7 @@ struct Git {
 /// The repository, asked about once: a sweep describes many runs.
 static GIT: OnceLock<Option<Git>> = OnceLock::new();
 
-/// The file's text.
+/// The text of the file.
 pub fn describe(config: &Resolved, plugins: Vec<PluginInUse>) -> String {
     let logical_cpus = thread::available_parallelism().map_or(1, usize::from);
     let provenance = Provenance {

@@ -14,7 +14,7 @@ use crate::config::set_by::SetBy;
 /// Values that are equally strong, each with its origin.
 #[derive(Clone, Debug, Default)]
 pub struct Layer {
-    /// The values.
+    /// The values of the layer.
     pub table: Table,
     /// SetBy of each leaf, by dotted key. Arrays and empty tables are leaves.
     pub origins: BTreeMap<String, SetBy>,

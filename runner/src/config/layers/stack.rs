@@ -22,7 +22,7 @@ pub struct Stack {
     root: PathBuf,
     /// The configs' file names together: what the run is called where no layer says.
     stem: Option<String>,
-    /// `--plugin` arguments.
+    /// The `--plugin` arguments.
     plugins: Vec<PathBuf>,
     hashes: Hashes,
 }

@@ -16,7 +16,7 @@ const CHANGED_BY_CONTROLS: [&str; 3] = ["criterion.", "prune.", "schedule."];
 pub struct Question {
     /// Keys that tell groups apart; all that differ where empty.
     pub by: Vec<String>,
-    /// The metric; accuracy, or loss where there is none.
+    /// The metric to compare; accuracy, or loss where there is none.
     pub metric: Option<String>,
     /// The value of the first key that others are compared with.
     pub baseline: Option<String>,
@@ -25,7 +25,7 @@ pub struct Question {
 /// Finished runs.
 #[derive(Debug)]
 pub struct Cells {
-    /// As their folders describe them.
+    /// The runs as their folders describe them.
     pub records: Vec<Record>,
     /// Their configs; a control's is that of the run it belongs to, with what makes it a control in `origin`.
     configs: Vec<Flat>,
@@ -33,7 +33,7 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// Sorts out what is not finished.
+    /// Takes the finished ones, and notes what is left out.
     pub fn new(records: Vec<Record>) -> Self {
         let (records, others): (Vec<Record>, Vec<Record>) =
             records.into_iter().partition(|record| record.status == "finished");
@@ -52,7 +52,7 @@ impl Cells {
         Self { records, configs, notes }
     }
 
-    /// Groups, tests and says.
+    /// Makes groups, tests their differences, and says what was found.
     ///
     /// # Errors
     /// What was asked about is not in these runs.

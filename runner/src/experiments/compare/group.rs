@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 use crate::experiments::index;
 use crate::experiments::statistics::Sample;
 
-/// A metric of runs.
+/// One thing that is measured of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// In summaries and files.
+    /// Its name in summaries and files.
     pub key: &'static str,
-    /// For people.
+    /// Its name for people.
     pub label: &'static str,
-    /// How it is written.
+    /// How its values are written.
     pub unit: Unit,
     /// Whether more is better; `None` where neither is.
     pub more_is_better: Option<bool>,
@@ -23,15 +23,15 @@ pub struct Metric {
 /// How a metric is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// 0.921 as 92.1 %; differences in points.
+    /// 0.921 is written as 92.1 %; differences in points.
     Percent,
-    /// As it is.
+    /// A number as it is.
     Plain,
-    /// 12 k, 1.3 M.
+    /// A count: 12 k, 1.3 M.
     Count,
-    /// Seconds.
+    /// A time in seconds.
     Seconds,
-    /// Megabytes.
+    /// Memory in megabytes.
     Bytes,
 }
 
@@ -49,9 +49,9 @@ pub const METRICS: [Metric; 10] = [
     metric("macs_kept", "MACs", Unit::Count, Some(false)),
     metric("seconds", "time", Unit::Seconds, Some(false)),
     metric("peak_memory_bytes", "peak memory", Unit::Bytes, Some(false)),
-    // Weights or units that were pruned, and those that came back, every time counted.
+    // Weights or units that were pruned, and those that were regrown, every time counted.
     metric("churn", "churn", Unit::Count, None),
-    // Norm of the gradient for each weight that is left, the mean over layers (arXiv 2407.16716).
+    // Norm of the gradient for each weight remaining, the mean over layers (arXiv 2407.16716).
     metric("burden", "burden", Unit::Plain, Some(false)),
 ];
 
@@ -62,7 +62,7 @@ pub fn known(name: &str) -> Option<Metric> {
 }
 
 impl Metric {
-    /// Of one run.
+    /// The value of one run, by its summary.
     pub fn of(&self, summary: &Map<String, Value>) -> Option<f64> {
         match self.key {
             "seconds" => index::seconds(summary),
@@ -76,7 +76,7 @@ impl Metric {
         }
     }
 
-    /// A value for people.
+    /// A value as people read it.
     pub fn written(&self, value: f64) -> String {
         match self.unit {
             Unit::Percent => format!("{:.2} %", value * 100.0),
@@ -117,20 +117,20 @@ fn either(summary: &Map<String, Value>, name: &str, earlier: &str) -> Option<f64
 /// Runs under one setting.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// For people: `magnitude`, `magnitude, train.lr 0.1`, `random control`.
+    /// The setting for people: `magnitude`, `magnitude, train.lr 0.1`, `random control`.
     pub label: String,
     /// The values of the keys that tell groups apart.
     pub values: Vec<String>,
-    /// Which control, where it is one.
+    /// Which control it is, where it is one.
     pub control: Option<String>,
-    /// Its cells, as indices.
+    /// The indices of its cells.
     pub cells: Vec<usize>,
     /// Mean and spread of every metric that its runs have.
     pub metrics: BTreeMap<&'static str, Sample>,
 }
 
 impl Group {
-    /// Mean of a metric.
+    /// The mean of a metric.
     pub fn mean(&self, key: &str) -> Option<f64> {
         self.metrics.get(key).map(|sample| sample.mean)
     }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_that_a_summary_spells_out_are_put_together() {
+    fn metrics_that_a_summary_spells_out_are_put_together() {
         let summary = serde_json::json!({
             "seconds_train": 2.0, "seconds_eval": 0.5, "left": 30, "returned": 12,
             "burden": [{ "name": "fc1", "gradient": 0.1 }, { "name": "fc2", "gradient": 0.3 }],

@@ -1,4 +1,5 @@
-//! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within it.
+//! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within
+//! it.
 
 use std::fs;
 

@@ -38,7 +38,8 @@ pub fn value<'a>(config: &'a Flat, key: &str) -> &'a str {
     config.get(key).map_or(ABSENT, String::as_str)
 }
 
-/// The fewest keys that tell all settings apart, seeds aside: names of plugins first, then what still differs beside them.
+/// The fewest keys that tell all settings apart, seeds aside: names of plugins first, then what still differs beside
+/// them.
 pub fn telling(configs: &[&Flat], given: &[String]) -> Vec<String> {
     let all: BTreeSet<&String> = configs.iter().flat_map(|config| config.keys()).collect();
     let mut order: Vec<&String> = all.into_iter().filter(|key| *key != "seed" && !given.contains(key)).collect();

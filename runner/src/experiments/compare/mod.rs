@@ -21,13 +21,13 @@ pub use text::{csv, json, markdown, terminal};
 pub struct Comparison {
     /// The config keys that tell groups apart.
     pub by: Vec<String>,
-    /// What groups are compared in.
+    /// The metric that groups are compared in.
     pub metric: Metric,
-    /// Groups, controls last.
+    /// The groups, controls last.
     pub groups: Vec<Group>,
-    /// Against the baseline.
+    /// Each group against the baseline.
     pub pairs: Vec<Pair>,
-    /// Against their controls.
+    /// Each group against its controls.
     pub control_pairs: Vec<Pair>,
     /// Groups that no other beats in both directions.
     pub fronts: Vec<Front>,

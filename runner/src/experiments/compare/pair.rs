@@ -127,8 +127,8 @@ fn compare(view: &View<'_>, groups: &[Group], group: usize, baseline: usize) -> 
     Pair { group, baseline, found, p_holm: None, unlike, asked, missing, sentence: String::new() }
 }
 
-/// Data and length of training must agree, or accuracies mean different things: what was asked about, and the rest. Accuracies on different
-/// data cannot be asked about.
+/// Data and length of training must agree, or accuracies mean different things: what was asked about, and the rest.
+/// Accuracies on different data cannot be asked about.
 fn unlike(view: &View<'_>, a: &Group, b: &Group) -> (Vec<String>, Vec<String>) {
     let keys: BTreeSet<&String> = (a.cells.iter().chain(&b.cells))
         .flat_map(|cell| view.configs[*cell].keys())

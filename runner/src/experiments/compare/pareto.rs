@@ -5,9 +5,9 @@ use super::group::{Group, Metric, known};
 /// The best groups in the metric and one cost.
 #[derive(Clone, Debug)]
 pub struct Front {
-    /// Sparsity, MACs or seconds.
+    /// What it costs: sparsity, MACs or seconds.
     pub cost: Metric,
-    /// Indices of groups, cheapest first.
+    /// The indices of the groups, cheapest first.
     pub groups: Vec<usize>,
 }
 

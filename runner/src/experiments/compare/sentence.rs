@@ -58,7 +58,7 @@ pub fn of_controls(pairs: &[Pair]) -> Option<String> {
     }
 }
 
-/// 0.004, 0.00012, < 1e-6.
+/// A probability for people: 0.004, 1.2e-4, < 1e-6.
 pub fn probability(p: f64) -> String {
     match p {
         p if p < 1e-6 => "< 1e-6".to_owned(),

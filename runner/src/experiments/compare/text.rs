@@ -9,13 +9,13 @@ use super::sentence::{self, LEVEL, probability};
 use super::{Cells, Comparison, Pair};
 use crate::experiments::statistics::Sample;
 
-/// Rows of cells, the first column to the left, the others to the right.
+/// A head and rows of cells, the first column to the left, the others to the right.
 struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
-/// For people at a terminal.
+/// The comparison for people at a terminal.
 pub fn terminal(comparison: &Comparison, colour: bool) -> String {
     let bold = |text: &str| if colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };
     let mut text = String::new();
@@ -47,7 +47,7 @@ pub fn terminal(comparison: &Comparison, colour: bool) -> String {
     text
 }
 
-/// For READMEs and issues.
+/// The comparison as Markdown, for READMEs and issues.
 pub fn markdown(comparison: &Comparison) -> String {
     let mut text = groups(comparison).markdown();
     for (title, pairs, table) in tables(comparison) {
@@ -59,7 +59,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     text
 }
 
-/// One line for each group and metric.
+/// CSV with one line for each group and metric.
 pub fn csv(comparison: &Comparison) -> String {
     let mut keys: Vec<String> = comparison.by.clone();
     keys.extend(["control", "metric", "n", "mean", "std", "low", "high"].map(str::to_owned));
@@ -82,7 +82,7 @@ pub fn csv(comparison: &Comparison) -> String {
     text
 }
 
-/// Everything, for programs.
+/// Everything that was found, for programs.
 pub fn json(comparison: &Comparison, cells: &Cells) -> Value {
     let group = |group: &Group| {
         let folders: Vec<String> =
@@ -121,13 +121,13 @@ pub fn metrics(comparison: &Comparison) -> Vec<Metric> {
     all
 }
 
-/// Those of a table for people: where accuracy is compared, the loss beside it would only widen it.
+/// The metrics of a table for people: where accuracy is compared, the loss beside it would only widen it.
 pub fn headline_metrics(comparison: &Comparison) -> Vec<Metric> {
     let also = |metric: &Metric| comparison.metric.key != "test_accuracy" || metric.key != "test_loss";
     metrics(comparison).into_iter().filter(also).collect()
 }
 
-/// `92.1 ± 0.3 % [91.7, 92.5]`; the interval of the metric alone.
+/// A mean with its deviation, and with its interval where that is wanted: `92.1 ± 0.3 % [91.7, 92.5]`.
 pub fn spread(metric: Metric, sample: &Sample, interval: bool) -> String {
     let mean = metric.written(sample.mean);
     let Some(std) = sample.std else { return mean };

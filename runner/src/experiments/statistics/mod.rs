@@ -1,4 +1,5 @@
-//! Statistics of comparisons; distributions are statrs's, and every metric agrees with scipy (see `golden.json` and `golden.py`).
+//! Statistics of comparisons; distributions are statrs's, and every number agrees with scipy (see `golden.json` and
+//! `golden.py`).
 
 mod paired;
 mod sample;

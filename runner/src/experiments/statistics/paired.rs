@@ -6,9 +6,9 @@ use super::wilcoxon::wilcoxon;
 /// Differences between paired values, and how sure we are that they are not zero.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Paired {
-    /// Pairs.
+    /// How many pairs there are.
     pub n: usize,
-    /// Mean difference.
+    /// The mean difference.
     pub mean: f64,
     /// Its 95 % interval; absent for a single pair.
     pub interval: Option<Interval>,

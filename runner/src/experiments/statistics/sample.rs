@@ -5,9 +5,9 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 /// Mean and spread of some values.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Sample {
-    /// How many.
+    /// How many values there are.
     pub n: usize,
-    /// Arithmetic mean.
+    /// Their arithmetic mean.
     pub mean: f64,
     /// Standard deviation with n - 1; absent for a single value.
     pub std: Option<f64>,
@@ -15,7 +15,7 @@ pub struct Sample {
     pub interval: Option<Interval>,
 }
 
-/// From where to where.
+/// An interval of values.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Interval {
     /// Lower end.
@@ -42,7 +42,7 @@ impl Sample {
     }
 }
 
-/// Quantile of Student's t.
+/// A quantile of Student's t.
 pub fn t_quantile(p: f64, freedom: usize) -> f64 {
     let t = student(freedom);
     let mut x = t.inverse_cdf(p);
@@ -54,7 +54,7 @@ pub fn t_quantile(p: f64, freedom: usize) -> f64 {
     x
 }
 
-/// Probability of a t at least as far from zero.
+/// The probability of a t at least as far from zero.
 pub fn t_two_sided(t: f64, freedom: usize) -> f64 {
     if t.is_infinite() { 0.0 } else { 2.0 * student(freedom).sf(t.abs()) }
 }

@@ -6,7 +6,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::{Paired, Sample, holm};
 
 #[test]
-fn every_figure_agrees_with_scipy() {
+fn every_number_agrees_with_scipy() {
     let golden: Value = serde_json::from_str(include_str!("golden.json")).unwrap();
     let near = |what: &str, found: Option<f64>, expected: &Value, case: usize| match expected.as_f64() {
         Some(expected) => {

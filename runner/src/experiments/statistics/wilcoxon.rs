@@ -5,13 +5,13 @@ use statrs::distribution::{ContinuousCDF, Normal};
 /// Pairs up to which the distribution is counted out, where no two differences are equal and none is zero.
 const EXACT: usize = 50;
 
-/// The same where some are.
+/// The same, where some differences are equal or zero.
 const EXACT_WITH_TIES: usize = 13;
 
 /// Probability of rank sums at least as uneven if differences were symmetric about zero; `None` where all are zero.
 ///
-/// Zeros are left out, ties share their mean rank. Exact for few pairs, else the normal approximation with the variance corrected for
-/// ties and without continuity correction.
+/// Zeros are left out, ties share their mean rank. Exact for few pairs, else the normal approximation with the variance
+/// corrected for ties and without continuity correction.
 pub fn wilcoxon(differences: &[f64]) -> Option<f64> {
     let mut sorted: Vec<f64> = differences.iter().copied().filter(|d| *d != 0.0).collect();
     if sorted.is_empty() {

@@ -7,11 +7,12 @@ use crate::config::{Layer, SetBy};
 /// One value of an axis.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// For people.
+    /// Its name for people.
     pub label: String,
-    /// What it sets.
+    /// The layers that it adds to the config.
     pub layers: Vec<Layer>,
-    /// The path of a plain value, whose effect does not depend on other keys; `None` for a plugin's name or a whole group.
+    /// The path of a plain value, whose effect does not depend on other keys; `None` for a plugin's name or a whole
+    /// group.
     pub leaf: Option<Vec<String>>,
 }
 

@@ -30,17 +30,17 @@ pub enum Control {
 pub struct Facts {
     /// Weights or units that were kept of each parameter or group, pruning step by pruning step.
     kept: BTreeMap<String, Vec<i64>>,
-    /// Units at the end, by group.
+    /// Units remaining at the end, by group.
     units: BTreeMap<String, i64>,
-    /// Parameters at the end.
+    /// Parameters remaining at the end.
     params: i64,
 }
 
 impl Control {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Random, Self::Shuffled, Self::SmallDense, Self::Unpruned];
 
-    /// As it is written in `sweep.controls`.
+    /// The kind as it is written in `sweep.controls`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Random => "random",

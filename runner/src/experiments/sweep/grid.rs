@@ -11,9 +11,9 @@ const MOST: usize = 2_000_000;
 /// One cell: the choices that make it, and the config's sections under them.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// In the order of the axes.
+    /// The values that make the cell, in the order of the axes.
     pub picks: Vec<Pick>,
-    /// Equal for cells with equal configs.
+    /// A fingerprint: equal for cells with equal configs.
     pub print: u128,
 }
 

@@ -22,9 +22,9 @@ const MOST_BAD_CELLS: usize = 200;
 pub struct SweepPlan {
     stack: Stack,
     spec: Spec,
-    /// In the order in which they run.
+    /// The cells in the order in which they run.
     pub cells: Vec<Cell>,
-    /// Cells that `exclude` took away.
+    /// How many cells `exclude` took away.
     pub excluded: usize,
     /// The sweep's name: that of its config.
     pub name: String,
@@ -34,7 +34,8 @@ pub struct SweepPlan {
     pub out: PathBuf,
 }
 
-/// The libraries that the layers and the groups among the axes name: they must be loaded before the sweep can be planned.
+/// The libraries that the layers and the groups among the axes name: they must be loaded before the sweep can be
+/// planned.
 ///
 /// # Errors
 /// What cannot be found or read; a `[sweep]` section or a `plugins` that is not what it should be.
@@ -57,7 +58,8 @@ impl SweepPlan {
     /// Reads the `[sweep]` section and finds all cells.
     ///
     /// # Errors
-    /// Everything that is wrong with the config, with an axis, or with the section of some cell; two cells that are the same run.
+    /// Everything that is wrong with the config, with an axis, or with the section of some cell; two cells that are the
+    /// same run.
     pub fn make(request: &Request, schema: &dyn Schema) -> Result<Self, ConfigErrors> {
         let mut stack = Stack::load(request)?;
         let Some((table, origins)) = stack.take_section("sweep") else {

@@ -1,8 +1,9 @@
-//! What a section of the config becomes under some choices, found once and remembered: a hundred thousand cells share few sections.
+//! What a section of the config becomes under some choices, found once and remembered: a hundred thousand cells share
+//! few sections.
 //!
-//! Sections are resolved and checked independently of each other, so a cell is one resolved form of each. Within a section, choices
-//! that pick plugins or groups are resolved together; plain values are checked one at a time and laid over the result. Whether
-//! plain values contradict each other is found when the cell itself is resolved.
+//! Sections are resolved and checked independently of each other, so a cell is one resolved form of each. Within a
+//! section, choices that pick plugins or groups are resolved together; plain values are checked one at a time and laid
+//! over the result. Whether plain values contradict each other is found when the cell itself is resolved.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,7 +25,7 @@ pub struct Form {
     /// The section, complete.
     pub table: Table,
     print: u128,
-    /// What is wrong with it.
+    /// What is wrong with the section in this form.
     pub errors: Option<ConfigErrors>,
     leaves: HashMap<Pick, Leaf>,
 }
@@ -56,7 +57,7 @@ pub struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
-    /// No forms yet.
+    /// A collection that has met no forms yet.
     pub fn new(stack: &'a Stack, spec: &'a Spec, schema: &'a dyn Schema) -> Self {
         let names: Vec<String> = schema.sections().into_iter().map(|section| section.name).collect();
         let place = |name: &String| names.iter().position(|known| known == name);
@@ -178,7 +179,7 @@ impl Leaf {
 }
 
 impl Picked {
-    /// What is wrong with it.
+    /// What is wrong with the cell's sections.
     pub fn errors(&self) -> impl Iterator<Item = &ConfigErrors> {
         self.parts.iter().filter_map(|(form, _)| form.errors.as_ref())
     }
@@ -259,7 +260,7 @@ fn within<'v>(table: &'v Table, path: &[String]) -> Option<&'v Value> {
     rest.iter().try_fold(table.get(first)?, |value, part| value.get(part))
 }
 
-/// 1 and 1.0 are one value to people.
+/// Whether two values are equal to people: 1 and 1.0 are.
 fn same(a: &Value, b: &Value) -> bool {
     let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
     match (number(a), number(b)) {

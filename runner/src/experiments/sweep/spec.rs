@@ -31,14 +31,14 @@ pub struct Spec {
 pub struct Axis {
     /// Dotted: `criterion.lambda1`; a section alone for named groups: `criterion`.
     pub key: String,
-    /// In the order given.
+    /// The values in the order given.
     pub values: Vec<Choice>,
 }
 
 /// Axes and values for the cells that a condition holds for.
 #[derive(Clone, Debug)]
 pub struct When {
-    /// Which cells.
+    /// The cells that it is for.
     pub condition: Condition,
     /// Indices into [`Spec::axes`], each a dimension of its own.
     pub axes: Vec<usize>,

@@ -155,7 +155,7 @@ impl Table {
     }
 }
 
-/// 75 s, 12 min, 3.5 h.
+/// A time for people: 75 s, 12 min, 3.5 h.
 pub fn time(seconds: f64) -> String {
     match Duration::try_from_secs_f64(seconds).map_or(0.0, |time| time.as_secs_f64()) {
         s if s < 100.0 => format!("{s:.0} s"),

@@ -22,13 +22,13 @@ use crate::run::{self, Interrupt, Opened, RunDir, RunDirError, SWEEP};
 /// What became of a sweep's cells, controls among them.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Run now.
+    /// Cells that were run now.
     pub finished: usize,
-    /// Run before.
+    /// Cells that were run before.
     pub skipped: usize,
-    /// Label and reason of each that went wrong.
+    /// The label of each cell that went wrong, and the reason.
     pub failed: Vec<(String, String)>,
-    /// Not run because the sweep was stopped.
+    /// Cells that were not run because the sweep was stopped.
     pub left: usize,
     /// Seconds that workers spent on the cells that were run now.
     pub spent: f64,
@@ -42,9 +42,9 @@ pub struct Workers<'a> {
     pub plan: &'a SweepPlan,
     /// What runs it.
     pub workbench: &'a Workbench,
-    /// Runs at a time.
+    /// How many runs go on at a time.
     pub jobs: usize,
-    /// Threads of each run.
+    /// The threads of each run.
     pub threads: usize,
     /// Whether the person wants to stop.
     pub interrupt: Interrupt,
@@ -55,16 +55,16 @@ pub struct Workers<'a> {
 /// One run: a cell, or a control of one.
 struct Job {
     cell: usize,
-    /// The kind, what it changes, and the folder of the cell it belongs to.
+    /// For a control: the kind, what it changes, and the folder of the cell it belongs to.
     control: Option<(Control, Layer, String)>,
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Jobs that may still add controls.
+    /// How many jobs are under way and may still add controls.
     running: usize,
-    /// Folders of controls: cells may share one.
+    /// The folders of controls: cells may share one.
     controls: HashSet<String>,
     tally: Tally,
 }

@@ -76,8 +76,8 @@ impl<'a> Tile<'a> {
     }
 }
 
-/// An image whose merged patches have their common mean colour, and an outline in a colour of the group's own. Patches that stand
-/// for themselves stay as they are.
+/// An image whose merged patches have their common mean colour, and an outline in a colour of the group's own. Patches
+/// that stand for themselves stay as they are.
 struct Grouped<'a> {
     image: &'a Tile<'a>,
     patch: usize,

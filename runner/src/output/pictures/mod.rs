@@ -18,9 +18,9 @@ const LINE: &str = r#"{"event":"picture","#;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename = "picture")]
 pub struct Shown {
-    /// The step before it.
+    /// The step before the picture.
     pub step: u64,
-    /// From 0.
+    /// The epoch, from 0.
     pub epoch: u64,
     /// What is seen on it.
     pub kind: Kind,

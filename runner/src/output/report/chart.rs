@@ -20,26 +20,26 @@ const SHADES: usize = 6;
 /// How numbers are written on the vertical axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// As they are.
+    /// Numbers are written as they are.
     Plain,
-    /// 0.5 as 50 %.
+    /// 0.5 is written as 50 %.
     Percent,
-    /// Equal factors at equal distances; zero has no place there.
+    /// Equal factors stand at equal distances; zero has no place there.
     Log,
 }
 
-/// One curve.
+/// One curve of a chart.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// In the legend.
+    /// The curve's name in the legend.
     pub name: String,
     /// The CSS class of its colour: `s1` to `s8`, or `many m0` to `many m5` for one line among too many to tell apart.
     pub class: String,
-    /// In order of position; a value that is no number leaves a gap.
+    /// The points in order of position; a value that is no number leaves a gap.
     pub points: Vec<Point>,
-    /// Dots instead of a line.
+    /// Whether dots are drawn instead of a line.
     pub dots: bool,
-    /// A dashed line.
+    /// Whether the line is dashed.
     pub dashed: bool,
 }
 
@@ -60,16 +60,16 @@ impl Series {
     }
 }
 
-/// One chart.
+/// One chart with its axes.
 #[derive(Clone, Debug)]
 pub struct Chart<'a> {
     /// What the horizontal axis counts.
     pub axis: &'a str,
-    /// Where it ends.
+    /// Where the horizontal axis ends.
     pub end: f64,
     /// How values are written.
     pub scale: Scale,
-    /// The vertical axis starts at 0.
+    /// Whether the vertical axis starts at 0.
     pub from_zero: bool,
     /// Pruning steps: position and tooltip.
     pub marks: &'a [(f64, String)],
@@ -210,7 +210,8 @@ fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     (first..=last).map(|number| number as f64 * step).collect()
 }
 
-/// Logarithms of powers of ten that cover a range, at most seven; of their double and fivefold too, where there are few.
+/// Logarithms of powers of ten that cover a range, at most seven; of their double and fivefold too, where there are
+/// few.
 fn decades(low: f64, high: f64) -> Vec<f64> {
     let (first, last) = ((low + 1e-9).floor() as i32, (high - 1e-9).ceil() as i32);
     let last = last.max(first + 1);
@@ -236,13 +237,13 @@ fn short(value: f64) -> String {
     if value.fract().abs() < 1e-9 { format!("{value:.0}") } else { format!("{value}") }
 }
 
-/// 25 k, 1.5 M.
+/// A number in thousands or millions: 25 k, 1.5 M.
 fn thousands(value: f64) -> String {
     let (scaled, unit) = if value.abs() >= 1e6 { (value / 1e6, "M") } else { (value / 1e3, "k") };
     format!("{} {unit}", (scaled * 100.0).round() / 100.0)
 }
 
-/// 0.02, 5, 20 k, 5e-6: a number of one digit.
+/// A number of one digit: 0.02, 5, 20 k, 5e-6.
 fn power(value: f64) -> String {
     match value {
         v if v >= 1e4 => thousands(v),

@@ -7,7 +7,7 @@ use super::history::{self, History};
 /// Points of a curve that a page keeps: more would be finer than its pixels.
 const POINTS: usize = 120;
 
-/// How lines begin.
+/// How the lines of these events begin.
 const STEP: &str = r#"{"event":"step","#;
 const EPOCH: &str = r#"{"event":"epoch","#;
 
@@ -17,7 +17,7 @@ type Point = (f32, f32);
 /// The curves and pruning steps of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Curves {
-    /// What positions count.
+    /// The unit of positions: epoch or step.
     pub axis: &'static str,
     train_accuracy: Vec<Point>,
     held_out_accuracy: Vec<Point>,

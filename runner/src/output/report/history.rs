@@ -18,7 +18,7 @@ pub struct History {
     pub layers: Vec<GroupSize>,
     /// Steps in one epoch; 0 where unknown.
     pub steps_per_epoch: u64,
-    /// Last position.
+    /// The last position.
     pub end: f64,
     /// Training loss by epoch, or by reported step where no epoch was finished.
     pub train_loss: Vec<Point>,
@@ -26,9 +26,9 @@ pub struct History {
     pub train_accuracy: Vec<Point>,
     /// Which held-out split was measured during the run.
     pub held_out: String,
-    /// Its loss.
+    /// The loss on that split.
     pub held_out_loss: Vec<Point>,
-    /// Its accuracy; two points at each pruning step, before and after it.
+    /// The accuracy on that split; two points at each pruning step, before and after it.
     pub held_out_accuracy: Vec<Point>,
     /// Loss on test data at the end of the run.
     pub final_loss: Vec<Point>,

@@ -100,13 +100,13 @@ fn percent(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
 }
 
-/// Five digits that count.
+/// A loss with about five digits that count.
 fn loss(value: f64) -> String {
     let decimals = if value >= 100.0 { 1 } else { 4 };
     format!("{value:.decimals$}")
 }
 
-/// 40.7 k, 85.2 M.
+/// A number of three digits: 40.7 k, 85.2 M.
 fn count(value: f64) -> String {
     let (scaled, unit) = match value {
         v if v >= 1e9 => (v / 1e9, " G"),
@@ -118,7 +118,7 @@ fn count(value: f64) -> String {
     format!("{scaled:.decimals$}{unit}")
 }
 
-/// 40,700.
+/// A whole number with its thousands apart: 40,700.
 fn grouped(value: usize) -> String {
     let digits = value.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();

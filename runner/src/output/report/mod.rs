@@ -107,7 +107,7 @@ fn units(history: &History) -> Markup {
     layers(history, Scale::Plain, curves)
 }
 
-/// Burdens of layers lie factors apart.
+/// Burdens of layers lie factors apart, so that their scale counts factors.
 fn burden(history: &History, value: fn(&LayerBurden) -> f64) -> Markup {
     layers(history, Scale::Log, history.burden_of(value))
 }
@@ -123,7 +123,7 @@ fn layers(history: &History, scale: Scale, curves: Vec<(String, Vec<Point>)>) ->
     Chart { axis: history.axis(), end: history.end, scale, from_zero: true, marks: &[], series }.draw()
 }
 
-/// The first steps of a schedule take most, later ones exchange: both can be seen where factors count.
+/// The first steps of a schedule take most weights, later ones exchange some: both can be seen where factors count.
 fn churn(history: &History) -> Markup {
     let [pruned, regrown] = history.churn();
     let series = vec![Series::line("pruned", 3, pruned), Series::line("regrown", 2, regrown)];

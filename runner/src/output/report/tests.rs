@@ -79,7 +79,7 @@ fn the_page_fetches_nothing_and_escapes_what_it_shows() {
 }
 
 #[test]
-fn figures_steps_and_origins_are_on_the_page() {
+fn metrics_steps_and_origins_are_on_the_page() {
     let page = render(&config(), &events(), &summary(), &|_| None);
     for shown in [
         "92.1 %",
