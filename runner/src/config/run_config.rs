@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use secateur::error::OptionError;
 use secateur::options;
 use secateur::options::{OptionSet, Table};
-use secateur::prune::PruneConfig;
-use secateur::registry::Kind;
-use secateur::train::TrainConfig;
+use secateur::plugins::registry::Kind;
+use secateur::pruning::PruneConfig;
+use secateur::training::TrainConfig;
 use toml::Value;
 
 use super::error::{ConfigError, ConfigErrors};

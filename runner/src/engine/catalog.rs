@@ -4,9 +4,9 @@ use secateur::backend::{Cpu, Place};
 use secateur::data::{self, DataConfig, DataError};
 use secateur::error::OptionError;
 use secateur::options::{self, Table};
-use secateur::prune::PruneConfig;
-use secateur::registry::Kind;
-use secateur::train::TrainConfig;
+use secateur::plugins::registry::Kind;
+use secateur::pruning::PruneConfig;
+use secateur::training::TrainConfig;
 use toml::Value;
 
 use super::Workbench;

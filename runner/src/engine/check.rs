@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use secateur::options::{Table, unknown};
-use secateur::registry::{Kind, Registry};
-use secateur::testing;
+use secateur::plugins::conformance as testing;
+use secateur::plugins::registry::{Kind, Registry};
 
 use crate::failure::Failure;
 

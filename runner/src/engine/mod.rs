@@ -12,7 +12,7 @@ pub use train::{Checkpoint, Trained};
 
 use secateur::data::{self, DataConfig, DataError, Surroundings};
 use secateur::options::Table;
-use secateur::registry::{Kind, Registry};
+use secateur::plugins::registry::{Kind, Registry};
 use serde::Serialize;
 use toml::Value;
 

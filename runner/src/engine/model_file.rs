@@ -3,7 +3,7 @@
 use safetensors::tensor::{Dtype, TensorView};
 use secateur::Error;
 use secateur::backend::Backend;
-use secateur::params::ParamStore;
+use secateur::network::params::ParamStore;
 use serde_json::json;
 
 use crate::config::PluginChoice;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use secateur::data::DataConfig;
 use secateur::options::{OptionDoc, OptionSet};
-use secateur::prune::PruneConfig;
-use secateur::train::TrainConfig;
+use secateur::pruning::PruneConfig;
+use secateur::training::TrainConfig;
 use toml::Value;
 
 use crate::config::schema::{KeyDoc, SectionDoc};

@@ -6,7 +6,7 @@ use secateur::backend::{Backend, Cpu, Place};
 use secateur::data::LoadProgress;
 use secateur::error::OptionError;
 use secateur::seed::Seed;
-use secateur::train::{Observer, Run};
+use secateur::training::{Observer, Run};
 use serde_json::{Map, Value};
 
 use super::{Workbench, model_file};

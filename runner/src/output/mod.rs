@@ -12,7 +12,7 @@ pub use progress::Progress;
 pub use report::{Curves, headlines, render as report};
 pub use tensorboard::file as tensorboard;
 
-use secateur::event::{Event, SplitName};
+use secateur::training::event::{Event, SplitName};
 
 /// The events among the lines of `events.jsonl`. A last line that was cut off, and lines of unknown kinds, are passed
 /// over.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use secateur::data::LoadProgress;
-use secateur::event::{EvalAt, Event};
+use secateur::training::event::{EvalAt, Event};
 
 /// The text beside the bar changes at most this often.
 const REFRESH: Duration = Duration::from_millis(120);

@@ -6,7 +6,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use secateur::event::{EvalAt, Event};
+use secateur::training::event::{EvalAt, Event};
 
 use super::{events, word};
 

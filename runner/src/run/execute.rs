@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use secateur::train::checkpoint_name;
+use secateur::training::checkpoint_name;
 use serde_json::{Map, Value};
 
 use super::folder::{CONFIG, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, Saved, TENSORBOARD};
@@ -96,7 +96,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use std::path::Path;
 
-    use secateur::event::Event;
+    use secateur::training::event::Event;
 
     use super::*;
     use crate::config::{Request, resolve};

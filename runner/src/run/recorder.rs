@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use secateur::Error;
 use secateur::data::LoadProgress;
-use secateur::event::Event;
-use secateur::picture::Picture;
-use secateur::train::Observer;
+use secateur::training::Observer;
+use secateur::training::event::Event;
+use secateur::training::picture::Picture;
 
 use super::checkpoints::Checkpoints;
 use super::error::RunDirError;

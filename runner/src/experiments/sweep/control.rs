@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use secateur::prune::Granularity;
+use secateur::pruning::Granularity;
 use serde_json::Value as Json;
 use toml::Value;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
-use secateur::event::Event;
+use secateur::training::event::Event;
 
 /// The state of all cells, and who is told about it.
 pub struct Table {

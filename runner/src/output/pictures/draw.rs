@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use image::{ImageFormat, Rgba, RgbaImage};
-use secateur::picture::{Picture, Shows};
+use secateur::training::picture::{Picture, Shows};
 
 /// Pixels between an image and what is made of it; three times as many between rows.
 const GAP: usize = 4;
@@ -154,7 +154,7 @@ fn byte(value: f32) -> u8 {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use secateur::event::EvalAt;
+    use secateur::training::event::EvalAt;
 
     fn picture(count: usize, shows: Shows) -> Picture {
         let images = (0..count * 16).map(|i| i as f32 / (count * 16) as f32).collect();

@@ -4,8 +4,8 @@ mod draw;
 
 pub use draw::png;
 
-use secateur::event::EvalAt;
-use secateur::picture::{Picture, Shows};
+use secateur::training::event::EvalAt;
+use secateur::training::picture::{Picture, Shows};
 use serde::{Deserialize, Serialize};
 
 /// The folder of pictures in a run's folder.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use secateur::event::{EvalAt, Event, GroupSize};
-use secateur::measure::LayerBurden;
+use secateur::pruning::measure::LayerBurden;
+use secateur::training::event::{EvalAt, Event, GroupSize};
 
 use crate::output::pictures::Shown;
 use crate::output::{events, word};

@@ -7,7 +7,7 @@ mod metrics;
 mod pictures;
 
 use maud::{Markup, html};
-use secateur::measure::LayerBurden;
+use secateur::pruning::measure::LayerBurden;
 use serde_json::{Map, Value};
 
 use super::page::page;

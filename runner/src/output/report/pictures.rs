@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
-use secateur::event::EvalAt;
+use secateur::training::event::EvalAt;
 
 use super::History;
 use crate::output::pictures::{Kind, Shown};
