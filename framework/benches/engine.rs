@@ -2,15 +2,16 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use secateur::backend::{Act, Backend, Cpu, Update};
-use secateur::criterion::{Needs, Scores, Target};
-use secateur::forward::Forward;
-use secateur::model::{Batch, InputSpec, Model, Output};
-use secateur::params::{Masking, ParamStore};
-use secateur::prune::{self, Granularity, PruneConfig, Scope};
-use secateur::schedule::{Amount, Step};
+use secateur::backend::{Act, Backend, ContributionOps as _, Cpu, LossOps as _, Update};
+use secateur::network::forward::Forward;
+use secateur::network::forward::Needs;
+use secateur::network::layout::{Layout, LayoutBuilder, Sizes, Width};
+use secateur::network::model::{Batch, InputSpec, Model, Output};
+use secateur::network::params::{Masking, ParamStore};
+use secateur::pruning::criterion::{Scores, Target};
+use secateur::pruning::schedule::{Amount, Position, Step};
+use secateur::pruning::{self, Granularity, PruneConfig, Scope};
 use secateur::seed::Seed;
-use secateur::structure::{Layout, LayoutBuilder, Sizes, Width};
 use secateur::tensor::Tensor;
 use std::hint::black_box;
 
@@ -36,7 +37,7 @@ impl<B: Backend> Model<B> for Mlp {
 
 struct Magnitude;
 
-impl<B: Backend> secateur::criterion::Criterion<B> for Magnitude {
+impl<B: Backend> secateur::pruning::criterion::Criterion<B> for Magnitude {
     fn score(&mut self, target: &Target<'_, B>) -> secateur::Result<Scores<B>> {
         Ok(target.weight().abs()?.into())
     }
@@ -100,14 +101,14 @@ fn prune_step(c: &mut Criterion) {
     for (name, granularity) in [("prune/mlp/weights", Granularity::Weight), ("prune/mlp/units", Granularity::Unit)] {
         let config = PruneConfig { granularity, scope: Scope::Global, ..PruneConfig::default() };
         let fresh = store(Masking::Held);
+        let half = Position { amount: Amount::Sparsity(0.5), end: 0.5, nth: 0 };
         c.bench_function(name, |b| {
             b.iter_batched(
                 || fresh.clone(),
                 |mut store| {
                     let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
-                    let plan =
-                        prune::plan(&config, &store, &mut Magnitude, Amount::Sparsity(0.5), 0.5, 0, &view).unwrap();
-                    prune::apply(&config, &mut store, &plan, &Mlp, &input(), Step(0)).unwrap()
+                    let plan = pruning::plan(&config, &store, &mut Magnitude, half, &view).unwrap();
+                    pruning::apply(&config, &mut store, &plan, &Mlp, &input(), Step(0)).unwrap()
                 },
                 BatchSize::SmallInput,
             );

@@ -4,13 +4,14 @@
 #![allow(missing_docs, reason = "a program")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use secateur::backend::cpu::kernels::activation::Saved;
-use secateur::backend::cpu::kernels::contribution::{Contribution, Form};
-use secateur::backend::cpu::kernels::conv::{self, Conv, ConvGrads};
-use secateur::backend::cpu::kernels::linear::{self, Linear, LinearGrads};
-use secateur::backend::cpu::kernels::optim::{self, Sgd};
-use secateur::backend::cpu::kernels::patches::Patches;
-use secateur::backend::cpu::kernels::{Act, Grad, elementwise, loss};
+use secateur::backend::cpu::activation::Saved;
+use secateur::backend::cpu::common::{Grad, elementwise};
+use secateur::backend::cpu::contribution::{Form, Gathered};
+use secateur::backend::cpu::conv::{self, Conv, ConvGrads};
+use secateur::backend::cpu::linear::{self, Linear, LinearGrads};
+use secateur::backend::cpu::loss;
+use secateur::backend::cpu::optimizer::{self, Sgd};
+use secateur::backend::{Act, Patches};
 use std::hint::black_box;
 
 /// Reproducible numbers in [-1, 1).
@@ -92,7 +93,7 @@ impl Mlp {
         }
         let count = self.layers.len();
         let last = &self.layers[count - 1];
-        let out = loss::cross_entropy(&last.y, last.outputs, &self.ids, 0.0, Some(&mut self.dy)).expect("ids fit");
+        let out = loss::cross_entropy(&last.y, last.outputs, &self.ids, 0.0, Some(&mut self.dy));
         for i in (0..count).rev() {
             let (before, rest) = self.layers.split_at_mut(i);
             let (this, after) = rest.split_at_mut(1);
@@ -118,8 +119,8 @@ impl Mlp {
         }
         let sgd = Sgd { lr: 1e-3, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
         for l in &mut self.layers {
-            optim::sgd(&sgd, &mut l.weight, &l.dw, Some(&mut l.velocity.0), Some(&l.mask), 1.0);
-            optim::sgd(&sgd, &mut l.bias, &l.db, Some(&mut l.velocity.1), None, 1.0);
+            optimizer::sgd(&sgd, &mut l.weight, &l.dw, Some(&mut l.velocity.0), Some(&l.mask), 1.0);
+            optimizer::sgd(&sgd, &mut l.bias, &l.db, Some(&mut l.velocity.1), None, 1.0);
         }
         out.loss
     }
@@ -192,7 +193,7 @@ fn contributions(c: &mut Criterion) {
     for with_max in [false, true] {
         group.bench_function(if with_max { "sum and max" } else { "sum" }, |b| {
             b.iter(|| {
-                let mut c = Contribution::new(n);
+                let mut c = Gathered::new(n);
                 c.observe(&w, &a, Form::Absolute, with_max);
                 c
             });

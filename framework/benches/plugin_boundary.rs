@@ -3,17 +3,18 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use secateur::backend::{Act, Backend, Cpu, Update};
-use secateur::criterion::{Criterion as Scorer, Needs, Target};
-use secateur::forward::Forward;
-use secateur::model::{Batch, InputSpec, Model, Output};
+use secateur::backend::{Act, Backend, Cpu, LossOps as _, Update};
+use secateur::network::forward::Forward;
+use secateur::network::forward::Needs;
+use secateur::network::layout::{Layout, LayoutBuilder, Sizes};
+use secateur::network::model::{Batch, InputSpec, Model, Output};
+use secateur::network::params::{Masking, ParamStore};
 use secateur::options::Table;
-use secateur::params::{Masking, ParamStore};
-use secateur::prune::{self, PruneConfig};
-use secateur::registry::Registry;
-use secateur::schedule::{Amount, Step};
+use secateur::plugins::registry::Registry;
+use secateur::pruning::criterion::{Criterion as Scorer, Target};
+use secateur::pruning::schedule::{Amount, Position, Step};
+use secateur::pruning::{self, PruneConfig};
 use secateur::seed::Seed;
-use secateur::structure::{Layout, LayoutBuilder, Sizes};
 use secateur::tensor::Tensor;
 use std::hint::black_box;
 use std::process::Command;
@@ -87,10 +88,10 @@ fn pruning_steps(c: &mut Criterion) {
                     || fresh.clone(),
                     |mut store| {
                         let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
-                        let amount = Amount::Sparsity(0.5);
-                        let plan = prune::plan(&config, &store, criterion.as_mut(), amount, 0.5, 0, &view).unwrap();
-                        prune::apply(&config, &mut store, &plan, &model, &input(), Step(0)).unwrap();
-                        criterion.reset();
+                        let position = Position { amount: Amount::Sparsity(0.5), end: 0.5, nth: 0 };
+                        let plan = pruning::plan(&config, &store, criterion.as_mut(), position, &view).unwrap();
+                        pruning::apply(&config, &mut store, &plan, &model, &input(), Step(0)).unwrap();
+                        criterion.reset().unwrap();
                     },
                     BatchSize::SmallInput,
                 );

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, thread};
 
-const FOLDER: &str = "src/backend/cuda/kernels";
+/// Where kernels lie, in a folder for each family; they name each other's headers from here.
+const FOLDER: &str = "src/backend/cuda";
 /// Compute capabilities: a GPU takes the newest that is not newer than itself.
 const ARCHS: &str = "75,80,90";
 /// Driver that a build without kernels asks for: what dfdx needs.
@@ -19,9 +20,7 @@ pub fn build(compile: bool) -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let mut files: Vec<PathBuf> = fs::read_dir(FOLDER)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
-    files.retain(|f| f.extension().is_some_and(|e| e == "cu"));
-    files.sort();
+    let files = sources(Path::new(FOLDER))?;
 
     let mut images = String::new();
     let mut version = UNCOMPILED.to_owned();
@@ -58,16 +57,37 @@ pub fn build(compile: bool) -> Result<(), Box<dyn Error>> {
     }
     let mut table = String::from("static SOURCES: &[Source] = &[\n");
     for file in &files {
-        let name = file.file_stem().and_then(|n| n.to_str()).ok_or("kernel files have plain names")?;
+        let name = name_of(file);
         let source = fs::read_to_string(file)?;
         let kernels = kernels_of(&source);
-        let images = images.replace("NAME", name);
+        let images = images.replace("NAME", &name);
         writeln!(table, "    Source {{ name: {name:?}, kernels: &{kernels:?}, images: &[{images}] }},")?;
     }
     table.push_str("];\n");
     fs::write(out.join("cuda_kernels.rs"), table)?;
     println!("cargo::rustc-env=SECATEUR_CUDA_VERSION={version}");
     Ok(())
+}
+
+/// Files of kernels in a folder and those in it, sorted.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|e| e == "cu") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// `conv-weight` for the kernels in `conv/weight.cu`.
+fn name_of(file: &Path) -> String {
+    let inside = file.strip_prefix(FOLDER).unwrap_or(file).with_extension("");
+    inside.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("-")
 }
 
 /// Names of the kernels that a file defines.
@@ -102,10 +122,9 @@ fn version_of(nvcc: &Path) -> Result<String, Box<dyn Error>> {
 }
 
 fn ptx(nvcc: &Path, file: &Path, arch: u32, out: &Path) -> Result<(), Box<dyn Error>> {
-    let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let to = out.join(format!("{name}.{arch}.ptx"));
+    let to = out.join(format!("{}.{arch}.ptx", name_of(file)));
     let output = Command::new(nvcc)
-        .args(["--ptx", "-O3", "--std=c++17", "-Werror", "all-warnings", "--output-file"])
+        .args(["--ptx", "-O3", "--std=c++17", "-Werror", "all-warnings", "--include-path", FOLDER, "--output-file"])
         .args([to.as_os_str(), file.as_os_str()])
         .arg(format!("--gpu-architecture=compute_{arch}"))
         .output()?;

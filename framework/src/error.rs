@@ -137,6 +137,11 @@ impl OptionError {
     pub fn new(key: impl Into<String>, found: impl ToString, allowed: impl Into<String>) -> Self {
         Self { key: key.into(), found: found.to_string(), allowed: allowed.into() }
     }
+
+    /// The same key within the table at `path`.
+    pub fn under(self, path: &str) -> Self {
+        Self { key: format!("{path}.{}", self.key), ..self }
+    }
 }
 
 impl Error {
@@ -156,12 +161,19 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 
-    /// Names the plugin an error came from, unless it is named already.
-    pub fn in_plugin(self, kind: &'static str, name: &str) -> Self {
+    /// Puts a path in front of the keys of options that were refused: `threshold` under `criterion.of` is
+    /// `criterion.of.threshold`. Any other error stays as it is.
+    pub fn under(self, path: &str) -> Self {
         match self {
-            Self::Plugin { .. } | Self::Invariant { .. } => self,
-            other => Self::Plugin { kind, name: name.into(), message: other.to_string() },
+            Self::Option(error) => Self::Option(error.under(path)),
+            Self::Options(errors) => Self::Options(errors.into_iter().map(|error| error.under(path)).collect()),
+            other => other,
         }
+    }
+
+    /// Fails with all of these options that were refused, where there are any.
+    pub fn if_any(errors: Vec<OptionError>) -> Result<()> {
+        if errors.is_empty() { Ok(()) } else { Err(Self::Options(errors)) }
     }
 }
 

@@ -6,30 +6,29 @@
 
 extern crate self as secateur;
 
-mod archive;
-pub mod autograd;
-pub mod backend;
-pub mod compressor;
-pub mod criterion;
-pub mod data;
 pub mod error;
-pub mod event;
-pub mod forward;
-pub mod measure;
-pub mod model;
-pub mod options;
-pub mod params;
-pub mod picture;
-pub mod plugin;
-pub mod prelude;
-pub mod prune;
-pub mod registry;
-pub mod schedule;
 pub mod seed;
-pub mod structure;
+pub mod state;
+
+pub mod options;
+
 pub mod tensor;
-pub mod testing;
-pub mod train;
+
+pub mod backend;
+
+pub mod autograd;
+
+pub mod data;
+
+pub mod network;
+
+pub mod pruning;
+
+pub mod training;
+
+pub mod plugins;
+
+pub mod prelude;
 
 pub use dfdx;
 pub use error::{Error, Result};

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
-use secateur::backend::{Backend, Cpu};
+use secateur::backend::{ContributionOps as _, Cpu};
 use secateur::tensor::Tensor;
 
 /// Average and maximum of |w_jk||a_k(f)| / sum_i |w_ji||a_i(f)| over samples f and fed units j.

@@ -5,9 +5,9 @@ mod common;
 
 use common::{T, close, weight};
 use secateur::autograd::Tape;
-use secateur::backend::images::{BatchNorm, ChannelStats, ConvTranspose2d, ImageOps as _, Pool, Pooling};
-use secateur::backend::vision::{Conv2d, Heads};
-use secateur::backend::{Act, Cpu};
+use secateur::backend::{
+    Act, BatchNorm, ChannelStats, Conv2d, ConvTranspose2d, Cpu, Heads, NormOps as _, Pool, Pooling,
+};
 use secateur::tensor::Tensor;
 use serde_json::Value;
 

@@ -114,10 +114,10 @@ fn a_cifar_file_of_the_wrong_length_is_named() {
 fn models_that_do_not_fit_their_options_or_the_images_name_the_key() {
     let here = images();
     for (model, parts) in [
-        ("{name=\"vit\",dim=25,heads=3,patch=4}", &["model.heads", "3", "must divide model.dim, which is 25"][..]),
-        ("{name=\"vit\",dim=24,heads=0,patch=4}", &["model.heads", "0", "must divide model.dim"]),
+        ("{name=\"vit\",dim=25,heads=3,patch=4}", &["model.heads", "3", "must divide `dim`, which is 25"][..]),
+        ("{name=\"vit\",dim=24,heads=0,patch=4}", &["model.heads", "0", "must divide `dim`"]),
         ("{name=\"vit\",dim=24,heads=3,patch=3}", &["model.patch", "3", "must divide the image, which is 8x8"]),
-        ("{name=\"vit\",dim=24,heads=3,patch=0}", &["model.patch", "0", "must divide the image"]),
+        ("{name=\"vit\",dim=24,heads=3,patch=0}", &["model.patch", "0", "must be a number of at least 1"]),
         ("{name=\"vae\",channels=[4,4,4,4]}", &["model.channels", "[4, 4, 4, 4]", "8x8 cannot be divided by 16"]),
         ("{name=\"vae\",channels=[]}", &["model.channels", "[]", "at least one layer"]),
         ("{name=\"cnn\",channels=[4,4,4,4]}", &["model.channels", "8x8 allows at most 3"]),

@@ -1,7 +1,7 @@
 //! Plugins that use as much of their traits as they can, for the tests of the plugin boundary.
 
-use secateur::criterion::{Objective, ProbeInput};
 use secateur::prelude::*;
+use secateur::pruning::criterion::{Objective, ProbeInput};
 use std::collections::BTreeMap;
 
 options! {
@@ -12,9 +12,15 @@ options! {
         /// Any list, to see it cross.
         pub mix: Vec<f64> = vec![1.0, 0.5],
     }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.range("penalty", self.penalty, 0.0..);
+        checks.ensure("mix", self.mix.len() == 2, "must list two numbers");
+    }
 }
 
-/// Mixes every signal, the mask, the optimizer's state and the seed into its scores, and keeps running sums over the steps.
+/// Mixes every signal, the mask, the optimizer's state and the seed into its scores, and keeps running sums over the
+/// steps.
 pub struct Everything {
     options: EverythingOptions,
     sums: BTreeMap<String, Vec<f64>>,
@@ -46,7 +52,7 @@ impl<B: Backend> Criterion<B> for Everything {
         Rounding::Nearest
     }
 
-    fn setup(&mut self, run: &Setup<'_>) -> Result<()> {
+    fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
         let names: Vec<&str> = run.layout.groups.iter().map(|g| g.name.as_str()).collect();
         if names.is_empty() { Err(Error::Config("there are no groups".into())) } else { Ok(()) }
     }
@@ -104,12 +110,13 @@ impl<B: Backend> Criterion<B> for Everything {
         Ok(Some((value, weight.signum()?.scale(self.options.penalty)?)))
     }
 
-    fn reset(&mut self) {
+    fn reset(&mut self) -> Result<()> {
         self.sums.clear();
+        Ok(())
     }
 
-    fn save(&self) -> State {
-        self.sums.iter().fold(State::default(), |state, (name, sums)| state.with(name, sums.clone()))
+    fn save(&self) -> Result<State> {
+        Ok(self.sums.iter().fold(State::default(), |state, (name, sums)| state.with(name, sums.clone())))
     }
 
     fn load(&mut self, state: State) -> Result<()> {
@@ -126,15 +133,19 @@ options! {
         /// Fraction that goes each time.
         pub fraction: f64 = 0.3,
     }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.sparsity("fraction", self.fraction);
+    }
 }
 
 impl Schedule for Ticket {
-    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
-        run.epochs_finished(step).filter(|e| *e < 3).map(|_| Amount::OfRemaining(self.fraction))
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+        Ok(run.epochs_finished(step).filter(|e| *e < 3).map(|_| Amount::OfRemaining(self.fraction)))
     }
 
-    fn rewind(&self, step: Step, run: &RunLength) -> Option<Step> {
-        (run.epoch(step) == 1).then_some(Step(2))
+    fn rewind(&self, step: Step, run: &RunLength) -> Result<Option<Step>> {
+        Ok((run.epoch(step) == 1).then_some(Step(2)))
     }
 }
 
@@ -148,7 +159,8 @@ options! {
     }
 }
 
-/// `[batch, tokens, dim]` with an even number of tokens behind the protected ones: every two of those become their scaled sum.
+/// `[batch, tokens, dim]` with an even number of tokens behind the protected ones: every two of those become their
+/// scaled sum.
 impl<B: Backend> Compressor<B> for Pairs {
     fn compress(&self, tape: &mut Tape<B>, tokens: Tokens<B>, _: Stage) -> Result<Tokens<B>> {
         let &[batch, n, dim] = &*tokens.x.shape() else {
@@ -196,6 +208,10 @@ options! {
         /// Width of the hidden layer.
         pub hidden: usize = 12,
     }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.width("hidden", self.hidden);
+    }
 }
 
 /// The example's features as `features / 4` tokens of 4, compressed if the run has a compressor, then two layers.
@@ -215,7 +231,7 @@ impl<B: Backend> Model<B> for Perceptron {
         let x = cx.linear("embed", &batch.input.reshape([n * features / 4, 4])?, Act::None)?;
         let x = x.reshape([n, features / 4, 4])?;
         let tokens = Tokens { x: x.clone(), metric: None, sizes: None, source: None, protected: 0 };
-        let compressor = cx.compressor().ok_or_else(|| Error::Config("this model needs a compressor".into()))?;
+        let compressor = cx.compressor();
         let x = compressor.compress(cx.tape(), tokens, Stage::BeforeEncoder)?.x;
         let x = x.reshape([n, features / 2])?;
         let x = cx.linear("fc1", &x, Act::Relu)?;

@@ -33,7 +33,7 @@ impl<B: Backend> Criterion<B> for Faulty {
             _ => Needs::GRADIENTS | Needs::PROBE | Needs::PENALTY,
         }
     }
-    fn setup(&mut self, _: &Setup<'_>) -> Result<()> {
+    fn setup(&mut self, _: &Setup<'_, B>) -> Result<()> {
         fail(self, "setup");
         Ok(())
     }
@@ -61,12 +61,13 @@ impl<B: Backend> Criterion<B> for Faulty {
         fail(self, "penalty");
         Ok(None)
     }
-    fn reset(&mut self) {
+    fn reset(&mut self) -> Result<()> {
         fail(self, "reset");
+        Ok(())
     }
-    fn save(&self) -> State {
+    fn save(&self) -> Result<State> {
         fail(self, "save");
-        State::default()
+        Ok(State::default())
     }
     fn load(&mut self, _: State) -> Result<()> {
         fail(self, "load");
@@ -83,13 +84,13 @@ impl Drop for Faulty {
 register!(Criterion, "faulty", Faulty, "Fails.", options = FaultyOptions);
 
 impl Schedule for Faulty {
-    fn target(&self, step: Step, _: &RunLength) -> Option<Amount> {
+    fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
         fail(self, "target");
-        (step.0 == 3).then_some(Amount::Sparsity(if self.0.at == "whole" { 1.0 } else { 0.5 }))
+        Ok((step.0 == 3).then_some(Amount::Sparsity(if self.0.at == "whole" { 1.0 } else { 0.5 })))
     }
-    fn rewind(&self, _: Step, _: &RunLength) -> Option<Step> {
+    fn rewind(&self, _: Step, _: &RunLength) -> Result<Option<Step>> {
         fail(self, "rewind");
-        None
+        Ok(None)
     }
 }
 

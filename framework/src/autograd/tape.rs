@@ -1,7 +1,7 @@
 //! The tape: backward operations in the order of the forward pass.
 
 use super::Grads;
-use crate::backend::Backend;
+use crate::backend::{Backend, Slot};
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorId};
 use std::collections::HashSet;
@@ -43,8 +43,8 @@ impl<B: Backend> Tape<B> {
 
     /// Records how the gradient of `output` flows to the operation's inputs.
     ///
-    /// `backward` gets the output's gradient and adds to the inputs' with [`Grads::add`]; it is not called where no gradient
-    /// arrives. Returns `output`, marked as wanting a gradient.
+    /// `backward` gets the output's gradient and adds to the inputs' with [`Grads::add`]; it is not called where no
+    /// gradient arrives. Returns `output`, marked as wanting a gradient.
     pub fn record(
         &mut self,
         output: Tensor<B>,
@@ -56,6 +56,27 @@ impl<B: Backend> Tape<B> {
             None => Ok(()),
         }));
         output.tracked(true)
+    }
+
+    /// Records an operation of one input whose backward kernel fills that input's slot.
+    pub(super) fn through(
+        &mut self,
+        x: &Tensor<B>,
+        y: Tensor<B>,
+        backward: impl FnOnce(&Tensor<B>, &Tensor<B>, &mut Slot<B>) -> Result<()> + 'static,
+    ) -> Result<Tensor<B>> {
+        if !self.wants(&[x]) {
+            return Ok(y);
+        }
+        let x = x.clone();
+        Ok(self.record(y, move |dy, grads| {
+            let mut slot = grads.slot(&x);
+            if let Some(slot) = &mut slot {
+                backward(&x, &dy, slot)?;
+            }
+            grads.fill(&x, slot);
+            Ok(())
+        }))
     }
 
     /// Runs the tape backwards from `root`, whose own gradient is `seed` (ones of its shape for a scalar loss).

@@ -9,9 +9,10 @@ use rand::{Rng as _, RngExt as _};
 use rayon::prelude::*;
 
 use super::config::Augment;
-use super::dataset::{Dataset, Part, Split, Values};
+use super::dataset::{Dataset, Part, Split};
 use super::normalize::Normalizer;
 use super::random::{Purpose, stream};
+use crate::backend::{Pick, Picks, Values};
 
 /// Fewer values than this are gathered on the calling thread: handing out work costs more than it saves.
 const PARALLEL_FROM: usize = 1 << 18;
@@ -30,32 +31,6 @@ pub enum Order {
         /// The epoch, from 0.
         epoch: u64,
     },
-}
-
-/// One example of a batch and the random change it goes through: row y, column x of the result is row y + down, column x + right
-/// of the stored image, outside is black; mirroring comes last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(C)]
-pub struct Pick {
-    /// Its position in the pool.
-    pub index: u32,
-    /// Rows the window moves down.
-    pub down: i32,
-    /// Columns the window moves right.
-    pub right: i32,
-    /// 1 where the window is mirrored, else 0.
-    pub flip: u32,
-}
-
-/// A batch to be drawn out of a pool.
-#[derive(Debug, Clone)]
-pub struct Picks<'a> {
-    /// Which examples.
-    pub examples: Vec<Pick>,
-    /// Shape of one example.
-    pub shape: &'a [usize],
-    /// Maps stored values to inputs.
-    pub normalizer: &'a Normalizer,
 }
 
 /// Walks through a split batch by batch, filling buffers that the caller keeps.
@@ -149,7 +124,7 @@ impl Batches<'_> {
         let chosen = self.advance(targets)?;
         let pick = |&index: &u32| self.change(index).unwrap_or(Pick { index, ..Pick::default() });
         let examples = self.order[chosen].iter().map(pick).collect();
-        Some(Picks { examples, shape: self.shape, normalizer: self.normalizer })
+        Some(Picks { examples, shape: self.shape, channels: self.normalizer.channels().collect() })
     }
 
     /// The pool that batches are drawn from.
@@ -398,7 +373,7 @@ mod tests {
         let mut batches = set.batches(Part::Train, size(4), order);
         while let Some(picks) = batches.next_picks(&mut targets) {
             classes.extend_from_slice(&targets);
-            let maps: Vec<_> = picks.normalizer.channels().collect();
+            let maps = &picks.channels;
             for pick in picks.examples {
                 for (c, y, x) in (0..2).flat_map(|c| (0..5).flat_map(move |y| (0..4).map(move |x| (c, y, x)))) {
                     let x = if pick.flip == 1 { 3 - x } else { x };

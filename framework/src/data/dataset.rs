@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::config::Augment;
 use super::normalize::Normalizer;
+pub use crate::backend::Values;
 
 /// A data set, ready to be drawn from.
 #[derive(Debug, Clone)]
@@ -40,15 +41,6 @@ pub enum Part {
     Validation,
     /// [`Dataset::test`].
     Test,
-}
-
-/// Values of all examples of a pool, one after the other; images stay bytes in memory.
-#[derive(Debug, Clone)]
-pub enum Values {
-    /// Image bytes, channel after channel.
-    U8(Arc<Vec<u8>>),
-    /// Coordinates.
-    F32(Arc<Vec<f32>>),
 }
 
 /// A choice of examples out of a pool that several splits may share.

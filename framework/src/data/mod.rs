@@ -17,10 +17,11 @@ mod sources;
 mod spiral;
 mod split;
 
-pub use batches::{Batches, Order, Pick, Picks};
+pub use crate::backend::{Pick, Picks, Values};
+pub use batches::{Batches, Order};
 pub use cifar::{Cifar100Labels, Cifar100Options};
 pub use config::{Augment, DataConfig, Holdout};
-pub use dataset::{Dataset, Origin, Part, SourceFile, Split, Values};
+pub use dataset::{Dataset, Origin, Part, SourceFile, Split};
 pub use error::{DataError, Found, Place};
 pub use glyphs::GlyphOptions;
 pub use image_folder::ImageFolderOptions;

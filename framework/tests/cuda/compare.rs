@@ -60,9 +60,10 @@ pub fn agree(what: &str, found: &[Tensor<Cuda>], expected: &[Tensor<Cpu>]) {
     }
 }
 
-/// `compare!("what", |device| tensors)`: evaluates the block on the CPU and on the GPU, and asserts that its tensors agree.
+/// `compare!("what", |device| tensors)`: evaluates the block on the CPU and on the GPU, and asserts that its tensors
+/// agree.
 ///
-/// Operations are called on the trait, as in `Backend::linear(&op, true)`, so that the block fits both devices.
+/// Operations are called on the trait, as in `LinearOps::linear(&op, true)`, so that the block fits both devices.
 macro_rules! compare {
     ($what:expr, |$device:ident| $tensors:expr) => {{
         let expected: Vec<secateur::tensor::Tensor<secateur::backend::Cpu>> = {

@@ -1,4 +1,5 @@
-//! Builds the emulated GPU: the kernels as C++ with a small libcuda and libcublas around them, by the `c++` of this machine.
+//! Builds the emulated GPU: the kernels as C++ with a small libcuda and libcublas around them, by the `c++` of this
+//! machine.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-const KERNELS: &str = "framework/src/backend/cuda/kernels";
+const KERNELS: &str = "framework/src/backend/cuda";
 const EMULATED: &str = "framework/tests/cuda/emulated";
 const FLAGS: [&str; 9] = [
     "-std=c++17",
@@ -47,7 +48,8 @@ pub fn open() -> &'static [libloading::Library; 2] {
     })
 }
 
-/// How often the calling thread has done something: `copies_to_host`, `copies_to_device`, `launches`, `products`, `allocations`.
+/// How often the calling thread has done something: `copies_to_host`, `copies_to_device`, `launches`, `products`,
+/// `allocations`.
 pub fn counter(name: &str) -> u64 {
     let [driver, cublas] = open();
     let library = if name == "products" { cublas } else { driver };
@@ -74,7 +76,8 @@ fn build() -> PathBuf {
         let names = text.lines().filter_map(kernels_of);
         let define: String = names.map(|n| format!("DEFINE({n});\n")).collect();
         let text = format!("#include \"{}\"\n// {:x}\n{define}", kernels.display(), hash(&common, &text));
-        let unit = work.join(kernels.file_name().unwrap()).with_extension("cc");
+        let name = kernels.strip_prefix(within(KERNELS)).unwrap().to_str().unwrap().replace('/', "-");
+        let unit = work.join(name).with_extension("cc");
         if fs::read_to_string(&unit).is_ok_and(|old| old == text) && unit.with_extension("o").exists() {
             jobs.push((unit, false));
         } else {
@@ -150,8 +153,17 @@ fn within(folder: &str) -> PathBuf {
 }
 
 fn sources(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(within(folder)).unwrap().map(|e| e.unwrap().path()).collect();
-    files.retain(|f| f.extension().is_some_and(|e| e == extension));
+    let mut folders = vec![within(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == extension) {
+                files.push(path);
+            }
+        }
+    }
     files.sort();
     files
 }

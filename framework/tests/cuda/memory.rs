@@ -2,7 +2,7 @@
 
 use super::compare::{gpu, random};
 use super::emulator;
-use secateur::backend::{Backend, Cuda, cuda};
+use secateur::backend::{Cuda, Device as _, cuda};
 use secateur::tensor::Tensor;
 
 #[test]

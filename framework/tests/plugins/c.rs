@@ -4,8 +4,8 @@ use crate::runs::{Magnitude, Parts, run};
 use crate::{SQUARE, compiled};
 use secateur::backend::Cpu;
 use secateur::options::Table;
-use secateur::plugin::abi;
-use secateur::registry::{Kind, Registry};
+use secateur::plugins::boundary::abi;
+use secateur::plugins::registry::{Kind, Registry};
 
 #[test]
 fn a_criterion_in_c_prunes_as_the_same_one_in_rust() {

@@ -13,7 +13,7 @@ mod everything;
 #[path = "../../examples/plugins/taylor.rs"]
 mod taylor;
 
-use secateur::registry::Registry;
+use secateur::plugins::registry::Registry;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;

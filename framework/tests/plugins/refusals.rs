@@ -1,7 +1,7 @@
 //! Files that are refused: each says why, and none of their code runs.
 
 use crate::{SQUARE, compiled, library, loaded};
-use secateur::registry::Registry;
+use secateur::plugins::registry::Registry;
 use std::path::Path;
 
 fn refused(path: &Path) -> String {
@@ -75,7 +75,7 @@ fn no_code_of_a_refused_file_runs() {
     std::fs::write(&foreign, other).unwrap();
     assert!(refused(&foreign).contains("built for another machine"), "{}", refused(&foreign));
     assert!(!mark.exists(), "a refused file's constructor ran");
-    let hash = secateur::plugin::probe(&file, None).unwrap().sha256;
+    let hash = secateur::plugins::boundary::probe(&file, None).unwrap().sha256;
     assert!(Registry::default().load(&file, Some(&hash)).is_ok());
     assert!(mark.exists(), "the test's constructor does run when the file is opened");
 }

@@ -1,18 +1,18 @@
 //! Whole runs over a small data set.
 
 use secateur::backend::{Act, Cpu};
-use secateur::compressor::Compressor;
-use secateur::criterion::Criterion;
 use secateur::data::{self, DataConfig, Dataset};
 use secateur::error::Result;
-use secateur::event::Event;
-use secateur::model::Model;
+use secateur::network::compressor::{Compressor, NoCompression};
+use secateur::network::model::Model;
+use secateur::plugins::registry::Registry;
 use secateur::prelude::{Batch, Forward, InputSpec, Layout, LayoutBuilder, Output, Sizes};
-use secateur::prune::PruneConfig;
-use secateur::registry::Registry;
-use secateur::schedule::{Amount, RunLength, Schedule, Step};
+use secateur::pruning::PruneConfig;
+use secateur::pruning::criterion::Criterion;
+use secateur::pruning::schedule::{Amount, RunLength, Schedule, Step};
 use secateur::seed::Seed;
-use secateur::train::{Observer, Run, TrainConfig};
+use secateur::training::event::Event;
+use secateur::training::{Observer, Run, TrainConfig};
 
 /// Two hidden layers.
 pub struct Mlp;
@@ -40,7 +40,10 @@ impl Model<Cpu> for Mlp {
 pub struct Magnitude;
 
 impl Criterion<Cpu> for Magnitude {
-    fn score(&mut self, target: &secateur::criterion::Target<'_, Cpu>) -> Result<secateur::criterion::Scores<Cpu>> {
+    fn score(
+        &mut self,
+        target: &secateur::pruning::criterion::Target<'_, Cpu>,
+    ) -> Result<secateur::pruning::criterion::Scores<Cpu>> {
         Ok(target.weight().abs()?.into())
     }
 }
@@ -49,8 +52,8 @@ impl Criterion<Cpu> for Magnitude {
 pub struct At(pub Vec<(u64, f64)>);
 
 impl Schedule for At {
-    fn target(&self, step: Step, _: &RunLength) -> Option<Amount> {
-        self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a))
+    fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
+        Ok(self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a)))
     }
 }
 
@@ -59,7 +62,7 @@ pub struct Parts {
     pub model: Box<dyn Model<Cpu>>,
     pub criterion: Box<dyn Criterion<Cpu>>,
     pub schedule: Box<dyn Schedule>,
-    pub compressor: Option<Box<dyn Compressor<Cpu>>>,
+    pub compressor: Box<dyn Compressor<Cpu>>,
     pub prune: PruneConfig,
 }
 
@@ -69,7 +72,7 @@ impl Default for Parts {
             model: Box::new(Mlp),
             criterion: Box::new(Magnitude),
             schedule: Box::new(At(vec![(7, 0.4), (15, 0.7)])),
-            compressor: None,
+            compressor: Box::new(NoCompression {}),
             prune: PruneConfig::default(),
         }
     }
@@ -102,8 +105,8 @@ impl Observer for Log {
                 kept,
                 weights_kept,
                 weights_total,
-                left,
-                returned,
+                pruned,
+                regrown,
                 rewound_to,
                 ..
             } => Event::Prune {
@@ -115,15 +118,15 @@ impl Observer for Log {
                 kept,
                 weights_kept,
                 weights_total,
-                left,
-                returned,
+                pruned,
+                regrown,
                 rewound_to,
                 seconds: 0.0,
             },
             Event::Epoch { step, epoch, loss, accuracy, sparsity, .. } => {
                 Event::Epoch { step, epoch, loss, accuracy, sparsity, seconds: 0.0 }
             }
-            Event::Finish { step, .. } => Event::Finish { step, figures: Default::default() },
+            Event::Finish { step, .. } => Event::Finish { step, metrics: Default::default() },
             other => other,
         });
         Ok(())
@@ -153,11 +156,11 @@ pub fn run(parts: Parts) -> Result<Trace> {
         compressor,
         prune,
         train,
-        registry: &registry,
+        make_criterion: &|name, options| registry.criterion(name, options),
     };
     let mut log = Log::default();
     let outcome = run.execute(&mut log)?;
-    let value = |p: &secateur::params::Param<Cpu>| {
+    let value = |p: &secateur::network::params::Param<Cpu>| {
         let bits = p.value().host().iter().map(|v| v.to_bits()).collect();
         (p.spec().name.clone(), bits, p.mask().map(|m| m.keep().to_vec()).unwrap_or_default())
     };

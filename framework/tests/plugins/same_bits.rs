@@ -3,13 +3,14 @@
 use crate::runs::{Parts, Trace, run};
 use crate::{library, loaded};
 use secateur::backend::Cpu;
-use secateur::compressor::{Stage, Tokens};
-use secateur::criterion::State;
-use secateur::event::Event;
+use secateur::network::compressor::{Stage, Tokens};
 use secateur::options::Table;
+use secateur::plugins::boundary;
+use secateur::plugins::registry::{Kind, Registry};
 use secateur::prelude::{Tape, Tensor};
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::registry::{Kind, Registry};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::state::State;
+use secateur::training::event::Event;
 
 const LIBRARIES: [&str; 2] = ["everything", "taylor"];
 
@@ -71,7 +72,7 @@ fn a_model_with_a_compressor_and_every_mixture_of_linked_and_loaded() {
     let trace = |model: &Registry, compressor: &Registry, criterion: &Registry, prune: PruneConfig| {
         run(Parts {
             model: model.model("perceptron", &options("hidden = 9")).unwrap(),
-            compressor: Some(compressor.compressor("pairs", &Table::new()).unwrap()),
+            compressor: compressor.compressor("pairs", &Table::new()).unwrap(),
             criterion: criterion.criterion("everything", &Table::new()).unwrap(),
             prune,
             ..Parts::default()
@@ -116,7 +117,7 @@ fn state_and_documentation() {
     let states = [&linked, &loaded].map(|r| {
         let mut criterion = r.criterion::<Cpu>("everything", &Table::new()).unwrap();
         criterion.load(State::default().with("a", [0.1, 1e300]).with("b", [2.0])).unwrap();
-        criterion.save()
+        criterion.save().unwrap()
     });
     assert_eq!(states[0], states[1]);
     assert_eq!(states[1].0["a"], [0.1, 1e300]);
@@ -124,7 +125,14 @@ fn state_and_documentation() {
         for (name, item) in linked.of_kind(kind) {
             let far = loaded.get(kind, name).unwrap();
             assert_eq!((item.docs(), item.summary()), (far.docs(), far.summary()));
-            for text in ["nonsense = 1", "penalty = \"x\"\nmix = 3", ""] {
+            for text in [
+                "nonsense = 1",
+                "penalty = \"x\"\nmix = 3",
+                "penalty = -1\nmix = []",
+                "fraction = 1.5",
+                "hidden = 0",
+                "",
+            ] {
                 assert_eq!(item.check(&options(text)), far.check(&options(text)), "{kind} {name} {text}");
             }
             let origin = far.origin();
@@ -132,6 +140,21 @@ fn state_and_documentation() {
             assert!(origin.to_string().contains("secateur 0.1.0 (/") && origin.to_string().contains(", sha256 "));
         }
     }
+}
+
+#[test]
+fn what_a_loaded_plugin_declares_is_checked_before_it_is_built() {
+    let registry = loaded(&LIBRARIES);
+    let refused = |kind, name, text| {
+        let errors = registry.get(kind, name).unwrap().check(&options(text)).unwrap_err();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        refused(Kind::Criterion, "everything", "penalty = -1\nmix = []"),
+        ["`penalty` = -1: must be a number of at least 0", "`mix` = []: must list two numbers"]
+    );
+    assert!(refused(Kind::Schedule, "ticket", "fraction = 1.5")[0].starts_with("`fraction` = 1.5: "));
+    assert!(refused(Kind::Model, "perceptron", "hidden = 0")[0].starts_with("`hidden` = 0: "));
 }
 
 #[test]
@@ -146,9 +169,10 @@ fn a_library_is_loaded_once_and_a_folder_in_order() {
     }
     std::fs::write(folder.path().join("notes.txt"), "no plugin").unwrap();
     let mut registry = Registry::default();
-    let names: Vec<String> = registry.load_folder(folder.path()).unwrap().into_iter().map(|(_, n)| n).collect();
+    let files = boundary::libraries(folder.path()).unwrap();
+    let names: Vec<String> = files.iter().flat_map(|f| registry.load(f, None).unwrap()).map(|(_, n)| n).collect();
     assert_eq!((names.len(), names.last().unwrap().as_str()), (5, "taylor"));
     let empty = tempfile::tempdir().unwrap();
-    let text = Registry::default().load_folder(empty.path()).unwrap_err().to_string();
+    let text = boundary::libraries(empty.path()).unwrap_err().to_string();
     assert!(text.contains("there is no plugin"), "{text}");
 }

@@ -1,16 +1,17 @@
-//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median in milliseconds. `framework/benches/peers.py`
-//! runs it beside PyTorch.
+//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median
+//! in milliseconds. `framework/benches/peers.py` runs it beside PyTorch.
 
-use secateur::backend::{Backend, Cpu, Place, Update};
-use secateur::compressor::Compressor;
+use secateur::backend::{Cpu, DeviceName, Update};
 use secateur::error::{Error, Result};
-use secateur::forward::Forward;
-use secateur::model::{Batch, InputSpec, Model, Output};
+use secateur::network::compressor::Compressor;
+use secateur::network::forward::Forward;
+use secateur::network::layout::Sizes;
+use secateur::network::model::{Batch, InputSpec, Model, Output};
+use secateur::network::params::{Masking, ParamStore};
 use secateur::options::Table;
-use secateur::params::{Masking, ParamStore};
+use secateur::plugins::registry::Registered;
 use secateur::prelude::Needs;
 use secateur::seed::Seed;
-use secateur::structure::Sizes;
 use secateur::tensor::Tensor;
 use std::time::Instant;
 
@@ -76,22 +77,22 @@ const CNN: &str = "channels = [32, 32]\nhidden = [512, 128]\nbias = true";
 const VIT192: &str = "dim = 192\nheads = 4\nmlp_ratio = 2.0\npool = \"mean\"";
 const VIT128: &str = "dim = 128\nheads = 4\nmlp_ratio = 2.0\npool = \"mean\"";
 
-struct Stepper<B: Backend> {
+struct Stepper<B: Registered> {
     model: Box<dyn Model<B>>,
-    compressor: Option<Box<dyn Compressor<B>>>,
+    compressor: Box<dyn Compressor<B>>,
     store: ParamStore<B>,
     batch: Batch<B>,
     rule: Update,
 }
 
-impl<B: Backend> Stepper<B> {
+impl<B: Registered> Stepper<B> {
     /// The case's network with a 0/1 mask on every weight, and a batch of noise.
     fn new(case: &Case, device: &B) -> Result<Self> {
         let table = |text: &str| text.parse::<Table>().map_err(|e| Error::Other(format!("{}: {e}", case.name)));
         let registry = secateur_bundle::registry()?;
         let model = registry.model::<B>(case.model, &table(case.options)?)?;
-        let merging = || registry.compressor("token-merging", &table(case.compressor)?);
-        let compressor = if case.compressor.is_empty() { None } else { Some(merging()?) };
+        let name = if case.compressor.is_empty() { "none" } else { "token-merging" };
+        let compressor = registry.compressor(name, &table(case.compressor)?)?;
         let input = InputSpec { shape: case.input.to_vec(), classes: 10 };
         let mut layout = model.layout(&input, &Sizes::default())?;
         if case.half {
@@ -111,8 +112,7 @@ impl<B: Backend> Stepper<B> {
     }
 
     fn step(&mut self) -> Result<()> {
-        let mut cx =
-            Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_deref());
+        let mut cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_ref());
         let output = self.model.forward(&mut cx, &self.batch)?;
         let (tape, ..) = cx.finish();
         let grads = match output {
@@ -130,7 +130,7 @@ impl<B: Backend> Stepper<B> {
 
     /// Multiplications of a forward pass with all weights.
     fn multiply_adds(&self) -> Result<u64> {
-        let mut cx = Forward::evaluation(&self.store).with_compressor(self.compressor.as_deref());
+        let mut cx = Forward::evaluation(&self.store).with_compressor(self.compressor.as_ref());
         self.model.forward(&mut cx, &self.batch)?;
         Ok(cx.finish().2.macs)
     }
@@ -149,12 +149,13 @@ impl<B: Backend> Stepper<B> {
     }
 }
 
-/// What a GPU's memory must hold: weights, masks and optimizer state, and what a forward pass leaves for the backward pass.
+/// What a GPU's memory must hold: weights, masks and optimizer state, and what a forward pass leaves for the backward
+/// pass.
 #[cfg(feature = "cuda")]
 fn needed(stepper: &Stepper<secateur::backend::Cuda>) -> Result<u64> {
     let held = secateur::backend::cuda::memory()?.in_use;
     let mut cx = Forward::training(&stepper.store, Needs::WEIGHTS, Seed(1));
-    cx = cx.with_compressor(stepper.compressor.as_deref());
+    cx = cx.with_compressor(stepper.compressor.as_ref());
     let output = stepper.model.forward(&mut cx, &stepper.batch)?;
     let needed = secateur::backend::cuda::memory()?.in_use;
     drop((output, cx));
@@ -172,15 +173,15 @@ fn report_memory(case: &Case, device: &secateur::backend::Cuda) -> Result<()> {
     Ok(())
 }
 
-/// Median of many steps in milliseconds, after a tenth as many to warm up; about three seconds in all, and at least seven steps.
-/// Where nobody waits for single steps, each figure is a mean over some of them.
-fn median<B: Backend>(case: &Case, device: &B) -> Result<f64> {
+/// Median of many steps in milliseconds, after a tenth as many to warm up; about three seconds in all, and at least
+/// seven steps. Where nobody waits for single steps, each figure is a mean over some of them.
+fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     let mut stepper = Stepper::new(case, device)?;
     println!("multiply_adds {}", stepper.multiply_adds()?);
     stepper.steps(1)?;
     let count = (3.0 / stepper.steps(1)?).clamp(7.0, 4000.0) as usize;
     stepper.steps(count / 10 + 2)?;
-    let at_once = B::LOSSES_AT_ONCE.min(count / 7).max(1);
+    let at_once = B::PENDING_STEPS.min(count / 7).max(1);
     let mut times = (0..count / at_once).map(|_| stepper.steps(at_once)).collect::<Result<Vec<_>>>()?;
     times.sort_unstable_by(f64::total_cmp);
     Ok(times[times.len() / 2] * 1e3)
@@ -197,17 +198,17 @@ fn main() -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().build().map_err(|e| Error::Other(e.to_string()))?;
     let device = std::env::args().nth(2).unwrap_or_else(|| "cpu".into());
     let place =
-        Place::parse(&device).map_err(|allowed| Error::Config(format!("device `{device}`: must be {allowed}")))?;
+        DeviceName::parse(&device).map_err(|allowed| Error::Config(format!("device `{device}`: must be {allowed}")))?;
     let median = pool.install(|| match place {
         #[cfg(feature = "cuda")]
-        Place::Cuda(n) => {
+        DeviceName::Cuda(n) => {
             let device = secateur::backend::cuda::cuda(n)?;
             report_memory(case, &device)?;
             median(case, &device)
         }
         #[cfg(not(feature = "cuda"))]
-        Place::Cuda(_) => Err(Error::Config(format!("`{place}`: this program was built without CUDA"))),
-        Place::Cpu => median(case, &Cpu::default()),
+        DeviceName::Cuda(_) => Err(Error::Config(format!("`{place}`: this program was built without CUDA"))),
+        DeviceName::Cpu => median(case, &Cpu::default()),
     })?;
     println!("{median:.4}");
     Ok(())

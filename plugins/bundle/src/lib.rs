@@ -1,23 +1,15 @@
 //! Links the built-in plugins into a program.
 //!
-//! A crate that is only listed in Cargo.toml is not linked, and its registrations vanish without a word: each is named here.
+//! A crate that is only listed in Cargo.toml is not linked, and its registrations vanish without a word: each is named
+//! here.
 
-use secateur_cnn as _;
-use secateur_contribution_rank as _;
-use secateur_magnitude as _;
-use secateur_mlp as _;
-use secateur_no_compression as _;
-use secateur_random as _;
+use secateur_compressors as _;
+use secateur_criteria as _;
+use secateur_models as _;
 use secateur_schedules as _;
-use secateur_shuffled as _;
-use secateur_token_merging as _;
-use secateur_vae as _;
-use secateur_vgg as _;
-use secateur_vit as _;
-use secateur_worst as _;
 
 use secateur::error::Result;
-use secateur::registry::Registry;
+use secateur::plugins::registry::Registry;
 
 /// Every built-in plugin.
 ///
@@ -28,9 +20,8 @@ pub fn registry() -> Result<Registry> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use secateur::registry::Kind;
+    use secateur::plugins::registry::Kind;
 
     #[test]
     fn every_built_in_plugin_is_linked() {

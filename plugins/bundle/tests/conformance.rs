@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use secateur::options::Table;
-use secateur::registry::Kind;
-use secateur::testing::check;
+use secateur::plugins::conformance::check;
+use secateur::plugins::registry::Kind;
 
 /// Baselines that rank against, or without regard to, what matters.
 const BASELINES: [&str; 2] = ["random", "worst"];

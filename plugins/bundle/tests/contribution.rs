@@ -1,10 +1,13 @@
 //! Contribution scores of channels against the definition, written out over images, positions and kernels.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use secateur::data::{self, DataConfig, Normalize};
+mod common;
+
+use secateur::data::{DataConfig, Normalize};
+use secateur::plugins::conformance::{Named, Trial};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Run, Silent, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::{Silent, TrainConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -42,28 +45,20 @@ impl Criterion<Cpu> for Spy {
         self.kept.lock().unwrap().1.insert(target.group().unwrap().name.clone(), units.clone());
         Ok(scores)
     }
-    fn reset(&mut self) {
-        self.inner.reset();
+    fn reset(&mut self) -> Result<()> {
+        self.inner.reset()
     }
 }
 
 /// Three steps, one pruning step, and three steps that nothing looks back on: what was seen, and the scores by group.
-fn observed(model: &str, options: &str) -> (Seen, Said) {
+fn observed(model: Named) -> (Seen, Said) {
     let registry = secateur_bundle::registry().unwrap();
-    let mut config = DataConfig { normalize: Normalize::Unit, ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (12, 4);
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
-    let kept = Arc::default();
-    let inner = registry.criterion("contribution-rank", &Default::default()).unwrap();
-    let run = Run {
-        name: "contribution".into(),
-        device: Cpu::default(),
-        seed: Seed(5),
-        data: &data,
-        model: registry.model(model, &options.parse().unwrap()).unwrap(),
-        criterion: Box::new(Spy { inner, kept: Arc::clone(&kept) }),
-        schedule: registry.schedule("periodic", &"first = 1\nfraction = 0.3\ncount = 1".parse().unwrap()).unwrap(),
-        compressor: None,
+    let data = common::glyphs(12, 4, DataConfig { normalize: Normalize::Unit, ..DataConfig::default() });
+    let trial = Trial {
+        seed: 5,
+        model,
+        criterion: ("contribution-rank", ""),
+        schedule: ("periodic", "first = 1\nfraction = 0.3\ncount = 1"),
         prune: PruneConfig {
             granularity: Granularity::Unit,
             scope: Scope::Layer,
@@ -71,14 +66,19 @@ fn observed(model: &str, options: &str) -> (Seen, Said) {
             ..PruneConfig::default()
         },
         train: TrainConfig { epochs: 2, batch_size: 4, lr: 1e-4, ..TrainConfig::default() },
-        registry: &registry,
+        ..Trial::default()
     };
-    run.execute(&mut Silent).unwrap();
+    let kept = Arc::default();
+    let spied = trial.with(&registry, Cpu::default(), &data, |mut run| {
+        run.criterion = Box::new(Spy { inner: run.criterion, kept: Arc::clone(&kept) });
+        run.execute(&mut Silent)
+    });
+    spied.unwrap();
     std::mem::take(&mut *kept.lock().unwrap())
 }
 
-/// Mean share of each of `units` channels: over steps, images, positions and receiving filters, one after the other. The weight's axis
-/// `axis` has the channels, the other one the receivers.
+/// Mean share of each of `units` channels: over steps, images, positions and receiving filters, one after the other.
+/// The weight's axis `axis` has the channels, the other one the receivers.
 fn plain(steps: &[(Tensor<Cpu>, Tensor<Cpu>)], axis: usize, units: usize) -> Vec<f64> {
     let (mut sum, mut count) = (vec![0.0; units], 0.0);
     for (x, w) in steps {
@@ -124,11 +124,13 @@ fn agree(found: &[f32], expected: &[f64]) {
     );
 }
 
+const RELU: &str = "channels = [5, 4]\nhidden = [6]\nactivation = \"relu\"";
+const SIGMOID: &str = "channels = [5, 4]\nhidden = [6]\nactivation = \"sigmoid\"";
+
 #[test]
 fn channels_that_feed_a_convolution_agree_with_plain_loops() {
-    for activation in ["relu", "sigmoid"] {
-        let options = format!("channels = [5, 4]\nhidden = [6]\nactivation = \"{activation}\"");
-        let (seen, scores) = observed("cnn", &options);
+    for options in [RELU, SIGMOID] {
+        let (seen, scores) = observed(("cnn", options));
         assert_eq!(seen["conv2.weight"].len(), 3, "every step of the epoch");
         agree(&scores["conv1"], &plain(&seen["conv2.weight"], 1, 5));
     }
@@ -136,7 +138,7 @@ fn channels_that_feed_a_convolution_agree_with_plain_loops() {
 
 #[test]
 fn channels_that_feed_a_transposed_convolution_agree_with_plain_loops() {
-    let (seen, scores) = observed("vae", "channels = [3, 4]\nhidden = [8]\nlatent = 4");
+    let (seen, scores) = observed(("vae", "channels = [3, 4]\nhidden = [8]\nlatent = 4"));
     agree(&scores["dec.conv1"], &plain(&seen["dec.conv2.weight"], 0, 3));
     agree(&scores["enc.conv1"], &plain(&seen["enc.conv2.weight"], 1, 3));
 }
@@ -144,7 +146,7 @@ fn channels_that_feed_a_transposed_convolution_agree_with_plain_loops() {
 /// Sigmoids are never zero, so every receiver has something to share out.
 #[test]
 fn scores_of_the_channels_of_a_group_sum_to_one() {
-    let (_, scores) = observed("cnn", "channels = [5, 4]\nhidden = [6]\nactivation = \"sigmoid\"");
+    let (_, scores) = observed(("cnn", SIGMOID));
     for group in ["conv1", "conv2"] {
         let total: f64 = scores[group].iter().map(|s| f64::from(*s)).sum();
         assert!((total - 1.0).abs() < 1e-5, "{group}: {total}");

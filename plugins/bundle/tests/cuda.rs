@@ -1,60 +1,41 @@
-//! Whole runs on CUDA against the same runs on the CPU: on an emulated GPU, or with `SECATEUR_TEST_CUDA=real` on the one of this
-//! machine.
+//! Whole runs on CUDA against the same runs on the CPU: on an emulated GPU, or with `SECATEUR_TEST_CUDA=real` on the
+//! one of this machine.
 #![cfg(feature = "cuda")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../../../framework/tests/cuda/emulator.rs"]
 mod emulator;
 
-use secateur::backend::{Cuda, Update, cuda};
-use secateur::data::{self, Augment, DataConfig, Normalize};
-use secateur::event::Event;
-use secateur::forward::Forward;
-use secateur::model::InputSpec;
-use secateur::params::{Masking, ParamStore};
-use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::structure::Sizes;
-use secateur::train::{Observer, Optimizer, Run, TrainConfig};
+mod common;
 
-struct Case {
-    model: (&'static str, &'static str),
-    criterion: (&'static str, &'static str),
-    compressor: Option<(&'static str, &'static str)>,
-    prune: fn() -> PruneConfig,
-    augment: Augment,
-    optimizer: Optimizer,
-    normalize: Normalize,
+use secateur::backend::{Cuda, Update, cuda};
+use secateur::data::{Augment, DataConfig};
+use secateur::network::forward::Forward;
+use secateur::network::layout::Sizes;
+use secateur::network::model::InputSpec;
+use secateur::network::params::{Masking, ParamStore};
+use secateur::plugins::conformance::Trial;
+use secateur::plugins::registry::Registered;
+use secateur::prelude::*;
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::Event;
+use secateur::training::{Optimizer, TrainConfig};
+
+fn units() -> PruneConfig {
+    PruneConfig { granularity: Granularity::Unit, scope: Scope::Layer, apply: Apply::Mask, ..PruneConfig::default() }
 }
 
-const WEIGHTS: fn() -> PruneConfig = PruneConfig::default;
-const UNITS: fn() -> PruneConfig = || PruneConfig {
-    granularity: Granularity::Unit,
-    scope: Scope::Layer,
-    apply: Apply::Mask,
-    ..PruneConfig::default()
-};
-
-const MLP: Case = Case {
-    model: ("mlp", "hidden = [20, 15]"),
-    criterion: ("magnitude", ""),
-    compressor: None,
-    prune: WEIGHTS,
-    augment: Augment { crop_pad: 1, flip: true },
-    optimizer: Optimizer::Sgd,
-    normalize: Normalize::Standard,
-};
+const MLP: &str = "hidden = [20, 15]";
 const VIT: &str = "dim = 16\nheads = 2\ndepth = 2\nmlp_ratio = 2.0\npatch = 7";
 
-#[derive(Default)]
-struct Losses(Vec<f64>);
-
-impl Observer for Losses {
-    fn event(&mut self, event: &Event) -> Result<()> {
-        if let Event::Step { loss, .. } = event {
-            self.0.push(*loss);
-        }
-        Ok(())
+/// 52 steps with one pruning step after half of them.
+fn mlp() -> Trial {
+    Trial {
+        seed: 7,
+        model: ("mlp", MLP),
+        schedule: ("periodic", "first = 1\nfraction = 0.4\ncount = 1"),
+        train: TrainConfig { epochs: 2, batch_size: 8, lr: 2e-3, clip_norm: Some(2.0), ..TrainConfig::default() },
+        ..Trial::default()
     }
 }
 
@@ -65,81 +46,58 @@ fn gpu() -> Cuda {
     cuda::cuda(0).unwrap()
 }
 
-/// 52 steps with one pruning step after half of them: the losses, and what is kept of every parameter and group.
-fn run<B: Backend>(case: &Case, device: B) -> (Vec<f64>, Vec<(String, Vec<bool>)>) {
-    let registry = secateur_bundle::registry().unwrap();
-    let table = |text: &str| text.parse().unwrap();
-    let mut config = DataConfig { augment: case.augment, normalize: case.normalize.clone(), ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (26 * 8, 16);
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
-    let run = Run {
-        name: "test".into(),
-        device,
-        seed: Seed(7),
-        data: &data,
-        model: registry.model(case.model.0, &table(case.model.1)).unwrap(),
-        criterion: registry.criterion(case.criterion.0, &table(case.criterion.1)).unwrap(),
-        schedule: registry.schedule("periodic", &table("first = 1\nfraction = 0.4\ncount = 1")).unwrap(),
-        compressor: case.compressor.map(|(name, options)| registry.compressor(name, &table(options)).unwrap()),
-        prune: (case.prune)(),
-        train: TrainConfig {
-            epochs: 2,
-            batch_size: 8,
-            optimizer: case.optimizer,
-            lr: 2e-3,
-            clip_norm: Some(2.0),
-            ..TrainConfig::default()
-        },
-        registry: &registry,
-    };
-    let mut losses = Losses::default();
-    let outcome = run.execute(&mut losses).unwrap();
+/// The losses, and what is kept of every parameter and group.
+fn run<B: Registered>(trial: &Trial, device: B) -> (Vec<f64>, Vec<(String, Vec<bool>)>) {
+    let augment = Augment { crop_pad: 1, flip: true };
+    let data = common::glyphs(26 * 8, 16, DataConfig { augment, ..DataConfig::default() });
+    let (outcome, events) = trial.run(&secateur_bundle::registry().unwrap(), device, &data).unwrap();
+    let loss = |event: Event| if let Event::Step { loss, .. } = event { Some(loss) } else { None };
     let masks = outcome.params.iter().filter_map(|p| Some((p.spec().name.clone(), p.mask()?.keep().to_vec())));
-    (losses.0, masks.collect())
+    (events.into_iter().filter_map(loss).collect(), masks.collect())
 }
 
-fn agrees(case: &Case) {
-    let ((expected, masks), (found, same)) = (run(case, Cpu::default()), run(case, gpu()));
+fn agrees(trial: &Trial) {
+    let ((expected, masks), (found, same)) = (run(trial, Cpu::default()), run(trial, gpu()));
     assert_eq!((expected.len(), found.len()), (52, 52));
     for (step, (e, f)) in expected.iter().zip(&found).enumerate().take(50) {
-        assert!((e - f).abs() < 1e-3 * e.abs().max(1.0), "{}: step {step}: {f} instead of {e}", case.model.0);
+        assert!((e - f).abs() < 1e-3 * e.abs().max(1.0), "{}: step {step}: {f} instead of {e}", trial.model.0);
     }
-    assert!(!masks.is_empty() && masks == same, "{}: other weights were pruned", case.model.0);
+    assert!(!masks.is_empty() && masks == same, "{}: other weights were pruned", trial.model.0);
     assert!(masks.iter().any(|(_, keep)| keep.contains(&false)));
 }
 
 #[test]
 fn a_pruned_mlp_trains_as_on_the_cpu() {
-    agrees(&MLP);
-    agrees(&Case {
-        prune: || PruneConfig { regrow: true, ..PruneConfig::default() },
-        optimizer: Optimizer::Adam,
-        ..MLP
-    });
+    agrees(&mlp());
+    let mut regrowing = mlp();
+    (regrowing.prune.regrow, regrowing.train.optimizer) = (true, Optimizer::Adam);
+    agrees(&regrowing);
 }
 
 #[test]
 fn units_go_by_the_same_contributions() {
     let criterion = ("contribution-rank", "lambda1 = 0.5\nlambda2 = 0.5");
-    agrees(&Case { criterion, prune: UNITS, ..MLP });
+    agrees(&Trial { criterion, prune: units(), ..mlp() });
 }
 
 #[test]
 fn a_pruned_vit_with_merged_tokens_trains_as_on_the_cpu() {
     let compressor = Some(("token-merging", "ratio = 0.4"));
-    agrees(&Case { model: ("vit", VIT), compressor, optimizer: Optimizer::AdamW, ..MLP });
+    let mut merging = Trial { model: ("vit", VIT), compressor, ..mlp() };
+    merging.train.optimizer = Optimizer::AdamW;
+    agrees(&merging);
 }
 
 #[test]
 fn a_pruned_cnn_trains_as_on_the_cpu() {
     let model = ("cnn", "channels = [4, 5]\nhidden = [12]\nbatch_norm = true");
-    agrees(&Case { model, criterion: ("contribution-rank", ""), prune: UNITS, ..MLP });
+    agrees(&Trial { model, criterion: ("contribution-rank", ""), prune: units(), ..mlp() });
 }
 
 /// A network with a mask on every weight, and a batch; merges tokens where it has any.
 struct Stepper {
     model: Box<dyn Model<Cuda>>,
-    merging: Option<Box<dyn Compressor<Cuda>>>,
+    compressor: Box<dyn Compressor<Cuda>>,
     store: ParamStore<Cuda>,
     batch: Batch<Cuda>,
     one: Tensor<Cuda>,
@@ -163,12 +121,11 @@ impl Stepper {
         let input = Tensor::from_vec(&gpu(), vec![0.5; shape.iter().product()], &shape[..]).unwrap();
         let batch = Batch { input, classes: (0..count as u32).map(|i| i % 10).collect() };
         let one = Tensor::from_vec(&gpu(), vec![1.0], [1]).unwrap();
-        Self { model, merging: None, store, batch, one, rule: SGD, clip: false }
+        Self { model, compressor: Box::new(NoCompression {}), store, batch, one, rule: SGD, clip: false }
     }
 
     fn step(&mut self) {
-        let merging = self.merging.as_deref();
-        let mut cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(merging);
+        let mut cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_ref());
         let output = self.model.forward(&mut cx, &self.batch).unwrap();
         let tape = cx.finish().0;
         let grads = match output {
@@ -193,14 +150,14 @@ fn nothing_waits_for_the_device_within_a_step() {
     }
     let registry = secateur_bundle::registry().unwrap();
     for (name, options) in [
-        ("mlp", MLP.model.1),
+        ("mlp", MLP),
         ("vit", VIT),
         ("cnn", "channels = [4]\nhidden = [8]\nbatch_norm = true"),
         ("vae", "channels = [4]\nhidden = [8]\nlatent = 3"),
     ] {
         let merging = registry.compressor("token-merging", &"ratio = 0.4".parse().unwrap()).unwrap();
         let mut stepper = Stepper { clip: true, ..Stepper::new(name, options, [1, 28, 28], 2) };
-        stepper.merging = Some(merging);
+        stepper.compressor = merging;
         let before = emulator::counter("copies_to_host");
         stepper.step();
         stepper.step();
@@ -208,8 +165,8 @@ fn nothing_waits_for_the_device_within_a_step() {
     }
 }
 
-/// Where a network is small, the time of a step is that of its launches: one for each layer forward and backward, one for the loss,
-/// one for the update, and nothing else.
+/// Where a network is small, the time of a step is that of its launches: one for each layer forward and backward, one
+/// for the loss, one for the update, and nothing else.
 #[test]
 fn a_small_network_takes_few_launches() {
     if emulator::is_real() {

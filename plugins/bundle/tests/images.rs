@@ -1,71 +1,41 @@
 //! Networks of images in whole runs: the autoencoder, batch statistics, channels ranked by contribution.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use secateur::data::{self, DataConfig, Dataset, Normalize};
-use secateur::event::{EvalAt, Event};
+mod common;
+
+use secateur::data::{DataConfig, Normalize};
+use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Observer, Optimizer, Outcome, Run, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::{EvalAt, Event};
+use secateur::training::{Optimizer, Outcome, TrainConfig};
 
-#[derive(Default)]
-struct Log(Vec<Event>);
-
-impl Observer for Log {
-    fn event(&mut self, event: &Event) -> Result<()> {
-        self.0.push(event.clone());
-        Ok(())
-    }
+fn run(trial: Trial, normalize: Normalize) -> Result<(Outcome<Cpu>, Vec<Event>)> {
+    let data = common::glyphs(600, 200, DataConfig { normalize, ..DataConfig::default() });
+    trial.run(&secateur_bundle::registry()?, Cpu::default(), &data)
 }
 
-fn glyphs(normalize: Normalize) -> Dataset {
-    let mut config = DataConfig { normalize, ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (600, 200);
-    data::load(&config, 3, &mut |_| ()).unwrap()
-}
-
-struct Setup {
-    model: (&'static str, &'static str),
-    normalize: Normalize,
-    schedule: &'static str,
-    exempt: &'static [&'static str],
-    train: TrainConfig,
-}
-
-fn run(setup: Setup) -> Result<(Outcome<Cpu>, Vec<Event>)> {
-    let registry = secateur_bundle::registry().unwrap();
-    let data = glyphs(setup.normalize);
-    let run = Run {
-        name: "images".into(),
-        device: Cpu::default(),
-        seed: Seed(1),
-        data: &data,
-        model: registry.model(setup.model.0, &setup.model.1.parse().unwrap()).unwrap(),
-        criterion: registry.criterion("contribution-rank", &"lambda2 = 0.1".parse().unwrap()).unwrap(),
-        schedule: registry.schedule("periodic", &setup.schedule.parse().unwrap()).unwrap(),
-        compressor: None,
+/// Units cut out of every layer but those of `exempt`, by their contributions.
+fn shrinking(exempt: &[&str]) -> Trial {
+    Trial {
+        criterion: ("contribution-rank", "lambda2 = 0.1"),
         prune: PruneConfig {
             granularity: Granularity::Unit,
             scope: Scope::Layer,
             apply: Apply::Shrink,
-            exempt: setup.exempt.iter().map(ToString::to_string).collect(),
+            exempt: exempt.iter().map(ToString::to_string).collect(),
             ..PruneConfig::default()
         },
-        train: setup.train,
-        registry: &registry,
-    };
-    let mut log = Log::default();
-    let outcome = run.execute(&mut log)?;
-    Ok((outcome, log.0))
+        ..Trial::default()
+    }
 }
 
 const VAE: &str = "channels = [8, 8]\nhidden = [60, 40]\nlatent = 8";
 
-fn vae(normalize: Normalize) -> Setup {
-    Setup {
+fn vae() -> Trial {
+    Trial {
         model: ("vae", VAE),
-        normalize,
-        schedule: "first = 6\nevery = 3\nfraction = 0.1\ncount = 2",
-        exempt: &[],
+        schedule: ("periodic", "first = 6\nevery = 3\nfraction = 0.1\ncount = 2"),
         train: TrainConfig {
             epochs: 12,
             batch_size: 20,
@@ -73,12 +43,13 @@ fn vae(normalize: Normalize) -> Setup {
             lr: 2e-3,
             ..TrainConfig::default()
         },
+        ..shrinking(&[])
     }
 }
 
 #[test]
 fn an_autoencoder_loses_units_of_every_kind_and_recovers() {
-    let (outcome, events) = run(vae(Normalize::Unit)).unwrap();
+    let (outcome, events) = run(vae(), Normalize::Unit).unwrap();
     let eval = |when: EvalAt| {
         let of = |e: &Event| if let Event::Eval { loss, at, .. } = e { (*at == when).then_some(*loss) } else { None };
         events.iter().filter_map(of).collect::<Vec<f64>>()
@@ -95,7 +66,7 @@ fn an_autoencoder_loses_units_of_every_kind_and_recovers() {
 
 #[test]
 fn inputs_outside_the_unit_interval_are_refused() {
-    let text = run(vae(Normalize::Standard)).err().unwrap().to_string();
+    let text = run(vae(), Normalize::Standard).err().unwrap().to_string();
     assert!(text.contains("set data.normalize = \"unit\""), "{text}");
 }
 
@@ -125,14 +96,13 @@ fn the_papers_networks_have_their_sizes() {
 
 #[test]
 fn batch_statistics_are_learned_and_shrink_with_their_channels() {
-    let setup = Setup {
+    let trial = Trial {
         model: ("cnn", "channels = [8, 12]\nhidden = [20]\nbatch_norm = true\nconv_bias = false"),
-        normalize: Normalize::Standard,
-        schedule: "first = 2\nevery = 2\nfraction = 0.2",
-        exempt: &["fc1"],
+        schedule: ("periodic", "first = 2\nevery = 2\nfraction = 0.2"),
         train: TrainConfig { epochs: 6, batch_size: 30, lr: 0.05, momentum: 0.9, ..TrainConfig::default() },
+        ..shrinking(&["fc1"])
     };
-    let (outcome, events) = run(setup).unwrap();
+    let (outcome, events) = run(trial, Normalize::Standard).unwrap();
     assert_eq!(["conv1", "conv2", "fc1"].map(|g| outcome.summary.units.0[g]), [4, 7, 20]);
     for (norm, units) in [("norm1", 4), ("norm2", 7)] {
         let of = |part: &str| outcome.params.get(&format!("{norm}.{part}")).unwrap().value().to_vec();

@@ -1,13 +1,16 @@
 //! Token merging against a plain per-token reference, and in a whole run.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod common;
+
 use rand::RngExt as _;
-use secateur::backend::vision::VisionOps as _;
-use secateur::data::{self, DataConfig};
-use secateur::event::Event;
+use secateur::backend::TokenOps as _;
+use secateur::data::DataConfig;
+use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
-use secateur::prune::PruneConfig;
-use secateur::train::{LrSchedule, Observer, Optimizer, Run, TrainConfig};
+use secateur::pruning::PruneConfig;
+use secateur::training::event::Event;
+use secateur::training::{LrSchedule, Optimizer, TrainConfig};
 use std::collections::BTreeSet;
 
 const DIM: usize = 8;
@@ -134,33 +137,14 @@ fn merging_with_nothing_to_merge_is_the_identity() {
     assert_eq!(Cpu::match_tokens(&tokens(1, 1, 1).x, 3, 1).unwrap().kept, 1);
 }
 
-#[derive(Default)]
-struct Log(Vec<Event>);
-
-impl Observer for Log {
-    fn event(&mut self, event: &Event) -> Result<()> {
-        self.0.push(event.clone());
-        Ok(())
-    }
-}
-
 /// The "Neural Burden" pipeline in small: merging, dynamic masks with regrowth, cubic schedule.
 #[test]
 fn a_vit_with_merged_tokens_reaches_its_sparsity_while_weights_return() {
-    let registry = secateur_bundle::registry().unwrap();
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (1200, 300);
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
-    let options = |text: &str| text.parse().unwrap();
-    let run = Run {
-        name: "burden".into(),
-        device: Cpu::default(),
-        seed: Seed(2),
-        data: &data,
-        model: registry.model("vit", &options("depth = 2\ndim = 32\nheads = 2\npatch = 7")).unwrap(),
-        criterion: registry.criterion("magnitude", &options("")).unwrap(),
-        schedule: registry.schedule("cubic", &options("sparsity = 0.9\nevery = 5")).unwrap(),
-        compressor: Some(registry.compressor("token-merging", &options("ratio = 0.4")).unwrap()),
+    let trial = Trial {
+        seed: 2,
+        model: ("vit", "depth = 2\ndim = 32\nheads = 2\npatch = 7"),
+        schedule: ("cubic", "sparsity = 0.9\nevery = 5"),
+        compressor: Some(("token-merging", "ratio = 0.4")),
         prune: PruneConfig { regrow: true, ..PruneConfig::default() },
         train: TrainConfig {
             epochs: 10,
@@ -172,21 +156,21 @@ fn a_vit_with_merged_tokens_reaches_its_sparsity_while_weights_return() {
             weight_decay: 0.05,
             ..TrainConfig::default()
         },
-        registry: &registry,
+        ..Trial::default()
     };
-    let mut log = Log::default();
-    let outcome = run.execute(&mut log).unwrap();
+    let data = common::glyphs(1200, 300, DataConfig::default());
+    let (outcome, events) = trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &data).unwrap();
     // Everything with two axes but positions and head: patch embedding, qkv, proj, two MLP matrices a block.
     let total = 49 * 32 + 2 * (32 * 96 + 32 * 32 + 2 * 32 * 128);
     let (mut prunes, mut back) = (0, 0);
-    for event in &log.0 {
-        if let Event::Prune { target, achieved, returned, .. } = event {
+    for event in &events {
+        if let Event::Prune { target, achieved, regrown, .. } = event {
             let gone = (target * f64::from(total) + 1e-9).floor() as i32;
             assert_eq!((achieved * f64::from(total)).round() as i32, gone, "to the last weight");
-            (prunes, back) = (prunes + 1, back + returned);
+            (prunes, back) = (prunes + 1, back + regrown);
         }
     }
-    assert!(prunes > 20 && back > 0, "{prunes} updates, {back} weights returned");
+    assert!(prunes > 20 && back > 0, "{prunes} updates, {back} weights regrown");
     let nonzero =
         |n: &str| outcome.params.get(n).unwrap().effective().unwrap().host().iter().filter(|w| **w != 0.0).count();
     let names = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"];

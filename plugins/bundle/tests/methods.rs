@@ -1,78 +1,54 @@
-//! Methods that need more of the traits than the built-in plugins do: each is written against them as a plugin author would, and run
-//! in a whole training run. The traits carry them without change, and so must any later version of them.
+//! Methods that need more of the traits than the built-in plugins do: each is written against them as a plugin author
+//! would, and run in a whole training run. The traits carry them without change, and so must any later version of them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use secateur::backend::Weight;
-use secateur::criterion::{Objective, ProbeInput};
-use secateur::data::{self, DataConfig, Dataset};
-use secateur::event::Event;
-use secateur::params::Param;
+mod common;
+
+use secateur::backend::{TensorOps as _, Weight};
+use secateur::data::DataConfig;
+use secateur::network::params::Param;
+use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Observer, Outcome, Run, TrainConfig};
+use secateur::pruning::criterion::{Objective, ProbeInput};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::Event;
+use secateur::training::{Outcome, TrainConfig};
 use std::collections::BTreeMap;
-
-#[derive(Default)]
-struct Log(Vec<Event>);
-
-impl Observer for Log {
-    fn event(&mut self, event: &Event) -> Result<()> {
-        self.0.push(event.clone());
-        Ok(())
-    }
-}
-
-fn glyphs() -> Dataset {
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (600, 200);
-    data::load(&config, 3, &mut |_| ()).unwrap()
-}
 
 fn run(
     criterion: impl Criterion<Cpu> + 'static,
     schedule: impl Schedule + 'static,
     prune: PruneConfig,
 ) -> (Outcome<Cpu>, Vec<Event>) {
-    let registry = secateur_bundle::registry().unwrap();
-    let data = glyphs();
-    let run = Run {
-        name: "method".into(),
-        device: Cpu::default(),
-        seed: Seed(1),
-        data: &data,
-        model: registry.model("mlp", &"hidden = [20, 10]".parse().unwrap()).unwrap(),
-        criterion: Box::new(criterion),
-        schedule: Box::new(schedule),
-        compressor: None,
-        prune,
-        train: TrainConfig { epochs: 4, batch_size: 60, lr: 0.1, ..TrainConfig::default() },
-        registry: &registry,
-    };
+    let train = TrainConfig { epochs: 4, batch_size: 60, lr: 0.1, ..TrainConfig::default() };
+    let trial = Trial { prune, train, ..Trial::default() };
+    let (registry, data) = (secateur_bundle::registry().unwrap(), common::glyphs(600, 200, DataConfig::default()));
     let mut log = Log::default();
-    (run.execute(&mut log).unwrap(), log.0)
+    let outcome = trial.with(&registry, Cpu::default(), &data, |mut run| {
+        (run.criterion, run.schedule) = (Box::new(criterion), Box::new(schedule));
+        run.execute(&mut log)
+    });
+    (outcome.unwrap(), log.0)
 }
 
 /// At given steps, with given amounts.
 struct At(Vec<(u64, f64)>);
 
 impl Schedule for At {
-    fn target(&self, step: Step, _: &RunLength) -> Option<Amount> {
-        self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a))
+    fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
+        Ok(self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a)))
     }
 }
 
 fn prunes(events: &[Event]) -> Vec<(f64, f64, usize)> {
     let of = |e: &Event| {
-        if let Event::Prune { target, achieved, returned, .. } = e {
-            Some((*target, *achieved, *returned))
-        } else {
-            None
-        }
+        if let Event::Prune { target, achieved, regrown, .. } = e { Some((*target, *achieved, *regrown)) } else { None }
     };
     events.iter().filter_map(of).collect()
 }
 
-/// GraSP (Wang et al. 2020): the lowest of -theta (H g) reversed in sign; the Hessian-vector product is a difference of gradients.
+/// GraSP (Wang et al. 2020): the lowest of -theta (H g) reversed in sign; the Hessian-vector product is a difference of
+/// gradients.
 #[derive(Default)]
 struct Grasp {
     scores: BTreeMap<String, Vec<f32>>,
@@ -114,7 +90,8 @@ fn grasp_asks_for_hessian_vector_products_before_training() {
     assert!((prunes(&events)[0].1 - 0.8).abs() < 1e-4);
 }
 
-/// SynFlow (Tanaka et al. 2020): |theta dR/d|theta||, R the sum of the outputs for an input of ones under |theta|; in rounds.
+/// SynFlow (Tanaka et al. 2020): |theta dR/d|theta||, R the sum of the outputs for an input of ones under |theta|; in
+/// rounds.
 #[derive(Default)]
 struct SynFlow {
     scores: BTreeMap<String, Tensor<Cpu>>,
@@ -174,7 +151,8 @@ fn a_penalty_reaches_the_gradients_and_the_log() {
     assert!(norm(1e-2) < 0.7 * norm(0.0));
 }
 
-/// Dynamic network surgery (Guo et al. 2016): its own rule with hysteresis, from statistics of the first step; weights may return.
+/// Dynamic network surgery (Guo et al. 2016): its own rule with hysteresis, from statistics of the first step; weights
+/// may return.
 #[derive(Default)]
 struct Surgery {
     thresholds: BTreeMap<String, f32>,
@@ -217,11 +195,11 @@ fn surgery_decides_itself_and_restores() {
 struct Ticket;
 
 impl Schedule for Ticket {
-    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
-        run.epochs_finished(step).filter(|e| *e < 4).map(|_| Amount::OfRemaining(0.2))
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+        Ok(run.epochs_finished(step).filter(|e| *e < 4).map(|_| Amount::OfRemaining(0.2)))
     }
-    fn rewind(&self, _: Step, _: &RunLength) -> Option<Step> {
-        Some(Step(3))
+    fn rewind(&self, _: Step, _: &RunLength) -> Result<Option<Step>> {
+        Ok(Some(Step(3)))
     }
 }
 
@@ -257,8 +235,9 @@ impl Criterion<Cpu> for Witness {
         self.pruned_at = Some(target.step().0 + 1);
         Ok(target.weight().abs()?.into())
     }
-    fn reset(&mut self) {
+    fn reset(&mut self) -> Result<()> {
         assert!(self.rewound > 0 || self.early.is_some());
+        Ok(())
     }
 }
 

@@ -1,12 +1,15 @@
 //! What a run shows of its images: reconstructions, merged tokens, and nothing that changes the run.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use secateur::data::{self, DataConfig, Normalize};
-use secateur::event::EvalAt;
-use secateur::picture::{Picture, Shows};
+mod common;
+
+use secateur::data::{DataConfig, Normalize};
+use secateur::plugins::conformance::{Named, Trial};
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::train::{Observer, Optimizer, Outcome, Run, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::EvalAt;
+use secateur::training::picture::{Picture, Shows};
+use secateur::training::{Observer, Optimizer, Outcome, TrainConfig};
 use std::collections::BTreeSet;
 
 /// Wants pictures of this many examples.
@@ -14,7 +17,7 @@ use std::collections::BTreeSet;
 struct Album(usize, Vec<Picture>);
 
 impl Observer for Album {
-    fn event(&mut self, _: &secateur::event::Event) -> Result<()> {
+    fn event(&mut self, _: &secateur::training::event::Event) -> Result<()> {
         Ok(())
     }
     fn pictures(&self) -> usize {
@@ -27,35 +30,27 @@ impl Observer for Album {
 }
 
 struct Setup {
-    model: (&'static str, &'static str),
-    merging: &'static str,
+    trial: Trial,
     normalize: Normalize,
-    apply: Apply,
 }
 
 /// Eight epochs of ten steps, a third of the units removed after epochs 4 and 7.
 fn run(setup: &Setup, pictures: usize) -> (Outcome<Cpu>, Vec<Picture>) {
     let registry = secateur_bundle::registry().unwrap();
-    let mut config = DataConfig { normalize: setup.normalize.clone(), ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (300, 50);
-    let data = data::load(&config, 3, &mut |_| ()).unwrap();
-    let run = Run {
-        name: "pictures".into(),
-        device: Cpu::default(),
-        seed: Seed(1),
-        data: &data,
-        model: registry.model(setup.model.0, &setup.model.1.parse().unwrap()).unwrap(),
-        criterion: registry.criterion("random", &Default::default()).unwrap(),
-        schedule: registry
-            .schedule("periodic", &"first = 4\nevery = 3\nfraction = 0.33\ncount = 2".parse().unwrap())
-            .unwrap(),
-        compressor: Some(registry.compressor("token-merging", &setup.merging.parse().unwrap()).unwrap()),
-        prune: PruneConfig {
-            granularity: Granularity::Unit,
-            scope: Scope::Layer,
-            apply: setup.apply,
-            ..PruneConfig::default()
-        },
+    let normalize = setup.normalize.clone();
+    let data = common::glyphs(300, 50, DataConfig { normalize, ..DataConfig::default() });
+    let mut album = Album(pictures, vec![]);
+    let outcome = setup.trial.with(&registry, Cpu::default(), &data, |run| run.execute(&mut album));
+    (outcome.unwrap(), album.1)
+}
+
+fn trial(model: Named, merging: &'static str, apply: Apply) -> Trial {
+    Trial {
+        model,
+        criterion: ("random", ""),
+        schedule: ("periodic", "first = 4\nevery = 3\nfraction = 0.33\ncount = 2"),
+        compressor: Some(("token-merging", merging)),
+        prune: PruneConfig { granularity: Granularity::Unit, scope: Scope::Layer, apply, ..PruneConfig::default() },
         train: TrainConfig {
             epochs: 8,
             batch_size: 30,
@@ -63,10 +58,8 @@ fn run(setup: &Setup, pictures: usize) -> (Outcome<Cpu>, Vec<Picture>) {
             lr: 2e-3,
             ..TrainConfig::default()
         },
-        registry: &registry,
-    };
-    let mut album = Album(pictures, vec![]);
-    (run.execute(&mut album).unwrap(), album.1)
+        ..Trial::default()
+    }
 }
 
 const MOMENTS: [(u64, EvalAt); 6] = [
@@ -91,13 +84,13 @@ fn same_bits(a: &Outcome<Cpu>, b: &Outcome<Cpu>) {
 
 fn vae() -> Setup {
     let model = ("vae", "channels = [4, 8]\nhidden = [30, 40]\nlatent = 8");
-    Setup { model, merging: "", normalize: Normalize::Unit, apply: Apply::Shrink }
+    Setup { trial: trial(model, "", Apply::Shrink), normalize: Normalize::Unit }
 }
 
 /// `dropout` draws from the stream of training noise: looking must not draw from it too.
 fn vit(merging: &'static str) -> Setup {
     let model = ("vit", "depth = 2\ndim = 24\nheads = 2\npatch = 7\ndropout = 0.1");
-    Setup { model, merging, normalize: Normalize::Standard, apply: Apply::Mask }
+    Setup { trial: trial(model, merging, Apply::Mask), normalize: Normalize::Standard }
 }
 
 #[test]
@@ -153,6 +146,7 @@ fn looking_changes_no_bit_of_a_run() {
 fn a_network_with_nothing_to_show_is_not_shown() {
     let merging_nothing = vit("ratio = 0.0");
     assert!(run(&merging_nothing, 4).1.is_empty());
-    let mlp = Setup { model: ("mlp", "hidden = [20]"), ..vit("ratio = 0.5") };
+    let mut mlp = vit("ratio = 0.5");
+    mlp.trial.model = ("mlp", "hidden = [20]");
     assert!(run(&mlp, 4).1.is_empty());
 }

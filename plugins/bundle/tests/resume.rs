@@ -1,14 +1,15 @@
 //! A run that was stopped and resumed is the run that was never stopped: the same bits, the same events.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod common;
+
 use secateur::backend::Cpu;
-use secateur::data::{self, DataConfig, Dataset};
-use secateur::event::Event;
-use secateur::options::Table;
+use secateur::data::{DataConfig, Dataset};
+use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::registry::Registry;
-use secateur::train::{LrSchedule, Observer, Optimizer, Outcome, Run, Silent, TrainConfig};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::Event;
+use secateur::training::{LrSchedule, Observer, Optimizer, Outcome, Silent, TrainConfig};
 use std::cell::Cell;
 
 /// Keeps events, and stops before a step.
@@ -44,95 +45,91 @@ impl Observer for Recorder {
 struct Ticket;
 
 impl Schedule for Ticket {
-    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
-        run.epochs_finished(step).filter(|e| [2, 4].contains(e)).map(|_| Amount::OfRemaining(0.3))
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+        Ok(run.epochs_finished(step).filter(|e| [2, 4].contains(e)).map(|_| Amount::OfRemaining(0.3)))
     }
-    fn rewind(&self, _: Step, _: &RunLength) -> Option<Step> {
-        Some(Step(3))
+    fn rewind(&self, _: Step, _: &RunLength) -> Result<Option<Step>> {
+        Ok(Some(Step(3)))
     }
 }
 
+/// A run, and whether its schedule is that of lottery tickets.
+#[derive(Clone)]
 struct Setup {
-    criterion: (&'static str, &'static str),
-    schedule: fn(&Registry) -> Box<dyn Schedule>,
-    prune: PruneConfig,
-    optimizer: Optimizer,
+    trial: Trial,
+    tickets: bool,
+}
+
+fn setup(trial: Trial) -> Setup {
+    Setup { trial, tickets: false }
+}
+
+fn trained_by(optimizer: Optimizer, lr: f64, momentum: f64) -> TrainConfig {
+    TrainConfig {
+        epochs: 6,
+        batch_size: 50,
+        optimizer,
+        lr,
+        momentum,
+        lr_schedule: LrSchedule::Cosine,
+        eval_every: 2,
+        ..TrainConfig::default()
+    }
 }
 
 /// Weights under masks that let them return, Adam.
 fn regrowing() -> Setup {
-    Setup {
-        criterion: ("magnitude", ""),
-        schedule: |r| r.schedule("cubic", &table("sparsity = 0.9\nevery = 7")).unwrap(),
+    setup(Trial {
+        seed: 7,
+        model: ("mlp", "hidden = [30, 20]"),
+        schedule: ("cubic", "sparsity = 0.9\nevery = 7"),
         prune: PruneConfig { regrow: true, ..PruneConfig::default() },
-        optimizer: Optimizer::Adam,
-    }
+        train: trained_by(Optimizer::Adam, 5e-3, 0.0),
+        ..Trial::default()
+    })
 }
 
 /// Units cut out, ranked by what a whole epoch shows, with momentum.
 fn shrinking() -> Setup {
-    Setup {
+    setup(Trial {
         criterion: ("contribution-rank", "lambda2 = 0.5\nwindow = \"since-prune\""),
-        schedule: |r| r.schedule("periodic", &table("first = 2\nevery = 1\nfraction = 0.2")).unwrap(),
+        schedule: ("periodic", "first = 2\nevery = 1\nfraction = 0.2"),
         prune: PruneConfig {
             granularity: Granularity::Unit,
             scope: Scope::Layer,
             apply: Apply::Shrink,
             ..PruneConfig::default()
         },
-        optimizer: Optimizer::Sgd,
-    }
+        train: trained_by(Optimizer::Sgd, 0.1, 0.9),
+        ..regrowing().trial
+    })
 }
 
 /// Units masked, not removed.
 fn masking() -> Setup {
     let mut setup = shrinking();
-    setup.prune.apply = Apply::Mask;
+    setup.trial.prune.apply = Apply::Mask;
     setup
 }
 
 fn tickets() -> Setup {
-    Setup { schedule: |_| Box::new(Ticket), prune: PruneConfig::default(), ..regrowing() }
-}
-
-fn table(text: &str) -> Table {
-    text.parse().unwrap()
+    Setup { tickets: true, trial: Trial { prune: PruneConfig::default(), ..regrowing().trial } }
 }
 
 fn glyphs() -> Dataset {
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (500, 100);
-    data::load(&config, 3, &mut |_| ()).unwrap()
+    common::glyphs(500, 100, DataConfig::default())
 }
 
 fn run(setup: &Setup, data: &Dataset, from: Option<&[u8]>, observer: &mut dyn Observer) -> Result<Outcome<Cpu>> {
-    let registry = secateur_bundle::registry()?;
-    let run = Run {
-        name: "test".into(),
-        device: Cpu::default(),
-        seed: Seed(7),
-        data,
-        model: registry.model("mlp", &table("hidden = [30, 20]"))?,
-        criterion: registry.criterion(setup.criterion.0, &table(setup.criterion.1))?,
-        schedule: (setup.schedule)(&registry),
-        compressor: None,
-        prune: setup.prune.clone(),
-        train: TrainConfig {
-            epochs: 6,
-            batch_size: 50,
-            optimizer: setup.optimizer,
-            lr: if setup.optimizer == Optimizer::Adam { 5e-3 } else { 0.1 },
-            momentum: if setup.optimizer == Optimizer::Adam { 0.0 } else { 0.9 },
-            lr_schedule: LrSchedule::Cosine,
-            eval_every: 2,
-            ..TrainConfig::default()
-        },
-        registry: &registry,
-    };
-    match from {
-        None => run.execute(observer),
-        Some(checkpoint) => run.resume(checkpoint, "this run", observer),
-    }
+    setup.trial.with(&secateur_bundle::registry()?, Cpu::default(), data, |mut run| {
+        if setup.tickets {
+            run.schedule = Box::new(Ticket);
+        }
+        match from {
+            None => run.execute(observer),
+            Some(checkpoint) => run.resume(checkpoint, "this run", observer),
+        }
+    })
 }
 
 /// Name, value, mask, optimizer state and updates of a parameter.
@@ -141,7 +138,7 @@ type Bits = (String, Vec<u32>, Option<Vec<bool>>, Vec<Vec<f32>>, u64);
 /// Everything of the outcome but the time it took.
 fn bits(outcome: &Outcome<Cpu>) -> Vec<Bits> {
     let of = |t: &Tensor<Cpu>| t.host().iter().map(|v| v.to_bits()).collect();
-    let one = |p: &secateur::params::Param<Cpu>| {
+    let one = |p: &secateur::network::params::Param<Cpu>| {
         let state = p.state().iter().map(|s| s.to_vec()).collect();
         (p.spec().name.clone(), of(p.value()), p.mask().map(|m| m.keep().to_vec()), state, p.updates())
     };
@@ -244,9 +241,7 @@ fn checkpoints_of_other_runs_are_refused() {
     let refused = |setup: &Setup, data: &Dataset, bytes: &[u8]| {
         run(setup, data, Some(bytes), &mut Silent).err().unwrap().to_string()
     };
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (300, 100);
-    let fewer = data::load(&config, 3, &mut |_| ()).unwrap();
+    let fewer = common::glyphs(300, 100, DataConfig::default());
     assert!(refused(&setup, &fewer, &checkpoint).contains("of 60 steps, and this is"));
     assert!(refused(&setup, &data, &checkpoint[..900]).contains("the checkpoint is damaged or cut short"));
     assert!(refused(&setup, &data, b"").contains("the checkpoint is damaged or cut short"));

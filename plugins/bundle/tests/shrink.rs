@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use rand::RngExt as _;
-use secateur::params::{Masking, ParamStore};
+use secateur::network::init::Init;
+use secateur::network::layout::ParamSpec;
+use secateur::network::params::{Masking, ParamStore};
 use secateur::prelude::*;
-use secateur::structure::{Init, ParamSpec};
 
 const CLASSES: usize = 10;
 

@@ -1,47 +1,26 @@
 //! Whole runs: data, training, pruning, figures.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod common;
+
 use secateur::backend::Cpu;
 use secateur::data::{self, DataConfig, Dataset};
 use secateur::error::Result;
-use secateur::event::{EvalAt, Event};
-use secateur::options::Table;
-use secateur::prune::{Apply, Granularity, PruneConfig, Scope};
-use secateur::registry::Registry;
-use secateur::seed::Seed;
-use secateur::train::{Loss, Observer, Optimizer, Outcome, Run, TrainConfig};
-
-/// Keeps every event.
-#[derive(Default)]
-struct Log(Vec<Event>);
-
-impl Observer for Log {
-    fn event(&mut self, event: &Event) -> Result<()> {
-        self.0.push(event.clone());
-        Ok(())
-    }
-}
+use secateur::plugins::conformance::Trial;
+use secateur::plugins::registry::{Kind, Registry};
+use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::training::event::{EvalAt, Event};
+use secateur::training::{Loss, Optimizer, Outcome, TrainConfig};
 
 fn glyphs() -> Dataset {
-    let mut config = DataConfig::default();
-    (config.glyphs.train, config.glyphs.test) = (1500, 500);
-    data::load(&config, 3, &mut |_| ()).unwrap()
+    common::glyphs(1500, 500, DataConfig::default())
 }
 
-struct Setup {
-    criterion: (&'static str, &'static str),
-    schedule: (&'static str, &'static str),
-    model: &'static str,
-    prune: PruneConfig,
-    train: TrainConfig,
-    seed: u64,
-}
-
-fn units() -> Setup {
-    Setup {
+fn units() -> Trial {
+    Trial {
         criterion: ("contribution-rank", ""),
         schedule: ("periodic", "first = 2\nevery = 1\nfraction = 0.1"),
-        model: "hidden = [50, 30]\nbias = false",
+        model: ("mlp", "hidden = [50, 30]\nbias = false"),
         prune: PruneConfig {
             granularity: Granularity::Unit,
             scope: Scope::Layer,
@@ -56,39 +35,22 @@ fn units() -> Setup {
             momentum: 0.9,
             ..TrainConfig::default()
         },
-        seed: 1,
+        ..Trial::default()
     }
 }
 
-fn weights() -> Setup {
-    Setup {
+fn weights() -> Trial {
+    Trial {
         criterion: ("magnitude", ""),
         schedule: ("cubic", "sparsity = 0.9\nevery = 7"),
         prune: PruneConfig::default(),
-        model: "hidden = [50, 30]",
+        model: ("mlp", "hidden = [50, 30]"),
         ..units()
     }
 }
 
-fn run(setup: Setup, data: &Dataset) -> Result<(Outcome<Cpu>, Vec<Event>)> {
-    let registry = secateur_bundle::registry()?;
-    let table = |text: &str| text.parse::<Table>().unwrap();
-    let run = Run {
-        name: "test".into(),
-        device: Cpu::default(),
-        seed: Seed(setup.seed),
-        data,
-        model: registry.model("mlp", &table(setup.model))?,
-        criterion: registry.criterion(setup.criterion.0, &table(setup.criterion.1))?,
-        schedule: registry.schedule(setup.schedule.0, &table(setup.schedule.1))?,
-        compressor: None,
-        prune: setup.prune,
-        train: setup.train,
-        registry: &registry,
-    };
-    let mut log = Log::default();
-    let outcome = run.execute(&mut log)?;
-    Ok((outcome, log.0))
+fn run(trial: Trial, data: &Dataset) -> Result<(Outcome<Cpu>, Vec<Event>)> {
+    trial.run(&secateur_bundle::registry()?, Cpu::default(), data)
 }
 
 fn values(outcome: &Outcome<Cpu>) -> Vec<(String, Vec<f32>)> {
@@ -130,10 +92,10 @@ fn weights_reach_the_target_to_the_last_one() {
     let total = 784 * 50 + 50 * 30;
     let mut last = 0.0;
     for e in &events {
-        if let Event::Prune { target, achieved, returned, .. } = e {
+        if let Event::Prune { target, achieved, regrown, .. } = e {
             let keep = total - (target * f64::from(total) + 1e-9).floor() as i32;
             assert_eq!(((1.0 - achieved) * f64::from(total)).round() as i32, keep);
-            assert_eq!(*returned, 0, "held masks let nothing return");
+            assert_eq!(*regrown, 0, "held masks let nothing return");
             assert!(achieved >= &last);
             last = *achieved;
         }
@@ -145,12 +107,11 @@ fn weights_reach_the_target_to_the_last_one() {
 
 #[test]
 fn pruned_weights_return_where_they_may() {
-    let mut setup = weights();
-    setup.prune.regrow = true;
-    let (outcome, events) = run(setup, &glyphs()).unwrap();
-    let returned: usize =
-        events.iter().map(|e| if let Event::Prune { returned, .. } = e { *returned } else { 0 }).sum();
-    assert!(returned > 0);
+    let mut trial = weights();
+    trial.prune.regrow = true;
+    let (outcome, events) = run(trial, &glyphs()).unwrap();
+    let regrown: usize = events.iter().map(|e| if let Event::Prune { regrown, .. } = e { *regrown } else { 0 }).sum();
+    assert!(regrown > 0);
     assert!((outcome.summary.sparsity - 0.9 * (40_700.0 / 41_000.0)).abs() < 1e-3, "{}", outcome.summary.sparsity);
     let fc1 = outcome.params.get("fc1.weight").unwrap();
     let hidden = fc1.value().host().iter().zip(fc1.mask().unwrap().keep()).filter(|(w, k)| !**k && **w != 0.0).count();
@@ -162,7 +123,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let data = glyphs();
     let on = |threads, seed| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| values(&run(Setup { seed, ..weights() }, &data).unwrap().0))
+        pool.install(|| values(&run(Trial { seed, ..weights() }, &data).unwrap().0))
     };
     let first = on(1, 5);
     assert!(first == on(1, 5) && first == on(3, 5));
@@ -173,9 +134,9 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
 fn the_worst_first_hurts_more_than_the_rank() {
     let data = glyphs();
     let trough = |criterion| {
-        let mut setup = Setup { criterion, ..units() };
-        setup.schedule = ("one-shot", "sparsity = 0.5\nat = 0.9");
-        let (_, events) = run(setup, &data).unwrap();
+        let mut trial = Trial { criterion, ..units() };
+        trial.schedule = ("one-shot", "sparsity = 0.5\nat = 0.9");
+        let (_, events) = run(trial, &data).unwrap();
         let after = events.iter().find_map(|e| match e {
             Event::Eval { at: EvalAt::AfterPrune, accuracy, .. } => *accuracy,
             _ => None,
@@ -199,9 +160,9 @@ fn every_built_in_pair_of_criterion_and_schedule_runs() {
     ];
     for criterion in [("magnitude", "norm = \"l2\""), ("magnitude", "threshold = 0.3"), ("random", ""), ("worst", "")] {
         for schedule in schedules {
-            let mut setup = Setup { criterion, schedule, ..weights() };
-            setup.train.epochs = 2;
-            let (outcome, events) = run(setup, &data).unwrap();
+            let mut trial = Trial { criterion, schedule, ..weights() };
+            trial.train.epochs = 2;
+            let (outcome, events) = run(trial, &data).unwrap();
             assert!(events.iter().any(|e| matches!(e, Event::Prune { .. })), "{criterion:?} {schedule:?}");
             assert!(outcome.summary.sparsity > 0.05, "{criterion:?} {schedule:?}: {}", outcome.summary.sparsity);
         }
@@ -212,9 +173,9 @@ fn every_built_in_pair_of_criterion_and_schedule_runs() {
 fn a_binary_problem_trains_on_one_logit() {
     let config = DataConfig { name: "cubist-spiral".into(), train_limit: Some(2000), ..DataConfig::default() };
     let data = data::load(&config, 3, &mut |_| ()).unwrap();
-    let mut setup = Setup { model: "hidden = [64, 64]", ..weights() };
-    setup.train = TrainConfig { loss: Loss::Binary, optimizer: Optimizer::Adam, lr: 5e-3, epochs: 30, ..setup.train };
-    let (outcome, _) = run(setup, &data).unwrap();
+    let mut trial = Trial { model: ("mlp", "hidden = [64, 64]"), ..weights() };
+    trial.train = TrainConfig { loss: Loss::Binary, optimizer: Optimizer::Adam, lr: 5e-3, epochs: 30, ..trial.train };
+    let (outcome, _) = run(trial, &data).unwrap();
     assert!(outcome.summary.test_accuracy.unwrap() > 0.6, "{:?}", outcome.summary);
     assert_eq!(outcome.params.get("fc3.weight").unwrap().value().shape()[0], 1);
 }
@@ -222,28 +183,36 @@ fn a_binary_problem_trains_on_one_logit() {
 #[test]
 fn impossible_combinations_are_refused_before_anything_runs() {
     let data = glyphs();
-    let refused = |setup: Setup| run(setup, &data).err().unwrap().to_string();
+    let refused = |trial: Trial| run(trial, &data).err().unwrap().to_string();
     let mut s = weights();
     s.prune.apply = Apply::Shrink;
     assert!(refused(s).contains("set prune.granularity = \"unit\""));
     let mut s = units();
     s.prune.exempt = vec!["fc9".into()];
-    assert!(refused(s).contains("prune.exempt names `fc9`"));
-    let s = Setup { criterion: ("contribution-rank", ""), ..weights() };
+    assert!(refused(s).starts_with("`prune.exempt` = fc9: unknown unit group"));
+    let s = Trial { criterion: ("contribution-rank", ""), ..weights() };
     assert!(refused(s).contains("set prune.granularity = \"unit\""));
-    let s = Setup { model: "hidden = [0]", ..weights() };
-    assert!(refused(s).contains("layer 0 has no units"));
+    let s = Trial { model: ("mlp", "hidden = [0]"), ..weights() };
+    assert!(refused(s).starts_with("`hidden` = [0]: layer 0 has no units"));
 }
 
 #[test]
 fn a_diverging_run_stops_with_the_step() {
-    let mut setup = weights();
-    setup.train.lr = 1e30;
-    let text = run(setup, &glyphs()).err().unwrap().to_string();
+    let mut trial = weights();
+    trial.train.lr = 1e30;
+    let text = run(trial, &glyphs()).err().unwrap().to_string();
     assert!(text.contains("the training loss is") && text.contains("lower train.lr"), "{text}");
 }
 
 #[test]
 fn registries_hold_every_plugin_once() {
-    assert!(Registry::linked().is_ok());
+    let registry = Registry::linked().unwrap();
+    let names = |kind| registry.of_kind(kind).map(|(name, _)| name).collect::<Vec<_>>();
+    let mut all: Vec<(Kind, &str)> =
+        Kind::ALL.into_iter().flat_map(|kind| names(kind).into_iter().map(move |n| (kind, n))).collect();
+    let registered = secateur::plugins::registry::inventory::iter::<secateur::plugins::registry::Entry>.into_iter();
+    let mut entries: Vec<(Kind, &str)> = registered.map(|entry| (entry.kind, entry.name)).collect();
+    all.sort_unstable();
+    entries.sort_unstable();
+    assert_eq!(all, entries);
 }

@@ -8,9 +8,9 @@ options! {
 }
 
 impl Schedule for Never {
-    fn target(&self, _step: Step, _run: &RunLength) -> Option<Amount> {
-        None
+    fn target(&self, _step: Step, _run: &RunLength) -> Result<Option<Amount>> {
+        Ok(None)
     }
 }
 
-secateur::register!(Schedule, "never", Never, "Nothing is pruned: the dense network to compare with.");
+register!(Schedule, "never", Never, "Nothing is pruned: the dense network to compare with.");

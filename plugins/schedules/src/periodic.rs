@@ -1,73 +1,63 @@
-//! A fraction of what is left, every few epochs.
+//! A fraction of what remains, every few epochs.
 
 use secateur::prelude::*;
 
 options! {
-    /// When to begin, how often, and how much each time.
-    pub struct PeriodicOptions {
+    /// Takes `fraction` of what remains at the end of epochs `first`, `first + every`, `first + 2 every`, ..., but not
+    /// after the last epoch: every pruning step has training after it to recover.
+    pub struct Periodic {
         /// Epochs before the first pruning step.
         pub first: u64 = 5,
         /// Epochs between two pruning steps.
         pub every: u64 = 5,
-        /// Fraction of what is left that goes each time.
+        /// Fraction of what remains that goes each time.
         pub fraction: f64 = 0.1,
         /// Most pruning steps; as many as fit where absent.
         pub count: Option<u64> = None,
     }
-}
 
-/// Takes `fraction` of what is left at the end of epochs `first`, `first + every`, `first + 2 every`, ..., but not after the last
-/// epoch: every pruning step has training after it to recover.
-pub struct Periodic(PeriodicOptions);
-
-impl TryFrom<PeriodicOptions> for Periodic {
-    type Error = Error;
-    fn try_from(o: PeriodicOptions) -> Result<Self> {
-        if !(o.fraction > 0.0 && o.fraction < 1.0) {
-            return Err(OptionError::new("fraction", o.fraction, "must lie between 0 and 1, both excluded").into());
-        }
-        for (key, value) in [("first", o.first), ("every", o.every)] {
-            if value == 0 {
-                return Err(OptionError::new(key, value, "must be at least 1 epoch").into());
-            }
-        }
-        Ok(Self(o))
+    fn check(&self, checks: &mut Checks) {
+        checks.ensure("first", self.first > 0, "must be at least 1 epoch");
+        checks.ensure("every", self.every > 0, "must be at least 1 epoch");
+        let takes = self.fraction > 0.0 && self.fraction < 1.0;
+        checks.ensure("fraction", takes, "must lie between 0 and 1, both excluded");
     }
 }
 
 impl Schedule for Periodic {
-    fn target(&self, step: Step, run: &RunLength) -> Option<Amount> {
-        let finished = run.epochs_finished(step)?;
-        let since = finished.checked_sub(self.0.first)?;
-        let due = since.is_multiple_of(self.0.every)
-            && self.0.count.is_none_or(|n| since / self.0.every < n)
-            && step.0 + 1 < run.steps;
-        due.then_some(Amount::OfRemaining(self.0.fraction))
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+        let since = run.epochs_finished(step).and_then(|finished| finished.checked_sub(self.first));
+        let due = since.is_some_and(|since| {
+            since.is_multiple_of(self.every)
+                && self.count.is_none_or(|n| since / self.every < n)
+                && step.0 + 1 < run.steps
+        });
+        Ok(due.then_some(Amount::OfRemaining(self.fraction)))
     }
 }
 
-secateur::register!(
-    Schedule,
-    "periodic",
-    Periodic,
-    "A fraction of what is left, every few epochs.",
-    options = PeriodicOptions
-);
+register!(Schedule, "periodic", Periodic, "A fraction of what remains, every few epochs.");
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::testing::targets;
+    use crate::run::targets;
+    use secateur::options::OptionSet as _;
 
     #[test]
     fn prunes_at_the_ends_of_its_epochs_but_not_after_the_last() {
-        let options = PeriodicOptions { first: 2, every: 3, fraction: 0.1, count: None };
-        let at = |o: &PeriodicOptions| {
-            targets(&Periodic::try_from(o.clone()).unwrap(), 80, 10).iter().map(|t| t.0).collect::<Vec<_>>()
-        };
+        let options = Periodic { first: 2, every: 3, fraction: 0.1, count: None };
+        let at = |schedule: &Periodic| targets(schedule, 80, 10).iter().map(|t| t.0).collect::<Vec<_>>();
         assert_eq!(at(&options), [19, 49]);
-        assert_eq!(at(&PeriodicOptions { count: Some(1), ..options.clone() }), [19]);
-        assert!(Periodic::try_from(PeriodicOptions { fraction: 0.0, ..options }).is_err());
+        assert_eq!(at(&Periodic { count: Some(1), ..options }), [19]);
+    }
+
+    #[test]
+    fn what_would_prune_nothing_or_everything_is_refused() {
+        let keys = |schedule: Periodic| schedule.errors().into_iter().map(|e| e.key).collect::<Vec<_>>();
+        for fraction in [0.0, 1.0, -0.1, f64::NAN] {
+            assert_eq!(keys(Periodic { fraction, ..Periodic::default() }), ["fraction"]);
+        }
+        assert_eq!(keys(Periodic { first: 0, every: 0, ..Periodic::default() }), ["first", "every"]);
     }
 }

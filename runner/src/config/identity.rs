@@ -129,7 +129,6 @@ fn leaves(table: &Table) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::config::fixture::Fixture;
     use crate::config::schema::{KeyError, PluginDoc, SectionDoc};

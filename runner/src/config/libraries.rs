@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use secateur::plugins::boundary;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
@@ -78,10 +79,11 @@ pub fn listed(table: &Table, origin: &SetBy) -> Result<Vec<PluginFile>, Box<Conf
         {
             return Err(refused(item));
         }
-        match libraries(&path) {
-            Some(files) if files.is_empty() => return Err(refused(item)),
-            Some(files) => all.extend(files.into_iter().map(|path| PluginFile { path, sha256: None })),
-            None => all.push(PluginFile { path, sha256 }),
+        if path.is_dir() {
+            let files = boundary::libraries(&path).map_err(|_| refused(item))?;
+            all.extend(files.into_iter().map(|path| PluginFile { path, sha256: None }));
+        } else {
+            all.push(PluginFile { path, sha256 });
         }
     }
     Ok(all)
@@ -103,17 +105,8 @@ pub fn pin(table: &mut Table, files: &[PluginFile], hashes: &Hashes) {
     }
 }
 
-fn libraries(folder: &Path) -> Option<Vec<PathBuf>> {
-    let library = |path: &PathBuf| path.extension().is_some_and(|e| e == DLL_EXTENSION);
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(library).collect();
-    files.sort_unstable();
-    Some(files)
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use secateur::backend::DeviceName;
 use secateur::error::OptionError;
 use secateur::options;
 use secateur::options::{OptionSet, Table};
@@ -28,6 +29,13 @@ options! {
         /// Libraries to load: { path = "FILE or folder", sha256 = "..." }, paths relative to the config.
         pub plugins: Vec<Table> = vec![],
     }
+
+    fn check(&self, checks: &mut Checks) {
+        if let Err(allowed) = DeviceName::parse(&self.device) {
+            checks.ensure("device", false, allowed);
+        }
+        checks.range("threads", self.threads, 0.0..=1024.0);
+    }
 }
 
 options! {
@@ -42,6 +50,10 @@ options! {
         pub pictures: usize = 8,
         /// Whether to write an event file for TensorBoard too.
         pub tensorboard: bool = false,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.ensure("dir", !self.dir.is_empty(), "must name a folder: \"runs\"");
     }
 }
 

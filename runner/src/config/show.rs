@@ -98,7 +98,6 @@ fn leaves<'a>(path: &mut Vec<&'a str>, depth: usize, value: &'a Value, lines: &m
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

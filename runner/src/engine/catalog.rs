@@ -1,9 +1,8 @@
 //! What may stand in a config: the program's own sections and the registered plugins.
 
-use secateur::backend::{Cpu, Place};
 use secateur::data::{self, DataConfig, DataError};
 use secateur::error::OptionError;
-use secateur::options::{self, Table};
+use secateur::options::{self, OptionSet, Table};
 use secateur::plugins::registry::Kind;
 use secateur::pruning::PruneConfig;
 use secateur::training::TrainConfig;
@@ -43,17 +42,11 @@ impl Schema for Workbench {
 
     fn check_section(&self, section: &str, values: &Table) -> Vec<KeyError> {
         match section {
-            "" => refused("", options::parse::<TopConfig>(values).err().unwrap_or_default())
-                .into_iter()
-                .chain(bad_device(values))
-                .collect(),
+            "" => refused(section, errors::<TopConfig>(values)),
             "data" => bad_data(values),
-            "prune" => refused(section, options::parse::<PruneConfig>(values).err().unwrap_or_default()),
-            "output" => refused(section, options::parse::<OutputConfig>(values).err().unwrap_or_default()),
-            "train" => match options::parse::<TrainConfig>(values) {
-                Err(errors) => refused(section, errors),
-                Ok(train) => refused(section, of(train.check())),
-            },
+            "prune" => refused(section, errors::<PruneConfig>(values)),
+            "output" => refused(section, errors::<OutputConfig>(values)),
+            "train" => refused(section, errors::<TrainConfig>(values)),
             plugin => known_kind(plugin).map_or_else(Vec::new, |kind| self.bad_options(kind, plugin, values)),
         }
     }
@@ -66,10 +59,6 @@ impl Workbench {
         let Some(Value::String(name)) = options.remove("name") else { return Vec::new() };
         let Ok(item) = self.registry.get(kind, &name) else { return Vec::new() };
         let mut errors = refused(path, item.check(&options).err().unwrap_or_default());
-        if errors.is_empty() {
-            // Types are right; ranges are known to the plugin alone.
-            errors = refused(path, of(self.build(kind, &name, &options)));
-        }
         for doc in item.docs().iter().filter(|doc| doc.ty.contains("PluginSpec")) {
             if let Some(Value::Table(inner)) = options.get(doc.name) {
                 errors.extend(self.bad_options(kind, &format!("{path}.{}", doc.name), inner));
@@ -77,25 +66,15 @@ impl Workbench {
         }
         errors
     }
+}
 
-    fn build(&self, kind: Kind, name: &str, options: &Table) -> secateur::Result<()> {
-        match kind {
-            Kind::Criterion => self.registry.criterion::<Cpu>(name, options).map(drop),
-            Kind::Schedule => self.registry.schedule(name, options).map(drop),
-            Kind::Compressor => self.registry.compressor::<Cpu>(name, options).map(drop),
-            Kind::Model => self.registry.model::<Cpu>(name, options).map(drop),
-        }
-    }
+/// What a section's typed options refuse, with keys relative to the section.
+fn errors<T: OptionSet>(values: &Table) -> Vec<OptionError> {
+    options::parse::<T>(values).err().unwrap_or_default()
 }
 
 fn known_kind(name: &str) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| kind.name() == name)
-}
-
-fn bad_device(values: &Table) -> Option<KeyError> {
-    let device = values.get("device")?.as_str()?;
-    let allowed = Place::parse(device).err()?.to_owned();
-    Some(KeyError { key: "device".to_owned(), found: format!("{device:?}"), allowed })
 }
 
 /// Each key alone first, so that every wrong type is named.
@@ -117,25 +96,11 @@ fn bad_data(values: &Table) -> Vec<KeyError> {
     errors
 }
 
-/// What a framework's check reports about single keys.
-fn of(checked: secateur::Result<()>) -> Vec<OptionError> {
-    match checked {
-        Ok(()) => Vec::new(),
-        Err(secateur::Error::Option(error)) => vec![error],
-        Err(secateur::Error::Options(errors)) => errors,
-        Err(other) => vec![OptionError::new("name", "", other.to_string())],
-    }
-}
-
-/// The framework's keys are relative to their section, or full already.
+/// Puts the section's name in front of the keys, which are relative to it.
 fn refused(section: &str, errors: Vec<OptionError>) -> Vec<KeyError> {
-    let full = |key: String| {
-        if section.is_empty() || key.starts_with(&format!("{section}.")) { key } else { format!("{section}.{key}") }
-    };
-    errors
-        .into_iter()
-        .map(|error| KeyError { key: full(error.key), found: error.found, allowed: in_words(&error.allowed) })
-        .collect()
+    let full = |error: OptionError| if section.is_empty() { error } else { error.under(section) };
+    let told = |OptionError { key, found, allowed }| KeyError { key, found, allowed: in_words(&allowed) };
+    errors.into_iter().map(full).map(told).collect()
 }
 
 /// `invalid type: string "ten", expected u64` in the words of people who write TOML.

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use secateur::options::{Table, unknown};
-use secateur::plugins::conformance as testing;
+use secateur::plugins::conformance;
 use secateur::plugins::registry::{Kind, Registry};
 
 use crate::failure::Failure;
 
 /// A plugin, and what was found about it.
-pub type Checked = (String, Vec<testing::CheckRow>);
+pub type Checked = (String, Vec<conformance::CheckRow>);
 
 /// Checks every plugin of a library's file, or the plugins of a name.
 pub fn check(registry: &Registry, wanted: &str, sets: &[String]) -> Result<Vec<Checked>, Failure> {
@@ -44,7 +44,7 @@ pub fn check(registry: &Registry, wanted: &str, sets: &[String]) -> Result<Vec<C
 
 fn one(registry: &Registry, kind: Kind, name: &str, options: &Table) -> Result<Checked, Failure> {
     let origin = registry.get(kind, name)?.origin().to_string();
-    Ok((format!("{kind} {name}, {origin}"), testing::check(registry, kind, name, options)?))
+    Ok((format!("{kind} {name}, {origin}"), conformance::check(registry, kind, name, options)?))
 }
 
 /// `norm=l2`: the value as TOML, or else as text.

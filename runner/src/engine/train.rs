@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use secateur::backend::{Backend, Cpu, Place};
+use secateur::backend::{Cpu, DeviceName};
 use secateur::data::LoadProgress;
 use secateur::error::OptionError;
+use secateur::plugins::registry::Registered;
 use secateur::seed::Seed;
 use secateur::training::{Observer, Run};
 use serde_json::{Map, Value};
@@ -50,19 +51,19 @@ impl Workbench {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
         let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
         let place =
-            Place::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
+            DeviceName::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
         threads.install(|| match place {
             #[cfg(feature = "cuda")]
-            Place::Cuda(n) => self.train_on(secateur::backend::cuda::cuda(n)?, config, from, observer, loading),
+            DeviceName::Cuda(n) => self.train_on(secateur::backend::cuda::cuda(n)?, config, from, observer, loading),
             #[cfg(not(feature = "cuda"))]
-            Place::Cuda(_) => {
+            DeviceName::Cuda(_) => {
                 Err(Failure::Failed(format!("device = \"{place}\": this program was built without CUDA")))
             }
-            Place::Cpu => self.train_on(Cpu::default(), config, from, observer, loading),
+            DeviceName::Cpu => self.train_on(Cpu::default(), config, from, observer, loading),
         })
     }
 
-    fn train_on<B: Backend, O: Observer>(
+    fn train_on<B: Registered, O: Observer>(
         &self,
         device: B,
         config: &Resolved,
@@ -73,18 +74,21 @@ impl Workbench {
         let (registry, told) = (&self.registry, &config.run);
         loading(observer, None);
         let data = self.data.dataset(&told.data, told.top.seed, &mut |some| loading(observer, Some(some)))?;
+        let under = |section: &'static str| move |error: secateur::Error| refused(error.under(section), from, config);
         let run = Run {
             name: config.name().to_owned(),
             device,
             seed: Seed(told.top.seed),
             data: &data,
-            model: registry.model(&told.model.name, &told.model.options)?,
-            criterion: registry.criterion(&told.criterion.name, &told.criterion.options)?,
-            schedule: registry.schedule(&told.schedule.name, &told.schedule.options)?,
-            compressor: Some(registry.compressor(&told.compressor.name, &told.compressor.options)?),
+            model: registry.model(&told.model.name, &told.model.options).map_err(under("model"))?,
+            criterion: registry.criterion(&told.criterion.name, &told.criterion.options).map_err(under("criterion"))?,
+            schedule: registry.schedule(&told.schedule.name, &told.schedule.options).map_err(under("schedule"))?,
+            compressor: registry
+                .compressor(&told.compressor.name, &told.compressor.options)
+                .map_err(under("compressor"))?,
             prune: told.prune.clone(),
             train: told.train.clone(),
-            registry,
+            make_criterion: &|name, options| registry.criterion(name, options),
         };
         let outcome = match from {
             None => run.execute(observer),

@@ -215,7 +215,6 @@ fn speed(examples_per_second: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use std::sync::{Arc, Mutex};
 

@@ -93,7 +93,6 @@ fn events(folder: &RunDir) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use std::path::Path;
 
     use secateur::training::event::Event;

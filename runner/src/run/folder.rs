@@ -232,7 +232,6 @@ pub fn is_finished(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn ready(out: &Path, force: bool) -> RunDir {

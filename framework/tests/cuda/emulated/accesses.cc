@@ -1,8 +1,9 @@
-// Every read and write of a kernel, as the compiler reports them to a thread sanitizer: here they are held against what other
-// threads did that no barrier keeps apart from it. Real hardware runs threads, warps and blocks in any order and at once.
+// Every read and write of a kernel, as the compiler reports them to a thread sanitizer: here they are held against what
+// other threads did that no barrier keeps apart from it. Real hardware runs threads, warps and blocks in any order and
+// at once.
 //
-// Within a block __syncthreads keeps accesses apart, within a warp __syncwarp does too (a shuffle or a vote does not); nothing does
-// between the blocks of a launch. Atomics are left out, and so is everything of one or two bytes.
+// Within a block __syncthreads keeps accesses apart, within a warp __syncwarp does too (a shuffle or a vote does not);
+// nothing does between the blocks of a launch. Atomics are left out, and so is everything of one or two bytes.
 #include "accesses.h"
 #include "threads.h"
 #include <cstdlib>

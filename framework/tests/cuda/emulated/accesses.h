@@ -15,8 +15,8 @@ Region* region_at(uintptr_t address);
 void forget(Region& region);
 void forget_where();
 
-// Where the running thread is. Intervals between barriers are counted on through all blocks and launches, warps' rounds between
-// __syncwarp through a block; `launch` and `block` are the first intervals of these.
+// Where the running thread is. Intervals between barriers are counted on through all blocks and launches, warps' rounds
+// between __syncwarp through a block; `launch` and `block` are the first intervals of these.
 struct Moment {
     bool watched;
     uint32_t interval, launch, block;

@@ -1,9 +1,10 @@
-// libcuda as far as dfdx, cudarc and the framework use it. What real hardware refuses is refused; what it leaves undefined
-// (accesses outside of allocations, memory nobody has written) is made visible: every allocation ends at a page that must not
-// be touched, and starts out as NaN.
+// libcuda as far as dfdx, cudarc and the framework use it. What real hardware refuses is refused; what it leaves
+// undefined (accesses outside of allocations, memory nobody has written) is made visible: every allocation ends at a
+// page that must not be touched, and starts out as NaN.
 //
 // Environment: EMULATED_CUDA_GPUS (how many, default 1), EMULATED_CUDA_VERSION (of the driver, default 13000),
-// EMULATED_CUDA_MEMORY (bytes, default 8 GiB), EMULATED_CUDA_IDLE (where set, nothing is computed: what is left is the work of the host).
+// EMULATED_CUDA_MEMORY (bytes, default 8 GiB), EMULATED_CUDA_IDLE (where set, nothing is computed: what is left is the
+// work of the host).
 #include "accesses.h"
 #include "threads.h"
 #include <cstdio>

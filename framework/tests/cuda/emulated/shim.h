@@ -1,5 +1,6 @@
-// CUDA's device language in plain C++, as far as the kernels use it. One thread of the host runs all threads of a block in turn,
-// each on a stack of its own; a thread gives way only where it waits for others, and its accesses are held against theirs.
+// CUDA's device language in plain C++, as far as the kernels use it. One thread of the host runs all threads of a block
+// in turn, each on a stack of its own; a thread gives way only where it waits for others, and its accesses are held
+// against theirs.
 #pragma once
 #include <cmath>
 #include <cstddef>

@@ -1,8 +1,8 @@
 // Runs the threads of a block, one after the other, each on a stack of its own.
 //
-// Real hardware promises no order, so this one changes: a kernel's first launch goes forward, its second one backward, later ones
-// shuffle blocks, warps and the threads of a warp, and leave a warp for another one wherever it exchanges something. Environment:
-// EMULATED_ORDER = forward, backward, or a number that starts the shuffling of all launches.
+// Real hardware promises no order, so this one changes: a kernel's first launch goes forward, its second one backward,
+// later ones shuffle blocks, warps and the threads of a warp, and leave a warp for another one wherever it exchanges
+// something. Environment: EMULATED_ORDER = forward, backward, or a number that starts the shuffling of all launches.
 #include "threads.h"
 #include "accesses.h"
 #include <csignal>

@@ -97,7 +97,6 @@ fn broken_value(origin: SetBy, problem: String, found: &str) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn set(argument: &str) -> Result<Layer, Vec<ConfigError>> {
@@ -140,8 +139,19 @@ mod tests {
 
     #[test]
     fn broken_lists_and_missing_equals_signs_are_errors() {
-        for bad in ["k=[1, 2", "k={a", "k=\"open", "train.lr", "=5"] {
-            assert_eq!(set(bad).unwrap_err().len(), 1, "{bad}");
+        let (not_toml, list) = ("the value is not valid TOML: ", "write a list as [50, 30]");
+        let (no_key, write) = ("not a key and a value", "write --set key=value, for example --set train.lr=0.05");
+        for (bad, what, how) in [
+            ("k=[1, 2", not_toml, list),
+            ("k={a", not_toml, list),
+            ("k=\"open", not_toml, list),
+            ("train.lr", no_key, write),
+            ("=5", no_key, write),
+        ] {
+            let errors = set(bad).unwrap_err();
+            let [ConfigError::Assignment { origin, problem, found, fix }] = &errors[..] else { panic!("{errors:?}") };
+            assert_eq!((origin.to_string().as_str(), found.as_str()), ("--set", bad));
+            assert!(problem.starts_with(what) && fix.starts_with(how), "{bad}: {problem}, {fix}");
         }
     }
 
@@ -162,6 +172,9 @@ mod tests {
         assert_eq!(layer.table, expected);
         assert_eq!(layer.origins["train.batch_size"].to_string(), "env SECATEUR_TRAIN__BATCH_SIZE");
         from_env(&[("SECATEUR_TRAIN____LR".to_owned(), "1".to_owned())], &mut errors);
-        assert_eq!(errors.len(), 1);
+        let [ConfigError::Assignment { origin, problem, found, fix }] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!(origin.to_string(), "env SECATEUR_TRAIN____LR");
+        assert_eq!((problem.as_str(), found.as_str()), ("not the name of a config key", "SECATEUR_TRAIN____LR=1"));
+        assert_eq!(fix, "put `__` between section and key: SECATEUR_TRAIN__LR");
     }
 }

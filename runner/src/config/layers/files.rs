@@ -200,7 +200,6 @@ fn plain(cause: std::io::Error) -> std::io::Error {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -32,7 +32,6 @@ fn front(groups: &[Group], metric: Metric, cost: Metric) -> Option<Front> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::experiments::compare::group::METRICS;
     use crate::experiments::statistics::Sample;

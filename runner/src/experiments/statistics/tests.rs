@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use serde_json::Value;
 use statrs::distribution::{ContinuousCDF, Normal};
 

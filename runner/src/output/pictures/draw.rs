@@ -151,7 +151,6 @@ fn byte(value: f32) -> u8 {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use secateur::training::event::EvalAt;

@@ -118,7 +118,7 @@ impl History {
         let sum = |value: fn(&LayerBurden) -> usize| {
             self.burden.iter().map(|(at, layers)| (*at, layers.iter().map(value).sum::<usize>() as f64)).collect()
         };
-        [sum(|layer| layer.left), sum(|layer| layer.returned)]
+        [sum(|layer| layer.pruned), sum(|layer| layer.regrown)]
     }
 
     /// Whether accuracy makes sense for this run.

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use serde_json::json;
 
 use super::*;
@@ -12,7 +10,7 @@ fn config() -> Resolved {
     let text =
         "[data]\nname = 'mnist'\n[criterion]\nname = 'magnitude'\n[model]\nname='mlp'\n[schedule]\nname='periodic'";
     std::fs::write(folder.path().join("configs/base.toml"), text.split("[model]").next().unwrap()).unwrap();
-    let sets = vec!["train.lr=0.05".to_owned(), "device=\"<script>alert(1)</script>\"".to_owned()];
+    let sets = vec!["train.lr=0.05".to_owned(), "data.dir=\"<script>alert(1)</script>\"".to_owned()];
     let request = Request { root: folder.path().to_owned(), sets, ..Request::default() };
     resolve(&request, &Fixture).unwrap()
 }

@@ -1,19 +1,20 @@
 //! Layers that are too small for cuBLAS: their time is that of the launches, so they have one forward and one backward.
 
-use super::super::elementwise::code;
-use super::super::launch::extent;
-use super::super::memory::{Ptr, ptr_or_null};
-use super::super::{Context, Cuda, Dest};
-use super::{T, sizes};
+use crate::backend::cuda::Cuda;
+use crate::backend::cuda::activation::code;
+use crate::backend::cuda::runtime::{Context, Dest, Ptr, extent, ptr_or_null};
 use crate::backend::{Act, Linear};
 use crate::error::Result;
+use crate::tensor::Tensor;
+
+type T = Tensor<Cuda>;
 
 /// Multiplications of a product up to which one launch of our own takes no longer than cuBLAS and what surrounds it.
 const MOST: usize = 1 << 23;
-/// Rows and columns of a block's results; as in `small_linear.cu`.
+/// Rows and columns of a block's results; as in `small.cu`.
 const SIDE: usize = 16;
 
-/// Where gradients go.
+/// Where the gradients of a small layer go.
 pub(super) struct Dests {
     pub dx: Option<Dest>,
     pub dw: Option<Dest>,
@@ -21,7 +22,7 @@ pub(super) struct Dests {
 }
 
 pub(super) fn fits(op: &Linear<Cuda>) -> bool {
-    let (rows, inputs, outputs) = sizes(op);
+    let (rows, inputs, outputs) = op.sizes();
     rows.saturating_mul(inputs).saturating_mul(outputs) <= MOST && rows.max(inputs).max(outputs) <= MOST
 }
 
@@ -31,7 +32,7 @@ fn blocks(rows: usize, cols: usize) -> usize {
 }
 
 pub(super) fn forward(cx: &Context, op: &Linear<Cuda>, y: &T, pre: Option<&T>) -> Result<()> {
-    let (rows, inputs, outputs) = sizes(op);
+    let (rows, inputs, outputs) = op.sizes();
     let sizes = (extent(rows)?, extent(inputs)?, extent(outputs)?);
     let (mask, bias) = (ptr_or_null(op.w.mask.as_ref()), ptr_or_null(op.b.as_ref()));
     let (x, w, residual, pre) = (op.x.ptr(), op.w.value.ptr(), ptr_or_null(op.residual.as_ref()), ptr_or_null(pre));
@@ -40,7 +41,7 @@ pub(super) fn forward(cx: &Context, op: &Linear<Cuda>, y: &T, pre: Option<&T>) -
 }
 
 pub(super) fn backward(cx: &Context, op: &Linear<Cuda>, kept: &T, dy: &T, to: Dests) -> Result<()> {
-    let (rows, inputs, outputs) = sizes(op);
+    let (rows, inputs, outputs) = op.sizes();
     let sizes = (extent(rows)?, extent(inputs)?, extent(outputs)?);
     let (act, pre) = (code(op.act), u32::from(op.act.needs_pre(op.residual.is_some())));
     let kept = if op.act == Act::None { Ptr::NULL } else { kept.ptr() };

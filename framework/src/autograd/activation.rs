@@ -1,0 +1,21 @@
+//! Recorded activation functions.
+
+use super::Tape;
+use crate::backend::{Act, Backend};
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+impl<B: Backend> Tape<B> {
+    /// An activation on its own.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn act(&mut self, x: &Tensor<B>, act: Act) -> Result<Tensor<B>> {
+        let y = B::activation(act, x)?;
+        if !self.wants(&[x]) {
+            return Ok(y);
+        }
+        let x = x.clone();
+        Ok(self.record(y, move |dy, grads| grads.add(&x, B::activation_backward(act, &x, &dy)?)))
+    }
+}

@@ -1,0 +1,53 @@
+//! Recorded convolutions.
+
+use super::Tape;
+use crate::backend::{Backend, Conv2d, ConvTranspose2d, LayerGrads};
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+impl<B: Backend> Tape<B> {
+    /// Convolution with its activation and pooling: `[batch, in, rows, columns]` -> `[batch, out, ...]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn conv2d(&mut self, op: Conv2d<B>) -> Result<Tensor<B>> {
+        let mut inputs = vec![&op.x, &op.w.value];
+        inputs.extend(op.b.iter());
+        let (y, saved) = B::conv2d(&op, self.wants(&inputs))?;
+        let Some(saved) = saved else { return Ok(y) };
+        Ok(self.record(y, move |dy, grads| {
+            let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
+            let mut b = op.b.as_ref().and_then(|b| grads.slot(b));
+            B::conv2d_backward(&op, &saved, &dy, LayerGrads { x: x.as_mut(), w: w.as_mut(), b: b.as_mut() })?;
+            grads.fill(&op.x, x);
+            grads.fill(&op.w.value, w);
+            op.b.iter().for_each(|bias| grads.fill(bias, b.take()));
+            Ok(())
+        }))
+    }
+
+    /// Transposed convolution with its activation: `[batch, in, rows, columns]` -> `[batch, out, ...]`, each side
+    /// `(side - 1) stride - 2 padding + kernel` long.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn conv_transpose2d(&mut self, op: ConvTranspose2d<B>) -> Result<Tensor<B>> {
+        let y = B::conv_transpose2d(&op)?;
+        let mut inputs = vec![&op.x, &op.w.value];
+        inputs.extend(op.b.iter());
+        if !self.wants(&inputs) {
+            return Ok(y);
+        }
+        let output = y.clone();
+        Ok(self.record(y, move |dy, grads| {
+            let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
+            let mut b = op.b.as_ref().and_then(|b| grads.slot(b));
+            let wanted = LayerGrads { x: x.as_mut(), w: w.as_mut(), b: b.as_mut() };
+            B::conv_transpose2d_backward(&op, &output, &dy, wanted)?;
+            grads.fill(&op.x, x);
+            grads.fill(&op.w.value, w);
+            op.b.iter().for_each(|bias| grads.fill(bias, b.take()));
+            Ok(())
+        }))
+    }
+}

@@ -1,0 +1,50 @@
+//! Recorded operations of single elements.
+
+use super::Tape;
+use crate::backend::{Backend, Binary};
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+impl<B: Backend> Tape<B> {
+    /// Element by element product.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn mul(&mut self, a: &Tensor<B>, b: &Tensor<B>) -> Result<Tensor<B>> {
+        let y = B::binary(Binary::Mul, a, b)?;
+        if !self.wants(&[a, b]) {
+            return Ok(y);
+        }
+        let (a, b) = (a.clone(), b.clone());
+        Ok(self.record(y, move |dy, grads| {
+            if a.is_tracked() {
+                grads.add(&a, dy.mul(&b)?)?;
+            }
+            if b.is_tracked() {
+                grads.add(&b, dy.mul(&a)?)?;
+            }
+            Ok(())
+        }))
+    }
+
+    /// Element by element sum.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn add(&mut self, a: &Tensor<B>, b: &Tensor<B>) -> Result<Tensor<B>> {
+        let y = B::binary(Binary::Add, a, b)?;
+        if !self.wants(&[a, b]) {
+            return Ok(y);
+        }
+        let (a, b) = (a.clone(), b.clone());
+        Ok(self.record(y, move |dy, grads| {
+            if a.is_tracked() {
+                grads.add(&a, dy.clone())?;
+            }
+            if b.is_tracked() {
+                grads.add(&b, dy)?;
+            }
+            Ok(())
+        }))
+    }
+}

@@ -1,0 +1,17 @@
+//! Recorded pooling.
+
+use super::Tape;
+use crate::backend::{Backend, Pool};
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+impl<B: Backend> Tape<B> {
+    /// Pooling over windows of each channel of `[batch, channels, rows, columns]`.
+    ///
+    /// # Errors
+    /// If the windows do not fit.
+    pub fn pool(&mut self, x: &Tensor<B>, pool: Pool) -> Result<Tensor<B>> {
+        let (y, argmax) = B::pool(x, pool)?;
+        self.through(x, y, move |x, dy, slot| B::pool_backward(x, pool, argmax.as_ref(), dy, slot))
+    }
+}

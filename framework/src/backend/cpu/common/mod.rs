@@ -1,0 +1,16 @@
+//! What kernels are made of: vector code, threads, working memory, sums, products of matrices.
+
+pub mod elementwise;
+pub mod gemm;
+pub mod grad;
+pub(crate) mod lanes;
+pub(crate) mod panels;
+pub mod par;
+pub mod reduce;
+pub mod scratch;
+pub mod simd;
+#[cfg(test)]
+pub(crate) mod testing;
+mod transpose;
+
+pub use grad::{Accumulate, Grad};

@@ -1,0 +1,178 @@
+//! The gradients of a convolution.
+
+use super::direct::Direct;
+use super::epilogue::{slopes, unpool};
+use super::layer::{Conv, ConvGrads, effective};
+use super::tiles::{Images, correlate, pack, product};
+use crate::backend::cpu::activation::curves::with_curve;
+use crate::backend::cpu::common::gemm::{Mat, MatMut, gemm};
+use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, scratch};
+
+/// Most bands of images that have a partial weight gradient of their own.
+const BANDS: usize = 16;
+/// Elements of the partial weight gradients together.
+const PARTIAL: usize = 1 << 22;
+/// Elements of the images whose weight gradient is accumulated in registers: half of a usual second-level cache.
+const CACHED: usize = 1 << 17;
+
+/// Computes the wanted gradients from `dy`, the layer's input and output, and the places of the maxima.
+pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy: &[f32], grads: ConvGrads<'_>) {
+    conv.check(x);
+    let (image, out, depth) = (conv.patches.image(), conv.output_len(), conv.patches.depth());
+    assert_eq!((y.len(), dy.len()), (conv.batch * out, conv.batch * out), "y, dy of a convolution");
+    assert!(!conv.pool || argmax.is_some_and(|a| a.len() == y.len()), "a pooled convolution needs its argmax");
+    let ConvGrads { dx, dw, dense_dw, db } = grads;
+    if y.is_empty() || x.is_empty() {
+        let nothing = [dx, dw, db].into_iter().flatten();
+        return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
+    }
+    let weight = effective(conv.weight, conv.mask);
+    let direct = Direct::of(conv);
+    let mut packed = Vec::new();
+    if direct.is_some() && dx.is_some() {
+        let (kernel, area) = (conv.patches.kernel, conv.patches.kernel.0 * conv.patches.kernel.1);
+        // The gradient of the input is a convolution of dy with the kernel turned around.
+        pack(conv.patches.channels, conv.filters * area, &mut packed, |c, k| {
+            let (f, element) = (k / area, k % area);
+            weight[(f * conv.patches.channels + c) * area + kernel.0 * kernel.1 - 1 - element]
+        });
+    }
+    let weights = conv.filters * depth;
+    let bands = conv.batch.min(BANDS).min((PARTIAL / weights.max(1)).max(4));
+    let band = conv.batch.div_ceil(bands);
+    let bands = conv.batch.div_ceil(band);
+    let wants_dw = dw.is_some();
+    let mut partial = vec![0.0; bands * (weights + conv.filters)];
+    let pieces = x
+        .chunks(band * image)
+        .zip(grad::chunks_or_none(dx, band * image, bands))
+        .zip(y.chunks(band * out).zip(dy.chunks(band * out)))
+        .zip(par::chunks_or_none(argmax, band * out, bands))
+        .zip(partial.chunks_mut(weights + conv.filters));
+    par::for_each(conv.flops().saturating_mul(2), pieces, |((((x, dx), (y, dy)), argmax), partial)| {
+        let (dw, db) = partial.split_at_mut(weights);
+        let part = Part { conv, weight: &weight, x, y, dy, argmax };
+        match &direct {
+            Some(d) => part.backward_direct(d, &packed, dx, wants_dw.then_some(dw), db),
+            None => part.backward_columns(dx, wants_dw.then_some(dw), db),
+        }
+    });
+    let (total, rest) = partial.split_at_mut(weights + conv.filters);
+    rest.chunks(weights + conv.filters).for_each(|part| elementwise::add_assign(total, part));
+    let (dw_total, db_total) = total.split_at(weights);
+    if let Some(mut dw) = dw {
+        match conv.mask.filter(|_| !dense_dw) {
+            Some(mask) => dw.put_product(dw_total, mask),
+            None => dw.put(dw_total),
+        }
+    }
+    if let Some(mut db) = db {
+        db.put(db_total);
+    }
+}
+
+/// Some of the images in the backward pass.
+struct Part<'a> {
+    conv: &'a Conv<'a>,
+    weight: &'a [f32],
+    x: &'a [f32],
+    y: &'a [f32],
+    dy: &'a [f32],
+    argmax: Option<&'a [u8]>,
+}
+
+impl Part<'_> {
+    fn backward_direct(
+        &self,
+        d: &Direct,
+        packed: &[f32],
+        dx: Option<Grad<'_>>,
+        mut dw: Option<&mut [f32]>,
+        db: &mut [f32],
+    ) {
+        let p = &self.conv.patches;
+        let (image, count) = (p.image(), self.x.len() / p.image());
+        let group = (CACHED / (d.x_len + d.dy_len)).clamp(1, count);
+        let positions = p.height * d.pitch;
+        let stride = d.raw_stride(positions);
+        scratch::with(group * (d.x_len + d.dy_len) + d.raw_len(p.channels, positions), |buffer| {
+            let (padded, raw) = buffer.split_at_mut(group * (d.x_len + d.dy_len));
+            padded.fill(0.0);
+            let (xs, dys) = padded.split_at_mut(group * d.x_len);
+            let groups = grad::chunks_or_none(dx, group * image, count.div_ceil(group));
+            for (first, dx) in (0..count).step_by(group).zip(groups) {
+                let n = group.min(count - first);
+                for i in 0..n {
+                    let dpre = &mut dys[i * d.dy_len..][..d.dy_len][d.dy_first..];
+                    self.before_activation(first + i, dpre, d.dy_plane, d.pitch, db);
+                }
+                if let Some(dw) = dw.as_deref_mut() {
+                    for i in 0..n {
+                        let x = &self.x[(first + i) * image..][..image];
+                        d.pad_input(self.conv, x, &mut xs[i * d.x_len..][..d.x_len]);
+                    }
+                    let x = Images { data: &xs[..n * d.x_len], len: d.x_len, plane: d.x_plane, first: 0 };
+                    let data = &dys[..n * d.dy_len];
+                    let dy = Images { data, len: d.dy_len, plane: d.dy_plane, first: d.dy_first };
+                    correlate(dw, &d.x_offsets, d.positions, x, dy);
+                }
+                let Some(dx) = dx else { continue };
+                for (dx, dy) in dx.chunks(image).zip(dys.chunks(d.dy_len)) {
+                    product(packed, &d.dy_offsets, dy, positions, raw, stride);
+                    let add = dx.mode == Accumulate::Add;
+                    for (dx, raw) in dx.out.chunks_mut(p.height * p.width).zip(raw.chunks(stride)) {
+                        for (dx, raw) in dx.chunks_mut(p.width).zip(raw.chunks(d.pitch)) {
+                            if add {
+                                dx.iter_mut().zip(raw).for_each(|(dx, raw)| *dx += raw);
+                            } else {
+                                dx.copy_from_slice(&raw[..p.width]);
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    fn backward_columns(&self, dx: Option<Grad<'_>>, mut dw: Option<&mut [f32]>, db: &mut [f32]) {
+        let (p, filters) = (&self.conv.patches, self.conv.filters);
+        let (down, across) = p.windows();
+        let (depth, windows, image) = (p.depth(), down * across, p.image());
+        let count = self.x.len() / image;
+        scratch::with((depth + filters) * windows, |buffer| {
+            let (cols, dpre) = buffer.split_at_mut(depth * windows);
+            dpre.fill(0.0);
+            for (i, dx) in grad::chunks_or_none(dx, image, count).enumerate() {
+                self.before_activation(i, dpre, windows, across, db);
+                let dpre = Mat::new(dpre, filters, windows);
+                if let Some(dw) = dw.as_deref_mut() {
+                    p.to_columns(&self.x[i * image..][..image], cols);
+                    let cols = Mat::new(cols, depth, windows);
+                    gemm(&mut MatMut::new(dw, filters, depth), Accumulate::Add, 1.0, dpre, cols.t());
+                }
+                let Some(dx) = dx else { continue };
+                let weight = Mat::new(self.weight, filters, depth);
+                gemm(&mut MatMut::new(cols, depth, windows), Accumulate::Overwrite, 1.0, weight.t(), dpre);
+                if dx.mode == Accumulate::Overwrite {
+                    dx.out.fill(0.0);
+                }
+                p.add_columns(cols, dx.out);
+            }
+        });
+    }
+
+    /// The gradient before activation and pooling of image `i`: rows `pitch`, filters `plane` apart. Adds its sums to
+    /// `db`.
+    fn before_activation(&self, i: usize, dpre: &mut [f32], plane: usize, pitch: usize, db: &mut [f32]) {
+        let out = self.conv.output_len();
+        let (y, dy) = (&self.y[i * out..][..out], &self.dy[i * out..][..out]);
+        let (_, rows, cols) = self.conv.output();
+        match self.argmax.filter(|_| self.conv.pool) {
+            Some(argmax) => {
+                let argmax = &argmax[i * out..][..out];
+                with_curve!(self.conv.act, C => unpool::<C>(dpre, plane, pitch, dy, y, argmax, rows, cols, db));
+            }
+            None => with_curve!(self.conv.act, C => slopes::<C>(dpre, plane, pitch, dy, y, rows, cols, db)),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The forward pass of a convolution.
+
+use super::direct::Direct;
+use super::epilogue::finish;
+use super::layer::{Conv, effective};
+use super::tiles::{pack, product};
+use crate::backend::cpu::common::gemm::{Mat, MatMut, gemm};
+use crate::backend::cpu::common::{Accumulate, par, scratch};
+
+/// Computes `y` [batch, output]; all of it is overwritten. With pooling, `argmax` (as long as y) receives the place of
+/// each maximum in its window (0 to 3, the first of equals) for the backward pass.
+pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u8]>) {
+    conv.check(x);
+    let (image, out) = (conv.patches.image(), conv.output_len());
+    assert_eq!(y.len(), conv.batch * out, "y of a convolution {:?}", conv.patches);
+    assert!(argmax.as_ref().is_none_or(|a| conv.pool && a.len() == y.len()), "argmax of a pooled convolution");
+    if y.is_empty() {
+        return;
+    }
+    let weight = effective(conv.weight, conv.mask);
+    let direct = Direct::of(conv);
+    let mut packed = Vec::new();
+    if direct.is_some() {
+        let depth = conv.patches.depth();
+        pack(conv.filters, depth, &mut packed, |f, k| weight[f * depth + k]);
+    }
+    // Images a piece: enough work to be handed to another thread.
+    let group = (conv.batch * par::SERIAL_BELOW).div_ceil(conv.flops().max(1)).clamp(1, conv.batch);
+    let pieces = x.chunks(group * image).zip(y.chunks_mut(group * out)).zip(par::chunks_mut_or_none(
+        argmax,
+        group * out,
+        conv.batch.div_ceil(group),
+    ));
+    par::for_each(conv.flops(), pieces, |((x, y), argmax)| {
+        let argmax = par::chunks_mut_or_none(argmax, out, x.len() / image);
+        let images = x.chunks(image).zip(y.chunks_mut(out)).zip(argmax);
+        match &direct {
+            Some(d) => scratch::with(d.x_len, |padded| {
+                padded.fill(0.0);
+                scratch::with(d.raw_len(conv.filters, d.positions), |raw| {
+                    for ((x, y), argmax) in images {
+                        d.pad_input(conv, x, padded);
+                        let stride = d.raw_stride(d.positions);
+                        product(&packed, &d.x_offsets, padded, d.positions, raw, stride);
+                        finish(conv, raw, stride, d.pitch, y, argmax);
+                    }
+                });
+            }),
+            None => {
+                let (down, across) = conv.patches.windows();
+                let (depth, windows) = (conv.patches.depth(), down * across);
+                scratch::with((depth + conv.filters) * windows, |buffer| {
+                    let (cols, raw) = buffer.split_at_mut(depth * windows);
+                    for ((x, y), argmax) in images {
+                        conv.patches.to_columns(x, cols);
+                        let (w, cols) = (Mat::new(&weight, conv.filters, depth), Mat::new(cols, depth, windows));
+                        gemm(&mut MatMut::new(raw, conv.filters, windows), Accumulate::Overwrite, 1.0, w, cols);
+                        finish(conv, raw, windows, across, y, argmax);
+                    }
+                });
+            }
+        }
+    });
+}

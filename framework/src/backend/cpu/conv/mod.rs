@@ -1,0 +1,104 @@
+//! Convolution: y = act(x * (w * mask) + bias), with a 2x2 max-pool behind it if wanted, and its gradients; transposed
+//! convolution.
+//!
+//! As in PyTorch, the kernel is not flipped. At stride 1 the convolution is computed directly from padded images; other
+//! strides go through patch columns and a matrix product. Bias, activation and pooling happen while an image's result
+//! is in cache.
+
+mod backward;
+mod columns;
+mod direct;
+mod epilogue;
+mod forward;
+mod layer;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod transpose;
+
+pub use backward::backward;
+pub use forward::forward;
+pub use layer::{Conv, ConvGrads};
+
+use super::tensor::{filled, wanted};
+use crate::backend::conv::{check_conv_transpose2d, check_conv2d};
+use crate::backend::{Conv2d, Conv2dSaved, ConvOps, ConvTranspose2d, LayerGrads};
+use crate::error::Result;
+use crate::tensor::{Shape, Tensor};
+use dfdx::tensor::Cpu;
+use transpose::ConvTranspose;
+
+type T = Tensor<Cpu>;
+
+impl ConvOps for Cpu {
+    fn conv2d(op: &Conv2d<Self>, save: bool) -> Result<(T, Option<Conv2dSaved<Self>>)> {
+        let layer = layer(op)?;
+        let (filters, rows, cols) = layer.output();
+        let shape = Shape::from([layer.batch, filters, rows, cols]);
+        let mut argmax = (save && op.pool).then(|| vec![0; shape.count()]);
+        let y = filled(op.x.device(), shape, |y| forward(&layer, op.x.data(), y, argmax.as_deref_mut()));
+        let saved = save.then(|| Conv2dSaved { y: y.clone(), argmax });
+        Ok((y, saved))
+    }
+
+    fn conv2d_backward(
+        op: &Conv2d<Self>,
+        saved: &Conv2dSaved<Self>,
+        dy: &T,
+        grads: LayerGrads<'_, Self>,
+    ) -> Result<()> {
+        let wanted = ConvGrads {
+            dx: wanted(grads.x, Some(&op.x))?,
+            dw: wanted(grads.w, Some(&op.w.value))?,
+            dense_dw: true,
+            db: wanted(grads.b, op.b.as_ref())?,
+        };
+        backward(&layer(op)?, op.x.data(), saved.y.data(), saved.argmax.as_deref(), dy.data(), wanted);
+        Ok(())
+    }
+
+    fn conv_transpose2d(op: &ConvTranspose2d<Self>) -> Result<T> {
+        let layer = transposed(op)?;
+        let p = layer.patches;
+        let shape = Shape::from([layer.batch, p.channels, p.height, p.width]);
+        Ok(filled(op.x.device(), shape, |y| {
+            if op.x.count() == 0 {
+                y.fill(0.0);
+            }
+            transpose::forward(&layer, op.x.data(), y);
+        }))
+    }
+
+    fn conv_transpose2d_backward(op: &ConvTranspose2d<Self>, y: &T, dy: &T, grads: LayerGrads<'_, Self>) -> Result<()> {
+        let wanted = ConvGrads {
+            dx: wanted(grads.x, Some(&op.x))?,
+            dw: wanted(grads.w, Some(&op.w.value))?,
+            dense_dw: true,
+            db: wanted(grads.b, op.b.as_ref())?,
+        };
+        transpose::backward(&transposed(op)?, op.x.data(), y.data(), dy.data(), wanted);
+        Ok(())
+    }
+}
+
+fn layer(op: &Conv2d<Cpu>) -> Result<Conv<'_>> {
+    let (batch, patches, filters) = check_conv2d(op)?;
+    let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
+    Ok(Conv {
+        batch,
+        patches,
+        filters,
+        weight,
+        mask,
+        bias: op.b.as_ref().map(Tensor::data),
+        act: op.act,
+        pool: op.pool,
+    })
+}
+
+fn transposed(op: &ConvTranspose2d<Cpu>) -> Result<ConvTranspose<'_>> {
+    let (batch, patches, inputs) = check_conv_transpose2d(op)?;
+    let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
+    let bias = op.b.as_ref().map(Tensor::data);
+    Ok(ConvTranspose { batch, patches, inputs, weight, mask, bias, act: op.act })
+}

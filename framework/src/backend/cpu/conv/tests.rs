@@ -1,0 +1,143 @@
+//! Convolutions on slices against their definition.
+
+use super::*;
+use crate::backend::cpu::common::Grad;
+use crate::backend::cpu::common::testing::*;
+use crate::backend::{Act, Patches};
+
+fn exact(act: Act, x: f64) -> f64 {
+    match act {
+        Act::None => x,
+        Act::Relu => x.max(0.0),
+        Act::Tanh => x.tanh(),
+        Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Act::Gelu | Act::GeluExact => panic!("not for convolutions"),
+    }
+}
+
+/// The layer in f64 by its definition.
+fn reference(c: &Conv<'_>, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
+    let p = &c.patches;
+    let (down, across) = p.windows();
+    let (kh, kw) = p.kernel;
+    let mut full = vec![0.0; c.batch * c.filters * down * across];
+    for (i, out) in full.iter_mut().enumerate() {
+        let (col, row, f) = (i % across, i / across % down, i / (across * down) % c.filters);
+        let image = i / (across * down * c.filters);
+        let mut sum = b[f];
+        for k in 0..p.depth() {
+            let (channel, ky, kx) = (k / (kh * kw), k / kw % kh, k % kw);
+            let (y, x_at) = (row * p.stride + ky, col * p.stride + kx);
+            if (p.padding..p.height + p.padding).contains(&y) && (p.padding..p.width + p.padding).contains(&x_at) {
+                let at = ((image * p.channels + channel) * p.height + y - p.padding) * p.width + x_at - p.padding;
+                sum += x[at] * w[f * p.depth() + k] * c.mask.map_or(1.0, |m| f64::from(m[f * p.depth() + k]));
+            }
+        }
+        *out = exact(c.act, sum);
+    }
+    if !c.pool {
+        return full;
+    }
+    let (_, rows, cols) = c.output();
+    let at = |i: usize| {
+        let (col, row, plane) = (i % cols, i / cols % rows, i / (cols * rows));
+        let get = |dy: usize, dx: usize| full[(plane * down + 2 * row + dy) * across + 2 * col + dx];
+        get(0, 0).max(get(0, 1)).max(get(1, 0)).max(get(1, 1))
+    };
+    (0..c.batch * c.filters * rows * cols).map(at).collect()
+}
+
+struct Run {
+    y: Vec<f32>,
+    dx: Vec<f32>,
+    dw: Vec<f32>,
+    db: Vec<f32>,
+}
+
+fn run(c: &Conv<'_>, x: &[f32], dy: &[f32], add: bool) -> Run {
+    let start = if add { 1.0 } else { f32::NAN };
+    let mut r = Run {
+        y: vec![f32::NAN; dy.len()],
+        dx: vec![start; x.len()],
+        dw: vec![start; c.weight.len()],
+        db: vec![start; c.filters],
+    };
+    let mut argmax = vec![9; dy.len()];
+    forward(c, x, &mut r.y, c.pool.then_some(&mut argmax[..]));
+    let grad = |out| Some(if add { Grad::add(out) } else { Grad::overwrite(out) });
+    let grads = ConvGrads { dx: grad(&mut r.dx), dw: grad(&mut r.dw), dense_dw: false, db: grad(&mut r.db) };
+    backward(c, x, &r.y, c.pool.then_some(&argmax[..]), dy, grads);
+    r
+}
+
+fn outputs(c: &Conv<'_>) -> usize {
+    c.batch * c.output_len()
+}
+
+#[test]
+fn output_and_gradients_agree_with_the_definition() {
+    let shapes = [
+        // channels, height, width, kernel, stride, padding, filters
+        (2, 5, 7, (3, 3), 1, 1, 3),
+        (3, 4, 4, (3, 3), 1, 0, 9),
+        (1, 6, 5, (5, 3), 1, 1, 2),
+        (2, 4, 5, (1, 1), 1, 0, 5),
+        (2, 6, 6, (4, 4), 2, 1, 3),
+        (2, 5, 5, (2, 2), 1, 2, 2),
+        (1, 3, 3, (3, 3), 1, 0, 2),
+    ];
+    at_each_level(|| {
+        for (i, &(channels, height, width, kernel, stride, padding, filters)) in shapes.iter().enumerate() {
+            let patches = Patches { channels, height, width, kernel, stride, padding };
+            for (act, pool, masked) in [
+                (Act::None, false, true),
+                (Act::Relu, true, false),
+                (Act::Tanh, true, true),
+                (Act::Sigmoid, false, false),
+            ] {
+                let n = filters * patches.depth();
+                let (w, b, mask) = (random(n, 2), random(filters, 3), random_mask(n, 4));
+                let mask = masked.then_some(&mask[..]);
+                let c = Conv { batch: 3, patches, filters, weight: &w, mask, bias: Some(&b), act, pool };
+                let (x, dy) = (random(3 * patches.image(), 1), random(outputs(&c), 5));
+                if dy.is_empty() {
+                    continue;
+                }
+                let (xw, ww, bw) = (wide(&x), wide(&w), wide(&b));
+                let what = format!("shape {i} {act:?} pool {pool}");
+                let by = |x: &[f64], w: &[f64], b: &[f64]| dot(&reference(&c, x, w, b), &dy);
+                for add in [false, true] {
+                    let r = run(&c, &x, &dy, add);
+                    let plus = |g: Vec<f64>| g.iter().map(|g| g + f64::from(u8::from(add))).collect::<Vec<_>>();
+                    assert_close(&r.y, &reference(&c, &xw, &ww, &bw), 1e-5, &what);
+                    assert_close(&r.dx, &plus(numeric_gradient(&xw, |x| by(x, &ww, &bw))), 1e-4, &what);
+                    assert_close(&r.dw, &plus(numeric_gradient(&ww, |w| by(&xw, w, &bw))), 1e-4, &what);
+                    assert_close(&r.db, &plus(numeric_gradient(&bw, |b| by(&xw, &ww, b))), 1e-4, &what);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn equal_values_pool_to_the_first() {
+    let patches = Patches { channels: 1, height: 2, width: 2, kernel: (1, 1), stride: 1, padding: 0 };
+    let c = Conv { batch: 1, patches, filters: 1, weight: &[1.0], mask: None, bias: None, act: Act::None, pool: true };
+    let mut place = [9];
+    forward(&c, &[1.0, 2.0, 2.0, 2.0], &mut [0.0], Some(&mut place));
+    assert_eq!(place, [1]);
+}
+
+#[test]
+fn threads_do_not_change_bits() {
+    for (stride, pool) in [(1, true), (1, false), (2, false)] {
+        let patches = Patches { channels: 5, height: 17, width: 15, kernel: (3, 3), stride, padding: 1 };
+        let (w, b) = (random(11 * patches.depth(), 1), random(11, 2));
+        let c = Conv { batch: 37, patches, filters: 11, weight: &w, mask: None, bias: Some(&b), act: Act::Relu, pool };
+        let (x, dy) = (random(37 * patches.image(), 3), random(outputs(&c), 4));
+        assert_same_bits(|| {
+            let r = run(&c, &x, &dy, false);
+            [r.y, r.dx, r.dw, r.db].concat()
+        });
+    }
+}

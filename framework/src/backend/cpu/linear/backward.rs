@@ -1,0 +1,194 @@
+//! The gradients of a fully connected layer.
+
+use super::layer::{CHUNK, Linear, LinearGrads, with_effective_weight};
+use crate::backend::Act;
+use crate::backend::cpu::activation::Saved;
+use crate::backend::cpu::activation::rows::backward_rows;
+use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, gemm_parallel, tile};
+use crate::backend::cpu::common::panels::{Panels, product, with_panels};
+use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
+
+/// Most bands of rows that have a partial weight gradient of their own.
+const BANDS: usize = 8;
+
+/// Computes the wanted gradients from `dy` [rows, outputs], the layer's input `x` and what the forward pass saved.
+pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut grads: LinearGrads<'_>) {
+    let &Linear { rows, inputs, outputs, .. } = layer;
+    layer.check(x);
+    assert_eq!(dy.len(), rows * outputs, "dy of a linear layer");
+    if let Some(mut dresidual) = grads.dresidual.take() {
+        dresidual.put(dy);
+    }
+    if rows * inputs * outputs == 0 {
+        let nothing = [grads.dx, grads.dw, grads.db].into_iter().flatten();
+        return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
+    }
+    let run = |weight: &[f32]| {
+        let layer = &Linear { weight, ..*layer };
+        if layer.many_rows() {
+            backward_in_bands(layer, x, saved, dy, grads);
+        } else {
+            backward_by_operation(layer, x, saved, dy, grads);
+        }
+    };
+    with_effective_weight(layer, run);
+}
+
+/// Many rows, a small weight: bands of rows go through all operations in cached chunks, each band with a weight
+/// gradient of its own; these are added in order.
+pub(super) fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], grads: LinearGrads<'_>) {
+    let &Linear { rows, inputs, outputs, weight, mask, act, .. } = layer;
+    let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
+    let weights = if dw.is_some() { inputs * outputs } else { 0 };
+    let band = rows.div_ceil(BANDS).next_multiple_of(CHUNK);
+    let bands = rows.div_ceil(band);
+    let whole = |weight: &Panels<'_>| {
+        scratch::with(bands * (weights + outputs), |partial| {
+            let pieces = partial.chunks_mut(weights + outputs).zip(grad::chunks_or_none(dx, band * inputs, bands));
+            par::for_each(2 * flops(rows, inputs, outputs), pieces.enumerate(), |(i, (partial, dx))| {
+                let (dw, db) = partial.split_at_mut(weights);
+                db.fill(0.0);
+                let (first, end) = (i * band, rows.min((i + 1) * band));
+                let count = (end - first).div_ceil(CHUNK);
+                for (c, dx) in grad::chunks_or_none(dx, CHUNK * inputs, count).enumerate() {
+                    let start = first + c * CHUNK;
+                    let n = CHUNK.min(end - start);
+                    let (x, range) = (&x[start * inputs..][..n * inputs], start * outputs..(start + n) * outputs);
+                    let dy = &dy[range.clone()];
+                    let products = |dpre: &[f32]| {
+                        if weights > 0 {
+                            let mode = if c == 0 { Accumulate::Overwrite } else { Accumulate::Add };
+                            let mut dw = MatMut::new(dw, outputs, inputs);
+                            let dpre = Mat::new(dpre, n, outputs).t();
+                            with_panels(Mat::new(x, n, inputs), |x| product(&mut dw, mode, 1.0, dpre, x));
+                        }
+                        if let Some(dx) = dx {
+                            let mut out = MatMut::new(dx.out, n, inputs);
+                            product(&mut out, dx.mode, 1.0, Mat::new(dpre, n, outputs), weight);
+                        }
+                    };
+                    if act == Act::None {
+                        reduce::add_column_sums(db, dy);
+                        products(dy);
+                    } else {
+                        scratch::with(n * outputs, |dpre| {
+                            backward_rows(act, dpre, dy, saved.slice(range), db);
+                            products(dpre);
+                        });
+                    }
+                }
+            });
+            let total = sum_of_bands(partial, weights + outputs);
+            let (dw_total, db_total) = total.split_at(weights);
+            if let Some(mut dw) = dw {
+                match mask.filter(|_| !dense_dw) {
+                    Some(mask) => dw.put_product(dw_total, mask),
+                    None => dw.put(dw_total),
+                }
+            }
+            if let Some(mut db) = db {
+                db.put(db_total);
+            }
+        })
+    };
+    with_panels(Mat::new(weight, outputs, inputs), whole);
+}
+
+/// Adds the bands, `len` long each, to the first, in order.
+fn sum_of_bands(partial: &mut [f32], len: usize) -> &mut [f32] {
+    let (total, rest) = partial.split_at_mut(len);
+    let pieces = total.chunks_mut(elementwise::PIECE).enumerate();
+    par::for_each(8 * (rest.len() + len), pieces, |(i, total)| {
+        for other in rest.chunks(len) {
+            let first = i * elementwise::PIECE;
+            elementwise::add_assign(total, &other[first..first + total.len()]);
+        }
+    });
+    total
+}
+
+/// One operation after the other, each spread over the threads on its own.
+pub(super) fn backward_by_operation(
+    layer: &Linear<'_>,
+    x: &[f32],
+    saved: Saved<'_>,
+    dy: &[f32],
+    grads: LinearGrads<'_>,
+) {
+    let &Linear { rows, inputs, outputs, weight, mask, act, .. } = layer;
+    let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
+    let products = |dpre: &[f32]| {
+        if let Some(dx) = dx {
+            let (a, b) = (Mat::new(dpre, rows, outputs), Mat::new(weight, outputs, inputs));
+            gemm_parallel(MatMut::new(dx.out, rows, inputs), dx.mode, 1.0, a, b);
+        }
+        if let Some(dw) = dw {
+            weight_gradient(dw, mask.filter(|_| !dense_dw), dpre, x, (rows, inputs, outputs));
+        }
+    };
+    if act == Act::None && db.is_none() {
+        return products(dy);
+    }
+    let piece = (elementwise::PIECE / outputs).clamp(1, CHUNK);
+    let pieces = rows.div_ceil(piece);
+    scratch::with(pieces * outputs, |sums| {
+        sums.fill(0.0);
+        let finish = |sums: &mut [f32]| {
+            if let Some(mut db) = db {
+                let (total, rest) = sums.split_at_mut(outputs);
+                rest.chunks(outputs).for_each(|other| elementwise::add_assign(total, other));
+                db.put(total);
+            }
+        };
+        if act == Act::None {
+            let work = sums.chunks_mut(outputs).zip(dy.chunks(piece * outputs));
+            par::for_each(4 * dy.len(), work, |(sums, dy)| reduce::add_column_sums(sums, dy));
+            finish(sums);
+            return products(dy);
+        }
+        scratch::with(dy.len(), |dpre| {
+            let work = sums.chunks_mut(outputs).zip(dpre.chunks_mut(piece * outputs)).enumerate();
+            par::for_each(8 * dy.len(), work, |(i, (sums, dpre))| {
+                let range = i * piece * outputs..i * piece * outputs + dpre.len();
+                backward_rows(act, dpre, &dy[range.clone()], saved.slice(range), sums);
+            });
+            finish(sums);
+            products(dpre);
+        });
+    });
+}
+
+/// dw (+)= (dpre^T x) * mask.
+fn weight_gradient(
+    dw: Grad<'_>,
+    mask: Option<&[f32]>,
+    dpre: &[f32],
+    x: &[f32],
+    (rows, inputs, outputs): (usize, usize, usize),
+) {
+    let mode = dw.mode;
+    let tiles = MatMut::new(dw.out, outputs, inputs).tiles(tile(outputs, inputs, rows));
+    par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| {
+        let a = Mat::new(dpre, rows, outputs).cols_from(tile.first_row(), tile.rows()).t();
+        let b = Mat::new(x, rows, inputs).cols_from(tile.first_col(), tile.cols());
+        let Some(mask) = mask else {
+            return gemm(&mut tile, mode, 1.0, a, b);
+        };
+        let masks = tile.blocks_in(mask);
+        if mode == Accumulate::Overwrite {
+            gemm(&mut tile, mode, 1.0, a, b);
+            tile.blocks().zip(masks).for_each(|(dw, mask)| elementwise::mul_assign(dw, mask));
+        } else {
+            scratch::with(tile.rows() * tile.cols(), |product| {
+                let (rows, cols) = (tile.rows(), tile.cols());
+                gemm(&mut MatMut::new(product, rows, cols), Accumulate::Overwrite, 1.0, a, b);
+                let mut rest = &*product;
+                for (dw, mask) in tile.blocks().zip(masks) {
+                    let (product, next) = rest.split_at(dw.len());
+                    elementwise::mul_add_assign(dw, product, mask);
+                    rest = next;
+                }
+            });
+        }
+    });
+}

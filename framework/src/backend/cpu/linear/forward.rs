@@ -1,0 +1,86 @@
+//! The forward pass: y = act(x (w * mask)^T + bias) + residual.
+
+use super::layer::{CHUNK, Linear, with_effective_weight};
+use crate::backend::Act;
+use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
+use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
+use crate::backend::cpu::common::panels::{affine, with_panels};
+use crate::backend::cpu::common::{Accumulate, par};
+
+/// Computes `y` [rows, outputs] from `x` [rows, inputs]; all of `y` and `pre` is overwritten.
+///
+/// `pre` [rows, outputs] receives the value before the activation; the backward pass needs it where
+/// [`Act::needs_pre`] says so.
+pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut [f32], pre: Option<&mut [f32]>) {
+    let &Linear { rows, inputs, outputs, act, .. } = layer;
+    layer.check(x);
+    if y.is_empty() {
+        return;
+    }
+    let no_bias = if layer.bias.is_none() { vec![0.0; outputs] } else { Vec::new() };
+    let bias = layer.bias.unwrap_or(&no_bias);
+    with_effective_weight(layer, |weight| {
+        if layer.many_rows() {
+            return forward_in_chunks(&Linear { weight, ..*layer }, bias, x, residual, y, pre);
+        }
+        let tile = tile(rows, outputs, inputs);
+        let mut pres = pre.map(|pre| MatMut::new(pre, rows, outputs).tiles(tile));
+        let tiles = MatMut::new(y, rows, outputs).tiles(tile).map(|y| (y, pres.as_mut().and_then(Iterator::next)));
+        par::for_each(flops(rows, outputs, inputs), tiles, |(mut y, pre)| {
+            let a = Mat::new(x, rows, inputs).rows_from(y.first_row(), y.rows());
+            let b = Mat::new(weight, outputs, inputs).t().cols_from(y.first_col(), y.cols());
+            let bias = &bias[y.first_col()..][..y.cols()];
+            let mut residuals = residual.map(|r| y.blocks_in(r));
+            let mut next_residual = || residuals.as_mut().and_then(Iterator::next);
+            if let Some(mut pre) = pre {
+                gemm(&mut pre, Accumulate::Overwrite, 1.0, a, b);
+                for (y, pre) in y.blocks().zip(pre.blocks()) {
+                    finish_rows_keeping(act, y, pre, bias, next_residual());
+                }
+            } else {
+                gemm(&mut y, Accumulate::Overwrite, 1.0, a, b);
+                for y in y.blocks() {
+                    finish_rows(act, y, bias, next_residual());
+                }
+            }
+        });
+    });
+}
+
+/// Many rows, a small weight: chunks of rows are finished while they are in the cache.
+fn forward_in_chunks(
+    layer: &Linear<'_>,
+    bias: &[f32],
+    x: &[f32],
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+    pre: Option<&mut [f32]>,
+) {
+    let &Linear { rows, inputs, outputs, weight, act, .. } = layer;
+    let (len, count) = (CHUNK * outputs, rows.div_ceil(CHUNK));
+    with_panels(Mat::new(weight, outputs, inputs).t(), |weight| {
+        let chunks = y
+            .chunks_mut(len)
+            .zip(x.chunks(CHUNK * inputs))
+            .zip(par::chunks_mut_or_none(pre, len, count))
+            .zip(par::chunks_or_none(residual, len, count));
+        par::for_each(flops(rows, outputs, inputs), chunks, |(((y, x), pre), residual)| {
+            let n = y.len() / outputs;
+            let multiply = |y: &mut [f32], residual: Option<&[f32]>| {
+                let (mut y, x) = (MatMut::new(y, n, outputs), Mat::new(x, n, inputs));
+                affine(&mut y, bias, residual.map(|r| Mat::new(r, n, outputs)), x, weight);
+            };
+            match pre {
+                None if act == Act::None => multiply(y, residual),
+                None => {
+                    multiply(y, None);
+                    act_in_place(act, y, residual);
+                }
+                Some(pre) => {
+                    multiply(pre, None);
+                    act_into(act, y, pre, residual);
+                }
+            }
+        });
+    });
+}

@@ -1,0 +1,64 @@
+//! Fully connected layers.
+
+use super::activation::Act;
+use crate::error::Result;
+use crate::tensor::{Device, Slot, Tensor, Weight};
+
+/// What the forward pass of a fused linear layer leaves for its backward pass.
+#[derive(Debug)]
+pub struct LinearSaved<B: Device> {
+    /// Output, or the value before the activation where the activation's derivative needs that.
+    pub kept: Option<Tensor<B>>,
+}
+
+/// Which gradients of a linear layer are wanted, and where they go.
+#[derive(Debug)]
+pub struct LinearGrads<'a, B: Device> {
+    /// The input's gradient, `[rows, in]`.
+    pub x: Option<&'a mut Slot<B>>,
+    /// The weight's gradient, `[out, in]`.
+    pub w: Option<&'a mut Slot<B>>,
+    /// The bias's gradient, `[out]`.
+    pub b: Option<&'a mut Slot<B>>,
+    /// The residual's gradient, `[rows, out]`.
+    pub residual: Option<&'a mut Slot<B>>,
+}
+
+/// A fused linear layer's operands.
+#[derive(Debug, Clone)]
+pub struct Linear<B: Device> {
+    /// The input, `[rows, in]`.
+    pub x: Tensor<B>,
+    /// The weight, `[out, in]`.
+    pub w: Weight<B>,
+    /// The bias, `[out]`.
+    pub b: Option<Tensor<B>>,
+    /// The residual, `[rows, out]`, added after the activation.
+    pub residual: Option<Tensor<B>>,
+    /// The activation that is applied to `x w^T + b`.
+    pub act: Act,
+}
+
+impl<B: Device> Linear<B> {
+    #[cfg(feature = "cuda")]
+    /// Rows, inputs and outputs.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.x.shape()[0], self.w.value.shape()[1], self.w.value.shape()[0])
+    }
+}
+
+/// Fully connected layers on a device.
+pub trait LinearOps: Device {
+    /// `y = act(x w^T + b) + residual`; saves for the backward pass where `save`.
+    ///
+    /// # Errors
+    /// If memory runs out, or the shapes do not fit; so for every operation.
+    fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)>;
+    /// Gradients of [`LinearOps::linear`]; consumes the output's gradient.
+    fn linear_backward(
+        op: &Linear<Self>,
+        saved: LinearSaved<Self>,
+        dy: Tensor<Self>,
+        grads: LinearGrads<'_, Self>,
+    ) -> Result<()>;
+}

@@ -1,0 +1,78 @@
+//! What a device must be able to do: fused operations on dfdx tensors, forward and backward, one file a family.
+//!
+//! dfdx's own CPU operations iterate strided, one element at a time, on one thread; here every hot path is one fused
+//! kernel on the same tensors. The kernels know nothing of tapes: [`crate::autograd`] records them, the same way for
+//! every device. A family has the same name in every layer: its operands and checks here, its kernels in `cpu` and
+//! `cuda`, its recorded form in `autograd`.
+
+mod activation;
+mod attention;
+mod contribution;
+mod conv;
+pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+mod draw;
+mod dropout;
+mod linear;
+mod loss;
+mod norm;
+mod optimizer;
+mod pool;
+mod ranking;
+mod tokens;
+
+pub use crate::tensor::{Binary, Device, DeviceName, LayerGrads, Reduce, Slot, TensorOps, Unary, Weight};
+pub use activation::{Act, ActivationOps};
+pub use attention::{AttentionOps, Heads};
+pub use contribution::{Contribution, ContributionOps};
+pub use conv::{Conv2d, Conv2dSaved, ConvOps, ConvTranspose2d, Patches};
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
+pub use dfdx::tensor::Cpu;
+pub use draw::{DrawOps, Pick, Picks, Values};
+pub use dropout::{Dropout, DropoutOps};
+pub use linear::{Linear, LinearGrads, LinearOps, LinearSaved};
+pub use loss::{LossOps, LossValue, SumAndGrads};
+pub use norm::{BatchNorm, ChannelStats, NormOps};
+pub use optimizer::{OptimizerOps, Update, Updated};
+pub use pool::{Pool, PoolOps, Pooling};
+pub use ranking::RankingOps;
+pub use tokens::{Merge, TokenOps};
+
+/// A device with every operation that models, criteria and the engine use: the sum of the families.
+pub trait Backend:
+    TensorOps
+    + ActivationOps
+    + AttentionOps
+    + ContributionOps
+    + ConvOps
+    + DrawOps
+    + DropoutOps
+    + LinearOps
+    + LossOps
+    + NormOps
+    + OptimizerOps
+    + PoolOps
+    + RankingOps
+    + TokenOps
+{
+}
+
+impl<B> Backend for B where
+    B: TensorOps
+        + ActivationOps
+        + AttentionOps
+        + ContributionOps
+        + ConvOps
+        + DrawOps
+        + DropoutOps
+        + LinearOps
+        + LossOps
+        + NormOps
+        + OptimizerOps
+        + PoolOps
+        + RankingOps
+        + TokenOps
+{
+}

@@ -1,0 +1,56 @@
+//! Fully connected layers, by name.
+
+use super::{Forward, Needs};
+use crate::autograd::Tape;
+use crate::backend::{Act, Backend, Weight};
+use crate::error::Result;
+use crate::tensor::Tensor;
+use std::rc::Rc;
+
+impl<B: Backend> Forward<'_, B> {
+    /// Linear layer `name` with a fused activation: `x [rows, in]` -> `[rows, out]`.
+    ///
+    /// # Errors
+    /// If the layer does not exist, or `x` does not fit it.
+    pub fn linear(&mut self, name: &str, x: &Tensor<B>, act: Act) -> Result<Tensor<B>> {
+        self.linear_residual(name, x, act, None)
+    }
+
+    /// [`Forward::linear`] plus `residual [rows, out]`, added after the activation.
+    ///
+    /// # Errors
+    /// If the layer does not exist, or the shapes do not fit it.
+    pub fn linear_residual(
+        &mut self,
+        name: &str,
+        x: &Tensor<B>,
+        act: Act,
+        residual: Option<&Tensor<B>>,
+    ) -> Result<Tensor<B>> {
+        let weight_name = format!("{name}.weight");
+        let weight = self.weight(&weight_name)?;
+        let kept = self.params.get(&weight_name)?.kept();
+        self.cost.add(x.shape().first().copied().unwrap_or(0), kept, weight.value.count());
+        let bias = self.bias(name)?;
+        self.taps.input(name, x);
+        let replay = {
+            let bias = bias.clone();
+            move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| tape.linear(x, w, bias.clone(), Act::None, None)
+        };
+        let split = self.taps.needs.has(Needs::PREACTIVATIONS) && (act != Act::None || residual.is_some());
+        let y = if split {
+            let z = self.tape.linear(x, weight.clone(), bias, Act::None, None)?;
+            self.taps.preactivation(name, &z);
+            let y = self.tape.act(&z, act)?;
+            residual.map_or(Ok(y.clone()), |r| self.tape.add(&y, r))?
+        } else {
+            self.tape.linear(x, weight.clone(), bias, act, residual)?
+        };
+        if !split {
+            self.taps.preactivation(name, &y);
+        }
+        self.taps.output(name, &y, &mut self.tape);
+        self.taps.call(name, x, &y, Some(weight), Rc::new(replay));
+        Ok(y)
+    }
+}

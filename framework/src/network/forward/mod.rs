@@ -1,0 +1,155 @@
+//! The forward pass as a model author sees it: layers by name.
+//!
+//! Applies masks, records what a criterion needs, counts multiplications, and works the same in training and
+//! evaluation.
+
+mod attention;
+mod conv;
+mod cost;
+mod dropout;
+mod linear;
+mod loss;
+mod needs;
+mod norm;
+mod taps;
+mod tokens;
+mod trail;
+
+pub use conv::ConvOptions;
+pub use cost::Cost;
+pub use needs::Needs;
+pub use taps::{LayerCall, Taps};
+pub use trail::Trail;
+
+use crate::autograd::Tape;
+use crate::backend::{Backend, Weight};
+use crate::error::Result;
+use crate::network::compressor::{Compressor, NoCompression};
+use crate::network::params::ParamStore;
+use crate::seed::Seed;
+use crate::tensor::Tensor;
+use std::collections::HashMap;
+use trail::Following;
+
+/// One forward pass over one batch.
+pub struct Forward<'a, B: Backend> {
+    pub(crate) params: &'a ParamStore<B>,
+    pub(crate) compressor: &'a dyn Compressor<B>,
+    pub(crate) replaced: HashMap<String, Tensor<B>>,
+    pub(crate) tape: Tape<B>,
+    pub(crate) taps: Taps<B>,
+    pub(crate) cost: Cost,
+    pub(crate) noise: Option<Seed>,
+    pub(crate) buffers: Vec<(String, Tensor<B>)>,
+    following: Following,
+}
+
+impl<'a, B: Backend> Forward<'a, B> {
+    /// A pass that records gradients and the signals in `needs`; `noise` seeds dropout and the like for this step.
+    pub fn training(params: &'a ParamStore<B>, needs: Needs, noise: Seed) -> Self {
+        Self { tape: Tape::recording(), noise: Some(noise), ..Self::evaluation(params) }.with_needs(needs)
+    }
+
+    /// A pass without gradients.
+    pub fn evaluation(params: &'a ParamStore<B>) -> Self {
+        Self {
+            params,
+            compressor: &NoCompression {},
+            replaced: HashMap::new(),
+            tape: Tape::off(),
+            taps: Taps::new(Needs::WEIGHTS),
+            cost: Cost::default(),
+            noise: None,
+            buffers: vec![],
+            following: Following::Off,
+        }
+    }
+
+    /// Tokens pass through this compressor at the stages the model offers.
+    #[must_use]
+    pub fn with_compressor(self, compressor: &'a dyn Compressor<B>) -> Self {
+        Self { compressor, ..self }
+    }
+
+    /// Keeps track of which tokens are merged, see [`Forward::trail`].
+    #[must_use]
+    pub fn following_tokens(self) -> Self {
+        Self { following: Following::Start, ..self }
+    }
+
+    /// Uses other values for some parameters.
+    #[must_use]
+    pub fn with_replaced(self, replaced: &[(String, Tensor<B>)]) -> Self {
+        Self { replaced: replaced.iter().map(|(n, t)| (n.clone(), t.clone().tracked(true))).collect(), ..self }
+    }
+
+    fn with_needs(self, needs: Needs) -> Self {
+        Self { taps: Taps::new(needs), ..self }
+    }
+
+    /// Whether this pass trains (dropout on, batch statistics) or evaluates.
+    pub fn is_training(&self) -> bool {
+        self.noise.is_some()
+    }
+
+    /// A parameter by its full name, masked.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn param(&mut self, name: &str) -> Result<Tensor<B>> {
+        let Weight { value, mask } = self.weight(name)?;
+        let Some(mask) = mask else { return Ok(value) };
+        // The product's gradient flows to the dense value unmasked: see `Weight`.
+        let masked = value.mul(&mask)?;
+        if !self.tape.wants(&[&value]) {
+            return Ok(masked);
+        }
+        Ok(self.tape.record(masked, move |dy, grads| grads.add(&value, dy)))
+    }
+
+    /// The tensor under which a parameter's gradient will be found.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub(crate) fn leaf(&self, name: &str) -> Result<(String, Tensor<B>)> {
+        Ok((name.to_string(), self.weight(name)?.value))
+    }
+
+    fn weight(&self, name: &str) -> Result<Weight<B>> {
+        match self.replaced.get(name) {
+            Some(value) => Ok(Weight { value: value.clone(), mask: None }),
+            None => self.params.weight(name),
+        }
+    }
+
+    fn bias(&mut self, layer: &str) -> Result<Option<Tensor<B>>> {
+        let name = format!("{layer}.bias");
+        self.params.find(&name).is_some().then(|| self.param(&name)).transpose()
+    }
+
+    /// Units in a group, the masked ones included: what the layers' shapes go by.
+    pub fn units(&self, group: &str) -> usize {
+        self.params.layout().group(group).map_or(0, |g| g.units)
+    }
+
+    /// The tape, for operations that have no layer of their own.
+    pub fn tape(&mut self) -> &mut Tape<B> {
+        &mut self.tape
+    }
+
+    /// The run's compressor.
+    pub fn compressor(&self) -> &'a dyn Compressor<B> {
+        self.compressor
+    }
+
+    /// Where the tokens went, after the forward pass; nothing where they were not followed, there are none, or their
+    /// sources got lost.
+    pub fn trail(&self) -> Option<&Trail> {
+        if let Following::At(trail) = &self.following { Some(trail) } else { None }
+    }
+
+    /// Ends the pass: the tape, what was recorded, and the cost.
+    pub fn finish(self) -> (Tape<B>, Taps<B>, Cost) {
+        (self.tape, self.taps, self.cost)
+    }
+}

@@ -1,0 +1,46 @@
+//! Normalisation, by name, and the running statistics that it moves.
+
+use super::Forward;
+use crate::backend::{Backend, BatchNorm, ChannelStats};
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+/// Share of a batch in the running statistics (PyTorch's default).
+const MOMENTUM: f32 = 0.1;
+/// Added to variances (PyTorch's default).
+const EPS: f32 = 1e-5;
+
+impl<B: Backend> Forward<'_, B> {
+    /// Batch normalisation `name` of `x [batch, channels, ...]`: by the batch's statistics while training, which also
+    /// move the running ones; by the running ones in evaluation.
+    ///
+    /// # Errors
+    /// If the layer does not exist, or `x` does not fit it.
+    pub fn batch_norm(&mut self, name: &str, x: &Tensor<B>) -> Result<Tensor<B>> {
+        let names = ["running_mean", "running_var"].map(|part| format!("{name}.{part}"));
+        let running = ChannelStats { mean: self.param(&names[0])?, variance: self.param(&names[1])? };
+        let (gamma, beta) = (self.param(&format!("{name}.weight"))?, self.param(&format!("{name}.bias"))?);
+        let of_batch = self.is_training();
+        let stats = if of_batch { B::channel_stats(x)? } else { running.clone() };
+        if of_batch {
+            let count = x.count() / stats.mean.count().max(1);
+            let next = B::running_stats(&running, &stats, count, MOMENTUM)?;
+            self.buffers.extend(names.into_iter().zip([next.mean, next.variance]));
+        }
+        self.tape.batch_norm(BatchNorm { x: x.clone(), gamma, beta, stats, of_batch, eps: EPS })
+    }
+
+    /// Layer normalisation `name` over the last axis (eps 1e-5).
+    ///
+    /// # Errors
+    /// If the layer does not exist, or `x` does not fit it.
+    pub fn layer_norm(&mut self, name: &str, x: &Tensor<B>) -> Result<Tensor<B>> {
+        let (gamma, beta) = (self.param(&format!("{name}.weight"))?, self.param(&format!("{name}.bias"))?);
+        self.tape.layer_norm(x, &gamma, &beta, EPS)
+    }
+
+    /// The buffers (running statistics) that this pass moved: what the parameter store takes over after the step.
+    pub fn take_buffers(&mut self) -> Vec<(String, Tensor<B>)> {
+        std::mem::take(&mut self.buffers)
+    }
+}

@@ -1,0 +1,32 @@
+//! Tokens on their way through the run's compressor.
+
+use super::Forward;
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::network::compressor::{Stage, Tokens};
+
+impl<B: Backend> Forward<'_, B> {
+    /// Passes tokens through the run's compressor.
+    ///
+    /// # Errors
+    /// What the compressor reports.
+    pub fn compress(&mut self, mut tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>> {
+        let compressor = self.compressor;
+        if !compressor.is_active(at) {
+            return Ok(tokens);
+        }
+        let (shape, protected) = (tokens.x.shape(), tokens.protected);
+        self.following.arrive(&mut tokens);
+        let out = compressor.compress(&mut self.tape, tokens, at)?;
+        match (&*shape, &*out.x.shape()) {
+            (&[b, t, d], &[b2, t2, d2]) if b == b2 && d == d2 && t2 <= t && t2 > 0 && out.protected == protected => {
+                self.following.leave(&out);
+                Ok(out)
+            }
+            _ => Err(Error::shape(
+                "compressor",
+                format!("tokens {shape} became {}: only their number may change, and only fall", out.x.shape()),
+            )),
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Which parameters a network has, and which of their axes shrink together.
+//!
+//! A model declares this once with a [`LayoutBuilder`]; nothing is traced. Every axis of a parameter is a [`Width`]: a fixed number,
+//! or units of a named group, possibly repeated. Removing unit `u` of a group removes its slice from every parameter that has the
+//! group in an axis: the layer that produces it (weight row, bias, norm) and the layers that consume it (weight columns).
+
+use crate::error::{Error, Result};
+use crate::network::init::Init;
+use crate::tensor::Shape;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One parameter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParamSpec {
+    /// Dotted name, `blocks.0.attn.qkv.weight`.
+    pub name: String,
+    /// Extent of every axis.
+    pub shape: Shape,
+    /// Initial values.
+    pub init: Init,
+    /// Whether single weights of it may be pruned.
+    pub prunable: bool,
+    /// Whether it belongs to the layer that produces the output, which is exempt unless asked for.
+    pub output: bool,
+    /// Whether weight decay applies (weights yes; biases, norms and positions no).
+    pub decay: bool,
+    /// Whether the optimizer leaves it alone (running statistics).
+    pub buffer: bool,
+}
+
+impl ParamSpec {
+    /// A weight: prunable, with weight decay.
+    pub fn weight(name: String, shape: Shape, init: Init) -> Self {
+        Self { name, shape, init, prunable: true, output: false, decay: true, buffer: false }
+    }
+
+    /// A bias, scale or position: trained, but neither prunable nor decayed.
+    pub fn plain(name: String, shape: Shape, init: Init) -> Self {
+        Self { prunable: false, decay: false, ..Self::weight(name, shape, init) }
+    }
+}
+
+/// What a slice of a parameter does for the units of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// It computes the units: weight rows, bias, normalisation.
+    Producer,
+    /// It reads the units: weight columns.
+    Consumer,
+}
+
+/// The slice of one axis of one parameter that belongs to a group.
+///
+/// Unit `u` holds the indices `offset + (o * units + u) * inner + i` for `o < outer`, `i < inner`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Parameter name.
+    pub param: String,
+    /// Axis of the parameter.
+    pub axis: usize,
+    /// First index of the group's region.
+    pub offset: usize,
+    /// Repetitions of the whole group (3 for q, k and v in one matrix).
+    pub outer: usize,
+    /// Consecutive indices of one unit (height * width after a flatten, the head dimension of a head).
+    pub inner: usize,
+    /// Producer or consumer.
+    pub role: Role,
+}
+
+impl Member {
+    /// Indices of unit `unit` along the axis, when the group has `units` units.
+    pub fn indices(&self, unit: usize, units: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.outer).flat_map(move |o| {
+            let start = self.offset + (o * units + unit) * self.inner;
+            start..start + self.inner
+        })
+    }
+
+    /// Name of the layer the parameter belongs to: everything before the last dot.
+    pub fn layer(&self) -> &str {
+        self.param.rsplit_once('.').map_or(self.param.as_str(), |(layer, _)| layer)
+    }
+}
+
+/// Units that are removed together: neurons, channels, heads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitGroup {
+    /// Usually the name of the layer that produces the units.
+    pub name: String,
+    /// Number of units now.
+    pub units: usize,
+    /// Number of units before anything was removed.
+    pub dense_units: usize,
+    /// Every slice that belongs to it.
+    pub members: Vec<Member>,
+}
+
+impl UnitGroup {
+    /// Weights that compute the units: producers with at least two axes, or all producers where there is none.
+    pub fn producer_weights<'a>(&'a self, layout: &'a Layout) -> Vec<&'a Member> {
+        let weights: Vec<_> =
+            self.by_role(Role::Producer).filter(|m| layout.spec(&m.param).is_some_and(|s| s.shape.len() > 1)).collect();
+        if weights.is_empty() { self.by_role(Role::Producer).collect() } else { weights }
+    }
+
+    /// Members of one role.
+    pub fn by_role(&self, role: Role) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(move |m| m.role == role)
+    }
+}
+
+/// Parameters and unit groups of a network at its current size.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Layout {
+    /// In the order in which the model declares them.
+    pub params: Vec<ParamSpec>,
+    /// In the order in which the model declares them.
+    pub groups: Vec<UnitGroup>,
+}
+
+impl Layout {
+    /// The parameter of that name.
+    pub fn spec(&self, name: &str) -> Option<&ParamSpec> {
+        self.params.iter().find(|p| p.name == name)
+    }
+
+    /// The group of that name.
+    pub fn group(&self, name: &str) -> Option<&UnitGroup> {
+        self.groups.iter().find(|g| g.name == name)
+    }
+
+    /// Units left in every group.
+    pub fn sizes(&self) -> Sizes {
+        Sizes(self.groups.iter().map(|g| (g.name.clone(), g.units)).collect())
+    }
+}
+
+/// Units left in the groups of a shrunk network; groups not listed have their dense size.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sizes(pub BTreeMap<String, usize>);
+
+/// Extent of an axis: fixed numbers and units of groups, nested (a head's dimensions) or one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Width(Vec<Part>);
+
+/// Nested factors, the outermost first: three times (heads times (dimensions of a head)).
+type Part = Vec<Factor>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Factor {
+    group: Option<String>,
+    count: usize,
+}
+
+fn product(factors: &[Factor]) -> usize {
+    factors.iter().map(|f| f.count).product()
+}
+
+impl Width {
+    /// Number of indices.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|p| product(p)).sum()
+    }
+
+    /// Every index becomes `n` consecutive ones: a channel's pixels after a flatten.
+    pub fn each(mut self, n: usize) -> Self {
+        self.0.iter_mut().for_each(|p| p.push(Factor { group: None, count: n }));
+        self
+    }
+
+    /// Every index becomes as many consecutive ones as `inner` has: heads times the dimensions of a head.
+    ///
+    /// # Panics
+    /// If `inner` is of several parts.
+    pub fn times(mut self, inner: &Self) -> Self {
+        assert_eq!(inner.0.len(), 1, "only a width of one part can be nested");
+        self.0.iter_mut().for_each(|p| p.extend(inner.0[0].iter().cloned()));
+        self
+    }
+
+    /// The whole width `n` times in a row.
+    ///
+    /// # Panics
+    /// For a width of several parts; join copies with [`Width::then`] instead.
+    pub fn repeated(mut self, n: usize) -> Self {
+        assert_eq!(self.0.len(), 1, "only a width of one part can be repeated");
+        self.0[0].insert(0, Factor { group: None, count: n });
+        self
+    }
+
+    /// This width followed by another one.
+    pub fn then(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+}
+
+impl From<usize> for Width {
+    fn from(units: usize) -> Self {
+        Self(vec![vec![Factor { group: None, count: units }]])
+    }
+}
+
+/// Collects a network's parameters and derives its unit groups from their axes.
+#[derive(Debug)]
+pub struct LayoutBuilder<'a> {
+    layout: Layout,
+    sizes: &'a Sizes,
+    errors: Vec<String>,
+}
+
+impl<'a> LayoutBuilder<'a> {
+    /// Starts a layout of a network whose groups have these sizes.
+    pub fn new(sizes: &'a Sizes) -> Self {
+        Self { layout: Layout::default(), sizes, errors: vec![] }
+    }
+
+    /// Declares a group of `dense` units; the width has as many as are left of them.
+    pub fn units(&mut self, group: &str, dense: usize) -> Width {
+        let units = self.sizes.0.get(group).copied().unwrap_or(dense);
+        if units == 0 || units > dense {
+            self.errors.push(format!("group `{group}` cannot have {units} units: it has between 1 and {dense}"));
+        }
+        if self.layout.group(group).is_some() {
+            self.errors.push(format!("group `{group}` is declared twice"));
+        }
+        self.layout.groups.push(UnitGroup { name: group.into(), units, dense_units: dense, members: vec![] });
+        Width(vec![vec![Factor { group: Some(group.into()), count: units }]])
+    }
+
+    /// Adds a parameter whose axis `i` has width `axes[i].0` and plays role `axes[i].1` for the groups in it.
+    pub fn param(&mut self, spec: ParamSpec, axes: &[(&Width, Role)]) {
+        if self.layout.spec(&spec.name).is_some() {
+            self.errors.push(format!("parameter `{}` is declared twice", spec.name));
+        }
+        for (axis, (width, role)) in axes.iter().enumerate() {
+            let mut offset = 0;
+            for part in &width.0 {
+                for (i, factor) in part.iter().enumerate() {
+                    let group =
+                        factor.group.as_ref().and_then(|g| self.layout.groups.iter_mut().find(|x| x.name == *g));
+                    if let Some(group) = group {
+                        let (outer, inner) = (product(&part[..i]), product(&part[i + 1..]));
+                        group.members.push(Member {
+                            param: spec.name.clone(),
+                            axis,
+                            offset,
+                            outer,
+                            inner,
+                            role: *role,
+                        });
+                    }
+                }
+                offset += product(part);
+            }
+        }
+        self.layout.params.push(spec);
+    }
+
+    /// A linear layer `name`: `name.weight [out, in]` and, where `bias`, `name.bias [out]`, with PyTorch's initial distribution.
+    pub fn linear(&mut self, name: &str, input: &Width, output: &Width, bias: bool) {
+        let fan_in = input.count();
+        let init = Init::FanInUniform { fan_in };
+        let weight = ParamSpec::weight(format!("{name}.weight"), [output.count(), fan_in].into(), init);
+        self.param(weight, &[(output, Role::Producer), (input, Role::Consumer)]);
+        if bias {
+            let spec = ParamSpec::plain(format!("{name}.bias"), [output.count()].into(), init);
+            self.param(spec, &[(output, Role::Producer)]);
+        }
+    }
+
+    /// A convolution `name`: `name.weight [out, in, rows, columns]` and, where `bias`, `name.bias [out]`.
+    pub fn conv2d(&mut self, name: &str, input: &Width, output: &Width, kernel: usize, bias: bool) {
+        let init = Init::FanInUniform { fan_in: input.count() * kernel * kernel };
+        let shape = [output.count(), input.count(), kernel, kernel].into();
+        let weight = ParamSpec::weight(format!("{name}.weight"), shape, init);
+        self.param(weight, &[(output, Role::Producer), (input, Role::Consumer)]);
+        if bias {
+            let spec = ParamSpec::plain(format!("{name}.bias"), [output.count()].into(), init);
+            self.param(spec, &[(output, Role::Producer)]);
+        }
+    }
+
+    /// A normalisation `name` over `width` features: `name.weight` (ones) and `name.bias` (zeros).
+    pub fn norm(&mut self, name: &str, width: &Width) {
+        for (part, init) in [("weight", Init::Ones), ("bias", Init::Zeros)] {
+            let spec = ParamSpec::plain(format!("{name}.{part}"), [width.count()].into(), init);
+            self.param(spec, &[(width, Role::Producer)]);
+        }
+    }
+
+    /// A transposed convolution `name`: `name.weight [in, out, rows, columns]` and, where `bias`, `name.bias [out]`, with PyTorch's
+    /// initial distribution, which takes the output channels for the inputs of a unit.
+    pub fn conv_transpose2d(&mut self, name: &str, input: &Width, output: &Width, kernel: usize, bias: bool) {
+        let init = Init::FanInUniform { fan_in: output.count() * kernel * kernel };
+        let shape = [input.count(), output.count(), kernel, kernel].into();
+        let weight = ParamSpec::weight(format!("{name}.weight"), shape, init);
+        self.param(weight, &[(input, Role::Consumer), (output, Role::Producer)]);
+        if bias {
+            let spec = ParamSpec::plain(format!("{name}.bias"), [output.count()].into(), init);
+            self.param(spec, &[(output, Role::Producer)]);
+        }
+    }
+
+    /// A batch normalisation `name`: [`LayoutBuilder::norm`] and the buffers `name.running_mean` and `name.running_var`.
+    pub fn batch_norm(&mut self, name: &str, width: &Width) {
+        self.norm(name, width);
+        for (part, init) in [("running_mean", Init::Zeros), ("running_var", Init::Ones)] {
+            let spec = ParamSpec::plain(format!("{name}.{part}"), [width.count()].into(), init);
+            self.param(ParamSpec { buffer: true, ..spec }, &[(width, Role::Producer)]);
+        }
+    }
+
+    /// Marks the parameters of layer `name` as those that produce the network's output.
+    pub fn output(&mut self, name: &str) {
+        let prefix = format!("{name}.");
+        self.layout.params.iter_mut().filter(|p| p.name.starts_with(&prefix)).for_each(|p| p.output = true);
+    }
+
+    /// The finished layout.
+    ///
+    /// # Errors
+    /// Names declared twice; sizes that no group can have.
+    pub fn build(self) -> Result<Layout> {
+        let mut errors = self.errors;
+        let known = |g: &String| self.layout.group(g).is_some();
+        errors.extend(self.sizes.0.keys().filter(|g| !known(g)).map(|g| format!("there is no group `{g}`")));
+        if errors.is_empty() { Ok(self.layout) } else { Err(Error::Config(errors.join("; "))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consumers_and_producers_follow_from_the_axes() {
+        let sizes = Sizes::default();
+        let mut b = LayoutBuilder::new(&sizes);
+        let hidden = b.units("fc1", 4);
+        b.linear("fc1", &3.into(), &hidden, true);
+        b.linear("fc2", &hidden.clone().each(2), &5.into(), false);
+        let layout = b.build().unwrap();
+        let group = layout.group("fc1").unwrap();
+        let seen: Vec<_> = group.members.iter().map(|m| (m.param.as_str(), m.axis, m.inner, m.role)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("fc1.weight", 0, 1, Role::Producer),
+                ("fc1.bias", 0, 1, Role::Producer),
+                ("fc2.weight", 1, 2, Role::Consumer)
+            ]
+        );
+        assert_eq!(group.members[2].indices(1, 4).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn joined_widths_give_offsets() {
+        let sizes = Sizes::default();
+        let mut b = LayoutBuilder::new(&sizes);
+        let heads = b.units("heads", 2);
+        b.linear("qkv", &6.into(), &heads.each(3).repeated(3), false);
+        let layout = b.build().unwrap();
+        let indices: Vec<_> = layout.groups[0].members[0].indices(1, 2).collect();
+        assert_eq!(indices, [3, 4, 5, 9, 10, 11, 15, 16, 17]);
+    }
+
+    #[test]
+    fn nested_groups_each_know_their_indices() {
+        let sizes = Sizes::default();
+        let mut b = LayoutBuilder::new(&sizes);
+        let (heads, dims) = (b.units("heads", 2), b.units("dims", 3));
+        b.linear("qkv", &6.into(), &heads.times(&dims).repeated(3), false);
+        let layout = b.build().unwrap();
+        let indices = |g: &str, u, n| layout.group(g).unwrap().members[0].indices(u, n).collect::<Vec<_>>();
+        assert_eq!(indices("heads", 1, 2), [3, 4, 5, 9, 10, 11, 15, 16, 17]);
+        assert_eq!(indices("dims", 1, 3), [1, 4, 7, 10, 13, 16]);
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        let sizes = Sizes([("fc1".to_string(), 9), ("fc7".to_string(), 1)].into());
+        let mut b = LayoutBuilder::new(&sizes);
+        b.units("fc1", 4);
+        let text = b.build().unwrap_err().to_string();
+        assert!(text.contains("`fc1` cannot have 9 units") && text.contains("no group `fc7`"), "{text}");
+    }
+}

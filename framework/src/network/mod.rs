@@ -1,0 +1,8 @@
+//! A network: what its parameters are, what they hold, and how an example passes through it.
+
+pub mod compressor;
+pub mod forward;
+pub mod init;
+pub mod layout;
+pub mod model;
+pub mod params;

@@ -1,0 +1,91 @@
+//! A store that shows parameters which live elsewhere: those of the program, seen from a plugin.
+
+use super::{Mask, Masking, Param, ParamStore};
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::network::layout::Layout;
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// What belongs to one parameter at one moment.
+pub(crate) struct Parts<B: Backend> {
+    pub value: Tensor<B>,
+    /// The mask and how many elements it keeps.
+    pub mask: Option<(Tensor<B>, usize)>,
+    pub state: Vec<Tensor<B>>,
+    pub updates: u64,
+    pub dense_count: usize,
+}
+
+impl<B: Backend> ParamStore<B> {
+    /// A store of this layout without values.
+    pub(crate) fn hollow(device: &B, layout: Layout) -> Result<Self> {
+        let nothing = Tensor::zeros(device, [0])?;
+        let param = |spec: &crate::network::layout::ParamSpec| Param {
+            spec: spec.clone(),
+            value: nothing.clone(),
+            mask: None,
+            state: vec![],
+            updates: 0,
+            dense_count: 0,
+        };
+        let params = layout.params.iter().map(param).collect();
+        let index = layout.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
+        Ok(Self { device: device.clone(), layout, params, index, masking: Masking::Held, alive: BTreeMap::new() })
+    }
+
+    /// Shows these parameters, in the layout's order.
+    pub(crate) fn show(
+        &mut self,
+        parts: Vec<Parts<B>>,
+        masking: Masking,
+        alive: BTreeMap<String, Vec<bool>>,
+    ) -> Result<()> {
+        if parts.len() != self.params.len() {
+            return Err(Error::Other(format!("{} parameters for a layout of {}", parts.len(), self.params.len())));
+        }
+        for (p, parts) in self.params.iter_mut().zip(parts) {
+            if parts.value.shape() != p.spec.shape {
+                let message = format!("`{}` is {}, its layout says {}", p.spec.name, parts.value.shape(), p.spec.shape);
+                return Err(Error::shape("parameter", message));
+            }
+            p.value = parts.value.tracked(!p.spec.buffer);
+            p.mask = parts.mask.map(|(tensor, kept)| Mask { tensor, keep: OnceLock::new(), kept });
+            p.state = parts.state;
+            p.updates = parts.updates;
+            p.dense_count = parts.dense_count;
+        }
+        (self.masking, self.alive) = (masking, alive);
+        Ok(())
+    }
+
+    /// Lets go of all values.
+    pub(crate) fn hide(&mut self) -> Result<()> {
+        let nothing = Tensor::zeros(&self.device, [0])?;
+        for p in &mut self.params {
+            p.value = nothing.clone();
+            p.mask = None;
+            p.state.clear();
+        }
+        Ok(())
+    }
+
+    /// Other values for all parameters, in the layout's order.
+    pub(crate) fn set_values(&mut self, values: Vec<Tensor<B>>) -> Result<()> {
+        let part = |(p, value): (&Param<B>, Tensor<B>)| Parts {
+            value,
+            mask: p.mask.as_ref().map(|m| (m.tensor.clone(), m.kept)),
+            state: p.state.clone(),
+            updates: p.updates,
+            dense_count: p.dense_count,
+        };
+        let parts = self.params.iter().zip(values).map(part).collect();
+        self.show(parts, self.masking, self.alive.clone())
+    }
+
+    /// Groups with a list of the units in use.
+    pub(crate) fn alive_groups(&self) -> &BTreeMap<String, Vec<bool>> {
+        &self.alive
+    }
+}

@@ -1,0 +1,319 @@
+//! The parameters of a run: values, masks and optimizer state by name. The only state that changes while a run goes on.
+
+mod mask;
+mod mirror;
+mod saved;
+mod shrink;
+
+pub use mask::Mask;
+pub(crate) use mirror::Parts;
+pub use saved::Snapshot;
+
+use crate::backend::{Backend, Update, Updated, Weight};
+use crate::error::{Error, Result};
+use crate::network::init;
+use crate::network::layout::{Layout, ParamSpec};
+use crate::seed::Seed;
+use crate::tensor::Tensor;
+use std::collections::{BTreeMap, HashMap};
+
+/// One parameter with everything that belongs to it.
+#[derive(Debug, Clone)]
+pub struct Param<B: Backend> {
+    spec: ParamSpec,
+    value: Tensor<B>,
+    mask: Option<Mask<B>>,
+    state: Vec<Tensor<B>>,
+    updates: u64,
+    dense_count: usize,
+}
+
+impl<B: Backend> Param<B> {
+    /// Name, shape and what may be done with it.
+    pub fn spec(&self) -> &ParamSpec {
+        &self.spec
+    }
+
+    /// Values; with dynamic masks the dense ones, pruned weights included.
+    pub fn value(&self) -> &Tensor<B> {
+        &self.value
+    }
+
+    /// The mask, if anything was ever masked.
+    pub fn mask(&self) -> Option<&Mask<B>> {
+        self.mask.as_ref()
+    }
+
+    /// Optimizer state: momentum, or first and second moment.
+    pub fn state(&self) -> &[Tensor<B>] {
+        &self.state
+    }
+
+    /// Elements that are not masked out.
+    pub fn kept(&self) -> usize {
+        self.mask.as_ref().map_or(self.value.count(), Mask::kept)
+    }
+
+    /// Elements before anything was removed.
+    pub fn dense_count(&self) -> usize {
+        self.dense_count
+    }
+
+    /// Optimizer updates so far.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Values as the forward pass sees them: masked elements are zero.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn effective(&self) -> Result<Tensor<B>> {
+        self.mask.as_ref().map_or_else(|| Ok(self.value.clone()), |m| self.value.mul(&m.tensor))
+    }
+
+    fn zero_masked(&mut self) -> Result<()> {
+        if let Some(mask) = &self.mask {
+            self.value = self.value.mul(&mask.tensor)?.tracked(!self.spec.buffer);
+            for state in &mut self.state {
+                *state = state.mul(&mask.tensor)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether pruned weights keep learning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Masking {
+    /// Pruned weights are zero and stay zero.
+    Held,
+    /// Pruned weights get the dense gradient and can return; the forward pass multiplies by the mask.
+    Dynamic,
+}
+
+/// All parameters of a network.
+#[derive(Debug, Clone)]
+pub struct ParamStore<B: Backend> {
+    device: B,
+    layout: Layout,
+    params: Vec<Param<B>>,
+    index: HashMap<String, usize>,
+    masking: Masking,
+    alive: BTreeMap<String, Vec<bool>>,
+}
+
+impl<B: Backend> ParamStore<B> {
+    /// Initialises every parameter of `layout`, each from its own random stream.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn new(device: &B, layout: Layout, seed: Seed, masking: Masking) -> Result<Self> {
+        let make = |spec: &ParamSpec| {
+            let value = Tensor::from_vec(device, init::values(&spec.name, &spec.shape, spec.init, seed), spec.shape)?
+                .tracked(!spec.buffer);
+            Ok(Param { dense_count: value.count(), value, spec: spec.clone(), mask: None, state: vec![], updates: 0 })
+        };
+        let params: Vec<_> = layout.params.iter().map(make).collect::<Result<_>>()?;
+        let index = layout.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
+        Ok(Self { device: device.clone(), layout, params, index, masking, alive: BTreeMap::new() })
+    }
+
+    /// Where the parameters are.
+    pub fn device(&self) -> &B {
+        &self.device
+    }
+
+    /// Parameters and groups at their current size.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether pruned weights keep learning.
+    pub fn masking(&self) -> Masking {
+        self.masking
+    }
+
+    /// Every parameter, in the model's order.
+    pub fn iter(&self) -> impl Iterator<Item = &Param<B>> {
+        self.params.iter()
+    }
+
+    /// The parameter of that name.
+    ///
+    /// # Errors
+    /// If there is none; the message lists what there is.
+    pub fn get(&self, name: &str) -> Result<&Param<B>> {
+        self.find(name).ok_or_else(|| {
+            let known: Vec<&str> = self.params.iter().map(|p| p.spec.name.as_str()).collect();
+            Error::Other(format!("parameter `{name}`: {}", crate::options::unknown("parameter", name, &known)))
+        })
+    }
+
+    /// The parameter of that name, if there is one.
+    pub fn find(&self, name: &str) -> Option<&Param<B>> {
+        self.index.get(name).map(|&i| &self.params[i])
+    }
+
+    /// A parameter as a layer uses it.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn weight(&self, name: &str) -> Result<Weight<B>> {
+        let p = self.get(name)?;
+        let mask = p.mask.as_ref().filter(|_| self.masking == Masking::Dynamic).map(|m| m.tensor.clone());
+        Ok(Weight { value: p.value.clone(), mask })
+    }
+
+    /// Units of a group that are still in use, by index; all of them where nothing was masked.
+    pub fn alive(&self, group: &str) -> Option<&[bool]> {
+        self.alive.get(group).map(Vec::as_slice)
+    }
+
+    /// Units in use in a group.
+    pub fn units(&self, group: &str) -> usize {
+        let all = self.layout.group(group).map_or(0, |g| g.units);
+        self.alive.get(group).map_or(all, |a| a.iter().filter(|&&x| x).count())
+    }
+
+    /// One optimizer update of every parameter that has a gradient.
+    ///
+    /// `grad` gives a parameter's gradient, the first value of `scale` multiplies all of them (clipping). Weight decay is left out
+    /// where the parameter's spec says so.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn step<'g>(
+        &mut self,
+        rule: Update,
+        scale: Option<&Tensor<B>>,
+        grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
+    ) -> Result<()> {
+        let held = self.masking == Masking::Held;
+        let mut updated = vec![];
+        for p in self.params.iter_mut().filter(|p| !p.spec.buffer) {
+            let Some(grad) = grad(&p.value) else { continue };
+            while p.state.len() < rule.slots() {
+                p.state.push(Tensor::zeros(&self.device, p.spec.shape)?);
+            }
+            p.updates += 1;
+            updated.push(Updated {
+                rule: rule.for_param(p.spec.decay, p.updates),
+                weight: &mut p.value,
+                state: &mut p.state,
+                grad,
+                mask: p.mask.as_ref().filter(|_| held).map(Mask::tensor),
+            });
+        }
+        B::update(&mut updated, scale)
+    }
+
+    /// Takes over the buffers (running statistics) that a forward pass moved.
+    ///
+    /// # Errors
+    /// If one is no buffer of the network, or does not have its shape.
+    pub fn set_buffers(&mut self, buffers: Vec<(String, Tensor<B>)>) -> Result<()> {
+        for (name, value) in buffers {
+            let i = self.position(&name)?;
+            let p = &mut self.params[i];
+            if !p.spec.buffer || value.shape() != p.spec.shape {
+                let message = format!("`{name}` {} cannot become {}", p.spec.shape, value.shape());
+                return Err(Error::shape("buffers", message));
+            }
+            p.value = value;
+        }
+        Ok(())
+    }
+
+    /// Replaces the masks of the named parameters.
+    ///
+    /// # Errors
+    /// If a mask does not fit its parameter.
+    pub fn set_masks(&mut self, masks: Vec<(String, Vec<bool>)>) -> Result<()> {
+        for (name, keep) in masks {
+            let spec = self.get(&name)?.spec.clone();
+            if keep.len() != spec.shape.count() {
+                return Err(Error::shape("mask", format!("{} elements for `{name}` {}", keep.len(), spec.shape)));
+            }
+            let mask = Mask::new(&self.device, keep, &spec)?;
+            self.put_mask(&name, mask)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the mask of a parameter by a tensor of zeros and ones.
+    ///
+    /// # Errors
+    /// If it does not fit the parameter.
+    pub fn set_mask(&mut self, name: &str, keep: Tensor<B>) -> Result<()> {
+        let shape = self.get(name)?.spec.shape;
+        self.put_mask(name, Mask::of(keep.reshape(shape)?)?)
+    }
+
+    fn put_mask(&mut self, name: &str, mask: Mask<B>) -> Result<()> {
+        let i = self.position(name)?;
+        self.params[i].mask = Some(mask);
+        if self.masking == Masking::Held { self.params[i].zero_masked() } else { Ok(()) }
+    }
+
+    /// Masks whole units: every slice of every parameter that belongs to a unit that is not alive.
+    ///
+    /// # Errors
+    /// If there is no such group, or the list does not fit it.
+    pub fn set_alive(&mut self, groups: Vec<(String, Vec<bool>)>) -> Result<()> {
+        for (name, alive) in groups {
+            let group =
+                self.layout.group(&name).ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
+            if alive.len() != group.units {
+                return Err(Error::shape(
+                    "mask",
+                    format!("{} units for group `{name}` of {}", alive.len(), group.units),
+                ));
+            }
+            self.alive.insert(name, alive);
+        }
+        let masks =
+            self.layout.params.iter().filter_map(|spec| shrink::unit_mask(&self.layout, spec, &self.alive)).collect();
+        self.set_masks(masks)
+    }
+
+    /// Brings back earlier values under today's masks; the optimizer starts anew.
+    ///
+    /// # Errors
+    /// If the networks differ in size: units that were cut out cannot be rewound.
+    pub fn rewind(&mut self, to: &Snapshot<B>) -> Result<()> {
+        for p in &mut self.params {
+            let Some(old) = to.0.get(&p.spec.name) else {
+                return Err(Error::Other(format!("no value of `{}` was kept for the rewind", p.spec.name)));
+            };
+            if old.shape() != p.value.shape() {
+                let message = format!(
+                    "`{}` was {} and is {} now; use prune.apply = \"mask\"",
+                    p.spec.name,
+                    old.shape(),
+                    p.value.shape()
+                );
+                return Err(Error::shape("rewind", message));
+            }
+            p.value = old.clone().tracked(!p.spec.buffer);
+            if self.masking == Masking::Held {
+                p.zero_masked()?;
+            }
+        }
+        self.forget_optimizer();
+        Ok(())
+    }
+
+    /// Drops all optimizer state.
+    pub fn forget_optimizer(&mut self) {
+        for p in &mut self.params {
+            p.state.clear();
+            p.updates = 0;
+        }
+    }
+
+    fn position(&self, name: &str) -> Result<usize> {
+        self.get(name)?;
+        Ok(self.index[name])
+    }
+}

@@ -1,0 +1,84 @@
+//! A schedule for programs that loaded this library.
+
+use super::super::abi::{self, Report, Signal, Sink, Status, Str, slice};
+use super::super::failure::guard;
+use super::super::view;
+use super::{destroy, object, wrong_kind};
+use crate::backend::Cpu;
+use crate::plugins::registry::{DeviceMaker, Kind};
+use crate::pruning::schedule::{RunLength, Schedule, Step};
+use std::ffi::c_void;
+
+pub(super) static TABLE: abi::ScheduleTable = abi::ScheduleTable {
+    size: size_of::<abi::ScheduleTable>(),
+    create: Some(create),
+    destroy: Some(destroy::<Object>),
+    target: Some(target),
+    rewind: Some(rewind),
+    save: Some(save),
+    load: Some(load),
+};
+
+type Object = Box<dyn Schedule>;
+
+impl abi::RunLength {
+    fn value(self) -> RunLength {
+        RunLength { steps: self.steps, steps_per_epoch: self.steps_per_epoch }
+    }
+}
+
+unsafe extern "C" fn create(
+    context: *const c_void,
+    options: Str,
+    threads: usize,
+    out: *mut *mut c_void,
+    report: Report,
+) -> Status {
+    let make = |maker: &DeviceMaker<Cpu>, options: &_| match maker {
+        DeviceMaker::Schedule(make) => make(options),
+        _ => Err(wrong_kind(Kind::Schedule)),
+    };
+    // SAFETY: the ABI's arguments.
+    unsafe { super::create(context, options, threads, out, report, make) }
+}
+
+unsafe extern "C" fn target(
+    this: *mut c_void,
+    step: u64,
+    run: abi::RunLength,
+    out: *mut abi::Amount,
+    report: Report,
+) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        *out = abi::Amount::of(object::<Object>(this).target(Step(step), &run.value())?);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn rewind(
+    this: *mut c_void,
+    step: u64,
+    run: abi::RunLength,
+    out: *mut u64,
+    report: Report,
+) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        *out = object::<Object>(this).rewind(Step(step), &run.value())?.map_or(u64::MAX, |s| s.0);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        out.state(&object::<Object>(this).save()?);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn load(this: *mut c_void, entries: *const Signal, count: usize, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe { object::<Object>(this).load(view::state(slice(entries, count))?) })
+}

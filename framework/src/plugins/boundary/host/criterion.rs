@@ -1,0 +1,274 @@
+//! A loaded criterion as a [`Criterion`].
+
+use super::super::abi::{self, Report, Signal, Sink, Status, Str};
+use super::super::codes;
+use super::super::export::Published;
+use super::super::failure::guard;
+use super::super::parameters::{Loan, layout_text};
+use super::super::view::{self, Data, Item, Lender, Receiver, copied};
+use super::Loaded;
+use super::object::{Object, absent};
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::network::forward::Needs;
+use crate::network::layout::Layout;
+use crate::options::Table;
+use crate::pruning::criterion::{Criterion, Observation, Probe, Rounding, Scores, Setup, Target, Window};
+use crate::state::State;
+use crate::tensor::Tensor;
+use std::collections::HashMap;
+use std::ffi::c_void;
+
+/// A criterion that lives in a plugin.
+pub(super) struct Adapter {
+    object: Object<abi::CriterionTable>,
+    needs: Needs,
+    window: Window,
+    rounding: Rounding,
+    layout: Option<Layout>,
+    /// Every plugin of the program, for a criterion that wraps another one.
+    plugins: Published,
+}
+
+impl Adapter {
+    pub fn new(loaded: &Loaded, options: &Table, plugins: Published) -> Result<Self> {
+        let object = Object::new(loaded, options)?;
+        let (needs, window, rounding) = (Needs::WEIGHTS, Window::SincePrune, Rounding::default());
+        let mut new = Self { object, needs, window, rounding, layout: None, plugins };
+        new.ask_info()?;
+        Ok(new)
+    }
+
+    fn ask_info(&mut self) -> Result<()> {
+        let Some(info) = self.object.functions.info else { return Ok(()) };
+        let mut found = abi::Info::default_values();
+        // SAFETY: the object and its function belong together; `found` lives for the call.
+        self.object.call(|this, report| unsafe { info(this, &mut found, report) })?;
+        self.needs = Needs::from_bits(found.needs);
+        self.window = found.window().map_err(|e| self.object.error(e.to_string()))?;
+        self.rounding = found.rounding().map_err(|e| self.object.error(e.to_string()))?;
+        if self.needs.has(Needs::TRACE) {
+            return Err(Error::Config(format!(
+                "criterion `{}` needs TRACE, which does not cross the plugin boundary: link its crate into the program instead",
+                self.object.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Tells the plugin the network's layout, where it is another than before.
+    fn before(&mut self, layout: &Layout) -> Result<()> {
+        if self.layout.as_ref() == Some(layout) {
+            return Ok(());
+        }
+        if let Some(set) = self.object.functions.layout {
+            let json = layout_text(layout)?;
+            // SAFETY: the object and its function belong together; the text lives for the call.
+            self.object.call(|this, report| unsafe { set(this, Str::of(&json), report) })?;
+        }
+        self.layout = Some(layout.clone());
+        Ok(())
+    }
+
+    fn scores<B: Backend>(&self, items: Vec<Item>, target: &Target<'_, B>) -> Result<Scores<B>> {
+        let n = items.len();
+        let [item] = <[Item; 1]>::try_from(items)
+            .map_err(|_| self.object.error(format!("it gave {n} lists of scores for `{}`, not one", target.name())))?;
+        match (item.what, item.data) {
+            (abi::WEIGHT_SCORES, Data::F32(scores)) => {
+                let weight = target.weight();
+                // The engine reports a wrong count; the shape alone may differ.
+                let shape = if scores.len() == weight.count() { weight.shape() } else { [scores.len()].into() };
+                Ok(Scores::Weights(Tensor::from_vec(weight.device(), scores, shape)?))
+            }
+            (abi::UNIT_SCORES, Data::F32(scores)) => Ok(Scores::Units(scores)),
+            (abi::KEEP, Data::U8(keep)) => Ok(Scores::Keep(keep.into_iter().map(|k| k != 0).collect())),
+            (what, _) => Err(self.object.error(format!("its scores are of kind {what}, or not of that kind's type"))),
+        }
+    }
+}
+
+impl<B: Backend> Criterion<B> for Adapter {
+    fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    fn window(&self) -> Window {
+        self.window
+    }
+
+    fn rounding(&self) -> Rounding {
+        self.rounding
+    }
+
+    fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
+        if let Some(setup) = self.object.functions.setup {
+            let (json, table) = (layout_text(run.layout)?, self.plugins.table());
+            self.object.call(|this, report| {
+                // SAFETY: the object and its function belong together; text and table live for the call.
+                unsafe { setup(this, Str::of(&json), run.seed.0, &table, report) }
+            })?;
+            self.layout = Some(run.layout.clone());
+        }
+        self.ask_info()
+    }
+
+    fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
+        let Some(observe) = self.object.functions.observe else { return Ok(()) };
+        self.before(seen.params.layout())?;
+        let (loan, mut lender) = (Loan::new(seen.params), Lender::default());
+        let signals = signals(seen, self.needs, &mut lender);
+        let seen = abi::Observation {
+            step: seen.step.0,
+            epoch: seen.epoch,
+            examples: seen.examples,
+            params: loan.table(),
+            signals: signals.as_ptr(),
+            signal_count: signals.len(),
+        };
+        // SAFETY: the object and its function belong together; what is lent lives for the call.
+        self.object.call(|this, report| unsafe { observe(this, &seen, report) })
+    }
+
+    fn prepare(&mut self, probe: &mut dyn Probe<B>) -> Result<()> {
+        let Some(prepare) = self.object.functions.prepare else { return Ok(()) };
+        self.before(probe.params().layout())?;
+        let loan = Loan::new(probe.params());
+        let params = loan.table();
+        let mut asked = Asked { probe };
+        let probe = abi::Probe { user: (&raw mut asked).cast(), gradients: gradients::<B>, params };
+        // SAFETY: the object and its function belong together; what is lent lives for the call.
+        self.object.call(|this, report| unsafe { prepare(this, &probe, report) })
+    }
+
+    fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
+        let score = self.object.functions.score.ok_or_else(|| absent("score"))?;
+        self.before(target.params().layout())?;
+        let (loan, mut lender, mut receiver) = (Loan::new(target.params()), Lender::default(), Receiver::new());
+        let member = target.group().and_then(|g| g.members.iter().find(|m| m.param == target.name()));
+        let view = abi::Target {
+            name: Str::of(target.name()),
+            weight: lender.tensor(target.weight()),
+            mask: lender.optional(target.param().mask().map(|m| m.tensor())),
+            grad: lender.optional(target.grad().ok()),
+            group: target.group().map_or(Str::EMPTY, |g| Str::of(&g.name)),
+            units: target.group().map_or(0, |g| g.units),
+            axis: member.map_or(0, |m| m.axis),
+            step: target.step().0,
+            seed: target.seed.0,
+            reduce: codes::of_reduce(target.reduce()),
+            params: loan.table(),
+        };
+        let sink = receiver.sink();
+        // SAFETY: the object and its function belong together; what is lent, and the receiver, live for the call.
+        self.object.call(|this, report| unsafe { score(this, &view, sink, report) })?;
+        self.scores(receiver.finish()?, target)
+    }
+
+    fn penalty(&mut self, name: &str, weight: &Tensor<B>) -> Result<Option<(f64, Tensor<B>)>> {
+        let Some(penalty) = self.object.functions.penalty else { return Ok(None) };
+        let (mut lender, mut receiver, mut value) = (Lender::default(), Receiver::new(), 0.0);
+        let (lent, sink) = (lender.tensor(weight), receiver.sink());
+        self.object.call(|this, report| {
+            // SAFETY: the object and its function belong together; what is lent, and the receiver, live for the call.
+            unsafe { penalty(this, Str::of(name), lent, &mut value, sink, report) }
+        })?;
+        let gradient = receiver.finish()?.pop();
+        gradient.map(|g| Ok((value, g.tensor(weight.device())?.reshape(weight.shape())?))).transpose()
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        let Some(reset) = self.object.functions.reset else { return Ok(()) };
+        // SAFETY: the object and its function belong together.
+        self.object.call(|this, report| unsafe { reset(this, report) })
+    }
+
+    fn save(&self) -> Result<State> {
+        let Some(save) = self.object.functions.save else { return Ok(State::default()) };
+        let mut receiver = Receiver::new();
+        let sink = receiver.sink();
+        // SAFETY: the object and its function belong together; the receiver lives for the call.
+        self.object.call(|this, report| unsafe { save(this, sink, report) })?;
+        view::state_of(receiver.finish()?)
+    }
+
+    fn load(&mut self, state: State) -> Result<()> {
+        let mut lender = Lender::default();
+        let entries = lender.state(&state);
+        match self.object.functions.load {
+            Some(load) => {
+                // SAFETY: the object and its function belong together; the entries live for the call.
+                self.object.call(|this, report| unsafe { load(this, entries.as_ptr(), entries.len(), report) })?;
+                self.ask_info()
+            }
+            None if entries.is_empty() => Ok(()),
+            None => Err(self.object.error("it keeps no state, but some was saved")),
+        }
+    }
+}
+
+/// Exactly the signals that were declared.
+fn signals<B: Backend>(seen: &Observation<'_, B>, needs: Needs, lender: &mut Lender) -> Vec<Signal> {
+    let mut all = vec![];
+    let mut add = |what, name: &str, t: &Tensor<B>| {
+        // The name's bytes live in the store or the taps, as long as the observation.
+        all.push(Signal { what, name: Str::of(name), value: lender.tensor(t) });
+    };
+    if needs.has(Needs::GRADIENTS) {
+        for p in seen.params.iter() {
+            if let Some(g) = seen.grads.get(p.value()) {
+                add(abi::GRADIENT, &p.spec().name, g);
+            }
+        }
+    }
+    // The taps hold nothing that was not asked for.
+    let taps = seen.taps;
+    sorted(&taps.inputs).for_each(|(layer, t)| add(abi::INPUT, layer, t));
+    sorted(&taps.preactivations).for_each(|(layer, t)| add(abi::PREACTIVATION, layer, t));
+    for (layer, t) in sorted(&taps.outputs) {
+        add(abi::OUTPUT, layer, t);
+        if let Some(g) = seen.grads.get(t).filter(|_| needs.has(Needs::OUTPUT_GRADIENTS)) {
+            add(abi::OUTPUT_GRADIENT, layer, g);
+        }
+    }
+    all
+}
+
+/// By name: a plugin may add floats up in this order.
+fn sorted<B: Backend>(taps: &HashMap<String, Tensor<B>>) -> impl Iterator<Item = (&String, &Tensor<B>)> {
+    let mut all: Vec<_> = taps.iter().collect();
+    all.sort_unstable_by_key(|(name, _)| *name);
+    all.into_iter()
+}
+
+/// The probe that a plugin may ask.
+struct Asked<'a, B: Backend> {
+    probe: &'a mut dyn Probe<B>,
+}
+
+unsafe extern "C" fn gradients<B: Backend>(
+    user: *mut c_void,
+    input: u32,
+    batch: u64,
+    objective: u32,
+    replaced: *const Signal,
+    count: usize,
+    out: Sink,
+    report: Report,
+) -> Status {
+    guard(report, || {
+        // SAFETY: `user` is the `Asked` of the `prepare` under way; the rest is the ABI's.
+        unsafe {
+            let asked = &mut *user.cast::<Asked<'_, B>>();
+            let device = asked.probe.params().device().clone();
+            let replaced = (abi::slice(replaced, count).iter())
+                .map(|s| Ok((s.name.text(), copied(&s.value, &device)?)))
+                .collect::<Result<Vec<_>>>()?;
+            let (input, objective) = (codes::probe_input(input, batch)?, codes::objective(objective)?);
+            for (name, gradient) in asked.probe.gradients(input, objective, &replaced)? {
+                out.tensor(abi::GRADIENT, &name, &gradient);
+            }
+            Ok(())
+        }
+    })
+}

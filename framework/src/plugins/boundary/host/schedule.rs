@@ -1,0 +1,66 @@
+//! A loaded schedule as a [`Schedule`].
+
+use super::super::abi;
+use super::super::view::{self, Lender, Receiver};
+use super::Loaded;
+use super::object::{Object, absent};
+use crate::error::Result;
+use crate::options::Table;
+use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
+use crate::state::State;
+
+/// A schedule that lives in a plugin.
+pub(super) struct Adapter {
+    object: Object<abi::ScheduleTable>,
+}
+
+impl Adapter {
+    pub fn new(loaded: &Loaded, options: &Table) -> Result<Self> {
+        Ok(Self { object: Object::new(loaded, options)? })
+    }
+}
+
+fn length(run: &RunLength) -> abi::RunLength {
+    abi::RunLength { steps: run.steps, steps_per_epoch: run.steps_per_epoch }
+}
+
+impl Schedule for Adapter {
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+        let target = self.object.functions.target.ok_or_else(|| absent("target"))?;
+        let mut amount = abi::Amount::of(None);
+        // SAFETY: the object and its function belong together; `amount` lives for the call.
+        self.object.call(|this, report| unsafe { target(this, step.0, length(run), &mut amount, report) })?;
+        amount.value().map_err(|e| self.object.error(e.to_string()))
+    }
+
+    fn rewind(&self, step: Step, run: &RunLength) -> Result<Option<Step>> {
+        let Some(rewind) = self.object.functions.rewind else { return Ok(None) };
+        let mut to = u64::MAX;
+        // SAFETY: as in `target`.
+        self.object.call(|this, report| unsafe { rewind(this, step.0, length(run), &mut to, report) })?;
+        Ok((to != u64::MAX).then_some(Step(to)))
+    }
+
+    fn save(&self) -> Result<State> {
+        let Some(save) = self.object.functions.save else { return Ok(State::default()) };
+        let mut receiver = Receiver::new();
+        let sink = receiver.sink();
+        // SAFETY: as in `target`; the receiver lives for the call.
+        self.object.call(|this, report| unsafe { save(this, sink, report) })?;
+        view::state_of(receiver.finish()?)
+    }
+
+    fn load(&mut self, state: State) -> Result<()> {
+        let mut lender = Lender::default();
+        let entries = lender.state(&state);
+        match self.object.functions.load {
+            Some(load) => {
+                let (list, count) = (entries.as_ptr(), entries.len());
+                // SAFETY: as in `target`; the entries live for the call.
+                self.object.call(|this, report| unsafe { load(this, list, count, report) })
+            }
+            None if entries.is_empty() => Ok(()),
+            None => Err(self.object.error("it keeps no state, but some was saved")),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The `[prune]` section.
+
+use crate::backend::Reduce;
+use crate::error::{Error, OptionError, Result};
+use crate::network::layout::{Layout, Sizes, UnitGroup};
+use crate::options::{key_in, unknown};
+use crate::pruning::criterion::Rounding;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Steps between no units and all of them when a budget is met.
+const FACTORS: usize = 4096;
+
+/// What is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Granularity {
+    /// Single weights.
+    Weight,
+    /// Whole units: neurons, channels, heads.
+    Unit,
+}
+
+/// How a sparsity is shared among layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// One ranking over all layers.
+    Global,
+    /// The same fraction in every layer.
+    Layer,
+    /// Erdős–Rényi kernel densities (Evci et al. 2020, RigL): dense where layers are small.
+    Erk,
+    /// The fractions in `prune.table`.
+    Table,
+    /// The numbers in `prune.counts`.
+    Counts,
+}
+
+/// What happens to what is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Apply {
+    /// It is held at zero; shapes stay.
+    Mask,
+    /// Units are cut out of every weight, bias, consumer and optimizer state: the network gets smaller and faster.
+    Shrink,
+}
+
+crate::options! {
+    /// How scores become a pruned network.
+    pub struct PruneConfig {
+        /// What is removed: `weight` or `unit` (neuron, channel, attention head).
+        pub granularity: Granularity = Granularity::Weight,
+        /// How the sparsity is shared: `global`, `layer`, `erk`, `table` or `counts`.
+        pub scope: Scope = Scope::Global,
+        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`; those not listed
+        /// are left alone.
+        pub table: BTreeMap<String, f64> = BTreeMap::new(),
+        /// Weights or units to keep after the first, second, ... pruning step, by parameter or unit group, for `scope =
+        /// "counts"`: what another run did, done again. The last number holds for all later steps; those not listed are
+        /// left alone.
+        pub counts: BTreeMap<String, Vec<usize>> = BTreeMap::new(),
+        /// Units of groups at the start, where the network is to begin smaller than the model says; groups not listed
+        /// keep theirs.
+        pub start: BTreeMap<String, usize> = BTreeMap::new(),
+        /// Begin with at most this many parameters: all groups get smaller by one factor; instead of `start`.
+        pub start_params: Option<usize> = None,
+        /// `mask` keeps shapes and holds zeros; `shrink` removes units physically.
+        pub apply: Apply = Apply::Mask,
+        /// Whether pruned weights keep receiving the dense gradient and can return.
+        pub regrow: bool = false,
+        /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`,
+        /// `max` or `sum`.
+        pub reduce: Reduce = Reduce::L1,
+        /// Parameters or unit groups that are never pruned.
+        pub exempt: Vec<String> = vec![],
+        /// Whether the layer that produces the output may be pruned (weights only).
+        pub include_output: bool = false,
+        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s
+        /// n)), `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
+        pub rounding: Option<Rounding> = None,
+        /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
+        pub rounds: u32 = 1,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        let tabled = self.scope != Scope::Table || !self.table.is_empty();
+        checks.ensure("scope", tabled, "\"table\" needs prune.table, such as { fc1 = 0.5 }");
+        let counted = self.scope != Scope::Counts || !self.counts.is_empty();
+        checks.ensure("scope", counted, "\"counts\" needs prune.counts, such as { fc1 = [45, 40, 36] }");
+        for (name, fraction) in &self.table {
+            checks.sparsity(&key_in("table", name), *fraction);
+        }
+        for (name, counts) in &self.counts {
+            checks.ensure(&key_in("counts", name), !counts.is_empty(), "must list at least one number: [45, 40, 36]");
+        }
+        for (name, units) in &self.start {
+            checks.range(&key_in("start", name), *units, 1.0..);
+        }
+        checks.range("start_params", self.start_params, 1.0..);
+        let (shrinks, weights) = (self.apply == Apply::Shrink, self.granularity == Granularity::Weight);
+        let text = "removes whole units: set prune.granularity = \"unit\", or prune.apply = \"mask\"";
+        checks.ensure("apply", !(shrinks && weights), text);
+        let text = "needs the pruned weights, but prune.apply = \"shrink\" removes them: set prune.apply = \"mask\"";
+        checks.ensure("regrow", !(shrinks && self.regrow), text);
+        checks.range("rounds", self.rounds, 1.0..);
+    }
+}
+
+impl PruneConfig {
+    /// Names of what may be pruned, sorted: parameters, or unit groups.
+    pub fn names(&self, layout: &Layout) -> Vec<String> {
+        let listed = |name: &str| self.exempt.iter().any(|e| e == name);
+        let mut names: Vec<String> = match self.granularity {
+            Granularity::Weight => (layout.params.iter())
+                .filter(|p| p.prunable && (self.include_output || !p.output))
+                .map(|p| p.name.clone())
+                .collect(),
+            Granularity::Unit => layout.groups.iter().map(|g| g.name.clone()).collect(),
+        };
+        names.retain(|n| {
+            !listed(n)
+                && match self.scope {
+                    Scope::Table => self.table.contains_key(n),
+                    Scope::Counts => self.counts.contains_key(n),
+                    Scope::Global | Scope::Layer | Scope::Erk => true,
+                }
+        });
+        names.sort_unstable();
+        names
+    }
+
+    /// Sizes of the network's groups at the start; `layout` gives the network at some sizes.
+    ///
+    /// # Errors
+    /// What the layout reports: no such group, more units than the model has.
+    pub fn start_sizes(&self, layout: impl Fn(&Sizes) -> Result<Layout>) -> Result<Sizes> {
+        let Some(budget) = self.start_params else { return Ok(Sizes(self.start.clone())) };
+        let dense = layout(&Sizes::default())?;
+        let scaled = |factor: usize| {
+            let size = |g: &UnitGroup| (g.name.clone(), (g.dense_units * factor / FACTORS).max(1));
+            Sizes(dense.groups.iter().map(size).collect())
+        };
+        let (mut fits, mut too_large) = (0, FACTORS + 1);
+        while too_large - fits > 1 {
+            let middle = usize::midpoint(fits, too_large);
+            if count_params(&layout(&scaled(middle))?) <= budget { fits = middle } else { too_large = middle }
+        }
+        Ok(scaled(fits))
+    }
+
+    /// Checks that the section fits the network.
+    ///
+    /// # Errors
+    /// Every name that is not there, under its key in this section; nothing that could be pruned.
+    pub fn fits(&self, layout: &Layout) -> Result<()> {
+        let what = match self.granularity {
+            Granularity::Weight => "parameter",
+            Granularity::Unit => "unit group",
+        };
+        let known: Vec<&str> = match self.granularity {
+            Granularity::Weight => layout.params.iter().filter(|p| p.prunable).map(|p| p.name.as_str()).collect(),
+            Granularity::Unit => layout.groups.iter().map(|g| g.name.as_str()).collect(),
+        };
+        let exempt = self.exempt.iter().map(|name| ("exempt".to_owned(), name));
+        let table = self.table.keys().map(|name| (key_in("table", name), name));
+        let counts = self.counts.keys().map(|name| (key_in("counts", name), name));
+        let missing = exempt.chain(table).chain(counts).filter(|(_, name)| !known.contains(&name.as_str()));
+        let errors = missing.map(|(key, name)| OptionError::new(key, name, unknown(what, name, &known))).collect();
+        Error::if_any(errors)?;
+        if self.names(layout).is_empty() {
+            let none = format!("nothing is left to prune: every {what} is exempt, or the model declares none");
+            return Err(Error::Config(none));
+        }
+        Ok(())
+    }
+}
+
+fn count_params(layout: &Layout) -> usize {
+    layout.params.iter().filter(|p| !p.buffer).map(|p| p.shape.iter().product::<usize>()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::layout::{LayoutBuilder, Width};
+
+    fn network(sizes: &Sizes) -> Result<Layout> {
+        let mut layout = LayoutBuilder::new(sizes);
+        let (a, b) = (layout.units("a", 50), layout.units("b", 30));
+        layout.linear("a", &Width::from(100), &a, false);
+        layout.linear("b", &a, &b, false);
+        layout.linear("out", &b, &Width::from(10), false);
+        layout.build()
+    }
+
+    #[test]
+    fn a_network_starts_with_at_most_the_parameters_asked_for() {
+        for budget in [200, 1000, 5000, 100_000] {
+            let config = PruneConfig { start_params: Some(budget), ..PruneConfig::default() };
+            let sizes = config.start_sizes(network).unwrap();
+            let (found, a) = (count_params(&network(&sizes).unwrap()), sizes.0["a"]);
+            assert!(found <= budget && (a == 50 || found + 150 > budget), "{budget}: {found} {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn groups_that_are_not_there_cannot_start_smaller() {
+        let config = PruneConfig { start: BTreeMap::from([("c".to_owned(), 3)]), ..PruneConfig::default() };
+        assert!(network(&config.start_sizes(network).unwrap()).unwrap_err().to_string().contains("no group `c`"));
+    }
+}

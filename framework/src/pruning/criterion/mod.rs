@@ -1,0 +1,193 @@
+//! What a weight, or a unit, is worth.
+
+mod probe;
+mod view;
+
+pub use probe::{Objective, Probe, ProbeInput};
+pub use view::{Observation, Setup, Target};
+
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::network::forward::Needs;
+use crate::options::Table;
+use crate::state::State;
+use crate::tensor::Tensor;
+
+/// What a criterion answers for one target.
+#[derive(Debug, Clone)]
+pub enum Scores<B: Backend> {
+    /// One score per weight, in the weight's shape; higher is kept. Where units are pruned, the engine reduces the scores of each
+    /// unit's weights to one (`prune.reduce`), so that a weight criterion serves for neurons and filters too.
+    Weights(Tensor<B>),
+    /// One score per unit of the target's group; higher is kept.
+    Units(Vec<f32>),
+    /// The criterion's own decision, weight by weight (thresholds, hysteresis); the schedule then only says when.
+    Keep(Vec<bool>),
+}
+
+impl<B: Backend> From<Tensor<B>> for Scores<B> {
+    fn from(scores: Tensor<B>) -> Self {
+        Self::Weights(scores)
+    }
+}
+
+/// The training steps that a pruning step looks back on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    /// The step itself.
+    LastStep,
+    /// The steps of its epoch.
+    Epoch,
+    /// Every step since the pruning step before it.
+    SincePrune,
+}
+
+/// How a fraction becomes a count, where the method's paper says otherwise than the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rounding {
+    /// `keep = n - floor(s n)`
+    #[default]
+    FloorPruned,
+    /// `keep = floor((1 - s) n)`
+    FloorKept,
+    /// `keep = round((1 - s) n)`, half away from zero
+    Nearest,
+}
+
+impl Rounding {
+    /// How many of `n` are kept when the fraction `s` goes.
+    pub fn keep(self, n: usize, s: f64) -> usize {
+        // Decimal fractions are not exact in binary: 0.1 * 30 must count as 3.
+        let (n_f, slack) = (n as f64, 1e-9);
+        let keep = match self {
+            Self::FloorPruned => n_f - (s * n_f + slack).floor(),
+            Self::FloorKept => ((1.0 - s) * n_f + slack).floor(),
+            Self::Nearest => ((1.0 - s) * n_f + slack).round(),
+        };
+        (keep.max(0.0) as usize).min(n)
+    }
+}
+
+/// Makes a criterion from its name and options, for plugins that wrap others.
+pub type MakeCriterion<'a, B> = dyn Fn(&str, &Table) -> Result<Box<dyn Criterion<B>>> + 'a;
+
+/// Scores weights or units; the engine removes the lowest.
+///
+/// ```
+/// use secateur::prelude::*;
+///
+/// /// |w g|: the first-order change of the loss when w is removed (Molchanov et al. 2017).
+/// struct Taylor;
+/// impl<B: Backend> Criterion<B> for Taylor {
+///     fn needs(&self) -> Needs {
+///         Needs::GRADIENTS
+///     }
+///     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
+///         Ok(target.weight().mul(target.grad()?)?.abs()?.into())
+///     }
+/// }
+/// ```
+pub trait Criterion<B: Backend>: Send {
+    /// What it must be shown. The engine records nothing else; a missing signal is an error, never a silent fallback.
+    fn needs(&self) -> Needs {
+        Needs::WEIGHTS
+    }
+
+    /// The training steps that count for the next pruning step; the engine shows it no others.
+    fn window(&self) -> Window {
+        Window::SincePrune
+    }
+
+    /// How a fraction becomes a count.
+    fn rounding(&self) -> Rounding {
+        Rounding::default()
+    }
+
+    /// Called once before the first step, and when a run is resumed.
+    ///
+    /// # Errors
+    /// If its options do not fit the network.
+    fn setup(&mut self, _run: &Setup<'_, B>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Sees a training step: weights, gradients and whatever else it needs, before the optimizer's update.
+    ///
+    /// # Errors
+    /// If a signal it asks for was not declared in [`Criterion::needs`].
+    fn observe(&mut self, _seen: &Observation<'_, B>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called once in every pruning step, before the scores: asks for gradients at other weights, inputs or objectives
+    /// (`Needs::PROBE`).
+    ///
+    /// # Errors
+    /// What the probe reports.
+    fn prepare(&mut self, _probe: &mut dyn Probe<B>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Scores of one parameter's weights, or of a group's units.
+    ///
+    /// # Errors
+    /// If it cannot score this kind of target.
+    fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>>;
+
+    /// A penalty that it adds to the training loss: for one parameter, the penalty's value and gradient (`Needs::PENALTY`).
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    fn penalty(&mut self, _name: &str, _weight: &Tensor<B>) -> Result<Option<(f64, Tensor<B>)>> {
+        Ok(None)
+    }
+
+    /// Forgets what it collected; called after each pruning step.
+    ///
+    /// # Errors
+    /// If it cannot; the run ends.
+    fn reset(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// State that must survive a restart, so that a resumed run is bit-identical.
+    ///
+    /// # Errors
+    /// If it cannot be told; the checkpoint is then not written.
+    fn save(&self) -> Result<State> {
+        Ok(State::default())
+    }
+
+    /// Takes back what [`Criterion::save`] gave.
+    ///
+    /// # Errors
+    /// If the state is not one of its own.
+    fn load(&mut self, _state: State) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_follow_the_declared_rounding() {
+        let widths = |r: Rounding| {
+            let mut n = 50;
+            std::iter::repeat_with(move || {
+                n = r.keep(n, 0.1);
+                n
+            })
+            .take(4)
+            .collect::<Vec<_>>()
+        };
+        assert_eq!(widths(Rounding::FloorKept), [45, 40, 36, 32]);
+        assert_eq!(widths(Rounding::FloorPruned), [45, 41, 37, 34]);
+        assert_eq!(Rounding::Nearest.keep(45, 0.1), 41);
+        assert_eq!((Rounding::FloorPruned.keep(30, 0.1), Rounding::FloorKept.keep(30, 0.1)), (27, 27));
+        assert_eq!((Rounding::FloorPruned.keep(0, 0.5), Rounding::FloorKept.keep(7, 0.0)), (0, 7));
+    }
+}

@@ -1,0 +1,186 @@
+//! What the engine shows a criterion.
+
+use super::MakeCriterion;
+use crate::autograd::Grads;
+use crate::backend::{Backend, Reduce};
+use crate::error::{Error, Result};
+use crate::network::forward::{LayerCall, Needs, Taps};
+use crate::network::layout::{Layout, UnitGroup};
+use crate::network::params::{Param, ParamStore};
+use crate::pruning::schedule::Step;
+use crate::seed::Seed;
+use crate::tensor::Tensor;
+
+/// What is known before the first step.
+pub struct Setup<'a, B: Backend> {
+    /// Parameters and groups of the dense network.
+    pub layout: &'a Layout,
+    /// The run's seed for this plugin.
+    pub seed: Seed,
+    /// Makes the criterion that another one wraps.
+    pub make_criterion: &'a MakeCriterion<'a, B>,
+}
+
+/// One training step, between the backward pass and the optimizer's update.
+#[derive(Debug)]
+pub struct Observation<'a, B: Backend> {
+    /// This step.
+    pub step: Step,
+    /// Its epoch, from 0.
+    pub epoch: u64,
+    /// Examples in the batch.
+    pub examples: usize,
+    /// Parameters and masks.
+    pub params: &'a ParamStore<B>,
+    /// Gradients of the loss, by parameter value.
+    pub grads: &'a Grads<B>,
+    /// What the forward pass recorded.
+    pub taps: &'a Taps<B>,
+}
+
+impl<B: Backend> Observation<'_, B> {
+    /// Groups whose units can be scored.
+    pub fn groups(&self) -> &[UnitGroup] {
+        &self.params.layout().groups
+    }
+
+    /// The loss's gradient for a parameter, in its shape; masked weights have theirs too.
+    ///
+    /// # Errors
+    /// If there is no such parameter, or no gradient reached it.
+    pub fn grad(&self, param: &str) -> Result<&Tensor<B>> {
+        let value = self.params.get(param)?.value();
+        self.grads
+            .get(value)
+            .ok_or_else(|| Error::Other(format!("no gradient reached `{param}`: the loss does not depend on it")))
+    }
+
+    /// Input of a layer: `[rows, in]` of a linear one, where a token is a row as an example is; `[batch, channels, rows, columns]` of a
+    /// convolution.
+    ///
+    /// # Errors
+    /// Without [`Needs::INPUTS`], or if the layer did not run.
+    pub fn input(&self, layer: &str) -> Result<&Tensor<B>> {
+        self.taps.inputs.get(layer).ok_or_else(|| self.taps.missing(Needs::INPUTS, layer))
+    }
+
+    /// Output of a layer after its activation: `[rows, out]`, or `[batch, channels, rows, columns]` of a convolution.
+    ///
+    /// # Errors
+    /// Without [`Needs::OUTPUTS`], or if the layer did not run.
+    pub fn output(&self, layer: &str) -> Result<&Tensor<B>> {
+        self.taps.outputs.get(layer).ok_or_else(|| self.taps.missing(Needs::OUTPUTS, layer))
+    }
+
+    /// Gradient of the loss with respect to a layer's output.
+    ///
+    /// # Errors
+    /// Without [`Needs::OUTPUT_GRADIENTS`], or if the layer did not run.
+    pub fn output_grad(&self, layer: &str) -> Result<&Tensor<B>> {
+        self.grads.get(self.output(layer)?).ok_or_else(|| self.taps.missing(Needs::OUTPUT_GRADIENTS, layer))
+    }
+
+    /// Output of a layer before its activation, in the shape of its output.
+    ///
+    /// # Errors
+    /// Without [`Needs::PREACTIVATIONS`], or if the layer did not run.
+    pub fn preactivation(&self, layer: &str) -> Result<&Tensor<B>> {
+        self.taps.preactivations.get(layer).ok_or_else(|| self.taps.missing(Needs::PREACTIVATIONS, layer))
+    }
+
+    /// Every layer call of the forward pass, in order.
+    ///
+    /// # Errors
+    /// Without [`Needs::TRACE`].
+    pub fn trace(&self) -> Result<&[LayerCall<B>]> {
+        if self.taps.needs.has(Needs::TRACE) {
+            Ok(&self.taps.calls)
+        } else {
+            Err(self.taps.missing(Needs::TRACE, "the network"))
+        }
+    }
+}
+
+/// One parameter to be scored, alone or as the weights of a group's units.
+#[derive(Debug)]
+pub struct Target<'a, B: Backend> {
+    pub(crate) param: &'a Param<B>,
+    pub(crate) params: &'a ParamStore<B>,
+    pub(crate) group: Option<&'a UnitGroup>,
+    pub(crate) grads: Option<&'a Grads<B>>,
+    pub(crate) step: Step,
+    pub(crate) seed: Seed,
+    pub(crate) reduce: Reduce,
+}
+
+impl<'a, B: Backend> Target<'a, B> {
+    /// A target outside a run, in a loop of one's own; units of a group are scored by the L1 norm of their weights' scores.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn new(
+        params: &'a ParamStore<B>,
+        param: &str,
+        group: Option<&'a UnitGroup>,
+        step: Step,
+        seed: Seed,
+    ) -> Result<Self> {
+        Ok(Self { param: params.get(param)?, params, group, grads: None, step, seed, reduce: Reduce::L1 })
+    }
+
+    /// The same with gradients of the loss, for criteria that need them.
+    #[must_use]
+    pub fn with_grads(self, grads: &'a Grads<B>) -> Self {
+        Self { grads: Some(grads), ..self }
+    }
+
+    /// Name of the parameter.
+    pub fn name(&self) -> &'a str {
+        &self.param.spec().name
+    }
+
+    /// Values; with dynamic masks the dense ones, so that a pruned weight can win its place back.
+    pub fn weight(&self) -> &'a Tensor<B> {
+        self.param.value()
+    }
+
+    /// The parameter itself: mask, optimizer state, specification.
+    pub fn param(&self) -> &'a Param<B> {
+        self.param
+    }
+
+    /// All parameters.
+    pub fn params(&self) -> &'a ParamStore<B> {
+        self.params
+    }
+
+    /// The group whose units are pruned, or `None` where single weights are.
+    pub fn group(&self) -> Option<&'a UnitGroup> {
+        self.group
+    }
+
+    /// Gradient of the last training step, in the weight's shape.
+    ///
+    /// # Errors
+    /// Without [`Needs::GRADIENTS`].
+    pub fn grad(&self) -> Result<&'a Tensor<B>> {
+        let missing =
+            || Error::Other(format!("the gradient of `{}` was not recorded: declare Needs::GRADIENTS", self.name()));
+        self.grads.and_then(|g| g.get(self.param.value())).ok_or_else(missing)
+    }
+
+    /// The pruning step.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Randomness for this target at this step.
+    pub fn seed(&self) -> Seed {
+        self.seed.derive("score", &[self.name(), &self.step.0.to_string()])
+    }
+
+    /// How weight scores become unit scores (`prune.reduce`).
+    pub fn reduce(&self) -> Reduce {
+        self.reduce
+    }
+}

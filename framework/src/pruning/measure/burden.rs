@@ -1,0 +1,144 @@
+//! How much the remaining weights have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes and weight
+//! norms, the forms are ours), and how many changed places.
+
+use crate::autograd::Grads;
+use crate::backend::{Backend, Reduce};
+use crate::error::Result;
+use crate::network::params::ParamStore;
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Indicators of one parameter over one epoch, on active weights alone; they rise with sparsity where the network suffers from it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LayerBurden {
+    /// Name of the parameter.
+    pub name: String,
+    /// ‖g m‖₂ / √nnz, the mean over the steps looked at.
+    pub gradient: f64,
+    /// Σ |g m| / nnz, likewise.
+    pub gradient_mean: f64,
+    /// ‖w m‖₂ / √nnz at the last of them.
+    pub weight: f64,
+    /// Active weights at the end of the epoch.
+    pub kept: usize,
+    /// Weights that were pruned in the epoch.
+    #[serde(alias = "left")]
+    pub pruned: usize,
+    /// Weights that regrew in the epoch.
+    #[serde(alias = "returned")]
+    pub regrown: usize,
+}
+
+/// Weights that changed places, by parameter: how many were pruned, and how many regrown.
+pub type Churn = BTreeMap<String, (usize, usize)>;
+
+/// Collects the indicators of an epoch.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Burden {
+    sums: BTreeMap<String, (f64, f64, f64)>,
+    looks: usize,
+    churn: Churn,
+    latest: Vec<LayerBurden>,
+    total: (usize, usize),
+}
+
+impl Burden {
+    /// Looks at the gradients of one step.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn observe<B: Backend>(&mut self, params: &ParamStore<B>, grads: &Grads<B>) -> Result<()> {
+        for p in params.iter().filter(|p| p.spec().prunable) {
+            let (Some(g), kept) = (grads.get(p.value()), p.kept().max(1) as f64) else { continue };
+            let masked = p.mask().map(|m| g.mul(m.tensor())).transpose()?;
+            let active = masked.as_ref().unwrap_or(g);
+            let sums = self.sums.entry(p.spec().name.clone()).or_default();
+            sums.0 += (B::norm_squared(active)? / kept).sqrt();
+            sums.1 += magnitude(active)? / kept;
+            sums.2 = (B::norm_squared(&p.effective()?)? / kept).sqrt();
+        }
+        self.looks += 1;
+        Ok(())
+    }
+
+    /// Counts weights that changed places.
+    pub fn moved(&mut self, churn: &Churn) {
+        for (name, (pruned, regrown)) in churn {
+            let sum = self.churn.entry(name.clone()).or_default();
+            (sum.0, sum.1) = (sum.0 + pruned, sum.1 + regrown);
+            (self.total.0, self.total.1) = (self.total.0 + pruned, self.total.1 + regrown);
+        }
+    }
+
+    /// Ends the epoch: its indicators in the model's order.
+    pub fn end_epoch<B: Backend>(&mut self, params: &ParamStore<B>) -> Vec<LayerBurden> {
+        let (sums, churn) = (std::mem::take(&mut self.sums), std::mem::take(&mut self.churn));
+        let looks = std::mem::take(&mut self.looks).max(1) as f64;
+        let of = |p: &crate::network::params::Param<B>| {
+            let name = &p.spec().name;
+            let &(gradient, mean, weight) = sums.get(name)?;
+            let (pruned, regrown) = churn.get(name).copied().unwrap_or_default();
+            let (gradient, gradient_mean) = (gradient / looks, mean / looks);
+            Some(LayerBurden { name: name.clone(), gradient, gradient_mean, weight, kept: p.kept(), pruned, regrown })
+        };
+        self.latest = params.iter().filter_map(of).collect();
+        self.latest.clone()
+    }
+
+    /// Indicators of the last finished epoch.
+    pub fn latest(&self) -> &[LayerBurden] {
+        &self.latest
+    }
+
+    /// Weights that were pruned and that regrew since the start.
+    pub fn total(&self) -> (usize, usize) {
+        self.total
+    }
+}
+
+/// Σ |x|
+fn magnitude<B: Backend>(x: &Tensor<B>) -> Result<f64> {
+    // Row by row first, so that the sums stay short enough for single precision.
+    let rows = x.shape().first().copied().unwrap_or(1).max(1);
+    Ok(x.reshape([rows, x.count() / rows])?.reduce(Reduce::L1, 1)?.host().iter().map(|v| f64::from(*v)).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Cpu;
+    use crate::network::layout::{LayoutBuilder, Sizes};
+    use crate::network::params::Masking;
+    use crate::seed::Seed;
+
+    #[test]
+    fn indicators_are_those_of_active_weights() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        layout.linear("fc", &2.into(), &2.into(), true);
+        let device = Cpu::default();
+        let mut params = ParamStore::<Cpu>::new(&device, layout.build().unwrap(), Seed(0), Masking::Dynamic).unwrap();
+        params.set_masks(vec![("fc.weight".into(), vec![true, false, true, true])]).unwrap();
+        let w = params.get("fc.weight").unwrap().value().clone();
+        let mut burden = Burden::default();
+        for gradient in [[1.0, 9.0, -2.0, 2.0], [3.0, 9.0, 0.0, -4.0]] {
+            let mut grads = Grads::empty();
+            grads.add(&w, Tensor::from_vec(&device, gradient.to_vec(), [2, 2]).unwrap()).unwrap();
+            burden.observe(&params, &grads).unwrap();
+        }
+        burden.moved(&[("fc.weight".to_string(), (2, 1))].into());
+        burden.moved(&[("fc.weight".to_string(), (1, 1))].into());
+        let found = burden.end_epoch(&params);
+        assert_eq!(found.len(), 1, "biases are not prunable");
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} instead of {b}");
+        close(found[0].gradient, (3f64.sqrt() + (25f64 / 3.0).sqrt()) / 2.0);
+        close(found[0].gradient_mean, (5.0 / 3.0 + 7.0 / 3.0) / 2.0);
+        let host = w.to_vec();
+        let squares = [0, 2, 3].map(|i: usize| f64::from(host[i]).powi(2)).iter().sum::<f64>();
+        close(found[0].weight, (squares / 3.0).sqrt());
+        assert_eq!((found[0].kept, found[0].pruned, found[0].regrown), (3, 3, 2));
+        assert_eq!((burden.latest(), burden.total()), (&found[..], (3, 2)));
+        assert_eq!(burden.end_epoch(&params), []);
+    }
+}

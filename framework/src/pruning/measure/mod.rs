@@ -1,0 +1,33 @@
+//! Figures of a network and of the process.
+
+mod burden;
+mod memory;
+
+pub use burden::{Burden, Churn, LayerBurden};
+pub use memory::peak_memory_bytes;
+
+use crate::backend::Backend;
+use crate::network::params::ParamStore;
+
+/// Parameters left and in the dense network, buffers (running statistics) not counted.
+pub fn count_params<B: Backend>(store: &ParamStore<B>) -> (usize, usize) {
+    store
+        .iter()
+        .filter(|p| !p.spec().buffer)
+        .fold((0, 0), |(kept, dense), p| (kept + p.kept(), dense + p.dense_count()))
+}
+
+/// Fraction of the dense network's prunable weights that is gone, masked or cut out.
+pub fn weight_sparsity<B: Backend>(store: &ParamStore<B>) -> f64 {
+    let (kept, dense) =
+        store.iter().filter(|p| p.spec().prunable).fold((0, 0), |(k, d), p| (k + p.kept(), d + p.dense_count()));
+    1.0 - kept as f64 / dense.max(1) as f64
+}
+
+/// Fraction of the dense network's units that is gone.
+pub fn unit_sparsity<B: Backend>(store: &ParamStore<B>) -> f64 {
+    let groups = &store.layout().groups;
+    let dense: usize = groups.iter().map(|g| g.dense_units).sum();
+    let kept: usize = groups.iter().map(|g| store.units(&g.name)).sum();
+    if dense == 0 { 0.0 } else { 1.0 - kept as f64 / dense as f64 }
+}

@@ -1,0 +1,108 @@
+//! When to prune, and how much.
+
+use crate::error::Result;
+use crate::state::State;
+use serde::{Deserialize, Serialize};
+
+/// One optimizer update, counted from 0 over the whole run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Step(pub u64);
+
+/// How much is to be gone after a pruning step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Amount {
+    /// This fraction of the dense network.
+    Sparsity(f64),
+    /// This fraction of what remains now, in addition to what is gone.
+    OfRemaining(f64),
+}
+
+/// Where a schedule stands at a pruning step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Position {
+    /// How much is to be gone after this step.
+    pub amount: Amount,
+    /// The sparsity that the schedule ends with, for the table scope.
+    pub end: f64,
+    /// Pruning steps before this one, for the counts scope.
+    pub nth: usize,
+}
+
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLength {
+    /// Optimizer updates in the whole run.
+    pub steps: u64,
+    /// Optimizer updates in one epoch.
+    pub steps_per_epoch: u64,
+}
+
+impl RunLength {
+    /// The epoch a step belongs to, from 0.
+    pub fn epoch(&self, step: Step) -> u64 {
+        step.0 / self.steps_per_epoch.max(1)
+    }
+
+    /// The number of whole epochs finished after `step`, if it is the last step of an epoch.
+    pub fn epochs_finished(&self, step: Step) -> Option<u64> {
+        let done = step.0 + 1;
+        (self.steps_per_epoch > 0 && done.is_multiple_of(self.steps_per_epoch)).then(|| done / self.steps_per_epoch)
+    }
+
+    /// The step that lies at a fraction of the run: 0 is the first, 1 the last.
+    pub fn at_fraction(&self, fraction: f64) -> Step {
+        Step((fraction * self.steps.saturating_sub(1) as f64).round() as u64)
+    }
+}
+
+/// When to prune, and how much.
+///
+/// A pure function of the step: the engine asks it ahead of time, to plan evaluation and to let criteria observe only
+/// what they will use.
+///
+/// ```
+/// use secateur::prelude::*;
+/// /// Half of the weights, once, after the first epoch.
+/// struct Halve;
+/// impl Schedule for Halve {
+///     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+///         Ok((run.epochs_finished(step) == Some(1)).then_some(Amount::Sparsity(0.5)))
+///     }
+/// }
+/// let run = RunLength { steps: 30, steps_per_epoch: 10 };
+/// assert_eq!(Halve.target(Step(9), &run)?, Some(Amount::Sparsity(0.5)));
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Schedule: Send {
+    /// What holds after `step`, or `None` where nothing is pruned at this step. Asked after the optimizer's update.
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>>;
+
+    /// The step whose weights (as they were before its update) are brought back after the pruning at `step`; masks stay.
+    /// Lottery tickets rewind to step 0 or to an early step.
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    fn rewind(&self, _step: Step, _run: &RunLength) -> Result<Option<Step>> {
+        Ok(None)
+    }
+
+    /// State that must survive a restart.
+    ///
+    /// # Errors
+    /// If it cannot be told; the checkpoint is then not written.
+    fn save(&self) -> Result<State> {
+        Ok(State::default())
+    }
+
+    /// Takes back what [`Schedule::save`] gave.
+    ///
+    /// # Errors
+    /// If the state is not one of its own.
+    fn load(&mut self, _state: State) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Scores of everything that may be pruned, checked and brought to one form.
+
+use super::config::{Granularity, PruneConfig};
+use crate::backend::{Backend, Reduce};
+use crate::error::{Error, Result};
+use crate::network::layout::{Member, UnitGroup};
+use crate::network::params::ParamStore;
+use crate::pruning::criterion::{Criterion, Scores, Target};
+use crate::tensor::Tensor;
+
+/// What a criterion said about one parameter or group.
+#[derive(Debug, Clone)]
+pub(super) enum LayerScores<B: Backend> {
+    /// One finite score per weight; higher is kept.
+    Weights(Tensor<B>),
+    /// One finite score per unit; higher is kept.
+    Units(Vec<f32>),
+    /// The criterion's own decision.
+    Keep(Vec<bool>),
+}
+
+/// Scores of one name in [`PruneConfig::names`].
+pub(super) fn score_layer<'a, B: Backend>(
+    config: &PruneConfig,
+    store: &'a ParamStore<B>,
+    name: &str,
+    criterion: &mut dyn Criterion<B>,
+    view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
+) -> Result<LayerScores<B>> {
+    let layout = store.layout();
+    match config.granularity {
+        Granularity::Weight => {
+            let spec = &store.get(name)?.spec().name;
+            match criterion.score(&view(spec, None)?)? {
+                Scores::Weights(t) => {
+                    fits(name, t.count(), store.get(name)?.value().count())?;
+                    // Looked at one by one only where something is wrong: on a device that would copy them all.
+                    if !B::norm_squared(&t)?.is_finite() {
+                        finite(name, &t.host())?;
+                    }
+                    Ok(LayerScores::Weights(t))
+                }
+                Scores::Keep(keep) => {
+                    fits(name, keep.len(), store.get(name)?.value().count()).map(|()| LayerScores::Keep(keep))
+                }
+                Scores::Units(_) => {
+                    Err(Error::Config("this criterion scores units: set prune.granularity = \"unit\"".into()))
+                }
+            }
+        }
+        Granularity::Unit => {
+            let group = layout.group(name).ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
+            let mut sums = Sums::new(config.reduce, group.units);
+            for member in group.producer_weights(layout) {
+                match criterion.score(&view(&member.param, Some(group))?)? {
+                    Scores::Units(scores) => {
+                        fits(name, scores.len(), group.units)?;
+                        return finite(name, &scores).map(|()| LayerScores::Units(scores));
+                    }
+                    Scores::Weights(t) => {
+                        fits(&member.param, t.count(), store.get(&member.param)?.value().count())?;
+                        let (_, n, inner) = store.get(&member.param)?.value().shape().around(member.axis);
+                        sums.add(&t.host(), n, inner, member);
+                    }
+                    Scores::Keep(_) => {
+                        let text = "this criterion decides weight by weight: set prune.granularity = \"weight\"";
+                        return Err(Error::Config(text.into()));
+                    }
+                }
+            }
+            let scores = sums.finish();
+            finite(name, &scores).map(|()| LayerScores::Units(scores))
+        }
+    }
+}
+
+fn fits(name: &str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Other(format!("`{name}` has {expected} elements to score, but the criterion returned {found} scores")))
+}
+
+fn finite(name: &str, scores: &[f32]) -> Result<()> {
+    match scores.iter().position(|s| !s.is_finite()) {
+        None => Ok(()),
+        Some(i) => {
+            Err(Error::Other(format!("the score of element {i} of `{name}` is {}; scores must be finite", scores[i])))
+        }
+    }
+}
+
+/// Scores of single weights, summed up unit by unit.
+struct Sums {
+    how: Reduce,
+    totals: Vec<f64>,
+    counts: Vec<usize>,
+}
+
+impl Sums {
+    fn new(how: Reduce, units: usize) -> Self {
+        Self { how, totals: vec![0.0; units], counts: vec![0; units] }
+    }
+
+    /// Adds a parameter seen as `[outer, n, inner]`, whose middle axis holds the units.
+    fn add(&mut self, scores: &[f32], n: usize, inner: usize, member: &Member) {
+        let units = self.totals.len();
+        let mut unit_of = vec![None; n];
+        for unit in 0..units {
+            member.indices(unit, units).for_each(|i| unit_of[i] = Some(unit));
+        }
+        for (row, values) in scores.chunks(inner).enumerate() {
+            let Some(unit) = unit_of[row % n] else { continue };
+            self.counts[unit] += values.len();
+            for &v in values {
+                let (v, total) = (f64::from(v), &mut self.totals[unit]);
+                match self.how {
+                    Reduce::Sum | Reduce::Mean => *total += v,
+                    Reduce::L1 => *total += v.abs(),
+                    Reduce::L2 => *total += v * v,
+                    Reduce::Max => *total = total.max(v.abs()),
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<f32> {
+        let how = self.how;
+        (self.totals.into_iter().zip(self.counts))
+            .map(|(t, n)| match how {
+                Reduce::Mean => t / n.max(1) as f64,
+                Reduce::L2 => t.sqrt(),
+                _ => t,
+            } as f32)
+            .collect()
+    }
+}

@@ -1,0 +1,241 @@
+//! State that survives a restart: a plugin's named numbers, and the archive that holds a whole checkpoint (named arrays and a
+//! manifest in one safetensors file, with a checksum).
+
+use crate::error::{Error, Result};
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Named numbers of a plugin. `f64` holds every `f32` and every count up to 2^53 exactly.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State(pub BTreeMap<String, Vec<f64>>);
+
+impl State {
+    /// Adds an entry.
+    #[must_use]
+    pub fn with(mut self, name: &str, values: impl IntoIterator<Item = impl Into<f64>>) -> Self {
+        self.0.insert(name.into(), values.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Takes an entry out.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn take(&mut self, name: &str) -> Result<Vec<f64>> {
+        self.0.remove(name).ok_or_else(|| {
+            Error::Other(format!("the saved state has no `{name}`; it was written by another version or plugin"))
+        })
+    }
+}
+
+/// The metadata entry that holds the [`Header`].
+const HEADER: &str = "secateur-checkpoint";
+
+/// Arrays by name; taken out one by one, so that what nobody asked for is noticed.
+#[derive(Debug, Default)]
+pub(crate) struct Archive(BTreeMap<String, Array>);
+
+#[derive(Debug, Clone)]
+struct Array {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+/// What is read before anything is believed.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: String,
+    sha256: String,
+    /// JSON in a string: its bytes enter the checksum.
+    manifest: String,
+}
+
+impl Archive {
+    /// The file: these arrays, described by `manifest`.
+    ///
+    /// # Errors
+    /// If the manifest is no JSON.
+    pub fn to_bytes(&self, manifest: &impl Serialize) -> Result<Vec<u8>> {
+        let refused = |e: &dyn std::fmt::Display| Error::Checkpoint(format!("cannot be written: {e}"));
+        let manifest = serde_json::to_string(manifest).map_err(|e| refused(&e))?;
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        let header = Header { version, sha256: self.checksum(&manifest), manifest };
+        let header = serde_json::to_string(&header).map_err(|e| refused(&e))?;
+        safetensors::serialize(&self.0, Some([(HEADER.to_string(), header)].into())).map_err(|e| refused(&e))
+    }
+
+    /// Reads what [`Archive::to_bytes`] made.
+    ///
+    /// # Errors
+    /// If it is something else, or was written by another version, or any of it changed since.
+    pub fn from_bytes<M: DeserializeOwned>(bytes: &[u8]) -> Result<(M, Self)> {
+        let damaged = |why: &dyn std::fmt::Display| Error::Checkpoint(format!("is damaged or cut short: {why}"));
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
+        let header = metadata.metadata().as_ref().and_then(|all| all.get(HEADER));
+        let header = header.ok_or_else(|| Error::Checkpoint("is another kind of safetensors file".into()))?;
+        let header: Header = serde_json::from_str(header).map_err(|e| damaged(&e))?;
+        let version = env!("CARGO_PKG_VERSION");
+        if header.version != version {
+            let found = header.version;
+            return Err(Error::Checkpoint(format!(
+                "was written by version {found}, and this is version {version}, which need not compute the same bits"
+            )));
+        }
+        let array = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+            (name, Array { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() })
+        };
+        let archive = Self(tensors.tensors().into_iter().map(array).collect());
+        if archive.checksum(&header.manifest) != header.sha256 {
+            return Err(damaged(&"its checksum does not match its content"));
+        }
+        Ok((serde_json::from_str(&header.manifest).map_err(|e| damaged(&e))?, archive))
+    }
+
+    /// Adds weights.
+    pub fn put(&mut self, name: String, shape: &[usize], values: &[f32]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.0.insert(name, Array { dtype: Dtype::F32, shape: shape.to_vec(), bytes });
+    }
+
+    /// Adds flags.
+    pub fn put_flags(&mut self, name: String, flags: &[bool]) {
+        let bytes: Vec<u8> = flags.iter().map(|&f| u8::from(f)).collect();
+        self.0.insert(name, Array { dtype: Dtype::U8, shape: vec![bytes.len()], bytes });
+    }
+
+    /// Adds a plugin's state under `prefix/`.
+    pub fn put_state(&mut self, prefix: &str, state: State) {
+        for (name, values) in state.0 {
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            self.0.insert(format!("{prefix}/{name}"), Array { dtype: Dtype::F64, shape: vec![values.len()], bytes });
+        }
+    }
+
+    /// Takes weights out, if there are any of that name.
+    pub fn take(&mut self, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
+        let array = self.take_array(name, Dtype::F32)?;
+        let values = array.bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        Some((array.shape, values))
+    }
+
+    /// Takes flags out, if there are any of that name.
+    pub fn take_flags(&mut self, name: &str) -> Option<Vec<bool>> {
+        Some(self.take_array(name, Dtype::U8)?.bytes.iter().map(|&b| b != 0).collect())
+    }
+
+    /// Takes out a plugin's state.
+    pub fn take_state(&mut self, prefix: &str) -> State {
+        let numbers = |array: Array| array.bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        let names = self.names(prefix).into_iter();
+        let take = |name: String| {
+            let array = self.take_array(&format!("{prefix}/{name}"), Dtype::F64)?;
+            Some((name, numbers(array)))
+        };
+        State(names.filter_map(take).collect())
+    }
+
+    /// What follows `prefix/` in the names of the arrays that are left.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let rest = |name: &String| Some(name.strip_prefix(prefix)?.strip_prefix('/')?.to_string());
+        self.0.keys().filter_map(rest).collect()
+    }
+
+    /// The name of an array that nobody took.
+    pub fn untaken(&self) -> Option<&str> {
+        self.0.keys().next().map(String::as_str)
+    }
+
+    fn take_array(&mut self, name: &str, dtype: Dtype) -> Option<Array> {
+        if self.0.get(name)?.dtype == dtype { self.0.remove(name) } else { None }
+    }
+
+    fn checksum(&self, manifest: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(manifest);
+        for (name, array) in &self.0 {
+            hash.update(format!("{name} {:?} {:?}", array.dtype, array.shape));
+            hash.update(&array.bytes);
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+impl View for &Array {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.bytes.as_slice().into()
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Archive {
+        let mut archive = Archive::default();
+        archive.put("value/w".into(), &[2, 2], &[1.0, f32::MIN_POSITIVE, -0.0, 3.5]);
+        archive.put_flags("mask/w".into(), &[true, false, true, true]);
+        archive.put_state("criterion", State::default().with("max", [f64::NEG_INFINITY, 0.1]));
+        archive
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        Archive::from_bytes::<String>(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn everything_comes_back_and_nothing_twice() {
+        let bytes = example().to_bytes(&"about").unwrap();
+        let (manifest, mut archive) = Archive::from_bytes::<String>(&bytes).unwrap();
+        assert_eq!(manifest, "about");
+        let (shape, values) = archive.take("value/w").unwrap();
+        assert_eq!(shape, [2, 2]);
+        assert_eq!(
+            values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+            [0x3f80_0000, 0x0080_0000, 1 << 31, 0x4060_0000]
+        );
+        assert_eq!(archive.take_flags("mask/w").unwrap(), [true, false, true, true]);
+        assert_eq!(archive.names("criterion"), ["max"]);
+        assert_eq!(archive.take_state("criterion").0["max"], [f64::NEG_INFINITY, 0.1]);
+        assert!(archive.untaken().is_none() && archive.take("value/w").is_none());
+    }
+
+    #[test]
+    fn every_cut_and_every_changed_byte_is_noticed() {
+        let bytes = example().to_bytes(&"about").unwrap();
+        for end in 0..bytes.len() {
+            assert!(refused(&bytes[..end]).contains("damaged or cut short"), "cut to {end}");
+        }
+        for i in 8..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[i] ^= 1;
+            // Blanks between the header and the data carry nothing.
+            assert!(bytes[i] == b' ' || Archive::from_bytes::<String>(&changed).is_err(), "byte {i}");
+        }
+    }
+
+    #[test]
+    fn other_files_and_other_versions_are_told_apart() {
+        let other = safetensors::serialize(&example().0, None).unwrap();
+        assert!(refused(&other).contains("another kind of safetensors file"));
+        let text = String::from_utf8_lossy(&example().to_bytes(&"about").unwrap()).into_owned();
+        assert!(text.contains(env!("CARGO_PKG_VERSION")));
+        let mut bytes = example().to_bytes(&"about").unwrap();
+        let at = bytes.windows(7).position(|w| w == b"version").unwrap() + 12;
+        bytes[at] = b'9';
+        assert!(refused(&bytes).contains("was written by version 9"), "{}", refused(&bytes));
+    }
+}

@@ -1,0 +1,98 @@
+//! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as before and
+//! takes the rest from here.
+
+use super::reporter::{Clock, EpochProgress, Reported, Reporter};
+use super::run::Live;
+use super::setting::Setting;
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::network::layout::Sizes;
+use crate::network::params::Snapshot;
+use crate::pruning::measure::Burden;
+use crate::pruning::schedule::Step;
+use crate::state::Archive;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything that is no array.
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    run: String,
+    next: Step,
+    steps: u64,
+    units: Sizes,
+    updates: BTreeMap<String, u64>,
+    snapshots: Vec<Step>,
+    progress: EpochProgress,
+    burden: Burden,
+    clock: Clock,
+}
+
+/// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).
+///
+/// # Errors
+/// If it is damaged, or was written by another version.
+pub fn checkpoint_name(checkpoint: &[u8]) -> Result<String> {
+    Ok(Archive::from_bytes::<Manifest>(checkpoint)?.0.run)
+}
+
+impl<B: Backend> Live<B> {
+    /// The state before the next step, for the run of that name.
+    pub fn checkpoint(&self, setting: &Setting<'_, B>, reported: Reported, name: &str) -> Result<Vec<u8>> {
+        let mut archive = Archive::default();
+        self.params.save(&mut archive);
+        for (step, snapshot) in &self.snapshots {
+            snapshot.save(&snapshot_prefix(*step), &mut archive);
+        }
+        archive.put_state("criterion", self.criterion.save()?);
+        archive.put_state("schedule", self.schedule.save()?);
+        archive.to_bytes(&Manifest {
+            run: name.into(),
+            next: self.next,
+            steps: setting.length.steps,
+            units: self.params.layout().sizes(),
+            updates: self.params.updates(),
+            snapshots: self.snapshots.keys().copied().collect(),
+            progress: reported.epoch,
+            burden: self.burden.clone(),
+            clock: reported.clock,
+        })
+    }
+
+    /// Takes the state back into a run that has not begun.
+    pub fn restore(
+        &mut self,
+        setting: &Setting<'_, B>,
+        reporter: &mut Reporter<'_, B>,
+        bytes: &[u8],
+        name: &str,
+    ) -> Result<()> {
+        let (manifest, mut archive) = Archive::from_bytes::<Manifest>(bytes)?;
+        if manifest.run != name || manifest.steps != setting.length.steps {
+            let (there, here) = (manifest.steps, setting.length.steps);
+            return Err(Error::Checkpoint(format!(
+                "belongs to the run `{}` of {there} steps, and this is `{name}` of {here} steps",
+                manifest.run
+            )));
+        }
+        let layout = setting.model.layout(&setting.input, &manifest.units)?;
+        self.params.load(layout, &manifest.updates, &mut archive)?;
+        for step in manifest.snapshots {
+            let snapshot = Snapshot::load(&setting.device, &snapshot_prefix(step), &mut archive)?;
+            self.snapshots.insert(step, snapshot);
+        }
+        self.criterion.load(archive.take_state("criterion"))?;
+        self.schedule.load(archive.take_state("schedule"))?;
+        if let Some(untaken) = archive.untaken() {
+            return Err(Error::Checkpoint(format!("holds `{untaken}`, which is no part of this run")));
+        }
+        self.next = manifest.next;
+        self.burden = manifest.burden;
+        reporter.restore(Reported { epoch: manifest.progress, clock: manifest.clock });
+        Ok(())
+    }
+}
+
+fn snapshot_prefix(step: Step) -> String {
+    format!("snapshot/{}", step.0)
+}

@@ -1,0 +1,195 @@
+//! The `[train]` section.
+
+use crate::backend::{Backend, LossValue, Update};
+use crate::error::Result;
+use crate::pruning::schedule::{RunLength, Step};
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Update rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Stochastic gradient descent, with momentum where `train.momentum` is not 0.
+    Sgd,
+    /// Adam.
+    Adam,
+    /// Adam with decoupled weight decay.
+    AdamW,
+}
+
+/// How the learning rate changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LrSchedule {
+    /// It stays at `train.lr`.
+    Constant,
+    /// Half a cosine down to `train.lr_min`.
+    Cosine,
+    /// Times `train.lr_gamma` every `train.lr_step` epochs.
+    Step,
+}
+
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Softmax cross-entropy over the classes.
+    CrossEntropy,
+    /// Binary cross-entropy of one logit; for two classes.
+    Binary,
+}
+
+impl Loss {
+    /// The mean loss of logits `[batch, classes]` (`[batch, 1]` for [`Loss::Binary`]) against class ids, with its gradient where
+    /// `grad`; `smoothing` is that of cross-entropy's labels.
+    ///
+    /// # Errors
+    /// A class the logits do not have; if the device is out of memory.
+    pub fn of<B: Backend>(
+        self,
+        logits: &Tensor<B>,
+        classes: &[u32],
+        smoothing: f64,
+        grad: bool,
+    ) -> Result<LossValue<B>> {
+        match self {
+            Self::CrossEntropy => B::cross_entropy(logits, classes, smoothing as f32, grad),
+            Self::Binary => B::binary_cross_entropy(logits, classes, grad),
+        }
+    }
+}
+
+crate::options! {
+    /// How the network is trained.
+    pub struct TrainConfig {
+        /// Passes over the training data.
+        pub epochs: u64 = 10,
+        /// Examples in one optimizer step; the last batch of an epoch may be smaller.
+        pub batch_size: usize = 128,
+        /// Loss of a classifier: `cross-entropy`, or `binary` for one logit and two classes. Models with a loss of
+        /// their own ignore it.
+        pub loss: Loss = Loss::CrossEntropy,
+        /// `sgd`, `adam` or `adamw`.
+        pub optimizer: Optimizer = Optimizer::Sgd,
+        /// Learning rate.
+        pub lr: f64 = 0.1,
+        /// `constant`, `cosine` or `step`.
+        pub lr_schedule: LrSchedule = LrSchedule::Constant,
+        /// Epochs over which the learning rate rises linearly from 0.
+        pub lr_warmup: f64 = 0.0,
+        /// Where a cosine schedule ends.
+        pub lr_min: f64 = 0.0,
+        /// Epochs between two steps of a step schedule.
+        pub lr_step: f64 = 30.0,
+        /// Factor of a step schedule.
+        pub lr_gamma: f64 = 0.1,
+        /// Momentum of SGD.
+        pub momentum: f64 = 0.0,
+        /// Nesterov's form of momentum.
+        pub nesterov: bool = false,
+        /// Weight decay; norms, biases and positions have none.
+        pub weight_decay: f64 = 0.0,
+        /// Decay of Adam's first moment.
+        pub beta1: f64 = 0.9,
+        /// Decay of Adam's second moment.
+        pub beta2: f64 = 0.999,
+        /// Added to the root of Adam's second moment.
+        pub eps: f64 = 1e-8,
+        /// Gradients are scaled down to this norm where theirs is larger; not at all where absent.
+        pub clip_norm: Option<f64> = None,
+        /// Label smoothing of the cross-entropy.
+        pub label_smoothing: f64 = 0.0,
+        /// Epochs between two evaluations on held-out data.
+        pub eval_every: u64 = 1,
+        /// Validation is also measured right before and right after each pruning step, in runs with at most this many
+        /// of them.
+        pub eval_prunes: usize = 50,
+        /// Examples in one evaluation batch.
+        pub eval_batch_size: usize = 1000,
+        /// Whether the optimizer's state is forgotten after each pruning step.
+        pub fresh_optimizer: bool = false,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.range("epochs", self.epochs, 1.0..=1e9);
+        checks.range("batch_size", self.batch_size, 1.0..);
+        checks.above("lr", self.lr, 0.0);
+        checks.range("lr_warmup", self.lr_warmup, 0.0..);
+        checks.range("lr_min", self.lr_min, 0.0..);
+        checks.ensure("lr_min", self.lr_min <= self.lr, format!("must not lie above `lr` = {}", self.lr));
+        checks.above("lr_step", self.lr_step, 0.0);
+        checks.above("lr_gamma", self.lr_gamma, 0.0);
+        checks.range("momentum", self.momentum, 0.0..1.0);
+        checks.ensure("nesterov", !self.nesterov || self.momentum > 0.0, "needs `momentum` above 0");
+        checks.range("weight_decay", self.weight_decay, 0.0..);
+        checks.range("beta1", self.beta1, 0.0..1.0);
+        checks.range("beta2", self.beta2, 0.0..1.0);
+        checks.above("eps", self.eps, 0.0);
+        checks.above("clip_norm", self.clip_norm, 0.0);
+        checks.range("label_smoothing", self.label_smoothing, 0.0..1.0);
+        checks.range("eval_every", self.eval_every, 1.0..);
+        checks.range("eval_batch_size", self.eval_batch_size, 1.0..);
+    }
+}
+
+impl TrainConfig {
+    /// The learning rate of a step.
+    pub fn lr_at(&self, step: Step, run: &RunLength) -> f64 {
+        let per_epoch = run.steps_per_epoch.max(1) as f64;
+        let (at, warmup) = (step.0 as f64, self.lr_warmup * per_epoch);
+        if at < warmup {
+            return self.lr * (at + 1.0) / warmup;
+        }
+        match self.lr_schedule {
+            LrSchedule::Constant => self.lr,
+            LrSchedule::Cosine => {
+                let part = ((at - warmup) / (run.steps as f64 - warmup).max(1.0)).min(1.0);
+                self.lr_min + (self.lr - self.lr_min) * 0.5 * (1.0 + (std::f64::consts::PI * part).cos())
+            }
+            LrSchedule::Step => self.lr * self.lr_gamma.powf((at / per_epoch / self.lr_step).floor()),
+        }
+    }
+
+    /// The update rule at a learning rate.
+    pub fn rule(&self, lr: f64) -> Update {
+        let (lr, weight_decay) = (lr as f32, self.weight_decay as f32);
+        match self.optimizer {
+            Optimizer::Sgd => Update::Sgd { lr, momentum: self.momentum as f32, weight_decay, nesterov: self.nesterov },
+            Optimizer::Adam | Optimizer::AdamW => Update::Adam {
+                lr,
+                beta1: self.beta1 as f32,
+                beta2: self.beta2 as f32,
+                eps: self.eps as f32,
+                weight_decay,
+                decoupled: self.optimizer == Optimizer::AdamW,
+                t: 0,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::OptionSet as _;
+
+    #[test]
+    fn learning_rates_follow_their_schedules() {
+        let run = RunLength { steps: 100, steps_per_epoch: 10 };
+        let c = TrainConfig { lr: 1.0, lr_warmup: 2.0, lr_schedule: LrSchedule::Cosine, ..TrainConfig::default() };
+        assert_eq!(c.lr_at(Step(0), &run), 0.05);
+        assert_eq!(c.lr_at(Step(19), &run), 1.0);
+        assert!((c.lr_at(Step(60), &run) - 0.5).abs() < 1e-12);
+        assert!(c.lr_at(Step(99), &run) < 1e-3);
+        let c = TrainConfig { lr: 1.0, lr_step: 3.0, lr_schedule: LrSchedule::Step, ..TrainConfig::default() };
+        assert_eq!((c.lr_at(Step(29), &run), c.lr_at(Step(30), &run)), (1.0, 0.1));
+    }
+
+    #[test]
+    fn all_values_out_of_range_are_named_together() {
+        let c = TrainConfig { lr: -1.0, momentum: 2.0, epochs: 0, ..TrainConfig::default() };
+        let text = c.errors().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(["`lr` = -1", "`momentum` = 2", "`epochs` = 0"].iter().all(|k| text.contains(k)), "{text}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Loss and accuracy on held-out data, and the cost of a forward pass.
+
+use super::Loss;
+use super::reporter::{Reporter, metrics};
+use super::setting::{Setting, at_least_one};
+use super::step::next_batch;
+use crate::backend::Backend;
+use crate::data::{Dataset, Order, Part};
+use crate::error::Result;
+use crate::network::compressor::Compressor;
+use crate::network::forward::{Cost, Forward};
+use crate::network::model::{Batch, Model, Output};
+use crate::network::params::ParamStore;
+use crate::pruning::schedule::Step;
+use crate::tensor::Tensor;
+use crate::training::event::{EvalAt, Event, SplitName};
+use std::time::Instant;
+
+/// A network without its parameters, and what it is to minimise: enough to measure it outside a run.
+pub struct Task<'a, B: Backend> {
+    /// The network.
+    pub model: &'a dyn Model<B>,
+    /// What makes fewer tokens of many.
+    pub compressor: &'a dyn Compressor<B>,
+    /// Loss of a classifier.
+    pub loss: Loss,
+}
+
+/// What was measured on a split.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evaluation {
+    /// Mean loss over the examples, without label smoothing.
+    pub loss: f64,
+    /// Fraction classified rightly, for classifiers.
+    pub accuracy: Option<f64>,
+    /// Number of examples.
+    pub examples: usize,
+}
+
+/// Runs a split through the network in batches of `batch_size`, without gradients and augmentation.
+///
+/// # Errors
+/// What the model reports.
+pub fn evaluate<B: Backend>(
+    task: &Task<'_, B>,
+    params: &ParamStore<B>,
+    data: &Dataset,
+    split: SplitName,
+    batch_size: usize,
+) -> Result<Evaluation> {
+    let part = match split {
+        SplitName::Train => Part::Train,
+        SplitName::Validation => Part::Validation,
+        SplitName::Test => Part::Test,
+    };
+    let mut batches = data.batches(part, at_least_one(batch_size), Order::Stored);
+    let mut found = vec![];
+    while let Some(batch) = next_batch(params.device(), data, &mut batches)? {
+        found.push((task.forward(params, &batch)?, batch.len()));
+    }
+    let values = B::host_all(&found.iter().map(|(metrics, _)| metrics).collect::<Vec<_>>());
+    let (mut total, mut correct, mut examples) = (0.0, None, 0);
+    for (values, (_, count)) in values.into_iter().zip(&found) {
+        let (loss, right) = metrics(&values);
+        total += loss * *count as f64;
+        correct = right.map(|r| r + correct.unwrap_or(0));
+        examples += count;
+    }
+    let n = examples.max(1) as f64;
+    Ok(Evaluation { loss: total / n, accuracy: correct.map(|c: usize| c as f64 / n), examples })
+}
+
+impl<B: Backend> Task<'_, B> {
+    /// The loss and, of a classifier, the number of examples classified rightly.
+    fn forward(&self, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Tensor<B>> {
+        let mut cx = Forward::evaluation(params).with_compressor(self.compressor);
+        Ok(match self.model.forward(&mut cx, batch)? {
+            Output::Logits(logits) => self.loss.of(&logits, &batch.classes, 0.0, false)?.metrics,
+            Output::Loss { loss, .. } => loss,
+        })
+    }
+}
+
+impl<B: Backend> Setting<'_, B> {
+    /// Measures on held-out data and reports it; where there is no validation split, on the test split, and says so.
+    pub fn evaluate(
+        &self,
+        params: &ParamStore<B>,
+        step: Step,
+        split: SplitName,
+        at: EvalAt,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<Evaluation> {
+        let empty = self.data.part(Part::Validation).is_empty();
+        let split = if split == SplitName::Validation && empty { SplitName::Test } else { split };
+        let clock = Instant::now();
+        let found = evaluate(&self.task(), params, self.data, split, self.train.eval_batch_size)?;
+        reporter.clock.eval += clock.elapsed();
+        let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.epoch(step), found);
+        reporter.event(&Event::Eval { step: step.0, epoch, split, loss, accuracy, at })?;
+        Ok(found)
+    }
+
+    /// Multiplications of one example's forward pass.
+    pub fn cost(&self, params: &ParamStore<B>) -> Result<Cost> {
+        let part = if self.data.part(Part::Test).is_empty() { Part::Train } else { Part::Test };
+        let mut batches = self.data.batches(part, at_least_one(1), Order::Stored);
+        let Some(batch) = next_batch(&self.device, self.data, &mut batches)? else {
+            return Ok(Cost::default());
+        };
+        let mut cx = Forward::evaluation(params).with_compressor(self.compressor.as_ref());
+        self.model.forward(&mut cx, &batch)?;
+        Ok(cx.finish().2)
+    }
+}

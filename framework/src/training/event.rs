@@ -1,0 +1,184 @@
+//! What happens in a run, as typed facts; sinks decide how they look.
+
+use crate::network::layout::Sizes;
+use crate::pruning::measure::LayerBurden;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+
+/// Part of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitName {
+    /// What is trained on.
+    Train,
+    /// What decisions are made on.
+    Validation,
+    /// What is reported.
+    Test,
+}
+
+/// A unit group at the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSize {
+    /// Its name.
+    pub name: String,
+    /// Units in the dense network.
+    pub units: usize,
+}
+
+/// One fact. Every event carries the step it belongs to, the next one to run for those between steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// The run begins, or goes on.
+    Start {
+        /// First step to run.
+        step: u64,
+        /// Name of the run.
+        name: String,
+        /// Steps in the whole run.
+        steps: u64,
+        /// Steps in one epoch.
+        steps_per_epoch: u64,
+        /// Training examples.
+        examples: usize,
+        /// Parameters of the dense network.
+        params: usize,
+        /// Unit groups of the dense network.
+        layers: Vec<GroupSize>,
+    },
+    /// One optimizer update; not every one is reported.
+    Step {
+        /// This step.
+        step: u64,
+        /// Its epoch, from 0.
+        epoch: u64,
+        /// Mean loss of the batch.
+        #[serde(deserialize_with = "number")]
+        loss: f64,
+        /// Fraction of the batch that is classified rightly, where that makes sense.
+        accuracy: Option<f64>,
+        /// Learning rate.
+        lr: f64,
+        /// Penalty the criterion added to the loss.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        penalty: Option<f64>,
+    },
+    /// An epoch is over.
+    Epoch {
+        /// Its last step.
+        step: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+        /// Mean training loss over its examples.
+        #[serde(deserialize_with = "number")]
+        loss: f64,
+        /// Training accuracy over its examples.
+        accuracy: Option<f64>,
+        /// Sparsity at its end.
+        sparsity: f64,
+        /// Wall-clock time of its training steps.
+        seconds: f64,
+    },
+    /// What the remaining weights had to do in an epoch, and which changed places.
+    Burden {
+        /// The epoch's last step.
+        step: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+        /// Parameters that may be pruned, in the model's order.
+        layers: Vec<LayerBurden>,
+    },
+    /// The network was measured on held-out data.
+    Eval {
+        /// The step before it.
+        step: u64,
+        /// Its epoch, from 0.
+        epoch: u64,
+        /// Which data.
+        split: SplitName,
+        /// Mean loss.
+        #[serde(deserialize_with = "number")]
+        loss: f64,
+        /// Accuracy, where that makes sense.
+        accuracy: Option<f64>,
+        /// When: at an epoch's end, right before or right after a pruning step, or at the end of the run.
+        at: EvalAt,
+    },
+    /// Something was pruned.
+    Prune {
+        /// The step it followed.
+        step: u64,
+        /// Its epoch, from 0.
+        epoch: u64,
+        /// Sparsity asked for.
+        target: f64,
+        /// Sparsity counted afterwards.
+        achieved: f64,
+        /// Units in use in every group.
+        units: Sizes,
+        /// Weights or units that remain of each parameter or unit group that may be pruned.
+        #[serde(default)]
+        kept: BTreeMap<String, usize>,
+        /// Weights of the network that remain.
+        weights_kept: usize,
+        /// Weights of the dense network.
+        weights_total: usize,
+        /// Weights or units that were kept before this step and are pruned now.
+        #[serde(alias = "left")]
+        pruned: usize,
+        /// Weights or units that were pruned before this step and are back.
+        #[serde(alias = "returned")]
+        regrown: usize,
+        /// The step whose weights were brought back, for lottery tickets.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rewound_to: Option<u64>,
+        /// Wall-clock time of scoring and pruning.
+        seconds: f64,
+    },
+    /// The run is over.
+    Finish {
+        /// Steps that were run.
+        step: u64,
+        /// Metrics of the run.
+        #[serde(alias = "figures")]
+        metrics: BTreeMap<String, f64>,
+    },
+}
+
+/// When an evaluation took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvalAt {
+    /// Before the first step.
+    Start,
+    /// At the end of an epoch.
+    Epoch,
+    /// Right before a pruning step.
+    BeforePrune,
+    /// Right after a pruning step.
+    AfterPrune,
+    /// After the last step.
+    End,
+}
+
+/// JSON has no word for a number that is none, and says null.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_no_number_comes_back() {
+        let (split, at) = (SplitName::Test, EvalAt::End);
+        let event = Event::Eval { step: 3, epoch: 0, split, loss: f64::INFINITY, accuracy: None, at };
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(line.contains(r#""loss":null"#), "{line}");
+        let Event::Eval { loss, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+        assert!(loss.is_nan());
+    }
+}

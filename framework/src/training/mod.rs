@@ -1,0 +1,25 @@
+//! Training: data, forward, backward, observe, update, prune. [`Run::execute`] is the loop; it knows no plugin by name.
+
+mod checkpoint;
+mod config;
+mod evaluate;
+pub mod event;
+mod observer;
+pub mod picture;
+mod pictures;
+mod probe;
+mod prune_step;
+mod reporter;
+mod run;
+mod setting;
+mod step;
+mod summary;
+mod timeline;
+
+pub use checkpoint::checkpoint_name;
+pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
+pub use evaluate::{Evaluation, Task, evaluate};
+pub use observer::{Observer, Silent};
+pub use run::{Outcome, Run};
+pub use summary::Summary;
+pub use timeline::Timeline;

@@ -1,0 +1,52 @@
+//! Who is told what happens in a run.
+
+use crate::error::Result;
+use crate::training::event::Event;
+use crate::training::picture::Picture;
+
+/// Takes a run's events, and may ask it to stop.
+pub trait Observer {
+    /// One fact.
+    ///
+    /// # Errors
+    /// Ends the run: a log that cannot be written must not go on unnoticed.
+    fn event(&mut self, event: &Event) -> Result<()>;
+
+    /// Whether to stop before the next step.
+    fn should_stop(&self) -> bool {
+        false
+    }
+
+    /// How many held-out examples it wants to see in pictures; none cost nothing. Pictures change no bit of a run.
+    fn pictures(&self) -> usize {
+        0
+    }
+
+    /// One picture: before the first step, right before and right after a pruning step where the network is evaluated there too, and
+    /// at the end, of a network and data that have something to show.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn picture(&mut self, _picture: &Picture) -> Result<()> {
+        Ok(())
+    }
+
+    /// A point from which the run can go on: after every epoch but the last, and where it stops because it was asked to.
+    /// `take` makes the bytes of a checkpoint for [`Run::resume`](super::Run::resume), under the name that identifies the run.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn boundary(&mut self, _stopping: bool, _take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Lets everything pass.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _event: &Event) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! What a run tells its observer, in order. Losses wait on the device until somebody reads them; every other report reads them first.
+
+use super::Observer;
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::pruning::schedule::{RunLength, Step};
+use crate::tensor::Tensor;
+use crate::training::event::Event;
+use crate::training::picture::Picture;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A training step whose loss nobody has read yet.
+pub(super) struct PendingStep<B: Backend> {
+    pub step: Step,
+    pub examples: usize,
+    /// The loss and, of a classifier, the number of examples classified rightly.
+    pub metrics: Tensor<B>,
+    /// The factor of the gradients and their norm, where they are clipped.
+    pub clip: Option<Tensor<B>>,
+    pub lr: f64,
+    pub penalty: Option<f64>,
+}
+
+/// Where the time goes.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Clock {
+    pub train: Duration,
+    pub prune: Duration,
+    pub eval: Duration,
+}
+
+/// What was reported so far, as a checkpoint keeps it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reported {
+    pub epoch: EpochProgress,
+    pub clock: Clock,
+}
+
+/// Stands between a run and its observer.
+pub(super) struct Reporter<'o, B: Backend> {
+    observer: &'o mut dyn Observer,
+    length: RunLength,
+    pending: Vec<PendingStep<B>>,
+    epoch: EpochProgress,
+    pub clock: Clock,
+}
+
+impl<'o, B: Backend> Reporter<'o, B> {
+    pub fn new(observer: &'o mut dyn Observer, length: RunLength) -> Self {
+        Self { observer, length, pending: vec![], epoch: EpochProgress::default(), clock: Clock::default() }
+    }
+
+    /// Goes on from what a checkpoint kept.
+    pub fn restore(&mut self, reported: Reported) {
+        (self.epoch, self.clock) = (reported.epoch, reported.clock);
+    }
+
+    /// A training step, before its update: on a device that does not run ahead, an update with a loss that is not finite never
+    /// happens.
+    pub fn step(&mut self, pending: PendingStep<B>) -> Result<()> {
+        self.pending.push(pending);
+        if self.pending.len() >= B::PENDING_STEPS { self.flush() } else { Ok(()) }
+    }
+
+    /// Any other fact.
+    pub fn event(&mut self, event: &Event) -> Result<()> {
+        self.flush()?;
+        self.observer.event(event)
+    }
+
+    /// An epoch is over.
+    pub fn epoch(&mut self, step: Step, epoch: u64, sparsity: f64) -> Result<()> {
+        self.flush()?;
+        let (loss, accuracy) = self.epoch.take();
+        let seconds = self.epoch.lap(self.clock.train);
+        self.observer.event(&Event::Epoch { step: step.0, epoch, loss, accuracy, sparsity, seconds })
+    }
+
+    pub fn stop_asked(&self) -> bool {
+        self.observer.should_stop()
+    }
+
+    /// How many examples the observer wants to see in pictures.
+    pub fn pictures(&self) -> usize {
+        self.observer.pictures()
+    }
+
+    pub fn picture(&mut self, picture: &Picture) -> Result<()> {
+        self.flush()?;
+        self.observer.picture(picture)
+    }
+
+    /// A point from which the run can go on; `take` makes the checkpoint for a run of that name.
+    pub fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str, Reported) -> Result<Vec<u8>>) -> Result<()> {
+        self.flush()?;
+        let reported = Reported { epoch: self.epoch, clock: self.clock };
+        self.observer.boundary(stopping, &|name| take(name, reported))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let waiting = pending.iter().flat_map(|p| std::iter::once(&p.metrics).chain(&p.clip)).collect::<Vec<_>>();
+        let mut values = B::host_all(&waiting).into_iter();
+        for PendingStep { step, examples, clip, lr, penalty, .. } in pending {
+            let (loss, correct) = metrics(&values.next().unwrap_or_default());
+            finite("the training loss", loss, step)?;
+            if let Some(scale) = clip.and_then(|_| values.next()) {
+                finite("the norm of the gradients", f64::from(scale[1]), step)?;
+            }
+            self.epoch.add(loss, correct, examples);
+            let (epoch, accuracy) = (self.length.epoch(step), correct.map(|c| c as f64 / examples as f64));
+            self.observer.event(&Event::Step { step: step.0, epoch, loss, accuracy, lr, penalty })?;
+        }
+        Ok(())
+    }
+}
+
+/// The loss and the count of right answers, as a forward pass left them.
+pub(super) fn metrics(values: &[f32]) -> (f64, Option<usize>) {
+    (values.first().copied().map_or(f64::NAN, f64::from), values.get(1).map(|&c| c as usize))
+}
+
+fn finite(what: &str, value: f64, step: Step) -> Result<()> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::NotFinite { what: what.into(), value, step: step.0 })
+}
+
+/// Training loss and accuracy of the epoch so far.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct EpochProgress {
+    loss: f64,
+    correct: Option<usize>,
+    examples: usize,
+    before: Duration,
+}
+
+impl EpochProgress {
+    fn add(&mut self, loss: f64, correct: Option<usize>, examples: usize) {
+        self.loss += loss * examples as f64;
+        self.correct = correct.map(|c| c + self.correct.unwrap_or(0));
+        self.examples += examples;
+    }
+
+    fn take(&mut self) -> (f64, Option<f64>) {
+        let n = self.examples.max(1) as f64;
+        let found = (self.loss / n, self.correct.map(|c| c as f64 / n));
+        *self = Self { before: self.before, ..Self::default() };
+        found
+    }
+
+    fn lap(&mut self, now: Duration) -> f64 {
+        let seconds = (now - self.before).as_secs_f64();
+        self.before = now;
+        seconds
+    }
+}

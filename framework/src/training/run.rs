@@ -1,0 +1,208 @@
+//! A run, from its first step to its summary.
+
+use super::reporter::Reporter;
+use super::setting::Setting;
+use super::step::next_batch;
+use super::{Observer, Summary, TrainConfig};
+use crate::autograd::Grads;
+use crate::backend::Backend;
+use crate::data::{Dataset, Part};
+use crate::error::{Error, Result};
+use crate::network::compressor::Compressor;
+use crate::network::forward::Cost;
+use crate::network::model::Model;
+use crate::network::params::{Masking, ParamStore, Snapshot};
+use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
+use crate::pruning::measure::{self, Burden};
+use crate::pruning::schedule::{Schedule, Step};
+use crate::pruning::{self, PruneConfig};
+use crate::seed::Seed;
+use crate::training::event::{EvalAt, Event, GroupSize, SplitName};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Everything a run is made of.
+pub struct Run<'a, B: Backend> {
+    /// Name of the run, for events.
+    pub name: String,
+    /// Where it runs.
+    pub device: B,
+    /// All randomness comes from it.
+    pub seed: Seed,
+    /// What is learned.
+    pub data: &'a Dataset,
+    /// The network.
+    pub model: Box<dyn Model<B>>,
+    /// What every weight or unit is worth; the lowest are pruned first.
+    pub criterion: Box<dyn Criterion<B>>,
+    /// When something is pruned, and how much.
+    pub schedule: Box<dyn Schedule>,
+    /// What makes fewer tokens of many; [`NoCompression`](crate::network::compressor::NoCompression) leaves them as they are.
+    pub compressor: Box<dyn Compressor<B>>,
+    /// How scores become a pruned network.
+    pub prune: PruneConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// Makes the criterion that another one wraps.
+    pub make_criterion: &'a MakeCriterion<'a, B>,
+}
+
+/// What a run leaves.
+pub struct Outcome<B: Backend> {
+    /// Its metrics.
+    pub summary: Summary,
+    /// The pruned network.
+    pub params: ParamStore<B>,
+}
+
+impl<B: Backend> Run<'_, B> {
+    /// Trains, prunes and measures.
+    ///
+    /// # Errors
+    /// Options that do not fit together, before anything runs; what a plugin reports; a loss that is not finite; a violated
+    /// invariant; what the observer reports.
+    pub fn execute(self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+        Training::new(self, observer)?.train()
+    }
+
+    /// Goes on from a checkpoint that [`Observer::boundary`] took of this run under this name; what follows is bit for bit what
+    /// would have followed there.
+    ///
+    /// # Errors
+    /// A checkpoint that is damaged, or of another run or version; what [`Run::execute`] reports.
+    pub fn resume(self, checkpoint: &[u8], name: &str, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+        let mut training = Training::new(self, observer)?;
+        training.live.restore(&training.setting, &mut training.reporter, checkpoint, name)?;
+        training.train()
+    }
+}
+
+/// A run under way: what is fixed, what changes, and what is reported of it borrow apart.
+struct Training<'a, 'o, B: Backend> {
+    setting: Setting<'a, B>,
+    live: Live<B>,
+    reporter: Reporter<'o, B>,
+    /// Cost of the dense network's forward pass.
+    dense: Cost,
+}
+
+/// What changes while a run goes on.
+pub(super) struct Live<B: Backend> {
+    /// The step that comes next.
+    pub next: Step,
+    pub params: ParamStore<B>,
+    pub criterion: Box<dyn Criterion<B>>,
+    pub schedule: Box<dyn Schedule>,
+    /// Weights of earlier steps, for rewinding.
+    pub snapshots: BTreeMap<Step, Snapshot<B>>,
+    /// Gradients of the step before, where the criterion scores by them.
+    pub last_grads: Option<Grads<B>>,
+    pub burden: Burden,
+}
+
+impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
+    fn new(run: Run<'a, B>, observer: &'o mut dyn Observer) -> Result<Self> {
+        let (setting, layout, mut criterion, schedule) = Setting::new(run)?;
+        let seed = setting.seed.derive("criterion", &[]);
+        let setup = Setup { layout: &layout, seed, make_criterion: setting.make_criterion };
+        criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
+        let masking = if setting.prune.regrow { Masking::Dynamic } else { Masking::Held };
+        let params = ParamStore::new(&setting.device, layout, setting.seed, masking)?;
+        let dense = setting.cost(&params)?;
+        let live = Live {
+            next: Step(0),
+            params,
+            criterion,
+            schedule,
+            snapshots: BTreeMap::new(),
+            last_grads: None,
+            burden: Burden::default(),
+        };
+        let reporter = Reporter::new(observer, setting.length);
+        Ok(Self { setting, live, reporter, dense })
+    }
+
+    fn train(mut self) -> Result<Outcome<B>> {
+        self.start()?;
+        while self.live.next.0 < self.setting.length.steps {
+            self.epoch()?;
+            if self.live.next.0 < self.setting.length.steps {
+                self.boundary(false)?;
+            }
+        }
+        self.finish()
+    }
+
+    /// The epoch of the next step, from that step on.
+    fn epoch(&mut self) -> Result<()> {
+        let Self { setting, live, reporter, .. } = self;
+        let epoch = setting.length.epoch(live.next);
+        let mut batches = setting.batches_from(live.next);
+        while setting.length.epoch(live.next) == epoch {
+            let step = live.next;
+            if reporter.stop_asked() {
+                self.boundary(true)?;
+                return Err(Error::Stopped { step: step.0 });
+            }
+            let clock = Instant::now();
+            let batch = next_batch(&setting.device, setting.data, &mut batches)?
+                .ok_or_else(|| Error::Other(format!("the training data ended before epoch {epoch}")))?;
+            live.train_step(setting, &batch, reporter)?;
+            reporter.clock.train += clock.elapsed();
+            if let Some(position) = setting.timeline.position(step) {
+                live.prune_step(setting, position, &batch, reporter)?;
+            }
+            live.next = Step(step.0 + 1);
+        }
+        self.end_epoch(epoch)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let Self { setting, live, reporter, .. } = self;
+        let groups = &live.params.layout().groups;
+        reporter.event(&Event::Start {
+            step: live.next.0,
+            name: setting.name.clone(),
+            steps: setting.length.steps,
+            steps_per_epoch: setting.length.steps_per_epoch,
+            examples: setting.data.part(Part::Train).len(),
+            params: measure::count_params(&live.params).1,
+            layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
+        })?;
+        if live.next == Step(0) {
+            setting.show(&live.params, Step(0), EvalAt::Start, reporter)?;
+        }
+        Ok(())
+    }
+
+    fn end_epoch(&mut self, epoch: u64) -> Result<()> {
+        let Self { setting, live, reporter, .. } = self;
+        let step = Step((epoch + 1) * setting.length.steps_per_epoch - 1);
+        reporter.epoch(step, epoch, pruning::sparsity(&setting.prune, &live.params)?)?;
+        let layers = live.burden.end_epoch(&live.params);
+        reporter.event(&Event::Burden { step: step.0, epoch, layers })?;
+        let last = epoch + 1 == setting.train.epochs;
+        if last || (epoch + 1).is_multiple_of(setting.train.eval_every) {
+            setting.evaluate(&live.params, step, SplitName::Validation, EvalAt::Epoch, reporter)?;
+        }
+        Ok(())
+    }
+
+    /// A point from which the run can go on.
+    fn boundary(&mut self, stopping: bool) -> Result<()> {
+        let Self { setting, live, reporter, .. } = self;
+        reporter.boundary(stopping, &|name, reported| live.checkpoint(setting, reported, name))
+    }
+
+    fn finish(self) -> Result<Outcome<B>> {
+        let Self { setting, live, mut reporter, dense } = self;
+        let last = Step(setting.length.steps - 1);
+        let test = setting.evaluate(&live.params, last, SplitName::Test, EvalAt::End, &mut reporter)?;
+        setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
+        let kept = setting.cost(&live.params)?;
+        let summary = Summary::of(&setting, &live, test, (dense, kept), &reporter.clock)?;
+        reporter.event(&Event::Finish { step: setting.length.steps, metrics: summary.metrics() })?;
+        setting.device.trim();
+        Ok(Outcome { summary, params: live.params })
+    }
+}

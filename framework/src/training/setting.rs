@@ -1,0 +1,98 @@
+//! What a run is made of and does not change while it goes on.
+
+use super::evaluate::Task;
+use super::{Loss, Run, Timeline, TrainConfig};
+use crate::backend::Backend;
+use crate::data::{Batches, Dataset, Order, Part};
+use crate::error::{Error, Result};
+use crate::network::compressor::Compressor;
+use crate::network::layout::{Layout, Sizes};
+use crate::network::model::{InputSpec, Model};
+use crate::options::OptionSet as _;
+use crate::pruning::PruneConfig;
+use crate::pruning::criterion::{Criterion, MakeCriterion};
+use crate::pruning::schedule::{RunLength, Schedule, Step};
+use crate::seed::Seed;
+use std::num::NonZeroUsize;
+
+/// The fixed parts of a run, checked against each other.
+pub(super) struct Setting<'a, B: Backend> {
+    pub name: String,
+    pub device: B,
+    pub seed: Seed,
+    pub data: &'a Dataset,
+    pub model: Box<dyn Model<B>>,
+    pub compressor: Box<dyn Compressor<B>>,
+    pub prune: PruneConfig,
+    pub train: TrainConfig,
+    pub make_criterion: &'a MakeCriterion<'a, B>,
+    pub input: InputSpec,
+    pub length: RunLength,
+    pub timeline: Timeline,
+}
+
+/// The fixed parts, the network's layout at the start, and the plugins whose state changes.
+type Parts<'a, B> = (Setting<'a, B>, Layout, Box<dyn Criterion<B>>, Box<dyn Schedule>);
+
+impl<'a, B: Backend> Setting<'a, B> {
+    pub fn new(run: Run<'a, B>) -> Result<Parts<'a, B>> {
+        let sections = [("train", run.train.errors()), ("prune", run.prune.errors())];
+        let refused = sections.into_iter().flat_map(|(path, all)| all.into_iter().map(|error| error.under(path)));
+        Error::if_any(refused.collect())?;
+        let input = InputSpec {
+            shape: run.data.shape.clone(),
+            classes: if run.train.loss == Loss::Binary { 1 } else { run.data.class_names.len() },
+        };
+        if run.train.loss == Loss::Binary && run.data.class_names.len() != 2 {
+            let found = run.data.class_names.len();
+            return Err(Error::Config(format!(
+                "train.loss = \"binary\" needs two classes, but the data has {found}: use \"cross-entropy\""
+            )));
+        }
+        let layout_at = |sizes: &Sizes| run.model.layout(&input, sizes).map_err(|error| error.under("model"));
+        let layout = layout_at(&run.prune.start_sizes(layout_at)?)?;
+        run.prune.fits(&layout).map_err(|error| error.under("prune"))?;
+        let examples = run.data.part(Part::Train).len();
+        let steps_per_epoch = examples.div_ceil(run.train.batch_size) as u64;
+        if steps_per_epoch == 0 {
+            return Err(Error::Config(
+                "the training split is empty: check data.train_limit and data.validation".into(),
+            ));
+        }
+        let length = RunLength { steps: steps_per_epoch * run.train.epochs, steps_per_epoch };
+        let timeline = Timeline::plan(run.schedule.as_ref(), &length)?;
+        let setting = Self {
+            name: run.name,
+            device: run.device,
+            seed: run.seed,
+            data: run.data,
+            model: run.model,
+            compressor: run.compressor,
+            prune: run.prune,
+            train: run.train,
+            make_criterion: run.make_criterion,
+            input,
+            length,
+            timeline,
+        };
+        Ok((setting, layout, run.criterion, run.schedule))
+    }
+
+    /// What is measured: the network without its parameters.
+    pub fn task(&self) -> Task<'_, B> {
+        Task { model: self.model.as_ref(), compressor: self.compressor.as_ref(), loss: self.train.loss }
+    }
+
+    /// The training batches of a step's epoch, from that step on.
+    pub fn batches_from(&self, step: Step) -> Batches<'a> {
+        let (epoch, seed) = (self.length.epoch(step), self.seed.derive("shuffle", &[]).0);
+        let mut batches =
+            self.data.batches(Part::Train, at_least_one(self.train.batch_size), Order::Shuffled { seed, epoch });
+        batches.skip((step.0 % self.length.steps_per_epoch) as usize);
+        batches
+    }
+}
+
+pub(super) fn at_least_one(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,134 @@
+//! One training step: forward, backward, observe, update.
+
+use super::reporter::{PendingStep, Reporter};
+use super::run::Live;
+use super::setting::Setting;
+use crate::autograd::Grads;
+use crate::backend::Backend;
+use crate::data::{Batches, Dataset};
+use crate::error::{Error, Result};
+use crate::network::forward::{Forward, Needs, Taps};
+use crate::network::model::{Batch, Output};
+use crate::network::params::ParamStore;
+use crate::pruning::criterion::{Criterion, Observation};
+use crate::pruning::schedule::Step;
+use crate::seed::Seed;
+use crate::tensor::Tensor;
+
+/// What a pass leaves.
+pub(super) struct Pass<B: Backend> {
+    /// The loss and, of a classifier, the number of examples classified rightly.
+    pub metrics: Tensor<B>,
+    pub grads: Grads<B>,
+    pub taps: Taps<B>,
+    /// Running statistics that the pass moved.
+    pub buffers: Vec<(String, Tensor<B>)>,
+}
+
+/// The next batch on the device, or `None` at the end of the split.
+pub(super) fn next_batch<B: Backend>(
+    device: &B,
+    data: &Dataset,
+    batches: &mut Batches<'_>,
+) -> Result<Option<Batch<B>>> {
+    let (mut values, mut classes) = (vec![], vec![]);
+    if let Some(examples) = device.examples(batches.values())? {
+        let Some(picks) = batches.next_picks(&mut classes) else { return Ok(None) };
+        return Ok(Some(Batch { input: device.draw(&examples, &picks)?, classes }));
+    }
+    let Some(count) = batches.next_into(&mut values, &mut classes) else { return Ok(None) };
+    let axes: Vec<usize> = std::iter::once(count).chain(data.shape.iter().copied()).collect();
+    Ok(Some(Batch { input: Tensor::from_vec(device, values, &axes[..])?, classes }))
+}
+
+impl<B: Backend> Pass<B> {
+    fn new(
+        setting: &Setting<'_, B>,
+        params: &ParamStore<B>,
+        batch: &Batch<B>,
+        needs: Needs,
+        noise: Seed,
+    ) -> Result<Self> {
+        let mut cx = Forward::training(params, needs, noise).with_compressor(setting.compressor.as_ref());
+        let output = setting.model.forward(&mut cx, batch)?;
+        let buffers = cx.take_buffers();
+        let (tape, taps, _) = cx.finish();
+        let (metrics, root, seed) = match output {
+            Output::Logits(logits) => {
+                let found = setting.train.loss.of(&logits, &batch.classes, setting.train.label_smoothing, true)?;
+                let seed = found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
+                (found.metrics, logits, seed)
+            }
+            Output::Loss { loss, .. } => {
+                let seed = Tensor::from_vec(&setting.device, vec![1.0], loss.shape())?;
+                (loss.detach(), loss, seed)
+            }
+        };
+        Ok(Self { metrics, grads: tape.backward(&root, seed)?, taps, buffers })
+    }
+
+    /// Adds the criterion's penalty to the gradients; returns its value.
+    fn penalise(&mut self, criterion: &mut dyn Criterion<B>, params: &ParamStore<B>) -> Result<Option<f64>> {
+        if !criterion.needs().has(Needs::PENALTY) {
+            return Ok(None);
+        }
+        let mut total = 0.0;
+        for p in params.iter().filter(|p| !p.spec().buffer) {
+            if let Some((value, gradient)) = criterion.penalty(&p.spec().name, p.value())? {
+                total += value;
+                self.grads.add(p.value(), gradient)?;
+            }
+        }
+        Ok(Some(total))
+    }
+
+    /// What gradients are multiplied by so that their norm does not exceed `limit`, and that norm: `[2]`.
+    fn clip_scale(&self, limit: Option<f64>, params: &ParamStore<B>) -> Result<Option<Tensor<B>>> {
+        let Some(limit) = limit else { return Ok(None) };
+        let grads: Vec<&Tensor<B>> = params.iter().filter_map(|p| self.grads.get(p.value())).collect();
+        Ok(Some(B::clip_scale(&grads, limit)?))
+    }
+}
+
+impl<B: Backend> Live<B> {
+    /// Forward, backward, observe, update.
+    pub fn train_step(
+        &mut self,
+        setting: &Setting<'_, B>,
+        batch: &Batch<B>,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<()> {
+        let (step, timeline, examples) = (self.next, &setting.timeline, batch.len());
+        if timeline.snapshots.contains(&step) {
+            self.snapshots.insert(step, self.params.snapshot());
+        }
+        let collecting = timeline.collects(step, self.criterion.window(), &setting.length);
+        let needs = if collecting { self.criterion.needs() } else { Needs::WEIGHTS };
+        let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
+        let mut pass = Pass::new(setting, &self.params, batch, needs, noise)?;
+        if looks_at_burden(step, setting.length.steps_per_epoch) {
+            self.burden.observe(&self.params, &pass.grads)?;
+        }
+        let penalty = pass.penalise(self.criterion.as_mut(), &self.params)?;
+        let scale = pass.clip_scale(setting.train.clip_norm, &self.params)?;
+        let lr = setting.train.lr_at(timeline.since_rewind(step), &setting.length);
+        reporter.step(PendingStep { step, examples, metrics: pass.metrics, clip: scale.clone(), lr, penalty })?;
+        if collecting {
+            let (epoch, params) = (setting.length.epoch(step), &self.params);
+            let (grads, taps) = (&pass.grads, &pass.taps);
+            self.criterion.observe(&Observation { step, epoch, examples, params, grads, taps })?;
+        }
+        self.params.step(setting.train.rule(lr), scale.as_ref(), |value| pass.grads.get(value))?;
+        self.params.set_buffers(pass.buffers)?;
+        self.last_grads = needs.has(Needs::GRADIENTS).then_some(pass.grads);
+        Ok(())
+    }
+}
+
+/// Whether the burden is measured at a step: at a few of every epoch, the last one among them, which is enough for a steady mean at
+/// no cost worth naming.
+fn looks_at_burden(step: Step, per_epoch: u64) -> bool {
+    const LOOKS: u64 = 8;
+    let done = step.0 % per_epoch + 1;
+    done == per_epoch || done.is_multiple_of(per_epoch.div_ceil(LOOKS))
+}

@@ -1,0 +1,118 @@
+//! Metrics of a finished run.
+
+use super::Evaluation;
+use super::reporter::Clock;
+use super::run::Live;
+use super::setting::Setting;
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::network::forward::Cost;
+use crate::network::layout::Sizes;
+use crate::pruning;
+use crate::pruning::measure::{self, LayerBurden};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What `summary.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// `finished`, or what else became of the run.
+    pub status: String,
+    /// Mean loss on the test split.
+    pub test_loss: f64,
+    /// Accuracy on the test split, for classifiers.
+    pub test_accuracy: Option<f64>,
+    /// Fraction of the prunable weights that is gone, masked or cut out.
+    pub sparsity: f64,
+    /// Fraction of the units that is gone.
+    pub unit_sparsity: f64,
+    /// Units in use in every group.
+    pub units: Sizes,
+    /// Weights or units that were pruned, every time counted.
+    #[serde(default, alias = "left")]
+    pub pruned: usize,
+    /// Weights or units that came back, every time counted.
+    #[serde(default, alias = "returned")]
+    pub regrown: usize,
+    /// Burden indicators of the last epoch.
+    #[serde(default)]
+    pub burden: Vec<LayerBurden>,
+    /// Parameters of the dense network.
+    pub params_dense: usize,
+    /// Parameters that remain.
+    pub params_kept: usize,
+    /// Multiply-accumulate operations of the dense network, for one example.
+    pub macs_dense: u64,
+    /// Those that remain, for one example: masked weights do not count.
+    pub macs_kept: u64,
+    /// Optimizer updates.
+    pub steps: u64,
+    /// Passes over the training data.
+    pub epochs: u64,
+    /// Wall-clock time of training steps.
+    pub seconds_train: f64,
+    /// Wall-clock time of scoring and pruning.
+    pub seconds_prune: f64,
+    /// Wall-clock time of evaluation.
+    pub seconds_eval: f64,
+    /// Largest resident memory of the process so far; absent where the system does not tell.
+    pub peak_memory_bytes: Option<u64>,
+    /// The run's seed.
+    pub seed: u64,
+    /// Threads it could use.
+    pub threads: usize,
+    /// `cpu` or `cuda`.
+    pub device: String,
+}
+
+impl Summary {
+    pub(super) fn of<B: Backend>(
+        setting: &Setting<'_, B>,
+        Live { params, burden, .. }: &Live<B>,
+        test: Evaluation,
+        (dense, kept): (Cost, Cost),
+        clock: &Clock,
+    ) -> Result<Self> {
+        let (pruned, regrown) = burden.total();
+        let (params_kept, params_dense) = measure::count_params(params);
+        Ok(Self {
+            status: "finished".into(),
+            test_loss: test.loss,
+            test_accuracy: test.accuracy,
+            sparsity: measure::weight_sparsity(params),
+            unit_sparsity: measure::unit_sparsity(params),
+            units: pruning::units_in_use(params),
+            pruned,
+            regrown,
+            burden: burden.latest().to_vec(),
+            params_dense,
+            params_kept,
+            macs_dense: dense.macs,
+            macs_kept: kept.macs_kept,
+            steps: setting.length.steps,
+            epochs: setting.train.epochs,
+            seconds_train: clock.train.as_secs_f64(),
+            seconds_prune: clock.prune.as_secs_f64(),
+            seconds_eval: clock.eval.as_secs_f64(),
+            peak_memory_bytes: measure::peak_memory_bytes(),
+            seed: setting.seed.0,
+            threads: rayon::current_num_threads(),
+            device: B::NAME.into(),
+        })
+    }
+
+    /// The metrics by which runs are compared.
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        let mut all = BTreeMap::from([
+            ("test_loss".to_string(), self.test_loss),
+            ("sparsity".into(), self.sparsity),
+            ("unit_sparsity".into(), self.unit_sparsity),
+            ("params_kept".into(), self.params_kept as f64),
+            ("macs_kept".into(), self.macs_kept as f64),
+            ("seconds_train".into(), self.seconds_train),
+            ("regrown".into(), self.regrown as f64),
+        ]);
+        all.extend(self.test_accuracy.map(|a| ("test_accuracy".to_string(), a)));
+        all
+    }
+}

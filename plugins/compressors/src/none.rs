@@ -1,0 +1,5 @@
+//! No compression: tokens pass through.
+
+use secateur::prelude::*;
+
+register!(Compressor, "none", NoCompression, "Leaves tokens as they are.");

@@ -1,0 +1,46 @@
+//! One sparsity all along.
+
+use crate::run::check_span;
+use secateur::prelude::*;
+
+options! {
+    /// The same sparsity all along, with the masks renewed every few steps: for training sparse from the start with
+    /// regrowth.
+    pub struct Constant {
+        /// Sparsity from the first pruning step on.
+        pub sparsity: f64 = 0.5,
+        /// Fraction of the run at which pruning begins.
+        pub from: f64 = 0.0,
+        /// Fraction of the run at which masks are fixed.
+        pub to: f64 = 1.0,
+        /// Steps between two updates of the masks.
+        pub every: u64 = 100,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.sparsity("sparsity", self.sparsity);
+        check_span(checks, self.from, self.to, self.every);
+    }
+}
+
+impl Schedule for Constant {
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+        let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
+        let due = step >= first && step <= last && (step.0 - first.0).is_multiple_of(self.every);
+        Ok(due.then_some(Amount::Sparsity(self.sparsity)))
+    }
+}
+
+register!(Schedule, "constant", Constant, "One sparsity all along, masks renewed every few steps.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::targets;
+
+    #[test]
+    fn constant_renews_its_masks() {
+        let s = Constant { sparsity: 0.5, from: 0.0, to: 0.5, every: 4 };
+        assert_eq!(targets(&s, 21, 5).iter().map(|t| t.0).collect::<Vec<_>>(), [0, 4, 8]);
+    }
+}

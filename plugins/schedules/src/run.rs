@@ -1,0 +1,124 @@
+//! What schedules share: points of a run, and the curve along which a sparsity grows.
+//!
+//! Fractions of a run go from 0, its first step, to 1, its last.
+
+use secateur::prelude::*;
+
+/// Refuses a beginning and an end that are no fractions of the run in this order, and a period of no steps.
+pub(crate) fn check_span(checks: &mut Checks, from: f64, to: f64, every: u64) {
+    checks.ensure("from", (0.0..=1.0).contains(&from), FRACTION);
+    checks.ensure("to", (0.0..=1.0).contains(&to), FRACTION);
+    checks.ensure("to", from < to, format!("must lie after `from` = {from}"));
+    checks.ensure("every", every > 0, "must be at least 1 step");
+}
+
+const FRACTION: &str = "must be a fraction of the run, between 0 and 1";
+
+options! {
+    /// Where a curve begins and ends, and how often it is followed.
+    pub struct Curve {
+        /// Sparsity at the beginning.
+        pub initial: f64 = 0.0,
+        /// Sparsity at the end; it holds from there on.
+        pub sparsity: f64 = 0.9,
+        /// Fraction of the run at which pruning begins.
+        pub from: f64 = 0.1,
+        /// Fraction of the run at which the final sparsity is reached.
+        pub to: f64 = 0.75,
+        /// Steps between two pruning steps.
+        pub every: u64 = 100,
+        /// Whether masks are still renewed, at the final sparsity, after it is reached; only regrowth makes a
+        /// difference.
+        pub renew: bool = false,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.sparsity("initial", self.initial);
+        checks.sparsity("sparsity", self.sparsity);
+        let grows = !(self.sparsity < self.initial);
+        checks.ensure("sparsity", grows, format!("must not lie below `initial` = {}", self.initial));
+        check_span(checks, self.from, self.to, self.every);
+    }
+}
+
+impl Curve {
+    /// The part of the way that is done at `step`, or `None` where nothing is pruned. The last step of the curve always
+    /// is one.
+    fn progress(&self, step: Step, run: &RunLength) -> Option<f64> {
+        let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
+        if step < first || (step > last && !self.renew) {
+            return None;
+        }
+        let due = step == last || (step.0 - first.0).is_multiple_of(self.every);
+        let way = last.0.saturating_sub(first.0).max(1) as f64;
+        due.then(|| ((step.0 - first.0) as f64 / way).min(1.0))
+    }
+
+    /// The amount at `step`, where `at` gives the sparsity after a part of the way, from the initial and the final one.
+    pub(crate) fn target(&self, step: Step, run: &RunLength, at: fn(f64, f64, f64) -> f64) -> Option<Amount> {
+        let sparsity = |p| if p >= 1.0 { self.sparsity } else { at(self.initial, self.sparsity, p) };
+        self.progress(step, run).map(sparsity).map(Amount::Sparsity)
+    }
+}
+
+/// Every pruning step of a run, with the sparsity or the fraction of what remains.
+#[cfg(test)]
+pub(crate) fn targets(schedule: &dyn Schedule, steps: u64, steps_per_epoch: u64) -> Vec<(u64, f64)> {
+    let run = RunLength { steps, steps_per_epoch };
+    let amount = |a| match a {
+        Amount::Sparsity(s) | Amount::OfRemaining(s) => s,
+    };
+    (0..steps).filter_map(|s| Some((s, amount(schedule.target(Step(s), &run).ok()??)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cubic::Cubic;
+    use crate::exponential::Exponential;
+    use crate::linear::Linear;
+    use secateur::options::OptionSet as _;
+
+    fn options() -> Curve {
+        Curve { sparsity: 0.8, from: 0.0, to: 1.0, every: 25, ..Curve::default() }
+    }
+
+    fn close(found: &[(u64, f64)], expected: &[(u64, f64)]) {
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        assert!(found.iter().zip(expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() < 1e-12), "{found:?}");
+    }
+
+    #[test]
+    fn curves_pass_through_their_values() {
+        close(&targets(&Linear::from(options()), 101, 10), &[(0, 0.0), (25, 0.2), (50, 0.4), (75, 0.6), (100, 0.8)]);
+        close(
+            &targets(&Cubic::from(options()), 101, 10),
+            &[(0, 0.0), (25, 0.4625), (50, 0.7), (75, 0.7875), (100, 0.8)],
+        );
+        let e = targets(&Exponential::from(options()), 101, 10);
+        close(&e[2..3], &[(50, 1.0 - 0.2f64.sqrt())]);
+    }
+
+    #[test]
+    fn the_end_is_reached_even_between_two_periods() {
+        let s = Cubic::from(Curve { every: 30, from: 0.1, to: 0.75, ..options() });
+        let found = targets(&s, 101, 10);
+        assert_eq!(found.last(), Some(&(75, 0.8)));
+        assert_eq!(found.iter().map(|t| t.0).collect::<Vec<_>>(), [10, 40, 70, 75]);
+    }
+
+    #[test]
+    fn masks_are_renewed_after_the_end_only_where_asked() {
+        let s = Linear::from(Curve { to: 0.5, renew: true, ..options() });
+        assert_eq!(targets(&s, 101, 10).iter().map(|t| t.0).collect::<Vec<_>>(), [0, 25, 50, 75, 100]);
+    }
+
+    #[test]
+    fn impossible_curves_are_refused() {
+        let text = |curve: Curve| curve.errors().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(text(Curve { sparsity: 1.5, ..options() }).contains("`sparsity` = 1.5"));
+        assert!(text(Curve { initial: 0.9, ..options() }).contains("must not lie below `initial` = 0.9"));
+        assert!(text(Curve { from: 0.8, to: 0.2, ..options() }).contains("must lie after `from` = 0.8"));
+        assert!(text(Curve { every: 0, ..options() }).contains("at least 1 step"));
+    }
+}
