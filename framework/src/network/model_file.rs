@@ -165,7 +165,7 @@ impl SavedModel {
 mod tests {
     use super::*;
     use crate::backend::{Act, Cpu};
-    use crate::data::Normalize;
+    use crate::data::{DataConfig, Examples, Normalize, Pool};
     use crate::network::forward::{Forward, LayerOperation};
     use crate::network::layout::{Layout, LayoutBuilder};
     use crate::network::model::{Batch, Output};
@@ -210,8 +210,10 @@ mod tests {
         params.set_masks(vec![("hidden.weight".to_string(), vec![true, true, false, true])]).unwrap();
         let (logits, layers) = network(&params);
         let names = ["a".to_string(), "b".to_string()];
-        let points = Normalizer::of_points(&Normalize::None, 2);
-        let about = ModelFile::new(Table::new(), &params, input(), &names, &points, layers);
+        let pool = || Pool::floats(vec![0.0, 1.0], vec![0]);
+        let points = Examples::in_memory("one", &[2], &["a", "b"], pool(), pool()).unwrap();
+        let points = points.dataset(&DataConfig { normalize: Normalize::None, ..DataConfig::default() }, 0).unwrap();
+        let about = ModelFile::new(Table::new(), &params, input(), &names, &points.normalizer, layers);
         (about.write(&params).unwrap(), logits)
     }
 

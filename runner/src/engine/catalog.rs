@@ -7,11 +7,12 @@ use secateur::pruning::PruneConfig;
 use secateur::training::TrainConfig;
 use toml::Value;
 
-use super::sections::{self, OutputConfig, TopConfig};
-use super::{Engine, data, sections::keys};
-use crate::config::catalog::{Catalog, KeyError, PluginDoc, SectionDoc};
+use super::sections::{self, keys};
+use super::{Workbench, data};
+use crate::config::schema::{KeyError, PluginDoc, Schema, SectionDoc};
+use crate::config::{OutputConfig, TopConfig};
 
-impl Catalog for Engine {
+impl Schema for Workbench {
     fn sections(&self) -> Vec<SectionDoc> {
         let plugin = |kind: Kind| SectionDoc {
             name: kind.name().to_owned(),
@@ -50,7 +51,7 @@ impl Catalog for Engine {
     }
 }
 
-impl Engine {
+impl Workbench {
     /// What a plugin refuses, and what the plugins named in its options refuse.
     fn bad_options(&self, kind: Kind, path: &str, values: &Table) -> Vec<KeyError> {
         let mut options = values.clone();

@@ -1,56 +1,13 @@
 //! The keys of a config that no plugin owns.
 
-use secateur::backend::DeviceName;
 use secateur::data::DataConfig;
-use secateur::options;
-use secateur::options::{OptionDoc, OptionSet, Table};
+use secateur::options::{OptionDoc, OptionSet};
 use secateur::plugins::registry::{Item, Kind, Registry};
 use secateur::pruning::PruneConfig;
 use secateur::training::TrainConfig;
 
-use crate::config::catalog::{KeyDoc, SectionDoc};
-
-options! {
-    /// Keys above all sections.
-    pub struct TopConfig {
-        /// Name of the run and of its folder; the last config's file name where absent.
-        pub name: Option<String> = None,
-        /// All randomness comes from it: initial weights, splits, shuffling, random criteria.
-        pub seed: u64 = 0,
-        /// Where to compute.
-        pub device: String = "cpu".into(),
-        /// Threads to compute with, 0 for all cores; any number gives the same bits.
-        pub threads: usize = 0,
-        /// Libraries to load: { path = "FILE or folder", sha256 = "..." }, paths relative to the config.
-        pub plugins: Vec<Table> = vec![],
-    }
-
-    fn check(&self, checks: &mut Checks) {
-        if let Err(allowed) = DeviceName::parse(&self.device) {
-            checks.ensure("device", false, allowed);
-        }
-        checks.range("threads", self.threads, 0.0..=1024.0);
-    }
-}
-
-options! {
-    /// Where results go.
-    pub struct OutputConfig {
-        /// The folder that holds run folders.
-        pub dir: String = "runs".into(),
-        /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, as often as takes less than
-        /// 1 % of the time.
-        pub checkpoint_every: Option<u64> = None,
-        /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures.
-        pub pictures: usize = 8,
-        /// Whether to write an event file for TensorBoard too.
-        pub tensorboard: bool = false,
-    }
-
-    fn check(&self, checks: &mut Checks) {
-        checks.ensure("dir", !self.dir.is_empty(), "must name a folder: \"runs\"");
-    }
-}
+use crate::config::schema::{KeyDoc, SectionDoc};
+use crate::config::{OutputConfig, TopConfig};
 
 /// Every section that has keys of its own.
 pub fn all(registry: &Registry) -> Vec<SectionDoc> {
