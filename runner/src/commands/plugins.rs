@@ -13,6 +13,10 @@ pub fn execute(command: &PluginsCommand, workbench: &Workbench) -> Result<(), Fa
             Ok(())
         }
         PluginsCommand::Show { name } => show(name, workbench),
+        PluginsCommand::Reference => {
+            super::print(&super::plugin_reference::page(workbench));
+            Ok(())
+        }
         PluginsCommand::New { name, kind, framework } => super::plugin_new::execute(name, *kind, framework.as_deref()),
         PluginsCommand::Check { plugin, sets } => super::plugin_check::execute(plugin, sets, workbench),
     }
