@@ -239,7 +239,8 @@ pub enum PluginsCommand {
         /// What it is
         #[arg(long)]
         kind: PluginKind,
-        /// The folder `framework` of a checkout to depend on; where absent, the one this program was built from, or the repository
+        /// The folder `framework` of a checkout to depend on; where absent, the one this program was built from, or the
+        /// repository
         #[arg(long, value_name = "DIR")]
         framework: Option<PathBuf>,
     },
@@ -264,6 +265,8 @@ pub enum PluginKind {
     Compressor,
     /// A network
     Model,
+    /// A data set
+    Data,
 }
 
 /// `data ...`

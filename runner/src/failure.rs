@@ -2,9 +2,8 @@
 
 use clap::error::ErrorKind;
 
-use crate::config::ConfigErrors;
-use crate::interrupt;
-use crate::run_dir::RunDirError;
+/// The exit code that shells report for a program that Ctrl-C ended.
+pub const STOPPED: u8 = 130;
 
 /// An error for a person, and the exit code it stands for.
 #[derive(Debug)]
@@ -13,7 +12,7 @@ pub enum Failure {
     Usage(String),
     /// Something went wrong on the way: exit code 1.
     Failed(String),
-    /// Ctrl-C, or the system's request to end: exit code 130.
+    /// Ctrl-C, or the system's request to end: exit code [`STOPPED`].
     Stopped(String),
 }
 
@@ -25,7 +24,7 @@ impl Failure {
             Self::Failed(message) => (message, 1),
             Self::Stopped(message) => {
                 eprintln!("{message}");
-                return interrupt::EXIT_CODE;
+                return STOPPED;
             }
         };
         // clap writes errors as its own: the same look for a wrong flag and a wrong key.
@@ -41,14 +40,19 @@ impl Failure {
     }
 }
 
-impl From<ConfigErrors> for Failure {
-    fn from(errors: ConfigErrors) -> Self {
-        Self::Usage(errors.to_string())
+impl From<secateur::Error> for Failure {
+    fn from(error: secateur::Error) -> Self {
+        Self::from(&error)
     }
 }
 
-impl From<RunDirError> for Failure {
-    fn from(error: RunDirError) -> Self {
-        Self::Failed(error.to_string())
+/// Runs of a sweep share a data set, and with it the error that it cannot be read.
+impl From<&secateur::Error> for Failure {
+    fn from(error: &secateur::Error) -> Self {
+        match error {
+            secateur::Error::Stopped { .. } => Self::Stopped(error.to_string()),
+            _ if error.is_usage() => Self::Usage(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }

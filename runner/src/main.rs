@@ -1,31 +1,23 @@
 //! The `secateur` command: layered configs, run folders, reports.
+//!
+//! The modules in the order of use; each imports only what stands before it:
+//!
+//! failure < config < engine < output < run < experiments < cli < commands
 
-mod checkpoints;
 mod cli;
 mod commands;
-mod compare;
 mod config;
 mod engine;
-mod event;
+mod experiments;
 mod failure;
-mod index;
-mod interrupt;
-mod picture;
-mod program;
-mod progress;
-mod provenance;
-mod recorder;
-mod report;
-mod run_dir;
-mod stats;
-mod sweep;
-mod tensorboard;
+mod output;
+mod run;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use cli::Cli;
-use engine::Engine;
+use engine::Workbench;
 use tracing_subscriber::EnvFilter;
 
 // Training allocates and frees many tensors of the same sizes.
@@ -36,8 +28,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = ["warn", "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).without_time().init();
-    let engine = commands::plugin_files(&cli).and_then(|libraries| Engine::new(&libraries));
-    match engine.and_then(|engine| commands::execute(&cli, &engine)) {
+    let workbench = commands::plugin_files(&cli).and_then(|libraries| Workbench::new(&libraries));
+    match workbench.and_then(|workbench| commands::execute(&cli, &workbench)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.report()),
     }

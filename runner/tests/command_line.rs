@@ -54,7 +54,7 @@ fn a_run_leaves_a_complete_folder() {
     assert!(run.file_name().unwrap().to_str().unwrap().starts_with("quickstart-"));
     let summary = summary(&run);
     assert_eq!(summary["status"], "finished");
-    for figure in [
+    for metric in [
         "test_accuracy",
         "sparsity",
         "unit_sparsity",
@@ -68,7 +68,7 @@ fn a_run_leaves_a_complete_folder() {
         "peak_memory_bytes",
         "seed",
     ] {
-        assert!(summary[figure].is_number(), "{figure}: {summary}");
+        assert!(summary[metric].is_number(), "{metric}: {summary}");
     }
     let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
     let prunes: Vec<Value> = events

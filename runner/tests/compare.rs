@@ -1,4 +1,5 @@
-//! What comparisons say about runs that are not as they should be; the folders are written here, so that every figure is known.
+//! What comparisons say about runs that are not as they should be; the folders are written here, so that every metric is
+//! known.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -60,9 +61,9 @@ fn compared(cells: &[Cell<'_>]) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn figures_and_words_are_those_of_the_differences() {
-    // Differences 0.010, 0.014, 0.018: mean 0.014, deviation 0.004, t = 0.014 / (0.004 / sqrt 3) = 6.062 with two degrees of freedom,
-    // p = 0.026148 and the interval is [0.004063, 0.023937] (scipy).
+fn metrics_and_words_are_those_of_the_differences() {
+    // Differences 0.010, 0.014, 0.018: mean 0.014, deviation 0.004, t = 0.014 / (0.004 / sqrt 3) = 6.062 with two degrees
+    // of freedom, p = 0.026148 and the interval is [0.004063, 0.023937] (scipy).
     let rank = [(0, 0.910), (1, 0.914), (2, 0.918)].map(|(seed, accuracy)| cell("rank", seed, accuracy));
     let magnitude = [0, 1, 2].map(|seed| cell("magnitude", seed, 0.9));
     let slow = json!({ "seconds_train": 1.036 });

@@ -106,12 +106,12 @@ fn compares(here: &Path) {
     assert_eq!(found["by"], serde_json::json!(["criterion.name", "criterion.norm"]));
     let main = found["groups"].as_array().unwrap().iter().filter(|group| group["control"].is_null());
     assert_eq!(
-        main.map(|group| group["figures"]["test_accuracy"]["n"].as_u64().unwrap()).collect::<Vec<_>>(),
+        main.map(|group| group["metrics"]["test_accuracy"]["n"].as_u64().unwrap()).collect::<Vec<_>>(),
         [2, 2, 2]
     );
     let csv = fs::read_to_string(here.join("c.csv")).unwrap();
     assert!(
-        csv.starts_with("criterion.name,criterion.norm,control,figure,n,mean,std,low,high\n")
+        csv.starts_with("criterion.name,criterion.norm,control,metric,n,mean,std,low,high\n")
             && csv.contains("\nmagnitude,l1,,test_accuracy,2,"),
         "{csv}"
     );

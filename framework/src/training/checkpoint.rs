@@ -28,6 +28,14 @@ struct Manifest {
     clock: Clock,
 }
 
+/// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).
+///
+/// # Errors
+/// If it is damaged, or was written by another version.
+pub fn checkpoint_name(checkpoint: &[u8]) -> Result<String> {
+    Ok(Archive::from_bytes::<Manifest>(checkpoint)?.0.run)
+}
+
 impl<B: Backend> Live<B> {
     /// The state before the next step, for the run of that name.
     pub fn checkpoint(&self, setting: &Setting<'_, B>, reported: Reported, name: &str) -> Result<Vec<u8>> {

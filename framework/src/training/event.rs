@@ -1,21 +1,10 @@
 //! What happens in a run, as typed facts; sinks decide how they look.
 
+use crate::data::SplitName;
 use crate::network::layout::Sizes;
 use crate::pruning::measure::LayerBurden;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-
-/// Part of the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SplitName {
-    /// What is trained on.
-    Train,
-    /// What decisions are made on.
-    Validation,
-    /// What is reported.
-    Test,
-}
 
 /// A unit group at the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +43,7 @@ pub enum Event {
         /// Its epoch, from 0.
         epoch: u64,
         /// Mean loss of the batch.
+        #[serde(deserialize_with = "number")]
         loss: f64,
         /// Fraction of the batch that is classified rightly, where that makes sense.
         accuracy: Option<f64>,
@@ -70,6 +60,7 @@ pub enum Event {
         /// The epoch, from 0.
         epoch: u64,
         /// Mean training loss over its examples.
+        #[serde(deserialize_with = "number")]
         loss: f64,
         /// Training accuracy over its examples.
         accuracy: Option<f64>,
@@ -96,6 +87,7 @@ pub enum Event {
         /// Which data.
         split: SplitName,
         /// Mean loss.
+        #[serde(deserialize_with = "number")]
         loss: f64,
         /// Accuracy, where that makes sense.
         accuracy: Option<f64>,
@@ -157,4 +149,25 @@ pub enum EvalAt {
     AfterPrune,
     /// After the last step.
     End,
+}
+
+/// JSON has no word for a number that is none, and says null.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_no_number_comes_back() {
+        let (split, at) = (SplitName::Test, EvalAt::End);
+        let event = Event::Eval { step: 3, epoch: 0, split, loss: f64::INFINITY, accuracy: None, at };
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(line.contains(r#""loss":null"#), "{line}");
+        let Event::Eval { loss, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+        assert!(loss.is_nan());
+    }
 }

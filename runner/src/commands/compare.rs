@@ -5,9 +5,9 @@ use std::io::{IsTerminal, stdout};
 use std::path::Path;
 
 use crate::cli::CompareArgs;
-use crate::compare::{self, Cells, Question};
+use crate::experiments::compare::{self, Cells, Question};
+use crate::experiments::index::Index;
 use crate::failure::Failure;
-use crate::index::Index;
 
 pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     let mut records = Vec::new();

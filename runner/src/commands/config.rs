@@ -1,11 +1,11 @@
 //! `secateur config`
 
 use crate::cli::{Cli, ConfigArgs};
+use crate::engine::Workbench;
 use crate::failure::Failure;
-use crate::program::Program;
 
-pub fn execute(arguments: &ConfigArgs, cli: &Cli, program: &dyn Program) -> Result<(), Failure> {
-    let config = super::resolve_layers(&arguments.layers, cli, program)?;
+pub fn execute(arguments: &ConfigArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
+    let config = super::resolve_layers(&arguments.layers, cli, workbench)?;
     let text = match (arguments.plain, arguments.json) {
         (true, _) => config.to_toml(),
         (_, true) => format!("{:#}\n", config.to_json()),

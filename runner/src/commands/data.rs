@@ -1,22 +1,20 @@
 //! `secateur data`
 
-use toml::Value;
-
 use crate::cli::DataCommand;
 use crate::config::{Flag, Request, nearest, resolve};
+use crate::engine::Workbench;
 use crate::failure::Failure;
-use crate::program::Program;
 
-pub fn execute(command: &DataCommand, program: &dyn Program) -> Result<(), Failure> {
+pub fn execute(command: &DataCommand, workbench: &Workbench) -> Result<(), Failure> {
     match command {
-        DataCommand::List => list(program),
-        DataCommand::Check { name, sets } => check(name, sets, program)?,
+        DataCommand::List => list(workbench),
+        DataCommand::Check { name, sets } => check(name, sets, workbench)?,
     }
     Ok(())
 }
 
-fn list(program: &dyn Program) {
-    let sets = program.data_sets();
+fn list(workbench: &Workbench) {
+    let sets = workbench.data_sets();
     let width = sets.iter().map(|set| set.name.len()).max().unwrap_or(0);
     for set in sets {
         super::print(&format!("{:width$}  {}\n", set.name, set.doc));
@@ -26,8 +24,8 @@ fn list(program: &dyn Program) {
     }
 }
 
-fn check(name: &str, sets: &[String], program: &dyn Program) -> Result<(), Failure> {
-    let known: Vec<String> = program.data_sets().into_iter().map(|set| set.name).collect();
+fn check(name: &str, sets: &[String], workbench: &Workbench) -> Result<(), Failure> {
+    let known: Vec<String> = workbench.data_sets().into_iter().map(|set| set.name).collect();
     if !known.iter().any(|known| known == name) {
         let fix = nearest(name, known.iter().map(String::as_str))
             .map_or_else(|| format!("choose one of {}", known.join(", ")), |near| format!("did you mean {near}?"));
@@ -35,9 +33,7 @@ fn check(name: &str, sets: &[String], program: &dyn Program) -> Result<(), Failu
     }
     let named = Flag { name: "data check", key: "data.name", value: name.into() };
     let request = Request { flags: vec![named], sets: sets.to_vec(), ..super::request()? };
-    let config = resolve(&request, program)?;
-    let seed = config.table.get("seed").and_then(Value::as_integer).map_or(0, i64::cast_unsigned);
-    let data = config.table.get("data").and_then(Value::as_table).cloned().unwrap_or_default();
-    super::print(&program.check_data(&data, seed)?);
+    let config = resolve(&request, workbench)?;
+    super::print(&workbench.check_data(&config.run.data, config.run.top.seed)?);
     Ok(())
 }

@@ -9,28 +9,26 @@ mod plugins;
 mod run;
 mod sweep;
 
-pub use run::{begin, execute_run};
-
 use std::env;
 use std::path::PathBuf;
 
 use crate::cli::{Cli, Command, Layers};
 use crate::config::{self as layers, PluginFile, Request, Resolved, resolve};
+use crate::engine::Workbench;
 use crate::failure::Failure;
-use crate::program::Program;
 
 /// Does what the command line asks for.
 ///
 /// # Errors
 /// What the person should read, with the exit code it stands for.
-pub fn execute(cli: &Cli, program: &(dyn Program + Sync)) -> Result<(), Failure> {
+pub fn execute(cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     match &cli.command {
-        Command::Run(arguments) => run::execute(arguments, cli, program),
-        Command::Sweep(arguments) => sweep::execute(arguments, cli, program),
+        Command::Run(arguments) => run::execute(arguments, cli, workbench),
+        Command::Sweep(arguments) => sweep::execute(arguments, cli, workbench),
         Command::Compare(arguments) => compare::execute(arguments),
-        Command::Config(arguments) => config::execute(arguments, cli, program),
-        Command::Plugins(command) => plugins::execute(command, program),
-        Command::Data(command) => data::execute(command, program),
+        Command::Config(arguments) => config::execute(arguments, cli, workbench),
+        Command::Plugins(command) => plugins::execute(command, workbench),
+        Command::Data(command) => data::execute(command, workbench),
     }
 }
 
@@ -46,14 +44,16 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
         }
         Command::Run(arguments) => layered(&arguments.layers(), cli)?,
         Command::Config(arguments) => layered(&arguments.layers, cli)?,
-        Command::Sweep(arguments) => return Ok(crate::sweep::plugin_files(&layered(&arguments.layers, cli)?)?),
+        Command::Sweep(arguments) => {
+            return Ok(crate::experiments::sweep::plugin_files(&layered(&arguments.layers, cli)?)?);
+        }
         _ => Request { plugins: cli.plugins.clone(), variables: Vec::new(), ..request()? },
     };
     Ok(layers::plugin_files(&request)?)
 }
 
-fn resolve_layers(layers: &Layers, cli: &Cli, program: &dyn Program) -> Result<Resolved, Failure> {
-    Ok(resolve(&layered(layers, cli)?, program)?)
+fn resolve_layers(layers: &Layers, cli: &Cli, workbench: &Workbench) -> Result<Resolved, Failure> {
+    Ok(resolve(&layered(layers, cli)?, workbench)?)
 }
 
 fn layered(layers: &Layers, cli: &Cli) -> Result<Request, Failure> {

@@ -1,11 +1,11 @@
 //! `secateur plugins check`
 
+use crate::engine::Workbench;
 use crate::failure::Failure;
-use crate::program::Program;
 
 /// Runs the conformance kit on a plugin, or on every plugin of a file, and prints what holds.
-pub fn execute(wanted: &str, sets: &[String], program: &dyn Program) -> Result<(), Failure> {
-    let checked = program.check_plugins(wanted, sets)?;
+pub fn execute(wanted: &str, sets: &[String], workbench: &Workbench) -> Result<(), Failure> {
+    let checked = workbench.check_plugins(wanted, sets)?;
     let mut failed = 0;
     for (plugin, rows) in &checked {
         super::print(&format!("{plugin}\n"));

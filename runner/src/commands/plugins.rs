@@ -1,35 +1,35 @@
 //! `secateur plugins`
 
 use crate::cli::PluginsCommand;
-use crate::config::catalog::{KeyDoc, PluginDoc};
-use crate::config::nearest;
+use crate::config::schema::{KeyDoc, PluginDoc};
+use crate::config::{Schema, nearest};
+use crate::engine::Workbench;
 use crate::failure::Failure;
-use crate::program::Program;
 
-pub fn execute(command: &PluginsCommand, program: &dyn Program) -> Result<(), Failure> {
+pub fn execute(command: &PluginsCommand, workbench: &Workbench) -> Result<(), Failure> {
     match command {
         PluginsCommand::List => {
-            list(program);
+            list(workbench);
             Ok(())
         }
-        PluginsCommand::Show { name } => show(name, program),
+        PluginsCommand::Show { name } => show(name, workbench),
         PluginsCommand::New { name, kind, framework } => super::plugin_new::execute(name, *kind, framework.as_deref()),
-        PluginsCommand::Check { plugin, sets } => super::plugin_check::execute(plugin, sets, program),
+        PluginsCommand::Check { plugin, sets } => super::plugin_check::execute(plugin, sets, workbench),
     }
 }
 
 /// The kinds of plugins, in the order of the config's sections.
-fn kinds(program: &dyn Program) -> Vec<String> {
-    program.sections().into_iter().filter_map(|section| section.plugin_kind).collect()
+fn kinds(workbench: &Workbench) -> Vec<String> {
+    workbench.sections().into_iter().filter_map(|section| section.plugin_kind).collect()
 }
 
-fn list(program: &dyn Program) {
-    for kind in kinds(program) {
-        let names = program.plugin_names(&kind);
+fn list(workbench: &Workbench) {
+    for kind in kinds(workbench) {
+        let names = workbench.plugin_names(&kind);
         let width = names.iter().map(String::len).max().unwrap_or(0);
         super::print(&format!("{kind}\n"));
         for name in names {
-            let doc = program.plugin(&kind, &name).map(|plugin| plugin.doc).unwrap_or_default();
+            let doc = workbench.plugin(&kind, &name).map(|plugin| plugin.doc).unwrap_or_default();
             super::print(format!("  {name:width$}  {doc}").trim_end());
             super::print("\n");
         }
@@ -40,12 +40,12 @@ fn list(program: &dyn Program) {
     );
 }
 
-fn show(wanted: &str, program: &dyn Program) -> Result<(), Failure> {
-    let sections = program.sections();
+fn show(wanted: &str, workbench: &Workbench) -> Result<(), Failure> {
+    let sections = workbench.sections();
     let section = sections.iter().find(|section| !section.name.is_empty() && section.name == wanted);
-    let all: Vec<(String, String)> = kinds(program)
+    let all: Vec<(String, String)> = kinds(workbench)
         .into_iter()
-        .flat_map(|kind| program.plugin_names(&kind).into_iter().map(move |name| (kind.clone(), name)))
+        .flat_map(|kind| workbench.plugin_names(&kind).into_iter().map(move |name| (kind.clone(), name)))
         .collect();
     let wants = |kind: &str, name: &str| name == wanted || kind == wanted || format!("{kind}/{name}") == wanted;
     let mut pieces: Vec<String> = Vec::new();
@@ -54,7 +54,7 @@ fn show(wanted: &str, program: &dyn Program) -> Result<(), Failure> {
         format!("{}\n\n[{}]\n{}", section.doc, section.name, keys.collect::<String>())
     }));
     for (kind, name) in all.iter().filter(|(kind, name)| wants(kind, name)) {
-        pieces.push(described(kind, name, &program.plugin(kind, name).unwrap_or_default()));
+        pieces.push(described(kind, name, &workbench.plugin(kind, name).unwrap_or_default()));
     }
     if pieces.is_empty() {
         let names = || all.iter().map(|(_, name)| name.as_str());
@@ -72,7 +72,9 @@ fn show(wanted: &str, program: &dyn Program) -> Result<(), Failure> {
 /// As a piece of config with every option at its default: ready to be copied.
 fn described(kind: &str, name: &str, plugin: &PluginDoc) -> String {
     let options: String = plugin.options.iter().map(|doc| described_key(&doc.key, doc)).collect();
-    format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{options}", plugin.doc)
+    let table =
+        if plugin.table_of_its_own && !options.is_empty() { format!("\n[{kind}.{name}]\n") } else { String::new() };
+    format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{table}{options}", plugin.doc)
 }
 
 fn described_key(key: &str, KeyDoc { doc, ty, default, .. }: &KeyDoc) -> String {

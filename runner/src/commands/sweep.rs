@@ -6,53 +6,53 @@ use std::thread;
 
 use crate::cli::{Cli, SweepArgs};
 use crate::config::ConfigErrors;
+use crate::engine::Workbench;
+use crate::experiments::index::{self, Index};
+use crate::experiments::sweep::{SweepPlan, Tally, Workers, time};
 use crate::failure::Failure;
-use crate::index::{self, Index};
-use crate::interrupt::Interrupt;
-use crate::program::Program;
-use crate::sweep::{Plan, Pool, Tally, time};
+use crate::run::Interrupt;
 
 /// Cells of a dry run that are resolved in full, contradictions between single values included.
 const RESOLVED_IN_DRY_RUN: usize = 500;
 
-pub fn execute(arguments: &SweepArgs, cli: &Cli, program: &(dyn Program + Sync)) -> Result<(), Failure> {
-    let plan = Plan::make(&super::layered(&arguments.layers, cli)?, program)?;
-    let (jobs, threads) = workers(arguments, &plan, program)?;
+pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
+    let plan = SweepPlan::make(&super::layered(&arguments.layers, cli)?, workbench)?;
+    let (jobs, threads) = workers(arguments, &plan, workbench)?;
     if arguments.dry_run {
-        return dry_run(&plan, jobs, program);
+        return dry_run(&plan, jobs, workbench);
     }
-    check(&plan, plan.cells.len(), program)?;
+    check(&plan, plan.cells.len(), workbench)?;
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
     let index = Mutex::new(Index::open(&plan.out)?);
     let interrupt = Interrupt::listen()?;
-    let tally = Pool { plan: &plan, program, jobs, threads, interrupt, index }.run(cli.quiet);
+    let tally = Workers { plan: &plan, workbench, jobs, threads, interrupt, index }.run(cli.quiet);
     report(&plan, &tally, cli.quiet)
 }
 
 /// How many runs at a time, and the threads of each. In a sweep, cores go to runs: `threads = 0` means one.
-fn workers(arguments: &SweepArgs, plan: &Plan, program: &dyn Program) -> Result<(usize, usize), Failure> {
-    let first = plan.resolve(&plan.cells[0], &[], program)?;
-    let threads = first.table.get("threads").and_then(toml::Value::as_integer).unwrap_or(0).max(1) as usize;
+fn workers(arguments: &SweepArgs, plan: &SweepPlan, workbench: &Workbench) -> Result<(usize, usize), Failure> {
+    let first = plan.resolve(&plan.cells[0], &[], workbench)?;
+    let threads = first.run.top.threads.max(1);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = arguments.jobs.map_or((cores / threads).max(1), usize::from);
     Ok((jobs.min(plan.cells.len().max(1) * 4), threads))
 }
 
 /// Resolves cells in full, so that what is wrong is known before anything runs.
-fn check(plan: &Plan, cells: usize, program: &(dyn Program + Sync)) -> Result<(), Failure> {
+fn check(plan: &SweepPlan, cells: usize, workbench: &Workbench) -> Result<(), Failure> {
     use rayon::prelude::*;
     let wrong =
-        plan.cells[..cells].par_iter().find_map_first(|cell| Some((cell, plan.resolve(cell, &[], program).err()?)));
+        plan.cells[..cells].par_iter().find_map_first(|cell| Some((cell, plan.resolve(cell, &[], workbench).err()?)));
     wrong.map_or(Ok(()), |(cell, ConfigErrors(errors))| {
         let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         Err(Failure::Usage(format!("in the cell {}\n{text}", plan.label(cell))))
     })
 }
 
-fn dry_run(plan: &Plan, jobs: usize, program: &(dyn Program + Sync)) -> Result<(), Failure> {
+fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), Failure> {
     use std::fmt::Write as _;
-    check(plan, plan.cells.len().min(RESOLVED_IN_DRY_RUN), program)?;
+    check(plan, plan.cells.len().min(RESOLVED_IN_DRY_RUN), workbench)?;
     let mut text = String::new();
     for cell in &plan.cells {
         _ = writeln!(text, "{}", plan.label(cell));
@@ -79,7 +79,7 @@ fn dry_run(plan: &Plan, jobs: usize, program: &(dyn Program + Sync)) -> Result<(
 }
 
 /// Seconds of the sweep's finished cells, without controls.
-fn finished(plan: &Plan) -> Vec<f64> {
+fn finished(plan: &SweepPlan) -> Vec<f64> {
     if !plan.folder.is_dir() {
         return Vec::new();
     }
@@ -88,7 +88,7 @@ fn finished(plan: &Plan) -> Vec<f64> {
     own.filter_map(|record| index::seconds(&record.summary)).collect()
 }
 
-fn report(plan: &Plan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
+fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
     let mut text =
         format!("{}\n  {} cells finished now, {} before", plan.folder.display(), tally.finished, tally.skipped);
     if tally.left > 0 {
@@ -134,13 +134,4 @@ fn reasons(failed: &[(String, String)]) -> String {
 
 fn left_out(excluded: usize) -> String {
     if excluded > 0 { format!(", {excluded} excluded") } else { String::new() }
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(format!(
-            "{}: {error}\n  fix: delete the file, it is made again from the run folders",
-            index::INDEX
-        ))
-    }
 }

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use super::origin::Origin;
+use super::set_by::SetBy;
+use crate::failure::Failure;
 
 /// One thing wrong in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// No such config.
+    /// There is no such config.
     #[error("{wanted}: no such config{}\n  looked for: {}{}\n  fix: {fix}", asked_by(.by), .looked.join(", "), listed("built in", .known))]
     NotFound {
-        /// As asked for.
+        /// The config as it was asked for.
         wanted: String,
         /// The file whose `extends` asked for it.
         by: Option<String>,
@@ -34,11 +35,11 @@ pub enum ConfigError {
     Syntax {
         /// The path.
         file: String,
-        /// From 1.
+        /// The number of the line, from 1.
         line: usize,
         /// The parser's words.
         message: String,
-        /// The line.
+        /// The line itself.
         found: String,
     },
     /// Configs that extend each other.
@@ -49,8 +50,8 @@ pub enum ConfigError {
         "extends: must be a list of config names\n  set by: {origin}\n  found: {found}\n  fix: extends = [\"model/mlp\"]"
     )]
     Extends {
-        /// Where it stands.
-        origin: Origin,
+        /// Who set it.
+        origin: SetBy,
         /// The value.
         found: String,
     },
@@ -58,10 +59,10 @@ pub enum ConfigError {
     #[error("{origin}: {problem}\n  found: {found}\n  fix: {fix}")]
     Assignment {
         /// The flag or variable.
-        origin: Origin,
+        origin: SetBy,
         /// What is wrong.
         problem: String,
-        /// The text.
+        /// The text that was given.
         found: String,
         /// What to write.
         fix: String,
@@ -71,8 +72,8 @@ pub enum ConfigError {
     UnknownKey {
         /// The full dotted key.
         key: String,
-        /// Where it was set.
-        origin: Origin,
+        /// Who set it.
+        origin: SetBy,
         /// The chosen plugin, as `criterion magnitude`, where the key would be one of its options.
         plugin: Option<String>,
         /// The keys of that place.
@@ -85,12 +86,12 @@ pub enum ConfigError {
     UnknownPlugin {
         /// The full dotted key.
         key: String,
-        /// `criterion`.
+        /// The kind of plugin: `criterion`.
         kind: String,
         /// The name asked for.
         found: String,
-        /// Where it was set.
-        origin: Origin,
+        /// Who set it.
+        origin: SetBy,
         /// The names of that kind.
         known: Vec<String>,
         /// What to do.
@@ -101,7 +102,7 @@ pub enum ConfigError {
     NoPlugin {
         /// The full dotted key.
         key: String,
-        /// `criterion`.
+        /// The kind of plugin: `criterion`.
         kind: String,
         /// The names of that kind.
         known: Vec<String>,
@@ -111,16 +112,16 @@ pub enum ConfigError {
         "sweep: this config describes many runs, not one\n  set by: {origin}\n  fix: secateur sweep CONFIG runs them all, secateur sweep CONFIG --dry-run lists them"
     )]
     ManyRuns {
-        /// Where it stands.
-        origin: Origin,
+        /// Who set it.
+        origin: SetBy,
     },
     /// Something wrong in the `[sweep]` section.
     #[error("{key}: {problem}{}\n  fix: {fix}", set_by(.origin))]
     Sweep {
         /// The full dotted key.
         key: String,
-        /// Where it was set.
-        origin: Option<Origin>,
+        /// Who set it.
+        origin: Option<SetBy>,
         /// What is wrong.
         problem: String,
         /// What to do.
@@ -131,8 +132,8 @@ pub enum ConfigError {
     Value {
         /// The full dotted key.
         key: String,
-        /// Where it was set.
-        origin: Origin,
+        /// Who set it.
+        origin: SetBy,
         /// The value.
         found: String,
         /// What it may be.
@@ -159,6 +160,12 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Usage(errors.to_string())
+    }
+}
+
 /// The name nearest to `wanted`, where one is near enough to be a slip of the finger.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -177,7 +184,7 @@ fn asked_by(by: &Option<String>) -> String {
     by.as_ref().map_or_else(String::new, |file| format!(", asked for by `extends` in {file}"))
 }
 
-fn set_by(origin: &Option<Origin>) -> String {
+fn set_by(origin: &Option<SetBy>) -> String {
     origin.as_ref().map_or_else(String::new, |origin| format!("\n  set by: {origin}"))
 }
 

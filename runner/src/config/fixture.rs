@@ -1,8 +1,8 @@
-//! A small catalog for tests, with the real sections' shape.
+//! A small schema for tests, with the real sections' shape.
 
 use toml::{Table, Value};
 
-use super::catalog::{Catalog, KeyDoc, KeyError, PluginDoc, SectionDoc};
+use super::schema::{KeyDoc, KeyError, PluginDoc, Schema, SectionDoc};
 
 /// Sections `""`, data, criterion, prune and train; criteria magnitude, random and worst.
 pub struct Fixture;
@@ -47,7 +47,7 @@ fn refused(ty: &str, value: &Value) -> bool {
     }
 }
 
-impl Catalog for Fixture {
+impl Schema for Fixture {
     fn sections(&self) -> Vec<SectionDoc> {
         vec![
             section("", None, TOP),
@@ -69,7 +69,7 @@ impl Catalog for Fixture {
             }
             _ => return None,
         };
-        Some(PluginDoc { doc: format!("About {name}."), options })
+        Some(PluginDoc { doc: format!("About {name}."), options, table_of_its_own: false })
     }
 
     fn plugin_names(&self, kind: &str) -> Vec<String> {

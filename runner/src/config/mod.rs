@@ -3,52 +3,48 @@
 //! Weakest to strongest: the defaults of plugins and program, `base`, each config after what it `extends`, `SECATEUR_*`
 //! variables, flags and `--set`. Within a layer the order does not matter; across layers the stronger value wins, lists
 //! whole, tables key by key. Choosing another plugin drops the weaker layers' options for the old one
-//! (see [`switch::drop_switched_options`]).
+//! (see [`layers`]).
 
-mod assign;
-pub mod catalog;
 mod error;
-mod files;
 #[cfg(test)]
 pub mod fixture;
-mod hash;
+mod identity;
 pub mod key;
-mod layer;
-mod origin;
-mod plugins;
+mod layers;
+mod libraries;
+mod run_config;
+pub mod schema;
+mod set_by;
 mod show;
-mod stack;
-mod switch;
 mod validate;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use figment::Figment;
-use figment::value::{Dict, Value as Merged};
 use toml::{Table, Value};
 
-use catalog::Catalog;
 pub use error::{ConfigError, ConfigErrors, nearest};
-pub use layer::Layer;
-use layer::Placed;
-pub use origin::Origin;
-pub use plugins::PluginFile;
+pub use identity::earlier_identity;
+use layers::Merged;
+pub use layers::{Layer, Stack};
+pub use libraries::PluginFile;
+pub use run_config::{OutputConfig, PluginChoice, RunConfig, TopConfig};
+pub use schema::Schema;
+pub use set_by::SetBy;
 pub use show::Row;
-pub use stack::Stack;
 
 /// What the command line and the environment ask for.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Paths or names, weakest first.
+    /// The configs by path or name, weakest first.
     pub configs: Vec<String>,
     /// Flags that stand for one key each, such as `--device`.
     pub flags: Vec<Flag>,
-    /// `--set` arguments.
+    /// The `--set` arguments.
     pub sets: Vec<String>,
-    /// `--plugin` arguments: libraries, or folders of them.
+    /// The `--plugin` arguments: libraries, or folders of them.
     pub plugins: Vec<PathBuf>,
-    /// The environment.
+    /// The environment variables.
     pub variables: Vec<(String, String)>,
     /// The working directory.
     pub root: PathBuf,
@@ -57,21 +53,25 @@ pub struct Request {
 /// A command line flag that stands for a key: `--out` for `output.dir`.
 #[derive(Clone, Debug)]
 pub struct Flag {
-    /// With its dashes.
+    /// The flag as it is typed, with its dashes.
     pub name: &'static str,
-    /// Dotted.
+    /// The key that it stands for, dotted.
     pub key: &'static str,
-    /// What it sets the key to.
+    /// The value that it sets the key to.
     pub value: Value,
 }
 
 /// A complete, checked config.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// Every value of the run.
-    pub table: Table,
-    /// Where each leaf was set, by dotted key.
-    pub origins: BTreeMap<String, Origin>,
+    /// What the run is told, typed.
+    pub run: RunConfig,
+    /// Every value, as it is written to `config.toml`.
+    table: Table,
+    /// Who set each leaf, by dotted key.
+    origins: BTreeMap<String, SetBy>,
+    /// What identifies the run, see [`identity::covered`].
+    covered: Table,
 }
 
 /// Merges all layers, fills in defaults, and checks the result.
@@ -79,11 +79,11 @@ pub struct Resolved {
 /// # Errors
 /// Everything that is wrong, at once: first what cannot be found or read; if there is nothing of that, then unknown
 /// keys and plugins, wrong types and values out of range.
-pub fn resolve(request: &Request, catalog: &dyn Catalog) -> Result<Resolved, ConfigErrors> {
+pub fn resolve(request: &Request, schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
     let mut stack = Stack::load(request)?;
     match stack.take_section("sweep") {
         Some((_, origins)) => Err(ConfigErrors(vec![ConfigError::ManyRuns { origin: first(origins) }])),
-        None => stack.resolve(&[], catalog),
+        None => stack.resolve(&[], schema),
     }
 }
 
@@ -95,29 +95,56 @@ pub fn plugin_files(request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> 
     Stack::load(request)?.libraries(&[])
 }
 
-fn first(origins: BTreeMap<String, Origin>) -> Origin {
-    origins.into_values().next().unwrap_or(Origin::BuiltIn)
+fn first(origins: BTreeMap<String, SetBy>) -> SetBy {
+    origins.into_values().next().unwrap_or(SetBy::BuiltIn)
 }
 
 impl Resolved {
-    /// The run's name.
-    pub fn name(&self) -> &str {
-        self.table.get("name").and_then(Value::as_str).unwrap_or("run")
+    fn new(values: Merged, schema: &dyn Schema) -> Result<Self, ConfigErrors> {
+        let Merged { table, origins } = values;
+        let run = RunConfig::read(&table, &origins)?;
+        let covered = identity::covered(&table, schema);
+        Ok(Self { run, table, origins, covered })
     }
 
-    /// The run's name and the hash of what can change its results: `mnist-rank-1f2e3d4c5b6a`.
+    /// The run's name.
+    pub fn name(&self) -> &str {
+        self.run.top.name.as_deref().unwrap_or("run")
+    }
+
+    /// The run's name and the beginning of its identity: `mnist-rank-1f2e3d4c5b6a`.
     pub fn folder_name(&self) -> String {
         format!("{}-{}", self.name(), &self.identity()[..12])
     }
 
-    /// A hash of everything that can change the results: runs of the same identity are the same run.
+    /// A hash of everything that can change the results and has not its default: runs of the same identity are the same
+    /// run.
     pub fn identity(&self) -> String {
-        hash::of(&self.table)
+        identity::hash(&self.covered)
     }
 
-    /// The keys that make another run of this one than of `other`, each with both values.
-    pub fn differences(&self, other: &Table) -> Vec<String> {
-        hash::differences(other, &self.table)
+    /// The keys that make another run of this one than of the config `there`, each with both values.
+    pub fn differences(&self, there: &Table, schema: &dyn Schema) -> Vec<String> {
+        identity::differences(there, &self.table, schema)
+    }
+
+    /// Who set a key, or the first key of a table.
+    pub fn set_by(&self, key: &str) -> SetBy {
+        set_by::set_by(&self.origins, key)
+    }
+
+    /// Who set each leaf, in words, by dotted key.
+    pub fn origins(&self) -> BTreeMap<String, String> {
+        self.origins.iter().map(|(key, by)| (key.clone(), by.to_string())).collect()
+    }
+
+    /// The same run without the libraries that the config names, for one that uses nothing of theirs.
+    pub fn without_libraries(mut self) -> Self {
+        self.run.top.plugins.clear();
+        self.table.remove("plugins");
+        self.origins.remove("plugins");
+        self.covered.remove("plugins");
+        self
     }
 
     /// The config as TOML, without origins; reading it again gives the same config.
@@ -137,65 +164,7 @@ impl Resolved {
 
     /// The config as JSON: `{"config": {...}, "origins": {"train.lr": "--set", ...}, "folder": "..."}`.
     pub fn to_json(&self) -> serde_json::Value {
-        let origins: BTreeMap<&String, String> = self.origins.iter().map(|(key, by)| (key, by.to_string())).collect();
-        serde_json::json!({ "config": self.table, "origins": origins, "folder": self.folder_name() })
-    }
-}
-
-fn merge(layers: &[Layer]) -> Resolved {
-    let merged =
-        layers.iter().enumerate().fold(Figment::new(), |figment, (place, layer)| figment.merge(Placed(place, layer)));
-    let values: Dict = merged.extract().expect("a table of plain values is a dictionary");
-    let mut resolved = Resolved { table: Table::new(), origins: BTreeMap::new() };
-    let by_tag = |value: &Merged| -> Option<usize> { merged.get_metadata(value.tag())?.name.parse().ok() };
-    collect(&values, &mut Vec::new(), &mut resolved.table, &mut |path, value| {
-        let key = key::dotted(path);
-        let origin = by_tag(value).and_then(|place| layers[place].origins.get(&key).cloned());
-        resolved.origins.insert(key, origin.unwrap_or(Origin::BuiltIn));
-    });
-    resolved
-}
-
-/// Copies a merged dictionary to a table and visits its leaves.
-fn collect<'a>(dict: &'a Dict, path: &mut Vec<&'a str>, table: &mut Table, leaf: &mut dyn FnMut(&[&str], &Merged)) {
-    for (name, value) in dict {
-        path.push(name);
-        let copied = match value {
-            Merged::Dict(_, inner) if !inner.is_empty() => {
-                let mut copy = Table::new();
-                collect(inner, path, &mut copy, leaf);
-                Value::Table(copy)
-            }
-            other => {
-                leaf(path, other);
-                other.deserialize().expect("every TOML value survives the merge")
-            }
-        };
-        table.insert(name.clone(), copied);
-        path.pop();
-    }
-}
-
-/// Longest name of a run, in bytes.
-const MAX_NAME: usize = 100;
-
-/// The name becomes part of a folder's name.
-fn check_name(resolved: &Resolved) -> Option<ConfigError> {
-    let value = resolved.table.get("name")?;
-    let safe = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.len() <= MAX_NAME
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    match value.as_str() {
-        Some(name) if safe(name) => None,
-        _ => Some(ConfigError::Value {
-            key: "name".to_owned(),
-            origin: resolved.origins.get("name").cloned().unwrap_or(Origin::BuiltIn),
-            found: value.to_string(),
-            allowed: "text of letters, digits, `-`, `_` and `.`, starting with a letter or digit, at most 100"
-                .to_owned(),
-        }),
+        serde_json::json!({ "config": self.table, "origins": self.origins(), "folder": self.folder_name() })
     }
 }
 

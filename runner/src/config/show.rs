@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::key::dotted;
-use super::origin::Origin;
+use super::set_by::SetBy;
 
 /// Comments start at most this far right, so that one long value does not push all of them away.
 const COMMENT_COLUMN: usize = 56;
 
-/// TOML without comments.
+/// The config as TOML without comments.
 pub fn plain(table: &Table) -> String {
     lines(table).into_iter().map(|line| line.text + "\n").collect()
 }
 
 /// TOML in which each value is followed by its origin.
-pub fn annotated(table: &Table, origins: &BTreeMap<String, Origin>) -> String {
+pub fn annotated(table: &Table, origins: &BTreeMap<String, SetBy>) -> String {
     let lines = lines(table);
     let widths = lines.iter().filter(|line| line.key.is_some()).map(|line| line.text.chars().count());
     let column = widths.filter(|width| *width < COMMENT_COLUMN).max().unwrap_or(0);
@@ -33,23 +33,23 @@ pub fn annotated(table: &Table, origins: &BTreeMap<String, Origin>) -> String {
 /// One value, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Dotted.
+    /// The key, dotted.
     pub key: String,
-    /// As TOML.
+    /// The value as TOML.
     pub value: String,
     /// The layer that set it.
     pub origin: String,
-    /// No layer set it.
+    /// Whether no layer set it.
     pub is_default: bool,
 }
 
 /// All values, sorted by key.
-pub fn rows(table: &Table, origins: &BTreeMap<String, Origin>) -> Vec<Row> {
-    let row = |(key, origin): (&String, &Origin)| {
+pub fn rows(table: &Table, origins: &BTreeMap<String, SetBy>) -> Vec<Row> {
+    let row = |(key, origin): (&String, &SetBy)| {
         let parts = super::key::split(key)?;
         let (first, rest) = parts.split_first()?;
         let value = rest.iter().try_fold(table.get(first)?, |value, part| value.get(part))?;
-        let is_default = matches!(origin, Origin::Plugin { .. } | Origin::BuiltIn);
+        let is_default = matches!(origin, SetBy::Plugin { .. } | SetBy::BuiltIn);
         Some(Row { key: key.clone(), value: value.to_string(), origin: origin.to_string(), is_default })
     };
     origins.iter().filter_map(row).collect()
@@ -98,7 +98,6 @@ fn leaves<'a>(path: &mut Vec<&'a str>, depth: usize, value: &'a Value, lines: &m
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -117,7 +116,7 @@ mod tests {
         .parse()
         .unwrap();
         assert_eq!(plain(&table).parse::<Table>().unwrap(), table);
-        let origins = BTreeMap::from([("criterion.of.norm".to_owned(), Origin::Flag("--set".to_owned()))]);
+        let origins = BTreeMap::from([("criterion.of.norm".to_owned(), SetBy::Flag("--set".to_owned()))]);
         let text = annotated(&table, &origins);
         assert_eq!(text.parse::<Table>().unwrap(), table);
         assert!(text.contains("of.norm = \"l1\"  ") && text.contains("# --set"), "{text}");

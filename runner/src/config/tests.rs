@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 
 use super::fixture::Fixture;
@@ -76,7 +74,7 @@ fn each_layer_is_stronger_than_the_one_before_it() {
 
 #[test]
 fn every_leaf_has_an_origin() {
-    fn check(table: &Table, path: &[&str], origins: &BTreeMap<String, Origin>) {
+    fn check(table: &Table, path: &[&str], origins: &BTreeMap<String, SetBy>) {
         for (name, value) in table {
             let path = [path, &[name]].concat();
             match value {

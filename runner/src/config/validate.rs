@@ -1,18 +1,19 @@
-//! Checks a merged config against the catalog and completes it with defaults.
+//! Checks a merged config against the schema and completes it with defaults.
 
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::catalog::{Catalog, KeyDoc, PluginDoc, SectionDoc};
 use super::error::{ConfigError, nearest};
-use super::key::{self, dotted};
-use super::origin::Origin;
+use super::key::dotted;
+use super::schema::{KeyDoc, PluginDoc, Schema, SectionDoc};
+use super::set_by::{SetBy, set_by};
 
 /// Removes what is unknown, fills in what is unset, and reports everything wrong.
-pub fn validate(table: &mut Table, origins: &mut BTreeMap<String, Origin>, catalog: &dyn Catalog) -> Vec<ConfigError> {
-    let sections = catalog.sections();
-    let mut check = Check { catalog, sections: &sections, origins, errors: Vec::new() };
+pub fn validate(table: &mut Table, origins: &mut BTreeMap<String, SetBy>, schema: &dyn Schema) -> Vec<ConfigError> {
+    let sections = schema.sections();
+    let errors = Vec::from_iter(bad_name(table, origins));
+    let mut check = Check { schema, sections: &sections, origins, errors };
     check.top_level(table);
     for section in &sections {
         check.section(section, table);
@@ -21,9 +22,9 @@ pub fn validate(table: &mut Table, origins: &mut BTreeMap<String, Origin>, catal
 }
 
 struct Check<'a> {
-    catalog: &'a dyn Catalog,
+    schema: &'a dyn Schema,
     sections: &'a [SectionDoc],
-    origins: &'a mut BTreeMap<String, Origin>,
+    origins: &'a mut BTreeMap<String, SetBy>,
     errors: Vec<ConfigError>,
 }
 
@@ -58,14 +59,14 @@ impl Check<'_> {
                 None => return,
             },
         };
-        let keys: Vec<KeyDoc> = section.keys.iter().map(|doc| bare(doc, &section.name)).collect();
+        let keys: Vec<KeyDoc> = section.keys.iter().map(|doc| doc.bare(&section.name)).collect();
         if let Some(kind) = &section.plugin_kind {
             self.plugin(&path, kind, values, &keys);
         } else if !path.is_empty() {
             let known: Vec<String> = keys.iter().map(|doc| doc.key.clone()).collect();
             self.refuse_unknown(&path, values, &known, None);
         }
-        self.complete(&path, values, &keys, &Origin::BuiltIn);
+        self.complete(&path, values, &keys, &SetBy::BuiltIn);
         // Without its plugin a section cannot be judged; the unknown name is what must be corrected first.
         let unjudged = |error: &ConfigError| {
             matches!(
@@ -82,9 +83,9 @@ impl Check<'_> {
         } else {
             values.clone()
         };
-        let mut refused = self.catalog.check_section(&section.name, &own);
+        let mut refused = self.schema.check_section(&section.name, &own);
         // A default that does not fit a refused value is no mistake of its own.
-        let is_default = |key: &str| matches!(self.origin(key), Origin::BuiltIn | Origin::Plugin { .. });
+        let is_default = |key: &str| matches!(self.origin(key), SetBy::BuiltIn | SetBy::Plugin { .. });
         if refused.iter().any(|error| !is_default(&error.key)) {
             refused.retain(|error| !is_default(&error.key));
         }
@@ -99,16 +100,16 @@ impl Check<'_> {
         let name = match values.get("name") {
             Some(Value::String(name)) => name.clone(),
             None => {
-                let known = self.catalog.plugin_names(kind);
+                let known = self.schema.plugin_names(kind);
                 return self.errors.push(ConfigError::NoPlugin { key: name_key, kind: kind.to_owned(), known });
             }
             Some(other) => {
-                let (found, known) = (other.to_string(), self.catalog.plugin_names(kind).join(", "));
+                let (found, known) = (other.to_string(), self.schema.plugin_names(kind).join(", "));
                 return self.refuse_value(name_key, found, format!("the name of a {kind}: {known}"));
             }
         };
-        let Some(PluginDoc { options, .. }) = self.catalog.plugin(kind, &name) else {
-            let known = self.catalog.plugin_names(kind);
+        let Some(options) = self.schema.plugin(kind, &name).map(PluginDoc::section_options) else {
+            let known = self.schema.plugin_names(kind);
             let near = nearest(&name, known.iter().map(String::as_str));
             let fix = near.map_or_else(
                 || "choose one of these, or load the plugin that has it: --plugin FILE".to_owned(),
@@ -126,7 +127,7 @@ impl Check<'_> {
         let docs = || section_keys.iter().chain(&options);
         let known: Vec<String> = ["name".to_owned()].into_iter().chain(docs().map(|doc| doc.key.clone())).collect();
         self.refuse_unknown(path, values, &known, Some(format!("{kind} {name}")));
-        let origin = Origin::Plugin { kind: kind.to_owned(), name };
+        let origin = SetBy::Plugin { kind: kind.to_owned(), name };
         self.complete(path, values, &options, &origin);
         for option in &options {
             if let Some(kind) = &option.plugin_kind
@@ -163,7 +164,7 @@ impl Check<'_> {
     }
 
     /// Fills in defaults, and makes whole numbers floats where a key takes any number, so that 1 and 1.0 are one value.
-    fn complete(&mut self, path: &[String], values: &mut Table, docs: &[KeyDoc], origin: &Origin) {
+    fn complete(&mut self, path: &[String], values: &mut Table, docs: &[KeyDoc], origin: &SetBy) {
         for doc in docs {
             let any_number = doc.ty.starts_with("number") || matches!(doc.default, Some(Value::Float(_)));
             match (values.get_mut(&doc.key), &doc.default) {
@@ -193,7 +194,7 @@ impl Check<'_> {
         }
     }
 
-    fn note(&mut self, path: Vec<String>, value: &Value, origin: &Origin) {
+    fn note(&mut self, path: Vec<String>, value: &Value, origin: &SetBy) {
         match value {
             Value::Table(inner) if !inner.is_empty() => {
                 for (name, value) in inner {
@@ -208,27 +209,8 @@ impl Check<'_> {
         self.errors.push(ConfigError::Value { origin: self.origin(&key), key, found, allowed });
     }
 
-    /// The origin of a key; for a table that of its first leaf, and for what lies within a leaf, that leaf's.
-    fn origin(&self, key: &str) -> Origin {
-        let within = |leaf: &str| leaf.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
-        if let Some(origin) = self.origins.get(key) {
-            return origin.clone();
-        }
-        if let Some((_, origin)) = self
-            .origins
-            .range(key.to_owned()..)
-            .take_while(|(leaf, _)| leaf.starts_with(key))
-            .find(|(leaf, _)| within(leaf))
-        {
-            return origin.clone();
-        }
-        let mut parts = key::split(key).unwrap_or_default();
-        while parts.pop().is_some() {
-            if let Some(origin) = self.origins.get(&dotted(&parts)) {
-                return origin.clone();
-            }
-        }
-        Origin::BuiltIn
+    fn origin(&self, key: &str) -> SetBy {
+        set_by(self.origins, key)
     }
 }
 
@@ -236,8 +218,25 @@ fn child(path: &[String], name: &str) -> String {
     dotted(&[path, &[name.to_owned()]].concat())
 }
 
-/// A section's key without the section's name.
-fn bare(doc: &KeyDoc, section: &str) -> KeyDoc {
-    let key = doc.key.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')).unwrap_or(&doc.key);
-    KeyDoc { key: key.to_owned(), ..doc.clone() }
+/// Longest name of a run, in bytes.
+pub const MAX_NAME: usize = 100;
+
+/// The name becomes part of a folder's name.
+fn bad_name(table: &Table, origins: &BTreeMap<String, SetBy>) -> Option<ConfigError> {
+    let value = table.get("name")?;
+    let safe = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.len() <= MAX_NAME
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    match value.as_str() {
+        Some(name) if safe(name) => None,
+        _ => Some(ConfigError::Value {
+            key: "name".to_owned(),
+            origin: set_by(origins, "name"),
+            found: value.to_string(),
+            allowed: "text of letters, digits, `-`, `_` and `.`, starting with a letter or digit, at most 100"
+                .to_owned(),
+        }),
+    }
 }

@@ -7,7 +7,9 @@ use secateur::plugins::conformance;
 use secateur::plugins::registry::{Kind, Registry};
 
 use crate::failure::Failure;
-use crate::program::Checked;
+
+/// A plugin, and what was found about it.
+pub type Checked = (String, Vec<conformance::CheckRow>);
 
 /// Checks every plugin of a library's file, or the plugins of a name.
 pub fn check(registry: &Registry, wanted: &str, sets: &[String]) -> Result<Vec<Checked>, Failure> {

@@ -1,30 +1,56 @@
-//! Joins the command line to the framework.
+//! Joins the command line to the framework: the plugins, the data sets, and the training of a run.
 
 mod catalog;
 mod check;
-mod model_file;
+mod data;
+mod data_cache;
 mod sections;
-mod shelf;
 mod train;
 
-use secateur::data::{self, DataConfig, DataError, Surroundings};
+pub use check::Checked;
+pub use train::{Checkpoint, Trained};
+
 use secateur::options::Table;
-use secateur::plugins::registry::{Kind, Registry};
-use toml::Value;
+use secateur::plugins::registry::{Item, Kind, Registry};
+use serde::Serialize;
 
-use crate::config::{PluginFile, Resolved};
+use self::data::DataChoice;
+use crate::config::{PluginChoice, PluginFile, RunConfig};
 use crate::failure::Failure;
-use crate::program::{Checked, DataSet, Part, Program, Trained};
-use crate::recorder::Recorder;
-use crate::run_dir::Saved;
+use data_cache::DataCache;
 
-/// The framework with the plugins that are linked into this program.
-pub struct Engine {
-    registry: Registry,
-    shelf: shelf::Shelf,
+/// A data set that can be named in `data.name`.
+#[derive(Clone, Debug)]
+pub struct DataSet {
+    /// The name: `mnist`.
+    pub name: String,
+    /// What the data is, in one sentence.
+    pub doc: String,
+    /// How to get it; empty for one that is generated.
+    pub how_to_get: String,
 }
 
-impl Engine {
+/// A plugin that took part in a run, for `provenance.toml`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginInUse {
+    /// The kind: `criterion`, `model`.
+    pub kind: String,
+    /// The name: `magnitude`.
+    pub name: String,
+    /// The crate or file it comes from, with its version.
+    pub origin: String,
+    /// Whether it is part of the program, not of a library that a config names.
+    #[serde(skip)]
+    pub linked: bool,
+}
+
+/// The plugins at hand, and the data sets in use.
+pub struct Workbench {
+    registry: Registry,
+    data: DataCache,
+}
+
+impl Workbench {
     /// Collects the plugins: those linked in, and those of these libraries.
     ///
     /// # Errors
@@ -34,95 +60,46 @@ impl Engine {
         for file in libraries {
             registry.load(&file.path, file.sha256.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
         }
-        Ok(Self { registry, shelf: shelf::Shelf::default() })
+        Ok(Self { registry, data: DataCache::default() })
     }
-}
 
-impl Program for Engine {
-    fn data_sets(&self) -> Vec<DataSet> {
-        let set = |info: &data::DataInfo| DataSet {
-            name: info.name.to_owned(),
-            doc: info.summary.to_owned(),
-            how_to_get: info.get.to_owned(),
+    /// All data sets.
+    pub fn data_sets(&self) -> Vec<DataSet> {
+        let how_to_get = |name: &str| Some(self.registry.data(name, &Table::new()).ok()?.files()?.get.to_owned());
+        let set = |(name, item): (&str, &Item)| DataSet {
+            name: name.to_owned(),
+            doc: item.summary().to_owned(),
+            how_to_get: how_to_get(name).unwrap_or_default(),
         };
-        data::list().iter().map(set).collect()
+        self.registry.of_kind(Kind::Data).map(set).collect()
     }
 
-    fn check_data(&self, table: &Table, seed: u64) -> Result<String, Failure> {
-        let config = read_data(table)?;
-        let report = data::check(&Surroundings::from_env(), &config, seed, &mut |_| ())?;
-        let mut text = format!("{}: {:?}, {} classes\n", report.name, report.shape, report.class_names.len());
-        for place in &report.places {
-            text.push_str(&format!("  looked in {place}\n"));
-        }
-        for (split, examples, classes) in &report.splits {
-            text.push_str(&format!("  {split:<10} {examples:>7} examples"));
-            if let (Some(least), Some(most)) = (classes.iter().min(), classes.iter().max())
-                && *examples > 0
-            {
-                text.push_str(&format!(", {least} to {most} of each class"));
-            }
-            text.push('\n');
-        }
-        let channels = report.statistics.mean.iter().zip(&report.statistics.std);
-        for (mean, std) in channels {
-            text.push_str(&format!("  mean {mean:.4}, standard deviation {std:.4}\n"));
-        }
-        if let data::Origin::Files(files) = &report.origin {
-            for file in files {
-                text.push_str(&format!("  {} sha256 {}\n", file.path.display(), file.sha256));
-            }
-        }
-        Ok(text)
+    /// Finds and reads the data set of a `[data]` section; a report for a person.
+    ///
+    /// # Errors
+    /// It is not there, or not what it should be.
+    pub fn check_data(&self, section: &PluginChoice, seed: u64) -> Result<String, Failure> {
+        let choice = DataChoice::read(&section.section(), &self.registry)?;
+        let examples = choice.open(&self.registry, &mut |_| ())?;
+        Ok(data::describe(&examples, &examples.dataset(&choice.config, seed)?)?)
     }
 
-    fn check_plugins(&self, wanted: &str, sets: &[String]) -> Result<Vec<Checked>, Failure> {
+    /// Runs the conformance kit on the plugins of a library's file, or on those of a name, with these options.
+    ///
+    /// # Errors
+    /// There is no such file or plugin.
+    pub fn check_plugins(&self, wanted: &str, sets: &[String]) -> Result<Vec<Checked>, Failure> {
         check::check(&self.registry, wanted, sets)
     }
 
-    fn parts(&self, config: &Resolved) -> Vec<Part> {
-        let part = |kind: Kind| {
-            let name = config.table.get(kind.name())?.get("name")?.as_str()?;
+    /// The plugins that a config chooses.
+    pub fn plugins_of(&self, config: &RunConfig) -> Vec<PluginInUse> {
+        let used = |kind: Kind| {
+            let name = &config.plugin(kind).name;
             let origin = self.registry.get(kind, name).ok()?.origin();
             let linked = origin.file.is_none();
-            Some(Part { kind: kind.name().to_owned(), name: name.to_owned(), origin: origin.to_string(), linked })
+            Some(PluginInUse { kind: kind.name().to_owned(), name: name.clone(), origin: origin.to_string(), linked })
         };
-        Kind::ALL.into_iter().filter_map(part).collect()
+        Kind::ALL.into_iter().filter_map(used).collect()
     }
-
-    fn train(&self, config: &Resolved, from: Option<&Saved>, recorder: &mut Recorder<'_>) -> Result<Trained, Failure> {
-        train::train(&self.registry, &self.shelf, config, from, recorder)
-    }
-}
-
-impl From<secateur::Error> for Failure {
-    fn from(error: secateur::Error) -> Self {
-        match error {
-            secateur::Error::Stopped { .. } => Self::Stopped(error.to_string()),
-            _ if error.is_usage() => Self::Usage(error.to_string()),
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-impl From<DataError> for Failure {
-    fn from(error: DataError) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl From<&DataError> for Failure {
-    fn from(error: &DataError) -> Self {
-        match error {
-            DataError::Unknown { .. } | DataError::Option { .. } => Self::Usage(error.to_string()),
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-/// Reads a section that was checked before; what is wrong with it all the same is the config's fault.
-fn read_data(table: &Table) -> Result<DataConfig, Failure> {
-    Value::Table(table.clone())
-        .try_into()
-        .map_err(|error: toml::de::Error| Failure::Usage(format!("[data]: {}", error.message())))
 }

@@ -1,0 +1,172 @@
+//! From an image file to the bytes of one example.
+
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageError, ImageReader};
+use secateur::error::{Error, Result};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+/// What every image is brought to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub height: usize,
+    pub width: usize,
+    pub grayscale: bool,
+    /// Whether images of other sizes are scaled; refused otherwise.
+    scaled: bool,
+}
+
+impl Form {
+    /// Every image is scaled to this height and width.
+    pub(super) fn square(size: usize, grayscale: bool) -> Self {
+        Self { height: size, width: size, grayscale, scaled: true }
+    }
+
+    /// Every image has the size of this one.
+    pub(super) fn of(path: &Path, grayscale: bool) -> Result<Self> {
+        let (width, height) = reader(path)?.into_dimensions().map_err(|error| undecodable(path, &error))?;
+        Ok(Self { height: height as usize, width: width as usize, grayscale, scaled: false })
+    }
+
+    pub(super) fn channels(self) -> usize {
+        if self.grayscale { 1 } else { 3 }
+    }
+
+    /// Bytes of one image.
+    pub(super) fn item(self) -> usize {
+        self.channels() * self.height * self.width
+    }
+
+    /// Tells forms apart in the cache.
+    pub(super) fn key(self) -> [u8; 9] {
+        let mut key = [u8::from(self.grayscale) | u8::from(!self.scaled) << 1; 9];
+        // The width is the same, or follows from the content, which is part of the cache's key too.
+        key[1..].copy_from_slice(&(self.height as u64).to_le_bytes());
+        key
+    }
+}
+
+/// Decodes an image, whatever its name says it is, into `pixels`, channel after channel.
+pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<()> {
+    let image = reader(path)?.decode().map_err(|error| undecodable(path, &error))?;
+    let image = if form.scaled { crop(image, form.height as u32) } else { of_size(image, form, path)? };
+    if form.grayscale {
+        pixels.copy_from_slice(image.to_luma8().as_raw());
+    } else {
+        let plane = form.height * form.width;
+        for (i, pixel) in image.to_rgb8().pixels().enumerate() {
+            pixel.0.iter().enumerate().for_each(|(channel, &value)| pixels[channel * plane + i] = value);
+        }
+    }
+    Ok(())
+}
+
+fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    reader.map_err(|reason| Error::file(path, format!("cannot read it: {reason}")))
+}
+
+fn undecodable(path: &Path, error: &ImageError) -> Error {
+    // Some decoders end their reason with a line break.
+    let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    Error::file(path, format!("it cannot be decoded as JPEG or PNG ({reason}); replace or remove this image"))
+}
+
+fn of_size(image: DynamicImage, form: Form, path: &Path) -> Result<DynamicImage> {
+    let (height, width) = (image.height() as usize, image.width() as usize);
+    if (height, width) == (form.height, form.width) {
+        return Ok(image);
+    }
+    let (first_height, first_width) = (form.height, form.width);
+    let message = format!(
+        "it has {height}x{width} pixels (height x width), but the first image has {first_height}x{first_width}; scale all \
+         images to one size: set data.image-folder.size"
+    );
+    Err(Error::file(path, message))
+}
+
+/// Scales the shorter side to `side` and cuts out the middle; an image of that size stays as it is.
+fn crop(image: DynamicImage, side: u32) -> DynamicImage {
+    let (width, height) = (image.width(), image.height());
+    let shorter = u64::from(width.min(height).max(1));
+    let scaled = |length: u32| (u64::from(length) * u64::from(side)).div_ceil(shorter) as u32;
+    let image = if shorter == u64::from(side) { image } else { scale(&image, scaled(width), scaled(height)) };
+    let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 2);
+    if (image.width(), image.height()) == (side, side) { image } else { image.crop_imm(left, top, side, side) }
+}
+
+/// The triangle filter averages over everything that falls into a pixel when it shrinks: no aliasing.
+fn scale(image: &DynamicImage, width: u32, height: u32) -> DynamicImage {
+    match image {
+        DynamicImage::ImageLuma8(gray) => imageops::resize(gray, width, height, FilterType::Triangle).into(),
+        _ => imageops::resize(&image.to_rgb8(), width, height, FilterType::Triangle).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayImage, Luma, LumaA, Rgb, RgbImage};
+    use std::path::PathBuf;
+    use tempfile::TempDir;
+
+    fn saved(image: DynamicImage, name: &str) -> (TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        image.save(&path).unwrap();
+        (dir, path)
+    }
+
+    fn decoded(image: DynamicImage, name: &str, size: usize, grayscale: bool) -> Vec<u8> {
+        let (_dir, path) = saved(image, name);
+        let form = Form::square(size, grayscale);
+        let mut pixels = vec![0; form.item()];
+        decode(&path, form, &mut pixels).unwrap();
+        pixels
+    }
+
+    #[test]
+    fn channels_are_planes_and_an_image_of_the_size_is_unchanged() {
+        let image = RgbImage::from_fn(2, 2, |x, y| Rgb([x as u8, 10 + y as u8, 20]));
+        assert_eq!(decoded(image.into(), "a.png", 2, false), [0, 1, 0, 1, 10, 10, 11, 11, 20, 20, 20, 20]);
+    }
+
+    #[test]
+    fn the_middle_of_the_longer_side_is_kept() {
+        // 6 x 2: the columns are 0, 10, .. 50; the middle two stay.
+        let image = GrayImage::from_fn(6, 2, |x, _| Luma([10 * x as u8]));
+        assert_eq!(decoded(image.clone().into(), "a.png", 2, true), [20, 30, 20, 30]);
+        assert_eq!(decoded(imageops::rotate90(&image).into(), "a.png", 2, true), [20, 20, 30, 30]);
+    }
+
+    #[test]
+    fn shrinking_averages_and_every_size_fits() {
+        let stripes = GrayImage::from_fn(64, 64, |x, _| Luma([if x % 2 == 0 { 0 } else { 200 }]));
+        let small = decoded(stripes.into(), "a.png", 8, true);
+        assert!(small.iter().all(|&v| (95..=105).contains(&v)), "{small:?}");
+        for (width, height) in [(1, 1), (3, 7), (101, 33), (178, 218), (33, 32), (1000, 2)] {
+            let image = RgbImage::from_pixel(width, height, Rgb([9, 8, 7]));
+            let pixels = decoded(image.into(), "a.png", 32, false);
+            assert_eq!([pixels[0], pixels[1024], pixels[3071]], [9, 8, 7], "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn gray_and_transparent_images_become_rgb() {
+        let gray = GrayImage::from_pixel(2, 2, Luma([50]));
+        assert_eq!(decoded(gray.into(), "a.jpg", 2, false), [50; 12]);
+        let clear = image::ImageBuffer::from_pixel(3, 3, LumaA([60_u8, 7]));
+        assert_eq!(decoded(DynamicImage::ImageLumaA8(clear), "a.png", 2, false), [60; 12]);
+    }
+
+    #[test]
+    fn the_content_decides_the_format_not_the_name() {
+        let (dir, path) = saved(GrayImage::from_pixel(2, 2, Luma([50])).into(), "a.png");
+        let renamed = dir.path().join("a.jpg");
+        std::fs::rename(path, &renamed).unwrap();
+        let mut pixels = [0; 4];
+        decode(&renamed, Form::square(2, true), &mut pixels).unwrap();
+        assert_eq!(pixels, [50; 4]);
+    }
+}

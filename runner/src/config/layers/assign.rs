@@ -1,0 +1,180 @@
+//! Values given one at a time: `--set key=value`, flags that stand for a key, `SECATEUR_*` variables.
+
+use toml::{Table, Value};
+
+use super::layer::{Layer, without_dates};
+use crate::config::Flag;
+use crate::config::error::ConfigError;
+use crate::config::key;
+use crate::config::set_by::SetBy;
+
+const PREFIX: &str = "SECATEUR_";
+
+/// Variables that mean something else: where data and caches lie.
+const RESERVED: [&str; 2] = ["SECATEUR_DATA", "SECATEUR_CACHE"];
+
+/// The layer of environment variables: `SECATEUR_TRAIN__LR=0.1` sets `train.lr`.
+///
+/// Variables without the prefix are passed over, and so are `SECATEUR_DATA` and `SECATEUR_CACHE`.
+pub fn from_env(variables: &[(String, String)], errors: &mut Vec<ConfigError>) -> Layer {
+    let mut layer = Layer::default();
+    for (variable, text) in variables {
+        let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
+        if RESERVED.contains(&variable.as_str()) {
+            continue;
+        }
+        let origin = SetBy::Env(variable.clone());
+        let path: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
+        if path.iter().any(String::is_empty) {
+            errors.push(ConfigError::Assignment {
+                problem: "not the name of a config key".to_owned(),
+                found: format!("{variable}={text}"),
+                fix: "put `__` between section and key: SECATEUR_TRAIN__LR".to_owned(),
+                origin,
+            });
+            continue;
+        }
+        match value(text) {
+            Ok(value) => layer.insert(&path, value, &origin),
+            Err(problem) => errors.push(broken_value(origin, problem, text)),
+        }
+    }
+    layer
+}
+
+/// The layer of flags that stand for a key, with the `--set` arguments after them.
+pub fn from_flags(flags: &[Flag], sets: &[String], errors: &mut Vec<ConfigError>) -> Layer {
+    let mut layer = Layer::default();
+    for flag in flags {
+        let path: Vec<String> = flag.key.split('.').map(str::to_owned).collect();
+        layer.insert(&path, flag.value.clone(), &SetBy::Flag(flag.name.to_owned()));
+    }
+    let origin = SetBy::Flag("--set".to_owned());
+    for argument in sets {
+        let parts = split_assignment(argument);
+        let Some((path, text)) = parts else {
+            errors.push(ConfigError::Assignment {
+                problem: "not a key and a value".to_owned(),
+                found: argument.clone(),
+                fix: "write --set key=value, for example --set train.lr=0.05".to_owned(),
+                origin: origin.clone(),
+            });
+            continue;
+        };
+        match value(text) {
+            Ok(value) => layer.insert(&path, value, &origin),
+            Err(problem) => errors.push(broken_value(origin.clone(), problem, argument)),
+        }
+    }
+    layer
+}
+
+/// Splits at the first `=` that leaves a whole key, so that a quoted part of the key may hold one.
+fn split_assignment(argument: &str) -> Option<(Vec<String>, &str)> {
+    argument
+        .match_indices('=')
+        .find_map(|(at, _)| Some((key::split(argument[..at].trim())?, argument[at + 1..].trim())))
+}
+
+/// Reads TOML; what is no TOML and does not try to be is text.
+fn value(text: &str) -> Result<Value, String> {
+    let parsed: Result<Table, _> = toml::from_str(&format!("value = {text}"));
+    match parsed {
+        Ok(table) if table.len() == 1 => without_dates(table).remove("value").ok_or_else(|| "not a value".to_owned()),
+        Err(error) if text.starts_with(['[', '{', '"', '\'']) => Err(error.message().to_owned()),
+        _ => Ok(Value::from(text)),
+    }
+}
+
+fn broken_value(origin: SetBy, problem: String, found: &str) -> ConfigError {
+    ConfigError::Assignment {
+        origin,
+        problem: format!("the value is not valid TOML: {problem}"),
+        found: found.to_owned(),
+        fix: "write a list as [50, 30], a table as {name = \"random\"}, text bare or in quotes".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(argument: &str) -> Result<Layer, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        let layer = from_flags(&[], &[argument.to_owned()], &mut errors);
+        if errors.is_empty() { Ok(layer) } else { Err(errors) }
+    }
+
+    #[test]
+    fn values_are_toml_and_bare_words_are_text() {
+        for (argument, expected) in [
+            ("k=1", Value::from(1)),
+            ("k=1e-3", Value::from(1e-3)),
+            ("k=true", Value::from(true)),
+            ("k=random", Value::from("random")),
+            ("k=/data/mnist", Value::from("/data/mnist")),
+            ("k=\"7\"", Value::from("7")),
+            ("k=[50, 30]", Value::from(vec![50, 30])),
+            ("k=a=b", Value::from("a=b")),
+            ("k=2024-01-01", Value::from("2024-01-01")),
+        ] {
+            assert_eq!(set(argument).unwrap().table["k"], expected, "{argument}");
+        }
+    }
+
+    #[test]
+    fn dotted_and_quoted_keys_reach_their_place() {
+        let layer = set(r#"prune.table."blocks.0=x"=0.5"#).unwrap();
+        assert_eq!(layer.table["prune"]["table"]["blocks.0=x"], Value::from(0.5));
+        assert!(layer.origins.contains_key(r#"prune.table."blocks.0=x""#));
+    }
+
+    #[test]
+    fn tables_merge_and_later_values_win() {
+        let sets = ["c={name=\"a\", x=1}", "c.x=2"].map(String::from);
+        let layer = from_flags(&[], &sets, &mut Vec::new());
+        assert_eq!(layer.table["c"]["x"], Value::from(2));
+        assert_eq!(layer.table["c"]["name"], Value::from("a"));
+    }
+
+    #[test]
+    fn broken_lists_and_missing_equals_signs_are_errors() {
+        let (not_toml, list) = ("the value is not valid TOML: ", "write a list as [50, 30]");
+        let (no_key, write) = ("not a key and a value", "write --set key=value, for example --set train.lr=0.05");
+        for (bad, what, how) in [
+            ("k=[1, 2", not_toml, list),
+            ("k={a", not_toml, list),
+            ("k=\"open", not_toml, list),
+            ("train.lr", no_key, write),
+            ("=5", no_key, write),
+        ] {
+            let errors = set(bad).unwrap_err();
+            let [ConfigError::Assignment { origin, problem, found, fix }] = &errors[..] else { panic!("{errors:?}") };
+            assert_eq!((origin.to_string().as_str(), found.as_str()), ("--set", bad));
+            assert!(problem.starts_with(what) && fix.starts_with(how), "{bad}: {problem}, {fix}");
+        }
+    }
+
+    #[test]
+    fn variables_set_lower_case_keys_and_reserved_ones_do_not() {
+        let variables = [
+            ("SECATEUR_TRAIN__BATCH_SIZE", "64"),
+            ("SECATEUR_DATA", "/data"),
+            ("SECATEUR_CACHE", "/cache"),
+            ("SECATEUR_DATA__NAME", "mnist"),
+            ("PATH", "/bin"),
+        ]
+        .map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let mut errors = Vec::new();
+        let layer = from_env(&variables, &mut errors);
+        assert!(errors.is_empty());
+        let expected: Table = toml::from_str("train.batch_size = 64\ndata.name = 'mnist'").unwrap();
+        assert_eq!(layer.table, expected);
+        assert_eq!(layer.origins["train.batch_size"].to_string(), "env SECATEUR_TRAIN__BATCH_SIZE");
+        from_env(&[("SECATEUR_TRAIN____LR".to_owned(), "1".to_owned())], &mut errors);
+        let [ConfigError::Assignment { origin, problem, found, fix }] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!(origin.to_string(), "env SECATEUR_TRAIN____LR");
+        assert_eq!((problem.as_str(), found.as_str()), ("not the name of a config key", "SECATEUR_TRAIN____LR=1"));
+        assert_eq!(fix, "put `__` between section and key: SECATEUR_TRAIN__LR");
+    }
+}

@@ -1,0 +1,121 @@
+//! One layer of a configuration: values, and where each of them was set.
+
+use std::collections::BTreeMap;
+
+use figment::value::{Dict, Map};
+use figment::{Metadata, Profile, Provider};
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use crate::config::error::ConfigError;
+use crate::config::key;
+use crate::config::set_by::SetBy;
+
+/// Values that are equally strong, each with its origin.
+#[derive(Clone, Debug, Default)]
+pub struct Layer {
+    /// The values of the layer.
+    pub table: Table,
+    /// SetBy of each leaf, by dotted key. Arrays and empty tables are leaves.
+    pub origins: BTreeMap<String, SetBy>,
+}
+
+impl Layer {
+    /// Reads a TOML document; each key remembers its line.
+    ///
+    /// # Errors
+    /// The text is not TOML: names the line.
+    pub fn from_toml(text: &str, file: &str, embedded: bool) -> Result<Self, Box<ConfigError>> {
+        let refused = |error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            let found = text.lines().nth(line - 1).unwrap_or("").trim().to_owned();
+            Box::new(ConfigError::Syntax { file: file.to_owned(), line, message: error.message().to_owned(), found })
+        };
+        let table: Table = text.parse().map_err(refused)?;
+        let spans = DeTable::parse(text).map_err(refused)?;
+        let mut layer = Self { table: without_dates(table), origins: BTreeMap::new() };
+        let origin = |offset| SetBy::File { file: file.to_owned(), line: line_of(text, offset), embedded };
+        note_lines(spans.get_ref(), &mut Vec::new(), &origin, &mut layer.origins);
+        Ok(layer)
+    }
+
+    /// Sets one value, over what this layer says about that key so far.
+    pub fn insert(&mut self, path: &[String], value: Value, origin: &SetBy) {
+        let Some((last, parents)) = path.split_last() else { return };
+        if let Value::Table(inner) = &value
+            && !inner.is_empty()
+        {
+            for (part, value) in inner {
+                self.insert(&[path, std::slice::from_ref(part)].concat(), value.clone(), origin);
+            }
+            return;
+        }
+        let mut table = &mut self.table;
+        for part in parents {
+            let slot = table.entry(part.clone()).or_insert_with(|| Value::Table(Table::new()));
+            if !slot.is_table() {
+                *slot = Value::Table(Table::new());
+            }
+            let Value::Table(inner) = slot else { return };
+            table = inner;
+        }
+        table.insert(last.clone(), value);
+        self.origins.insert(key::dotted(path), origin.clone());
+    }
+
+    /// The table at a path, where there is one.
+    pub fn table_at(&self, path: &[String]) -> Option<&Table> {
+        path.iter().try_fold(&self.table, |table, part| table.get(part)?.as_table())
+    }
+
+    /// The table at a path, where there is one.
+    pub fn table_at_mut(&mut self, path: &[String]) -> Option<&mut Table> {
+        path.iter().try_fold(&mut self.table, |table, part| table.get_mut(part)?.as_table_mut())
+    }
+}
+
+/// A layer and its place in the stack, as figment wants it; the place is what tags lead back to.
+pub struct Placed<'a>(pub usize, pub &'a Layer);
+
+impl Provider for Placed<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.0.to_string())
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        figment::providers::Serialized::defaults(&self.1.table).data()
+    }
+}
+
+fn note_lines(
+    table: &DeTable<'_>,
+    path: &mut Vec<String>,
+    origin: &impl Fn(usize) -> SetBy,
+    origins: &mut BTreeMap<String, SetBy>,
+) {
+    for (name, value) in table {
+        path.push(name.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(inner) if !inner.is_empty() => note_lines(inner, path, origin, origins),
+            _ => _ = origins.insert(key::dotted(path), origin(name.span().start)),
+        }
+        path.pop();
+    }
+}
+
+/// No key takes a date; as text it gets the same message as any other wrong type.
+pub fn without_dates(table: Table) -> Table {
+    fn plain(value: Value) -> Value {
+        match value {
+            Value::Datetime(date) => Value::String(date.to_string()),
+            Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),
+            Value::Table(table) => Value::Table(without_dates(table)),
+            other => other,
+        }
+    }
+    table.into_iter().map(|(name, value)| (name, plain(value))).collect()
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
+}

@@ -1,0 +1,154 @@
+//! The layers of a configuration, before they are merged.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::layer::Layer;
+use super::merge::{Merged, merge};
+use super::{assign, files, switch};
+use crate::config::error::ConfigErrors;
+use crate::config::libraries::{self, Hashes, PluginFile};
+use crate::config::schema::Schema;
+use crate::config::set_by::SetBy;
+use crate::config::validate::{MAX_NAME, validate};
+use crate::config::{Request, Resolved};
+
+/// The layers of a configuration, read but not merged: a sweep resolves one config for each of its cells from them.
+#[derive(Debug)]
+pub struct Stack {
+    layers: Vec<Layer>,
+    root: PathBuf,
+    /// The configs' file names together: what the run is called where no layer says.
+    stem: Option<String>,
+    /// The `--plugin` arguments.
+    plugins: Vec<PathBuf>,
+    hashes: Hashes,
+}
+
+impl Stack {
+    /// Finds and reads everything that the request names.
+    ///
+    /// # Errors
+    /// Everything that cannot be found or read.
+    pub fn load(request: &Request) -> Result<Self, ConfigErrors> {
+        let root = &request.root;
+        let mut errors = Vec::new();
+        let mut layers = files::load(&request.configs, root, &mut errors);
+        let flags = layers.len();
+        layers.push(assign::from_env(&request.variables, &mut errors));
+        layers.push(assign::from_flags(&request.flags, &request.sets, &mut errors));
+        layers[flags..].iter_mut().for_each(|layer| libraries::anchor(&mut layer.table, root));
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        let stems: Vec<&str> = request.configs.iter().map(|config| files::stem(config)).collect();
+        let stem = (!stems.is_empty()).then(|| stems.join("_").chars().take(MAX_NAME).collect());
+        let plugins = request.plugins.iter().map(|path| root.join(path)).collect();
+        Ok(Self { layers, root: root.clone(), stem, plugins, hashes: Hashes::default() })
+    }
+
+    /// Takes a section out of all layers: its merged values, and where they were set; `None` where no layer has it.
+    pub fn take_section(&mut self, section: &str) -> Option<(Table, BTreeMap<String, SetBy>)> {
+        let prefix = format!("{section}.");
+        let of_section = |key: &str| key == section || key.starts_with(&prefix);
+        let mut taken = Vec::new();
+        for layer in &mut self.layers {
+            if let Some(value) = layer.table.remove(section) {
+                let all = std::mem::take(&mut layer.origins).into_iter();
+                let (origins, rest) = all.partition(|(key, _)| of_section(key));
+                layer.origins = rest;
+                taken.push(Layer { table: Table::from_iter([(section.to_owned(), value)]), origins });
+            }
+        }
+        if taken.is_empty() {
+            return None;
+        }
+        let mut merged = merge(&taken);
+        let values = match merged.table.remove(section) {
+            Some(Value::Table(values)) => values,
+            // What stands there is no section: its reader reports that.
+            Some(other) => Table::from_iter([(String::new(), other)]),
+            None => Table::new(),
+        };
+        Some((values, merged.origins))
+    }
+
+    /// The layers of one more config and of what it extends, weakest first.
+    ///
+    /// # Errors
+    /// It cannot be found or read.
+    pub fn read(&self, config: &str) -> Result<Vec<Layer>, ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut layers = files::load(&[config.to_owned()], &self.root, &mut errors);
+        layers.remove(0);
+        if errors.is_empty() { Ok(layers) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// Whether the environment, a flag or `--set` sets a key or something within it.
+    pub fn set_by_hand(&self, key: &str) -> Option<&SetBy> {
+        let within = |set: &str| set == key || set.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let by_hand = |origin: &SetBy| matches!(origin, SetBy::Env(_) | SetBy::Flag(_));
+        let mut all = self.layers.iter().flat_map(|layer| &layer.origins);
+        all.find(|(set, origin)| within(set) && by_hand(origin)).map(|(_, origin)| origin)
+    }
+
+    /// Merges the layers and the stronger ones given, fills in defaults, and checks the result.
+    ///
+    /// # Errors
+    /// Unknown keys and plugins, wrong types and values out of range.
+    pub fn resolve(&self, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+        Resolved::new(self.complete(stronger, schema)?, schema)
+    }
+
+    /// The values of [`Stack::resolve`], before they are typed.
+    ///
+    /// # Errors
+    /// Those of [`Stack::resolve`].
+    pub fn complete(&self, stronger: &[&Layer], schema: &dyn Schema) -> Result<Merged, ConfigErrors> {
+        let mut layers = self.under(stronger);
+        switch::drop_switched_options(&mut layers, schema);
+        let mut all = merge(&layers);
+        let libraries = self.named(&all)?;
+        libraries::pin(&mut all.table, &libraries, &self.hashes);
+        if libraries.is_empty() {
+            all.origins.remove("plugins");
+        } else {
+            all.origins.entry("plugins".to_owned()).or_insert(SetBy::Flag("--plugin".to_owned()));
+        }
+        if let Some(stem) = &self.stem
+            && !all.table.contains_key("name")
+        {
+            all.table.insert("name".to_owned(), stem.as_str().into());
+            all.origins.insert("name".to_owned(), SetBy::FileName);
+        }
+        let errors = validate(&mut all.table, &mut all.origins, schema);
+        if errors.is_empty() { Ok(all) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// The libraries that the layers and the stronger ones name: they must be loaded before the config can be resolved.
+    ///
+    /// # Errors
+    /// A `plugins` that is no list of files.
+    pub fn libraries(&self, stronger: &[&Layer]) -> Result<Vec<PluginFile>, ConfigErrors> {
+        self.named(&merge(&self.under(stronger)))
+    }
+
+    fn under(&self, stronger: &[&Layer]) -> Vec<Layer> {
+        self.layers.iter().chain(stronger.iter().copied()).cloned().collect()
+    }
+
+    fn named(&self, merged: &Merged) -> Result<Vec<PluginFile>, ConfigErrors> {
+        let mut named = Table::from_iter(merged.table.get("plugins").map(|list| ("plugins".to_owned(), list.clone())));
+        let entry = |path: &PathBuf| Table::from_iter([("path".to_owned(), path.display().to_string().into())]).into();
+        if let Value::Array(items) = named.entry("plugins").or_insert_with(|| Value::Array(Vec::new())) {
+            items.extend(self.plugins.iter().map(entry));
+        }
+        let origin = merged.origins.get("plugins").cloned().unwrap_or(SetBy::BuiltIn);
+        let mut files = libraries::listed(&named, &origin).map_err(|error| ConfigErrors(vec![*error]))?;
+        let mut seen = HashSet::new();
+        files.retain(|file| seen.insert(file.path.clone()));
+        Ok(files)
+    }
+}

@@ -1,0 +1,50 @@
+//! Data sets in use, so that the runs of a sweep read each file once and share the examples.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use secateur::Error;
+use secateur::data::{Dataset, Examples, LoadProgress};
+use secateur::plugins::registry::Registry;
+
+use super::data::DataChoice;
+use crate::config::PluginChoice;
+
+/// A value that is made once, by whoever asks first; the others wait.
+type Slot<T> = Arc<OnceLock<Result<Arc<T>, Arc<Error>>>>;
+
+/// Data sets by what they were read from, and by what was drawn from them.
+#[derive(Default)]
+pub struct DataCache {
+    opened: Mutex<HashMap<String, Slot<Examples>>>,
+    sets: Mutex<HashMap<String, Slot<Dataset>>>,
+}
+
+impl DataCache {
+    /// The data set of a `[data]` section, with the splits that `seed` draws.
+    ///
+    /// # Errors
+    /// What the data set reports; every run that asks for it is told the same.
+    pub fn dataset(
+        &self,
+        registry: &Registry,
+        data: &PluginChoice,
+        seed: u64,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Arc<Dataset>, Arc<Error>> {
+        let section = data.section();
+        let choice = DataChoice::read(&section, registry)?;
+        let set = slot(&self.sets, format!("{seed} {section}"));
+        let made = set.get_or_init(|| {
+            let opened = slot(&self.opened, choice.source());
+            let opened = opened.get_or_init(|| choice.open(registry, progress).map(Arc::new).map_err(Arc::new));
+            opened.clone()?.dataset(&choice.config, seed).map(Arc::new).map_err(Arc::new)
+        });
+        made.clone()
+    }
+}
+
+fn slot<T>(cache: &Mutex<HashMap<String, Slot<T>>>, key: String) -> Slot<T> {
+    // A panic elsewhere leaves the map itself whole.
+    cache.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+}

@@ -1,0 +1,190 @@
+//! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within
+//! it.
+
+use std::fs;
+
+use maud::{Markup, PreEscaped, html};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::group::Unit;
+use super::keys::{self, Flat};
+use super::sentence::{self, LEVEL, probability};
+use super::text::{headline_metrics, metrics, spread};
+use super::{Cells, Comparison, Pair};
+use crate::experiments::statistics::Paired;
+use crate::output::{self, Curves};
+use crate::run::EVENTS;
+
+/// Renders the page; the runs' events are read from their folders.
+pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
+    let data = data(comparison, cells).to_string().replace("</", "<\\/");
+    let body = html! {
+        main #overview { (overview(title, comparison)) }
+        main #cell hidden {}
+        script type="application/json" id="data" { (PreEscaped(data)) }
+        script { (PreEscaped(include_str!("page.js"))) }
+    };
+    output::page(title, include_str!("page.css"), body)
+}
+
+fn overview(title: &str, comparison: &Comparison) -> Markup {
+    let metric = comparison.metric.label;
+    let runs = comparison.groups.iter().map(|group| group.cells.len()).sum::<usize>();
+    let families = [("Against the baseline", &comparison.pairs), ("Against their controls", &comparison.control_pairs)];
+    let fronts = comparison.fronts.iter().enumerate();
+    html! {
+        header {
+            h1 { (title) }
+            p {
+                (runs) " runs in " (comparison.groups.len()) " groups, compared in " (metric)
+                @if !comparison.by.is_empty() { ", by " (comparison.by.join(", ")) }
+            }
+        }
+        section.card.wide {
+            h2 { "What is shown" }
+            ul.sentences {
+                @for pair in &comparison.pairs { li.shown[is_shown(pair)] { (pair.sentence) } }
+                @if let Some(summary) = sentence::of_controls(&comparison.control_pairs) { li { (summary) } }
+                @if comparison.pairs.is_empty() && comparison.control_pairs.is_empty() { li { "There is nothing to compare." } }
+            }
+            @for note in &comparison.notes { p.note { "Note: " (note) "." } }
+        }
+        @for (title, pairs) in families {
+            @if !pairs.is_empty() {
+                section.card.wide {
+                    h2 { (title) }
+                    p { "Paired differences in " (metric) " with their 95 % intervals; p is corrected after Holm. Hover for the sentence." }
+                    div.scroll { (differences(comparison, pairs)) }
+                }
+            }
+        }
+        section.card.wide { h2 { "Groups" } p { "Mean ± standard deviation over runs, and the 95 % interval of " (metric) "." } div.scroll { (groups(comparison)) } }
+        @if !comparison.fronts.is_empty() {
+            section.card.wide {
+                h2 { "Cost" }
+                p { "Means with 95 % intervals; the line joins the Pareto front. Drag to zoom, double-click to see everything." }
+                div.legend #legend {}
+                div.fronts { @for (number, front) in fronts { div.chart data-front=(number) { h3 { (metric) " against " (front.cost.label) } } } }
+            }
+        }
+        section.card.wide { h2 { "Runs" } p { "Click one for its curves, its pruning steps, and how its config differs from the baseline." } div.scroll { table.sortable #runs {} } }
+    }
+}
+
+fn is_shown(pair: &Pair) -> bool {
+    pair.p_holm.is_some_and(|p| p <= LEVEL)
+}
+
+/// One row a pair, with its interval drawn to the scale of the table.
+fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
+    let metric = comparison.metric;
+    let ends = |found: &Paired| found.interval.map_or((found.mean, found.mean), |i| (i.low, i.high));
+    let all = pairs.iter().filter_map(|pair| pair.found.as_ref()).map(ends);
+    let (low, high) = all.fold((0.0f64, 0.0f64), |(low, high), (a, b)| (low.min(a), high.max(b)));
+    let x = |value: f64| 6.0 + 228.0 * (value - low) / (high - low).max(f64::MIN_POSITIVE);
+    let p = |p: Option<f64>| p.map_or_else(|| "–".to_owned(), probability);
+    html! {
+        table.sortable.differences {
+            thead { tr { @for head in ["compared", "pairs", "difference", "95 % interval", "", "p", "p, Wilcoxon", "effect d"] { th { (head) } } } }
+            tbody {
+                @for pair in pairs {
+                    @let (group, baseline) = (&comparison.groups[pair.group], &comparison.groups[pair.baseline]);
+                    tr.shown[is_shown(pair)] title=(pair.sentence) {
+                        td { (group.label) span.soft { " – " (baseline.label) } }
+                        @if let Some(found) = &pair.found {
+                            @let (a, b) = ends(found);
+                            td { (found.n) }
+                            td data-sort=(found.mean) { (if found.mean < 0.0 { "−" } else { "+" }) (metric.difference(found.mean.abs())) }
+                            td data-sort=(a) { @if found.interval.is_some() { "[" (metric.bare(a)) ", " (metric.bare(b)) "]" } @else { "–" } }
+                            td data-sort=(found.mean) {
+                                svg.forest viewBox="0 0 240 18" {
+                                    line.zero x1=(x(0.0)) x2=(x(0.0)) y1="0" y2="18" {}
+                                    line.range x1=(x(a)) x2=(x(b)) y1="9" y2="9" {}
+                                    circle cx=(x(found.mean)) cy="9" r="4" {}
+                                }
+                            }
+                            td data-sort=[pair.p_holm] { (p(pair.p_holm)) }
+                            td data-sort=[found.p_wilcoxon] { (p(found.p_wilcoxon)) }
+                            td { (found.effect.map_or_else(|| "–".to_owned(), |effect| format!("{effect:.2}"))) }
+                        } @else {
+                            td { "0" } td colspan="6" { "not compared" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn groups(comparison: &Comparison) -> Markup {
+    let metrics = headline_metrics(comparison);
+    html! {
+        table.sortable #groups {
+            thead { tr { th { "group" } th { "runs" } @for metric in &metrics { th { (metric.label) } } } }
+            tbody {
+                @for group in &comparison.groups {
+                    tr.control[group.control.is_some()] {
+                        td { (group.label) } td data-sort=(group.cells.len()) { (group.cells.len()) }
+                        @for metric in &metrics {
+                            @match group.metrics.get(metric.key) {
+                                Some(sample) => td data-sort=(sample.mean) {
+                                    (spread(*metric, sample, false))
+                                    @if let Some(i) = sample.interval.filter(|_| *metric == comparison.metric) {
+                                        span.soft { " [" (metric.bare(i.low)) ", " (metric.bare(i.high)) "]" }
+                                    }
+                                },
+                                None => td {},
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the page's script reads.
+fn data(comparison: &Comparison, cells: &Cells) -> Value {
+    let baseline = comparison.pairs.first().map_or(0, |pair| pair.baseline);
+    let reference: Option<usize> = comparison.groups.get(baseline).and_then(|group| group.cells.first().copied());
+    let reference: Flat = reference.map(|cell| cells.config(cell)).unwrap_or_default();
+    let metrics = metrics(comparison);
+    let all: Vec<(usize, usize)> = (comparison.groups.iter().enumerate())
+        .flat_map(|(number, group)| group.cells.iter().map(move |cell| (number, *cell)))
+        .collect();
+    let run = |(number, cell): (usize, usize)| {
+        let record = &cells.records[cell];
+        let config = cells.config(cell);
+        let events = fs::read_to_string(record.folder.join(EVENTS)).unwrap_or_default();
+        let values: Vec<Value> = (metrics.iter())
+            .map(|metric| metric.of(&record.summary).map_or(Value::Null, |value| json!([value, metric.written(value)])))
+            .collect();
+        json!({
+            "folder": record.folder.file_name().map(|name| name.to_string_lossy()), "group": number, "seed": keys::value(&config, "seed"),
+            "metrics": values, "differs": differences_from(&reference, &config), "curves": Curves::read(&events),
+        })
+    };
+    let runs: Vec<Value> = all.into_par_iter().map(run).collect();
+    let percent = |unit| unit == Unit::Percent;
+    let heads: Vec<Value> = (metrics.iter())
+        .map(|metric| json!({ "key": metric.key, "label": metric.label, "percent": percent(metric.unit), "seconds": metric.unit == Unit::Seconds }))
+        .collect();
+    let fronts: Vec<Value> =
+        comparison.fronts.iter().map(|front| json!({ "key": front.cost.key, "groups": front.groups })).collect();
+    let groups: Vec<Value> = (comparison.groups.iter())
+        .map(|group| json!({ "label": group.label, "control": group.control, "metrics": group.metrics }))
+        .collect();
+    json!({ "metric": comparison.metric.key, "metrics": heads, "groups": groups, "fronts": fronts, "runs": runs })
+}
+
+/// Keys on which a config is not the reference, with both values.
+fn differences_from<'a>(reference: &'a Flat, config: &'a Flat) -> Vec<[&'a str; 3]> {
+    let mut all: Vec<&String> = config.keys().chain(reference.keys()).collect();
+    all.sort();
+    all.dedup();
+    (all.into_iter())
+        .map(|key| [key.as_str(), keys::value(config, key), keys::value(reference, key)])
+        .filter(|[_, own, other]| own != other)
+        .collect()
+}

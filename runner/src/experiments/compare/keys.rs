@@ -1,0 +1,88 @@
+//! Which config keys tell runs apart.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::{Map, Value};
+
+use crate::config::key::dotted;
+
+/// A config by dotted key, each value as text.
+pub type Flat = BTreeMap<String, String>;
+
+/// What stands for a key that a config does not have.
+pub const ABSENT: &str = "–";
+
+/// The leaves of a config, without those that cannot change a result.
+pub fn flat(config: &Map<String, Value>) -> Flat {
+    fn leaves(path: &mut Vec<String>, map: &Map<String, Value>, found: &mut Flat) {
+        for (name, value) in map {
+            path.push(name.clone());
+            match value {
+                Value::Object(inner) if !inner.is_empty() => leaves(path, inner, found),
+                Value::String(text) => _ = found.insert(dotted(path), text.clone()),
+                other => _ = found.insert(dotted(path), other.to_string()),
+            }
+            path.pop();
+        }
+    }
+    let mut found = Flat::new();
+    leaves(&mut Vec::new(), config, &mut found);
+    found.retain(|key, _| {
+        !["name", "threads", "device", "data.dir"].contains(&key.as_str()) && !key.starts_with("output.")
+    });
+    found
+}
+
+/// The value of a key, or what stands for none.
+pub fn value<'a>(config: &'a Flat, key: &str) -> &'a str {
+    config.get(key).map_or(ABSENT, String::as_str)
+}
+
+/// The fewest keys that tell all settings apart, seeds aside: names of plugins first, then what still differs beside
+/// them.
+pub fn telling(configs: &[&Flat], given: &[String]) -> Vec<String> {
+    let all: BTreeSet<&String> = configs.iter().flat_map(|config| config.keys()).collect();
+    let mut order: Vec<&String> = all.into_iter().filter(|key| *key != "seed" && !given.contains(key)).collect();
+    order.sort_by_key(|key| (!key.ends_with(".name"), key.split('.').count(), key.as_str()));
+    // The criterion is what people compare.
+    order.sort_by_key(|key| *key != "criterion.name");
+    let mut class: Vec<usize> = vec![0; configs.len()];
+    let mut refine = |key: &str| {
+        let mut classes: HashMap<(usize, &str), usize> = HashMap::new();
+        let before = class.iter().max().map_or(0, |most| most + 1);
+        let refined: Vec<usize> = (configs.iter().zip(&class))
+            .map(|(config, old)| {
+                let next = classes.len();
+                *classes.entry((*old, value(config, key))).or_insert(next)
+            })
+            .collect();
+        let more = classes.len() > before;
+        if more {
+            class = refined;
+        }
+        more
+    };
+    given.iter().for_each(|key| _ = refine(key));
+    order.into_iter().filter(|key| refine(key)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &[(&str, &str)]) -> Flat {
+        text.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn options_of_a_plugin_follow_from_its_name() {
+        let a =
+            config(&[("criterion.name", "magnitude"), ("criterion.norm", "l1"), ("seed", "0"), ("train.lr", "0.1")]);
+        let b = config(&[("criterion.name", "random"), ("seed", "0"), ("train.lr", "0.1")]);
+        let c = config(&[("criterion.name", "random"), ("seed", "1"), ("train.lr", "0.2")]);
+        assert_eq!(telling(&[&a, &b], &[]), ["criterion.name"]);
+        assert_eq!(telling(&[&a, &b, &c], &[]), ["criterion.name", "train.lr"]);
+        assert_eq!(telling(&[&a, &b, &c], &["criterion.name".to_owned()]), ["train.lr"]);
+        assert!(telling(&[&a], &[]).is_empty());
+    }
+}

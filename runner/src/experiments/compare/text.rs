@@ -1,0 +1,238 @@
+//! A comparison as text: for terminals, Markdown, CSV and JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::group::{Group, METRICS, Metric, Unit};
+use super::sentence::{self, LEVEL, probability};
+use super::{Cells, Comparison, Pair};
+use crate::experiments::statistics::Sample;
+
+/// A head and rows of cells, the first column to the left, the others to the right.
+struct Table {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+/// The comparison for people at a terminal.
+pub fn terminal(comparison: &Comparison, colour: bool) -> String {
+    let bold = |text: &str| if colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };
+    let mut text = String::new();
+    text += &groups(comparison).aligned(&bold);
+    for (title, pairs, table) in tables(comparison) {
+        text += &format!("\n{}\n", bold(title));
+        text += &table.aligned(&|head| head.to_owned());
+        text.push('\n');
+        let controls = pairs.iter().all(|pair| comparison.groups[pair.baseline].control.is_some());
+        for pair in pairs {
+            let shown = pair.p_holm.is_some_and(|p| p <= LEVEL);
+            let sentence = &pair.sentence;
+            // Controls are many: what the table says is not said again, unless it is a finding or something is missing.
+            if shown || !controls || pair.found.is_none() || !pair.missing.is_empty() {
+                text += &if colour && shown { format!("\x1b[32m{sentence}\x1b[0m\n") } else { format!("{sentence}\n") };
+            }
+        }
+        if let Some(summary) = sentence::of_controls(pairs).filter(|_| controls) {
+            text += &(summary + "\n");
+        }
+    }
+    for line in fronts(comparison) {
+        _ = writeln!(text, "\n{line}");
+    }
+    for note in &comparison.notes {
+        let note = format!("note: {note}");
+        _ = writeln!(text, "\n{}", if colour { format!("\x1b[33m{note}\x1b[0m") } else { note });
+    }
+    text
+}
+
+/// The comparison as Markdown, for READMEs and issues.
+pub fn markdown(comparison: &Comparison) -> String {
+    let mut text = groups(comparison).markdown();
+    for (title, pairs, table) in tables(comparison) {
+        text += &format!("\n### {title}\n\n{}\n", table.markdown());
+        pairs.iter().for_each(|pair| text += &format!("- {}\n", pair.sentence));
+    }
+    text.push('\n');
+    fronts(comparison).iter().chain(&comparison.notes).for_each(|line| text += &format!("- {line}\n"));
+    text
+}
+
+/// CSV with one line for each group and metric.
+pub fn csv(comparison: &Comparison) -> String {
+    let mut keys: Vec<String> = comparison.by.clone();
+    keys.extend(["control", "metric", "n", "mean", "std", "low", "high"].map(str::to_owned));
+    let mut text = keys.iter().map(|key| quoted(key)).collect::<Vec<_>>().join(",") + "\n";
+    for group in &comparison.groups {
+        for (key, sample) in &group.metrics {
+            let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+            let mut row: Vec<String> = group.values.clone();
+            row.extend([
+                group.control.clone().unwrap_or_default(),
+                (*key).to_owned(),
+                sample.n.to_string(),
+                sample.mean.to_string(),
+            ]);
+            let interval = sample.interval;
+            row.extend([number(sample.std), number(interval.map(|i| i.low)), number(interval.map(|i| i.high))]);
+            text += &(row.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",") + "\n");
+        }
+    }
+    text
+}
+
+/// Everything that was found, for programs.
+pub fn json(comparison: &Comparison, cells: &Cells) -> Value {
+    let group = |group: &Group| {
+        let folders: Vec<String> =
+            group.cells.iter().map(|cell| cells.records[*cell].folder.display().to_string()).collect();
+        json!({
+            "label": group.label, "values": group.values, "control": group.control, "metrics": group.metrics, "runs": folders,
+        })
+    };
+    let pair = |pair: &Pair| {
+        json!({
+            "group": comparison.groups[pair.group].label, "baseline": comparison.groups[pair.baseline].label,
+            "difference": pair.found, "p_holm": pair.p_holm, "unlike": pair.unlike, "budgets": pair.asked, "missing": pair.missing,
+            "sentence": pair.sentence,
+        })
+    };
+    let front = |front: &super::Front| {
+        let labels: Vec<&str> = front.groups.iter().map(|i| comparison.groups[*i].label.as_str()).collect();
+        json!({ "cost": front.cost.key, "groups": labels })
+    };
+    json!({
+        "by": comparison.by,
+        "metric": comparison.metric.key,
+        "groups": comparison.groups.iter().map(group).collect::<Vec<_>>(),
+        "pairs": comparison.pairs.iter().map(pair).collect::<Vec<_>>(),
+        "control_pairs": comparison.control_pairs.iter().map(pair).collect::<Vec<_>>(),
+        "fronts": comparison.fronts.iter().map(front).collect::<Vec<_>>(),
+        "notes": comparison.notes,
+    })
+}
+
+/// The metrics that any group has.
+pub fn metrics(comparison: &Comparison) -> Vec<Metric> {
+    let there = |metric: &Metric| comparison.groups.iter().any(|group| group.metrics.contains_key(metric.key));
+    let mut all: Vec<Metric> = METRICS.into_iter().filter(there).collect();
+    all.sort_by_key(|metric| *metric != comparison.metric);
+    all
+}
+
+/// The metrics of a table for people: where accuracy is compared, the loss beside it would only widen it.
+pub fn headline_metrics(comparison: &Comparison) -> Vec<Metric> {
+    let also = |metric: &Metric| comparison.metric.key != "test_accuracy" || metric.key != "test_loss";
+    metrics(comparison).into_iter().filter(also).collect()
+}
+
+/// A mean with its deviation, and with its interval where that is wanted: `92.1 ± 0.3 % [91.7, 92.5]`.
+pub fn spread(metric: Metric, sample: &Sample, interval: bool) -> String {
+    let mean = metric.written(sample.mean);
+    let Some(std) = sample.std else { return mean };
+    // Counts that do not vary need no deviation.
+    let mut text = if std == 0.0 && !interval { mean } else { format!("{mean} ±{}", short(metric, std)) };
+    if let (true, Some(i)) = (interval, sample.interval) {
+        text += &format!(" [{}, {}]", metric.bare(i.low), metric.bare(i.high));
+    }
+    text
+}
+
+fn short(metric: Metric, std: f64) -> String {
+    match metric.unit {
+        Unit::Percent => format!("{:.2}", std * 100.0),
+        _ => metric.bare(std).trim_end_matches(" s").to_owned(),
+    }
+}
+
+fn groups(comparison: &Comparison) -> Table {
+    let metrics = headline_metrics(comparison);
+    let mut head =
+        vec![if comparison.by.is_empty() { "group".to_owned() } else { comparison.by.join(", ") }, "runs".to_owned()];
+    head.extend(metrics.iter().map(|metric| {
+        if *metric == comparison.metric { format!("{} ± std [95 %]", metric.label) } else { metric.label.to_owned() }
+    }));
+    let row = |group: &Group| {
+        let mut row = vec![group.label.clone(), group.cells.len().to_string()];
+        row.extend(metrics.iter().map(|metric| {
+            group
+                .metrics
+                .get(metric.key)
+                .map_or_else(String::new, |sample| spread(*metric, sample, *metric == comparison.metric))
+        }));
+        row
+    };
+    Table { head, rows: comparison.groups.iter().map(row).collect() }
+}
+
+fn tables(comparison: &Comparison) -> Vec<(&'static str, &[Pair], Table)> {
+    let table = |pairs: &[Pair]| {
+        let head = ["compared", "pairs", "difference", "95 %", "p (t)", "p (t, Holm)", "p (Wilcoxon)", "effect d"];
+        let p = |p: Option<f64>| p.map_or_else(|| "–".to_owned(), probability);
+        let row = |pair: &Pair| {
+            let name = format!("{} – {}", comparison.groups[pair.group].label, comparison.groups[pair.baseline].label);
+            let Some(found) = pair.found else {
+                return [vec![name, "0".to_owned()], vec!["–".to_owned(); 6]].concat();
+            };
+            let bare = |value| comparison.metric.bare(value);
+            let sign = if found.mean < 0.0 { "−" } else { "+" };
+            vec![
+                name,
+                found.n.to_string(),
+                format!("{sign}{}", comparison.metric.difference(found.mean.abs())),
+                found.interval.map_or_else(|| "–".to_owned(), |i| format!("[{}, {}]", bare(i.low), bare(i.high))),
+                p(found.p_t),
+                p(pair.p_holm),
+                p(found.p_wilcoxon),
+                found.effect.map_or_else(|| "–".to_owned(), |effect| format!("{effect:.2}")),
+            ]
+        };
+        Table { head: head.map(str::to_owned).to_vec(), rows: pairs.iter().map(row).collect() }
+    };
+    let all = [("Against the baseline", &comparison.pairs), ("Against their controls", &comparison.control_pairs)];
+    all.into_iter()
+        .filter(|(_, pairs)| !pairs.is_empty())
+        .map(|(title, pairs)| (title, pairs.as_slice(), table(pairs)))
+        .collect()
+}
+
+fn fronts(comparison: &Comparison) -> Vec<String> {
+    let line = |front: &super::Front| {
+        let labels: Vec<&str> = front.groups.iter().map(|i| comparison.groups[*i].label.as_str()).collect();
+        format!("Pareto front, {} against {}: {}", comparison.metric.label, front.cost.label, labels.join("; "))
+    };
+    comparison.fronts.iter().map(line).collect()
+}
+
+impl Table {
+    fn aligned(&self, bold: &dyn Fn(&str) -> String) -> String {
+        let length = |cell: &String| cell.chars().count();
+        let widths: Vec<usize> = (0..self.head.len())
+            .map(|column| self.rows.iter().chain([&self.head]).map(|row| length(&row[column])).max().unwrap_or(0))
+            .collect();
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+                let pad = " ".repeat(width - length(cell));
+                if column == 0 { format!("{cell}{pad}") } else { format!("{pad}{cell}") }
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        let mut text = bold(&line(&self.head)) + "\n";
+        self.rows.iter().for_each(|row| text += &(line(row) + "\n"));
+        text
+    }
+
+    fn markdown(&self) -> String {
+        let line = |cells: &[String]| {
+            format!("| {} |\n", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+        };
+        let rule: Vec<String> =
+            (0..self.head.len()).map(|column| if column == 0 { "---".to_owned() } else { "---:".to_owned() }).collect();
+        line(&self.head) + &line(&rule) + &self.rows.iter().map(|row| line(row)).collect::<String>()
+    }
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}

@@ -1,0 +1,6 @@
+//! Many runs: sweeps that make them, the index that finds them again, statistics, and comparisons.
+
+pub mod compare;
+pub mod index;
+mod statistics;
+pub mod sweep;

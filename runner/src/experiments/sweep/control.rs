@@ -1,0 +1,146 @@
+//! Controls: what a pruned network must beat before anything is said about its criterion.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use secateur::pruning::Granularity;
+use serde_json::Value as Json;
+use toml::Value;
+
+use crate::config::{Layer, Resolved, SetBy};
+use crate::failure::Failure;
+use crate::run::{EVENTS, SUMMARY};
+
+/// One kind of control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Control {
+    /// A random choice of what goes, with the cell's own counts in every layer at every pruning step.
+    Random,
+    /// The criterion's scores, shuffled among the weights or units of each layer; the counts are the cell's own.
+    Shuffled,
+    /// A dense network from the start, with the sizes (or as many parameters) as the cell ended with.
+    SmallDense,
+    /// The same network, never pruned.
+    Unpruned,
+}
+
+/// What a control needs to know of the run that it belongs to.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Weights or units that were kept of each parameter or group, pruning step by pruning step.
+    kept: BTreeMap<String, Vec<i64>>,
+    /// Units remaining at the end, by group.
+    units: BTreeMap<String, i64>,
+    /// Parameters remaining at the end.
+    params: i64,
+}
+
+impl Control {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Random, Self::Shuffled, Self::SmallDense, Self::Unpruned];
+
+    /// The kind as it is written in `sweep.controls`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Shuffled => "shuffled",
+            Self::SmallDense => "small-dense",
+            Self::Unpruned => "unpruned",
+        }
+    }
+
+    /// What it changes in the config of the run that it belongs to; `None` where it would say nothing.
+    pub fn layer(self, paired: &Resolved, facts: &Facts) -> Option<Layer> {
+        if facts.kept.is_empty() {
+            return None;
+        }
+        let origin = SetBy::Flag(format!("control {}", self.name()));
+        let mut layer = Layer::default();
+        let mut set = |key: &str, value: Value| {
+            let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+            layer.insert(&path, value, &origin);
+        };
+        match self {
+            Self::Random | Self::Shuffled => {
+                // A random order, shuffled, is a random order.
+                if self == Self::Shuffled && paired.run.criterion.name == "random" {
+                    return None;
+                }
+                set("criterion.name", if self == Self::Random { "random" } else { "shuffled" }.into());
+                if self == Self::Shuffled {
+                    set("criterion.of", Value::Table(paired.run.criterion.section()));
+                }
+                set("prune.scope", "counts".into());
+                set("prune.rounds", Value::Integer(1));
+            }
+            Self::SmallDense | Self::Unpruned => {
+                // Nothing is pruned: what is said about pruning is made alike, so that cells share these controls.
+                // Random has no options.
+                set("criterion.name", "random".into());
+                set("schedule.name", "never".into());
+                let plain = [("granularity", "weight"), ("scope", "global"), ("apply", "mask"), ("reduce", "l1")];
+                plain.into_iter().for_each(|(key, value)| set(&format!("prune.{key}"), value.into()));
+                ["regrow", "include_output"].into_iter().for_each(|key| set(&format!("prune.{key}"), false.into()));
+                set("prune.exempt", Value::Array(Vec::new()));
+                set("prune.rounds", Value::Integer(1));
+            }
+        }
+        match self {
+            Self::Random | Self::Shuffled => {
+                for (name, counts) in &facts.kept {
+                    let path = ["prune".to_owned(), "counts".to_owned(), name.clone()];
+                    layer.insert(&path, counts.clone().into(), &origin);
+                }
+            }
+            Self::SmallDense => {
+                if paired.run.prune.granularity == Granularity::Unit {
+                    for (name, units) in &facts.units {
+                        let path = ["prune".to_owned(), "start".to_owned(), name.clone()];
+                        layer.insert(&path, (*units).into(), &origin);
+                    }
+                } else {
+                    set("prune.start_params", facts.params.into());
+                }
+            }
+            Self::Unpruned => {}
+        }
+        Some(layer)
+    }
+}
+
+impl Facts {
+    /// Reads a finished run's folder.
+    ///
+    /// # Errors
+    /// A file is damaged, or was written by a version that did not record what controls need.
+    pub fn read(folder: &Path) -> Result<Self, Failure> {
+        let damaged = |file: &str, what: &str| {
+            let path = folder.join(file);
+            let fix = "remove the folder and run the sweep again, or set sweep.controls = []";
+            Failure::Failed(format!("{}: {what}, so the run's controls cannot be made\n  fix: {fix}", path.display()))
+        };
+        let summary = fs::read(folder.join(SUMMARY)).ok().and_then(|text| serde_json::from_slice::<Json>(&text).ok());
+        let summary = summary.ok_or_else(|| damaged(SUMMARY, "it cannot be read"))?;
+        let events = fs::read_to_string(folder.join(EVENTS)).map_err(|_| damaged(EVENTS, "it cannot be read"))?;
+        let mut facts = Self { params: summary["params_kept"].as_i64().unwrap_or(0), ..Self::default() };
+        let counts = |value: &Json| value.as_object().cloned().unwrap_or_default();
+        facts.units = counts(&summary["units"]).into_iter().filter_map(|(name, n)| Some((name, n.as_i64()?))).collect();
+        for line in events.lines().filter(|line| line.contains("\"prune\"")) {
+            let event: Json = serde_json::from_str(line).map_err(|_| damaged(EVENTS, "a line is damaged"))?;
+            if event["event"] != "prune" {
+                continue;
+            }
+            let kept = event["kept"].as_object().ok_or_else(|| damaged(EVENTS, "its pruning steps have no counts"))?;
+            for (name, count) in kept {
+                facts.kept.entry(name.clone()).or_default().extend(count.as_i64());
+            }
+        }
+        Ok(facts)
+    }
+}
+
+/// `control` of a run's summary: which kind it is, where it is one.
+pub fn mark(control: Control, of: &str) -> [(String, Json); 2] {
+    [("control".to_owned(), control.name().into()), ("control_of".to_owned(), of.into())]
+}

@@ -1,0 +1,76 @@
+//! The product of the axes, with what `when` adds and `exclude` takes away.
+
+use std::ops::ControlFlow;
+
+use super::section::{Pick, Picked, Sections};
+use super::spec::Spec;
+
+/// More cells than this are a slip of the pen.
+const MOST: usize = 2_000_000;
+
+/// One cell: the choices that make it, and the config's sections under them.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// The values that make the cell, in the order of the axes.
+    pub picks: Vec<Pick>,
+    /// A fingerprint: equal for cells with equal configs.
+    pub print: u128,
+}
+
+/// Calls `visit` with each cell that is not excluded, until it breaks off; returns how many were excluded.
+///
+/// # Errors
+/// The number of cells, where there are too many to plan.
+pub fn walk(
+    spec: &Spec,
+    sections: &mut Sections<'_>,
+    mut visit: impl FnMut(Cell, &Picked) -> ControlFlow<()>,
+) -> Result<usize, f64> {
+    let length = |dimension: &Vec<usize>| dimension.first().map_or(1, |axis| spec.axes[*axis].values.len());
+    let lengths: Vec<usize> = spec.dimensions.iter().map(length).collect();
+    let product = lengths.iter().map(|length| *length as f64).product::<f64>();
+    if product > MOST as f64 {
+        return Err(product);
+    }
+    let mut excluded = 0;
+    for number in 0..product as usize {
+        let mut picks = Vec::with_capacity(spec.axes.len());
+        let mut rest = number;
+        // The last dimension varies fastest.
+        for (dimension, length) in spec.dimensions.iter().zip(&lengths).rev() {
+            picks.extend(dimension.iter().map(|axis| (*axis as u32, (rest % length) as u32)));
+            rest /= length;
+        }
+        picks.sort_unstable();
+        let picked = sections.pick(&picks);
+        let applying: Vec<usize> = (spec.when.iter())
+            .filter(|when| picked.has(&when.condition.0, &picks, sections))
+            .flat_map(|when| when.axes.iter().copied())
+            .collect();
+        for more in product_of(spec, &applying) {
+            let picks = [picks.as_slice(), &more].concat();
+            let picked = sections.pick(&picks);
+            if spec.exclude.iter().any(|condition| picked.has(&condition.0, &picks, sections)) {
+                excluded += 1;
+            } else if visit(Cell { picks, print: picked.print() }, &picked).is_break() {
+                return Ok(excluded);
+            }
+        }
+    }
+    Ok(excluded)
+}
+
+/// All combinations of some axes' values; one empty combination of none.
+fn product_of(spec: &Spec, axes: &[usize]) -> Vec<Vec<Pick>> {
+    let mut all = vec![Vec::new()];
+    for axis in axes {
+        let values = 0..spec.axes[*axis].values.len() as u32;
+        all = all
+            .iter()
+            .flat_map(|picks: &Vec<Pick>| {
+                values.clone().map(move |value| [picks.as_slice(), &[(*axis as u32, value)]].concat())
+            })
+            .collect();
+    }
+    all
+}

@@ -1,0 +1,14 @@
+//! Sweeps: a grid of runs from one config, planned before anything runs, finished cell by cell.
+
+mod choice;
+mod control;
+mod grid;
+mod plan;
+mod section;
+mod spec;
+mod table;
+mod workers;
+
+pub use plan::{SweepPlan, plugin_files};
+pub use table::time;
+pub use workers::{Tally, Workers};

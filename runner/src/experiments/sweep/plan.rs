@@ -1,0 +1,163 @@
+//! All cells of a sweep, known before the first one runs.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use super::choice::Choice;
+use super::control::Control;
+use super::grid::{self, Cell};
+use super::section::{self, Sections};
+use super::spec::Spec;
+use crate::config::Schema;
+use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack};
+
+/// A person reads no more than this many problems at once.
+const MOST_ERRORS: usize = 20;
+
+/// Cells with problems after which no more are looked at.
+const MOST_BAD_CELLS: usize = 200;
+
+/// A sweep, planned.
+pub struct SweepPlan {
+    stack: Stack,
+    spec: Spec,
+    /// The cells in the order in which they run.
+    pub cells: Vec<Cell>,
+    /// How many cells `exclude` took away.
+    pub excluded: usize,
+    /// The sweep's name: that of its config.
+    pub name: String,
+    /// The folder that holds its run folders.
+    pub folder: PathBuf,
+    /// The folder that holds sweeps and runs.
+    pub out: PathBuf,
+}
+
+/// The libraries that the layers and the groups among the axes name: they must be loaded before the sweep can be
+/// planned.
+///
+/// # Errors
+/// What cannot be found or read; a `[sweep]` section or a `plugins` that is not what it should be.
+pub fn plugin_files(request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> {
+    let mut stack = Stack::load(request)?;
+    let mut files = stack.libraries(&[])?;
+    if let Some((table, origins)) = stack.take_section("sweep") {
+        let spec = Spec::read(table, &origins, &stack)?;
+        let names_some = |choice: &&Choice| choice.layers.iter().any(|layer| layer.table.contains_key("plugins"));
+        for choice in spec.axes.iter().flat_map(|axis| &axis.values).filter(names_some) {
+            files.extend(stack.libraries(&choice.layers.iter().collect::<Vec<_>>())?);
+        }
+    }
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.path.clone()));
+    Ok(files)
+}
+
+impl SweepPlan {
+    /// Reads the `[sweep]` section and finds all cells.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the config, with an axis, or with the section of some cell; two cells that are the
+    /// same run.
+    pub fn make(request: &Request, schema: &dyn Schema) -> Result<Self, ConfigErrors> {
+        let mut stack = Stack::load(request)?;
+        let Some((table, origins)) = stack.take_section("sweep") else {
+            return Err(refused(
+                "the config has no [sweep] section",
+                "name a sweep such as sweep/mnist-criteria, or set axes: --set 'sweep.axes.train.lr=[0.1, 0.01]' --set sweep.seeds=5",
+            ));
+        };
+        let spec = Spec::read(table, &origins, &stack)?;
+        let (cells, excluded) = cells(&spec, &stack, schema)?;
+        let Some(first) = cells.first() else {
+            return Err(refused("every cell is excluded", "remove a rule of sweep.exclude"));
+        };
+        let resolved = stack.resolve(&section::layers(&spec, &first.picks), schema)?;
+        let (name, out) = (resolved.name().to_owned(), PathBuf::from(&resolved.run.output.dir));
+        Ok(Self { stack, spec, cells, excluded, folder: out.join(&name), out, name })
+    }
+
+    /// What each pruned cell is compared with.
+    pub fn controls(&self) -> &[Control] {
+        &self.spec.controls
+    }
+
+    /// The whole config of a cell, with stronger layers on top.
+    ///
+    /// # Errors
+    /// Values that contradict each other.
+    pub fn resolve(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+        let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
+        self.stack.resolve(&layers, schema)
+    }
+
+    /// `criterion=magnitude seed=3`: what makes a cell this one.
+    pub fn label(&self, cell: &Cell) -> String {
+        label(&self.spec, cell)
+    }
+
+    /// One line a dimension: `criterion: contribution-rank, magnitude`.
+    pub fn axes(&self) -> Vec<String> {
+        let values = |axis: usize| {
+            let labels: Vec<&str> = self.spec.axes[axis].values.iter().map(|choice| choice.label.as_str()).collect();
+            let (count, shown) = (labels.len(), labels.iter().take(8).copied().collect::<Vec<_>>().join(", "));
+            let more = if count > 8 { format!(", ... ({count} values)") } else { String::new() };
+            format!("{}: {shown}{more}", self.spec.axes[axis].key)
+        };
+        let together = |group: &Vec<usize>| group.iter().map(|axis| values(*axis)).collect::<Vec<_>>().join("  with  ");
+        let for_all = self.spec.dimensions.iter().map(together);
+        let for_some = self.spec.when.iter().map(|when| format!("when a condition holds, {}", together(&when.axes)));
+        for_all.chain(for_some).collect()
+    }
+}
+
+fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, usize), ConfigErrors> {
+    let mut sections = Sections::new(stack, spec, schema);
+    let (mut cells, mut seen) = (Vec::new(), HashMap::new());
+    let (mut errors, mut texts, mut bad) = (Vec::new(), BTreeSet::new(), 0);
+    let walked = grid::walk(spec, &mut sections, |cell, picked| {
+        let before = bad;
+        for problem in picked.errors().flat_map(|errors| &errors.0) {
+            bad = before + 1;
+            let text = problem.to_string();
+            if texts.len() < MOST_ERRORS && texts.insert(text.clone()) {
+                let fix = "exclude that combination, or bind the key to its plugin with [[sweep.when]]".to_owned();
+                let problem = format!("in the cell {}\n{text}", label(spec, &cell));
+                errors.push(ConfigError::Sweep { key: "sweep".to_owned(), origin: None, problem, fix });
+            }
+        }
+        if bad > before {
+            return if bad < MOST_BAD_CELLS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        }
+        match seen.insert(cell.print, cells.len()) {
+            Some(twin) if errors.len() < MOST_ERRORS => {
+                let problem =
+                    format!("two cells are the same run\n  {}\n  {}", label(spec, &cells[twin]), label(spec, &cell));
+                let fix = "remove one of the values, or leave one cell out with [[sweep.exclude]]".to_owned();
+                errors.push(ConfigError::Sweep { key: "sweep.axes".to_owned(), origin: None, problem, fix });
+            }
+            _ => {}
+        }
+        cells.push(cell);
+        ControlFlow::Continue(())
+    });
+    match walked {
+        Err(count) => Err(refused(&format!("the axes make {count:.0} cells"), "give the axes fewer values")),
+        Ok(_) if !errors.is_empty() => Err(ConfigErrors(errors)),
+        Ok(excluded) => Ok((cells, excluded)),
+    }
+}
+
+fn label(spec: &Spec, cell: &Cell) -> String {
+    let part = |(axis, value): &(u32, u32)| {
+        let axis = &spec.axes[*axis as usize];
+        format!("{}={}", axis.key, axis.values[*value as usize].label)
+    };
+    cell.picks.iter().map(part).collect::<Vec<_>>().join(" ")
+}
+
+fn refused(problem: &str, fix: &str) -> ConfigErrors {
+    let (problem, fix) = (problem.to_owned(), fix.to_owned());
+    ConfigErrors(vec![ConfigError::Sweep { key: "sweep".to_owned(), origin: None, problem, fix }])
+}

@@ -1,0 +1,278 @@
+//! The `[sweep]` section: axes, and what is done with their product.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::choice::Choice;
+use super::control::Control;
+use crate::config::{ConfigError, ConfigErrors, SetBy, Stack, key, nearest};
+
+/// Keys of the section.
+const KEYS: [&str; 6] = ["axes", "zip", "when", "exclude", "seeds", "controls"];
+
+/// What the `[sweep]` section says.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Every axis: those of all cells first, then those of the `when` rules.
+    pub axes: Vec<Axis>,
+    /// Axes of all cells, in groups that advance together.
+    pub dimensions: Vec<Vec<usize>>,
+    /// Axes and values for some cells only.
+    pub when: Vec<When>,
+    /// Cells that are left out.
+    pub exclude: Vec<Condition>,
+    /// What each pruned cell is compared with.
+    pub controls: Vec<Control>,
+}
+
+/// One key, or one section, and the values it takes.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Dotted: `criterion.lambda1`; a section alone for named groups: `criterion`.
+    pub key: String,
+    /// The values in the order given.
+    pub values: Vec<Choice>,
+}
+
+/// Axes and values for the cells that a condition holds for.
+#[derive(Clone, Debug)]
+pub struct When {
+    /// The cells that it is for.
+    pub condition: Condition,
+    /// Indices into [`Spec::axes`], each a dimension of its own.
+    pub axes: Vec<usize>,
+}
+
+/// Values that a cell's config must have.
+#[derive(Clone, Debug)]
+pub struct Condition(pub Vec<(Vec<String>, Value)>);
+
+impl Spec {
+    /// Reads the section.
+    ///
+    /// # Errors
+    /// Everything wrong with it.
+    pub fn read(table: Table, origins: &BTreeMap<String, SetBy>, stack: &Stack) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader { origins, stack, errors: Vec::new(), axes: Vec::new() };
+        let spec = reader.read(table);
+        if reader.errors.is_empty() { Ok(spec) } else { Err(ConfigErrors(reader.errors)) }
+    }
+}
+
+struct Reader<'a> {
+    origins: &'a BTreeMap<String, SetBy>,
+    stack: &'a Stack,
+    errors: Vec<ConfigError>,
+    axes: Vec<Axis>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, mut table: Table) -> Spec {
+        for name in table.keys().filter(|name| !KEYS.contains(&name.as_str())).cloned().collect::<Vec<_>>() {
+            let near = nearest(&name, KEYS).map(|near| format!("did you mean sweep.{near}?"));
+            let fix = near.unwrap_or_else(|| format!("use one of {}", KEYS.join(", ")));
+            self.refuse(&name, format!("unknown key; known here: {}", KEYS.join(", ")), &fix);
+        }
+        let mut axes = Table::new();
+        match table.remove("axes") {
+            None => {}
+            Some(Value::Table(found)) => axes = found,
+            Some(other) => {
+                self.refuse("axes", format!("found {other}"), "write [sweep.axes] and one KEY = [values] a line")
+            }
+        }
+        self.axes_of(axes, "axes");
+        self.seeds(table.remove("seeds"));
+        let plain = self.axes.len();
+        let dimensions = self.dimensions(table.remove("zip"), plain);
+        let when = self.rules(table.remove("when"), "when").into_iter().map(|rule| self.when(rule)).collect();
+        let exclude = self.rules(table.remove("exclude"), "exclude");
+        let exclude = exclude.iter().map(|rule| Condition(flat(rule))).collect();
+        let controls = self.controls(table.remove("controls"));
+        Spec { axes: std::mem::take(&mut self.axes), dimensions, when, exclude, controls }
+    }
+
+    /// Adds an axis for each list in a table, however deep its key.
+    fn axes_of(&mut self, table: Table, place: &str) {
+        for (path, value) in flat(&table) {
+            let dotted = key::dotted(&path);
+            match value {
+                Value::Array(values) if !values.is_empty() => self.axis(&path, values, place),
+                other => {
+                    let at = format!("{place}.{dotted}");
+                    self.refuse(
+                        &at,
+                        format!("an axis is a list of values, found {other}"),
+                        &format!("write {dotted} = [{other}]"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn axis(&mut self, path: &[String], values: Vec<Value>, place: &str) {
+        let dotted = key::dotted(path);
+        let at = format!("{place}.{dotted}");
+        let origin = self.origin(&at).unwrap_or(SetBy::BuiltIn);
+        if let Some(by_hand) = self.stack.set_by_hand(&dotted) {
+            let problem = format!("{by_hand} sets it, and it is an axis of the sweep");
+            self.refuse(
+                &at,
+                problem,
+                &format!("leave out that value, or set the axis: --set 'sweep.axes.{dotted}=[...]'"),
+            );
+        }
+        let mut choices: Vec<Choice> = Vec::new();
+        for value in values {
+            let choice = match (&value, path) {
+                (Value::String(name), [_]) if name.contains('/') || name.ends_with(".toml") => self.group(name, &at),
+                _ => Some(Choice::plain(path, &value, &origin)),
+            };
+            choices.extend(choice);
+        }
+        let mut labels: Vec<&str> = choices.iter().map(|choice| choice.label.as_str()).collect();
+        labels.sort_unstable();
+        if let Some(twice) = labels.windows(2).find(|pair| pair[0] == pair[1]) {
+            let problem = format!("the value {} stands there twice", twice[0]);
+            self.refuse(&at, problem, "keep one of them: equal cells would be one run");
+        }
+        self.axes.push(Axis { key: dotted, values: choices });
+    }
+
+    fn group(&mut self, name: &str, at: &str) -> Option<Choice> {
+        match self.stack.read(name) {
+            Ok(layers) => Some(Choice::group(name, layers)),
+            Err(ConfigErrors(errors)) => {
+                let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+                self.refuse(at, text, "an axis over a section takes names of configs, files, or tables");
+                None
+            }
+        }
+    }
+
+    fn seeds(&mut self, seeds: Option<Value>) {
+        let values = match seeds {
+            None => return,
+            Some(Value::Integer(count)) if (1..=100_000).contains(&count) => (0..count).map(Value::Integer).collect(),
+            Some(Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_integer) => list,
+            Some(other) => {
+                let fix = "write seeds = 5 for the seeds 0 to 4, or a list: seeds = [0, 7]";
+                return self.refuse("seeds", format!("found {other}"), fix);
+            }
+        };
+        self.axis(&["seed".to_owned()], values, "seeds");
+    }
+
+    /// Every axis a dimension, except those that `zip` joins.
+    fn dimensions(&mut self, zip: Option<Value>, axes: usize) -> Vec<Vec<usize>> {
+        let fix = "write zip = [[\"train.lr\", \"train.epochs\"]]: lists of axes that have equally many values";
+        let lists: Option<Vec<Vec<String>>> = zip.map_or_else(|| Some(Vec::new()), |zip| zip.try_into().ok());
+        let Some(lists) = lists else {
+            self.refuse("zip", "it is not a list of lists of keys".to_owned(), fix);
+            return Vec::new();
+        };
+        let mut dimensions = Vec::new();
+        let mut joined = vec![false; axes];
+        for list in lists {
+            let mut group = Vec::new();
+            for name in &list {
+                match self.axes.iter().position(|axis| axis.key == *name) {
+                    Some(index) if !joined[index] => {
+                        joined[index] = true;
+                        group.push(index);
+                    }
+                    Some(_) => self.refuse("zip", format!("{name} stands there twice"), fix),
+                    None => self.refuse("zip", format!("{name} is not an axis"), fix),
+                }
+            }
+            let lengths: Vec<usize> = group.iter().map(|axis| self.axes[*axis].values.len()).collect();
+            if lengths.windows(2).any(|pair| pair[0] != pair[1]) {
+                self.refuse("zip", format!("{} have {lengths:?} values", list.join(", ")), fix);
+            }
+            dimensions.push(group);
+        }
+        dimensions.extend((0..axes).filter(|axis| !joined[*axis]).map(|axis| vec![axis]));
+        // The seed varies fastest: the cells of one setting stand together.
+        dimensions.sort_by_key(|group| group.iter().any(|axis| self.axes[*axis].key == "seed"));
+        dimensions
+    }
+
+    fn rules(&mut self, rules: Option<Value>, name: &str) -> Vec<Table> {
+        let tables = rules.map_or_else(|| Some(Vec::new()), |rules| rules.try_into().ok());
+        tables.unwrap_or_else(|| {
+            self.refuse(
+                name,
+                "it is not a list of tables".to_owned(),
+                &format!("write [[sweep.{name}]] and KEY = VALUE lines"),
+            );
+            Vec::new()
+        })
+    }
+
+    fn when(&mut self, mut rule: Table) -> When {
+        let fix = "write [[sweep.when]] with if = { \"criterion.name\" = \"...\" }, and axes = { KEY = [...] } or set = { KEY = ... }";
+        let mut part = |reader: &mut Self, name: &str| match rule.remove(name) {
+            Some(Value::Table(table)) => table,
+            None => Table::new(),
+            Some(other) => {
+                reader.refuse("when", format!("{name} must be a table, found {other}"), fix);
+                Table::new()
+            }
+        };
+        let (condition, axes, set) = (part(self, "if"), part(self, "axes"), part(self, "set"));
+        if let Some((unknown, _)) = rule.iter().next() {
+            self.refuse("when", format!("unknown key {unknown}"), fix);
+        } else if condition.is_empty() || axes.is_empty() && set.is_empty() {
+            self.refuse("when", "a rule needs `if`, and `axes` or `set`".to_owned(), fix);
+        }
+        let first = self.axes.len();
+        self.axes_of(axes, "when");
+        for (path, value) in flat(&set) {
+            self.axis(&path, vec![value], "when");
+        }
+        When { condition: Condition(flat(&condition)), axes: (first..self.axes.len()).collect() }
+    }
+
+    fn controls(&mut self, controls: Option<Value>) -> Vec<Control> {
+        let Some(value) = controls else { return Control::ALL.to_vec() };
+        let names: Option<Vec<String>> = value.clone().try_into().ok();
+        let found: Option<Vec<Control>> = names
+            .and_then(|names| names.iter().map(|name| Control::ALL.into_iter().find(|c| c.name() == name)).collect());
+        found.unwrap_or_else(|| {
+            let known = Control::ALL.map(|control| format!("\"{}\"", control.name())).join(", ");
+            self.refuse("controls", format!("found {value}"), &format!("a list of some of {known}; [] for none"));
+            Vec::new()
+        })
+    }
+
+    fn origin(&self, at: &str) -> Option<SetBy> {
+        let full = format!("sweep.{at}");
+        let quoted = at.split_once('.').map(|(place, rest)| format!("sweep.{place}.{}", key::dotted(&[rest])));
+        let exact = self.origins.get(&full).or_else(|| self.origins.get(&quoted?)).cloned();
+        exact.or_else(|| {
+            let top = format!("sweep.{}", at.split('.').next().unwrap_or(at));
+            self.origins.iter().find(|(set, _)| set.starts_with(&top)).map(|(_, origin)| origin.clone())
+        })
+    }
+
+    fn refuse(&mut self, at: &str, problem: String, fix: &str) {
+        let origin = self.origin(at);
+        self.errors.push(ConfigError::Sweep { key: format!("sweep.{at}"), origin, problem, fix: fix.to_owned() });
+    }
+}
+
+/// The leaves of a table: dotted keys may stand quoted or as tables.
+fn flat(table: &Table) -> Vec<(Vec<String>, Value)> {
+    let mut leaves = Vec::new();
+    for (name, value) in table {
+        let path = key::split(name).unwrap_or_else(|| vec![name.clone()]);
+        match value {
+            Value::Table(inner) => {
+                leaves.extend(flat(inner).into_iter().map(|(rest, value)| ([path.clone(), rest].concat(), value)));
+            }
+            other => leaves.push((path, other.clone())),
+        }
+    }
+    leaves
+}

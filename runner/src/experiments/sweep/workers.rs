@@ -1,0 +1,266 @@
+//! Runs the cells of a sweep in one process, several at a time, and their controls after them.
+
+use std::collections::{HashSet, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use serde_json::{Map, Value as Json};
+use toml::Value;
+
+use super::control::{self, Control, Facts};
+use super::plan::SweepPlan;
+use super::table::Table;
+use crate::config::{Layer, Resolved, SetBy};
+use crate::engine::Workbench;
+use crate::experiments::index::{self, Index};
+use crate::failure::Failure;
+use crate::output::Progress;
+use crate::run::{self, Interrupt, Opened, RunDir, RunDirError, SWEEP};
+
+/// What became of a sweep's cells, controls among them.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Cells that were run now.
+    pub finished: usize,
+    /// Cells that were run before.
+    pub skipped: usize,
+    /// The label of each cell that went wrong, and the reason.
+    pub failed: Vec<(String, String)>,
+    /// Cells that were not run because the sweep was stopped.
+    pub left: usize,
+    /// Seconds that workers spent on the cells that were run now.
+    pub spent: f64,
+    /// Seconds of training, pruning and evaluation among them.
+    pub within: f64,
+}
+
+/// Everything that the workers share.
+pub struct Workers<'a> {
+    /// What is to run.
+    pub plan: &'a SweepPlan,
+    /// What runs it.
+    pub workbench: &'a Workbench,
+    /// How many runs go on at a time.
+    pub jobs: usize,
+    /// The threads of each run.
+    pub threads: usize,
+    /// Whether the person wants to stop.
+    pub interrupt: Interrupt,
+    /// Where results are noted.
+    pub index: Mutex<Index>,
+}
+
+/// One run: a cell, or a control of one.
+struct Job {
+    cell: usize,
+    /// For a control: the kind, what it changes, and the folder of the cell it belongs to.
+    control: Option<(Control, Layer, String)>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// How many jobs are under way and may still add controls.
+    running: usize,
+    /// The folders of controls: cells may share one.
+    controls: HashSet<String>,
+    tally: Tally,
+}
+
+enum Done {
+    Now(Map<String, Json>),
+    Before,
+}
+
+impl Workers<'_> {
+    /// Runs everything that is not finished.
+    pub fn run(&self, quiet: bool) -> Tally {
+        let cells = self.plan.cells.len();
+        let table = Arc::new(Table::new(quiet, self.jobs, cells));
+        let jobs = (0..cells).map(|cell| Job { cell, control: None }).collect();
+        let queue = (Mutex::new(Queue { jobs, ..Queue::default() }), Condvar::new());
+        thread::scope(|scope| {
+            for worker in 0..self.jobs {
+                let (queue, table) = (&queue, &table);
+                scope.spawn(move || self.work(worker, queue, table));
+            }
+        });
+        table.clear();
+        let mut queue = locked(&queue.0);
+        queue.tally.left += queue.jobs.len();
+        std::mem::take(&mut queue.tally)
+    }
+
+    fn work(&self, worker: usize, (queue, changed): &(Mutex<Queue>, Condvar), table: &Arc<Table>) {
+        loop {
+            let mut state = locked(queue);
+            let job = loop {
+                if self.interrupt.asked() {
+                    return;
+                }
+                match state.jobs.pop_front() {
+                    Some(job) => break job,
+                    None if state.running == 0 => return,
+                    None => state = changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            state.running += 1;
+            drop(state);
+            let label = self.label(&job);
+            table.begin(worker, &label);
+            let clock = Instant::now();
+            let config = self.config(&job);
+            let ran = config.and_then(|config| Ok((self.cell(worker, &job, &config, table)?, config)));
+            let controls = match &ran {
+                Ok((_, config)) if job.control.is_none() => self.controls(job.cell, config),
+                _ => Ok(Vec::new()),
+            };
+            let mut state = locked(queue);
+            state.running -= 1;
+            let ended = ran.and_then(|(done, _)| Ok((done, controls?)));
+            match ended {
+                Err(Failure::Stopped(_)) => state.tally.left += 1,
+                Ok((done, controls)) => {
+                    let new: Vec<Job> = controls
+                        .into_iter()
+                        .filter_map(|(folder, job)| state.controls.insert(folder).then_some(job))
+                        .collect();
+                    table.more(new.len());
+                    state.jobs.extend(new);
+                    match done {
+                        Done::Before => {
+                            state.tally.skipped += 1;
+                            table.skip();
+                        }
+                        Done::Now(summary) => {
+                            let spent = clock.elapsed().as_secs_f64();
+                            state.tally.finished += 1;
+                            state.tally.spent += spent;
+                            state.tally.within += index::seconds(&summary).unwrap_or(0.0);
+                            table.finish(&label, spent, &summary);
+                        }
+                    }
+                }
+                Err(failure) => {
+                    table.fail(&label, failure.message());
+                    state.tally.failed.push((label, failure.message().to_owned()));
+                }
+            }
+            drop(state);
+            changed.notify_all();
+        }
+    }
+
+    fn label(&self, job: &Job) -> String {
+        let cell = self.plan.label(&self.plan.cells[job.cell]);
+        job.control
+            .as_ref()
+            .map_or_else(|| cell.clone(), |(control, ..)| format!("control {} of {cell}", control.name()))
+    }
+
+    fn config(&self, job: &Job) -> Result<Resolved, Failure> {
+        // In a sweep, runs are in its folder, and have the threads of a worker.
+        let mut own = Layer::default();
+        let origin = SetBy::Flag("the sweep".to_owned());
+        own.insert(&["threads".to_owned()], Value::Integer(self.threads as i64), &origin);
+        let folder = self.plan.folder.to_string_lossy();
+        own.insert(&["output".to_owned(), "dir".to_owned()], folder.as_ref().into(), &origin);
+        let stronger: Vec<&Layer> = job.control.iter().map(|(_, layer, _)| layer).chain([&own]).collect();
+        let config = self.plan.resolve(&self.plan.cells[job.cell], &stronger, self.workbench)?;
+        // Without its criterion, a control may need no library: then it is the same run for all criteria, run once.
+        let of_others = |(control, ..): &(Control, Layer, String)| *control != Control::Shuffled;
+        let none_used = || self.workbench.plugins_of(&config.run).iter().all(|plugin| plugin.linked);
+        let without = job.control.as_ref().is_some_and(of_others) && none_used();
+        Ok(if without { config.without_libraries() } else { config })
+    }
+
+    fn cell(&self, worker: usize, job: &Job, config: &Resolved, table: &Arc<Table>) -> Result<Done, Failure> {
+        let name = config.folder_name();
+        let ended = match RunDir::open(&self.plan.folder, &name, false) {
+            Ok(Opened::Finished(path)) => {
+                self.note(&path);
+                return Ok(Done::Before);
+            }
+            // A control that is a cell of the sweep too, and runs as that just now.
+            Err(RunDirError::Busy(_)) if job.control.is_some() => return Ok(Done::Before),
+            Err(error) => return Err(error.into()),
+            Ok(Opened::Ready(folder)) => self.anew(worker, job, config, &folder, table),
+            Ok(Opened::Interrupted(path)) => {
+                let (folder, saved) = RunDir::reopen(&path)?;
+                let ended = run::execute(
+                    config,
+                    &folder,
+                    Some(&saved),
+                    progress(table, worker),
+                    &self.interrupt,
+                    self.workbench,
+                );
+                drop(folder);
+                match ended {
+                    // The checkpoint may be damaged, or of another version.
+                    Err(Failure::Failed(reason)) => match RunDir::open(&self.plan.folder, &name, true)? {
+                        Opened::Ready(folder) => self.anew(worker, job, config, &folder, table),
+                        _ => Err(Failure::Failed(reason)),
+                    },
+                    ended => ended,
+                }
+            }
+        };
+        self.note(&self.plan.folder.join(&name));
+        ended.map(Done::Now)
+    }
+
+    fn anew(
+        &self,
+        worker: usize,
+        job: &Job,
+        config: &Resolved,
+        folder: &RunDir,
+        table: &Arc<Table>,
+    ) -> Result<Map<String, Json>, Failure> {
+        run::begin(config, folder, self.workbench)?;
+        let mut part = Map::from_iter([
+            ("sweep".to_owned(), self.plan.name.clone().into()),
+            ("jobs".to_owned(), self.jobs.into()),
+        ]);
+        if let Some((control, _, of)) = &job.control {
+            part.extend(control::mark(*control, of));
+        }
+        folder.write(SWEEP, Json::Object(part).to_string().as_bytes())?;
+        run::execute(config, folder, None, progress(table, worker), &self.interrupt, self.workbench)
+    }
+
+    /// The controls of a cell that is finished, by the name of their folder.
+    fn controls(&self, cell: usize, config: &Resolved) -> Result<Vec<(String, Job)>, Failure> {
+        if self.plan.controls().is_empty() {
+            return Ok(Vec::new());
+        }
+        let of = config.folder_name();
+        let facts = Facts::read(&self.plan.folder.join(&of))?;
+        let mut jobs = Vec::new();
+        for control in self.plan.controls() {
+            if let Some(layer) = control.layer(config, &facts) {
+                let job = Job { cell, control: Some((*control, layer, of.clone())) };
+                jobs.push((self.config(&job)?.folder_name(), job));
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The index only repeats what the folders hold: it may lag, and is brought up to date when it is read.
+    fn note(&self, folder: &Path) {
+        _ = locked(&self.index).add(folder);
+    }
+}
+
+fn progress(table: &Arc<Table>, worker: usize) -> Progress {
+    let table = Arc::clone(table);
+    Progress::told(move |event| table.event(worker, event))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A worker that panicked leaves counts that are at most one job behind.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

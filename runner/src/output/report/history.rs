@@ -1,0 +1,306 @@
+//! The curves of a run, collected from its events.
+
+use std::collections::BTreeMap;
+
+use secateur::pruning::measure::LayerBurden;
+use secateur::training::event::{EvalAt, Event, GroupSize};
+
+use crate::output::pictures::Shown;
+use crate::output::{events, word};
+
+/// A point of a curve: position in epochs (or steps, where the epoch's length is not known) and value.
+pub type Point = (f64, f64);
+
+/// Everything that the report draws.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Unit groups of the dense network, in its order.
+    pub layers: Vec<GroupSize>,
+    /// Steps in one epoch; 0 where unknown.
+    pub steps_per_epoch: u64,
+    /// The last position.
+    pub end: f64,
+    /// Training loss by epoch, or by reported step where no epoch was finished.
+    pub train_loss: Vec<Point>,
+    /// Training accuracy, likewise.
+    pub train_accuracy: Vec<Point>,
+    /// Which held-out split was measured during the run.
+    pub held_out: String,
+    /// The loss on that split.
+    pub held_out_loss: Vec<Point>,
+    /// The accuracy on that split; two points at each pruning step, before and after it.
+    pub held_out_accuracy: Vec<Point>,
+    /// Loss on test data at the end of the run.
+    pub final_loss: Vec<Point>,
+    /// Accuracy on test data at the end of the run.
+    pub final_accuracy: Vec<Point>,
+    /// The pruning steps.
+    pub prunes: Vec<PruneStep>,
+    /// Burden indicators by epoch.
+    pub burden: Vec<(f64, Vec<LayerBurden>)>,
+    /// What was drawn, in order.
+    pub pictures: Vec<Shown>,
+}
+
+/// A pruning step and what it cost.
+#[derive(Clone, Debug)]
+pub struct PruneStep {
+    /// Its position in the run.
+    pub at: f64,
+    /// The optimizer step that it followed.
+    pub step: u64,
+    /// Its epoch, from 0.
+    pub epoch: u64,
+    /// The sparsity asked for.
+    pub target: f64,
+    /// The sparsity counted afterwards.
+    pub achieved: f64,
+    /// Units in use, by group.
+    pub units: BTreeMap<String, usize>,
+    /// Weights remaining.
+    pub weights_kept: usize,
+    /// Weights of the dense network.
+    pub weights_total: usize,
+    /// Weights or units that were pruned.
+    pub pruned: usize,
+    /// Weights or units that came back.
+    pub regrown: usize,
+    /// Wall-clock time of scoring and pruning.
+    pub seconds: f64,
+    /// Held-out accuracy just before and just after, where both were measured.
+    pub accuracy: Option<(f64, f64)>,
+}
+
+impl History {
+    /// Reads the lines of `events.jsonl`.
+    pub fn read(lines: &str) -> Self {
+        let events: Vec<Event> = events(lines).collect();
+        let mut history = Self { pictures: Shown::among(lines), ..Self::default() };
+        for event in &events {
+            if let Event::Start { layers, steps_per_epoch, .. } = event {
+                history.layers = layers.clone();
+                history.steps_per_epoch = *steps_per_epoch;
+            }
+        }
+        history.collect(&events);
+        history
+    }
+
+    /// The name of the horizontal axis.
+    pub fn axis(&self) -> &'static str {
+        if self.steps_per_epoch > 0 { "epoch" } else { "step" }
+    }
+
+    /// Units of a group over the run, as the corners of a staircase.
+    pub fn units(&self, layer: &GroupSize) -> Vec<Point> {
+        let counts = self.prunes.iter().filter_map(|prune| Some((prune.at, *prune.units.get(&layer.name)?)));
+        self.staircase(layer.units as f64, counts.map(|(at, units)| (at, units as f64)))
+    }
+
+    /// A quantity that changes at pruning steps, as the corners of a staircase.
+    pub fn by_prune(&self, start: f64, value: impl Fn(&PruneStep) -> f64) -> Vec<Point> {
+        self.staircase(start, self.prunes.iter().map(|prune| (prune.at, value(prune))))
+    }
+
+    /// One curve for each parameter that may be pruned.
+    pub fn burden_of(&self, value: impl Fn(&LayerBurden) -> f64) -> Vec<(String, Vec<Point>)> {
+        let names = self.burden.first().map_or(&[][..], |(_, layers)| layers);
+        let curve = |name: &str| {
+            let at =
+                |(at, layers): &(f64, Vec<LayerBurden>)| Some((*at, value(layers.iter().find(|l| l.name == name)?)));
+            self.burden.iter().filter_map(at).collect()
+        };
+        names.iter().map(|layer| (layer.name.clone(), curve(&layer.name))).collect()
+    }
+
+    /// Weights pruned and weights regrown, by epoch.
+    pub fn churn(&self) -> [Vec<Point>; 2] {
+        let sum = |value: fn(&LayerBurden) -> usize| {
+            self.burden.iter().map(|(at, layers)| (*at, layers.iter().map(value).sum::<usize>() as f64)).collect()
+        };
+        [sum(|layer| layer.pruned), sum(|layer| layer.regrown)]
+    }
+
+    /// Whether accuracy makes sense for this run.
+    pub fn has_accuracy(&self) -> bool {
+        let curves = [&self.train_accuracy, &self.held_out_accuracy, &self.final_accuracy];
+        curves.iter().any(|curve| curve.iter().any(|(_, value)| value.is_finite()))
+    }
+
+    /// Whether any units were removed.
+    pub fn shrinks(&self) -> bool {
+        let start: BTreeMap<&str, usize> = self.layers.iter().map(|layer| (layer.name.as_str(), layer.units)).collect();
+        let changed = |(name, units): (&String, &usize)| start.get(name.as_str()).is_some_and(|before| before != units);
+        self.prunes.iter().any(|prune| prune.units.iter().any(changed))
+    }
+
+    fn collect(&mut self, events: &[Event]) {
+        let mut steps: (Vec<Point>, Vec<Point>) = Default::default();
+        let mut last_eval: Option<(u64, f64)> = None;
+        let mut after: Option<(u64, usize)> = None;
+        for event in events {
+            match event {
+                Event::Step { step, loss, accuracy, .. } => {
+                    let at = self.at(*step);
+                    push(&mut steps.0, at, Some(*loss));
+                    push(&mut steps.1, at, *accuracy);
+                }
+                Event::Epoch { step, loss, accuracy, .. } => {
+                    let at = self.at(*step);
+                    push(&mut self.train_loss, at, Some(*loss));
+                    push(&mut self.train_accuracy, at, *accuracy);
+                }
+                Event::Eval { step, split, loss, accuracy, at, .. } => {
+                    let position = self.at(*step);
+                    if *at == EvalAt::End {
+                        push(&mut self.final_loss, position, Some(*loss));
+                        push(&mut self.final_accuracy, position, *accuracy);
+                        continue;
+                    }
+                    self.held_out = word(*split).to_owned();
+                    push(&mut self.held_out_loss, position, Some(*loss));
+                    push(&mut self.held_out_accuracy, position, *accuracy);
+                    let Some(accuracy) = *accuracy else { continue };
+                    if let Some((_, index)) = after.take_if(|(pruned, _)| pruned == step)
+                        && let Some((before, _)) = self.prunes[index].accuracy
+                    {
+                        self.prunes[index].accuracy = Some((before, accuracy));
+                    }
+                    last_eval = Some((*step, accuracy));
+                }
+                Event::Prune { step, .. } => {
+                    // Stands for "before" alone until the evaluation after it arrives.
+                    let before = last_eval.filter(|(at, _)| at == step).map(|(_, accuracy)| (accuracy, f64::NAN));
+                    after = Some((*step, self.prunes.len()));
+                    self.prunes.extend(PruneStep::of(event, self.at(*step), before));
+                }
+                Event::Burden { step, layers, .. } => self.burden.push((self.at(*step), layers.clone())),
+                Event::Finish { step, .. } => self.end = self.end.max(self.at(step.saturating_sub(1))),
+                Event::Start { .. } => {}
+            }
+        }
+        for prune in &mut self.prunes {
+            prune.accuracy = prune.accuracy.filter(|(_, after)| after.is_finite());
+        }
+        if self.train_loss.is_empty() {
+            (self.train_loss, self.train_accuracy) = steps;
+        }
+        let curves = [&self.train_loss, &self.held_out_loss, &self.final_loss];
+        let last = curves.iter().filter_map(|curve| curve.last()).map(|(at, _)| *at);
+        self.end = last.chain(self.prunes.iter().map(|prune| prune.at)).fold(self.end, f64::max);
+    }
+
+    /// Everything that is reported about a step happened after it.
+    fn at(&self, step: u64) -> f64 {
+        (step + 1) as f64 / self.steps_per_epoch.max(1) as f64
+    }
+
+    fn staircase(&self, start: f64, changes: impl Iterator<Item = Point>) -> Vec<Point> {
+        let mut corners = vec![(0.0, start)];
+        let mut value = start;
+        for (at, next) in changes {
+            corners.extend([(at, value), (at, next)]);
+            value = next;
+        }
+        corners.push((self.end, value));
+        corners
+    }
+}
+
+impl PruneStep {
+    fn of(event: &Event, at: f64, accuracy: Option<(f64, f64)>) -> Option<Self> {
+        let &Event::Prune {
+            step,
+            epoch,
+            target,
+            achieved,
+            ref units,
+            weights_kept,
+            weights_total,
+            pruned,
+            regrown,
+            seconds,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        let units = units.0.clone();
+        Some(Self {
+            at,
+            step,
+            epoch,
+            target,
+            achieved,
+            units,
+            weights_kept,
+            weights_total,
+            pruned,
+            regrown,
+            seconds,
+            accuracy,
+        })
+    }
+}
+
+fn push(curve: &mut Vec<Point>, at: f64, value: Option<f64>) {
+    curve.push((at, value.unwrap_or(f64::NAN)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENTS: &str = r#"{"event":"start","step":0,"name":"r","params":10,"steps":20,"steps_per_epoch":10,"examples":100,"layers":[{"name":"fc1","units":4}]}
+{"event":"epoch","step":9,"epoch":0,"loss":2.0,"accuracy":0.5,"sparsity":0,"seconds":1}
+{"event":"eval","step":9,"epoch":0,"split":"validation","loss":2.0,"accuracy":0.6,"at":"before-prune"}
+{"event":"prune","step":9,"epoch":0,"target":0.25,"achieved":0.25,"units":{"fc1":3},"weights_kept":8,"weights_total":10,"left":1,"returned":0,"seconds":0.1}
+{"event":"eval","step":9,"epoch":0,"split":"validation","loss":3.0,"accuracy":0.4,"at":"after-prune"}
+{"event":"step","step":12,"epoch":1,"loss":null,"accuracy":null,"lr":0.1}
+{"event":"prune","step":14,"epoch":1,"target":0.5,"achieved":0.5,"units":{"fc1":2},"weights_kept":5,"weights_total":10,"left":1,"returned":0,"seconds":0.1}
+{"event":"unheard-of","step":15}
+{"event":"eval","step":19,"epoch":1,"split":"test","loss":1.0,"accuracy":0.7,"at":"end"}
+{"event":"finish","step":20,"figures":{}}
+{"event":"epo"#;
+
+    #[test]
+    fn troughs_keep_both_points_and_their_pruning_step() {
+        let history = History::read(EVENTS);
+        assert_eq!(history.held_out_accuracy, [(1.0, 0.6), (1.0, 0.4)]);
+        assert_eq!(history.prunes[0].accuracy, Some((0.6, 0.4)));
+        assert_eq!(history.prunes[1].accuracy, None, "nothing was measured around it");
+        assert_eq!(history.final_accuracy, [(2.0, 0.7)]);
+    }
+
+    #[test]
+    fn units_are_a_staircase_to_the_end_of_the_run() {
+        let history = History::read(EVENTS);
+        let corners = [(0.0, 4.0), (1.0, 4.0), (1.0, 3.0), (1.5, 3.0), (1.5, 2.0), (2.0, 2.0)];
+        assert_eq!(history.units(&history.layers[0]), corners);
+        assert!(history.shrinks());
+    }
+
+    #[test]
+    fn burden_and_churn_are_curves_over_the_epochs() {
+        let layer = |name: &str, gradient: f64, left: u64| {
+            format!(
+                r#"{{"name":"{name}","gradient":{gradient},"gradient_mean":0,"weight":1,"kept":3,"left":{left},"returned":1}}"#
+            )
+        };
+        let line = |step: u64, a: String, b: String| {
+            format!(r#"{{"event":"burden","step":{step},"epoch":0,"layers":[{a},{b}]}}"#)
+        };
+        let events = [line(0, layer("a", 1.0, 4), layer("b", 2.0, 5)), line(1, layer("a", 3.0, 0), layer("b", 4.0, 6))];
+        let history = History::read(&events.join("\n"));
+        let curves = history.burden_of(|layer| layer.gradient);
+        assert_eq!(curves[0], ("a".to_owned(), vec![(1.0, 1.0), (2.0, 3.0)]));
+        assert_eq!(curves[1].1, [(1.0, 2.0), (2.0, 4.0)]);
+        assert_eq!(history.churn(), [vec![(1.0, 9.0), (2.0, 6.0)], vec![(1.0, 2.0), (2.0, 2.0)]]);
+    }
+
+    #[test]
+    fn nothing_at_all_is_an_empty_history() {
+        let history = History::read("");
+        assert_eq!((history.end, history.axis(), history.shrinks()), (0.0, "step", false));
+    }
+}

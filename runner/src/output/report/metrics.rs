@@ -1,0 +1,149 @@
+//! The numbers of the report: headlines and the table of pruning steps.
+
+use maud::{Markup, html};
+use serde_json::{Map, Value};
+
+use super::history::History;
+
+/// One metric for people: `92.1 %`, "test accuracy".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headline {
+    /// The number with its unit.
+    pub value: String,
+    /// What is measured.
+    pub label: String,
+}
+
+/// The metrics of a summary that matter most, those it has.
+pub fn headlines(summary: &Map<String, Value>) -> Vec<Headline> {
+    let number = |key: &str| summary.get(key).and_then(Value::as_f64);
+    let share = |key: &str| number(key).map(percent);
+    let kept = |key: &str, noun: &str| {
+        let (dense, kept) = (number(&format!("{key}_dense"))?, number(&format!("{key}_kept"))?);
+        Some((count(kept), format!("of {} {noun} remaining", count(dense))))
+    };
+    let seconds = |key: &str| number(key).unwrap_or(0.0);
+    let (train, prune, eval) = (seconds("seconds_train"), seconds("seconds_prune"), seconds("seconds_eval"));
+    let all = [
+        share("test_accuracy").map(|value| (value, "test accuracy".to_owned())),
+        number("test_loss").map(|value| (loss(value), "test loss".to_owned())),
+        share("unit_sparsity").map(|value| (value, "of the units removed".to_owned())),
+        share("sparsity").map(|value| (value, "of the weights removed".to_owned())),
+        kept("params", "parameters"),
+        kept("macs", "multiply-adds"),
+        number("seconds_train").map(|_| {
+            let parts = format!("train {}, prune {}, evaluate {}", time(train), time(prune), time(eval));
+            (time(train + prune + eval), parts)
+        }),
+        number("peak_memory_bytes").map(|bytes| (format!("{:.0} MB", bytes / 1e6), "peak memory".to_owned())),
+    ];
+    all.into_iter().flatten().map(|(value, label)| Headline { value, label }).collect()
+}
+
+/// The headlines side by side.
+pub fn tiles(summary: &Map<String, Value>) -> Markup {
+    html! {
+        div.tiles { @for one in headlines(summary) { div.tile { b { (one.value) } span { (one.label) } } } }
+    }
+}
+
+/// One row for each pruning step, or nothing where nothing was pruned.
+pub fn prune_table(history: &History) -> Markup {
+    if history.prunes.is_empty() {
+        return html! {};
+    }
+    let regrown = history.prunes.iter().any(|prune| prune.regrown > 0);
+    let measured = history.prunes.iter().any(|prune| prune.accuracy.is_some());
+    let layers = if history.shrinks() && history.layers.len() <= 8 { history.layers.as_slice() } else { &[] };
+    html! {
+        section.card.wide {
+            h2 { "Pruning steps" }
+            div.scroll {
+                table {
+                    thead { tr {
+                        th { "epoch" } th { "step" } th { "target" } th { "achieved" }
+                        @for layer in layers { th { (layer.name) } }
+                        th { "weights remaining" }
+                        @if regrown { th { "pruned" } th { "regrown" } }
+                        @if measured { th { "accuracy before" } th { "after" } th { "change" } }
+                        th { "time" }
+                    } }
+                    tbody {
+                        @for prune in &history.prunes {
+                            tr {
+                                td { (prune.epoch + 1) } td { (prune.step) }
+                                td { (percent(prune.target)) } td { (percent(prune.achieved)) }
+                                @for layer in layers { td { @if let Some(units) = prune.units.get(&layer.name) { (units) } } }
+                                td { (grouped(prune.weights_kept)) }
+                                @if regrown { td { (grouped(prune.pruned)) } td { (grouped(prune.regrown)) } }
+                                @if measured { (change(prune.accuracy)) }
+                                td { (time(prune.seconds)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn change(accuracy: Option<(f64, f64)>) -> Markup {
+    let Some((before, after)) = accuracy else { return html! { td {} td {} td {} } };
+    let points = (after - before) * 100.0;
+    html! {
+        td { (percent(before)) } td { (percent(after)) }
+        td.down[points <= -1.0] { (format!("{points:+.1} points").replace('-', "−")) }
+    }
+}
+
+fn percent(value: f64) -> String {
+    format!("{:.1} %", value * 100.0)
+}
+
+/// A loss with about five digits that count.
+fn loss(value: f64) -> String {
+    let decimals = if value >= 100.0 { 1 } else { 4 };
+    format!("{value:.decimals$}")
+}
+
+/// A number of three digits: 40.7 k, 85.2 M.
+fn count(value: f64) -> String {
+    let (scaled, unit) = match value {
+        v if v >= 1e9 => (v / 1e9, " G"),
+        v if v >= 1e6 => (v / 1e6, " M"),
+        v if v >= 1e4 => (v / 1e3, " k"),
+        v => return grouped(v as usize),
+    };
+    let decimals = if scaled < 100.0 { 1 } else { 0 };
+    format!("{scaled:.decimals$}{unit}")
+}
+
+/// A whole number with its thousands apart: 40,700.
+fn grouped(value: usize) -> String {
+    let digits = value.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.001 => format!("{:.0} µs", s * 1e6),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{:.0} min {:.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
+        s => format!("{:.0} h {:.0} min", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_readers() {
+        assert_eq!([grouped(7), grouped(40_700), grouped(1_000_000)], ["7", "40,700", "1,000,000"]);
+        assert_eq!([count(9_999.0), count(40_700.0), count(85.2e6)], ["9,999", "40.7 k", "85.2 M"]);
+        let times = [0.000_02, 0.0031, 2.0, 75.0, 7260.0].map(time);
+        assert_eq!(times, ["20 µs", "3 ms", "2.0 s", "1 min 15 s", "2 h 1 min"]);
+    }
+}

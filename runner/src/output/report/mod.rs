@@ -1,0 +1,160 @@
+//! `report.html`: the curves of one run, in one file that fetches nothing.
+
+mod chart;
+mod curves;
+mod history;
+mod metrics;
+mod pictures;
+
+use maud::{Markup, html};
+use secateur::pruning::measure::LayerBurden;
+use serde_json::{Map, Value};
+
+use super::page::page;
+use crate::config::{PluginChoice, Resolved};
+use chart::{Chart, Scale, Series};
+pub use curves::Curves;
+use history::{History, Point};
+pub use metrics::headlines;
+use pictures::Files;
+
+/// Colours that a reader can tell apart.
+const COLOURS: usize = 8;
+
+/// Renders the report of a run from the lines of its `events.jsonl`, its final metrics (`summary.json`), its config, and
+/// the pictures among its files.
+pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, files: Files<'_>) -> String {
+    let history = History::read(events);
+    let body = html! {
+        main {
+            (head(config, summary))
+            (metrics::tiles(summary))
+            div.charts {
+                @if history.has_accuracy() { section.card { h2 { "Accuracy" } (accuracy(&history)) } }
+                section.card { h2 { "Loss" } (loss(&history)) }
+                section.card { h2 { "Sparsity" } (sparsity(&history)) }
+                @if history.shrinks() { section.card { h2 { "Units per layer" } (units(&history)) } }
+                @if !history.burden.is_empty() {
+                    section.card { h2 { "Gradient burden: ‖g‖₂ / √n of active weights" } (burden(&history, |l| l.gradient)) }
+                    section.card { h2 { "Weight burden: ‖w‖₂ / √n of active weights" } (burden(&history, |l| l.weight)) }
+                }
+                @if history.prunes.iter().any(|prune| prune.regrown > 0) {
+                    section.card { h2 { "Weights pruned and regrown, by epoch" } (churn(&history)) }
+                }
+            }
+            (pictures::cards(&history, files))
+            (metrics::prune_table(&history))
+            (config_table(config))
+        }
+    };
+    page(config.name(), "", body)
+}
+
+fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
+    let status = summary.get("status").and_then(Value::as_str).unwrap_or("unfinished");
+    let named = |choice: &PluginChoice| if choice.name.is_empty() { "–".to_owned() } else { choice.name.clone() };
+    let run = &config.run;
+    html! {
+        header {
+            h1 { (config.name()) }
+            span.status.failed[status == "failed"] { (status) }
+            p {
+                (named(&run.model)) " on " (named(&run.data)) ", pruned by " (named(&run.criterion))
+                ", schedule " (named(&run.schedule)) ", seed " (run.top.seed)
+                @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }
+            }
+        }
+    }
+}
+
+fn accuracy(history: &History) -> Markup {
+    let points = [&history.train_accuracy, &history.held_out_accuracy, &history.final_accuracy];
+    curves(history, Scale::Percent, points)
+}
+
+fn loss(history: &History) -> Markup {
+    curves(history, Scale::Plain, [&history.train_loss, &history.held_out_loss, &history.final_loss])
+}
+
+/// Training and held-out data as lines, the final test as a dot.
+fn curves(history: &History, scale: Scale, [train, held_out, last]: [&Vec<Point>; 3]) -> Markup {
+    let marks = marks(history);
+    let last = Series { dots: true, ..Series::line("test, at the end", 4, last.clone()) };
+    let series =
+        vec![Series::line("training", 1, train.clone()), Series::line(&history.held_out, 2, held_out.clone()), last];
+    Chart { axis: history.axis(), end: history.end, scale, from_zero: false, marks: &marks, series }.draw()
+}
+
+fn sparsity(history: &History) -> Markup {
+    if history.prunes.is_empty() {
+        return html! { p.empty { "Nothing was pruned." } };
+    }
+    let achieved = history.by_prune(0.0, |prune| prune.achieved);
+    let zeros = history.by_prune(0.0, |prune| 1.0 - prune.weights_kept as f64 / prune.weights_total.max(1) as f64);
+    let differs = achieved.iter().zip(&zeros).any(|((_, a), (_, b))| (a - b).abs() > 0.02);
+    let mut series = Vec::new();
+    if differs {
+        series.push(Series::line("of all weights", 5, zeros));
+    }
+    series.push(Series::line("achieved", 2, achieved));
+    let target = Series::line("target", 3, history.by_prune(0.0, |prune| prune.target));
+    series.push(Series { dashed: true, ..target });
+    Chart { axis: history.axis(), end: history.end, scale: Scale::Percent, from_zero: true, marks: &[], series }.draw()
+}
+
+fn units(history: &History) -> Markup {
+    let curves = history.layers.iter().map(|layer| (layer.name.clone(), history.units(layer))).collect();
+    layers(history, Scale::Plain, curves)
+}
+
+/// Burdens of layers lie factors apart, so that their scale counts factors.
+fn burden(history: &History, value: fn(&LayerBurden) -> f64) -> Markup {
+    layers(history, Scale::Log, history.burden_of(value))
+}
+
+/// One curve for each layer, with a name in the legend where there are few.
+fn layers(history: &History, scale: Scale, curves: Vec<(String, Vec<Point>)>) -> Markup {
+    let count = curves.len();
+    let line = |(index, (name, points)): (usize, (String, Vec<Point>))| match count > COLOURS {
+        true => Series::of_many(&name, index, count, points),
+        false => Series::line(&name, index + 1, points),
+    };
+    let series = curves.into_iter().enumerate().map(line).collect();
+    Chart { axis: history.axis(), end: history.end, scale, from_zero: true, marks: &[], series }.draw()
+}
+
+/// The first steps of a schedule take most weights, later ones exchange some: both can be seen where factors count.
+fn churn(history: &History) -> Markup {
+    let [pruned, regrown] = history.churn();
+    let series = vec![Series::line("pruned", 3, pruned), Series::line("regrown", 2, regrown)];
+    Chart { axis: history.axis(), end: history.end, scale: Scale::Log, from_zero: true, marks: &[], series }.draw()
+}
+
+fn marks(history: &History) -> Vec<(f64, String)> {
+    let mark = |prune: &history::PruneStep| {
+        let percent = prune.achieved * 100.0;
+        (prune.at, format!("step {}: {percent:.1} % gone, {} weights remaining", prune.step, prune.weights_kept))
+    };
+    history.prunes.iter().map(mark).collect()
+}
+
+fn config_table(config: &Resolved) -> Markup {
+    html! {
+        section.card.wide {
+            details {
+                summary { "Config, and where each value was set" }
+                table.config {
+                    thead { tr { th { "key" } th { "value" } th { "set by" } } }
+                    tbody {
+                        @for row in config.rows() {
+                            tr.default[row.is_default] { td { (row.key) } td { (row.value) } td { (row.origin) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

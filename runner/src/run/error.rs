@@ -1,0 +1,66 @@
+//! What can go wrong with a run's folder, in words for people.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+
+/// What can go wrong with a run's folder.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirError {
+    /// Another process writes in the folder.
+    #[error(
+        "{}: another process is running in this folder\n  fix: wait for it, or choose another folder with --out", .0.display()
+    )]
+    Busy(PathBuf),
+    /// There is no run that can go on.
+    #[error("{}: {problem}\n  fix: {fix}", .path.display())]
+    NotResumable {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        problem: &'static str,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// A file or folder that cannot be read or written.
+    #[error("{}: cannot {action}: {}\n  fix: {}", .path.display(), reason(.source), fix(.source))]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What could not be done: `write it`, `create it`.
+        action: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl From<RunDirError> for Failure {
+    fn from(error: RunDirError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// What `path` could not have done to it, for `map_err`.
+pub(super) fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RunDirError {
+    let path = path.to_owned();
+    move |source| RunDirError::Write { path, action, source }
+}
+
+fn reason(source: &io::Error) -> String {
+    match source.kind() {
+        ErrorKind::StorageFull => "the disk is full".to_owned(),
+        ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file stands where a folder should be".to_owned(),
+        _ => source.to_string(),
+    }
+}
+
+fn fix(source: &io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or write elsewhere with --out DIR",
+        _ => "choose a folder that you can write to with --out DIR",
+    }
+}

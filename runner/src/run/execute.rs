@@ -1,0 +1,183 @@
+//! From a config to the results in a run's folder.
+
+use std::fs;
+
+use secateur::training::checkpoint_name;
+use serde_json::{Map, Value};
+
+use super::folder::{CONFIG, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, Saved, TENSORBOARD};
+use super::recorder::Recorder;
+use super::{EVENTS, Interrupt, provenance};
+use crate::config::{Resolved, earlier_identity};
+use crate::engine::{Checkpoint, Trained, Workbench};
+use crate::failure::Failure;
+use crate::output::{self, Progress};
+
+/// Writes what a run's folder says before the run begins.
+///
+/// # Errors
+/// It cannot be written.
+pub fn begin(config: &Resolved, folder: &RunDir, workbench: &Workbench) -> Result<(), Failure> {
+    folder.write(CONFIG, config.to_toml().as_bytes())?;
+    folder.write(PROVENANCE, provenance::describe(config, workbench.plugins_of(&config.run)).as_bytes())?;
+    Ok(())
+}
+
+/// Runs a config in its folder to the end, from a checkpoint on where one is given.
+///
+/// # Errors
+/// Whatever ended the run early; the folder's summary says so too.
+pub fn execute(
+    config: &Resolved,
+    folder: &RunDir,
+    from: Option<&Saved>,
+    progress: Progress,
+    interrupt: &Interrupt,
+    workbench: &Workbench,
+) -> Result<Map<String, Value>, Failure> {
+    let identity = from.map_or_else(|| config.identity(), |saved| name_of(saved, config, folder, workbench));
+    let mut recorder = Recorder::new(folder, identity.clone(), &config.run.output, progress, interrupt.clone())?;
+    let checkpoint = from.map(|saved| Checkpoint { file: &saved.path, bytes: &saved.bytes, name: &identity });
+    let trained = workbench.train(config, checkpoint, &mut recorder, Recorder::loading);
+    recorder.clear_screen();
+    drop(recorder);
+    let ended = trained.and_then(|trained| finish(config, folder, trained));
+    if let Err(failure) = &ended {
+        let status = if matches!(failure, Failure::Stopped(_)) { "interrupted" } else { "failed" };
+        // The reason why the run ended matters more than a disk that is too full to note it.
+        _ = folder.give_up(status, failure.message());
+        let ending = [("status".to_owned(), status.into()), ("error".to_owned(), failure.message().into())];
+        _ = write_report(config, folder, &Map::from_iter(ending));
+    }
+    ended
+}
+
+/// The name under which a run's checkpoints are taken: its identity, or in a folder that an earlier version began, the
+/// hash of the whole config there, where that config is this one.
+fn name_of(saved: &Saved, config: &Resolved, folder: &RunDir, workbench: &Workbench) -> String {
+    let begun = folder.config().ok().filter(|begun| config.differences(begun, workbench).is_empty());
+    let earlier = begun.as_ref().map(earlier_identity);
+    earlier.filter(|name| checkpoint_name(&saved.bytes).is_ok_and(|there| there == *name)).unwrap_or(config.identity())
+}
+
+/// Writes what a run leaves, the summary last: only then does it look finished.
+fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<String, Value>, Failure> {
+    let mut summary = trained.summary;
+    summary.extend(part_in_sweep(folder));
+    summary.insert("status".to_owned(), "finished".into());
+    folder.write(MODEL, &trained.model)?;
+    if config.run.output.tensorboard {
+        folder.write(TENSORBOARD, &output::tensorboard(&events(folder)?))?;
+    }
+    write_report(config, folder, &summary)?;
+    folder.finish(&summary)?;
+    Ok(summary)
+}
+
+/// What a sweep noted in the folder: which sweep it is, and what the run is a control of.
+fn part_in_sweep(folder: &RunDir) -> Map<String, Value> {
+    let text = fs::read(folder.path().join(SWEEP)).ok();
+    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+fn write_report(config: &Resolved, folder: &RunDir, summary: &Map<String, Value>) -> Result<(), Failure> {
+    let files = |name: &str| fs::read(folder.path().join(name)).ok();
+    Ok(folder.write(REPORT, output::report(config, &events(folder)?, summary, &files).as_bytes())?)
+}
+
+fn events(folder: &RunDir) -> Result<String, Failure> {
+    let path = folder.path().join(EVENTS);
+    let unreadable = |error| Failure::Failed(format!("{}: cannot read it: {error}", path.display()));
+    fs::read_to_string(&path).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use secateur::training::event::Event;
+
+    use super::*;
+    use crate::config::{Request, resolve};
+    use crate::run::Opened;
+
+    const SMALL: [&str; 5] = [
+        "data.glyphs={train=300,test=60}",
+        "train.epochs=4",
+        "train.batch_size=60",
+        "schedule.first=2",
+        "output.pictures=0",
+    ];
+
+    fn config(out: &Path, workbench: &Workbench) -> Resolved {
+        let mut sets: Vec<String> = SMALL.map(str::to_owned).to_vec();
+        sets.push(format!("output.dir=\"{}\"", out.display()));
+        let configs = vec!["experiment/quickstart".to_owned()];
+        resolve(&Request { configs, sets, root: out.to_owned(), ..Request::default() }, workbench).unwrap()
+    }
+
+    fn ready(config: &Resolved, out: &Path, workbench: &Workbench) -> RunDir {
+        let Opened::Ready(folder) = RunDir::open(out, &config.folder_name(), true).unwrap() else {
+            panic!("it is taken")
+        };
+        begin(config, &folder, workbench).unwrap();
+        folder
+    }
+
+    /// Begins the run of a folder, and stops it after its second epoch with a checkpoint of that name.
+    fn interrupted(name: &str, config: &Resolved, folder: &RunDir, workbench: &Workbench) {
+        let interrupt = Interrupt::default();
+        let asked = interrupt.clone();
+        let progress = Progress::told(move |event| match event {
+            Event::Epoch { epoch: 1, .. } => asked.ask(),
+            _ => {}
+        });
+        let output = &config.run.output;
+        let mut recorder = Recorder::new(folder, name.to_owned(), output, progress, interrupt).unwrap();
+        let ended = workbench.train(config, None, &mut recorder, Recorder::loading);
+        assert!(matches!(ended, Err(Failure::Stopped(_))), "{ended:?}");
+    }
+
+    fn resumed(config: &Resolved, folder: RunDir, workbench: &Workbench) -> Result<Vec<u8>, Failure> {
+        let path = folder.path().to_owned();
+        drop(folder);
+        let (folder, saved) = RunDir::reopen(&path)?;
+        let interrupt = Interrupt::default();
+        execute(config, &folder, Some(&saved), Progress::new(true), &interrupt, workbench)?;
+        Ok(fs::read(path.join(MODEL)).unwrap())
+    }
+
+    #[test]
+    fn a_run_that_an_earlier_version_began_goes_on() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = config(out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        execute(&config, &folder, None, Progress::new(true), &Interrupt::default(), &workbench).unwrap();
+        let expected = fs::read(folder.path().join(MODEL)).unwrap();
+        drop(folder);
+
+        // The earlier version did not know one of today's keys, and its checkpoint has the hash of all that it knew.
+        let folder = ready(&config, out.path(), &workbench);
+        let mut known = folder.config().unwrap();
+        assert!(known["train"].as_table_mut().unwrap().remove("eval_prunes").is_some());
+        folder.write(CONFIG, known.to_string().as_bytes()).unwrap();
+        let name = earlier_identity(&known);
+        assert_ne!(name, config.identity());
+        interrupted(&name, &config, &folder, &workbench);
+        assert!(resumed(&config, folder, &workbench).unwrap() == expected, "the weights differ");
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_run_is_refused() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = config(out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        let mut other = folder.config().unwrap();
+        other.insert("seed".to_owned(), 7.into());
+        interrupted(&earlier_identity(&other), &config, &folder, &workbench);
+        // Not even where the config in the folder is that of the checkpoint: it is not this one.
+        folder.write(CONFIG, other.to_string().as_bytes()).unwrap();
+        let error = resumed(&config, folder, &workbench).unwrap_err();
+        assert!(error.message().contains("belongs to the run") && error.message().contains("--force"), "{error:?}");
+    }
+}

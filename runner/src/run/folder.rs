@@ -1,0 +1,316 @@
+//! The folder of a run. Nothing in it that is half-written looks finished: files appear under their name when they are
+//! complete, and `summary.json`, which says `"status": "finished"`, appears last.
+
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use toml::Table;
+
+use super::error::{RunDirError, failed};
+use super::event_log::{EVENTS, EventLog};
+use super::files::{rename_into, replace, sync_folder};
+use crate::failure::Failure;
+use crate::output::PICTURES;
+
+/// The resolved config.
+pub const CONFIG: &str = "config.toml";
+/// Where its values came from, and what ran it.
+pub const PROVENANCE: &str = "provenance.toml";
+/// The final metrics and the status.
+pub const SUMMARY: &str = "summary.json";
+/// The pruned network.
+pub const MODEL: &str = "model.safetensors";
+/// The page with the curves.
+pub const REPORT: &str = "report.html";
+/// Scalars for TensorBoard.
+pub const TENSORBOARD: &str = "events.out.tfevents.0.secateur";
+/// What part the run has in a sweep.
+pub const SWEEP: &str = "sweep.json";
+/// The folder of the newest checkpoint.
+const CHECKPOINT: &str = "checkpoint";
+
+/// The file in [`CHECKPOINT`].
+const STATE: &str = "state.safetensors";
+/// The file whose lock says that a process writes in the folder.
+const LOCK: &str = ".lock";
+
+/// What stands where a run wants its folder.
+#[derive(Debug)]
+pub enum Opened {
+    /// An empty folder, locked for this process.
+    Ready(RunDir),
+    /// The same run, finished before.
+    Finished(PathBuf),
+    /// The same run, which did not come to its end and left a checkpoint.
+    Interrupted(PathBuf),
+}
+
+/// A run's folder, locked until this value is dropped.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// A checkpoint as it was found.
+#[derive(Debug)]
+pub struct Saved {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// The content of that file.
+    pub bytes: Vec<u8>,
+}
+
+impl RunDir {
+    /// Creates or takes over the folder `out/name`.
+    ///
+    /// A finished run, and one that can be resumed, are left alone unless `force` is set. What else an earlier run left
+    /// is removed first.
+    ///
+    /// # Errors
+    /// The folder cannot be created or written, or another process has it.
+    pub fn open(out: &Path, name: &str, force: bool) -> Result<Opened, RunDirError> {
+        let path = out.join(name);
+        fs::create_dir_all(&path).map_err(failed(&path, "create it"))?;
+        let folder = Self::locked(path)?;
+        if !force && is_finished(&folder.path) {
+            return Ok(Opened::Finished(folder.path));
+        }
+        if !force && folder.state().exists() {
+            return Ok(Opened::Interrupted(folder.path));
+        }
+        folder.clear()?;
+        Ok(Opened::Ready(folder))
+    }
+
+    /// Takes over the folder of a run that did not come to its end; gives its newest checkpoint too.
+    ///
+    /// # Errors
+    /// There is no such run, or another process has it.
+    pub fn reopen(path: &Path) -> Result<(Self, Saved), RunDirError> {
+        let fix = "start the run anew, with --force where its folder is there: secateur run CONFIG... --force";
+        let refused = |problem| RunDirError::NotResumable { path: path.to_owned(), problem, fix };
+        if !path.join(CONFIG).exists() {
+            let fix = "give a run's folder, such as runs/NAME-HASH: it holds config.toml and checkpoint/";
+            return Err(RunDirError::NotResumable { path: path.to_owned(), problem: "not the folder of a run", fix });
+        }
+        let folder = Self::locked(path.to_owned())?;
+        let state = folder.state();
+        match fs::read(&state) {
+            Ok(bytes) => Ok((folder, Saved { path: state, bytes })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(refused("this run left no checkpoint")),
+            Err(error) => Err(failed(&state, "read it")(error)),
+        }
+    }
+
+    fn locked(path: PathBuf) -> Result<Self, RunDirError> {
+        let lock_path = path.join(LOCK);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(failed(&lock_path, "create it"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(RunDirError::Busy(path)),
+            Err(TryLockError::Error(source)) => Err(failed(&lock_path, "lock it")(source)),
+        }
+    }
+
+    /// The file of the newest checkpoint.
+    fn state(&self) -> PathBuf {
+        self.path.join(CHECKPOINT).join(STATE)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The config that the run was begun with.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not TOML.
+    pub fn config(&self) -> Result<Table, Failure> {
+        let path = self.path.join(CONFIG);
+        let unreadable = |error: &dyn Display| Failure::Failed(format!("{}: cannot read it: {error}", path.display()));
+        let text = fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
+        text.parse().map_err(|error: toml::de::Error| unreadable(&error))
+    }
+
+    /// Writes a whole file: under another name first, then synced, then renamed. That the name is on the disk too is
+    /// seen to when the run ends.
+    ///
+    /// # Errors
+    /// It cannot be written; then neither it nor a part of it is there.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+        rename_into(&self.path, name, content)
+    }
+
+    /// Replaces the newest checkpoint.
+    ///
+    /// # Errors
+    /// It cannot be written; the one before is then still there.
+    pub fn write_checkpoint(&self, content: &[u8]) -> Result<(), RunDirError> {
+        let folder = self.path.join(CHECKPOINT);
+        fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
+        replace(&folder, STATE, content)
+    }
+
+    /// Writes a file into [`PICTURES`].
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_picture(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+        let folder = self.path.join(PICTURES);
+        fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
+        replace(&folder, name, content)
+    }
+
+    /// Opens `events.jsonl`; what is in it stays.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn events(&self) -> Result<EventLog, RunDirError> {
+        EventLog::open(&self.path)
+    }
+
+    /// Ends the run: `summary.json` with the given metrics and `"status": "finished"`. Everything else must be there;
+    /// the checkpoint is of no more use and goes.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(&self, metrics: &serde_json::Map<String, Value>) -> Result<(), RunDirError> {
+        self.summary("finished", metrics.clone())?;
+        _ = fs::remove_dir_all(self.path.join(CHECKPOINT));
+        Ok(())
+    }
+
+    /// Ends a run early: `summary.json` with a status such as `failed`, and the reason.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn give_up(&self, status: &str, reason: &str) -> Result<(), RunDirError> {
+        self.summary(status, serde_json::Map::from_iter([("error".to_owned(), json!(reason))]))
+    }
+
+    fn summary(&self, status: &str, mut metrics: serde_json::Map<String, Value>) -> Result<(), RunDirError> {
+        metrics.insert("status".to_owned(), json!(status));
+        let mut text = format!("{:#}", Value::Object(metrics));
+        text.push('\n');
+        // The names of all other files first: a summary is never there without them.
+        sync_folder(&self.path).map_err(failed(&self.path, "write it"))?;
+        replace(&self.path, SUMMARY, text.as_bytes())
+    }
+
+    /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
+    fn clear(&self) -> Result<(), RunDirError> {
+        for name in [SUMMARY, REPORT, MODEL, TENSORBOARD, EVENTS, SWEEP, PROVENANCE, CONFIG] {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),
+                _ => {}
+            }
+        }
+        for name in [PICTURES, CHECKPOINT] {
+            let path = self.path.join(name);
+            match fs::remove_dir_all(&path) {
+                Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),
+                _ => {}
+            }
+        }
+        sync_folder(&self.path).map_err(failed(&self.path, "write it"))
+    }
+}
+
+/// Whether a folder holds a run that came to its end.
+pub fn is_finished(folder: &Path) -> bool {
+    let summary = fs::read(folder.join(SUMMARY)).ok();
+    let summary: Option<Value> = summary.and_then(|text| serde_json::from_slice(&text).ok());
+    summary.is_some_and(|summary| summary["status"] == "finished")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(out: &Path, force: bool) -> RunDir {
+        match RunDir::open(out, "r-1", force).unwrap() {
+            Opened::Ready(folder) => folder,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_a_summary_that_says_so_is_finished() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        let path = folder.path().to_owned();
+        folder.write(MODEL, b"weights").unwrap();
+        folder.write(REPORT, b"html").unwrap();
+        assert!(!is_finished(&path));
+        folder.give_up("failed", "loss is NaN").unwrap();
+        assert!(!is_finished(&path));
+        fs::write(path.join(SUMMARY), "{\"status\": \"finis").unwrap();
+        assert!(!is_finished(&path));
+        folder.finish(&serde_json::Map::new()).unwrap();
+        assert!(is_finished(&path));
+    }
+
+    #[test]
+    fn a_finished_run_is_kept_unless_forced() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        folder.write(MODEL, b"weights").unwrap();
+        folder.finish(&serde_json::Map::new()).unwrap();
+        drop(folder);
+        assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Finished(_)));
+        assert!(out.path().join("r-1").join(MODEL).exists());
+        let folder = ready(out.path(), true);
+        assert!(!is_finished(folder.path()) && !folder.path().join(MODEL).exists());
+    }
+
+    #[test]
+    fn what_an_unfinished_run_left_is_removed() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        folder.events().unwrap().append(&json!({"event": "step"})).unwrap();
+        folder.write_checkpoint(b"state").unwrap();
+        drop(folder);
+        assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Interrupted(_)));
+        assert_eq!(RunDir::reopen(&out.path().join("r-1")).unwrap_err().to_string().lines().count(), 2);
+        let folder = ready(out.path(), true);
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [LOCK]);
+    }
+
+    #[test]
+    fn two_processes_cannot_share_a_folder() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        assert!(matches!(RunDir::open(out.path(), "r-1", true), Err(RunDirError::Busy(_))));
+        drop(folder);
+        ready(out.path(), false);
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let out = tempfile::tempdir().unwrap();
+        let file = out.path().join("runs");
+        fs::write(&file, "").unwrap();
+        let error = RunDir::open(&file, "r-1", false).unwrap_err().to_string();
+        assert!(error.contains("r-1: cannot create it: a file stands where a folder should be"), "{error}");
+        assert!(error.contains("--out DIR"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_said_to_be_full_and_leaves_nothing() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        std::os::unix::fs::symlink("/dev/full", folder.path().join(".model.safetensors.unfinished")).unwrap();
+        let error = folder.write(MODEL, b"weights").unwrap_err().to_string();
+        assert!(error.contains("the disk is full"), "{error}");
+        assert!(!folder.path().join(MODEL).exists() && !folder.path().join(".model.safetensors.unfinished").exists());
+    }
+}

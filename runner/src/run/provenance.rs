@@ -1,0 +1,82 @@
+//! `provenance.toml`: which layer set each value, and what ran it where.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{env, fs, thread};
+
+use serde::Serialize;
+
+use crate::config::Resolved;
+use crate::engine::PluginInUse;
+
+#[derive(Serialize)]
+struct Provenance {
+    program: Program,
+    machine: Machine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git: Option<Git>,
+    origins: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    part: Vec<PluginInUse>,
+}
+
+#[derive(Serialize)]
+struct Program {
+    version: &'static str,
+    profile: &'static str,
+    /// Threads that this run may use.
+    threads: usize,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    os: &'static str,
+    arch: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<String>,
+    logical_cpus: usize,
+}
+
+/// The repository of the working directory, where it is one.
+#[derive(Clone, Serialize)]
+struct Git {
+    commit: String,
+    uncommitted_changes: bool,
+}
+
+/// The repository, asked about once: a sweep describes many runs.
+static GIT: OnceLock<Option<Git>> = OnceLock::new();
+
+/// The text of the file.
+pub fn describe(config: &Resolved, plugins: Vec<PluginInUse>) -> String {
+    let logical_cpus = thread::available_parallelism().map_or(1, usize::from);
+    let provenance = Provenance {
+        program: Program {
+            version: env!("CARGO_PKG_VERSION"),
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" },
+            threads: if config.run.top.threads > 0 { config.run.top.threads } else { logical_cpus },
+        },
+        machine: Machine { os: env::consts::OS, arch: env::consts::ARCH, cpu: cpu_model(), logical_cpus },
+        git: GIT.get_or_init(git).clone(),
+        origins: config.origins(),
+        part: plugins,
+    };
+    toml::to_string(&provenance).expect("text and numbers are TOML")
+}
+
+fn cpu_model() -> Option<String> {
+    let info = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn git() -> Option<Git> {
+    let ask = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = ask(&["rev-parse", "HEAD"])?;
+    let changes = ask(&["status", "--porcelain", "--untracked-files=no"])?;
+    Some(Git { commit, uncommitted_changes: !changes.is_empty() })
+}
