@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod page;
+mod plan;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -51,13 +54,6 @@ fn finished(folder: &Path) -> bool {
     let summary =
         fs::read(folder.join("summary.json")).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
     summary.is_some_and(|summary| summary["status"] == "finished")
-}
-
-fn problem(config: &str, more: &[&str]) -> String {
-    let here = here(config);
-    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], more].concat());
-    assert_eq!(code, 2, "{out}{errors}");
-    errors
 }
 
 #[test]
@@ -130,71 +126,7 @@ fn compares(here: &Path) {
     fs::write(victim.join("summary.json"), "{").unwrap();
     let (code, out, _) = secateur(here, &["compare", "runs/s"]);
     assert!(code == 0 && out.contains("1 damaged run is left out") && out.contains("summary.json"), "{out}");
-    page_works(&here.join("c.html"));
-}
-
-/// Opens the page in a browser without a screen, clicks a table's head, a run, and what goes back.
-fn page_works(page: &Path) {
-    let browser = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
-        std::process::Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-    });
-    let Some(browser) = browser else {
-        return eprintln!("SKIPPED: no Chromium here, so the page of a comparison was not clicked through");
-    };
-    let clicks = r##"<script>{
-      const note = (name, text) => document.body.setAttribute("data-" + name, text);
-      const names = () => [...document.querySelectorAll("#runs tbody tr td:nth-child(3)")].map((cell) => cell.textContent).join("");
-      document.querySelector("#runs th:nth-child(3)").click();
-      note("up", names());
-      document.querySelector("#runs th:nth-child(3)").click();
-      note("down", names());
-      note("charts", document.querySelectorAll("[data-front] svg circle").length);
-      note("forest", document.querySelectorAll(".forest").length);
-      const chart = document.querySelector("[data-front]"), svg = () => chart.querySelector("svg");
-      const ticks = () => [...svg().querySelectorAll("text.tick")].map((tick) => tick.textContent).join("|");
-      const before = ticks(), frame = svg().getBoundingClientRect();
-      const drag = (name, target, part) => target.dispatchEvent(new PointerEvent(name, { bubbles: true,
-        clientX: frame.left + frame.width * part, clientY: frame.top + frame.height * part }));
-      drag("pointerdown", svg(), 0.3); drag("pointermove", window, 0.4); drag("pointerup", window, 0.5);
-      note("zoomed", chart.dataset.zoomed === "true" && ticks() !== before);
-      svg().dispatchEvent(new MouseEvent("dblclick"));
-      note("whole", ticks() === before);
-      document.querySelector("#runs tbody tr").click();
-      setTimeout(() => {
-        note("cell", document.querySelector("#cell").innerText);
-        note("curves", document.querySelectorAll("#cell svg path.line").length);
-        document.querySelector("#back").click();
-        setTimeout(() => note("back", document.querySelector("#overview").hidden), 200);
-      }, 200);
-    }</script></body>"##;
-    let clicked = page.with_file_name("clicked.html");
-    fs::write(&clicked, fs::read_to_string(page).unwrap().replace("</body>", clicks)).unwrap();
-    let mut command = std::process::Command::new(browser);
-    let profile = format!("--user-data-dir={}", page.with_file_name("profile").display());
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom", &profile]);
-    let output = command.arg(format!("file://{}", clicked.display())).output().unwrap();
-    let dom = String::from_utf8_lossy(&output.stdout);
-    let noted = |name: &str| {
-        let (_, rest) = dom.split_once(&format!("data-{name}=\"")).unwrap_or_else(|| panic!("{name} was not reached"));
-        rest.split('"').next().unwrap().to_owned()
-    };
-    assert_eq!(
-        (noted("up").as_str(), noted("down").as_str()),
-        ("0000000011111111", "1111111100000000"),
-        "sorted by seed"
-    );
-    assert!(noted("charts").parse::<usize>().unwrap() >= 6);
-    // Three groups against the baseline but itself, and each group against its controls.
-    assert!(noted("forest").parse::<usize>().unwrap() >= 8);
-    assert_eq!(
-        (noted("zoomed").as_str(), noted("whole").as_str()),
-        ("true", "true"),
-        "a drag zooms, a double click goes back"
-    );
-    let cell = noted("cell");
-    assert!(cell.contains("Pruning steps") && cell.contains("where it differs from the baseline"), "{cell}");
-    assert!(noted("curves").parse::<usize>().unwrap() >= 3);
-    assert_eq!(noted("back"), "false");
+    page::works(&here.join("c.html"));
 }
 
 #[test]
@@ -292,58 +224,6 @@ fn a_cell_that_fails_is_recorded_and_the_rest_goes_on() {
 }
 
 #[test]
-fn what_is_wrong_is_known_before_anything_runs() {
-    let unknown = problem(CONFIG, &["--set", "sweep.axes.criterion.lamda1=[1.0]"]);
-    assert!(unknown.contains("criterion.lamda1: unknown key for criterion"), "{unknown}");
-    let wrong = problem(CONFIG, &["--set", "sweep.axes.train.lr=[0.1, \"fast\"]"]);
-    assert!(wrong.contains("train.lr: not a value it can have") && wrong.contains("fast"), "{wrong}");
-    let twins = problem(CONFIG, &["--set", "sweep.axes.train.lr=[1, 1.0]"]);
-    assert!(twins.contains("two cells are the same run"), "{twins}");
-    let twice = problem(CONFIG, &["--set", "train.lr=0.5", "--set", "sweep.axes.train.lr=[0.1, 0.2]"]);
-    assert!(twice.contains("--set sets it, and it is an axis"), "{twice}");
-    let key = problem(CONFIG, &["--set", "sweep.sedes=3"]);
-    assert!(key.contains("did you mean sweep.seeds?"), "{key}");
-    let zip = problem(
-        CONFIG,
-        &[
-            "--set",
-            "sweep.axes.train.lr=[0.1, 0.2]",
-            "--set",
-            "sweep.axes.train.momentum=[0.0]",
-            "--set",
-            "sweep.zip=[[\"train.lr\", \"train.momentum\"]]",
-        ],
-    );
-    assert!(zip.contains("sweep.zip"), "{zip}");
-    let here = here(CONFIG);
-    let (code, _, errors) = secateur(here.path(), &["run", "s.toml"]);
-    assert!(code == 2 && errors.contains("secateur sweep CONFIG runs them all"), "{errors}");
-}
-
-#[test]
-fn zip_exclude_and_seed_lists_shape_the_grid() {
-    let here = here(CONFIG);
-    let more = [
-        "--set",
-        "sweep.axes.train.lr=[0.1, 0.2]",
-        "--set",
-        "sweep.axes.train.momentum=[0.0, 0.5]",
-        "--set",
-        "sweep.zip=[[\"train.lr\", \"train.momentum\"]]",
-        "--set",
-        "sweep.seeds=[3, 9]",
-        "--set",
-        "sweep.exclude=[{ criterion.name = \"random\", train.lr = 0.2 }]",
-    ];
-    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &more[..]].concat());
-    assert_eq!(code, 0, "{errors}");
-    // Magnitude twice and random once, times two zipped rates, times two seeds; less random at 0.2.
-    assert!(out.contains("s: 10 cells, 2 excluded"), "{out}");
-    assert!(out.contains("train.lr=0.2 train.momentum=0.5 seed=9 criterion.norm=l2"), "{out}");
-    assert!(!out.contains("train.lr=0.1 train.momentum=0.5"), "{out}");
-}
-
-#[test]
 #[cfg(unix)]
 fn a_group_of_an_axis_may_name_a_library() {
     let here = here(CONFIG.replace("criterion/random", "mine/square.toml").split("[[sweep.when]]").next().unwrap());
@@ -367,35 +247,4 @@ fn a_group_of_an_axis_may_name_a_library() {
     assert!(out.contains("14 cells finished now"), "{out}");
     let (_, out, _) = secateur(here.path(), &["compare", "runs/s"]);
     assert!(out.contains("square – control: shuffled (square)") && out.contains("square – magnitude"), "{out}");
-}
-
-#[test]
-fn every_sweep_of_the_program_can_be_planned() {
-    let here = tempfile::tempdir().unwrap();
-    for (name, cells) in [
-        ("mnist-criteria", 20),
-        ("mnist-criteria-small", 20),
-        ("burden", 75),
-        ("burden-small", 8),
-        ("lambda", 72),
-        ("lambda-small", 16),
-    ] {
-        let (code, out, errors) = secateur(here.path(), &["sweep", &format!("sweep/{name}"), "--dry-run"]);
-        assert_eq!(code, 0, "{errors}");
-        assert!(out.contains(&format!("{name}: {cells} cells")), "{out}");
-    }
-}
-
-#[test]
-fn a_hundred_thousand_cells_are_planned_in_seconds() {
-    let here = here(CONFIG);
-    let tens = |key: &str| format!("sweep.axes.{key}=[0.10, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.19]");
-    let (lr, momentum, fraction) = (tens("train.lr"), tens("train.momentum"), tens("schedule.fraction"));
-    let sets = ["--set", &lr, "--set", &momentum, "--set", &fraction, "--set", "sweep.seeds=34"];
-    let started = Instant::now();
-    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &sets[..]].concat());
-    assert_eq!(code, 0, "{errors}");
-    assert!(out.contains("s: 102000 cells"), "{}", &out[out.len() - 400..]);
-    // Two seconds in a release build on an idle machine; tests run beside others, and less optimised.
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
