@@ -42,7 +42,7 @@ def pack(folder):
         shutil.copy2(path, folder / name)
         needed = subprocess.run(["readelf", "-d", path], capture_output=True, text=True, check=True).stdout
         if re.search(r"NEEDED.*lib(cuda|cublas|nvrtc)", needed):
-            sys.exit(f"{path} needs a CUDA library to start: a function is missing in framework/src/backend/cuda/driver.rs")
+            sys.exit(f"{path} needs a CUDA library to start: a function is missing in framework/src/backend/cuda/runtime/driver.rs")
         subprocess.run(["strip", folder / name], check=True)
     for script in ("gpu.py", "peer_steps.py"):
         shutil.copy2(HERE / script, folder / script)

@@ -28,6 +28,8 @@ enum {                                                         /* what an array 
 };
 enum { SECATEUR_NO_AMOUNT = 0, SECATEUR_SPARSITY = 1, SECATEUR_OF_REMAINING = 2 };
 enum { SECATEUR_CRITERION = 1, SECATEUR_SCHEDULE = 2, SECATEUR_COMPRESSOR = 3, SECATEUR_MODEL = 4 };
+/* A data set. A host refuses it: data sets are linked into the program. */
+enum { SECATEUR_DATA = 5 };
 
 /* UTF-8, not terminated. */
 typedef struct { const uint8_t *data; size_t len; } secateur_str;

@@ -21,7 +21,7 @@ pub enum Error {
     /// A plugin failed; the message is the plugin's own.
     #[error("{kind} `{name}`: {message}")]
     Plugin {
-        /// `criterion`, `schedule`, `compressor` or `model`.
+        /// `criterion`, `schedule`, `compressor`, `model` or `data`.
         kind: &'static str,
         /// The name it is registered under.
         name: String,
@@ -72,6 +72,9 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// The files of a data set are in none of the folders where they are looked for; the text lists these, and how to get the files.
+    #[error("{0}")]
+    Missing(String),
     /// The run was asked to stop.
     #[error("stopped at step {step} on request")]
     Stopped {
@@ -153,6 +156,11 @@ impl Error {
     /// A [`Error::Shape`] for `op`.
     pub fn shape(op: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Shape { op: op.into(), message: message.into() }
+    }
+
+    /// An [`Error::File`]: what is wrong with the file at `path`, and the fix.
+    pub fn file(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self::File { path: path.into(), message: message.into() }
     }
 
     /// Wraps an I/O error with the file it happened on; for `map_err`.

@@ -3,6 +3,7 @@
 pub use crate::autograd::{Grads, Tape};
 pub use crate::backend::{Act, Backend, Contribution, Cpu, Heads, Reduce};
 pub use crate::choices;
+pub use crate::data::{DataFiles, DataOrigin, DataSource, Examples, Folders, LoadProgress, Pool, TestExamples};
 pub use crate::error::{Error, OptionError, Result};
 pub use crate::network::compressor::{Compressor, NoCompression, Stage, Tokens};
 pub use crate::network::forward::{ConvOptions, Forward, Needs};

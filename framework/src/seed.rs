@@ -24,6 +24,16 @@ impl Seed {
         ChaCha8Rng::from_seed(hash.finalize().into())
     }
 
+    /// The generator for one of very many streams of a purpose, each named by two numbers: an image in an epoch. The four words
+    /// are the cipher's key, so that no two of these streams can coincide; no hash is computed.
+    pub fn numbered(self, purpose: u64, a: u64, b: u64) -> ChaCha8Rng {
+        let mut key = [0; 32];
+        for (part, word) in key.chunks_exact_mut(8).zip([self.0, purpose, a, b]) {
+            part.copy_from_slice(&word.to_le_bytes());
+        }
+        ChaCha8Rng::from_seed(key)
+    }
+
     /// A seed of its own for one purpose.
     pub fn derive(self, purpose: &str, names: &[&str]) -> Seed {
         use rand_chacha::rand_core::Rng as _;
@@ -47,5 +57,15 @@ mod tests {
             of(1, "ini", &["ta"]),
         ];
         assert_eq!(all.iter().map(|s| s.0).collect::<std::collections::HashSet<_>>().len(), all.len());
+    }
+
+    #[test]
+    fn numbered_streams_differ_by_each_number_and_repeat() {
+        use rand_chacha::rand_core::Rng as _;
+        let first = |seed: u64, purpose, a, b| Seed(seed).numbered(purpose, a, b).next_u64();
+        assert_eq!(first(1, 2, 3, 4), first(1, 2, 3, 4));
+        for other in [first(0, 2, 3, 4), first(1, 0, 3, 4), first(1, 2, 0, 4), first(1, 2, 3, 0)] {
+            assert_ne!(other, first(1, 2, 3, 4));
+        }
     }
 }

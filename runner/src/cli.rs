@@ -232,6 +232,8 @@ pub enum PluginsCommand {
         /// A plugin (magnitude, criterion/magnitude), a kind (criterion) or a section (train, prune, data)
         name: String,
     },
+    /// Every section, key and plugin as one page of Markdown
+    Reference,
     /// Write a crate with a working plugin, to start from
     New {
         /// Its name, in lower case with dashes: my-criterion
@@ -265,6 +267,8 @@ pub enum PluginKind {
     Compressor,
     /// A network
     Model,
+    /// A data set
+    Data,
 }
 
 /// `data ...`

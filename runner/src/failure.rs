@@ -42,6 +42,13 @@ impl Failure {
 
 impl From<secateur::Error> for Failure {
     fn from(error: secateur::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+/// Runs of a sweep share a data set, and with it the error that it cannot be read.
+impl From<&secateur::Error> for Failure {
+    fn from(error: &secateur::Error) -> Self {
         match error {
             secateur::Error::Stopped { .. } => Self::Stopped(error.to_string()),
             _ if error.is_usage() => Self::Usage(error.to_string()),

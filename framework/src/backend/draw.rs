@@ -13,6 +13,21 @@ pub enum Values {
     F32(Arc<Vec<f32>>),
 }
 
+impl Values {
+    /// Number of stored values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// One example of a batch and the random change it goes through: row y, column x of the result is row y + down, column
 /// x + right of the stored image, outside is black; mirroring comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -40,7 +40,6 @@ pub struct Linear<B: Device> {
 }
 
 impl<B: Device> Linear<B> {
-    #[cfg(feature = "cuda")]
     /// Rows, inputs and outputs.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
         (self.x.shape()[0], self.w.value.shape()[1], self.w.value.shape()[0])

@@ -1,18 +1,18 @@
 //! Batches of normalised inputs, in an order that the seed and the epoch decide.
 
-use std::num::NonZeroUsize;
-use std::ops::Range;
-
-use pulp::{Arch, Simd, WithSimd};
+use super::config::Augment;
+use super::dataset::Dataset;
+use super::normalize::Normalizer;
+use super::purpose;
+use super::split::{Split, SplitName};
+use crate::backend::cpu::common::simd::simd_fn;
+use crate::backend::{Pick, Picks, Values};
+use crate::seed::Seed;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, RngExt as _};
 use rayon::prelude::*;
-
-use super::config::Augment;
-use super::dataset::{Dataset, Part, Split};
-use super::normalize::Normalizer;
-use super::random::{Purpose, stream};
-use crate::backend::{Pick, Picks, Values};
+use std::num::NonZeroUsize;
+use std::ops::Range;
 
 /// Fewer values than this are gathered on the calling thread: handing out work costs more than it saves.
 const PARALLEL_FROM: usize = 1 << 18;
@@ -36,21 +36,20 @@ pub enum Order {
 /// Walks through a split batch by batch, filling buffers that the caller keeps.
 ///
 /// ```
-/// use secateur::data::{self, DataConfig, Order, Part};
-/// # fn main() -> Result<(), secateur::data::DataError> {
-/// let mut config = DataConfig::default();
-/// (config.glyphs.train, config.glyphs.test) = (100, 20);
-/// let glyphs = data::load(&config, 1, &mut |_| ())?;
+/// use secateur::data::{DataConfig, Examples, Order, Pool, SplitName};
+/// let dots = |count: usize| Pool::bytes(vec![255; count * 4], vec![0; count]);
+/// let set = Examples::in_memory("dots", &[1, 2, 2], &["dot"], dots(100), dots(20))?;
+/// let set = set.dataset(&DataConfig::default(), 1)?;
 /// let size = 32.try_into().expect("not zero");
-/// let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-/// let mut batches = glyphs.batches(Part::Train, size, Order::Shuffled { seed: 1, epoch: 0 });
+/// let (mut inputs, mut targets) = (vec![], vec![]);
+/// let mut batches = set.batches(SplitName::Train, size, Order::Shuffled { seed: 1, epoch: 0 });
 /// let mut seen = 0;
 /// while let Some(count) = batches.next_into(&mut inputs, &mut targets) {
-///     assert_eq!((inputs.len(), targets.len()), (count * 28 * 28, count));
+///     assert_eq!((inputs.len(), targets.len()), (count * 4, count));
 ///     seen += count;
 /// }
 /// assert_eq!(seen, 100);
-/// # Ok(()) }
+/// # Ok::<(), secateur::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Batches<'a> {
@@ -65,20 +64,20 @@ pub struct Batches<'a> {
 
 impl Dataset {
     /// One batch of at most `count` examples, unchanged and evenly spread over a split: many sets are stored class by class.
-    pub fn sample(&self, part: Part, count: NonZeroUsize) -> Batches<'_> {
-        let mut batch = self.batches(part, count, Order::Stored);
+    pub fn sample(&self, split: SplitName, count: NonZeroUsize) -> Batches<'_> {
+        let mut batch = self.batches(split, count, Order::Stored);
         let (all, count) = (batch.order.len(), count.get().min(batch.order.len()));
         batch.order = (0..count).map(|i| batch.order[i * all / count]).collect();
         batch
     }
 
     /// Batches of `size` examples of a split; the last one holds what is left.
-    pub fn batches(&self, part: Part, size: NonZeroUsize, order: Order) -> Batches<'_> {
-        let split = self.part(part);
+    pub fn batches(&self, split: SplitName, size: NonZeroUsize, order: Order) -> Batches<'_> {
+        let split = self.split(split);
         let mut indices = split.indices().to_vec();
         let mut augment = None;
         if let Order::Shuffled { seed, epoch } = order {
-            indices.shuffle(&mut stream(seed, Purpose::Shuffle, epoch, 0));
+            indices.shuffle(&mut Seed(seed).numbered(purpose::SHUFFLE, epoch, 0));
             augment = (self.augment != Augment::default()).then_some((self.augment, seed, epoch));
         }
         let (shape, normalizer) = (&self.shape, &self.normalizer);
@@ -147,46 +146,35 @@ impl Batches<'_> {
         self.augment.map(|(augment, seed, epoch)| Pick::draw(augment, seed, epoch, index))
     }
 
-    fn gather<T: Copy + Sync>(&self, values: &[T], chosen: &[u32], inputs: &mut [f32])
-    where
-        f32: From<T>,
-    {
-        let (item, arch) = (self.split.item(), Arch::new());
-        let fill = |(chosen, inputs)| arch.dispatch(Fill { batches: self, values, chosen, inputs });
+    fn gather<T: Stored>(&self, values: &[T], chosen: &[u32], inputs: &mut [f32]) {
         if inputs.len() < PARALLEL_FROM {
-            fill((chosen, inputs));
+            fill(self, values, chosen, inputs);
         } else {
+            let item = self.split.item();
             let each = PIECE.div_ceil(item);
-            chosen.par_chunks(each).zip(inputs.par_chunks_mut(each * item)).for_each(fill);
+            let pieces = chosen.par_chunks(each).zip(inputs.par_chunks_mut(each * item));
+            pieces.for_each(|(chosen, inputs)| fill(self, values, chosen, inputs));
         }
     }
 }
 
-/// Normalises some examples. Everything below is inlined into the dispatched function, so that it is compiled for the
-/// processor at hand; the arithmetic is not contracted, so every processor gives the same bits.
-struct Fill<'a, T> {
-    batches: &'a Batches<'a>,
-    values: &'a [T],
-    chosen: &'a [u32],
-    inputs: &'a mut [f32],
-}
+/// A value as it is stored.
+trait Stored: Copy + Sync + Into<f32> {}
 
-impl<T: Copy> WithSimd for Fill<'_, T>
-where
-    f32: From<T>,
-{
-    type Output = ();
+impl Stored for u8 {}
+impl Stored for f32 {}
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Batches { split, shape, normalizer, .. } = self.batches;
+simd_fn! {
+    /// Normalises the chosen examples. Everything below is inlined into this function, so that it is compiled for the
+    /// processor at hand; the arithmetic is not contracted, so every processor gives the same bits.
+    fn fill<T: Stored>(batches: &Batches<'_>, values: &[T], chosen: &[u32], inputs: &mut [f32]) {
+        let Batches { split, shape, normalizer, .. } = batches;
         let item = split.item();
         let plane = item / shape[0];
-        for (&index, to) in self.chosen.iter().zip(self.inputs.chunks_exact_mut(item)) {
-            let from = &self.values[index as usize * item..][..item];
-            let change = self.batches.change(index);
-            for ((from, to), map) in from.chunks_exact(plane).zip(to.chunks_exact_mut(plane)).zip(normalizer.channels())
-            {
+        for (&index, to) in chosen.iter().zip(inputs.chunks_exact_mut(item)) {
+            let from = &values[index as usize * item..][..item];
+            let change = batches.change(index);
+            for ((from, to), map) in from.chunks_exact(plane).zip(to.chunks_exact_mut(plane)).zip(normalizer.channels()) {
                 match &change {
                     None => affine(from, to, map),
                     Some(change) => change.apply(from, to, shape[2], map),
@@ -198,7 +186,7 @@ where
 
 impl Pick {
     fn draw(augment: Augment, seed: u64, epoch: u64, index: u32) -> Self {
-        let mut random = stream(seed, Purpose::Augment, epoch, u64::from(index));
+        let mut random = Seed(seed).numbered(purpose::AUGMENT, epoch, u64::from(index));
         let pad = augment.crop_pad as i64;
         let mut offset = || random.random_range(-pad..=pad) as i32;
         let (down, right) = (offset(), offset());
@@ -206,10 +194,7 @@ impl Pick {
     }
 
     #[inline(always)]
-    fn apply<T: Copy>(&self, from: &[T], to: &mut [f32], width: usize, map: (f32, f32))
-    where
-        f32: From<T>,
-    {
+    fn apply<T: Stored>(&self, from: &[T], to: &mut [f32], width: usize, map: (f32, f32)) {
         let height = to.len() / width;
         let (down, right) = (self.down as isize, self.right as isize);
         let (first, last) = window(right, width);
@@ -240,37 +225,25 @@ fn window(shift: isize, width: usize) -> (usize, usize) {
 }
 
 #[inline(always)]
-fn affine<T: Copy>(from: &[T], to: &mut [f32], (scale, shift): (f32, f32))
-where
-    f32: From<T>,
-{
+fn affine<T: Stored>(from: &[T], to: &mut [f32], (scale, shift): (f32, f32)) {
     for (to, &value) in to.iter_mut().zip(from) {
-        *to = f32::from(value) * scale + shift;
+        let value: f32 = value.into();
+        *to = value * scale + shift;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::config::DataConfig;
-    use super::super::dataset::Origin;
-    use super::super::normalize::Normalize;
-    use super::super::split::{Pool, Source, TestSource};
     use super::*;
+    use crate::data::{DataConfig, Examples, Normalize, Pool};
 
     /// Images of `shape` whose bytes count up, class = index % 3.
     fn images(count: usize, shape: [usize; 3], augment: Augment) -> Dataset {
         let bytes = (0..count * shape.iter().product::<usize>()).map(|i| (i % 251) as u8).collect();
-        let source = Source {
-            shape: shape.to_vec(),
-            class_names: ["a", "b", "c"].map(str::to_owned).to_vec(),
-            train: Pool::bytes(bytes, (0..count as u32).map(|i| i % 3).collect()),
-            validation: None,
-            test: TestSource::Own(Pool::bytes(vec![], vec![])),
-            origin: Origin::Generated { generator: "test", seed: 0 },
-        };
+        let train = Pool::bytes(bytes, (0..count as u32).map(|i| i % 3).collect());
+        let set = Examples::in_memory("images", &shape, &["a", "b", "c"], train, Pool::bytes(vec![], vec![])).unwrap();
         let config = DataConfig { augment, normalize: Normalize::None, ..DataConfig::default() };
-        source.dataset(&config, 0).unwrap()
+        set.dataset(&config, 0).unwrap()
     }
 
     fn size(n: usize) -> NonZeroUsize {
@@ -278,8 +251,8 @@ mod tests {
     }
 
     fn collect(mut batches: Batches<'_>) -> (Vec<f32>, Vec<u32>, Vec<usize>) {
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        let (mut all, mut classes, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut inputs, mut targets) = (vec![], vec![]);
+        let (mut all, mut classes, mut counts) = (vec![], vec![], vec![]);
         while let Some(count) = batches.next_into(&mut inputs, &mut targets) {
             all.extend_from_slice(&inputs);
             classes.extend_from_slice(&targets);
@@ -291,7 +264,7 @@ mod tests {
     #[test]
     fn stored_order_gives_the_stored_values() {
         let set = images(5, [1, 2, 2], Augment::default());
-        let (inputs, targets, counts) = collect(set.batches(Part::Train, size(2), Order::Stored));
+        let (inputs, targets, counts) = collect(set.batches(SplitName::Train, size(2), Order::Stored));
         assert_eq!(inputs, (0..20).map(|i| i as f32).collect::<Vec<_>>());
         assert_eq!(targets, [0, 1, 2, 0, 1]);
         assert_eq!(counts, [2, 2, 1]);
@@ -302,14 +275,14 @@ mod tests {
         let mut set = images(2, [2, 1, 2], Augment::default());
         let how = Normalize::Explicit { mean: vec![0.0, 1.0], std: vec![1.0 / 255.0, 1.0 / 255.0] };
         set.normalizer = Normalizer::new(&how, 2, &set.train).unwrap();
-        let (inputs, ..) = collect(set.batches(Part::Train, size(2), Order::Stored));
+        let (inputs, ..) = collect(set.batches(SplitName::Train, size(2), Order::Stored));
         assert_eq!(inputs, [0.0, 1.0, -253.0, -252.0, 4.0, 5.0, -249.0, -248.0]);
     }
 
     #[test]
     fn shuffling_is_a_permutation_fixed_by_seed_and_epoch() {
         let set = images(100, [1, 1, 1], Augment::default());
-        let draw = |seed, epoch| collect(set.batches(Part::Train, size(7), Order::Shuffled { seed, epoch }));
+        let draw = |seed, epoch| collect(set.batches(SplitName::Train, size(7), Order::Shuffled { seed, epoch }));
         assert_eq!(draw(1, 0), draw(1, 0));
         assert_ne!(draw(1, 0).0, draw(1, 1).0);
         assert_ne!(draw(1, 0).0, draw(2, 0).0);
@@ -323,23 +296,23 @@ mod tests {
     fn batches_do_not_depend_on_their_size_nor_on_threads() {
         let set = images(700, [3, 16, 16], Augment { crop_pad: 2, flip: true });
         let order = Order::Shuffled { seed: 5, epoch: 2 };
-        let whole = collect(set.batches(Part::Train, size(700), order));
+        let whole = collect(set.batches(SplitName::Train, size(700), order));
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let again = pool.install(|| collect(set.batches(Part::Train, size(700), order)));
+            let again = pool.install(|| collect(set.batches(SplitName::Train, size(700), order)));
             assert!(again == whole, "{threads} threads");
         }
-        let small = collect(set.batches(Part::Train, size(9), order));
+        let small = collect(set.batches(SplitName::Train, size(9), order));
         assert!(small.0 == whole.0 && small.1 == whole.1);
     }
 
     #[test]
     fn drop_last_and_skip_count_batches() {
         let set = images(10, [1, 1, 1], Augment::default());
-        let all = || set.batches(Part::Train, size(4), Order::Stored);
+        let all = || set.batches(SplitName::Train, size(4), Order::Stored);
         assert_eq!((all().left(), all().drop_last().left()), (3, 2));
         assert_eq!(collect(all().drop_last()).2, [4, 4]);
-        assert_eq!(set.batches(Part::Train, size(40), Order::Stored).drop_last().left(), 1);
+        assert_eq!(set.batches(SplitName::Train, size(40), Order::Stored).drop_last().left(), 1);
         let mut rest = all();
         rest.skip(1);
         assert_eq!(collect(rest).0, [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
@@ -370,7 +343,7 @@ mod tests {
         let set = images(9, shape, Augment { crop_pad: 2, flip: true });
         let Values::U8(bytes) = set.train.values() else { panic!("images are bytes") };
         let (mut drawn, mut targets, mut classes) = (vec![], vec![], vec![]);
-        let mut batches = set.batches(Part::Train, size(4), order);
+        let mut batches = set.batches(SplitName::Train, size(4), order);
         while let Some(picks) = batches.next_picks(&mut targets) {
             classes.extend_from_slice(&targets);
             let maps = &picks.channels;
@@ -385,7 +358,7 @@ mod tests {
                 }
             }
         }
-        let whole = collect(set.batches(Part::Train, size(4), order));
+        let whole = collect(set.batches(SplitName::Train, size(4), order));
         assert_eq!((drawn, classes), (whole.0, whole.1));
     }
 
@@ -393,7 +366,7 @@ mod tests {
     fn evaluation_is_never_augmented() {
         let set = images(3, [1, 4, 4], Augment { crop_pad: 2, flip: true });
         let plain = images(3, [1, 4, 4], Augment::default());
-        let stored = |set: &Dataset| collect(set.batches(Part::Train, size(3), Order::Stored));
+        let stored = |set: &Dataset| collect(set.batches(SplitName::Train, size(3), Order::Stored));
         assert_eq!(stored(&set), stored(&plain));
     }
 }

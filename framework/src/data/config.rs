@@ -1,64 +1,35 @@
-//! The `[data]` section of a config.
+//! The keys of the `[data]` section that every data set has.
 
+use super::normalize::Normalize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+crate::options! {
+    /// How a data set is found and split, and what happens to its values.
+    pub struct DataConfig {
+        /// Folder with the data set's files; the usual places are searched where absent.
+        pub dir: Option<PathBuf> = None,
+        /// Held out of the training set, drawn by seed: a fraction below 1, or a count.
+        pub validation: Holdout = Holdout::Count(0),
+        /// Train on this many examples only, drawn by seed.
+        pub train_limit: Option<usize> = None,
+        /// Test on this many examples only, drawn by seed.
+        pub test_limit: Option<usize> = None,
+        /// How stored values become inputs.
+        pub normalize: Normalize = Normalize::Standard,
+        /// Random changes of training images: { crop_pad, flip }.
+        pub augment: Augment = Augment::default(),
+    }
 
-use super::cifar::Cifar100Options;
-use super::error::DataError;
-use super::glyphs::GlyphOptions;
-use super::image_folder::ImageFolderOptions;
-use super::normalize::Normalize;
-use super::spiral::SpiralOptions;
-
-/// Which data set, how it is split and what happens to its values; the key of each field is `data.<field>`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataConfig {
-    /// One of the names that [`list`](super::list) gives.
-    pub name: String,
-    /// The folder with the files; where it is not given, the usual places are searched.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dir: Option<PathBuf>,
-    /// How much of the training set becomes the validation split: a fraction below 1, or a count; drawn by seed.
-    /// A set that brings its own validation examples keeps those.
-    pub validation: Holdout,
-    /// Train on this many examples only, drawn by seed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub train_limit: Option<usize>,
-    /// Test on this many examples only, drawn by seed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_limit: Option<usize>,
-    /// How stored values become inputs.
-    pub normalize: Normalize,
-    /// Random changes of training images.
-    pub augment: Augment,
-    /// Options of `glyphs`.
-    pub glyphs: GlyphOptions,
-    /// Options of `cubist-spiral`.
-    #[serde(rename = "cubist-spiral")]
-    pub cubist_spiral: SpiralOptions,
-    /// Options of `cifar100`.
-    pub cifar100: Cifar100Options,
-    /// Options of `image-folder`.
-    #[serde(rename = "image-folder")]
-    pub image_folder: ImageFolderOptions,
-}
-
-impl Default for DataConfig {
-    fn default() -> Self {
-        Self {
-            name: "glyphs".to_owned(),
-            dir: None,
-            validation: Holdout::Count(0),
-            train_limit: None,
-            test_limit: None,
-            normalize: Normalize::default(),
-            augment: Augment::default(),
-            glyphs: GlyphOptions::default(),
-            cubist_spiral: SpiralOptions::default(),
-            cifar100: Cifar100Options::default(),
-            image_folder: ImageFolderOptions::default(),
+    fn check(&self, checks: &mut Checks) {
+        for (key, limit) in [("train_limit", self.train_limit), ("test_limit", self.test_limit)] {
+            checks.ensure(key, limit != Some(0), "at least 1 is needed; leave the key out to use every example");
+        }
+        if let Normalize::Explicit { mean, std } = &self.normalize {
+            let one_each = mean.len() == std.len() && mean.iter().all(|m| m.is_finite());
+            checks.ensure("normalize", one_each, "mean and std need one finite number per channel each");
+            let above = std.iter().all(|s| *s > 0.0 && s.is_finite());
+            checks.ensure("normalize", above, "each std must be above 0");
         }
     }
 }
@@ -81,33 +52,6 @@ pub struct Augment {
     pub crop_pad: usize,
     /// Mirror left to right, every second time.
     pub flip: bool,
-}
-
-impl DataConfig {
-    /// Everything that is wrong with the options before any file is looked at; empty if nothing is.
-    pub fn problems(&self) -> Vec<DataError> {
-        let mut found: Vec<DataError> = super::sources::find(&self.name).err().into_iter().collect();
-        for (key, limit) in [("train_limit", self.train_limit), ("test_limit", self.test_limit)] {
-            if limit == Some(0) {
-                found.push(DataError::option(key, 0, "at least 1 is needed; leave the key out to use every example"));
-            }
-        }
-        if let Normalize::Explicit { mean, std } = &self.normalize {
-            if mean.len() != std.len() || mean.iter().any(|m| !m.is_finite()) {
-                let allowed = "mean and std need one finite number per channel each";
-                found.push(DataError::option("normalize", &self.normalize, allowed));
-            } else if std.iter().any(|s| !(*s > 0.0 && s.is_finite())) {
-                found.push(DataError::option("normalize", &self.normalize, "each std must be above 0"));
-            }
-        }
-        self.glyphs.problems(&mut found);
-        self.cubist_spiral.problems(&mut found);
-        self.image_folder.problems(&mut found);
-        if self.name == super::image_folder::NAME && self.dir.is_none() {
-            found.push(super::image_folder::no_folder());
-        }
-        found
-    }
 }
 
 impl Holdout {
@@ -144,8 +88,8 @@ impl From<Holdout> for f64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::options::{OptionSet as _, parse};
 
     #[test]
     fn written_and_read_again_is_the_same() {
@@ -157,17 +101,17 @@ mod tests {
             ..DataConfig::default()
         };
         let text = toml::to_string(&config).unwrap();
-        assert_eq!(toml::from_str::<DataConfig>(&text).unwrap(), config, "{text}");
+        assert_eq!(parse::<DataConfig>(&text.parse().unwrap()).unwrap(), config, "{text}");
     }
 
     #[test]
     fn whole_numbers_are_counts_and_small_ones_fractions() {
-        let read = |text: &str| toml::from_str::<DataConfig>(text).map(|c| c.validation);
+        let read = |text: &str| parse::<DataConfig>(&text.parse().unwrap()).map(|c| c.validation);
         assert_eq!(read("validation = 5000").unwrap(), Holdout::Count(5000));
         assert_eq!(read("validation = 0.1").unwrap(), Holdout::Fraction(0.1));
         assert_eq!(read("validation = 0").unwrap(), Holdout::Count(0));
         for bad in ["-1", "1.5", "nan"] {
-            let error = read(&format!("validation = {bad}")).unwrap_err().to_string();
+            let error = read(&format!("validation = {bad}")).unwrap_err()[0].to_string();
             assert!(error.contains("fraction in [0, 1)"), "{error}");
         }
         assert_eq!(Holdout::Fraction(0.1).of(55), 5);
@@ -175,23 +119,23 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_at_every_level() {
-        for text in ["nam = \"mnist\"", "[glyphs]\nsize = 3", "[augment]\ncrop = 4", "[image-folder]\nsizes = 3"] {
-            assert!(toml::from_str::<DataConfig>(text).unwrap_err().to_string().contains("unknown field"), "{text}");
+        for (text, expected) in [("dri = \"mnist\"", "did you mean `dir`?"), ("[augment]\ncrop = 4", "unknown field")] {
+            let error = parse::<DataConfig>(&text.parse().unwrap()).unwrap_err()[0].to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 
     #[test]
     fn all_problems_are_found_together() {
         let config = DataConfig {
-            name: "mnits".to_owned(),
             train_limit: Some(0),
+            test_limit: Some(0),
             normalize: Normalize::Explicit { mean: vec![0.0], std: vec![0.0] },
             ..DataConfig::default()
         };
-        let text: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
+        let text: Vec<String> = config.errors().iter().map(ToString::to_string).collect();
         assert_eq!(text.len(), 3, "{text:?}");
-        assert!(text[0].contains("did you mean \"mnist\"?"), "{text:?}");
-        assert!(text[1].contains("data.train_limit = 0"), "{text:?}");
+        assert!(text[0].contains("`train_limit` = 0"), "{text:?}");
         assert!(text[2].contains("std must be above 0"), "{text:?}");
     }
 }

@@ -1,31 +1,41 @@
-//! Data sets: found or generated, split by seed, delivered as batches of normalised host memory.
+//! Data sets: examples from a [`DataSource`], split by seed, delivered as batches of normalised host memory.
+//!
+//! A data set is a plugin: its [`DataSource`] reads or makes [`Examples`], and these become a [`Dataset`] once the seed has
+//! drawn its splits. A program that has its examples in memory already hands them to [`Examples::in_memory`].
 
 mod batches;
-mod cifar;
 mod config;
 mod dataset;
-mod error;
-mod file;
-mod glyphs;
-pub mod idx;
-mod image_folder;
-mod locate;
-mod mnist;
+mod examples;
+mod folders;
 mod normalize;
-mod random;
-mod sources;
-mod spiral;
+mod source;
 mod split;
 
 pub use crate::backend::{Pick, Picks, Values};
 pub use batches::{Batches, Order};
-pub use cifar::{Cifar100Labels, Cifar100Options};
 pub use config::{Augment, DataConfig, Holdout};
-pub use dataset::{Dataset, Origin, Part, SourceFile, Split};
-pub use error::{DataError, Found, Place};
-pub use glyphs::GlyphOptions;
-pub use image_folder::ImageFolderOptions;
-pub use locate::Surroundings;
+pub use dataset::{DataOrigin, Dataset, SourceFile};
+pub use examples::{Examples, Pool, TestExamples};
+pub use folders::{DataFiles, Folders, FoundFiles, FoundInDir, SearchedDir};
 pub use normalize::{Normalize, Normalizer, Statistics};
-pub use sources::{DataInfo, LoadProgress, Opened, Report, check, list, load, load_from, open};
-pub use spiral::SpiralOptions;
+pub use source::{DataSource, LoadProgress, check_dir, load};
+pub use split::{Split, SplitName};
+
+/// What the data module draws random numbers for: the first number of a stream of [`Seed::numbered`](crate::seed::Seed::numbered).
+pub mod purpose {
+    /// The validation split.
+    pub const VALIDATION: u64 = 1;
+    /// The training examples that a limit keeps.
+    pub const TRAIN_LIMIT: u64 = 2;
+    /// The test examples that a limit keeps.
+    pub const TEST_LIMIT: u64 = 3;
+    /// The test split of a set that brings none.
+    pub const TEST_HOLDOUT: u64 = 4;
+    /// The order of an epoch's examples.
+    pub const SHUFFLE: u64 = 5;
+    /// The random change of one example in one epoch.
+    pub const AUGMENT: u64 = 6;
+    /// The examples of a generated data set, drawn from the set's own seed.
+    pub const EXAMPLE: u64 = 7;
+}

@@ -1,11 +1,10 @@
 //! From stored values to network inputs: one scale and one shift per channel.
 
-use std::fmt;
-
+use super::split::Split;
+use crate::backend::Values;
+use crate::error::{Error, OptionError, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use super::dataset::{Split, Values};
-use super::error::DataError;
+use std::fmt;
 
 /// How stored values become inputs (`data.normalize`).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,11 +46,19 @@ pub struct Statistics {
 }
 
 impl Normalizer {
-    pub(super) fn new(how: &Normalize, channels: usize, train: &Split) -> Result<Self, DataError> {
+    /// The map of `channels` channels that `how` asks for; statistics are those of the training split.
+    ///
+    /// # Errors
+    /// An `how` that does not suit the examples; examples that are not of that many channels.
+    pub fn new(how: &Normalize, channels: usize, train: &Split) -> Result<Self> {
+        if channels == 0 || !train.item().is_multiple_of(channels) {
+            return Err(Error::shape("normalize", format!("{} values are not of {channels} channels", train.item())));
+        }
+        let refuse = |allowed: String| Err(OptionError::new("data.normalize", how, allowed).into());
         let unit = unit_of(train.values());
         let images = matches!(train.values(), Values::U8(_));
         if !images && matches!(how, Normalize::Unit | Normalize::Half) {
-            return Err(DataError::option("normalize", how, "this set holds points, not images; use standard or none"));
+            return refuse("this set holds points, not images; use standard or none".to_string());
         }
         let (mean, std) = match how {
             Normalize::None => (vec![0.0; channels], vec![unit; channels]),
@@ -64,8 +71,9 @@ impl Normalizer {
             }
             Normalize::Explicit { mean, std } => {
                 if mean.len() != channels || std.len() != channels {
-                    let allowed = format!("this set has {channels} channel(s): mean and std need {channels} value(s)");
-                    return Err(DataError::option("normalize", how, allowed));
+                    return refuse(format!(
+                        "this set has {channels} channel(s): mean and std need {channels} value(s)"
+                    ));
                 }
                 (mean.clone(), std.clone())
             }
@@ -200,14 +208,12 @@ fn unit_of(values: &Values) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
     use super::*;
+    use std::sync::Arc;
 
     fn two_channels() -> Split {
         // Two examples of two channels with two pixels each.
-        Split::whole(Values::U8(Arc::new(vec![0, 255, 10, 10, 0, 255, 10, 10])), 4, Arc::new(vec![0, 0]))
+        Split::new(Values::U8(Arc::new(vec![0, 255, 10, 10, 0, 255, 10, 10])), 4, Arc::new(vec![0, 0])).unwrap()
     }
 
     fn map(how: &Normalize) -> Vec<(f32, f32)> {
@@ -253,7 +259,7 @@ mod tests {
 
     #[test]
     fn points_have_no_unit_scale() {
-        let points = Split::whole(Values::F32(Arc::new(vec![1.0, 2.0])), 2, Arc::new(vec![0]));
+        let points = Split::new(Values::F32(Arc::new(vec![1.0, 2.0])), 2, Arc::new(vec![0])).unwrap();
         let error = Normalizer::new(&Normalize::Half, 2, &points).unwrap_err().to_string();
         assert!(error.contains("use standard or none"), "{error}");
     }

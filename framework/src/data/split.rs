@@ -1,199 +1,153 @@
-//! From what a reader delivers to train, validation and test splits.
+//! A choice of examples out of a pool.
 
+use crate::backend::Values;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
-use rand::seq::SliceRandom as _;
-
-use super::config::{DataConfig, Holdout};
-use super::dataset::{Dataset, Origin, Split, Values};
-use super::error::DataError;
-use super::normalize::Normalizer;
-use super::random::{Purpose, stream};
-
-/// What a reader or generator delivers.
-pub(super) struct Source {
-    pub shape: Vec<usize>,
-    pub class_names: Vec<String>,
-    pub train: Pool,
-    /// Validation examples that the set brings along.
-    pub validation: Option<Pool>,
-    pub test: TestSource,
-    pub origin: Origin,
+/// One of the three splits of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitName {
+    /// The examples that a run trains on.
+    Train,
+    /// The examples that decisions are made on while a run trains; there are none unless asked for.
+    Validation,
+    /// The examples that a run is judged on.
+    Test,
 }
 
-/// Where the test examples come from.
-pub(super) enum TestSource {
-    /// The set brings them along.
-    Own(Pool),
-    /// They are drawn from the training pool; the key of the option that says how many.
-    Holdout(Holdout, &'static str),
+/// A choice of examples out of a pool that several splits may share.
+#[derive(Debug, Clone)]
+pub struct Split {
+    values: Values,
+    item: usize,
+    targets: Arc<Vec<u32>>,
+    indices: Vec<u32>,
 }
 
-/// Examples: `targets.len()` times the product of the shape values.
-pub(super) struct Pool {
-    pub values: Values,
-    pub targets: Vec<u32>,
+impl SplitName {
+    /// Every split.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
 }
 
-impl Source {
-    /// All training examples, before any are set aside.
-    pub(super) fn train_pool(&self) -> Split {
-        self.split(&self.train)
-    }
-
-    /// Draws the splits by seed and finds the normalisation on the training split.
-    pub(super) fn dataset(&self, config: &DataConfig, seed: u64) -> Result<Dataset, DataError> {
-        let augment = config.augment;
-        if augment != Default::default() && self.shape.len() != 3 {
-            return Err(DataError::option("augment", "on", format!("\"{}\" holds points, not images", config.name)));
-        }
-        let mut train = self.train_pool();
-        let mut test = match &self.test {
-            TestSource::Own(pool) => self.split(pool),
-            TestSource::Holdout(size, key) => set_aside(&mut train, *size, key, seed, Purpose::TestHoldout)?,
-        };
-        let validation = match &self.validation {
-            Some(pool) => self.split(pool),
-            None => set_aside(&mut train, config.validation, "validation", seed, Purpose::Validation)?,
-        };
-        limit(&mut train, config.train_limit, "train_limit", seed, Purpose::TrainLimit)?;
-        limit(&mut test, config.test_limit, "test_limit", seed, Purpose::TestLimit)?;
-        let normalizer = Normalizer::new(&config.normalize, self.shape[0], &train)?;
-        Ok(Dataset {
-            name: config.name.clone(),
-            shape: self.shape.clone(),
-            class_names: self.class_names.clone(),
-            train,
-            validation,
-            test,
-            normalizer,
-            augment,
-            origin: self.origin.clone(),
+impl fmt::Display for SplitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
         })
     }
-
-    fn split(&self, pool: &Pool) -> Split {
-        let item = self.shape.iter().product();
-        Split::whole(pool.values.clone(), item, Arc::new(pool.targets.clone()))
-    }
 }
 
-impl Pool {
-    pub(super) fn bytes(values: Vec<u8>, targets: Vec<u32>) -> Self {
-        Self { values: Values::U8(Arc::new(values)), targets }
-    }
-}
-
-/// Moves `size` examples, drawn by seed, from `from` into a split of their own.
-fn set_aside(from: &mut Split, size: Holdout, key: &str, seed: u64, purpose: Purpose) -> Result<Split, DataError> {
-    let count = size.of(from.len());
-    if (count == 0 && size != Holdout::Count(0)) || (count > 0 && count >= from.len()) {
-        let allowed = format!("that makes {count} of {} examples; at least one must lie on each side", from.len());
-        return Err(DataError::option(key, f64::from(size), allowed));
-    }
-    let (taken, left) = draw(from, count, seed, purpose);
-    let split = from.select(taken);
-    *from = from.select(left);
-    Ok(split)
-}
-
-fn limit(split: &mut Split, to: Option<usize>, key: &str, seed: u64, purpose: Purpose) -> Result<(), DataError> {
-    if let Some(count) = to {
-        if count > split.len() {
-            let allowed = format!("only {} examples are there; leave the key out to use them all", split.len());
-            return Err(DataError::option(key, count, allowed));
+impl Split {
+    /// Every example of a pool: `targets` has the class of each, and `values` the `item` values of each, one example after the
+    /// other.
+    ///
+    /// # Errors
+    /// If there are not `item` values for each target, or more examples than 32 bits can count.
+    pub fn new(values: Values, item: usize, targets: Arc<Vec<u32>>) -> Result<Self> {
+        if targets.len().checked_mul(item) != Some(values.len()) {
+            let (values, count) = (values.len(), targets.len());
+            return Err(Error::shape("examples", format!("{count} of {item} values each are not {values} values")));
         }
-        *split = split.select(draw(split, count, seed, purpose).0);
+        let count = u32::try_from(targets.len());
+        let count = count.map_err(|_| Error::shape("examples", "there are more than 32 bits can count"))?;
+        Ok(Self { values, item, targets, indices: (0..count).collect() })
     }
-    Ok(())
-}
 
-/// `count` indices drawn by seed, and the others; both in rising order, which keeps reading local.
-fn draw(split: &Split, count: usize, seed: u64, purpose: Purpose) -> (Vec<u32>, Vec<u32>) {
-    let mut taken = split.indices().to_vec();
-    if count > 0 {
-        taken.shuffle(&mut stream(seed, purpose, 0, 0));
+    /// The examples of the same pool at these positions.
+    ///
+    /// # Errors
+    /// If a position lies outside the pool.
+    pub fn select(&self, indices: Vec<u32>) -> Result<Self> {
+        let count = self.targets.len();
+        if let Some(index) = indices.iter().find(|&&i| i as usize >= count) {
+            return Err(Error::shape("examples", format!("position {index} lies outside a pool of {count}")));
+        }
+        Ok(self.with(indices))
     }
-    let mut left = taken.split_off(count);
-    taken.sort_unstable();
-    left.sort_unstable();
-    (taken, left)
+
+    /// The examples of the same pool at these positions, which are those of examples of the pool.
+    pub(super) fn with(&self, indices: Vec<u32>) -> Self {
+        Self { values: self.values.clone(), item: self.item, targets: Arc::clone(&self.targets), indices }
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Whether there are no examples.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// Number of values of one example.
+    pub fn item(&self) -> usize {
+        self.item
+    }
+
+    /// The pool's values, as stored.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The examples' positions in the pool.
+    pub fn indices(&self) -> &[u32] {
+        &self.indices
+    }
+
+    /// The class of each example, in the split's order.
+    pub fn targets(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
+        self.indices.iter().map(|&i| self.targets[i as usize])
+    }
+
+    /// The class of the example at this position in the pool.
+    pub(super) fn target_at(&self, index: u32) -> u32 {
+        self.targets[index as usize]
+    }
+
+    /// How many examples each of `classes` classes has; examples of other classes are passed over.
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        self.targets().for_each(|t| {
+            if let Some(count) = counts.get_mut(t as usize) {
+                *count += 1;
+            }
+        });
+        counts
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn source(train: usize, test: TestSource) -> Source {
-        Source {
-            shape: vec![1, 1, 1],
-            class_names: vec!["even".to_owned(), "odd".to_owned()],
-            train: pool(train),
-            validation: None,
-            test,
-            origin: Origin::Generated { generator: "test", seed: 0 },
+    #[test]
+    fn a_split_counts_its_examples_by_class() {
+        let values = Values::F32(Arc::new(vec![0.5; 6]));
+        let all = Split::new(values.clone(), 2, Arc::new(vec![0, 1, 1])).unwrap();
+        assert_eq!(all.class_counts(2), [1, 2]);
+        let some = all.select(vec![2, 0]).unwrap();
+        assert_eq!((some.targets().collect::<Vec<_>>(), some.len()), (vec![1, 0], 2));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let values = Values::F32(Arc::new(vec![0.5; 6]));
+        let text = Split::new(values.clone(), 2, Arc::new(vec![0, 1])).unwrap_err().to_string();
+        assert!(text.contains("2 of 2 values each are not 6 values"), "{text}");
+        let all = Split::new(values, 2, Arc::new(vec![0, 1, 1])).unwrap();
+        assert!(all.select(vec![3]).unwrap_err().to_string().contains("position 3 lies outside a pool of 3"));
+    }
+
+    #[test]
+    fn names_are_written_in_lower_case() {
+        for split in SplitName::ALL {
+            assert_eq!(toml::Value::try_from(split).unwrap(), toml::Value::from(split.to_string()));
         }
-    }
-
-    fn pool(count: usize) -> Pool {
-        Pool::bytes((0..count).map(|i| i as u8).collect(), (0..count as u32).map(|i| i % 2).collect())
-    }
-
-    fn own() -> TestSource {
-        TestSource::Own(pool(10))
-    }
-
-    #[test]
-    fn splits_of_one_pool_are_disjoint_and_cover_it() {
-        let config = DataConfig { validation: Holdout::Fraction(0.2), ..DataConfig::default() };
-        let all = source(100, TestSource::Holdout(Holdout::Count(15), "k")).dataset(&config, 3).unwrap();
-        assert_eq!((all.test.len(), all.validation.len(), all.train.len()), (15, 17, 68));
-        let mut together = [all.train.indices(), all.validation.indices(), all.test.indices()].concat();
-        together.sort_unstable();
-        assert_eq!(together, (0..100).collect::<Vec<u32>>());
-        assert!(all.train.targets().zip(all.train.indices()).all(|(t, i)| t == i % 2));
-    }
-
-    #[test]
-    fn the_seed_decides_what_is_drawn() {
-        let config = DataConfig { validation: Holdout::Count(20), train_limit: Some(30), ..DataConfig::default() };
-        let draw = |seed| {
-            let all = source(100, own()).dataset(&config, seed).unwrap();
-            (all.validation.indices().to_vec(), all.train.indices().to_vec())
-        };
-        assert_eq!(draw(1), draw(1));
-        assert_ne!(draw(1).0, draw(2).0);
-        assert_eq!(draw(1).1.len(), 30);
-        assert!(draw(1).1.iter().all(|i| !draw(1).0.contains(i)));
-    }
-
-    #[test]
-    fn without_a_holdout_everything_is_trained_on_in_order() {
-        let all = source(100, own()).dataset(&DataConfig::default(), 1).unwrap();
-        assert_eq!(all.train.indices(), (0..100).collect::<Vec<u32>>());
-        assert!(all.validation.is_empty());
-        assert_eq!(all.train.class_counts(2), [50, 50]);
-    }
-
-    #[test]
-    fn a_set_keeps_its_own_validation_examples() {
-        let with_own = Source { validation: Some(pool(7)), ..source(100, own()) };
-        let config = DataConfig { validation: Holdout::Fraction(0.5), ..DataConfig::default() };
-        let all = with_own.dataset(&config, 1).unwrap();
-        assert_eq!((all.train.len(), all.validation.len()), (100, 7));
-    }
-
-    #[test]
-    fn counts_beyond_the_set_are_refused() {
-        let refused = |config: DataConfig| source(100, own()).dataset(&config, 1).unwrap_err().to_string();
-        let text = refused(DataConfig { validation: Holdout::Count(100), ..DataConfig::default() });
-        assert!(text.contains("data.validation = 100: that makes 100 of 100 examples"), "{text}");
-        let text = refused(DataConfig { validation: Holdout::Fraction(0.001), ..DataConfig::default() });
-        assert!(text.contains("data.validation = 0.001: that makes 0 of 100 examples"), "{text}");
-        let text = refused(DataConfig { train_limit: Some(101), ..DataConfig::default() });
-        assert!(text.contains("data.train_limit = 101"), "{text}");
-        let text = refused(DataConfig { test_limit: Some(11), ..DataConfig::default() });
-        assert!(text.contains("only 10 examples"), "{text}");
     }
 }

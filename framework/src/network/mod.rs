@@ -5,4 +5,5 @@ pub mod forward;
 pub mod init;
 pub mod layout;
 pub mod model;
+pub mod model_file;
 pub mod params;

@@ -5,9 +5,10 @@ use crate::error::{Error, Result};
 use crate::network::forward::Forward;
 use crate::network::layout::{Layout, Sizes};
 use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// What the data looks like to a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSpec {
     /// Axes of one example: `[features]` or `[channels, height, width]`.
     pub shape: Vec<usize>,

@@ -5,15 +5,15 @@ use super::reporter::{Reporter, metrics};
 use super::setting::{Setting, at_least_one};
 use super::step::next_batch;
 use crate::backend::Backend;
-use crate::data::{Dataset, Order, Part};
+use crate::data::{Dataset, Order, SplitName};
 use crate::error::Result;
 use crate::network::compressor::Compressor;
-use crate::network::forward::{Cost, Forward};
+use crate::network::forward::{Cost, Forward, LayerRecord};
 use crate::network::model::{Batch, Model, Output};
 use crate::network::params::ParamStore;
 use crate::pruning::schedule::Step;
 use crate::tensor::Tensor;
-use crate::training::event::{EvalAt, Event, SplitName};
+use crate::training::event::{EvalAt, Event};
 use std::time::Instant;
 
 /// A network without its parameters, and what it is to minimise: enough to measure it outside a run.
@@ -48,12 +48,7 @@ pub fn evaluate<B: Backend>(
     split: SplitName,
     batch_size: usize,
 ) -> Result<Evaluation> {
-    let part = match split {
-        SplitName::Train => Part::Train,
-        SplitName::Validation => Part::Validation,
-        SplitName::Test => Part::Test,
-    };
-    let mut batches = data.batches(part, at_least_one(batch_size), Order::Stored);
+    let mut batches = data.batches(split, at_least_one(batch_size), Order::Stored);
     let mut found = vec![];
     while let Some(batch) = next_batch(params.device(), data, &mut batches)? {
         found.push((task.forward(params, &batch)?, batch.len()));
@@ -91,7 +86,7 @@ impl<B: Backend> Setting<'_, B> {
         at: EvalAt,
         reporter: &mut Reporter<'_, B>,
     ) -> Result<Evaluation> {
-        let empty = self.data.part(Part::Validation).is_empty();
+        let empty = self.data.validation.is_empty();
         let split = if split == SplitName::Validation && empty { SplitName::Test } else { split };
         let clock = Instant::now();
         let found = evaluate(&self.task(), params, self.data, split, self.train.eval_batch_size)?;
@@ -101,15 +96,16 @@ impl<B: Backend> Setting<'_, B> {
         Ok(found)
     }
 
-    /// Multiplications of one example's forward pass.
-    pub fn cost(&self, params: &ParamStore<B>) -> Result<Cost> {
-        let part = if self.data.part(Part::Test).is_empty() { Part::Train } else { Part::Test };
-        let mut batches = self.data.batches(part, at_least_one(1), Order::Stored);
+    /// Multiplications of one example's forward pass, and the layers in the order of their calls.
+    pub fn cost(&self, params: &ParamStore<B>) -> Result<(Cost, Vec<LayerRecord>)> {
+        let split = if self.data.test.is_empty() { SplitName::Train } else { SplitName::Test };
+        let mut batches = self.data.batches(split, at_least_one(1), Order::Stored);
         let Some(batch) = next_batch(&self.device, self.data, &mut batches)? else {
-            return Ok(Cost::default());
+            return Ok((Cost::default(), vec![]));
         };
-        let mut cx = Forward::evaluation(params).with_compressor(self.compressor.as_ref());
+        let mut cx = Forward::evaluation(params).with_compressor(self.compressor.as_ref()).listing_layers();
         self.model.forward(&mut cx, &batch)?;
-        Ok(cx.finish().2)
+        let layers = cx.layers().to_vec();
+        Ok((cx.finish().2, layers))
     }
 }

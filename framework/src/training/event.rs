@@ -1,21 +1,10 @@
 //! What happens in a run, as typed facts; sinks decide how they look.
 
+use crate::data::SplitName;
 use crate::network::layout::Sizes;
 use crate::pruning::measure::LayerBurden;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-
-/// Part of the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SplitName {
-    /// What is trained on.
-    Train,
-    /// What decisions are made on.
-    Validation,
-    /// What is reported.
-    Test,
-}
 
 /// A unit group at the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +157,6 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

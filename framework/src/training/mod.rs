@@ -21,5 +21,6 @@ pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
 pub use evaluate::{Evaluation, Task, evaluate};
 pub use observer::{Observer, Silent};
 pub use run::{Outcome, Run};
+pub use step::next_batch;
 pub use summary::Summary;
 pub use timeline::Timeline;

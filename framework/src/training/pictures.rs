@@ -4,7 +4,7 @@ use super::reporter::Reporter;
 use super::setting::Setting;
 use super::step::next_batch;
 use crate::backend::Backend;
-use crate::data::Part;
+use crate::data::SplitName;
 use crate::error::Result;
 use crate::network::forward::{Forward, Trail};
 use crate::network::model::{Batch, Output};
@@ -22,9 +22,9 @@ impl<B: Backend> Setting<'_, B> {
             return Ok(());
         };
         let clock = Instant::now();
-        let parts = [Part::Test, Part::Validation, Part::Train];
-        let part = parts.into_iter().find(|p| !self.data.part(*p).is_empty()).unwrap_or(Part::Train);
-        let mut batches = self.data.sample(part, count);
+        let splits = [SplitName::Test, SplitName::Validation, SplitName::Train];
+        let split = splits.into_iter().find(|s| !self.data.split(*s).is_empty()).unwrap_or(SplitName::Train);
+        let mut batches = self.data.sample(split, count);
         let Some(batch) = next_batch(&self.device, self.data, &mut batches)? else { return Ok(()) };
         let shown = self.shown(params, &batch, shape)?;
         if !shown.is_empty() {

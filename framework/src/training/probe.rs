@@ -3,7 +3,7 @@
 use super::setting::{Setting, at_least_one};
 use super::step::next_batch;
 use crate::backend::Backend;
-use crate::data::{Order, Part};
+use crate::data::{Order, SplitName};
 use crate::error::{Error, Result};
 use crate::network::forward::Forward;
 use crate::network::forward::Needs;
@@ -34,7 +34,7 @@ impl<B: Backend> RunProbe<'_, '_, B> {
                 let size = at_least_one(setting.train.batch_size);
                 let per_epoch = setting.length.steps_per_epoch;
                 let order = Order::Shuffled { seed: setting.seed.derive("probe", &[&step]).0, epoch: n / per_epoch };
-                let mut batches = setting.data.batches(Part::Train, size, order);
+                let mut batches = setting.data.batches(SplitName::Train, size, order);
                 batches.skip((n % per_epoch) as usize);
                 next_batch(&setting.device, setting.data, &mut batches)?
                     .ok_or_else(|| Error::Other("the training split is empty".into()))

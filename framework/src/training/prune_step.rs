@@ -5,6 +5,7 @@ use super::reporter::Reporter;
 use super::run::Live;
 use super::setting::Setting;
 use crate::backend::Backend;
+use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::network::forward::{Forward, Needs};
 use crate::network::model::{Batch, Output};
@@ -14,7 +15,7 @@ use crate::pruning::measure;
 use crate::pruning::schedule::{Amount, Position, Step};
 use crate::pruning::{self, Apply, Plan, Pruned};
 use crate::tensor::Tensor;
-use crate::training::event::{EvalAt, Event, SplitName};
+use crate::training::event::{EvalAt, Event};
 use std::time::Instant;
 
 /// Examples on which a shrunk network is compared with the masked one.

@@ -6,18 +6,18 @@ use super::step::next_batch;
 use super::{Observer, Summary, TrainConfig};
 use crate::autograd::Grads;
 use crate::backend::Backend;
-use crate::data::{Dataset, Part};
+use crate::data::{Dataset, SplitName};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
-use crate::network::forward::Cost;
-use crate::network::model::Model;
+use crate::network::forward::{Cost, LayerRecord};
+use crate::network::model::{InputSpec, Model};
 use crate::network::params::{Masking, ParamStore, Snapshot};
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
 use crate::pruning::{self, PruneConfig};
 use crate::seed::Seed;
-use crate::training::event::{EvalAt, Event, GroupSize, SplitName};
+use crate::training::event::{EvalAt, Event, GroupSize};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -53,6 +53,10 @@ pub struct Outcome<B: Backend> {
     pub summary: Summary,
     /// The pruned network.
     pub params: ParamStore<B>,
+    /// What an example looks like to the model.
+    pub input: InputSpec,
+    /// The model's layers, in the order of their calls.
+    pub layers: Vec<LayerRecord>,
 }
 
 impl<B: Backend> Run<'_, B> {
@@ -108,7 +112,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
         let masking = if setting.prune.regrow { Masking::Dynamic } else { Masking::Held };
         let params = ParamStore::new(&setting.device, layout, setting.seed, masking)?;
-        let dense = setting.cost(&params)?;
+        let (dense, _) = setting.cost(&params)?;
         let live = Live {
             next: Step(0),
             params,
@@ -165,7 +169,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             name: setting.name.clone(),
             steps: setting.length.steps,
             steps_per_epoch: setting.length.steps_per_epoch,
-            examples: setting.data.part(Part::Train).len(),
+            examples: setting.data.train.len(),
             params: measure::count_params(&live.params).1,
             layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
         })?;
@@ -199,10 +203,10 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let last = Step(setting.length.steps - 1);
         let test = setting.evaluate(&live.params, last, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
-        let kept = setting.cost(&live.params)?;
+        let (kept, layers) = setting.cost(&live.params)?;
         let summary = Summary::of(&setting, &live, test, (dense, kept), &reporter.clock)?;
         reporter.event(&Event::Finish { step: setting.length.steps, metrics: summary.metrics() })?;
         setting.device.trim();
-        Ok(Outcome { summary, params: live.params })
+        Ok(Outcome { summary, params: live.params, input: setting.input, layers })
     }
 }

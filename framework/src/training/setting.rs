@@ -3,7 +3,7 @@
 use super::evaluate::Task;
 use super::{Loss, Run, Timeline, TrainConfig};
 use crate::backend::Backend;
-use crate::data::{Batches, Dataset, Order, Part};
+use crate::data::{Batches, Dataset, Order, SplitName};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::layout::{Layout, Sizes};
@@ -52,7 +52,7 @@ impl<'a, B: Backend> Setting<'a, B> {
         let layout_at = |sizes: &Sizes| run.model.layout(&input, sizes).map_err(|error| error.under("model"));
         let layout = layout_at(&run.prune.start_sizes(layout_at)?)?;
         run.prune.fits(&layout).map_err(|error| error.under("prune"))?;
-        let examples = run.data.part(Part::Train).len();
+        let examples = run.data.train.len();
         let steps_per_epoch = examples.div_ceil(run.train.batch_size) as u64;
         if steps_per_epoch == 0 {
             return Err(Error::Config(
@@ -87,7 +87,7 @@ impl<'a, B: Backend> Setting<'a, B> {
     pub fn batches_from(&self, step: Step) -> Batches<'a> {
         let (epoch, seed) = (self.length.epoch(step), self.seed.derive("shuffle", &[]).0);
         let mut batches =
-            self.data.batches(Part::Train, at_least_one(self.train.batch_size), Order::Shuffled { seed, epoch });
+            self.data.batches(SplitName::Train, at_least_one(self.train.batch_size), Order::Shuffled { seed, epoch });
         batches.skip((step.0 % self.length.steps_per_epoch) as usize);
         batches
     }

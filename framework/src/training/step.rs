@@ -26,11 +26,10 @@ pub(super) struct Pass<B: Backend> {
 }
 
 /// The next batch on the device, or `None` at the end of the split.
-pub(super) fn next_batch<B: Backend>(
-    device: &B,
-    data: &Dataset,
-    batches: &mut Batches<'_>,
-) -> Result<Option<Batch<B>>> {
+///
+/// # Errors
+/// If the device is out of memory.
+pub fn next_batch<B: Backend>(device: &B, data: &Dataset, batches: &mut Batches<'_>) -> Result<Option<Batch<B>>> {
     let (mut values, mut classes) = (vec![], vec![]);
     if let Some(examples) = device.examples(batches.values())? {
         let Some(picks) = batches.next_picks(&mut classes) else { return Ok(None) };

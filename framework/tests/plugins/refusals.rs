@@ -91,6 +91,12 @@ fn tables_that_do_not_hold_what_they_should() {
     case("size", ".size = sizeof table", ".size = 16", "the function table of criterion `square` has 16 bytes");
     case("noscore", ".score = score", ".info = 0", "criterion `square` has no function `score`");
     case("kind", ".kind = SECATEUR_CRITERION", ".kind = 9", "`square` is of kind 9");
+    case(
+        "data",
+        ".kind = SECATEUR_CRITERION",
+        ".kind = SECATEUR_DATA",
+        "`square` is a data set, which cannot be loaded",
+    );
     case("table", ".table = &table", ".table = 0", "criterion `square` has no functions");
     case("default", "SECATEUR_STR(\"1.0\")}};", "SECATEUR_STR(\"[\")}};", "the default of option `scale` is not TOML");
     let missing = "extern float elsewhere(float);\nstatic int32_t score";

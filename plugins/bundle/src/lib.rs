@@ -5,6 +5,7 @@
 
 use secateur_compressors as _;
 use secateur_criteria as _;
+use secateur_data as _;
 use secateur_models as _;
 use secateur_schedules as _;
 
@@ -34,6 +35,10 @@ mod tests {
         );
         assert_eq!(names(Kind::Compressor), ["none", "token-merging"]);
         assert_eq!(names(Kind::Model), ["cnn", "mlp", "vae", "vgg", "vit"]);
+        assert_eq!(
+            names(Kind::Data),
+            ["cifar10", "cifar100", "cubist-spiral", "fashion-mnist", "glyphs", "image-folder", "mnist"]
+        );
     }
 
     #[test]

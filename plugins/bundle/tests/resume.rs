@@ -151,7 +151,7 @@ fn facts(events: &[Event]) -> Vec<String> {
         let mut json = serde_json::to_value(event).unwrap();
         let object = json.as_object_mut().unwrap();
         object.remove("seconds");
-        object.get_mut("figures").and_then(|f| f.as_object_mut()).map(|f| f.remove("seconds_train"));
+        object.get_mut("metrics").and_then(|f| f.as_object_mut()).map(|f| f.remove("seconds_train"));
         json.to_string()
     };
     events.iter().filter(|e| !matches!(e, Event::Start { .. })).map(fact).collect()

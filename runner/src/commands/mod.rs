@@ -5,6 +5,7 @@ mod config;
 mod data;
 mod plugin_check;
 mod plugin_new;
+mod plugin_reference;
 mod plugins;
 mod run;
 mod sweep;

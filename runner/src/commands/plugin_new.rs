@@ -25,6 +25,14 @@ pub fn execute(name: &str, kind: PluginKind, framework: Option<&Path>) -> Result
         return usage(format!("{name}: this folder exists already\n  fix: choose another name, or remove it"));
     }
     let (source, label) = match kind {
+        PluginKind::Data => {
+            return usage(format!(
+                "--kind data: a data set is linked into the program, not loaded from a library, so it is no crate of its own\n  \
+                 fix: in a checkout, copy plugins/data/src/cubist_spiral.rs to {}.rs beside it, name it in lib.rs with `mod`, and \
+                 build secateur",
+                name.replace('-', "_")
+            ));
+        }
         PluginKind::Criterion => (include_str!("../../templates/plugin/criterion.rs.tmpl"), "Criterion"),
         PluginKind::Schedule => (include_str!("../../templates/plugin/schedule.rs.tmpl"), "Schedule"),
         PluginKind::Compressor => (include_str!("../../templates/plugin/compressor.rs.tmpl"), "Compressor"),

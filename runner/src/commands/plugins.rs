@@ -13,6 +13,10 @@ pub fn execute(command: &PluginsCommand, workbench: &Workbench) -> Result<(), Fa
             Ok(())
         }
         PluginsCommand::Show { name } => show(name, workbench),
+        PluginsCommand::Reference => {
+            super::print(&super::plugin_reference::page(workbench));
+            Ok(())
+        }
         PluginsCommand::New { name, kind, framework } => super::plugin_new::execute(name, *kind, framework.as_deref()),
         PluginsCommand::Check { plugin, sets } => super::plugin_check::execute(plugin, sets, workbench),
     }
@@ -72,7 +76,9 @@ fn show(wanted: &str, workbench: &Workbench) -> Result<(), Failure> {
 /// As a piece of config with every option at its default: ready to be copied.
 fn described(kind: &str, name: &str, plugin: &PluginDoc) -> String {
     let options: String = plugin.options.iter().map(|doc| described_key(&doc.key, doc)).collect();
-    format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{options}", plugin.doc)
+    let table =
+        if plugin.table_of_its_own && !options.is_empty() { format!("\n[{kind}.{name}]\n") } else { String::new() };
+    format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{table}{options}", plugin.doc)
 }
 
 fn described_key(key: &str, KeyDoc { doc, ty, default, .. }: &KeyDoc) -> String {

@@ -69,7 +69,7 @@ impl Schema for Fixture {
             }
             _ => return None,
         };
-        Some(PluginDoc { doc: format!("About {name}."), options })
+        Some(PluginDoc { doc: format!("About {name}."), options, table_of_its_own: false })
     }
 
     fn plugin_names(&self, kind: &str) -> Vec<String> {

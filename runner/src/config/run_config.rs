@@ -99,7 +99,7 @@ impl RunConfig {
         let mut reader = Reader { table, origins, errors: Vec::new() };
         let run = Self {
             top: reader.top(),
-            data: reader.plugin("data"),
+            data: reader.plugin(Kind::Data.name()),
             model: reader.plugin(Kind::Model.name()),
             criterion: reader.plugin(Kind::Criterion.name()),
             schedule: reader.plugin(Kind::Schedule.name()),
@@ -118,6 +118,7 @@ impl RunConfig {
             Kind::Schedule => &self.schedule,
             Kind::Compressor => &self.compressor,
             Kind::Model => &self.model,
+            Kind::Data => &self.data,
         }
     }
 }

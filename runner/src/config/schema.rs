@@ -43,6 +43,15 @@ pub struct PluginDoc {
     pub doc: String,
     /// The options that it takes.
     pub options: Vec<KeyDoc>,
+    /// Whether these stand in a table of the plugin's name within its section, which keeps them apart from the section's keys.
+    pub table_of_its_own: bool,
+}
+
+impl PluginDoc {
+    /// The options that stand among the keys of the plugin's section.
+    pub fn section_options(self) -> Vec<KeyDoc> {
+        if self.table_of_its_own { Vec::new() } else { self.options }
+    }
 }
 
 /// One value that its section refuses.

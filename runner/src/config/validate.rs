@@ -108,7 +108,7 @@ impl Check<'_> {
                 return self.refuse_value(name_key, found, format!("the name of a {kind}: {known}"));
             }
         };
-        let Some(PluginDoc { options, .. }) = self.schema.plugin(kind, &name) else {
+        let Some(options) = self.schema.plugin(kind, &name).map(PluginDoc::section_options) else {
             let known = self.schema.plugin_names(kind);
             let near = nearest(&name, known.iter().map(String::as_str));
             let fix = near.map_or_else(

@@ -1,6 +1,5 @@
 //! What may stand in a config: the program's own sections and the registered plugins.
 
-use secateur::data::{self, DataConfig, DataError};
 use secateur::error::OptionError;
 use secateur::options::{self, OptionSet, Table};
 use secateur::plugins::registry::Kind;
@@ -8,8 +7,8 @@ use secateur::pruning::PruneConfig;
 use secateur::training::TrainConfig;
 use toml::Value;
 
-use super::Workbench;
 use super::sections::{self, keys};
+use super::{Workbench, data};
 use crate::config::schema::{KeyError, PluginDoc, Schema, SectionDoc};
 use crate::config::{OutputConfig, TopConfig};
 
@@ -21,29 +20,29 @@ impl Schema for Workbench {
             plugin_kind: Some(kind.name().to_owned()),
             keys: Vec::new(),
         };
-        sections::all().into_iter().chain(Kind::ALL.map(plugin)).collect()
+        let mut all = sections::all(&self.registry);
+        let others = Kind::ALL.into_iter().filter(|kind| all.iter().all(|section| section.name != kind.name()));
+        let others: Vec<SectionDoc> = others.map(plugin).collect();
+        all.extend(others);
+        all
     }
 
     fn plugin(&self, kind: &str, name: &str) -> Option<PluginDoc> {
-        if kind == "data" {
-            let info = data::list().iter().find(|info| info.name == name)?;
-            return Some(PluginDoc { doc: info.summary.to_owned(), options: Vec::new() });
-        }
-        let item = self.registry.get(known_kind(kind)?, name).ok()?;
-        Some(PluginDoc { doc: item.summary().to_owned(), options: keys("", item.docs(), Some(kind)) })
+        let kind = known_kind(kind)?;
+        let item = self.registry.get(kind, name).ok()?;
+        let options = keys("", item.docs(), Some(kind.name()));
+        Some(PluginDoc { doc: item.summary().to_owned(), options, table_of_its_own: kind == Kind::Data })
     }
 
     fn plugin_names(&self, kind: &str) -> Vec<String> {
-        match known_kind(kind) {
-            Some(kind) => self.registry.of_kind(kind).map(|(name, _)| name.to_owned()).collect(),
-            None => data::list().iter().map(|info| info.name.to_owned()).collect(),
-        }
+        let names = |kind| self.registry.of_kind(kind).map(|(name, _)| name.to_owned()).collect();
+        known_kind(kind).map_or_else(Vec::new, names)
     }
 
     fn check_section(&self, section: &str, values: &Table) -> Vec<KeyError> {
         match section {
             "" => refused(section, errors::<TopConfig>(values)),
-            "data" => bad_data(values),
+            "data" => refused(section, data::check(values, &self.registry)),
             "prune" => refused(section, errors::<PruneConfig>(values)),
             "output" => refused(section, errors::<OutputConfig>(values)),
             "train" => refused(section, errors::<TrainConfig>(values)),
@@ -75,25 +74,6 @@ fn errors<T: OptionSet>(values: &Table) -> Vec<OptionError> {
 
 fn known_kind(name: &str) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| kind.name() == name)
-}
-
-/// Each key alone first, so that every wrong type is named.
-fn bad_data(values: &Table) -> Vec<KeyError> {
-    let read = |table: Table| -> Result<DataConfig, toml::de::Error> { Value::Table(table).try_into() };
-    let mut errors = Vec::new();
-    for (key, value) in values {
-        if let Err(error) = read(Table::from_iter([(key.clone(), value.clone())])) {
-            let allowed = in_words(error.message().trim());
-            errors.push(KeyError { key: format!("data.{key}"), found: value.to_string(), allowed });
-        }
-    }
-    if let (true, Ok(config)) = (errors.is_empty(), read(values.clone())) {
-        errors.extend(config.problems().into_iter().map(|problem| match problem {
-            DataError::Option { key, found, allowed } => KeyError { key, found, allowed },
-            other => KeyError { key: "data.name".to_owned(), found: config.name.clone(), allowed: other.to_string() },
-        }));
-    }
-    errors
 }
 
 /// Puts the section's name in front of the keys, which are relative to it.

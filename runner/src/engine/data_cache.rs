@@ -3,45 +3,44 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use secateur::data::{self, DataError, Dataset, LoadProgress, Opened, Surroundings};
+use secateur::Error;
+use secateur::data::{Dataset, Examples, LoadProgress};
+use secateur::plugins::registry::Registry;
 
-use super::read_data;
+use super::data::DataChoice;
 use crate::config::PluginChoice;
-use crate::failure::Failure;
-
-/// Keys of the `[data]` section that choose among examples, or change them, after they were read.
-const AFTER_READING: [&str; 5] = ["validation", "train_limit", "test_limit", "normalize", "augment"];
 
 /// A value that is made once, by whoever asks first; the others wait.
-type Slot<T> = Arc<OnceLock<Result<Arc<T>, Arc<DataError>>>>;
+type Slot<T> = Arc<OnceLock<Result<Arc<T>, Arc<Error>>>>;
 
 /// Data sets by what they were read from, and by what was drawn from them.
 #[derive(Default)]
 pub struct DataCache {
-    opened: Mutex<HashMap<String, Slot<Opened>>>,
+    opened: Mutex<HashMap<String, Slot<Examples>>>,
     sets: Mutex<HashMap<String, Slot<Dataset>>>,
 }
 
 impl DataCache {
     /// The data set of a `[data]` section, with the splits that `seed` draws.
+    ///
+    /// # Errors
+    /// What the data set reports; every run that asks for it is told the same.
     pub fn dataset(
         &self,
+        registry: &Registry,
         data: &PluginChoice,
         seed: u64,
         progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<Arc<Dataset>, Failure> {
+    ) -> Result<Arc<Dataset>, Arc<Error>> {
         let section = data.section();
-        let config = read_data(&section)?;
-        let mut source = section.clone();
-        source.retain(|key, _| !AFTER_READING.contains(&key));
+        let choice = DataChoice::read(&section, registry)?;
         let set = slot(&self.sets, format!("{seed} {section}"));
         let made = set.get_or_init(|| {
-            let opened = slot(&self.opened, source.to_string());
-            let open = || data::open(&Surroundings::from_env(), &config, progress).map(Arc::new).map_err(Arc::new);
-            let opened = opened.get_or_init(open).clone()?;
-            opened.dataset(&config, seed).map(Arc::new).map_err(Arc::new)
+            let opened = slot(&self.opened, choice.source());
+            let opened = opened.get_or_init(|| choice.open(registry, progress).map(Arc::new).map_err(Arc::new));
+            opened.clone()?.dataset(&choice.config, seed).map(Arc::new).map_err(Arc::new)
         });
-        made.clone().map_err(|error| Failure::from(&*error))
+        made.clone()
     }
 }
 

@@ -2,20 +2,19 @@
 
 mod catalog;
 mod check;
+mod data;
 mod data_cache;
-mod model_file;
 mod sections;
 mod train;
 
 pub use check::Checked;
 pub use train::{Checkpoint, Trained};
 
-use secateur::data::{self, DataConfig, DataError, Surroundings};
 use secateur::options::Table;
-use secateur::plugins::registry::{Kind, Registry};
+use secateur::plugins::registry::{Item, Kind, Registry};
 use serde::Serialize;
-use toml::Value;
 
+use self::data::DataChoice;
 use crate::config::{PluginChoice, PluginFile, RunConfig};
 use crate::failure::Failure;
 use data_cache::DataCache;
@@ -66,12 +65,13 @@ impl Workbench {
 
     /// All data sets.
     pub fn data_sets(&self) -> Vec<DataSet> {
-        let set = |info: &data::DataInfo| DataSet {
-            name: info.name.to_owned(),
-            doc: info.summary.to_owned(),
-            how_to_get: info.get.to_owned(),
+        let how_to_get = |name: &str| Some(self.registry.data(name, &Table::new()).ok()?.files()?.get.to_owned());
+        let set = |(name, item): (&str, &Item)| DataSet {
+            name: name.to_owned(),
+            doc: item.summary().to_owned(),
+            how_to_get: how_to_get(name).unwrap_or_default(),
         };
-        data::list().iter().map(set).collect()
+        self.registry.of_kind(Kind::Data).map(set).collect()
     }
 
     /// Finds and reads the data set of a `[data]` section; a report for a person.
@@ -79,31 +79,9 @@ impl Workbench {
     /// # Errors
     /// It is not there, or not what it should be.
     pub fn check_data(&self, section: &PluginChoice, seed: u64) -> Result<String, Failure> {
-        let config = read_data(&section.section())?;
-        let report = data::check(&Surroundings::from_env(), &config, seed, &mut |_| ())?;
-        let mut text = format!("{}: {:?}, {} classes\n", report.name, report.shape, report.class_names.len());
-        for place in &report.places {
-            text.push_str(&format!("  looked in {place}\n"));
-        }
-        for (split, examples, classes) in &report.splits {
-            text.push_str(&format!("  {split:<10} {examples:>7} examples"));
-            if let (Some(least), Some(most)) = (classes.iter().min(), classes.iter().max())
-                && *examples > 0
-            {
-                text.push_str(&format!(", {least} to {most} of each class"));
-            }
-            text.push('\n');
-        }
-        let channels = report.statistics.mean.iter().zip(&report.statistics.std);
-        for (mean, std) in channels {
-            text.push_str(&format!("  mean {mean:.4}, standard deviation {std:.4}\n"));
-        }
-        if let data::Origin::Files(files) = &report.origin {
-            for file in files {
-                text.push_str(&format!("  {} sha256 {}\n", file.path.display(), file.sha256));
-            }
-        }
-        Ok(text)
+        let choice = DataChoice::read(&section.section(), &self.registry)?;
+        let examples = choice.open(&self.registry, &mut |_| ())?;
+        Ok(data::describe(&examples, &examples.dataset(&choice.config, seed)?)?)
     }
 
     /// Runs the conformance kit on the plugins of a library's file, or on those of a name, with these options.
@@ -124,26 +102,4 @@ impl Workbench {
         };
         Kind::ALL.into_iter().filter_map(used).collect()
     }
-}
-
-impl From<DataError> for Failure {
-    fn from(error: DataError) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl From<&DataError> for Failure {
-    fn from(error: &DataError) -> Self {
-        match error {
-            DataError::Unknown { .. } | DataError::Option { .. } => Self::Usage(error.to_string()),
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-/// Reads a section that was checked before; what is wrong with it all the same is the config's fault.
-fn read_data(table: &Table) -> Result<DataConfig, Failure> {
-    Value::Table(table.clone())
-        .try_into()
-        .map_err(|error: toml::de::Error| Failure::Usage(format!("[data]: {}", error.message())))
 }

@@ -1,39 +1,19 @@
 //! The keys of a config that no plugin owns.
 
-use std::collections::BTreeMap;
-
 use secateur::data::DataConfig;
 use secateur::options::{OptionDoc, OptionSet};
+use secateur::plugins::registry::{Item, Kind, Registry};
 use secateur::pruning::PruneConfig;
 use secateur::training::TrainConfig;
-use toml::Value;
 
 use crate::config::schema::{KeyDoc, SectionDoc};
 use crate::config::{OutputConfig, TopConfig};
 
-/// What `data.*` means; the framework's struct has the types and defaults.
-const DATA: &[(&str, &str, &str)] = &[
-    ("dir", "Folder with the data set's files; the usual places are searched where absent.", "text"),
-    ("validation", "Held out of the training set, drawn by seed: a fraction below 1, or a count.", "number"),
-    ("train_limit", "Train on this many examples only, drawn by seed.", "whole number"),
-    ("test_limit", "Test on this many examples only, drawn by seed.", "whole number"),
-    (
-        "normalize",
-        "How stored values become inputs.",
-        "\"none\", \"unit\", \"half\", \"standard\", or { mean = [..], std = [..] }",
-    ),
-    ("augment", "Random changes of training images: { crop_pad, flip }.", "table"),
-    ("glyphs", "Options of glyphs: { train, test, noise, seed }.", "table"),
-    ("cubist-spiral", "Options of cubist-spiral: { per_class }.", "table"),
-    ("cifar100", "Options of cifar100.", "table"),
-    ("image-folder", "Options of image-folder.", "table"),
-];
-
-/// Every section that is not a plugin's.
-pub fn all() -> Vec<SectionDoc> {
+/// Every section that has keys of its own.
+pub fn all(registry: &Registry) -> Vec<SectionDoc> {
     vec![
         section("", "Keys above all sections.", keys("", TopConfig::docs(), None)),
-        SectionDoc { plugin_kind: Some("data".to_owned()), ..section("data", "What is learned.", data_keys()) },
+        SectionDoc { plugin_kind: Some("data".to_owned()), ..section("data", "What is learned.", data_keys(registry)) },
         section("prune", "How scores become a pruned network.", keys("prune.", PruneConfig::docs(), None)),
         section("train", "How the network is trained.", keys("train.", TrainConfig::docs(), None)),
         section("output", "Where results go.", keys("output.", OutputConfig::docs(), None)),
@@ -56,22 +36,18 @@ fn section(name: &str, doc: &str, keys: Vec<KeyDoc>) -> SectionDoc {
     SectionDoc { name: name.to_owned(), doc: doc.to_owned(), plugin_kind: None, keys }
 }
 
-fn data_keys() -> Vec<KeyDoc> {
-    let defaults: BTreeMap<String, Value> =
-        toml::Table::try_from(DataConfig::default()).unwrap_or_default().into_iter().collect();
-    // Options of one data set stand in a table of its own; defaults of the others would only clutter a run's config.
-    let default = |name: &str| defaults.get(name).filter(|value| !value.is_table()).cloned();
-    let known = |name: &str| {
-        defaults.contains_key(name) || default(name).is_some() || ["dir", "train_limit", "test_limit"].contains(&name)
+/// The keys that all data sets share, and for each set with options the table that holds them.
+fn data_keys(registry: &Registry) -> Vec<KeyDoc> {
+    // Tables hold what only some runs ask for: as defaults they would clutter every run's config.
+    let common = keys("data.", DataConfig::docs(), None).into_iter();
+    let common = common.map(|key| KeyDoc { default: key.default.filter(|value| !value.is_table()), ..key });
+    let table = |(name, item): (&str, &Item)| {
+        let options: Vec<&str> = item.docs().iter().map(|doc| doc.name).collect();
+        let doc = format!("Options of {name}: {{ {} }}.", options.join(", "));
+        let key = KeyDoc { key: format!("data.{name}"), doc, ty: "table".to_owned(), ..KeyDoc::default() };
+        (!options.is_empty()).then_some(key)
     };
-    let key = |(name, doc, ty): &(&str, &str, &str)| KeyDoc {
-        key: format!("data.{name}"),
-        doc: (*doc).to_owned(),
-        ty: (*ty).to_owned(),
-        default: default(name),
-        plugin_kind: None,
-    };
-    DATA.iter().filter(|(name, ..)| known(name)).map(key).collect()
+    common.chain(registry.of_kind(Kind::Data).filter_map(table)).collect()
 }
 
 /// A Rust type for people who write TOML.
@@ -86,9 +62,12 @@ fn in_words(ty: &str) -> String {
     match ty {
         "f64" | "f32" => "number".to_owned(),
         "bool" => "true or false".to_owned(),
-        "String" => "text".to_owned(),
+        "String" | "PathBuf" => "text".to_owned(),
         "u64" | "u32" | "usize" => "whole number, at least 0".to_owned(),
         "i64" | "i32" => "whole number".to_owned(),
+        "Holdout" => "number: a fraction below 1, or a count".to_owned(),
+        "Normalize" => r#""none", "unit", "half", "standard", or { mean = [..], std = [..] }"#.to_owned(),
+        "Augment" => "table".to_owned(),
         "PluginSpec" => "a plugin: { name = \"...\", its options }".to_owned(),
         map if map.starts_with("BTreeMap<") => "table".to_owned(),
         _ => "one of the words above".to_owned(),
@@ -100,11 +79,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_of_the_data_section_is_documented() {
-        let defaults = toml::Table::try_from(DataConfig::default()).unwrap_or_default();
-        for name in defaults.keys().filter(|name| *name != "name") {
-            assert!(DATA.iter().any(|(documented, ..)| documented == name), "data.{name}");
-        }
+    fn data_sets_with_options_have_a_table() {
+        let keys = data_keys(&secateur_bundle::registry().expect("the built-in plugins"));
+        let glyphs = keys.iter().find(|key| key.key == "data.glyphs").expect("glyphs have options");
+        assert_eq!(glyphs.doc, "Options of glyphs: { train, test, noise, seed }.");
+        assert!(keys.iter().all(|key| key.key != "data.mnist"), "MNIST has none");
+        assert!(keys.iter().all(|key| !key.default.as_ref().is_some_and(toml::Value::is_table)));
     }
 
     #[test]

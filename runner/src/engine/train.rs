@@ -5,12 +5,13 @@ use std::path::Path;
 use secateur::backend::{Cpu, DeviceName};
 use secateur::data::LoadProgress;
 use secateur::error::OptionError;
+use secateur::network::model_file::ModelFile;
 use secateur::plugins::registry::Registered;
 use secateur::seed::Seed;
 use secateur::training::{Observer, Run};
 use serde_json::{Map, Value};
 
-use super::{Workbench, model_file};
+use super::Workbench;
 use crate::config::{ConfigError, ConfigErrors, Resolved};
 use crate::failure::Failure;
 
@@ -73,8 +74,9 @@ impl Workbench {
     ) -> Result<Trained, Failure> {
         let (registry, told) = (&self.registry, &config.run);
         loading(observer, None);
-        let data = self.data.dataset(&told.data, told.top.seed, &mut |some| loading(observer, Some(some)))?;
-        let under = |section: &'static str| move |error: secateur::Error| refused(error.under(section), from, config);
+        let data = self.data.dataset(registry, &told.data, told.top.seed, &mut |some| loading(observer, Some(some)));
+        let data = data.map_err(|error| refused(&error, from, config))?;
+        let under = |section: &'static str| move |error: secateur::Error| refused(&error.under(section), from, config);
         let run = Run {
             name: config.name().to_owned(),
             device,
@@ -94,20 +96,28 @@ impl Workbench {
             None => run.execute(observer),
             Some(Checkpoint { bytes, name, .. }) => run.resume(bytes, name, observer),
         };
-        let outcome = outcome.map_err(|error| refused(error, from, config))?;
+        let outcome = outcome.map_err(|error| refused(&error, from, config))?;
         let summary = serde_json::to_value(&outcome.summary)
             .map_err(|error| Failure::Failed(format!("summary.json: {error}")))?;
         let summary = if let Value::Object(metrics) = summary { metrics } else { Map::new() };
-        Ok(Trained { summary, model: model_file::write(&told.model, &outcome.params)? })
+        let about = ModelFile::new(
+            told.model.section(),
+            &outcome.params,
+            outcome.input,
+            &data.class_names,
+            &data.normalizer,
+            outcome.layers,
+        );
+        Ok(Trained { summary, model: about.write(&outcome.params)? })
     }
 }
 
 /// Options that fit their own plugin but not the data or the network are known to be wrong only here; the config knows
 /// who set them.
-fn refused(error: secateur::Error, from: Option<Checkpoint<'_>>, config: &Resolved) -> Failure {
+fn refused(error: &secateur::Error, from: Option<Checkpoint<'_>>, config: &Resolved) -> Failure {
     let errors = match (error, from) {
-        (secateur::Error::Option(error), _) => vec![error],
-        (secateur::Error::Options(errors), _) => errors,
+        (secateur::Error::Option(error), _) => vec![error.clone()],
+        (secateur::Error::Options(errors), _) => errors.clone(),
         (error @ secateur::Error::Checkpoint(_), Some(checkpoint)) => {
             let fix = "start the run anew: secateur run CONFIG... --force";
             return Failure::Failed(format!("{}: {error}\n  fix: {fix}", checkpoint.file.display()));

@@ -12,7 +12,8 @@ pub use progress::Progress;
 pub use report::{Curves, headlines, render as report};
 pub use tensorboard::file as tensorboard;
 
-use secateur::training::event::{Event, SplitName};
+use secateur::data::SplitName;
+use secateur::training::event::Event;
 
 /// The events among the lines of `events.jsonl`. A last line that was cut off, and lines of unknown kinds, are passed
 /// over.

@@ -1,6 +1,6 @@
 //! Convolutions, by name.
 
-use super::Forward;
+use super::{Forward, LayerOperation};
 use crate::autograd::Tape;
 use crate::backend::{Act, Backend, Conv2d, ConvTranspose2d, Pool, Pooling, Weight};
 use crate::error::Result;
@@ -30,6 +30,7 @@ impl<B: Backend> Forward<'_, B> {
         let b = self.bias(name)?;
         self.taps.input(name, x);
         let ConvOptions { stride, padding, pool } = options;
+        self.list(name, LayerOperation::Conv2d { stride, padding, act, pool });
         let op = Conv2d { x: x.clone(), w: w.clone(), b: b.clone(), stride, padding, act, pool };
         let y = self.tape.conv2d(op)?;
         let positions = match (&*x.shape(), &*w.value.shape()) {
@@ -66,10 +67,16 @@ impl<B: Backend> Forward<'_, B> {
     ) -> Result<Tensor<B>> {
         let y = self.conv2d(name, x, ConvOptions { pool: false, ..options }, Act::None)?;
         let y = self.batch_norm(norm, &y)?;
-        let y = if act == Act::None { y } else { self.tape.act(&y, act)? };
+        let y = if act == Act::None {
+            y
+        } else {
+            self.list(norm, LayerOperation::Activation { act });
+            self.tape.act(&y, act)?
+        };
         if !options.pool {
             return Ok(y);
         }
+        self.list(norm, LayerOperation::MaxPool { kernel: 2, stride: 2 });
         self.tape.pool(&y, Pool { kind: Pooling::Max, kernel: 2, stride: 2, padding: 0 })
     }
 
@@ -89,6 +96,7 @@ impl<B: Backend> Forward<'_, B> {
         let kept = self.params.get(&weight_name)?.kept();
         let b = self.bias(name)?;
         self.taps.input(name, x);
+        self.list(name, LayerOperation::ConvTranspose2d { stride, padding, act });
         let op = ConvTranspose2d { x: x.clone(), w: w.clone(), b: b.clone(), stride, padding, act };
         let y = self.tape.conv_transpose2d(op)?;
         // Every pixel of the input meets every weight of its channel.

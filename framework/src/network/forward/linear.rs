@@ -1,6 +1,6 @@
 //! Fully connected layers, by name.
 
-use super::{Forward, Needs};
+use super::{Forward, LayerOperation, Needs};
 use crate::autograd::Tape;
 use crate::backend::{Act, Backend, Weight};
 use crate::error::Result;
@@ -31,6 +31,7 @@ impl<B: Backend> Forward<'_, B> {
         let weight = self.weight(&weight_name)?;
         let kept = self.params.get(&weight_name)?.kept();
         self.cost.add(x.shape().first().copied().unwrap_or(0), kept, weight.value.count());
+        self.list(name, LayerOperation::Linear { act, residual: residual.is_some() });
         let bias = self.bias(name)?;
         self.taps.input(name, x);
         let replay = {

@@ -7,6 +7,7 @@ mod attention;
 mod conv;
 mod cost;
 mod dropout;
+mod layers;
 mod linear;
 mod loss;
 mod needs;
@@ -17,6 +18,7 @@ mod trail;
 
 pub use conv::ConvOptions;
 pub use cost::Cost;
+pub use layers::{LayerOperation, LayerRecord};
 pub use needs::Needs;
 pub use taps::{LayerCall, Taps};
 pub use trail::Trail;
@@ -42,6 +44,7 @@ pub struct Forward<'a, B: Backend> {
     pub(crate) noise: Option<Seed>,
     pub(crate) buffers: Vec<(String, Tensor<B>)>,
     following: Following,
+    layers: Option<Vec<LayerRecord>>,
 }
 
 impl<'a, B: Backend> Forward<'a, B> {
@@ -62,6 +65,7 @@ impl<'a, B: Backend> Forward<'a, B> {
             noise: None,
             buffers: vec![],
             following: Following::Off,
+            layers: None,
         }
     }
 

@@ -19,9 +19,9 @@ impl Needs {
     pub const PREACTIVATIONS: Self = Self(1 << 4);
     /// Every layer call in order, so that something else than gradients can be sent backwards (relevance).
     pub const TRACE: Self = Self(1 << 5);
-    /// Gradients at other weights, inputs or objectives, through [`super::Criterion::prepare`].
+    /// Gradients at other weights, inputs or objectives, through `Criterion::prepare`.
     pub const PROBE: Self = Self(1 << 6);
-    /// A term added to the training loss, through [`super::Criterion::penalty`].
+    /// A term added to the training loss, through `Criterion::penalty`.
     pub const PENALTY: Self = Self(1 << 7);
 
     const NAMES: [(Self, &str); 8] = [

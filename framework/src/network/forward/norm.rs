@@ -1,6 +1,6 @@
 //! Normalisation, by name, and the running statistics that it moves.
 
-use super::Forward;
+use super::{Forward, LayerOperation};
 use crate::backend::{Backend, BatchNorm, ChannelStats};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -20,6 +20,7 @@ impl<B: Backend> Forward<'_, B> {
         let names = ["running_mean", "running_var"].map(|part| format!("{name}.{part}"));
         let running = ChannelStats { mean: self.param(&names[0])?, variance: self.param(&names[1])? };
         let (gamma, beta) = (self.param(&format!("{name}.weight"))?, self.param(&format!("{name}.bias"))?);
+        self.list(name, LayerOperation::BatchNorm { eps: EPS });
         let of_batch = self.is_training();
         let stats = if of_batch { B::channel_stats(x)? } else { running.clone() };
         if of_batch {
@@ -36,6 +37,7 @@ impl<B: Backend> Forward<'_, B> {
     /// If the layer does not exist, or `x` does not fit it.
     pub fn layer_norm(&mut self, name: &str, x: &Tensor<B>) -> Result<Tensor<B>> {
         let (gamma, beta) = (self.param(&format!("{name}.weight"))?, self.param(&format!("{name}.bias"))?);
+        self.list(name, LayerOperation::LayerNorm { eps: EPS });
         self.tape.layer_norm(x, &gamma, &beta, EPS)
     }
 

@@ -110,6 +110,7 @@ pub(super) fn of_kind(kind: Kind) -> u32 {
         Kind::Schedule => abi::SCHEDULE,
         Kind::Compressor => abi::COMPRESSOR,
         Kind::Model => abi::MODEL,
+        Kind::Data => abi::DATA,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod compressor;
 mod criterion;
+mod data;
 mod model;
 mod scene;
 mod schedule;
@@ -50,6 +51,7 @@ pub fn check(registry: &Registry, kind: Kind, name: &str, options: &Table) -> Re
         Kind::Schedule => schedule::check(registry, name, options),
         Kind::Compressor => compressor::check(registry, name, options),
         Kind::Model => model::check(registry, name, options),
+        Kind::Data => data::check(registry, name, options),
     });
     Ok(rows)
 }

@@ -3,6 +3,7 @@
 #[cfg(feature = "cuda")]
 use crate::backend::Cuda;
 use crate::backend::{Backend, Cpu};
+use crate::data::DataSource;
 use crate::error::{OptionError, Result};
 use crate::network::compressor::Compressor;
 use crate::network::model::Model;
@@ -26,19 +27,22 @@ pub enum Kind {
     Compressor,
     /// A network.
     Model,
+    /// A data set.
+    Data,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Criterion, Self::Schedule, Self::Compressor, Self::Model];
+    pub const ALL: [Self; 5] = [Self::Criterion, Self::Schedule, Self::Compressor, Self::Model, Self::Data];
 
-    /// `criterion`, `schedule`, `compressor` or `model`: the config section that chooses it.
+    /// `criterion`, `schedule`, `compressor`, `model` or `data`: the config section that chooses it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Criterion => "criterion",
             Self::Schedule => "schedule",
             Self::Compressor => "compressor",
             Self::Model => "model",
+            Self::Data => "data",
         }
     }
 }
@@ -61,6 +65,8 @@ pub enum DeviceMaker<B: Backend> {
     Model(MakeFn<dyn Model<B>>),
     /// Of a schedule, which needs no device.
     Schedule(MakeFn<dyn Schedule>),
+    /// Of a data set, whose examples are in the host's memory.
+    Data(MakeFn<dyn DataSource>),
 }
 
 /// A plugin's constructors for every device this program was built for.

@@ -4,6 +4,7 @@ mod entry;
 mod register;
 mod rescored;
 
+use crate::data::DataSource;
 use crate::error::{Error, OptionError, Result};
 use crate::network::compressor::Compressor;
 use crate::network::model::Model;
@@ -167,6 +168,18 @@ impl Registry {
                 DeviceMaker::Model(make) => make(options),
                 _ => Err(wrong_kind(Kind::Model, name)),
             },
+        }
+    }
+
+    /// Builds a data source.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it refuses its options.
+    pub fn data(&self, name: &str, options: &Table) -> Result<Box<dyn DataSource>> {
+        match &self.get(Kind::Data, name)?.source {
+            Source::Linked(Entry { makers: Makers { cpu: DeviceMaker::Data(make), .. }, .. }) => make(options),
+            // The boundary refuses libraries with data sets.
+            _ => Err(wrong_kind(Kind::Data, name)),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::compare::{agree, gpu};
 use secateur::backend::{Cpu, DrawOps as _};
-use secateur::data::{self, Augment, DataConfig, Dataset, Order, Part};
+use secateur::data::{Augment, DataConfig, Dataset, Examples, Order, Pool, SplitName};
 use secateur::tensor::Tensor;
 use std::num::NonZeroUsize;
 
 fn check(set: &Dataset, order: Order) {
     let size = NonZeroUsize::new(7).unwrap();
-    let (mut here, mut there) = (set.batches(Part::Train, size, order), set.batches(Part::Train, size, order));
+    let (mut here, mut there) =
+        (set.batches(SplitName::Train, size, order), set.batches(SplitName::Train, size, order));
     let examples = gpu().examples(there.values()).unwrap().expect("a small pool lives on the device");
     let (mut values, mut classes, mut ids) = (vec![], vec![], vec![]);
     while let Some(count) = here.next_into(&mut values, &mut classes) {
@@ -21,20 +22,28 @@ fn check(set: &Dataset, order: Order) {
     assert!(there.next_picks(&mut ids).is_none());
 }
 
-fn load(name: &str, augment: Augment) -> Dataset {
-    let mut config = DataConfig { name: name.into(), augment, ..DataConfig::default() };
-    (config.glyphs.train, config.glyphs.test) = (30, 4);
-    data::load(&config, 1, &mut |_| ()).unwrap()
+fn drawn(name: &str, shape: &[usize], augment: Augment, pool: impl Fn(usize) -> Pool) -> Dataset {
+    let examples = Examples::in_memory(name, shape, &["a", "b"], pool(30), pool(4)).unwrap();
+    examples.dataset(&DataConfig { augment, ..DataConfig::default() }, 1).unwrap()
+}
+
+fn classes(count: usize) -> Vec<u32> {
+    (0..count as u32).map(|i| i % 2).collect()
 }
 
 #[test]
 fn images_are_normalised_cropped_and_mirrored_as_on_the_cpu() {
-    let plain = load("glyphs", Augment::default());
-    check(&plain, Order::Stored);
-    check(&load("glyphs", Augment { crop_pad: 3, flip: true }), Order::Shuffled { seed: 4, epoch: 2 });
+    let images = |augment| {
+        let pixels = |count: usize| (0..count * 3 * 28 * 26).map(|i| (i * i % 251) as u8).collect();
+        drawn("images", &[3, 28, 26], augment, |count| Pool::bytes(pixels(count), classes(count)))
+    };
+    check(&images(Augment::default()), Order::Stored);
+    check(&images(Augment { crop_pad: 3, flip: true }), Order::Shuffled { seed: 4, epoch: 2 });
 }
 
 #[test]
 fn points_are_drawn_too() {
-    check(&load("cubist-spiral", Augment::default()), Order::Shuffled { seed: 4, epoch: 0 });
+    let values = |count: usize| (0..count * 2).map(|i| (i as f32).sin()).collect();
+    let points = drawn("points", &[2], Augment::default(), |count| Pool::floats(values(count), classes(count)));
+    check(&points, Order::Shuffled { seed: 4, epoch: 0 });
 }

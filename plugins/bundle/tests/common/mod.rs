@@ -3,7 +3,8 @@
 use secateur::data::{self, DataConfig, Dataset};
 
 /// Glyphs, so many of them to train and to test with; `rest` says what becomes of them.
-pub fn glyphs(train: usize, test: usize, mut rest: DataConfig) -> Dataset {
-    (rest.glyphs.train, rest.glyphs.test) = (train, test);
-    data::load(&rest, 3, &mut |_| ()).unwrap()
+pub fn glyphs(train: usize, test: usize, rest: DataConfig) -> Dataset {
+    let options = format!("train = {train}\ntest = {test}").parse().unwrap();
+    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    data::load(glyphs.as_ref(), &rest, 3).unwrap()
 }

@@ -34,7 +34,7 @@ fn settle(layers: &mut [Layer], path: Vec<String>, kind: &str, kept: &[&str], sc
         chosen = Some(name);
     }
     let Some(plugin) = chosen.and_then(|name| schema.plugin(kind, &name)) else { return };
-    for option in plugin.options {
+    for option in plugin.section_options() {
         if let Some(kind) = &option.plugin_kind {
             settle(layers, [path.as_slice(), &[option.key]].concat(), kind, &[], schema);
         }

@@ -217,8 +217,8 @@ impl PruneStep {
             ref units,
             weights_kept,
             weights_total,
-            left: pruned,
-            returned: regrown,
+            pruned,
+            regrown,
             seconds,
             ..
         } = event

@@ -27,6 +27,7 @@ impl<'a> Grad<'a> {
     }
 
     /// Adds to the contents of `out`.
+    #[cfg(test)]
     pub fn add(out: &'a mut [f32]) -> Self {
         Self { out, mode: Accumulate::Add }
     }

@@ -1,5 +1,4 @@
 //! What the kernels' tests share.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::simd::forced::each_level;
 

@@ -5,13 +5,13 @@ use crate::backend::cpu::common::simd::simd_fn;
 
 impl Patches {
     /// cols [depth, windows] from the image; all of `cols` is overwritten.
-    pub(in crate::backend::cpu) fn to_columns(&self, image: &[f32], cols: &mut [f32]) {
-        to_columns(*self, image, cols);
+    pub(in crate::backend::cpu) fn to_columns(self, image: &[f32], cols: &mut [f32]) {
+        to_columns(self, image, cols);
     }
 
     /// Adds each element of cols [depth, windows] to the element of the image it came from.
-    pub(in crate::backend::cpu) fn add_columns(&self, cols: &[f32], image: &mut [f32]) {
-        add_columns(*self, cols, image);
+    pub(in crate::backend::cpu) fn add_columns(self, cols: &[f32], image: &mut [f32]) {
+        add_columns(self, cols, image);
     }
 }
 

@@ -13,11 +13,11 @@ pub struct Conv<'a> {
     pub patches: Patches,
     /// Output channels.
     pub filters: usize,
-    /// [filters, channels, kernel rows, kernel columns].
+    /// `[filters, channels, kernel rows, kernel columns]`
     pub weight: &'a [f32],
     /// 0 or 1 for each weight.
     pub mask: Option<&'a [f32]>,
-    /// [filters].
+    /// `[filters]`
     pub bias: Option<&'a [f32]>,
     /// Applied after the bias; not one that needs its input in the backward pass (see [`Act::needs_pre`]).
     pub act: Act,
@@ -34,7 +34,7 @@ pub struct ConvGrads<'a> {
     pub dw: Option<Grad<'a>>,
     /// Whether `dw` is the gradient of the masked weight w * mask, pruned entries included (for regrowth), or of w.
     pub dense_dw: bool,
-    /// [bias length].
+    /// `[bias length]`
     pub db: Option<Grad<'a>>,
 }
 

@@ -12,11 +12,11 @@ pub struct Linear<'a> {
     pub inputs: usize,
     /// Width of y.
     pub outputs: usize,
-    /// [outputs, inputs].
+    /// `[outputs, inputs]`
     pub weight: &'a [f32],
     /// 0 or 1 for each weight.
     pub mask: Option<&'a [f32]>,
-    /// [outputs].
+    /// `[outputs]`
     pub bias: Option<&'a [f32]>,
     /// Applied after the bias and before the residual.
     pub act: Act,
@@ -25,15 +25,15 @@ pub struct Linear<'a> {
 /// The gradients a backward pass produces; `None` where one is not wanted.
 #[derive(Debug, Default)]
 pub struct LinearGrads<'a> {
-    /// [rows, inputs].
+    /// `[rows, inputs]`
     pub dx: Option<Grad<'a>>,
-    /// [outputs, inputs].
+    /// `[outputs, inputs]`
     pub dw: Option<Grad<'a>>,
     /// Whether `dw` is the gradient of the masked weight w * mask, pruned entries included (for regrowth), or of w.
     pub dense_dw: bool,
-    /// [outputs].
+    /// `[outputs]`
     pub db: Option<Grad<'a>>,
-    /// [rows, outputs].
+    /// `[rows, outputs]`
     pub dresidual: Option<Grad<'a>>,
 }
 

@@ -59,11 +59,13 @@ impl LinearOps for Cpu {
     }
 }
 
+/// The same layer on slices.
 fn operands(op: &Operands<Cpu>) -> Linear<'_> {
+    let (rows, inputs, outputs) = op.sizes();
     Linear {
-        rows: op.x.shape()[0],
-        inputs: op.w.value.shape()[1],
-        outputs: op.w.value.shape()[0],
+        rows,
+        inputs,
+        outputs,
         weight: op.w.value.data(),
         mask: op.w.mask.as_ref().map(Tensor::data),
         bias: op.b.as_ref().map(Tensor::data),

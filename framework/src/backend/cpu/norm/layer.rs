@@ -8,7 +8,7 @@ const BANDS: usize = 16;
 /// Rough cost of an element, in floating-point operations.
 const COST: usize = 16;
 
-/// Normalises the rows of `x` [rows, n] with gamma and beta [n]. Overwrites `y` [rows, n] and `stats` [rows, 2]: mean
+/// Normalises the rows of `x` [rows, n] with gamma and beta `[n]`. Overwrites `y` [rows, n] and `stats` [rows, 2]: mean
 /// and 1 / sqrt(var + eps) of each row, for the backward pass.
 pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32, y: &mut [f32], stats: &mut [f32]) {
     let n = gamma.len();

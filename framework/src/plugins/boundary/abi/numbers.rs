@@ -59,4 +59,6 @@ c_numbers! {
     COMPRESSOR = 3;
     /// Kind of plugin: model.
     MODEL = 4;
+    /// Kind of plugin: data set. A host refuses it: data sets are linked into the program.
+    DATA = 5;
 }

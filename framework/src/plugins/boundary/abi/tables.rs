@@ -125,7 +125,7 @@ c_structs! {
     }
     /// What a library offers.
     Table = "secateur_table" {
-        /// [`VERSION`].
+        /// [`VERSION`](super::VERSION).
         abi: u32,
         /// Its plugins.
         entries: *const Entry,

@@ -59,11 +59,12 @@ unsafe impl Send for Published {}
 unsafe impl Sync for Published {}
 
 impl Published {
-    /// Every plugin of a registry. What the entries point to is part of the program or of libraries, which stay open to
-    /// its end.
+    /// Every plugin of a registry but its data sets, which a library has no use for. What the entries point to is part of
+    /// the program or of libraries, which stay open to its end.
     pub fn all(registry: &Registry) -> Self {
         let mut published = Self::default();
         registry.sources().for_each(|source| match source {
+            registry::Source::Linked(entry) if entry.kind == Kind::Data => {}
             registry::Source::Linked(entry) => published.linked(entry),
             registry::Source::Loaded(loaded) => published.loaded(loaded),
         });
@@ -82,6 +83,8 @@ impl Published {
             Kind::Schedule => (&raw const schedule::TABLE).cast(),
             Kind::Compressor => (&raw const compressor::TABLE).cast(),
             Kind::Model => (&raw const model::TABLE).cast(),
+            // The program says why it refuses a library that has one; without the entry it would only seem empty.
+            Kind::Data => std::ptr::null(),
         };
         self.entries.push(abi::Entry {
             kind: codes::of_kind(entry.kind),

@@ -137,7 +137,7 @@ unsafe fn loaded(entry: &abi::Entry) -> Result<(Loaded, Origin)> {
         let name = entry.name.text();
         let known = || Error::Other(format!("`{name}` is of kind {}, which does not exist", entry.kind));
         let kind = codes::kind(entry.kind).ok_or_else(known)?;
-        if entry.table.is_null() {
+        if entry.table.is_null() && kind != Kind::Data {
             return Err(Error::Other(format!("{kind} `{name}` has no functions")));
         }
         required(kind, &name, entry.table)?;
@@ -207,6 +207,7 @@ impl Loaded {
                 Kind::Schedule => self.schedule(options).map(drop),
                 Kind::Compressor => self.compressor::<crate::backend::Cpu>(options).map(drop),
                 Kind::Model => self.model::<crate::backend::Cpu>(options).map(drop),
+                Kind::Data => Err(Error::Other("data sets are never loaded".into())),
             },
         };
         match checked {

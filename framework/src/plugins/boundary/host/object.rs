@@ -50,6 +50,10 @@ macro_rules! functions {
             match kind {
                 // SAFETY: promised by the caller.
                 $(Kind::$kind => unsafe { check::<abi::$table>(name, table) },)*
+                Kind::Data => Err(Error::Other(format!(
+                    "`{name}` is a data set, which cannot be loaded from a library: link its crate into the program, as \
+                     plugins/bundle links the built-in ones"
+                ))),
             }
         }
     };

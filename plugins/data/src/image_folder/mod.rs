@@ -7,114 +7,102 @@ mod cache;
 mod decode;
 mod scan;
 
-use std::path::{Path, PathBuf};
-
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-
 use self::decode::Form;
 use self::scan::{Image, Listing};
-use super::config::Holdout;
-use super::dataset::Origin;
-use super::error::{DataError, Found, Place};
-use super::file;
-use super::locate::Surroundings;
-use super::sources::LoadProgress;
-use super::split::{Pool, Source, TestSource};
+use rayon::prelude::*;
+use secateur::data::{FoundInDir, Holdout, SearchedDir};
+use secateur::prelude::*;
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
 
-/// The name of the data set.
-pub(super) const NAME: &str = "image-folder";
 /// Images between two reports of progress.
 const REPORT_EVERY: usize = 1024;
 /// Part of the cache's key: changes whenever decoding or scaling gives other pixels.
 const VERSION: &[u8] = b"secateur images 1";
 
-/// Options of `image-folder` (`[data.image-folder]`).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImageFolderOptions {
-    /// Height and width that images are brought to: the shorter side is scaled to it, the middle is cut out. Where absent, images stay
-    /// as they are and must all have one size.
-    pub size: Option<usize>,
-    /// One channel instead of red, green and blue.
-    pub grayscale: bool,
-    /// How many images become the test split where there is no folder `test`: a fraction below 1, or a count.
-    pub test: Holdout,
-}
+options! {
+    /// The images of a folder of one's own.
+    pub struct ImageFolder {
+        /// Height and width that images are brought to: the shorter side is scaled to it, the middle is cut out. Where
+        /// absent, images stay as they are and must all have one size.
+        pub size: Option<usize> = None,
+        /// One channel instead of red, green and blue.
+        pub grayscale: bool = false,
+        /// How many images become the test split where there is no folder `test`: a fraction below 1, or a count.
+        pub test: Holdout = Holdout::Fraction(0.1),
+    }
 
-impl Default for ImageFolderOptions {
-    fn default() -> Self {
-        Self { size: None, grayscale: false, test: Holdout::Fraction(0.1) }
+    fn check(&self, checks: &mut Checks) {
+        let fits = self.size.is_none_or(|size| (1..=2048).contains(&size));
+        checks.ensure("size", fits, "1 to 2048 pixels are allowed");
+        let allowed = "a set without test images cannot be judged; give a fraction below 1 or a count";
+        checks.ensure("test", self.test != Holdout::Count(0), allowed);
     }
 }
 
-impl ImageFolderOptions {
-    pub(super) fn problems(&self, found: &mut Vec<DataError>) {
-        if let Some(size) = self.size.filter(|size| !(1..=2048).contains(size)) {
-            found.push(DataError::option("image-folder.size", size, "1 to 2048 pixels are allowed"));
-        }
-        if self.test == Holdout::Count(0) {
-            let allowed = "a set without test images cannot be judged; give a fraction below 1 or a count";
-            found.push(DataError::option("image-folder.test", 0, allowed));
-        }
+impl DataSource for ImageFolder {
+    fn files(&self) -> Option<DataFiles> {
+        let files = ["train/<class>/*.jpg", "test/<class>/*.jpg"].map(|name| vec![name.to_string()]).to_vec();
+        let get = "Give your own folder: --set data.dir=DIR (without a folder test, or without class folders, it is split by seed)";
+        Some(DataFiles { name: "image-folder", folders: &[], files, get })
+    }
+
+    fn needs_dir(&self) -> bool {
+        true
+    }
+
+    fn open(&self, folders: &Folders, progress: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
+        let root =
+            folders.named().ok_or_else(|| OptionError::new("data.dir", "(not set)", "must be the images' folder"))?;
+        let Listing { classes, splits } = scan::scan(&root)?;
+        let images: Vec<&Image> = splits.iter().flatten().collect();
+        let (content, bytes) = hash(&root, &images, progress)?;
+        let form = match (self.size, images.first()) {
+            (None, Some(first)) => Form::of(&first.path, self.grayscale)?,
+            (size, _) => Form::square(size.unwrap_or_default(), self.grayscale),
+        };
+        let key = Sha256::new_with_prefix(VERSION).chain_update(content).chain_update(form.key()).finalize();
+        let at = folders.cache.as_ref().map(|dir| dir.join("images").join(hex(&key)));
+        let mut pixels = pixels(at.as_deref(), form, &images, progress)?;
+        let origin = DataOrigin::Folder { path: root.clone(), files: images.len(), bytes, sha256: hex(&content) };
+
+        let [train, validation, test] = splits;
+        let mut last = |images: &[Image]| {
+            let own = pixels.split_off(pixels.len() - images.len() * form.item());
+            (!images.is_empty()).then(|| Pool::bytes(own, targets(images)))
+        };
+        let drawn = TestExamples::Drawn { size: self.test, key: "data.image-folder.test" };
+        let test = last(&test).map_or(drawn, TestExamples::Own);
+        let validation = last(&validation);
+        Ok(Examples {
+            name: "image-folder".to_string(),
+            shape: vec![form.channels(), form.height, form.width],
+            class_names: classes,
+            train: Pool::bytes(pixels, targets(&train)),
+            validation,
+            test,
+            origin,
+            searched: vec![SearchedDir { path: root, found: FoundInDir::All }],
+        })
     }
 }
 
-/// There is no usual place for a folder of images.
-pub(super) fn no_folder() -> DataError {
-    DataError::option("dir", "(not set)", "image-folder needs the folder with the images; --set data.dir=DIR")
-}
-
-pub(super) fn load(
-    options: ImageFolderOptions,
-    dir: Option<&Path>,
-    around: &Surroundings,
-    progress: &mut dyn FnMut(LoadProgress),
-) -> Result<(Source, Vec<Place>), DataError> {
-    let Some(dir) = dir else {
-        return Err(no_folder());
-    };
-    let root = around.expand(dir);
-    let Listing { classes, parts } = scan::scan(&root)?;
-    let images: Vec<&Image> = parts.iter().flatten().collect();
-    let (content, bytes) = hash(&root, &images, progress)?;
-    let form = match (options.size, images.first()) {
-        (None, Some(first)) => Form::of(&first.path, options.grayscale)?,
-        (size, _) => Form::square(size.unwrap_or_default(), options.grayscale),
-    };
-    let key = Sha256::new_with_prefix(VERSION).chain_update(content).chain_update(form.key()).finalize();
-    let at = around.cache.as_ref().map(|dir| dir.join("images").join(file::hex(&key)));
-    let mut pixels = pixels(at.as_deref(), form, &images, progress)?;
-    let origin = Origin::Folder { path: root.clone(), files: images.len(), bytes, sha256: file::hex(&content) };
-
-    let [train, validation, test] = parts;
-    let mut last = |part: &[Image]| {
-        let own = pixels.split_off(pixels.len() - part.len() * form.item());
-        (!part.is_empty()).then(|| Pool::bytes(own, targets(part)))
-    };
-    let test = last(&test).map_or(TestSource::Holdout(options.test, "image-folder.test"), TestSource::Own);
-    let validation = last(&validation);
-    let source = Source {
-        shape: vec![form.channels(), form.height, form.width],
-        class_names: classes,
-        train: Pool::bytes(pixels, targets(&train)),
-        validation,
-        test,
-        origin,
-    };
-    Ok((source, vec![Place { path: root, found: Found::All }]))
-}
+secateur::register!(
+    Data,
+    "image-folder",
+    ImageFolder,
+    "JPEG and PNG images of any size in data.dir, decoded once and kept"
+);
 
 fn targets(images: &[Image]) -> Vec<u32> {
     images.iter().map(|image| image.class).collect()
 }
 
 /// SHA-256 over the relative paths and the contents, and the size of everything.
-fn hash(root: &Path, images: &[&Image], progress: &mut dyn FnMut(LoadProgress)) -> Result<([u8; 32], u64), DataError> {
+fn hash(root: &Path, images: &[&Image], progress: &mut dyn FnMut(LoadProgress)) -> Result<([u8; 32], u64)> {
     let (mut all, mut size) = (Sha256::new(), 0);
     for (piece, some) in images.chunks(REPORT_EVERY).enumerate() {
-        let read: Vec<Result<_, DataError>> = some.par_iter().map(|image| digest(&image.path)).collect();
+        let read: Vec<Result<_>> = some.par_iter().map(|image| digest(&image.path)).collect();
         for (image, result) in some.iter().zip(read) {
             let (digest, bytes) = result?;
             let name = image.path.strip_prefix(root).unwrap_or(&image.path).as_os_str().as_encoded_bytes();
@@ -132,9 +120,13 @@ fn hash(root: &Path, images: &[&Image], progress: &mut dyn FnMut(LoadProgress)) 
     Ok((all.finalize().into(), size))
 }
 
-fn digest(path: &PathBuf) -> Result<([u8; 32], u64), DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::io(path, "read it", source))?;
+fn digest(path: &Path) -> Result<([u8; 32], u64)> {
+    let bytes = std::fs::read(path).map_err(|reason| Error::file(path, format!("cannot read it: {reason}")))?;
     Ok((Sha256::digest(&bytes).into(), bytes.len() as u64))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The images' pixels, from the cache if it holds them.
@@ -143,7 +135,7 @@ fn pixels(
     form: Form,
     images: &[&Image],
     progress: &mut dyn FnMut(LoadProgress),
-) -> Result<Vec<u8>, DataError> {
+) -> Result<Vec<u8>> {
     let length = images.len() * form.item();
     if let Some(pixels) = cached.and_then(|at| cache::read(at, length)) {
         return Ok(pixels);
@@ -170,16 +162,13 @@ fn pixels(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::fs;
-
-    use image::{Rgb, RgbImage};
-    use tempfile::TempDir;
-
-    use super::super::config::DataConfig;
-    use super::super::dataset::{Dataset, Part, Values};
-    use super::super::sources;
     use super::*;
+    use ::image::{Rgb, RgbImage};
+    use secateur::data::{DataConfig, Dataset, Split, Values};
+    use secateur::options::parse;
+    use std::fs;
+    use std::path::PathBuf;
+    use tempfile::TempDir;
 
     /// Single-coloured PNGs: `red` tells them apart.
     fn picture(path: &Path, width: u32, height: u32, red: u8) {
@@ -198,24 +187,15 @@ mod tests {
         dir
     }
 
-    fn open(
-        dir: &Path,
-        cache: &Path,
-        size: impl Into<Option<usize>>,
-    ) -> Result<(Dataset, Vec<LoadProgress>), DataError> {
-        let config = DataConfig {
-            name: "image-folder".to_owned(),
-            dir: Some(dir.to_owned()),
-            image_folder: ImageFolderOptions { size: size.into(), ..ImageFolderOptions::default() },
-            ..DataConfig::default()
-        };
-        let around = Surroundings { cache: Some(cache.to_owned()), ..Surroundings::default() };
-        let mut seen = Vec::new();
-        sources::load_from(&around, &config, 7, &mut |p| seen.push(p)).map(|set| (set, seen))
+    fn open(dir: &Path, cache: &Path, size: impl Into<Option<usize>>) -> Result<(Dataset, Vec<LoadProgress>)> {
+        let folder = ImageFolder { size: size.into(), ..ImageFolder::default() };
+        let folders = Folders { dir: Some(dir.to_owned()), cache: Some(cache.to_owned()), ..Folders::default() };
+        let mut seen = vec![];
+        let examples = folder.open(&folders, &mut |p| seen.push(p))?;
+        Ok((examples.dataset(&DataConfig::default(), 7)?, seen))
     }
 
-    fn reds(set: &Dataset, part: Part) -> Vec<u8> {
-        let split = set.part(part);
+    fn reds(split: &Split) -> Vec<u8> {
         let Values::U8(values) = split.values() else { panic!("images are bytes") };
         split.indices().iter().map(|&i| values[i as usize * split.item()]).collect()
     }
@@ -232,10 +212,10 @@ mod tests {
             (set.shape.as_slice(), set.class_names.as_slice()),
             (&[3, 4, 4][..], &["ant", "cat"].map(String::from)[..])
         );
-        assert_eq!(reds(&set, Part::Train), [3, 1, 2]);
+        assert_eq!(reds(&set.train), [3, 1, 2]);
         assert_eq!(set.train.targets().collect::<Vec<_>>(), [0, 1, 1]);
-        assert_eq!(reds(&set, Part::Test), [4, 5]);
-        assert!(matches!(set.origin, Origin::Folder { files: 5, .. }), "{:?}", set.origin);
+        assert_eq!(reds(&set.test), [4, 5]);
+        assert!(matches!(set.origin, DataOrigin::Folder { files: 5, .. }), "{:?}", set.origin);
     }
 
     #[test]
@@ -246,19 +226,19 @@ mod tests {
         assert!(decoded(&seen));
         let (second, seen) = open(dir.path(), cache.path(), 4).unwrap();
         assert!(!decoded(&seen));
-        assert_eq!(reds(&first, Part::Train), reds(&second, Part::Train));
+        assert_eq!(reds(&first.train), reds(&second.train));
         // Another size, or another image, is another entry.
         assert!(decoded(&open(dir.path(), cache.path(), 6).unwrap().1));
         picture(&dir.path().join("train/cat/a.png"), 8, 8, 77);
         let (changed, seen) = open(dir.path(), cache.path(), 4).unwrap();
         assert!(decoded(&seen));
-        assert_eq!(reds(&changed, Part::Train), [3, 77, 2]);
+        assert_eq!(reds(&changed.train), [3, 77, 2]);
     }
 
     #[test]
     fn damaged_cache_is_built_again() {
         let (dir, cache) = (labelled(), tempfile::tempdir().unwrap());
-        let expected = reds(&open(dir.path(), cache.path(), 4).unwrap().0, Part::Train);
+        let expected = reds(&open(dir.path(), cache.path(), 4).unwrap().0.train);
         let [entry] = &cache_files(cache.path())[..] else { panic!("one entry") };
         let good = fs::read(entry).unwrap();
         let mut flipped = good.clone();
@@ -267,7 +247,7 @@ mod tests {
             fs::write(entry, bad).unwrap();
             let (set, seen) = open(dir.path(), cache.path(), 4).unwrap();
             assert!(seen.iter().any(|p| p.stage == "decoding images"));
-            assert_eq!(reds(&set, Part::Train), expected);
+            assert_eq!(reds(&set.train), expected);
             assert!(fs::read(entry).unwrap() == good, "the entry is whole again");
         }
         assert_eq!(cache_files(cache.path()).len(), 1, "no temporary file is left");
@@ -277,7 +257,7 @@ mod tests {
     fn a_cache_that_cannot_be_written_does_not_stop_the_run() {
         let (dir, cache) = (labelled(), tempfile::tempdir().unwrap());
         fs::write(cache.path().join("images"), "in the way").unwrap();
-        assert_eq!(reds(&open(dir.path(), cache.path(), 4).unwrap().0, Part::Test), [4, 5]);
+        assert_eq!(reds(&open(dir.path(), cache.path(), 4).unwrap().0.test), [4, 5]);
     }
 
     #[test]
@@ -286,7 +266,7 @@ mod tests {
         (0..20).for_each(|i| picture(&dir.path().join(format!("{i:03}.png")), 5, 5, i));
         let (set, _) = open(dir.path(), cache.path(), 4).unwrap();
         assert_eq!((set.classes(), set.train.len(), set.test.len()), (1, 18, 2));
-        let mut all = [reds(&set, Part::Train), reds(&set, Part::Test)].concat();
+        let mut all = [reds(&set.train), reds(&set.test)].concat();
         all.sort_unstable();
         assert_eq!(all, (0..20).collect::<Vec<u8>>());
     }
@@ -316,8 +296,16 @@ mod tests {
 
     #[test]
     fn without_a_folder_the_key_is_named() {
-        let config = DataConfig { name: "image-folder".to_owned(), ..DataConfig::default() };
-        let text = sources::load_from(&Surroundings::default(), &config, 0, &mut |_| ()).unwrap_err().to_string();
+        let folder = ImageFolder::default();
+        assert!(folder.needs_dir());
+        let text = folder.open(&Folders::default(), &mut |_| ()).unwrap_err().to_string();
         assert!(text.contains("data.dir"), "{text}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let errors = parse::<ImageFolder>(&"size = 0\ntest = 0".parse().unwrap()).unwrap_err();
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert!(text[0].contains("`size` = 0: 1 to 2048 pixels") && text[1].contains("`test` = 0"), "{text:?}");
     }
 }

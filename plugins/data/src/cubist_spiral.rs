@@ -3,14 +3,8 @@
 //! Zhang & Papyan 2024, "Sparsest Models Elude Pruning", and its published code (without its optional noise, which is
 //! 0 there).
 
+use secateur::prelude::*;
 use std::f64::consts::PI;
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
-
-use super::dataset::{Origin, Values};
-use super::error::DataError;
-use super::split::{Pool, Source, TestSource};
 
 /// Vertices of each polygon.
 const VERTICES: usize = 17;
@@ -19,53 +13,53 @@ const OFFSET: f64 = 15.0;
 /// Every one of the 16 segments needs at least two points; the shortest holds 2.4 % of them.
 const LEAST: usize = 100;
 
-/// Options of `cubist-spiral` (`[data.cubist-spiral]`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SpiralOptions {
-    /// Points per class, less the few that rounding down on each segment loses.
-    pub per_class: usize,
-}
+options! {
+    /// The paper's training points. It has no test set: test points lie halfway between neighbouring training points.
+    pub struct CubistSpiral {
+        /// Points per class, less the few that rounding down on each segment loses.
+        pub per_class: usize = 25_000,
+    }
 
-impl Default for SpiralOptions {
-    fn default() -> Self {
-        Self { per_class: 25_000 }
+    fn check(&self, checks: &mut Checks) {
+        let allowed = format!("{LEAST} to 10000000 points are allowed");
+        checks.ensure("per_class", (LEAST..=10_000_000).contains(&self.per_class), allowed);
     }
 }
 
-impl SpiralOptions {
-    pub(super) fn problems(&self, found: &mut Vec<DataError>) {
-        if !(LEAST..=10_000_000).contains(&self.per_class) {
-            let allowed = format!("{LEAST} to 10000000 points are allowed");
-            found.push(DataError::option("cubist-spiral.per_class", self.per_class, allowed));
+impl DataSource for CubistSpiral {
+    fn open(&self, _: &Folders, _: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
+        let polygons = [OFFSET, -OFFSET].map(polygon);
+        let mut train: [Vec<[f64; 2]>; 2] = Default::default();
+        let mut test: [Vec<[f64; 2]>; 2] = Default::default();
+        for class in 0..2 {
+            for (from, to, count) in segments(&polygons[class], self.per_class) {
+                // The paper's code walks each segment from its end to its start.
+                let at = |t: f64| [0, 1].map(|axis| t * from[axis] + (1.0 - t) * to[axis]);
+                let last = (count - 1) as f64;
+                train[class].extend((0..count).map(|i| at(i as f64 / last)));
+                test[class].extend((0..count - 1).map(|i| at((i as f64 + 0.5) / last)));
+            }
         }
+        let scale = [0, 1].map(|axis| standard(train.iter().flatten().map(|point| point[axis])));
+        Ok(Examples {
+            name: "cubist-spiral".to_string(),
+            shape: vec![2],
+            class_names: ["outer", "inner"].map(str::to_string).to_vec(),
+            train: pool(&train, scale),
+            validation: None,
+            test: TestExamples::Own(pool(&test, scale)),
+            origin: DataOrigin::Generated { generator: "cubist-spiral 1", seed: 0 },
+            searched: vec![],
+        })
     }
 }
 
-/// Training points are the paper's. It has no test set: test points lie halfway between neighbouring training points.
-pub(super) fn generate(options: SpiralOptions) -> Source {
-    let polygons = [OFFSET, -OFFSET].map(polygon);
-    let mut train: [Vec<[f64; 2]>; 2] = Default::default();
-    let mut test: [Vec<[f64; 2]>; 2] = Default::default();
-    for class in 0..2 {
-        for (from, to, count) in segments(&polygons[class], options.per_class) {
-            // The paper's code walks each segment from its end to its start.
-            let at = |t: f64| [0, 1].map(|axis| t * from[axis] + (1.0 - t) * to[axis]);
-            let last = (count - 1) as f64;
-            train[class].extend((0..count).map(|i| at(i as f64 / last)));
-            test[class].extend((0..count - 1).map(|i| at((i as f64 + 0.5) / last)));
-        }
-    }
-    let scale = [0, 1].map(|axis| standard(train.iter().flatten().map(|point| point[axis])));
-    Source {
-        shape: vec![2],
-        class_names: ["outer", "inner"].map(str::to_owned).to_vec(),
-        train: pool(&train, scale),
-        validation: None,
-        test: TestSource::Own(pool(&test, scale)),
-        origin: Origin::Generated { generator: "cubist-spiral 1", seed: 0 },
-    }
-}
+secateur::register!(
+    Data,
+    "cubist-spiral",
+    CubistSpiral,
+    "generated points on two intertwined polygons, 2 classes (Zhang & Papyan 2024)"
+);
 
 /// theta = linspace(pi, 5 pi, 17) + 0.4 pi; vertices (10 theta + pi + offset) (cos theta, sin theta).
 fn polygon(offset: f64) -> Vec<[f64; 2]> {
@@ -97,13 +91,18 @@ fn pool(classes: &[Vec<[f64; 2]>; 2], scale: [(f64, f64); 2]) -> Pool {
     let points = classes.iter().flatten();
     let values = points.flat_map(|p| [0, 1].map(|axis| ((p[axis] - scale[axis].0) / scale[axis].1) as f32));
     let targets = [vec![0; classes[0].len()], vec![1; classes[1].len()]].concat();
-    Pool { values: Values::F32(Arc::new(values.collect())), targets }
+    Pool::floats(values.collect(), targets)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
+    use secateur::data::Values;
+    use secateur::options::parse;
+
+    fn open(per_class: usize) -> Examples {
+        CubistSpiral { per_class }.open(&Folders::default(), &mut |_| ()).unwrap()
+    }
 
     fn values(pool: &Pool) -> &[f32] {
         match &pool.values {
@@ -125,15 +124,15 @@ mod tests {
 
     #[test]
     fn counts_are_the_papers() {
-        let source = generate(SpiralOptions::default());
-        let count = |class| source.train.targets.iter().filter(|&&t| t == class).count();
+        let examples = open(25_000);
+        let count = |class| examples.train.targets.iter().filter(|&&t| t == class).count();
         assert_eq!([count(0), count(1)], [24_991, 24_991]);
     }
 
     #[test]
     fn points_are_the_papers() {
-        let source = generate(SpiralOptions::default());
-        let points = values(&source.train);
+        let examples = open(25_000);
+        let points = values(&examples.train);
         for (at, expected) in POINTS {
             let found = &points[2 * at..2 * at + 2];
             assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 2e-6), "{at}: {found:?} {expected:?}");
@@ -142,9 +141,9 @@ mod tests {
 
     #[test]
     fn training_points_are_standardised() {
-        let source = generate(SpiralOptions { per_class: 1000 });
+        let examples = open(1000);
         for axis in 0..2 {
-            let (mean, std) = standard(values(&source.train).iter().skip(axis).step_by(2).map(|&v| f64::from(v)));
+            let (mean, std) = standard(values(&examples.train).iter().skip(axis).step_by(2).map(|&v| f64::from(v)));
             assert!(mean.abs() < 1e-6 && (std - 1.0).abs() < 1e-6, "{mean} {std}");
         }
     }
@@ -158,10 +157,16 @@ mod tests {
 
     #[test]
     fn test_points_are_none_of_the_training_points() {
-        let source = generate(SpiralOptions { per_class: LEAST });
-        let TestSource::Own(test) = &source.test else { panic!("the spiral has its own test points") };
-        let train: Vec<&[f32]> = values(&source.train).chunks(2).collect();
+        let examples = open(LEAST);
+        let TestExamples::Own(test) = &examples.test else { panic!("the spiral has its own test points") };
+        let train: Vec<&[f32]> = values(&examples.train).chunks(2).collect();
         assert!(values(test).chunks(2).all(|point| !train.contains(&point)));
-        assert_eq!(test.targets.len(), source.train.targets.len() - 2 * (VERTICES - 1));
+        assert_eq!(test.targets.len(), examples.train.targets.len() - 2 * (VERTICES - 1));
+    }
+
+    #[test]
+    fn too_few_points_are_refused() {
+        let text = parse::<CubistSpiral>(&"per_class = 99".parse().unwrap()).unwrap_err()[0].to_string();
+        assert!(text.contains("`per_class` = 99: 100 to 10000000 points"), "{text}");
     }
 }

@@ -1,13 +1,11 @@
 //! From an image file to the bytes of one example.
 
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageError, ImageReader};
+use secateur::error::{Error, Result};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-
-use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageError, ImageReader};
-
-use super::super::error::DataError;
 
 /// What every image is brought to.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +24,7 @@ impl Form {
     }
 
     /// Every image has the size of this one.
-    pub(super) fn of(path: &Path, grayscale: bool) -> Result<Self, DataError> {
+    pub(super) fn of(path: &Path, grayscale: bool) -> Result<Self> {
         let (width, height) = reader(path)?.into_dimensions().map_err(|error| undecodable(path, &error))?;
         Ok(Self { height: height as usize, width: width as usize, grayscale, scaled: false })
     }
@@ -50,7 +48,7 @@ impl Form {
 }
 
 /// Decodes an image, whatever its name says it is, into `pixels`, channel after channel.
-pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<(), DataError> {
+pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<()> {
     let image = reader(path)?.decode().map_err(|error| undecodable(path, &error))?;
     let image = if form.scaled { crop(image, form.height as u32) } else { of_size(image, form, path)? };
     if form.grayscale {
@@ -64,30 +62,28 @@ pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<(), D
     Ok(())
 }
 
-fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>, DataError> {
+fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    reader.map_err(|source| DataError::io(path, "read it", source))
+    reader.map_err(|reason| Error::file(path, format!("cannot read it: {reason}")))
 }
 
-fn undecodable(path: &Path, error: &ImageError) -> DataError {
+fn undecodable(path: &Path, error: &ImageError) -> Error {
     // Some decoders end their reason with a line break.
     let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    DataError::content(path, format!("it cannot be decoded as JPEG or PNG ({reason})"), "replace or remove this image")
+    Error::file(path, format!("it cannot be decoded as JPEG or PNG ({reason}); replace or remove this image"))
 }
 
-fn of_size(image: DynamicImage, form: Form, path: &Path) -> Result<DynamicImage, DataError> {
+fn of_size(image: DynamicImage, form: Form, path: &Path) -> Result<DynamicImage> {
     let (height, width) = (image.height() as usize, image.width() as usize);
     if (height, width) == (form.height, form.width) {
         return Ok(image);
     }
     let (first_height, first_width) = (form.height, form.width);
-    Err(DataError::content(
-        path,
-        format!(
-            "it has {height}x{width} pixels (height x width), but the first image has {first_height}x{first_width}"
-        ),
-        "scale all images to one size: set data.image-folder.size",
-    ))
+    let message = format!(
+        "it has {height}x{width} pixels (height x width), but the first image has {first_height}x{first_width}; scale all \
+         images to one size: set data.image-folder.size"
+    );
+    Err(Error::file(path, message))
 }
 
 /// Scales the shorter side to `side` and cuts out the middle; an image of that size stays as it is.
@@ -110,13 +106,10 @@ fn scale(image: &DynamicImage, width: u32, height: u32) -> DynamicImage {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::path::PathBuf;
-
-    use image::{GrayImage, Luma, LumaA, Rgb, RgbImage};
-    use tempfile::TempDir;
-
     use super::*;
+    use image::{GrayImage, Luma, LumaA, Rgb, RgbImage};
+    use std::path::PathBuf;
+    use tempfile::TempDir;
 
     fn saved(image: DynamicImage, name: &str) -> (TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();

@@ -1,9 +1,8 @@
 //! Which images a folder holds, and of which class.
 
+use secateur::error::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use super::super::error::DataError;
 
 const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
 
@@ -19,7 +18,7 @@ pub(super) struct Image {
 pub(super) struct Listing {
     pub classes: Vec<String>,
     /// Train, validation and test; all but train may be empty.
-    pub parts: [Vec<Image>; 3],
+    pub splits: [Vec<Image>; 3],
 }
 
 /// What lies in one folder, sorted by name; hidden entries and other files are passed over.
@@ -32,38 +31,39 @@ struct Entries {
 ///
 /// # Errors
 /// A folder that cannot be read, a class without images, class folders that differ between the parts.
-pub(super) fn scan(root: &Path) -> Result<Listing, DataError> {
+pub(super) fn scan(root: &Path) -> Result<Listing> {
     let train_dir = root.join("train");
     let (classes, train) = classes_of(if train_dir.is_dir() { &train_dir } else { root })?;
-    let mut parts = [train, Vec::new(), Vec::new()];
+    let mut splits = [train, vec![], vec![]];
     if train_dir.is_dir() {
-        for (part, names) in [(1, &["validation", "val"][..]), (2, &["test"])] {
+        for (split, names) in [(1, &["validation", "val"][..]), (2, &["test"])] {
             let Some(dir) = names.iter().map(|name| root.join(name)).find(|dir| dir.is_dir()) else { continue };
             let (own, images) = classes_of(&dir)?;
             if let Some((name, has, lacks)) = difference(&classes, &train_dir, &own, &dir) {
-                let problem = format!("the class folder \"{name}\" is in {} only", has.display());
-                return Err(DataError::content(lacks, problem, "give all parts of the set the same class folders"));
+                let has = has.display();
+                let message = format!(
+                    "the class folder \"{name}\" is in {has} only; give all parts of the set the same class folders"
+                );
+                return Err(Error::file(lacks, message));
             }
-            parts[part] = images;
+            splits[split] = images;
         }
     }
-    Ok(Listing { classes, parts })
+    Ok(Listing { classes, splits })
 }
 
 /// The classes of one part and their images.
-fn classes_of(dir: &Path) -> Result<(Vec<String>, Vec<Image>), DataError> {
+fn classes_of(dir: &Path) -> Result<(Vec<String>, Vec<Image>)> {
     let Entries { folders, images } = entries(dir)?;
-    let no_images = |dir: &Path| {
-        let fix = "put .jpg, .jpeg or .png files into it, or remove it";
-        Err(DataError::content(dir, "it holds no images", fix))
-    };
+    let no_images =
+        |dir: &Path| Err(Error::file(dir, "it holds no images; put .jpg, .jpeg or .png files into it, or remove it"));
     if folders.is_empty() {
         if images.is_empty() {
             return no_images(dir);
         }
-        return Ok((vec!["image".to_owned()], of_class(images, 0).collect()));
+        return Ok((vec!["image".to_string()], of_class(images, 0).collect()));
     }
-    let mut all = Vec::new();
+    let mut all = vec![];
     for (class, folder) in folders.iter().enumerate() {
         let images = entries(folder)?.images;
         if images.is_empty() {
@@ -78,9 +78,9 @@ fn of_class(images: Vec<PathBuf>, class: u32) -> impl Iterator<Item = Image> {
     images.into_iter().map(move |path| Image { path, class })
 }
 
-fn entries(dir: &Path) -> Result<Entries, DataError> {
-    let refused = |source| DataError::io(dir, "list the folder", source);
-    let mut found = Entries { folders: Vec::new(), images: Vec::new() };
+fn entries(dir: &Path) -> Result<Entries> {
+    let refused = |reason: std::io::Error| Error::file(dir, format!("cannot list the folder: {reason}"));
+    let mut found = Entries { folders: vec![], images: vec![] };
     for entry in fs::read_dir(dir).map_err(refused)? {
         let entry = entry.map_err(refused)?;
         let path = entry.path();
@@ -121,10 +121,8 @@ fn name(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use tempfile::TempDir;
-
     use super::*;
+    use tempfile::TempDir;
 
     fn folder(files: &[&str]) -> TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -151,7 +149,7 @@ mod tests {
         let dir = folder(&["train/b/1.jpg", "train/a/2.JPEG", "train/a/1.png", "test/a/1.jpg", "test/b/1.jpg"]);
         let found = scan(dir.path()).unwrap();
         assert_eq!(found.classes, ["a", "b"]);
-        let [train, validation, test] = &found.parts;
+        let [train, validation, test] = &found.splits;
         let expected = [("train/a/1.png", 0), ("train/a/2.JPEG", 0), ("train/b/1.jpg", 1)];
         assert_eq!(relative(&dir, train), expected.map(|(path, class)| (path.to_owned(), class)));
         assert_eq!((validation.len(), test.len()), (0, 2));
@@ -161,7 +159,7 @@ mod tests {
     fn hidden_and_other_files_are_passed_over() {
         let dir = folder(&["train/a/1.jpg", "train/a/._1.jpg", "train/a/list.txt", "train/.git/x.png", "readme.md"]);
         let found = scan(dir.path()).unwrap();
-        assert_eq!((found.classes.as_slice(), found.parts[0].len()), (&["a".to_owned()][..], 1));
+        assert_eq!((found.classes.as_slice(), found.splits[0].len()), (&["a".to_string()][..], 1));
     }
 
     #[test]
@@ -169,7 +167,7 @@ mod tests {
         let dir = folder(&["dogs/1.jpg", "cats/1.jpg"]);
         let found = scan(dir.path()).unwrap();
         assert_eq!(found.classes, ["cats", "dogs"]);
-        assert!(found.parts[2].is_empty());
+        assert!(found.splits[2].is_empty());
     }
 
     #[test]

@@ -6,17 +6,13 @@
 mod canvas;
 mod digits;
 
+use self::canvas::{Canvas, SIDE};
+use self::digits::{DIGITS, Piece};
 use rand::{Rng, RngExt as _};
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-
-use self::canvas::{Canvas, SIDE};
-use self::digits::{DIGITS, Piece};
-use super::dataset::Origin;
-use super::error::DataError;
-use super::random::{Purpose, stream};
-use super::split::{Pool, Source, TestSource};
+use secateur::data::purpose;
+use secateur::prelude::*;
 
 /// Pixels of an image.
 const PIXELS: usize = SIDE * SIDE;
@@ -25,58 +21,56 @@ const EXTENT: f32 = 19.0;
 /// Images per piece of parallel work.
 const PIECE: usize = 64;
 
-/// Options of `glyphs` (`[data.glyphs]`).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GlyphOptions {
-    /// Training images.
-    pub train: usize,
-    /// Test images.
-    pub test: usize,
-    /// Standard deviation of the noise on each pixel, as a fraction of full white.
-    pub noise: f64,
-    /// Seed of the set itself, so that runs with different seeds still see the same images.
-    pub seed: u64,
-}
-
-impl Default for GlyphOptions {
-    fn default() -> Self {
-        Self { train: 12_000, test: 2_000, noise: 0.1, seed: 0 }
+options! {
+    /// Drawn digits; classes take turns, so that each has its share to within one.
+    pub struct Glyphs {
+        /// Training images.
+        pub train: usize = 12_000,
+        /// Test images.
+        pub test: usize = 2_000,
+        /// Standard deviation of the noise on each pixel, as a fraction of full white.
+        pub noise: f64 = 0.1,
+        /// Seed of the set itself, so that runs with different seeds still see the same images.
+        pub seed: u64 = 0,
     }
-}
 
-impl GlyphOptions {
-    pub(super) fn problems(&self, found: &mut Vec<DataError>) {
-        for (key, count) in [("glyphs.train", self.train), ("glyphs.test", self.test)] {
-            if !(1..=1_000_000).contains(&count) {
-                found.push(DataError::option(key, count, "1 to 1000000 images are allowed"));
-            }
+    fn check(&self, checks: &mut Checks) {
+        for (key, count) in [("train", self.train), ("test", self.test)] {
+            checks.ensure(key, (1..=1_000_000).contains(&count), "1 to 1000000 images are allowed");
         }
-        if !(0.0..=1.0).contains(&self.noise) {
-            found.push(DataError::option("glyphs.noise", self.noise, "0 to 1 is allowed"));
-        }
+        checks.range("noise", self.noise, 0.0..=1.0);
     }
 }
 
-/// Draws the set; classes take turns, so that each has its share to within one.
-pub(super) fn generate(options: GlyphOptions) -> Source {
-    Source {
-        shape: vec![1, SIDE, SIDE],
-        class_names: (0..DIGITS.len()).map(|digit| digit.to_string()).collect(),
-        train: pool(options, 0, options.train),
-        validation: None,
-        test: TestSource::Own(pool(options, 1, options.test)),
-        origin: Origin::Generated { generator: "glyphs 1", seed: options.seed },
+impl DataSource for Glyphs {
+    fn open(&self, _: &Folders, _: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
+        Ok(Examples {
+            name: "glyphs".to_string(),
+            shape: vec![1, SIDE, SIDE],
+            class_names: (0..DIGITS.len()).map(|digit| digit.to_string()).collect(),
+            train: pool(self, 0, self.train),
+            validation: None,
+            test: TestExamples::Own(pool(self, 1, self.test)),
+            origin: DataOrigin::Generated { generator: "glyphs 1", seed: self.seed },
+            searched: vec![],
+        })
     }
 }
+
+secateur::register!(
+    Data,
+    "glyphs",
+    Glyphs,
+    "generated 28x28 digits, 10 classes; made in memory in a second (the default)"
+);
 
 /// Each image has a random stream of its own: threads and the size of the set change nothing.
-fn pool(options: GlyphOptions, part: u64, count: usize) -> Pool {
+fn pool(options: &Glyphs, split: u64, count: usize) -> Pool {
     let mut bytes = vec![0; count * PIXELS];
     bytes.par_chunks_mut(PIECE * PIXELS).enumerate().for_each(|(piece, images)| {
         for (i, image) in images.chunks_exact_mut(PIXELS).enumerate() {
             let index = piece * PIECE + i;
-            let mut random = stream(options.seed, Purpose::Glyph, part, index as u64);
+            let mut random = Seed(options.seed).numbered(purpose::EXAMPLE, split, index as u64);
             draw(index % DIGITS.len(), options.noise as f32, &mut random, image);
         }
     });
@@ -160,14 +154,16 @@ fn point(random: &mut impl Rng, range: std::ops::Range<f32>) -> [f32; 2] {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::config::DataConfig;
-    use super::super::dataset::Values;
-    use super::super::normalize::Statistics;
     use super::*;
+    use secateur::data::{DataConfig, Values};
+    use secateur::options::parse;
 
-    fn small(train: usize, seed: u64) -> Source {
-        generate(GlyphOptions { train, test: 40, seed, ..GlyphOptions::default() })
+    fn open(glyphs: Glyphs) -> Examples {
+        glyphs.open(&Folders::default(), &mut |_| ()).unwrap()
+    }
+
+    fn small(train: usize, seed: u64) -> Examples {
+        open(Glyphs { train, test: 40, seed, ..Glyphs::default() })
     }
 
     fn bytes(pool: &Pool) -> &[u8] {
@@ -188,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn seed_and_part_give_different_images() {
+    fn seed_and_split_give_different_images() {
         let (one, two) = (small(40, 1), small(40, 2));
-        let TestSource::Own(test) = &one.test else { panic!("glyphs have their own test images") };
+        let TestExamples::Own(test) = &one.test else { panic!("glyphs have their own test images") };
         assert!(bytes(&one.train) != bytes(&two.train));
         assert!(bytes(&one.train) != bytes(test));
     }
@@ -204,7 +200,7 @@ mod tests {
 
     #[test]
     fn brightness_is_that_of_handwriting() {
-        let found = Statistics::of(&small(1000, 0).train_pool(), 1);
+        let found = small(1000, 0).statistics().unwrap();
         assert!((0.1..0.25).contains(&found.mean[0]) && (0.2..0.35).contains(&found.std[0]), "{found:?}");
     }
 
@@ -229,8 +225,15 @@ mod tests {
 
     #[test]
     fn without_noise_the_corners_are_black() {
-        let set = generate(GlyphOptions { train: 100, test: 1, noise: 0.0, seed: 0 });
+        let set = open(Glyphs { train: 100, test: 1, noise: 0.0, seed: 0 });
         let black = bytes(&set.train).iter().filter(|&&v| v == 0).count();
         assert!(black > 100 * PIXELS / 2, "{black}");
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_named() {
+        let errors = parse::<Glyphs>(&"train = 0\nnoise = 1.5".parse().unwrap()).unwrap_err();
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["`train` = 0: 1 to 1000000 images are allowed", "`noise` = 1.5: must lie between 0 and 1"]);
     }
 }

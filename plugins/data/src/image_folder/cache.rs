@@ -1,10 +1,9 @@
 //! Decoded images on disk: a mark, the pixels, and their checksum.
 
+use flate2::Crc;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
-
-use flate2::Crc;
 use tempfile::NamedTempFile;
 
 const MARK: &[u8; 8] = b"SCTRIMG1";

@@ -3,9 +3,8 @@
 //! Two zero bytes, the element type, the number of dimensions, each dimension as a big-endian u32, then the elements
 //! (<http://yann.lecun.com/exdb/mnist/>). Only bytes (type 0x08) are read here.
 
-use std::io::{self, Read};
-
 use flate2::read::MultiGzDecoder;
+use std::io::{self, Read};
 
 const UNSIGNED_BYTE: u8 = 0x08;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -103,15 +102,12 @@ fn header_word(from: &mut impl Read) -> Result<[u8; 4], IdxError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::io::Write as _;
-
+pub(crate) mod tests {
+    use super::*;
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use proptest::prelude::*;
-
-    use super::*;
+    use std::io::Write as _;
 
     /// The bytes of an IDX file.
     pub fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
@@ -122,7 +118,7 @@ pub(super) mod tests {
     }
 
     pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let mut encoder = GzEncoder::new(vec![], Compression::default());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }

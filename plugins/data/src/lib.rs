@@ -1,0 +1,21 @@
+//! Data sets: those that are made in memory, and readers of those that lie in files.
+
+mod cifar;
+mod cifar10;
+mod cifar100;
+mod cubist_spiral;
+mod fashion_mnist;
+mod glyphs;
+pub mod idx;
+mod image_folder;
+mod mnist;
+#[cfg(test)]
+mod testing;
+
+pub use cifar10::Cifar10;
+pub use cifar100::{Cifar100, Cifar100Labels};
+pub use cubist_spiral::CubistSpiral;
+pub use fashion_mnist::FashionMnist;
+pub use glyphs::Glyphs;
+pub use image_folder::ImageFolder;
+pub use mnist::Mnist;
