@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::key;
-use super::schema::{KeyDoc, Schema};
+use super::schema::{KeyDoc, PluginDoc, Schema};
 
 /// Keys that cannot change a result: what the run is called, where it is written, how many threads compute it.
 const WITHOUT_EFFECT: [&str; 3] = ["name", "output", "threads"];
@@ -88,8 +88,19 @@ fn plugin(kind: &str, values: &Table, mut docs: Vec<KeyDoc>, schema: &dyn Schema
     let mut options = values.clone();
     let name = options.remove("name");
     let known = name.as_ref().and_then(Value::as_str).and_then(|name| schema.plugin(kind, name));
-    docs.extend(known.into_iter().flat_map(|plugin| plugin.options));
+    docs.extend(known.into_iter().flat_map(PluginDoc::section_options));
     let mut all = changed(&options, &docs, schema);
+    for (key, value) in &options {
+        // Options in a table of their own.
+        if let Value::Table(inner) = value
+            && let Some(PluginDoc { options, table_of_its_own: true, .. }) = schema.plugin(kind, key)
+        {
+            match changed(inner, &options, schema) {
+                none if none.is_empty() => _ = all.remove(key),
+                some => _ = all.insert(key.clone(), some.into()),
+            }
+        }
+    }
     all.extend(name.map(|name| ("name".to_owned(), name)));
     all
 }
@@ -131,7 +142,7 @@ fn leaves(table: &Table) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
     use crate::config::fixture::Fixture;
-    use crate::config::schema::{KeyError, PluginDoc, SectionDoc};
+    use crate::config::schema::{KeyError, SectionDoc};
 
     fn table(text: &str) -> Table {
         text.parse().unwrap()

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use secateur::backend::DeviceName;
+use secateur::data::DataConfig;
 use secateur::error::OptionError;
 use secateur::options;
 use secateur::options::{OptionSet, Table};
@@ -62,8 +63,8 @@ options! {
 pub struct RunConfig {
     /// The keys above all sections.
     pub top: TopConfig,
-    /// What is learned: the data set and all keys of its section.
-    pub data: PluginChoice,
+    /// What is learned.
+    pub data: DataChoice,
     /// The network.
     pub model: PluginChoice,
     /// What decides which weights or units are pruned first.
@@ -89,6 +90,17 @@ pub struct PluginChoice {
     pub options: Table,
 }
 
+/// A data set, and what is drawn from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataChoice {
+    /// The data set: `mnist`.
+    pub name: String,
+    /// The keys that all data sets share.
+    pub common: DataConfig,
+    /// The data set's own options, from the table of its name; those of other sets may stand beside it.
+    pub options: Table,
+}
+
 impl RunConfig {
     /// Reads a complete config.
     ///
@@ -99,7 +111,7 @@ impl RunConfig {
         let mut reader = Reader { table, origins, errors: Vec::new() };
         let run = Self {
             top: reader.top(),
-            data: reader.plugin(Kind::Data.name()),
+            data: reader.data(),
             model: reader.plugin(Kind::Model.name()),
             criterion: reader.plugin(Kind::Criterion.name()),
             schedule: reader.plugin(Kind::Schedule.name()),
@@ -111,15 +123,30 @@ impl RunConfig {
         if reader.errors.is_empty() { Ok(run) } else { Err(ConfigErrors(reader.errors)) }
     }
 
-    /// The chosen plugin of a kind.
-    pub fn plugin(&self, kind: Kind) -> &PluginChoice {
+    /// The name of the chosen plugin of a kind.
+    pub fn plugin(&self, kind: Kind) -> &str {
         match kind {
-            Kind::Criterion => &self.criterion,
-            Kind::Schedule => &self.schedule,
-            Kind::Compressor => &self.compressor,
-            Kind::Model => &self.model,
-            Kind::Data => &self.data,
+            Kind::Criterion => &self.criterion.name,
+            Kind::Schedule => &self.schedule.name,
+            Kind::Compressor => &self.compressor.name,
+            Kind::Model => &self.model.name,
+            Kind::Data => &self.data.name,
         }
+    }
+}
+
+impl DataChoice {
+    /// Reads a `[data]` section.
+    ///
+    /// # Errors
+    /// Every value of the keys that all data sets share that is not allowed; keys are relative to the section.
+    pub fn read(section: &Table) -> Result<Self, Vec<OptionError>> {
+        let name = section.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let shared = |key: &String| DataConfig::FIELDS.iter().any(|(field, ..)| field == key);
+        let common = section.iter().filter(|(key, _)| shared(key)).map(|(key, value)| (key.clone(), value.clone()));
+        let common = options::parse(&common.collect())?;
+        let options = section.get(&name).and_then(Value::as_table).cloned().unwrap_or_default();
+        Ok(Self { name, common, options })
     }
 }
 
@@ -160,14 +187,22 @@ impl Reader<'_> {
         self.table.get(section).and_then(Value::as_table).cloned().unwrap_or_default()
     }
 
+    fn data(&mut self) -> DataChoice {
+        let read = DataChoice::read(&self.inner(Kind::Data.name()));
+        read.unwrap_or_else(|errors| self.refuse(Kind::Data.name(), errors))
+    }
+
     fn parsed<T: OptionSet>(&mut self, section: &str, values: &Table) -> T {
-        options::parse(values).unwrap_or_else(|errors| {
-            for OptionError { key, found, allowed, .. } in errors {
-                let key = if section.is_empty() { key } else { format!("{section}.{key}") };
-                let origin = set_by(self.origins, &key);
-                self.errors.push(ConfigError::Value { key, origin, found, allowed });
-            }
-            T::default()
-        })
+        options::parse(values).unwrap_or_else(|errors| self.refuse(section, errors))
+    }
+
+    /// Keeps the errors of a section, which is then read as if it were empty.
+    fn refuse<T: Default>(&mut self, section: &str, errors: Vec<OptionError>) -> T {
+        for error in errors {
+            let OptionError { key, found, allowed } = if section.is_empty() { error } else { error.under(section) };
+            let origin = set_by(self.origins, &key);
+            self.errors.push(ConfigError::Value { key, origin, found, allowed });
+        }
+        T::default()
     }
 }

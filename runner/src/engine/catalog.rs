@@ -97,3 +97,59 @@ fn in_words(message: &str) -> String {
         _ => message.replace('\n', " "),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema::KeyDoc;
+    use crate::config::{Request, Resolved, SetBy, resolve};
+
+    fn quickstart(set: &str, workbench: &Workbench) -> Option<Resolved> {
+        let (configs, sets) = (vec!["experiment/quickstart".to_owned()], vec![set.to_owned()]);
+        resolve(&Request { configs, sets, ..Request::default() }, workbench).ok()
+    }
+
+    /// The keys of a section, and the options of the plugin that stands there, by their full names.
+    fn keys_of(section: SectionDoc, config: &Resolved, workbench: &Workbench) -> Vec<KeyDoc> {
+        let mut keys = section.keys;
+        if let Some(kind) = section.plugin_kind.as_deref().and_then(known_kind) {
+            let name = config.run.plugin(kind);
+            let plugin = workbench.plugin(kind.name(), name).unwrap();
+            let path = if plugin.table_of_its_own { format!("{kind}.{name}") } else { kind.to_string() };
+            keys.extend(plugin.options.into_iter().map(|doc| KeyDoc { key: format!("{path}.{}", doc.key), ..doc }));
+        }
+        keys
+    }
+
+    #[test]
+    fn a_key_identifies_a_run_where_it_has_not_its_default() {
+        let workbench = Workbench::new(&[]).unwrap();
+        let plain = quickstart("name=\"plain\"", &workbench).unwrap();
+        let (mut defaults, mut others) = (0, 0);
+        for section in workbench.sections() {
+            let without_effect = section.name == "output";
+            for KeyDoc { key, default, .. } in keys_of(section, &plain, &workbench) {
+                let Some(default) = default else { continue };
+                let at_default = quickstart(&format!("{key}={default}"), &workbench);
+                if let (SetBy::Plugin { .. } | SetBy::BuiltIn, Some(same)) = (plain.set_by(&key), &at_default) {
+                    assert_eq!(same.identity(), plain.identity(), "{key} = {default}");
+                    defaults += 1;
+                }
+                let other = match &default {
+                    Value::Boolean(on) => Value::from(!on),
+                    Value::Integer(n) => Value::from(n + 1),
+                    Value::Float(x) => Value::from(x / 2.0 + 0.1),
+                    _ => continue,
+                };
+                if let (Some(at_default), Some(changed)) =
+                    (at_default, quickstart(&format!("{key}={other}"), &workbench))
+                {
+                    let same = without_effect || key == "threads";
+                    assert_eq!(changed.identity() == at_default.identity(), same, "{key} = {other}");
+                    others += 1;
+                }
+            }
+        }
+        assert!(defaults > 30 && others > 30, "{defaults} {others}");
+    }
+}

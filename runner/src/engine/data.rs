@@ -1,4 +1,5 @@
-//! The `[data]` section: which data set, the keys that all of them share, and in a table of its name a data set's own options.
+//! The `[data]` section: which data set, the keys that all of them share, and in a table of its name a data set's own
+//! options.
 
 use secateur::data::{self, DataConfig, DataOrigin, Dataset, Examples, Folders, LoadProgress, SplitName};
 use secateur::error::OptionError;
@@ -7,45 +8,21 @@ use secateur::plugins::registry::{Kind, Registry};
 use secateur::{Error, Result};
 use toml::Value;
 
-/// What a `[data]` section asks for.
-pub struct DataChoice {
-    /// The data set.
-    pub name: String,
-    /// The keys that all data sets share.
-    pub config: DataConfig,
-    /// The data set's own options.
-    pub options: Table,
+use crate::config::DataChoice;
+
+/// What the examples are read or made from: choices with the same source share them, whatever is drawn from them.
+pub fn source(data: &DataChoice) -> String {
+    format!("{} {:?} {}", data.name, data.common.dir, data.options)
 }
 
-impl DataChoice {
-    /// Reads a section.
-    ///
-    /// # Errors
-    /// Every key or value of those that all data sets share that is not allowed.
-    pub fn read(section: &Table, registry: &Registry) -> Result<Self> {
-        let Parts { name, common, own } = Parts::of(section, registry);
-        let config = options::parse(&common).map_err(|errors| Error::Options(errors).under("data"))?;
-        let options = match own.get(&name) {
-            Some(Value::Table(options)) => options.clone(),
-            _ => Table::new(),
-        };
-        Ok(Self { name, config, options })
-    }
-
-    /// What the examples are read or made from: choices with the same source share them, whatever is drawn from them.
-    pub fn source(&self) -> String {
-        format!("{} {:?} {}", self.name, self.config.dir, self.options)
-    }
-
-    /// Finds and reads the examples, or makes them.
-    ///
-    /// # Errors
-    /// What the data set reports.
-    pub fn open(&self, registry: &Registry, progress: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
-        let source = registry.data(&self.name, &self.options)?;
-        data::check_dir(source.as_ref(), &self.config).map_err(|error| error.under("data"))?;
-        source.open(&Folders::from_env(self.config.dir.clone()), progress)
-    }
+/// Finds and reads the examples, or makes them.
+///
+/// # Errors
+/// What the data set reports.
+pub fn open(data: &DataChoice, registry: &Registry, progress: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
+    let source = registry.data(&data.name, &data.options)?;
+    data::check_dir(source.as_ref(), &data.common).map_err(|error| error.under("data"))?;
+    source.open(&Folders::from_env(data.common.dir.clone()), progress)
 }
 
 /// A section, taken apart.
@@ -149,8 +126,7 @@ mod tests {
 
     #[test]
     fn choices_share_examples_whatever_is_drawn_from_them() {
-        let registry = secateur_bundle::registry().unwrap();
-        let source = |section: &str| DataChoice::read(&section.parse().unwrap(), &registry).unwrap().source();
+        let source = |section: &str| source(&DataChoice::read(&section.parse().unwrap()).unwrap());
         let glyphs = source("name = 'glyphs'\nglyphs.noise = 0.2");
         assert_eq!(glyphs, source("name = 'glyphs'\nglyphs.noise = 0.2\nvalidation = 0.1\nnormalize = 'none'"));
         assert_ne!(glyphs, source("name = 'glyphs'"));

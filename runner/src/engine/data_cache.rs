@@ -7,8 +7,8 @@ use secateur::Error;
 use secateur::data::{Dataset, Examples, LoadProgress};
 use secateur::plugins::registry::Registry;
 
-use super::data::DataChoice;
-use crate::config::PluginChoice;
+use super::data;
+use crate::config::DataChoice;
 
 /// A value that is made once, by whoever asks first; the others wait.
 type Slot<T> = Arc<OnceLock<Result<Arc<T>, Arc<Error>>>>;
@@ -28,17 +28,15 @@ impl DataCache {
     pub fn dataset(
         &self,
         registry: &Registry,
-        data: &PluginChoice,
+        choice: &DataChoice,
         seed: u64,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Arc<Dataset>, Arc<Error>> {
-        let section = data.section();
-        let choice = DataChoice::read(&section, registry)?;
-        let set = slot(&self.sets, format!("{seed} {section}"));
+        let set = slot(&self.sets, format!("{seed} {choice:?}"));
         let made = set.get_or_init(|| {
-            let opened = slot(&self.opened, choice.source());
-            let opened = opened.get_or_init(|| choice.open(registry, progress).map(Arc::new).map_err(Arc::new));
-            opened.clone()?.dataset(&choice.config, seed).map(Arc::new).map_err(Arc::new)
+            let opened = slot(&self.opened, data::source(choice));
+            let opened = opened.get_or_init(|| data::open(choice, registry, progress).map(Arc::new).map_err(Arc::new));
+            opened.clone()?.dataset(&choice.common, seed).map(Arc::new).map_err(Arc::new)
         });
         made.clone()
     }

@@ -14,8 +14,7 @@ use secateur::options::Table;
 use secateur::plugins::registry::{Item, Kind, Registry};
 use serde::Serialize;
 
-use self::data::DataChoice;
-use crate::config::{PluginChoice, PluginFile, RunConfig};
+use crate::config::{DataChoice, PluginFile, RunConfig};
 use crate::failure::Failure;
 use data_cache::DataCache;
 
@@ -78,10 +77,9 @@ impl Workbench {
     ///
     /// # Errors
     /// It is not there, or not what it should be.
-    pub fn check_data(&self, section: &PluginChoice, seed: u64) -> Result<String, Failure> {
-        let choice = DataChoice::read(&section.section(), &self.registry)?;
-        let examples = choice.open(&self.registry, &mut |_| ())?;
-        Ok(data::describe(&examples, &examples.dataset(&choice.config, seed)?)?)
+    pub fn check_data(&self, choice: &DataChoice, seed: u64) -> Result<String, Failure> {
+        let examples = data::open(choice, &self.registry, &mut |_| ())?;
+        Ok(data::describe(&examples, &examples.dataset(&choice.common, seed)?)?)
     }
 
     /// Runs the conformance kit on the plugins of a library's file, or on those of a name, with these options.
@@ -95,10 +93,15 @@ impl Workbench {
     /// The plugins that a config chooses.
     pub fn plugins_of(&self, config: &RunConfig) -> Vec<PluginInUse> {
         let used = |kind: Kind| {
-            let name = &config.plugin(kind).name;
+            let name = config.plugin(kind);
             let origin = self.registry.get(kind, name).ok()?.origin();
             let linked = origin.file.is_none();
-            Some(PluginInUse { kind: kind.name().to_owned(), name: name.clone(), origin: origin.to_string(), linked })
+            Some(PluginInUse {
+                kind: kind.name().to_owned(),
+                name: name.to_owned(),
+                origin: origin.to_string(),
+                linked,
+            })
         };
         Kind::ALL.into_iter().filter_map(used).collect()
     }

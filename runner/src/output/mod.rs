@@ -12,20 +12,10 @@ pub use progress::Progress;
 pub use report::{Curves, headlines, render as report};
 pub use tensorboard::file as tensorboard;
 
-use secateur::data::SplitName;
 use secateur::training::event::Event;
 
 /// The events among the lines of `events.jsonl`. A last line that was cut off, and lines of unknown kinds, are passed
 /// over.
 fn events(lines: &str) -> impl Iterator<Item = Event> {
     lines.lines().filter_map(|line| serde_json::from_str(line).ok())
-}
-
-/// The word for a split in charts.
-fn word(split: SplitName) -> &'static str {
-    match split {
-        SplitName::Train => "train",
-        SplitName::Validation => "validation",
-        SplitName::Test => "test",
-    }
 }

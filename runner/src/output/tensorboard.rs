@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use secateur::training::event::{EvalAt, Event};
 
-use super::{events, word};
+use super::events;
 
 /// The event file of a run, from the lines of its `events.jsonl`.
 pub fn file(lines: &str) -> Vec<u8> {
@@ -39,7 +39,6 @@ fn scalars(event: &Event) -> (u64, Vec<(String, f64)>) {
             (*step, named(&[("train/loss", number(*loss)), ("train/accuracy", *accuracy)]))
         }
         Event::Eval { step, split, loss, accuracy, at: EvalAt::Epoch | EvalAt::End, .. } => {
-            let split = word(*split);
             let (at_loss, at_accuracy) = (format!("{split}/loss"), format!("{split}/accuracy"));
             (*step, named(&[(&at_loss, number(*loss)), (&at_accuracy, *accuracy)]))
         }

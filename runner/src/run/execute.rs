@@ -103,7 +103,7 @@ mod tests {
 
     const SMALL: [&str; 5] = [
         "data.glyphs={train=300,test=60}",
-        "train.epochs=4",
+        "train.epochs=6",
         "train.batch_size=60",
         "schedule.first=2",
         "output.pictures=0",
@@ -124,12 +124,12 @@ mod tests {
         folder
     }
 
-    /// Begins the run of a folder, and stops it after its second epoch with a checkpoint of that name.
+    /// Begins the run of a folder, and stops it after its fourth epoch with a checkpoint of that name.
     fn interrupted(name: &str, config: &Resolved, folder: &RunDir, workbench: &Workbench) {
         let interrupt = Interrupt::default();
         let asked = interrupt.clone();
         let progress = Progress::told(move |event| match event {
-            Event::Epoch { epoch: 1, .. } => asked.ask(),
+            Event::Epoch { epoch: 3, .. } => asked.ask(),
             _ => {}
         });
         let output = &config.run.output;

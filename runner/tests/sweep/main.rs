@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod page;
+mod plan;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,13 +56,6 @@ fn finished(folder: &Path) -> bool {
     summary.is_some_and(|summary| summary["status"] == "finished")
 }
 
-fn problem(config: &str, more: &[&str]) -> String {
-    let here = here(config);
-    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], more].concat());
-    assert_eq!(code, 2, "{out}{errors}");
-    errors
-}
-
 #[test]
 fn a_sweep_runs_every_cell_and_its_controls_once() {
     let here = here(CONFIG);
@@ -92,7 +86,47 @@ fn a_sweep_runs_every_cell_and_its_controls_once() {
     let (code, out, _) = secateur(here.path(), &["sweep", "s.toml"]);
     assert_eq!((code, out.contains("0 cells finished now, 16 before")), (0, true), "{out}");
     assert_eq!(stamps(), before, "nothing is repeated");
-    page::compares(here.path());
+    compares(here.path());
+}
+
+/// Comparisons of that sweep.
+fn compares(here: &Path) {
+    let (code, out, errors) =
+        secateur(here, &["compare", "runs/s", "--json", "c.json", "--csv", "c.csv", "--html", "c.html"]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        out.contains("magnitude, norm l1") && out.contains("Against their controls") && out.contains("Pareto front"),
+        "{out}"
+    );
+    let found: Value = serde_json::from_slice(&fs::read(here.join("c.json")).unwrap()).unwrap();
+    assert_eq!(found["by"], serde_json::json!(["criterion.name", "criterion.norm"]));
+    let main = found["groups"].as_array().unwrap().iter().filter(|group| group["control"].is_null());
+    assert_eq!(
+        main.map(|group| group["metrics"]["test_accuracy"]["n"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [2, 2, 2]
+    );
+    let csv = fs::read_to_string(here.join("c.csv")).unwrap();
+    assert!(
+        csv.starts_with("criterion.name,criterion.norm,control,metric,n,mean,std,low,high\n")
+            && csv.contains("\nmagnitude,l1,,test_accuracy,2,"),
+        "{csv}"
+    );
+    // The index is made again from the folders, and says what they say.
+    fs::remove_file(here.join("runs/index.sqlite")).unwrap();
+    let (_, again, _) = secateur(here, &["compare", "runs/s"]);
+    assert_eq!(again, out);
+    // Grouped by less, pairs agree in everything else.
+    let (_, out, _) =
+        secateur(here, &["compare", "runs/s", "--by", "criterion.name", "--baseline", "random", "--markdown", "-"]);
+    assert!(out.contains("| magnitude | 4 |"), "{out}");
+    let (code, _, errors) = secateur(here, &["compare", "runs/s", "--by", "criterion.nam"]);
+    assert!(code == 2 && errors.contains("did you mean criterion.name?"), "{errors}");
+    // A folder that is damaged is named and left out.
+    let victim = folders(here).remove(0);
+    fs::write(victim.join("summary.json"), "{").unwrap();
+    let (code, out, _) = secateur(here, &["compare", "runs/s"]);
+    assert!(code == 0 && out.contains("1 damaged run is left out") && out.contains("summary.json"), "{out}");
+    page::works(&here.join("c.html"));
 }
 
 #[test]
@@ -190,58 +224,6 @@ fn a_cell_that_fails_is_recorded_and_the_rest_goes_on() {
 }
 
 #[test]
-fn what_is_wrong_is_known_before_anything_runs() {
-    let unknown = problem(CONFIG, &["--set", "sweep.axes.criterion.lamda1=[1.0]"]);
-    assert!(unknown.contains("criterion.lamda1: unknown key for criterion"), "{unknown}");
-    let wrong = problem(CONFIG, &["--set", "sweep.axes.train.lr=[0.1, \"fast\"]"]);
-    assert!(wrong.contains("train.lr: not a value it can have") && wrong.contains("fast"), "{wrong}");
-    let twins = problem(CONFIG, &["--set", "sweep.axes.train.lr=[1, 1.0]"]);
-    assert!(twins.contains("two cells are the same run"), "{twins}");
-    let twice = problem(CONFIG, &["--set", "train.lr=0.5", "--set", "sweep.axes.train.lr=[0.1, 0.2]"]);
-    assert!(twice.contains("--set sets it, and it is an axis"), "{twice}");
-    let key = problem(CONFIG, &["--set", "sweep.sedes=3"]);
-    assert!(key.contains("did you mean sweep.seeds?"), "{key}");
-    let zip = problem(
-        CONFIG,
-        &[
-            "--set",
-            "sweep.axes.train.lr=[0.1, 0.2]",
-            "--set",
-            "sweep.axes.train.momentum=[0.0]",
-            "--set",
-            "sweep.zip=[[\"train.lr\", \"train.momentum\"]]",
-        ],
-    );
-    assert!(zip.contains("sweep.zip"), "{zip}");
-    let here = here(CONFIG);
-    let (code, _, errors) = secateur(here.path(), &["run", "s.toml"]);
-    assert!(code == 2 && errors.contains("secateur sweep CONFIG runs them all"), "{errors}");
-}
-
-#[test]
-fn zip_exclude_and_seed_lists_shape_the_grid() {
-    let here = here(CONFIG);
-    let more = [
-        "--set",
-        "sweep.axes.train.lr=[0.1, 0.2]",
-        "--set",
-        "sweep.axes.train.momentum=[0.0, 0.5]",
-        "--set",
-        "sweep.zip=[[\"train.lr\", \"train.momentum\"]]",
-        "--set",
-        "sweep.seeds=[3, 9]",
-        "--set",
-        "sweep.exclude=[{ criterion.name = \"random\", train.lr = 0.2 }]",
-    ];
-    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &more[..]].concat());
-    assert_eq!(code, 0, "{errors}");
-    // Magnitude twice and random once, times two zipped rates, times two seeds; less random at 0.2.
-    assert!(out.contains("s: 10 cells, 2 excluded"), "{out}");
-    assert!(out.contains("train.lr=0.2 train.momentum=0.5 seed=9 criterion.norm=l2"), "{out}");
-    assert!(!out.contains("train.lr=0.1 train.momentum=0.5"), "{out}");
-}
-
-#[test]
 #[cfg(unix)]
 fn a_group_of_an_axis_may_name_a_library() {
     let here = here(CONFIG.replace("criterion/random", "mine/square.toml").split("[[sweep.when]]").next().unwrap());
@@ -265,35 +247,4 @@ fn a_group_of_an_axis_may_name_a_library() {
     assert!(out.contains("14 cells finished now"), "{out}");
     let (_, out, _) = secateur(here.path(), &["compare", "runs/s"]);
     assert!(out.contains("square – control: shuffled (square)") && out.contains("square – magnitude"), "{out}");
-}
-
-#[test]
-fn every_sweep_of_the_program_can_be_planned() {
-    let here = tempfile::tempdir().unwrap();
-    for (name, cells) in [
-        ("mnist-criteria", 20),
-        ("mnist-criteria-small", 20),
-        ("burden", 75),
-        ("burden-small", 8),
-        ("lambda", 72),
-        ("lambda-small", 16),
-    ] {
-        let (code, out, errors) = secateur(here.path(), &["sweep", &format!("sweep/{name}"), "--dry-run"]);
-        assert_eq!(code, 0, "{errors}");
-        assert!(out.contains(&format!("{name}: {cells} cells")), "{out}");
-    }
-}
-
-#[test]
-fn a_hundred_thousand_cells_are_planned_in_seconds() {
-    let here = here(CONFIG);
-    let tens = |key: &str| format!("sweep.axes.{key}=[0.10, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.19]");
-    let (lr, momentum, fraction) = (tens("train.lr"), tens("train.momentum"), tens("schedule.fraction"));
-    let sets = ["--set", &lr, "--set", &momentum, "--set", &fraction, "--set", "sweep.seeds=34"];
-    let started = Instant::now();
-    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &sets[..]].concat());
-    assert_eq!(code, 0, "{errors}");
-    assert!(out.contains("s: 102000 cells"), "{}", &out[out.len() - 400..]);
-    // Two seconds in a release build on an idle machine; tests run beside others, and less optimised.
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }

@@ -1,52 +1,14 @@
-//! What `compare` says of a sweep, and its page in a browser.
+//! The page of a comparison, clicked through.
 
-use super::*;
-
-/// Comparisons of that sweep.
-pub fn compares(here: &Path) {
-    let (code, out, errors) =
-        secateur(here, &["compare", "runs/s", "--json", "c.json", "--csv", "c.csv", "--html", "c.html"]);
-    assert_eq!(code, 0, "{errors}");
-    assert!(
-        out.contains("magnitude, norm l1") && out.contains("Against their controls") && out.contains("Pareto front"),
-        "{out}"
-    );
-    let found: Value = serde_json::from_slice(&fs::read(here.join("c.json")).unwrap()).unwrap();
-    assert_eq!(found["by"], serde_json::json!(["criterion.name", "criterion.norm"]));
-    let main = found["groups"].as_array().unwrap().iter().filter(|group| group["control"].is_null());
-    assert_eq!(
-        main.map(|group| group["metrics"]["test_accuracy"]["n"].as_u64().unwrap()).collect::<Vec<_>>(),
-        [2, 2, 2]
-    );
-    let csv = fs::read_to_string(here.join("c.csv")).unwrap();
-    assert!(
-        csv.starts_with("criterion.name,criterion.norm,control,metric,n,mean,std,low,high\n")
-            && csv.contains("\nmagnitude,l1,,test_accuracy,2,"),
-        "{csv}"
-    );
-    // The index is made again from the folders, and says what they say.
-    fs::remove_file(here.join("runs/index.sqlite")).unwrap();
-    let (_, again, _) = secateur(here, &["compare", "runs/s"]);
-    assert_eq!(again, out);
-    // Grouped by less, pairs agree in everything else.
-    let (_, out, _) =
-        secateur(here, &["compare", "runs/s", "--by", "criterion.name", "--baseline", "random", "--markdown", "-"]);
-    assert!(out.contains("| magnitude | 4 |"), "{out}");
-    let (code, _, errors) = secateur(here, &["compare", "runs/s", "--by", "criterion.nam"]);
-    assert!(code == 2 && errors.contains("did you mean criterion.name?"), "{errors}");
-    // A folder that is damaged is named and left out.
-    let victim = folders(here).remove(0);
-    fs::write(victim.join("summary.json"), "{").unwrap();
-    let (code, out, _) = secateur(here, &["compare", "runs/s"]);
-    assert!(code == 0 && out.contains("1 damaged run is left out") && out.contains("summary.json"), "{out}");
-    page_works(&here.join("c.html"));
-}
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Opens the page in a browser without a screen, clicks a table's head, a run, and what goes back.
-fn page_works(page: &Path) {
-    let browser = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
-        std::process::Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-    });
+pub fn works(page: &Path) {
+    let browser = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok());
     let Some(browser) = browser else {
         return eprintln!("SKIPPED: no Chromium here, so the page of a comparison was not clicked through");
     };
@@ -78,7 +40,7 @@ fn page_works(page: &Path) {
     }</script></body>"##;
     let clicked = page.with_file_name("clicked.html");
     fs::write(&clicked, fs::read_to_string(page).unwrap().replace("</body>", clicks)).unwrap();
-    let mut command = std::process::Command::new(browser);
+    let mut command = Command::new(browser);
     let profile = format!("--user-data-dir={}", page.with_file_name("profile").display());
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom", &profile]);
     let output = command.arg(format!("file://{}", clicked.display())).output().unwrap();

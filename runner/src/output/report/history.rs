@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use secateur::pruning::measure::LayerBurden;
 use secateur::training::event::{EvalAt, Event, GroupSize};
 
+use crate::output::events;
 use crate::output::pictures::Shown;
-use crate::output::{events, word};
 
 /// A point of a curve: position in epochs (or steps, where the epoch's length is not known) and value.
 pub type Point = (f64, f64);
@@ -157,7 +157,7 @@ impl History {
                         push(&mut self.final_accuracy, position, *accuracy);
                         continue;
                     }
-                    self.held_out = word(*split).to_owned();
+                    self.held_out = split.to_string();
                     push(&mut self.held_out_loss, position, Some(*loss));
                     push(&mut self.held_out_accuracy, position, *accuracy);
                     let Some(accuracy) = *accuracy else { continue };

@@ -7,11 +7,12 @@ mod metrics;
 mod pictures;
 
 use maud::{Markup, html};
+use secateur::plugins::registry::Kind;
 use secateur::pruning::measure::LayerBurden;
 use serde_json::{Map, Value};
 
 use super::page::page;
-use crate::config::{PluginChoice, Resolved};
+use crate::config::Resolved;
 use chart::{Chart, Scale, Series};
 pub use curves::Curves;
 use history::{History, Point};
@@ -52,15 +53,15 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, fil
 
 fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
     let status = summary.get("status").and_then(Value::as_str).unwrap_or("unfinished");
-    let named = |choice: &PluginChoice| if choice.name.is_empty() { "–".to_owned() } else { choice.name.clone() };
     let run = &config.run;
+    let named = |kind| Some(run.plugin(kind)).filter(|name| !name.is_empty()).unwrap_or("–");
     html! {
         header {
             h1 { (config.name()) }
             span.status.failed[status == "failed"] { (status) }
             p {
-                (named(&run.model)) " on " (named(&run.data)) ", pruned by " (named(&run.criterion))
-                ", schedule " (named(&run.schedule)) ", seed " (run.top.seed)
+                (named(Kind::Model)) " on " (named(Kind::Data)) ", pruned by " (named(Kind::Criterion))
+                ", schedule " (named(Kind::Schedule)) ", seed " (run.top.seed)
                 @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }
             }
         }

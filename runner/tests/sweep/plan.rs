@@ -1,0 +1,95 @@
+//! Grids, and what is wrong with them, before anything runs.
+
+use std::time::{Duration, Instant};
+
+use super::{CONFIG, here, secateur};
+
+fn problem(config: &str, more: &[&str]) -> String {
+    let here = here(config);
+    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], more].concat());
+    assert_eq!(code, 2, "{out}{errors}");
+    errors
+}
+
+#[test]
+fn what_is_wrong_is_known_before_anything_runs() {
+    let unknown = problem(CONFIG, &["--set", "sweep.axes.criterion.lamda1=[1.0]"]);
+    assert!(unknown.contains("criterion.lamda1: unknown key for criterion"), "{unknown}");
+    let wrong = problem(CONFIG, &["--set", "sweep.axes.train.lr=[0.1, \"fast\"]"]);
+    assert!(wrong.contains("train.lr: not a value it can have") && wrong.contains("fast"), "{wrong}");
+    let twins = problem(CONFIG, &["--set", "sweep.axes.train.lr=[1, 1.0]"]);
+    assert!(twins.contains("two cells are the same run"), "{twins}");
+    let twice = problem(CONFIG, &["--set", "train.lr=0.5", "--set", "sweep.axes.train.lr=[0.1, 0.2]"]);
+    assert!(twice.contains("--set sets it, and it is an axis"), "{twice}");
+    let key = problem(CONFIG, &["--set", "sweep.sedes=3"]);
+    assert!(key.contains("did you mean sweep.seeds?"), "{key}");
+    let zip = problem(
+        CONFIG,
+        &[
+            "--set",
+            "sweep.axes.train.lr=[0.1, 0.2]",
+            "--set",
+            "sweep.axes.train.momentum=[0.0]",
+            "--set",
+            "sweep.zip=[[\"train.lr\", \"train.momentum\"]]",
+        ],
+    );
+    assert!(zip.contains("sweep.zip"), "{zip}");
+    let here = here(CONFIG);
+    let (code, _, errors) = secateur(here.path(), &["run", "s.toml"]);
+    assert!(code == 2 && errors.contains("secateur sweep CONFIG runs them all"), "{errors}");
+}
+
+#[test]
+fn zip_exclude_and_seed_lists_shape_the_grid() {
+    let here = here(CONFIG);
+    let more = [
+        "--set",
+        "sweep.axes.train.lr=[0.1, 0.2]",
+        "--set",
+        "sweep.axes.train.momentum=[0.0, 0.5]",
+        "--set",
+        "sweep.zip=[[\"train.lr\", \"train.momentum\"]]",
+        "--set",
+        "sweep.seeds=[3, 9]",
+        "--set",
+        "sweep.exclude=[{ criterion.name = \"random\", train.lr = 0.2 }]",
+    ];
+    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &more[..]].concat());
+    assert_eq!(code, 0, "{errors}");
+    // Magnitude twice and random once, times two zipped rates, times two seeds; less random at 0.2.
+    assert!(out.contains("s: 10 cells, 2 excluded"), "{out}");
+    assert!(out.contains("train.lr=0.2 train.momentum=0.5 seed=9 criterion.norm=l2"), "{out}");
+    assert!(!out.contains("train.lr=0.1 train.momentum=0.5"), "{out}");
+}
+
+#[test]
+fn every_sweep_of_the_program_can_be_planned() {
+    let here = tempfile::tempdir().unwrap();
+    for (name, cells) in [
+        ("mnist-criteria", 20),
+        ("mnist-criteria-small", 20),
+        ("burden", 75),
+        ("burden-small", 8),
+        ("lambda", 72),
+        ("lambda-small", 16),
+    ] {
+        let (code, out, errors) = secateur(here.path(), &["sweep", &format!("sweep/{name}"), "--dry-run"]);
+        assert_eq!(code, 0, "{errors}");
+        assert!(out.contains(&format!("{name}: {cells} cells")), "{out}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_cells_are_planned_in_seconds() {
+    let here = here(CONFIG);
+    let tens = |key: &str| format!("sweep.axes.{key}=[0.10, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.19]");
+    let (lr, momentum, fraction) = (tens("train.lr"), tens("train.momentum"), tens("schedule.fraction"));
+    let sets = ["--set", &lr, "--set", &momentum, "--set", &fraction, "--set", "sweep.seeds=34"];
+    let started = Instant::now();
+    let (code, out, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &sets[..]].concat());
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("s: 102000 cells"), "{}", &out[out.len() - 400..]);
+    // Two seconds in a release build on an idle machine; tests run beside others, and less optimised.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
