@@ -4,12 +4,13 @@ mod mask;
 mod mirror;
 mod saved;
 mod shrink;
+mod update;
 
 pub use mask::Mask;
 pub(crate) use mirror::Parts;
 pub use saved::Snapshot;
 
-use crate::backend::{Backend, Update, Updated, Weight};
+use crate::backend::{Backend, Weight};
 use crate::error::{Error, Result};
 use crate::network::init;
 use crate::network::layout::{Layout, ParamSpec};
@@ -176,55 +177,6 @@ impl<B: Backend> ParamStore<B> {
         self.alive.get(group).map_or(all, |a| a.iter().filter(|&&x| x).count())
     }
 
-    /// One optimizer update of every parameter that has a gradient.
-    ///
-    /// `grad` gives a parameter's gradient, the first value of `scale` multiplies all of them (clipping). Weight decay is left out
-    /// where the parameter's spec says so.
-    ///
-    /// # Errors
-    /// If the device is out of memory.
-    pub fn step<'g>(
-        &mut self,
-        rule: Update,
-        scale: Option<&Tensor<B>>,
-        grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
-    ) -> Result<()> {
-        let held = self.masking == Masking::Held;
-        let mut updated = vec![];
-        for p in self.params.iter_mut().filter(|p| !p.spec.buffer) {
-            let Some(grad) = grad(&p.value) else { continue };
-            while p.state.len() < rule.slots() {
-                p.state.push(Tensor::zeros(&self.device, p.spec.shape)?);
-            }
-            p.updates += 1;
-            updated.push(Updated {
-                rule: rule.for_param(p.spec.decay, p.updates),
-                weight: &mut p.value,
-                state: &mut p.state,
-                grad,
-                mask: p.mask.as_ref().filter(|_| held).map(Mask::tensor),
-            });
-        }
-        B::update(&mut updated, scale)
-    }
-
-    /// Takes over the buffers (running statistics) that a forward pass moved.
-    ///
-    /// # Errors
-    /// If one is no buffer of the network, or does not have its shape.
-    pub fn set_buffers(&mut self, buffers: Vec<(String, Tensor<B>)>) -> Result<()> {
-        for (name, value) in buffers {
-            let i = self.position(&name)?;
-            let p = &mut self.params[i];
-            if !p.spec.buffer || value.shape() != p.spec.shape {
-                let message = format!("`{name}` {} cannot become {}", p.spec.shape, value.shape());
-                return Err(Error::shape("buffers", message));
-            }
-            p.value = value;
-        }
-        Ok(())
-    }
-
     /// Replaces the masks of the named parameters.
     ///
     /// # Errors
@@ -302,14 +254,6 @@ impl<B: Backend> ParamStore<B> {
         }
         self.forget_optimizer();
         Ok(())
-    }
-
-    /// Drops all optimizer state.
-    pub fn forget_optimizer(&mut self) {
-        for p in &mut self.params {
-            p.state.clear();
-            p.updates = 0;
-        }
     }
 
     fn position(&self, name: &str) -> Result<usize> {

@@ -14,6 +14,7 @@ mod export;
 mod failure;
 mod host;
 mod parameters;
+mod receiver;
 mod stamp;
 mod view;
 

@@ -1,0 +1,65 @@
+//! What a training step changes: values and optimizer state by gradients, and running statistics.
+
+use super::{Mask, Masking, ParamStore};
+use crate::backend::{Backend, Update, Updated};
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+impl<B: Backend> ParamStore<B> {
+    /// One optimizer update of every parameter that has a gradient.
+    ///
+    /// `grad` gives a parameter's gradient, the first value of `scale` multiplies all of them (clipping). Weight decay is left out
+    /// where the parameter's spec says so.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn step<'g>(
+        &mut self,
+        rule: Update,
+        scale: Option<&Tensor<B>>,
+        grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
+    ) -> Result<()> {
+        let held = self.masking == Masking::Held;
+        let mut updated = vec![];
+        for p in self.params.iter_mut().filter(|p| !p.spec.buffer) {
+            let Some(grad) = grad(&p.value) else { continue };
+            while p.state.len() < rule.slots() {
+                p.state.push(Tensor::zeros(&self.device, p.spec.shape)?);
+            }
+            p.updates += 1;
+            updated.push(Updated {
+                rule: rule.for_param(p.spec.decay, p.updates),
+                weight: &mut p.value,
+                state: &mut p.state,
+                grad,
+                mask: p.mask.as_ref().filter(|_| held).map(Mask::tensor),
+            });
+        }
+        B::update(&mut updated, scale)
+    }
+
+    /// Takes over the buffers (running statistics) that a forward pass moved.
+    ///
+    /// # Errors
+    /// If one is no buffer of the network, or does not have its shape.
+    pub fn set_buffers(&mut self, buffers: Vec<(String, Tensor<B>)>) -> Result<()> {
+        for (name, value) in buffers {
+            let i = self.position(&name)?;
+            let p = &mut self.params[i];
+            if !p.spec.buffer || value.shape() != p.spec.shape {
+                let message = format!("`{name}` {} cannot become {}", p.spec.shape, value.shape());
+                return Err(Error::shape("buffers", message));
+            }
+            p.value = value;
+        }
+        Ok(())
+    }
+
+    /// Drops all optimizer state.
+    pub fn forget_optimizer(&mut self) {
+        for p in &mut self.params {
+            p.state.clear();
+            p.updates = 0;
+        }
+    }
+}
