@@ -1,4 +1,5 @@
-//! The `[data]` section: which data set, the keys that all of them share, and in a table of its name a data set's own options.
+//! The `[data]` section: which data set, the keys that all of them share, and in a table of its name a data set's own
+//! options.
 
 use secateur::data::{self, DataConfig, DataOrigin, Dataset, Examples, Folders, LoadProgress, SplitName};
 use secateur::error::OptionError;
