@@ -72,7 +72,8 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// The files of a data set are in none of the folders where they are looked for; the text lists these, and how to get the files.
+    /// The files of a data set are in none of the folders where they are looked for; the text lists these, and how to
+    /// get the files.
     #[error("{0}")]
     Missing(String),
     /// The run was asked to stop.

@@ -1,7 +1,7 @@
 //! Every random number comes from a stream named by what it is for.
 //!
-//! A stream depends on the run's seed and its name alone, never on what was drawn before: adding a layer, resuming a run or
-//! changing the number of threads leaves every other stream as it was.
+//! A stream depends on the run's seed and its name alone, never on what was drawn before: adding a layer, resuming a
+//! run or changing the number of threads leaves every other stream as it was.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -24,8 +24,8 @@ impl Seed {
         ChaCha8Rng::from_seed(hash.finalize().into())
     }
 
-    /// The generator for one of very many streams of a purpose, each named by two numbers: an image in an epoch. The four words
-    /// are the cipher's key, so that no two of these streams can coincide; no hash is computed.
+    /// The generator for one of very many streams of a purpose, each named by two numbers: an image in an epoch. The
+    /// four words are the cipher's key, so that no two of these streams can coincide; no hash is computed.
     pub fn numbered(self, purpose: u64, a: u64, b: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         for (part, word) in key.chunks_exact_mut(8).zip([self.0, purpose, a, b]) {

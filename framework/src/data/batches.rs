@@ -63,7 +63,8 @@ pub struct Batches<'a> {
 }
 
 impl Dataset {
-    /// One batch of at most `count` examples, unchanged and evenly spread over a split: many sets are stored class by class.
+    /// One batch of at most `count` examples, unchanged and evenly spread over a split: many sets are stored class by
+    /// class.
     pub fn sample(&self, split: SplitName, count: NonZeroUsize) -> Batches<'_> {
         let mut batch = self.batches(split, count, Order::Stored);
         let (all, count) = (batch.order.len(), count.get().min(batch.order.len()));
@@ -174,7 +175,8 @@ simd_fn! {
         for (&index, to) in chosen.iter().zip(inputs.chunks_exact_mut(item)) {
             let from = &values[index as usize * item..][..item];
             let change = batches.change(index);
-            for ((from, to), map) in from.chunks_exact(plane).zip(to.chunks_exact_mut(plane)).zip(normalizer.channels()) {
+            let planes = from.chunks_exact(plane).zip(to.chunks_exact_mut(plane));
+            for ((from, to), map) in planes.zip(normalizer.channels()) {
                 match &change {
                     None => affine(from, to, map),
                     Some(change) => change.apply(from, to, shape[2], map),

@@ -93,8 +93,8 @@ impl Examples {
     /// Checks that the pools fit the shape and the classes.
     ///
     /// # Errors
-    /// A shape that is neither an image's nor a point's; values that are not a whole number of examples, or not one for each
-    /// class; a class without a name; no training examples. The data set is named.
+    /// A shape that is neither an image's nor a point's; values that are not a whole number of examples, or not one for
+    /// each class; a class without a name; no training examples. The data set is named.
     pub fn check(&self) -> Result<()> {
         let refuse = |message: String| Err(Error::shape(format!("the data set {:?}", self.name), message));
         let item: usize = self.shape.iter().product();
@@ -135,8 +135,8 @@ impl Examples {
     /// Draws the splits by seed and finds the normalisation on the training split.
     ///
     /// # Errors
-    /// What [`check`](Self::check) finds; a split larger than the set; a normalisation or an augmentation that does not suit
-    /// these examples.
+    /// What [`check`](Self::check) finds; a split larger than the set; a normalisation or an augmentation that does not
+    /// suit these examples.
     pub fn dataset(&self, config: &DataConfig, seed: u64) -> Result<Dataset> {
         self.check()?;
         let augment = config.augment;

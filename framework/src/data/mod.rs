@@ -1,7 +1,7 @@
 //! Data sets: examples from a [`DataSource`], split by seed, delivered as batches of normalised host memory.
 //!
-//! A data set is a plugin: its [`DataSource`] reads or makes [`Examples`], and these become a [`Dataset`] once the seed has
-//! drawn its splits. A program that has its examples in memory already hands them to [`Examples::in_memory`].
+//! A data set is a plugin: its [`DataSource`] reads or makes [`Examples`], and these become a [`Dataset`] once the seed
+//! has drawn its splits. A program that has its examples in memory already hands them to [`Examples::in_memory`].
 
 mod batches;
 mod config;
@@ -22,7 +22,8 @@ pub use normalize::{Normalize, Normalizer, Statistics};
 pub use source::{DataSource, LoadProgress, check_dir, load};
 pub use split::{Split, SplitName};
 
-/// What the data module draws random numbers for: the first number of a stream of [`Seed::numbered`](crate::seed::Seed::numbered).
+/// What the data module draws random numbers for: the first number of a stream of
+/// [`Seed::numbered`](crate::seed::Seed::numbered).
 pub mod purpose {
     /// The validation split.
     pub const VALIDATION: u64 = 1;

@@ -61,8 +61,8 @@ pub trait DataSource: Send {
     /// Reads or makes the examples; `progress` is told how far it is, as often as a person might want to know.
     ///
     /// # Errors
-    /// [`Error::Missing`](crate::Error::Missing) with every folder that was searched where the files are not there; what is
-    /// wrong with a file, which is named.
+    /// [`Error::Missing`](crate::Error::Missing) with every folder that was searched where the files are not there;
+    /// what is wrong with a file, which is named.
     fn open(&self, folders: &Folders, progress: &mut dyn FnMut(LoadProgress)) -> Result<Examples>;
 }
 

@@ -43,8 +43,8 @@ impl fmt::Display for SplitName {
 }
 
 impl Split {
-    /// Every example of a pool: `targets` has the class of each, and `values` the `item` values of each, one example after the
-    /// other.
+    /// Every example of a pool: `targets` has the class of each, and `values` the `item` values of each, one example
+    /// after the other.
     ///
     /// # Errors
     /// If there are not `item` values for each target, or more examples than 32 bits can count.

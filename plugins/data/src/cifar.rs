@@ -57,8 +57,8 @@ fn read(path: &Path, labels: Labels) -> Result<Read> {
     if bytes.is_empty() || bytes.len() % record != 0 {
         let length = bytes.len();
         let message = format!(
-            "it is {length} bytes long, which is not a multiple of {record}, the size of a record; it is cut short or of \
-             another format: get this file anew"
+            "it is {length} bytes long, which is not a multiple of {record}, the size of a record; it is cut short or \
+             of another format: get this file anew"
         );
         return Err(Error::file(path, message));
     }
@@ -67,8 +67,8 @@ fn read(path: &Path, labels: Labels) -> Result<Read> {
     if let Some(i) = targets.iter().position(|&target| target as usize >= labels.classes) {
         let (found, last) = (targets[i], labels.classes - 1);
         let message = format!(
-            "the label of record {i} is {found}, but the classes are 0 to {last}; it is damaged or of another format: get \
-             this file anew"
+            "the label of record {i} is {found}, but the classes are 0 to {last}; it is damaged or of another format: \
+             get this file anew"
         );
         return Err(Error::file(path, message));
     }

@@ -12,8 +12,8 @@ const FILES: [&str; 6] = [
     "test_batch.bin",
 ];
 const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-const GET: &str = "Download the binary version, cifar-10-binary.tar.gz, from https://www.cs.toronto.edu/~kriz/cifar.html \
-                   and unpack it";
+const GET: &str = "Download the binary version, cifar-10-binary.tar.gz, from \
+                   https://www.cs.toronto.edu/~kriz/cifar.html and unpack it";
 
 options! {
     /// There is nothing to choose.

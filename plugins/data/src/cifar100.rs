@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 const FILES: [&str; 2] = ["train.bin", "test.bin"];
-const GET: &str = "Download the binary version, cifar-100-binary.tar.gz, from https://www.cs.toronto.edu/~kriz/cifar.html \
-                   and unpack it";
+const GET: &str = "Download the binary version, cifar-100-binary.tar.gz, from \
+                   https://www.cs.toronto.edu/~kriz/cifar.html and unpack it";
 
 secateur::choices! {
     /// The two labels that each image has.

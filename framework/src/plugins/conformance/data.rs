@@ -1,4 +1,5 @@
-//! What a data source must hold. Files that are not on this machine are no fault of the plugin: it must then say what it lacks.
+//! What a data source must hold. Files that are not on this machine are no fault of the plugin: it must then say what
+//! it lacks.
 
 use super::{CheckRow, ensure};
 use crate::data::{DataConfig, Examples, Folders, Pool, TestExamples, Values};

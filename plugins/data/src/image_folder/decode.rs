@@ -80,8 +80,8 @@ fn of_size(image: DynamicImage, form: Form, path: &Path) -> Result<DynamicImage>
     }
     let (first_height, first_width) = (form.height, form.width);
     let message = format!(
-        "it has {height}x{width} pixels (height x width), but the first image has {first_height}x{first_width}; scale all \
-         images to one size: set data.image-folder.size"
+        "it has {height}x{width} pixels (height x width), but the first image has {first_height}x{first_width}; scale \
+         all images to one size: set data.image-folder.size"
     );
     Err(Error::file(path, message))
 }

@@ -1,7 +1,7 @@
 //! Folders of JPEG and PNG images.
 //!
-//! `train/<class>/*` with `test/<class>/*` and `validation/<class>/*` where they exist; else `<class>/*`; else the images
-//! themselves, as one class (CelebA). What has no test folder is split by seed.
+//! `train/<class>/*` with `test/<class>/*` and `validation/<class>/*` where they exist; else `<class>/*`; else the
+//! images themselves, as one class (CelebA). What has no test folder is split by seed.
 
 mod cache;
 mod decode;
@@ -43,7 +43,8 @@ options! {
 impl DataSource for ImageFolder {
     fn files(&self) -> Option<DataFiles> {
         let files = ["train/<class>/*.jpg", "test/<class>/*.jpg"].map(|name| vec![name.to_string()]).to_vec();
-        let get = "Give your own folder: --set data.dir=DIR (without a folder test, or without class folders, it is split by seed)";
+        let get = "Give your own folder: --set data.dir=DIR (without a folder test, or without class folders, \
+                   it is split by seed)";
         Some(DataFiles { name: "image-folder", folders: &[], files, get })
     }
 

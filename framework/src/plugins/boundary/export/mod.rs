@@ -59,8 +59,8 @@ unsafe impl Send for Published {}
 unsafe impl Sync for Published {}
 
 impl Published {
-    /// Every plugin of a registry but its data sets, which a library has no use for. What the entries point to is part of
-    /// the program or of libraries, which stay open to its end.
+    /// Every plugin of a registry but its data sets, which a library has no use for. What the entries point to is part
+    /// of the program or of libraries, which stay open to its end.
     pub fn all(registry: &Registry) -> Self {
         let mut published = Self::default();
         registry.sources().for_each(|source| match source {
