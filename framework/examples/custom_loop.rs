@@ -1,7 +1,8 @@
 //! A training loop of one's own around a criterion that needs gradients, |w g|:
 //! `cargo run --release -p secateur --example custom_loop`
 //!
-//! What [`Run`](secateur::training::Run) does for its users is written out: batches, the pass, the criterion, the update, the masks.
+//! What [`Run`](secateur::training::Run) does for its users is written out: batches, the pass, the criterion, the
+//! update, the masks.
 
 use secateur::backend::Update;
 use secateur::data::{DataConfig, Examples, Order, Pool, SplitName};

@@ -1,8 +1,8 @@
 //! Secateur prunes neural networks while they train.
 //!
-//! Everything a researcher would want to swap is a plugin: the pruning [`Criterion`](pruning::criterion::Criterion), its
-//! [`Schedule`](pruning::schedule::Schedule), the [`Compressor`](network::compressor::Compressor) of tokens, and the
-//! [`Model`](network::model::Model). The [training loop](training) knows none of them by name.
+//! Everything a researcher would want to swap is a plugin: the pruning [`Criterion`](pruning::criterion::Criterion),
+//! its [`Schedule`](pruning::schedule::Schedule), the [`Compressor`](network::compressor::Compressor) of tokens, and
+//! the [`Model`](network::model::Model). The [training loop](training) knows none of them by name.
 //!
 //! The modules stand in the order of use: each imports only what stands before it.
 

@@ -1,5 +1,5 @@
-//! State that survives a restart: a plugin's named numbers, and the archive that holds a whole checkpoint (named arrays and a
-//! manifest in one safetensors file, with a checksum).
+//! State that survives a restart: a plugin's named numbers, and the archive that holds a whole checkpoint (named arrays
+//! and a manifest in one safetensors file, with a checksum).
 
 use crate::error::{Error, Result};
 use safetensors::{Dtype, SafeTensors, View};

@@ -11,8 +11,8 @@ const REASON: &str = "//! Longer than 300 lines because ";
 /// Where the source stands, from the repository's root.
 const FOLDERS: [&str; 4] = ["framework", "runner", "plugins", "docs/src"];
 
-/// Every folder below one, itself included, with the names of its entries. Hidden entries, what tools leave behind and empty folders,
-/// which no commit holds, do not count.
+/// Every folder below one, itself included, with the names of its entries. Hidden entries, what tools leave behind and
+/// empty folders, which no commit holds, do not count.
 fn folders(root: &Path) -> Vec<(PathBuf, Vec<String>)> {
     let entries = std::fs::read_dir(root).unwrap_or_else(|error| panic!("{}: {error}", root.display()));
     let names =

@@ -42,7 +42,8 @@ pub trait Compressor<B: Backend>: Send {
     /// If the tokens do not have the shape it needs.
     fn compress(&self, tape: &mut Tape<B>, tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>>;
 
-    /// Whether it may change anything at this stage; where not, it is not asked, and a model saves the work of a metric.
+    /// Whether it may change anything at this stage; where not, it is not asked, and a model saves the work of a
+    /// metric.
     fn is_active(&self, _at: Stage) -> bool {
         true
     }

@@ -81,7 +81,8 @@ pub enum Output<B: Backend> {
     Loss {
         /// A scalar on the tape, mean over the batch.
         loss: Tensor<B>,
-        /// What it predicts, `[batch, ...]`; where it has the shape of input images, the two are shown side by side in pictures.
+        /// What it predicts, `[batch, ...]`; where it has the shape of input images, the two are shown side by side in
+        /// pictures.
         prediction: Tensor<B>,
     },
 }
@@ -110,7 +111,8 @@ pub trait Model<B: Backend>: Send {
     /// Parameters and unit groups for this input, when the groups have these sizes.
     ///
     /// # Errors
-    /// If the options do not fit the input (heads that do not divide the width, a patch that does not divide the image).
+    /// If the options do not fit the input (heads that do not divide the width, a patch that does not divide the
+    /// image).
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout>;
 
     /// The forward pass; `cx` has the layers by name, and works the same in training and evaluation.

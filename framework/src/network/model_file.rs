@@ -1,8 +1,8 @@
 //! `model.safetensors`: a pruned network in a file, with what a reader must know to compute with it.
 //!
-//! Every parameter stands in f32 under its name, as the forward pass uses it (pruned weights are zero), and `<name>.mask` in u8 (1: kept)
-//! beside each masked one. Images are `[channels, rows, columns]`, row by row; weights are in PyTorch's order. The metadata key
-//! `secateur` holds a [`ModelFile`] as JSON.
+//! Every parameter stands in f32 under its name, as the forward pass uses it (pruned weights are zero), and
+//! `<name>.mask` in u8 (1: kept) beside each masked one. Images are `[channels, rows, columns]`, row by row; weights
+//! are in PyTorch's order. The metadata key `secateur` holds a [`ModelFile`] as JSON.
 
 use crate::backend::Backend;
 use crate::data::Normalizer;
@@ -41,7 +41,8 @@ pub struct ModelFile {
     pub input: InputSpec,
     /// One name a class.
     pub classes: Vec<String>,
-    /// How a stored value becomes an input: `input = stored * scale + shift`, a pair for each channel; bytes of images are 0 to 255.
+    /// How a stored value becomes an input: `input = stored * scale + shift`, a pair for each channel; bytes of images
+    /// are 0 to 255.
     pub normalization: Vec<(f32, f32)>,
     /// The layers in the order of their calls, with strides, paddings, activations and pooling.
     pub layers: Vec<LayerRecord>,

@@ -75,8 +75,8 @@ fn table_sparsity(layers: &[LayerBudget], keep: &KeepCount, dense: usize) -> f64
     1.0 - keep.iter().sum::<usize>() as f64 / dense.max(1) as f64
 }
 
-/// Erdős–Rényi kernel: density of a layer proportional to (sum of axes) / (product of axes), at most one; the counts sum to `total`
-/// exactly, what rounding leaves going to the largest fractions.
+/// Erdős–Rényi kernel: density of a layer proportional to (sum of axes) / (product of axes), at most one; the counts
+/// sum to `total` exactly, what rounding leaves going to the largest fractions.
 fn erk(layers: &[LayerBudget], total: usize) -> Vec<usize> {
     let raw: Vec<f64> = layers
         .iter()

@@ -38,8 +38,8 @@ impl<B: Backend> KeepMask<B> {
     }
 }
 
-/// The best by the criterion's scores: `counts` of each list, or over all lists. `before` marks what of each was kept so
-/// far, where what is pruned never returns.
+/// The best by the criterion's scores: `counts` of each list, or over all lists. `before` marks what of each was kept
+/// so far, where what is pruned never returns.
 pub(super) fn best<B: Backend>(
     scored: Vec<LayerScores<B>>,
     before: Vec<Option<KeepMask<B>>>,

@@ -1,7 +1,8 @@
-//! Pruning: when and how much (a schedule), what a weight or unit is worth (a criterion), and from scores to masks or smaller layers.
+//! Pruning: when and how much (a schedule), what a weight or unit is worth (a criterion), and from scores to masks or
+//! smaller layers.
 //!
-//! Scores come in per parameter or per unit group, counts come out of the scope, the lowest go. What was achieved is counted anew
-//! after the change, never assumed.
+//! Scores come in per parameter or per unit group, counts come out of the scope, the lowest go. What was achieved is
+//! counted anew after the change, never assumed.
 
 mod apply;
 mod budget;

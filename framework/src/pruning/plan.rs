@@ -1,7 +1,7 @@
 //! From scores and a target to masks or smaller layers.
 //!
-//! Scores come in per parameter or per unit group, counts come out of the scope, the lowest go. What was achieved is counted anew
-//! after the change, never assumed.
+//! Scores come in per parameter or per unit group, counts come out of the scope, the lowest go. What was achieved is
+//! counted anew after the change, never assumed.
 
 use super::budget::{LayerBudget, allocate};
 use super::config::{Granularity, PruneConfig};

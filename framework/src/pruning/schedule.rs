@@ -81,8 +81,8 @@ pub trait Schedule: Send {
     /// If it cannot answer.
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>>;
 
-    /// The step whose weights (as they were before its update) are brought back after the pruning at `step`; masks stay.
-    /// Lottery tickets rewind to step 0 or to an early step.
+    /// The step whose weights (as they were before its update) are brought back after the pruning at `step`; masks
+    /// stay. Lottery tickets rewind to step 0 or to an early step.
     ///
     /// # Errors
     /// If it cannot answer.

@@ -1,5 +1,5 @@
-//! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as before and
-//! takes the rest from here.
+//! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as
+//! before and takes the rest from here.
 
 use super::reporter::{Clock, EpochProgress, Reported, Reporter};
 use super::run::Live;

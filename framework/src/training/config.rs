@@ -41,8 +41,8 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The mean loss of logits `[batch, classes]` (`[batch, 1]` for [`Loss::Binary`]) against class ids, with its gradient where
-    /// `grad`; `smoothing` is that of cross-entropy's labels.
+    /// The mean loss of logits `[batch, classes]` (`[batch, 1]` for [`Loss::Binary`]) against class ids, with its
+    /// gradient where `grad`; `smoothing` is that of cross-entropy's labels.
     ///
     /// # Errors
     /// A class the logits do not have; if the device is out of memory.

@@ -22,8 +22,8 @@ pub trait Observer {
         0
     }
 
-    /// One picture: before the first step, right before and right after a pruning step where the network is evaluated there too, and
-    /// at the end, of a network and data that have something to show.
+    /// One picture: before the first step, right before and right after a pruning step where the network is evaluated
+    /// there too, and at the end, of a network and data that have something to show.
     ///
     /// # Errors
     /// Ends the run.
@@ -31,8 +31,9 @@ pub trait Observer {
         Ok(())
     }
 
-    /// A point from which the run can go on: after every epoch but the last, and where it stops because it was asked to.
-    /// `take` makes the bytes of a checkpoint for [`Run::resume`](super::Run::resume), under the name that identifies the run.
+    /// A point from which the run can go on: after every epoch but the last, and where it stops because it was asked
+    /// to. `take` makes the bytes of a checkpoint for [`Run::resume`](super::Run::resume), under the name that
+    /// identifies the run.
     ///
     /// # Errors
     /// Ends the run.

@@ -16,7 +16,8 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 impl<B: Backend> Setting<'_, B> {
-    /// Shows the observer what there is to see, if it wants to. An evaluation like any other: it draws no random number.
+    /// Shows the observer what there is to see, if it wants to. An evaluation like any other: it draws no random
+    /// number.
     pub fn show(&self, params: &ParamStore<B>, step: Step, at: EvalAt, reporter: &mut Reporter<'_, B>) -> Result<()> {
         let (Some(count), Some(shape)) = (NonZeroUsize::new(reporter.pictures()), image(&self.data.shape)) else {
             return Ok(());

@@ -75,7 +75,8 @@ impl<B: Backend> Live<B> {
         Ok(())
     }
 
-    /// The amounts of the rounds of one pruning step: densities fall geometrically to the target (SynFlow, Tanaka et al. 2020).
+    /// The amounts of the rounds of one pruning step: densities fall geometrically to the target (SynFlow, Tanaka et
+    /// al. 2020).
     fn rounds(&self, setting: &Setting<'_, B>, amount: Amount) -> Result<Vec<Amount>> {
         let n = setting.prune.rounds;
         let now = 1.0 - pruning::sparsity(&setting.prune, &self.params)?;

@@ -1,4 +1,5 @@
-//! What a run tells its observer, in order. Losses wait on the device until somebody reads them; every other report reads them first.
+//! What a run tells its observer, in order. Losses wait on the device until somebody reads them; every other report
+//! reads them first.
 
 use super::Observer;
 use crate::backend::Backend;
@@ -56,8 +57,8 @@ impl<'o, B: Backend> Reporter<'o, B> {
         (self.epoch, self.clock) = (reported.epoch, reported.clock);
     }
 
-    /// A training step, before its update: on a device that does not run ahead, an update with a loss that is not finite never
-    /// happens.
+    /// A training step, before its update: on a device that does not run ahead, an update with a loss that is not
+    /// finite never happens.
     pub fn step(&mut self, pending: PendingStep<B>) -> Result<()> {
         self.pending.push(pending);
         if self.pending.len() >= B::PENDING_STEPS { self.flush() } else { Ok(()) }

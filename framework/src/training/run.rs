@@ -37,7 +37,8 @@ pub struct Run<'a, B: Backend> {
     pub criterion: Box<dyn Criterion<B>>,
     /// When something is pruned, and how much.
     pub schedule: Box<dyn Schedule>,
-    /// What makes fewer tokens of many; [`NoCompression`](crate::network::compressor::NoCompression) leaves them as they are.
+    /// What makes fewer tokens of many; [`NoCompression`](crate::network::compressor::NoCompression) leaves them as
+    /// they are.
     pub compressor: Box<dyn Compressor<B>>,
     /// How scores become a pruned network.
     pub prune: PruneConfig,
@@ -63,14 +64,14 @@ impl<B: Backend> Run<'_, B> {
     /// Trains, prunes and measures.
     ///
     /// # Errors
-    /// Options that do not fit together, before anything runs; what a plugin reports; a loss that is not finite; a violated
-    /// invariant; what the observer reports.
+    /// Options that do not fit together, before anything runs; what a plugin reports; a loss that is not finite; a
+    /// violated invariant; what the observer reports.
     pub fn execute(self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
         Training::new(self, observer)?.train()
     }
 
-    /// Goes on from a checkpoint that [`Observer::boundary`] took of this run under this name; what follows is bit for bit what
-    /// would have followed there.
+    /// Goes on from a checkpoint that [`Observer::boundary`] took of this run under this name; what follows is bit for
+    /// bit what would have followed there.
     ///
     /// # Errors
     /// A checkpoint that is damaged, or of another run or version; what [`Run::execute`] reports.

@@ -124,8 +124,8 @@ impl<B: Backend> Live<B> {
     }
 }
 
-/// Whether the burden is measured at a step: at a few of every epoch, the last one among them, which is enough for a steady mean at
-/// no cost worth naming.
+/// Whether the burden is measured at a step: at a few of every epoch, the last one among them, which is enough for a
+/// steady mean at no cost worth naming.
 fn looks_at_burden(step: Step, per_epoch: u64) -> bool {
     const LOOKS: u64 = 8;
     let done = step.0 % per_epoch + 1;

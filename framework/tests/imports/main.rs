@@ -1,8 +1,9 @@
 //! Imports go one way: a module names only modules that stand before it in its crate's order.
 //!
-//! The test reads every `use`, every path inside an expression or a type, and every macro's body of the framework and of the runner, and names each
-//! import that climbs, with its file and line. It works on tokens, so that comments, documentation and strings are never taken for imports.
-//! Unit tests and what only one device compiles are code like any other.
+//! The test reads every `use`, every path inside an expression or a type, and every macro's body of the framework and
+//! of the runner, and names each import that climbs, with its file and line. It works on tokens, so that comments,
+//! documentation and strings are never taken for imports. Unit tests and what only one device compiles are code like
+//! any other.
 
 mod planted;
 mod source;

@@ -69,7 +69,8 @@ impl Source {
             .filter(move |top| seen.insert(*top))
     }
 
-    /// The top module behind every other name at the root: re-exports, and macros that are exported. None stands for another crate.
+    /// The top module behind every other name at the root: re-exports, and macros that are exported. None stands for
+    /// another crate.
     pub fn homes(&self) -> HashMap<String, Option<String>> {
         let tops: HashSet<&str> = self.tops().collect();
         let mut homes = HashMap::new();

@@ -60,7 +60,9 @@ pub fn differences(there: &Table, here: &Table, schema: &dyn Schema) -> Vec<Stri
         there.0.keys().chain(here.0.keys()).filter(|key| there.0.get(*key) != here.0.get(*key)).collect();
     keys.sort();
     keys.dedup();
-    keys.into_iter().map(|key| format!("{key}: {} there, {} here", value(&there, key), value(&here, key))).collect()
+    // An option that is a plugin counts as a whole: what is the same on both sides is no difference.
+    let both = keys.into_iter().map(|key| (key, value(&there, key), value(&here, key))).filter(|(_, a, b)| a != b);
+    both.map(|(key, there, here)| format!("{key}: {there} there, {here} here")).collect()
 }
 
 /// The values that are not those of their documentation.

@@ -46,8 +46,8 @@ pub fn anchor(table: &mut Table, folder: &Path) {
     }
 }
 
-/// The libraries of a merged config; folders are replaced by what is in them, sorted by name. What cannot be read is left
-/// to the loader's error.
+/// The libraries of a merged config; folders are replaced by what is in them, sorted by name. What cannot be read is
+/// left to the loader's error.
 ///
 /// # Errors
 /// An entry that is no table of `path` and `sha256`.

@@ -43,8 +43,8 @@ pub struct PluginDoc {
     pub doc: String,
     /// The options that it takes.
     pub options: Vec<KeyDoc>,
-    /// Whether these stand in a table of the plugin's name within its section, which keeps them apart from the section's
-    /// keys.
+    /// Whether these stand in a table of the plugin's name within its section, which keeps them apart from the
+    /// section's keys.
     pub table_of_its_own: bool,
 }
 

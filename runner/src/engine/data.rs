@@ -108,10 +108,11 @@ mod tests {
     #[test]
     fn every_wrong_key_is_named_wherever_it_stands() {
         let errors = refused("name = 'mnist'\nvalidaton = 1\ntrain_limit = 'x'\nglyphs = { nois = 1, train = 0 }");
-        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert_eq!(errors.len(), 4, "{errors:?}");
         assert!(errors[0].starts_with("`train_limit` = \"x\": invalid type"), "{errors:?}");
         assert!(errors[1].contains("did you mean `validation`?"), "{errors:?}");
         assert!(errors[2].starts_with("`glyphs.nois`") && errors[2].contains("did you mean `noise`?"), "{errors:?}");
+        assert!(errors[3].starts_with("`glyphs.train` = 0: 1 to"), "{errors:?}");
         let errors = refused("name = 'glyphs'\nglyphs = { train = 0, noise = 2 }\nimage-folder = 7");
         assert_eq!(errors.len(), 3, "{errors:?}");
         assert!(errors[0].starts_with("`glyphs.train` = 0: 1 to"), "{errors:?}");

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn records_are_what_tensorflow_writes() {
-        // An event of wall time 0 with step 300 and the scalar a = 0.5, byte for byte as the format's documents have it.
+        // An event of wall time 0 with step 300 and the scalar a = 0.5, byte for byte as the format's documents have
+        // it.
         let value = [field(1, Wire::Bytes(b"a")), field(2, Wire::Float(0.5))].concat();
         assert_eq!(value, [0x0a, 1, b'a', 0x15, 0, 0, 0, 0x3f]);
         assert_eq!(field(2, Wire::Whole(300)), [0x10, 0xac, 0x02]);

@@ -84,8 +84,9 @@ impl<B: Backend> Forward<'_, B> {
         Self { layers: Some(vec![]), ..self }
     }
 
-    /// The layers called so far, in order; none unless [`Forward::listing_layers`] was asked for. What a model does on the tape
-    /// itself (adding positions, choosing the class token), and what a plugin from a dynamic library does, is not among them.
+    /// The layers called so far, in order; none unless [`Forward::listing_layers`] was asked for. What a model does on
+    /// the tape itself (adding positions, choosing the class token), and what a plugin from a dynamic library does, is
+    /// not among them.
     pub fn layers(&self) -> &[LayerRecord] {
         self.layers.as_deref().unwrap_or_default()
     }

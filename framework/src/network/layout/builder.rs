@@ -122,7 +122,8 @@ impl<'a> LayoutBuilder<'a> {
         self.layout.params.push(spec);
     }
 
-    /// A linear layer `name`: `name.weight [out, in]` and, where `bias`, `name.bias [out]`, with PyTorch's initial distribution.
+    /// A linear layer `name`: `name.weight [out, in]` and, where `bias`, `name.bias [out]`, with PyTorch's initial
+    /// distribution.
     pub fn linear(&mut self, name: &str, input: &Width, output: &Width, bias: bool) {
         let fan_in = input.count();
         let init = Init::FanInUniform { fan_in };
@@ -154,8 +155,8 @@ impl<'a> LayoutBuilder<'a> {
         }
     }
 
-    /// A transposed convolution `name`: `name.weight [in, out, rows, columns]` and, where `bias`, `name.bias [out]`, with PyTorch's
-    /// initial distribution, which takes the output channels for the inputs of a unit.
+    /// A transposed convolution `name`: `name.weight [in, out, rows, columns]` and, where `bias`, `name.bias [out]`,
+    /// with PyTorch's initial distribution, which takes the output channels for the inputs of a unit.
     pub fn conv_transpose2d(&mut self, name: &str, input: &Width, output: &Width, kernel: usize, bias: bool) {
         let init = Init::FanInUniform { fan_in: output.count() * kernel * kernel };
         let shape = [input.count(), output.count(), kernel, kernel].into();
@@ -167,7 +168,8 @@ impl<'a> LayoutBuilder<'a> {
         }
     }
 
-    /// A batch normalisation `name`: [`LayoutBuilder::norm`] and the buffers `name.running_mean` and `name.running_var`.
+    /// A batch normalisation `name`: [`LayoutBuilder::norm`] and the buffers `name.running_mean` and
+    /// `name.running_var`.
     pub fn batch_norm(&mut self, name: &str, width: &Width) {
         self.norm(name, width);
         for (part, init) in [("running_mean", Init::Zeros), ("running_var", Init::Ones)] {

@@ -1,8 +1,9 @@
 //! Which parameters a network has, and which of their axes shrink together.
 //!
-//! A model declares this once with a [`LayoutBuilder`]; nothing is traced. Every axis of a parameter is a [`Width`]: a fixed number,
-//! or units of a named group, possibly repeated. Removing unit `u` of a group removes its slice from every parameter that has the
-//! group in an axis: the layer that produces it (weight row, bias, norm) and the layers that consume it (weight columns).
+//! A model declares this once with a [`LayoutBuilder`]; nothing is traced. Every axis of a parameter is a [`Width`]: a
+//! fixed number, or units of a named group, possibly repeated. Removing unit `u` of a group removes its slice from
+//! every parameter that has the group in an axis: the layer that produces it (weight row, bias, norm) and the layers
+//! that consume it (weight columns).
 
 use crate::network::init::Init;
 use crate::tensor::Shape;

@@ -42,7 +42,8 @@ impl<B: Backend> ParamStore<B> {
     /// Removes every unit that is not alive; `layout` is the model's for the remaining sizes.
     ///
     /// # Errors
-    /// If what remains does not have the shapes that `layout` declares: the model's groups then do not describe its layers.
+    /// If what remains does not have the shapes that `layout` declares: the model's groups then do not describe its
+    /// layers.
     pub fn shrink(&mut self, groups: Vec<(String, Vec<bool>)>, layout: Layout) -> Result<()> {
         let alive: Alive = groups.into_iter().collect();
         for p in &mut self.params {

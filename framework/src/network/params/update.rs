@@ -8,8 +8,8 @@ use crate::tensor::Tensor;
 impl<B: Backend> ParamStore<B> {
     /// One optimizer update of every parameter that has a gradient.
     ///
-    /// `grad` gives a parameter's gradient, the first value of `scale` multiplies all of them (clipping). Weight decay is left out
-    /// where the parameter's spec says so.
+    /// `grad` gives a parameter's gradient, the first value of `scale` multiplies all of them (clipping). Weight decay
+    /// is left out where the parameter's spec says so.
     ///
     /// # Errors
     /// If the device is out of memory.

@@ -156,7 +156,8 @@ impl Case<'_> {
         criterion.reset()?;
         criterion.reset()?;
         let left: Vec<String> = criterion.save()?.0.into_keys().filter(|k| !fresh.0.contains_key(k)).collect();
-        // State beyond a pruning step is a criterion's right (hysteresis, thresholds of the first step); it must be saved.
+        // State beyond a pruning step is a criterion's right (hysteresis, thresholds of the first step); it must be
+        // saved.
         Ok(if left.is_empty() { "nothing is left".into() } else { format!("it keeps {} on purpose", left.join(", ")) })
     }
 }

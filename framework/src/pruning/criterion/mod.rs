@@ -16,8 +16,9 @@ use crate::tensor::Tensor;
 /// What a criterion answers for one target.
 #[derive(Debug, Clone)]
 pub enum Scores<B: Backend> {
-    /// One score per weight, in the weight's shape; higher is kept. Where units are pruned, the engine reduces the scores of each
-    /// unit's weights to one (`prune.reduce`), so that a weight criterion serves for neurons and filters too.
+    /// One score per weight, in the weight's shape; higher is kept. Where units are pruned, the engine reduces the
+    /// scores of each unit's weights to one (`prune.reduce`), so that a weight criterion serves for neurons and filters
+    /// too.
     Weights(Tensor<B>),
     /// One score per unit of the target's group; higher is kept.
     Units(Vec<f32>),
@@ -136,7 +137,8 @@ pub trait Criterion<B: Backend>: Send {
     /// If it cannot score this kind of target.
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>>;
 
-    /// A penalty that it adds to the training loss: for one parameter, the penalty's value and gradient (`Needs::PENALTY`).
+    /// A penalty that it adds to the training loss: for one parameter, the penalty's value and gradient
+    /// (`Needs::PENALTY`).
     ///
     /// # Errors
     /// If the device is out of memory.

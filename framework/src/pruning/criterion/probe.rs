@@ -26,7 +26,8 @@ pub enum ProbeInput {
 
 /// Answers a criterion's questions about the network during a pruning step.
 ///
-/// A Hessian-vector product, as GraSP needs it, is a difference of two gradients: `H v ~ (g(w + e v) - g(w - e v)) / 2e`.
+/// A Hessian-vector product, as GraSP needs it, is a difference of two gradients: `H v ~ (g(w + e v) - g(w - e v)) /
+/// 2e`.
 pub trait Probe<B: Backend> {
     /// The parameters as they are.
     fn params(&self) -> &ParamStore<B>;

@@ -55,8 +55,8 @@ impl<B: Backend> Observation<'_, B> {
             .ok_or_else(|| Error::Other(format!("no gradient reached `{param}`: the loss does not depend on it")))
     }
 
-    /// Input of a layer: `[rows, in]` of a linear one, where a token is a row as an example is; `[batch, channels, rows, columns]` of a
-    /// convolution.
+    /// Input of a layer: `[rows, in]` of a linear one, where a token is a row as an example is; `[batch, channels,
+    /// rows, columns]` of a convolution.
     ///
     /// # Errors
     /// Without [`Needs::INPUTS`], or if the layer did not run.
@@ -114,7 +114,8 @@ pub struct Target<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Target<'a, B> {
-    /// A target outside a run, in a loop of one's own; units of a group are scored by the L1 norm of their weights' scores.
+    /// A target outside a run, in a loop of one's own; units of a group are scored by the L1 norm of their weights'
+    /// scores.
     ///
     /// # Errors
     /// If there is no such parameter.

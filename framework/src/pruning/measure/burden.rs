@@ -1,5 +1,5 @@
-//! How much the remaining weights have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes and weight
-//! norms, the forms are ours), and how many changed places.
+//! How much the remaining weights have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes
+//! and weight norms, the forms are ours), and how many changed places.
 
 use crate::autograd::Grads;
 use crate::backend::{Backend, Reduce};
@@ -9,7 +9,8 @@ use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Indicators of one parameter over one epoch, on active weights alone; they rise with sparsity where the network suffers from it.
+/// Indicators of one parameter over one epoch, on active weights alone; they rise with sparsity where the network
+/// suffers from it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerBurden {
     /// Name of the parameter.

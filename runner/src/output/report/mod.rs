@@ -22,8 +22,8 @@ use pictures::Files;
 /// Colours that a reader can tell apart.
 const COLOURS: usize = 8;
 
-/// Renders the report of a run from the lines of its `events.jsonl`, its final metrics (`summary.json`), its config, and
-/// the pictures among its files.
+/// Renders the report of a run from the lines of its `events.jsonl`, its final metrics (`summary.json`), its config,
+/// and the pictures among its files.
 pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, files: Files<'_>) -> String {
     let history = History::read(events);
     let body = html! {
