@@ -68,6 +68,7 @@ fn in_words(ty: &str) -> String {
         "Holdout" => "number: a fraction below 1, or a count".to_owned(),
         "Normalize" => r#""none", "unit", "half", "standard", or { mean = [..], std = [..] }"#.to_owned(),
         "Augment" => "table".to_owned(),
+        "Table" => "table".to_owned(),
         "PluginSpec" => "a plugin: { name = \"...\", its options }".to_owned(),
         map if map.starts_with("BTreeMap<") => "table".to_owned(),
         _ => "one of the words above".to_owned(),
