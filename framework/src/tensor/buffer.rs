@@ -6,7 +6,7 @@ use std::any::Any;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Device memory behind a [`Tensor`].
+/// Device memory behind a [`Tensor`](super::Tensor).
 pub struct Buffer<B: Device> {
     memory: Memory<B>,
     /// Taken from the `Vec` (or device allocation) before dfdx took it over, so that it covers the whole allocation; a

@@ -35,7 +35,7 @@ options! {
     fn check(&self, checks: &mut Checks) {
         checks.sparsity("initial", self.initial);
         checks.sparsity("sparsity", self.sparsity);
-        let grows = !(self.sparsity < self.initial);
+        let grows = self.sparsity.partial_cmp(&self.initial) != Some(std::cmp::Ordering::Less);
         checks.ensure("sparsity", grows, format!("must not lie below `initial` = {}", self.initial));
         check_span(checks, self.from, self.to, self.every);
     }

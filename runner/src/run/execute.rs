@@ -128,9 +128,10 @@ mod tests {
     fn interrupted(name: &str, config: &Resolved, folder: &RunDir, workbench: &Workbench) {
         let interrupt = Interrupt::default();
         let asked = interrupt.clone();
-        let progress = Progress::told(move |event| match event {
-            Event::Epoch { epoch: 3, .. } => asked.ask(),
-            _ => {}
+        let progress = Progress::told(move |event| {
+            if let Event::Epoch { epoch: 3, .. } = event {
+                asked.ask();
+            }
         });
         let output = &config.run.output;
         let mut recorder = Recorder::new(folder, name.to_owned(), output, progress, interrupt).unwrap();
