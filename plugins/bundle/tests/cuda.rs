@@ -8,7 +8,7 @@ mod emulator;
 
 mod common;
 
-use secateur::backend::{Cuda, Update, cuda};
+use secateur::backend::{Cuda, LossOps as _, OptimizerOps as _, Update, cuda};
 use secateur::data::{Augment, DataConfig};
 use secateur::network::forward::Forward;
 use secateur::network::layout::Sizes;
