@@ -102,7 +102,7 @@ pub enum Command {
     /// Print the resolved config, each value with the layer that set it
     #[command(after_help = CONFIG_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{CONFIG_EXAMPLES}"))]
     Config(ConfigArgs),
-    /// What can be chosen as criterion, schedule, compressor or model
+    /// What can be chosen as criterion, schedule, compressor, model or data set
     #[command(subcommand)]
     Plugins(PluginsCommand),
     /// The data sets: where they are looked for, and how to get them

@@ -28,7 +28,7 @@ pub fn execute(name: &str, kind: PluginKind, framework: Option<&Path>) -> Result
         PluginKind::Data => {
             return usage(format!(
                 "--kind data: a data set is linked into the program, not loaded from a library, so it is no crate of its own\n  \
-                 fix: in a checkout, copy plugins/data/src/cubist_spiral.rs to {}.rs beside it, name it in lib.rs with `mod`, and \
+                 fix: in a checkout, copy plugins/data/src/cubist_spiral.rs to {}.rs beside it, name it in lib.rs with `mod` (CONTRIBUTING.md names the rest), and \
                  build secateur",
                 name.replace('-', "_")
             ));

@@ -60,7 +60,7 @@ mod tests {
         let line = now.lines().zip(there.lines()).position(|(a, b)| a != b).unwrap_or(0) + 1;
         assert!(
             now == there,
-            "docs/src/reference.md is stale from line {line} on; write it anew: cargo run --release -- plugins reference > docs/src/reference.md"
+            "docs/src/reference.md is stale from line {line} on; CONTRIBUTING.md says how to write it anew"
         );
     }
 }
