@@ -70,16 +70,16 @@ typedef struct {
   uint64_t step; uint64_t epoch; size_t examples; secateur_params params; const secateur_signal *signals; size_t signal_count;
 } secateur_observation;
 
-/* What is to be scored; group is empty where single weights are. reduce: 0 sum, 1 l1, 2 l2, 3 mean, 4 max. */
+/* What is to be scored; group is empty where single weights are. to_go: how many of it, SIZE_MAX where all layers are ranked as one. */
 typedef struct {
   secateur_str name; secateur_view weight; secateur_view mask; secateur_view grad; secateur_str group; size_t units; size_t axis;
-  uint64_t step; uint64_t seed; uint32_t reduce; secateur_params params;
+  uint64_t step; uint64_t seed; size_t to_go; secateur_params params;
 } secateur_target;
 
 /* needs: 1 gradients, 2 inputs, 4 outputs, 8 output gradients (with 4), 16 preactivations, 64 probe, 128 penalty.
- * window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. rounding: 0 keep = n - floor(s n), 1 floor((1-s) n),
- * 2 round((1-s) n). */
-typedef struct { uint32_t needs; uint32_t window; uint32_t rounding; } secateur_info;
+ * window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. reduce: how weight scores become unit scores, 0 sum,
+ * 1 l1, 2 l2, 3 mean, 4 max. */
+typedef struct { uint32_t needs; uint32_t window; uint32_t reduce; } secateur_info;
 
 /* gradients: input (0 batch, 1 ones), batch number, objective (0 loss, 1 sum of outputs), replaced parameters. */
 typedef struct {
@@ -117,6 +117,7 @@ typedef struct {
   int32_t (*prepare)(void *self, const secateur_probe *, secateur_report);
   int32_t (*score)(void *self, const secateur_target *, secateur_sink out, secateur_report);
   int32_t (*penalty)(void *self, secateur_str name, secateur_view weight, double *value, secateur_sink out, secateur_report);
+  int32_t (*cut)(void *self, secateur_str group, const size_t *kept, size_t count, secateur_report);
   int32_t (*reset)(void *self, secateur_report);
   int32_t (*save)(void *self, secateur_sink out, secateur_report);
   int32_t (*load)(void *self, const secateur_signal *entries, size_t count, secateur_report);
@@ -127,6 +128,9 @@ typedef struct {
   size_t size;
   int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
   void (*destroy)(void *self);
+  int32_t (*setup)(void *self, secateur_run_length, secateur_report);
+  int32_t (*at_start)(void *self, secateur_run_length, secateur_amount *out, secateur_report);
+  int32_t (*may_be_idle)(void *self, uint32_t *out, secateur_report);
   int32_t (*target)(void *self, uint64_t step, secateur_run_length, secateur_amount *out, secateur_report);
   int32_t (*rewind)(void *self, uint64_t step, secateur_run_length, uint64_t *to, secateur_report);
   int32_t (*save)(void *self, secateur_sink out, secateur_report);

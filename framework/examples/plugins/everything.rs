@@ -48,8 +48,8 @@ impl<B: Backend> Criterion<B> for Everything {
         Window::Epoch
     }
 
-    fn rounding(&self) -> Rounding {
-        Rounding::Nearest
+    fn reduce(&self) -> Reduce {
+        Reduce::L2
     }
 
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
@@ -63,7 +63,7 @@ impl<B: Backend> Criterion<B> for Everything {
             let layer = name.trim_end_matches(".weight");
             let of = |t: &Tensor<B>| t.host().iter().map(|v| f64::from(*v)).sum::<f64>();
             let all = [
-                of(seen.grad(name)?),
+                of(&seen.grad(name)?),
                 of(seen.input(layer)?),
                 of(seen.output(layer)?),
                 of(seen.output_grad(layer)?),
@@ -89,7 +89,7 @@ impl<B: Backend> Criterion<B> for Everything {
     }
 
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        let (name, weight) = (target.name(), target.weight());
+        let (name, weight) = (target.name(), target.weight()?);
         let sums = &self.sums[name];
         let noise = (target.seed().0 % 1000) as f32 * 1e-6;
         let mask = target.param().mask().map(|m| m.keep().to_vec());
@@ -119,7 +119,7 @@ impl<B: Backend> Criterion<B> for Everything {
         Ok(self.sums.iter().fold(State::default(), |state, (name, sums)| state.with(name, sums.clone())))
     }
 
-    fn load(&mut self, state: State) -> Result<()> {
+    fn load(&mut self, state: State, _: &B) -> Result<()> {
         self.sums = state.0;
         Ok(())
     }

@@ -47,6 +47,34 @@ pub enum Apply {
     Shrink,
 }
 
+/// What happens where a pruning step leaves nothing of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnEmptyLayer {
+    /// The run goes on and says so.
+    Warn,
+    /// The run ends before the layer is emptied.
+    Stop,
+    /// The layer keeps its best weight.
+    KeepOne,
+}
+
+/// How the scores of different layers are made comparable before they are ranked together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalizer {
+    /// They are ranked as they are.
+    None,
+    /// Each layer's are divided by their mean magnitude.
+    Mean,
+    /// Each layer's are divided by their number.
+    Size,
+    /// Each layer's are divided by their L2 norm (Molchanov et al. 2017).
+    L2,
+    /// Each layer's mean is taken off, and the rest divided by their standard deviation.
+    ZScore,
+}
+
 crate::options! {
     /// How scores become a pruned network.
     pub struct PruneConfig {
@@ -54,8 +82,9 @@ crate::options! {
         pub granularity: Granularity = Granularity::Weight,
         /// How the sparsity is shared: `global`, `layer`, `erk`, `table` or `counts`.
         pub scope: Scope = Scope::Global,
-        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`; those not listed
-        /// are left alone.
+        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`: reached when the
+        /// schedule reaches its own largest one, and on the way there in proportion to it. Those not listed are left
+        /// alone.
         pub table: BTreeMap<String, f64> = BTreeMap::new(),
         /// Weights or units to keep after the first, second, ... pruning step, by parameter or unit group, for `scope =
         /// "counts"`: what another run did, done again. The last number holds for all later steps; those not listed are
@@ -68,18 +97,29 @@ crate::options! {
         pub start_params: Option<usize> = None,
         /// `mask` keeps shapes and holds zeros; `shrink` removes units physically.
         pub apply: Apply = Apply::Mask,
-        /// Whether pruned weights keep receiving the dense gradient and can return.
+        /// Whether what is pruned keeps receiving the dense gradient and can return. Of units the weights that compute
+        /// them go on being trained as if nothing were masked, while nothing of them reaches the next layer (soft
+        /// filter pruning, He et al. 2018).
         pub regrow: bool = false,
         /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`,
-        /// `max` or `sum`.
-        pub reduce: Reduce = Reduce::L1,
+        /// `max` or `sum`; the criterion's own way where absent, `l1` where it has none.
+        pub reduce: Option<Reduce> = None,
+        /// How scores of different layers are made comparable, for `scope = "global"`: `none`, `mean` (each layer's
+        /// divided by their mean magnitude), `size` (by their number), `l2` (by their L2 norm) or `z-score`. Where
+        /// absent `none` for weights and `mean` for units: the norm of a unit grows with its fan-in, so that raw norms
+        /// empty the layers with small kernels first.
+        pub normalize: Option<Normalizer> = None,
         /// Parameters or unit groups that are never pruned.
         pub exempt: Vec<String> = vec![],
         /// Whether the layer that produces the output may be pruned (weights only).
         pub include_output: bool = false,
-        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s
-        /// n)), `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
-        pub rounding: Option<Rounding> = None,
+        /// How a fraction becomes a count, whichever the criterion, so that runs that are compared count alike:
+        /// `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n), as the contribution-rank report counts) or
+        /// `nearest`.
+        pub rounding: Rounding = Rounding::FloorPruned,
+        /// What happens where a pruning step leaves no weight of a layer: `warn` goes on and says so, `stop` ends the
+        /// run, `keep-one` keeps the layer's best weight. Of units one of each group always stays.
+        pub on_empty_layer: OnEmptyLayer = OnEmptyLayer::Warn,
         /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
         pub rounds: u32 = 1,
     }

@@ -81,7 +81,7 @@ impl<B: Backend> Live<B> {
             let snapshot = Snapshot::load(&setting.device, &snapshot_prefix(step), &mut archive)?;
             self.snapshots.insert(step, snapshot);
         }
-        self.criterion.load(archive.take_state("criterion"))?;
+        self.criterion.load(archive.take_state("criterion"), &setting.device)?;
         self.schedule.load(archive.take_state("schedule"))?;
         if let Some(untaken) = archive.untaken() {
             return Err(Error::Checkpoint(format!("holds `{untaken}`, which is no part of this run")));

@@ -100,8 +100,11 @@ pub enum Event {
         step: u64,
         /// Its epoch, from 0.
         epoch: u64,
-        /// Sparsity asked for.
-        target: f64,
+        /// Whether it came before the first update; `step` is then 0.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        at_start: bool,
+        /// Sparsity asked for; none where the criterion decides itself what goes.
+        target: Option<f64>,
         /// Sparsity counted afterwards.
         achieved: f64,
         /// Units in use in every group.

@@ -1,10 +1,10 @@
 //! A run, from its first step to its summary.
 
+use super::prune_step::Shown;
 use super::reporter::Reporter;
 use super::setting::Setting;
 use super::step::next_batch;
 use super::{Observer, Summary, TrainConfig};
-use crate::autograd::Grads;
 use crate::backend::Backend;
 use crate::data::{Dataset, SplitName};
 use crate::error::{Error, Result};
@@ -100,8 +100,8 @@ pub(super) struct Live<B: Backend> {
     pub schedule: Box<dyn Schedule>,
     /// Weights of earlier steps, for rewinding.
     pub snapshots: BTreeMap<Step, Snapshot<B>>,
-    /// Gradients of the step before, where the criterion scores by them.
-    pub last_grads: Option<Grads<B>>,
+    /// What the criterion scores by at the pruning step that comes next, where it asked for gradients.
+    pub shown: Option<Shown<B>>,
     pub burden: Burden,
 }
 
@@ -120,7 +120,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             criterion,
             schedule,
             snapshots: BTreeMap::new(),
-            last_grads: None,
+            shown: None,
             burden: Burden::default(),
         };
         let reporter = Reporter::new(observer, setting.length);
@@ -155,7 +155,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             live.train_step(setting, &batch, reporter)?;
             reporter.clock.train += clock.elapsed();
             if let Some(position) = setting.timeline.position(step) {
-                live.prune_step(setting, position, &batch, reporter)?;
+                live.prune_step(setting, position, Some(step), &batch, reporter)?;
             }
             live.next = Step(step.0 + 1);
         }
@@ -176,6 +176,11 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         })?;
         if live.next == Step(0) {
             setting.show(&live.params, Step(0), EvalAt::Start, reporter)?;
+            for remark in &setting.forecast.remarks {
+                let keys: Vec<&str> = remark.keys.iter().map(String::as_str).collect();
+                reporter.note(Step(0), &keys, remark.text.as_str())?;
+            }
+            live.prune_at_start(setting, reporter)?;
         }
         Ok(())
     }

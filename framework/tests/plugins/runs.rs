@@ -45,7 +45,7 @@ impl Criterion<Cpu> for Magnitude {
         &mut self,
         target: &secateur::pruning::criterion::Target<'_, Cpu>,
     ) -> Result<secateur::pruning::criterion::Scores<Cpu>> {
-        Ok(target.weight().abs()?.into())
+        Ok(target.weight()?.abs()?.into())
     }
 }
 

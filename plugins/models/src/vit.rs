@@ -137,7 +137,7 @@ impl<B: Backend> Model<B> for Vit {
         for i in 0..self.depth {
             let name = |part: &str| format!("blocks.{i}.{part}");
             let heads = layout.units(&name("heads"), self.heads);
-            let dims = layout.units(&name("head_dim"), self.dim / self.heads);
+            let dims = layout.units_read_inside(&name("head_dim"), self.dim / self.heads);
             let hidden = layout.units(&name("mlp"), self.hidden());
             let inner = heads.times(&dims);
             layout.norm(&name("norm1"), &dim);

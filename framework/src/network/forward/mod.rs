@@ -101,7 +101,7 @@ impl<'a, B: Backend> Forward<'a, B> {
     /// # Errors
     /// If there is no such parameter.
     pub fn param(&mut self, name: &str) -> Result<Tensor<B>> {
-        let Weight { value, mask } = self.weight(name)?;
+        let Weight { value, mask, .. } = self.weight(name)?;
         let Some(mask) = mask else { return Ok(value) };
         // The product's gradient flows to the dense value unmasked: see `Weight`.
         let masked = value.mul(&mask)?;
@@ -121,7 +121,7 @@ impl<'a, B: Backend> Forward<'a, B> {
 
     fn weight(&self, name: &str) -> Result<Weight<B>> {
         match self.replaced.get(name) {
-            Some(value) => Ok(Weight { value: value.clone(), mask: None }),
+            Some(value) => Ok(Weight::plain(value.clone())),
             None => self.params.weight(name),
         }
     }

@@ -6,11 +6,10 @@ use crate::error::{Error, Result};
 use crate::network::compressor::Stage;
 use crate::network::forward::Needs;
 use crate::plugins::registry::Kind;
-use crate::pruning::criterion::{Objective, ProbeInput, Rounding, Window};
+use crate::pruning::criterion::{Objective, ProbeInput, Window};
 use crate::pruning::schedule::Amount;
 
 const WINDOWS: [Window; 3] = [Window::LastStep, Window::Epoch, Window::SincePrune];
-const ROUNDINGS: [Rounding; 3] = [Rounding::FloorPruned, Rounding::FloorKept, Rounding::Nearest];
 const REDUCTIONS: [Reduce; 5] = [Reduce::Sum, Reduce::L1, Reduce::L2, Reduce::Mean, Reduce::Max];
 const OBJECTIVES: [Objective; 2] = [Objective::Loss, Objective::OutputSum];
 
@@ -21,16 +20,6 @@ fn number<T: PartialEq>(all: &[T], value: &T) -> u32 {
 fn value<T: Copy>(all: &[T], number: u32, what: &str) -> Result<T> {
     let found = all.get(number as usize).copied();
     found.ok_or_else(|| Error::Other(format!("{number} is no {what}; the largest is {}", all.len() - 1)))
-}
-
-/// The number of a reduction.
-pub(super) fn of_reduce(reduce: Reduce) -> u32 {
-    number(&REDUCTIONS, &reduce)
-}
-
-/// The reduction of a number.
-pub(super) fn reduce(code: u32) -> Result<Reduce> {
-    value(&REDUCTIONS, code, "reduction")
 }
 
 /// The number of an objective.
@@ -59,19 +48,19 @@ pub(super) fn probe_input(kind: u32, n: u64) -> Result<ProbeInput> {
 impl abi::Info {
     /// What is assumed of a criterion that does not say.
     pub(super) fn default_values() -> Self {
-        Self::of(Needs::WEIGHTS, Window::SincePrune, Rounding::default())
+        Self::of(Needs::WEIGHTS, Window::SincePrune, Reduce::L1)
     }
 
-    pub(super) fn of(needs: Needs, window: Window, rounding: Rounding) -> Self {
-        Self { needs: needs.bits(), window: number(&WINDOWS, &window), rounding: number(&ROUNDINGS, &rounding) }
+    pub(super) fn of(needs: Needs, window: Window, reduce: Reduce) -> Self {
+        Self { needs: needs.bits(), window: number(&WINDOWS, &window), reduce: number(&REDUCTIONS, &reduce) }
     }
 
     pub(super) fn window(&self) -> Result<Window> {
         value(&WINDOWS, self.window, "window")
     }
 
-    pub(super) fn rounding(&self) -> Result<Rounding> {
-        value(&ROUNDINGS, self.rounding, "rounding")
+    pub(super) fn reduce(&self) -> Result<Reduce> {
+        value(&REDUCTIONS, self.reduce, "reduction")
     }
 }
 

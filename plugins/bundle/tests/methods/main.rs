@@ -80,7 +80,7 @@ impl Criterion<Cpu> for Grasp {
         Ok(())
     }
     fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
-        let w = target.weight();
+        let w = target.weight()?;
         Ok(Tensor::from_vec(w.device(), self.scores[target.name()].clone(), w.shape())?.into())
     }
 }
@@ -139,7 +139,7 @@ impl Criterion<Cpu> for Slimming {
         Ok(Some((value, weight.signum()?.scale(self.0)?)))
     }
     fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
-        Ok(target.weight().abs()?.into())
+        Ok(target.weight()?.abs()?.into())
     }
 }
 
@@ -180,7 +180,7 @@ impl Criterion<Cpu> for Surgery {
             a if a > 1.1 * t => true,
             _ => was.as_ref().is_none_or(|m| m[i]),
         };
-        Ok(Scores::Keep(target.weight().host().iter().enumerate().map(rule).collect()))
+        Ok(Scores::Keep(target.weight()?.host().iter().enumerate().map(rule).collect()))
     }
 }
 
@@ -235,7 +235,7 @@ impl Criterion<Cpu> for Witness {
     }
     fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
         self.pruned_at = Some(target.step().0 + 1);
-        Ok(target.weight().abs()?.into())
+        Ok(target.weight()?.abs()?.into())
     }
     fn reset(&mut self) -> Result<()> {
         assert!(self.rewound > 0 || self.early.is_some());

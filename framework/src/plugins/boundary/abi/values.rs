@@ -139,8 +139,8 @@ c_structs! {
         step: u64,
         /// The run's seed for this criterion.
         seed: u64,
-        /// How weight scores become unit scores: 0 sum, 1 l1, 2 l2, 3 mean, 4 max.
-        reduce: u32,
+        /// How many of it are to go, or `SIZE_MAX` where one ranking over all layers decides that.
+        to_go: usize,
         /// All parameters.
         params: Params,
     }
@@ -150,8 +150,8 @@ c_structs! {
         needs: u32,
         /// 0 the pruning step alone, 1 its epoch, 2 everything since the last pruning step.
         window: u32,
-        /// 0 keep = n - floor(s n), 1 floor((1 - s) n), 2 round((1 - s) n).
-        rounding: u32,
+        /// How weight scores become unit scores: 0 sum, 1 l1, 2 l2, 3 mean, 4 max.
+        reduce: u32,
     }
     /// Answers a criterion's questions about the network.
     Probe = "secateur_probe" {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::network::forward::Taps;
 use crate::network::params::ParamStore;
 use crate::plugins::registry::{DeviceMaker, Kind, Registry};
-use crate::pruning::criterion::{Criterion, Objective, Observation, Probe, ProbeInput, Scores, Setup, Target};
+use crate::pruning::criterion::{Criterion, Cut, Objective, Observation, Probe, ProbeInput, Scores, Setup, Target};
 use crate::pruning::schedule::Step;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
@@ -31,6 +31,7 @@ pub(super) static TABLE: abi::CriterionTable = abi::CriterionTable {
     prepare: Some(prepare),
     score: Some(score),
     penalty: Some(penalty),
+    cut: Some(cut),
     reset: Some(reset),
     save: Some(save),
     load: Some(load),
@@ -60,7 +61,7 @@ unsafe extern "C" fn info(this: *mut c_void, out: *mut abi::Info, report: Report
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
         let inner = &object::<Object>(this).inner;
-        *out = abi::Info::of(inner.needs(), inner.window(), inner.rounding());
+        *out = abi::Info::of(inner.needs(), inner.window(), inner.reduce());
         Ok(())
     })
 }
@@ -175,15 +176,12 @@ unsafe extern "C" fn score(this: *mut c_void, target: *const abi::Target, out: S
         let device = mirror.device.clone();
         mirror.with(&t.params, |params| {
             let param = params.get(&t.name.text())?;
-            let mut grads = Grads::empty();
-            if let Some(gradient) = shared_optional(&t.grad, &device)? {
-                grads.add(param.value(), gradient)?;
-            }
+            let (weight, grad) = (Some(shared(&t.weight, &device)?), shared_optional(&t.grad, &device)?);
             let group = Some(t.group.text()).filter(|g| !g.is_empty());
             let missing = |g: &String| Error::Other(format!("there is no unit group `{g}`"));
             let group = group.map(|g| params.layout().group(&g).ok_or_else(|| missing(&g))).transpose()?;
-            let (step, seed, reduce) = (Step(t.step), Seed(t.seed), codes::reduce(t.reduce)?);
-            match inner.score(&Target { param, params, group, grads: Some(&grads), step, seed, reduce })? {
+            let (step, seed, to_go) = (Step(t.step), Seed(t.seed), Some(t.to_go).filter(|n| *n != usize::MAX));
+            match inner.score(&Target { param, params, group, weight, grad, step, seed, to_go })? {
                 Scores::Weights(scores) => out.tensor(abi::WEIGHT_SCORES, "", &scores),
                 Scores::Units(scores) => out.plain(abi::UNIT_SCORES, "", &scores, abi::F32),
                 Scores::Keep(keep) => {
@@ -215,6 +213,16 @@ unsafe extern "C" fn penalty(
     })
 }
 
+unsafe extern "C" fn cut(this: *mut c_void, name: Str, kept: *const usize, count: usize, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        let (Object { inner, mirror }, name) = (object::<Object>(this), name.text());
+        let group = mirror.layout().and_then(|layout| layout.group(&name));
+        let group = group.ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
+        inner.cut(&Cut { group, kept: slice(kept, count) })
+    })
+}
+
 unsafe extern "C" fn reset(this: *mut c_void, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
@@ -233,5 +241,8 @@ unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Statu
 
 unsafe extern "C" fn load(this: *mut c_void, entries: *const Signal, count: usize, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
-    guard(report, || unsafe { object::<Object>(this).inner.load(view::state(slice(entries, count))?) })
+    guard(report, || unsafe {
+        let Object { inner, mirror } = object::<Object>(this);
+        inner.load(view::state(slice(entries, count))?, &mirror.device)
+    })
 }

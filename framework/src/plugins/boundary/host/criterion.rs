@@ -8,12 +8,12 @@ use super::super::parameters::{Loan, layout_text};
 use super::super::view::{self, Data, Item, Lender, Receiver, copied};
 use super::Loaded;
 use super::object::{Object, absent};
-use crate::backend::Backend;
+use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
 use crate::network::layout::Layout;
 use crate::options::Table;
-use crate::pruning::criterion::{Criterion, Observation, Probe, Rounding, Scores, Setup, Target, Window};
+use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Scores, Setup, Target, Window};
 use crate::state::State;
 use crate::tensor::Tensor;
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ pub(super) struct Adapter {
     object: Object<abi::CriterionTable>,
     needs: Needs,
     window: Window,
-    rounding: Rounding,
+    reduce: Reduce,
     layout: Option<Layout>,
     /// Every plugin of the program, for a criterion that wraps another one.
     plugins: Published,
@@ -33,8 +33,8 @@ pub(super) struct Adapter {
 impl Adapter {
     pub fn new(loaded: &Loaded, options: &Table, plugins: Published) -> Result<Self> {
         let object = Object::new(loaded, options)?;
-        let (needs, window, rounding) = (Needs::WEIGHTS, Window::SincePrune, Rounding::default());
-        let mut new = Self { object, needs, window, rounding, layout: None, plugins };
+        let (needs, window, reduce) = (Needs::WEIGHTS, Window::SincePrune, Reduce::L1);
+        let mut new = Self { object, needs, window, reduce, layout: None, plugins };
         new.ask_info()?;
         Ok(new)
     }
@@ -46,7 +46,7 @@ impl Adapter {
         self.object.call(|this, report| unsafe { info(this, &mut found, report) })?;
         self.needs = Needs::from_bits(found.needs);
         self.window = found.window().map_err(|e| self.object.error(e.to_string()))?;
-        self.rounding = found.rounding().map_err(|e| self.object.error(e.to_string()))?;
+        self.reduce = found.reduce().map_err(|e| self.object.error(e.to_string()))?;
         if self.needs.has(Needs::TRACE) {
             return Err(Error::Config(format!(
                 "criterion `{}` needs TRACE, which does not cross the plugin boundary: link its crate into the program instead",
@@ -76,7 +76,7 @@ impl Adapter {
             .map_err(|_| self.object.error(format!("it gave {n} lists of scores for `{}`, not one", target.name())))?;
         match (item.what, item.data) {
             (abi::WEIGHT_SCORES, Data::F32(scores)) => {
-                let weight = target.weight();
+                let weight = target.weight()?;
                 // The engine reports a wrong count; the shape alone may differ.
                 let shape = if scores.len() == weight.count() { weight.shape() } else { [scores.len()].into() };
                 Ok(Scores::Weights(Tensor::from_vec(weight.device(), scores, shape)?))
@@ -97,8 +97,8 @@ impl<B: Backend> Criterion<B> for Adapter {
         self.window
     }
 
-    fn rounding(&self) -> Rounding {
-        self.rounding
+    fn reduce(&self) -> Reduce {
+        self.reduce
     }
 
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
@@ -148,15 +148,15 @@ impl<B: Backend> Criterion<B> for Adapter {
         let member = target.group().and_then(|g| g.members.iter().find(|m| m.param == target.name()));
         let view = abi::Target {
             name: Str::of(target.name()),
-            weight: lender.tensor(target.weight()),
+            weight: lender.tensor(&target.weight()?),
             mask: lender.optional(target.param().mask().map(|m| m.tensor())),
-            grad: lender.optional(target.grad().ok()),
+            grad: lender.optional(target.grad().ok().as_ref()),
             group: target.group().map_or(Str::EMPTY, |g| Str::of(&g.name)),
             units: target.group().map_or(0, |g| g.units),
             axis: member.map_or(0, |m| m.axis),
             step: target.step().0,
             seed: target.seed.0,
-            reduce: codes::of_reduce(target.reduce()),
+            to_go: target.to_go().unwrap_or(usize::MAX),
             params: loan.table(),
         };
         let sink = receiver.sink();
@@ -177,6 +177,13 @@ impl<B: Backend> Criterion<B> for Adapter {
         gradient.map(|g| Ok((value, g.tensor(weight.device())?.reshape(weight.shape())?))).transpose()
     }
 
+    fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
+        let Some(function) = self.object.functions.cut else { return Ok(()) };
+        let (name, kept) = (Str::of(&cut.group.name), cut.kept);
+        // SAFETY: the object and its function belong together; name and list live for the call.
+        self.object.call(|this, report| unsafe { function(this, name, kept.as_ptr(), kept.len(), report) })
+    }
+
     fn reset(&mut self) -> Result<()> {
         let Some(reset) = self.object.functions.reset else { return Ok(()) };
         // SAFETY: the object and its function belong together.
@@ -192,7 +199,7 @@ impl<B: Backend> Criterion<B> for Adapter {
         view::state_of(receiver.finish()?)
     }
 
-    fn load(&mut self, state: State) -> Result<()> {
+    fn load(&mut self, state: State, _device: &B) -> Result<()> {
         let mut lender = Lender::default();
         let entries = lender.state(&state);
         match self.object.functions.load {
