@@ -1,7 +1,7 @@
 //! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as
 //! before and takes the rest from here.
 
-use super::reporter::{Clock, EpochProgress, Reported, Reporter};
+use super::reporter::{Clock, EpochProgress, Note, Reported, Reporter};
 use super::run::Live;
 use super::setting::Setting;
 use crate::backend::Backend;
@@ -26,6 +26,8 @@ struct Manifest {
     progress: EpochProgress,
     burden: Burden,
     clock: Clock,
+    #[serde(default)]
+    notes: Vec<Note>,
 }
 
 /// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).
@@ -56,6 +58,7 @@ impl<B: Backend> Live<B> {
             progress: reported.epoch,
             burden: self.burden.clone(),
             clock: reported.clock,
+            notes: reported.notes,
         })
     }
 
@@ -88,7 +91,8 @@ impl<B: Backend> Live<B> {
         }
         self.next = manifest.next;
         self.burden = manifest.burden;
-        reporter.restore(Reported { epoch: manifest.progress, clock: manifest.clock });
+        let reported = Reported { epoch: manifest.progress, clock: manifest.clock, notes: manifest.notes };
+        reporter.restore(self.next, reported);
         Ok(())
     }
 }

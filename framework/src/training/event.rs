@@ -128,6 +128,15 @@ pub enum Event {
         /// Wall-clock time of scoring and pruning.
         seconds: f64,
     },
+    /// Something a person should know who set the run up: a setting that does nothing here, a layer that is empty.
+    Note {
+        /// The step before which it was found.
+        step: u64,
+        /// The config keys concerned, with their sections; none where it is about no setting.
+        keys: Vec<String>,
+        /// One whole sentence.
+        text: String,
+    },
     /// The run is over.
     Finish {
         /// Steps that were run.

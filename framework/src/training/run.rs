@@ -210,7 +210,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let test = setting.evaluate(&live.params, last, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
         let (kept, layers) = setting.cost(&live.params)?;
-        let summary = Summary::of(&setting, &live, test, (dense, kept), &reporter.clock)?;
+        let summary = Summary::of(&setting, &live, test, (dense, kept), &reporter)?;
         reporter.event(&Event::Finish { step: setting.length.steps, metrics: summary.metrics() })?;
         setting.device.trim();
         Ok(Outcome { summary, params: live.params, input: setting.input, layers })

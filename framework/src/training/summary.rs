@@ -1,7 +1,7 @@
 //! Metrics of a finished run.
 
 use super::Evaluation;
-use super::reporter::Clock;
+use super::reporter::Reporter;
 use super::run::Live;
 use super::setting::Setting;
 use crate::backend::Backend;
@@ -37,6 +37,9 @@ pub struct Summary {
     /// Burden indicators of the last epoch.
     #[serde(default)]
     pub burden: Vec<LayerBurden>,
+    /// What a person should know who set the run up, see [`Event::Note`](super::event::Event::Note).
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Parameters of the dense network.
     pub params_dense: usize,
     /// Parameters that remain.
@@ -71,9 +74,10 @@ impl Summary {
         Live { params, burden, .. }: &Live<B>,
         test: Evaluation,
         (dense, kept): (Cost, Cost),
-        clock: &Clock,
+        reporter: &Reporter<'_, B>,
     ) -> Result<Self> {
         let (pruned, regrown) = burden.total();
+        let clock = &reporter.clock;
         let (params_kept, params_dense) = measure::count_params(params);
         Ok(Self {
             status: "finished".into(),
@@ -85,6 +89,7 @@ impl Summary {
             pruned,
             regrown,
             burden: burden.latest().to_vec(),
+            notes: reporter.notes(),
             params_dense,
             params_kept,
             macs_dense: dense.macs,

@@ -96,7 +96,7 @@ impl Progress {
             Show::Bar(bar) => bar.draw(event, &self.state),
             // A reader that went away is no reason to end a run.
             Show::Lines(out) => {
-                if let Some(line) = prune_line(event) {
+                if let Some(line) = line_of(event) {
                     _ = writeln!(out, "{line}");
                 }
             }
@@ -137,7 +137,7 @@ impl Bar {
                 }
             }
             _ => {
-                if let Some(line) = prune_line(event) {
+                if let Some(line) = line_of(event) {
                     self.bar.println(line);
                 }
             }
@@ -175,7 +175,7 @@ impl State {
             }
             Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
             Event::Prune { achieved, .. } => self.sparsity = *achieved,
-            Event::Finish { .. } | Event::Burden { .. } => {}
+            Event::Finish { .. } | Event::Burden { .. } | Event::Note { .. } => {}
         }
     }
 
@@ -190,6 +190,11 @@ impl State {
         }
         text + &format!("  sparsity {:.1} %", self.sparsity * 100.0)
     }
+}
+
+/// What is a line of its own: notes and pruning steps.
+fn line_of(event: &Event) -> Option<String> {
+    if let Event::Note { text, .. } = event { Some(format!("note: {text}")) } else { prune_line(event) }
 }
 
 /// A pruning step in one line; nothing for other events.
@@ -231,10 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn each_epoch_and_each_pruning_step_is_one_line() {
+    fn each_epoch_pruning_step_and_note_is_one_line() {
         let screen = Screen::default();
         let mut progress = Progress { show: Show::Lines(Box::new(screen.clone())), state: State::default() };
         let events = r#"{"event":"start","step":0,"name":"r","params":10,"steps":200,"steps_per_epoch":10,"examples":12000,"layers":[]}
+{"event":"note","step":0,"keys":["train.eps"],"text":"train.eps = 1 does nothing here."}
 {"event":"step","step":0,"epoch":0,"loss":2.3,"accuracy":null,"lr":0.1}
 {"event":"epoch","step":9,"epoch":0,"loss":1.5,"accuracy":0.5,"sparsity":0.0,"seconds":0.5}
 {"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.625,"at":"before-prune"}
@@ -247,7 +253,7 @@ mod tests {
             progress.event(&serde_json::from_str(line).unwrap());
         }
         let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
-        let expected = "epoch  1/20  loss 1.5000  accuracy 50.00 %  sparsity 0.0 %  24 k samples/s\n  \
+        let expected = "note: train.eps = 1 does nothing here.\nepoch  1/20  loss 1.5000  accuracy 50.00 %  sparsity 0.0 %  24 k samples/s\n  \
             pruned after epoch 2 (step 19): 10.0 % gone, 900 of 1000 weights remaining  units: fc1 45, fc2 27\n\
             epoch  2/20  loss 1.2500  accuracy 75.00 %  sparsity 10.0 %  24 k samples/s\n";
         assert_eq!(text, expected);

@@ -51,6 +51,7 @@ fn scalars(event: &Event) -> (u64, Vec<(String, f64)>) {
             all.extend(units.0.iter().map(|(group, units)| (format!("units/{group}"), *units as f64)));
             (*step, all)
         }
+        // Scalars are all that the file holds: notes are in the report and in `events.jsonl`.
         _ => (0, Vec::new()),
     }
 }

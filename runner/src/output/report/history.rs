@@ -38,6 +38,8 @@ pub struct History {
     pub prunes: Vec<PruneStep>,
     /// Burden indicators by epoch.
     pub burden: Vec<(f64, Vec<LayerBurden>)>,
+    /// What a person should know who set the run up.
+    pub notes: Vec<String>,
     /// What was drawn, in order.
     pub pictures: Vec<Shown>,
 }
@@ -176,6 +178,7 @@ impl History {
                 }
                 Event::Burden { step, layers, .. } => self.burden.push((self.at(*step), layers.clone())),
                 Event::Finish { step, .. } => self.end = self.end.max(self.at(step.saturating_sub(1))),
+                Event::Note { text, .. } => self.notes.push(text.clone()),
                 Event::Start { .. } => {}
             }
         }

@@ -29,6 +29,7 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, fil
     let body = html! {
         main {
             (head(config, summary))
+            (notes(&history.notes))
             (metrics::tiles(summary))
             div.charts {
                 @if history.has_accuracy() { section.card { h2 { "Accuracy" } (accuracy(&history)) } }
@@ -64,6 +65,14 @@ fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
                 ", schedule " (named(Kind::Schedule)) ", seed " (run.top.seed)
                 @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }
             }
+        }
+    }
+}
+
+fn notes(notes: &[String]) -> Markup {
+    html! {
+        @if !notes.is_empty() {
+            section.card.wide { h2 { "Notes" } ul { @for note in notes { li { (note) } } } }
         }
     }
 }
