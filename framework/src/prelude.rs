@@ -10,6 +10,7 @@ pub use crate::network::forward::{ConvOptions, Forward, Needs};
 pub use crate::network::init::Init;
 pub use crate::network::layout::{Layout, LayoutBuilder, Member, ParamSpec, Role, Sizes, UnitGroup, Width};
 pub use crate::network::model::{Batch, InputSpec, Model, Output};
+pub use crate::network::params::Masking;
 pub use crate::options;
 pub use crate::options::Checks;
 pub use crate::plugins::registry::{PluginSpec, Rescore, Rescored, RescoredOptions};

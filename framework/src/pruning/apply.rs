@@ -63,8 +63,10 @@ impl Asked {
             Err(Error::Invariant { step: step.0, layer: layer.into(), message })
         };
         match &self.keep {
-            KeepCount::Total(asked) if *asked != found.iter().sum() => fail("the network", found.iter().sum(), *asked),
-            KeepCount::Total(_) => Ok(()),
+            KeepCount::Total(asked) => {
+                let found = found.iter().sum();
+                if found == *asked { Ok(()) } else { fail("the network", found, *asked) }
+            }
             KeepCount::Each(asked) => {
                 let wrong = names.iter().zip(found.iter().zip(asked)).find(|(_, (found, asked))| found != asked);
                 wrong.map_or(Ok(()), |(name, (found, asked))| fail(name, *found, *asked))

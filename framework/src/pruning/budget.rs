@@ -157,9 +157,7 @@ pub(super) fn allocate(
         ),
     };
     let target = match (config.scope, amount) {
-        (Scope::Table | Scope::Counts, _) => {
-            1.0 - wanted.counts().iter().sum::<usize>() as f64 / dense.max(1) as f64
-        }
+        (Scope::Table | Scope::Counts, _) => 1.0 - wanted.counts().iter().sum::<usize>() as f64 / dense.max(1) as f64,
         (_, Amount::Sparsity(s)) => s,
         (_, Amount::OfRemaining(f)) => 1.0 - current as f64 / dense.max(1) as f64 * (1.0 - f),
     };
@@ -188,7 +186,8 @@ fn erk(layers: &[LayerBudget], total: usize) -> Vec<usize> {
                 .collect::<Vec<_>>();
         }
     };
-    let mut keep: Vec<usize> = want.iter().zip(layers).map(|(w, r)| (w.floor() as usize).clamp(r.least.min(r.most), r.most)).collect();
+    let mut keep: Vec<usize> =
+        want.iter().zip(layers).map(|(w, r)| (w.floor() as usize).clamp(r.least.min(r.most), r.most)).collect();
     let mut order: Vec<usize> = (0..layers.len()).collect();
     order.sort_by(|&a, &b| (want[b] - want[b].floor()).total_cmp(&(want[a] - want[a].floor())).then(a.cmp(&b)));
     let mut missing = total.saturating_sub(keep.iter().sum());

@@ -47,7 +47,9 @@ impl Timeline {
             if let Some(to) = schedule.rewind(step, length)? {
                 if to > step {
                     let (step, to) = (step.0, to.0);
-                    return Err(Error::Config(format!("the schedule rewinds after step {step} to step {to}, which is later")));
+                    return Err(Error::Config(format!(
+                        "the schedule rewinds after step {step} to step {to}, which is later"
+                    )));
                 }
                 rewinds.push((step, to));
             }

@@ -8,6 +8,7 @@ use secateur::data::{self, DataConfig, Dataset};
 use secateur::error::Result;
 use secateur::plugins::conformance::Trial;
 use secateur::plugins::registry::{Kind, Registry};
+use secateur::pruning::criterion::Rounding;
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
 use secateur::training::event::{EvalAt, Event};
 use secateur::training::{Loss, Optimizer, Outcome, TrainConfig};
@@ -25,6 +26,7 @@ fn units() -> Trial {
             granularity: Granularity::Unit,
             scope: Scope::Layer,
             apply: Apply::Shrink,
+            rounding: Rounding::FloorKept,
             ..PruneConfig::default()
         },
         train: TrainConfig {

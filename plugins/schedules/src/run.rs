@@ -101,10 +101,7 @@ mod tests {
     #[test]
     fn curves_pass_through_their_values() {
         close(&targets(&Linear::from(options()), 101, 10), &[(25, 0.2), (50, 0.4), (75, 0.6), (100, 0.8)]);
-        close(
-            &targets(&Cubic::from(options()), 101, 10),
-            &[(25, 0.4625), (50, 0.7), (75, 0.7875), (100, 0.8)],
-        );
+        close(&targets(&Cubic::from(options()), 101, 10), &[(25, 0.4625), (50, 0.7), (75, 0.7875), (100, 0.8)]);
         let e = targets(&Exponential::from(options()), 101, 10);
         close(&e[1..2], &[(50, 1.0 - 0.2f64.sqrt())]);
     }

@@ -44,7 +44,7 @@ fn scalars(event: &Event) -> (u64, Vec<(String, f64)>) {
         }
         Event::Prune { step, target, achieved, weights_kept, units, .. } => {
             let mut all = named(&[
-                ("prune/target", Some(*target)),
+                ("prune/target", *target),
                 ("prune/achieved", Some(*achieved)),
                 ("prune/weights_kept", Some(*weights_kept as f64)),
             ]);

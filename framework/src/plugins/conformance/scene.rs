@@ -143,14 +143,9 @@ impl Scene {
         if reversed {
             targets.reverse();
         }
-        let grads = self.last.as_ref();
         let score = |(name, group): (&str, Option<&UnitGroup>)| {
-            let target = Target {
-                group,
-                grads,
-                reduce: config.reduce,
-                ..Target::new(&self.store, name, None, Step(self.step), SEED)?
-            };
+            let target = Target::new(&self.store, name, group, Step(self.step), SEED)?;
+            let target = if let Some(grads) = &self.last { target.with_grads(grads) } else { target };
             Ok((name.to_string(), criterion.score(&target)?))
         };
         targets.into_iter().map(score).collect()

@@ -41,7 +41,7 @@ pub(super) fn check(registry: &Registry, name: &str, options: &Table) -> Vec<Che
             let (mut first, mut second) = (build()?, build()?);
             second.load(first.save()?)?;
             let entries = first.save()?.0.len();
-            let mut plan = |s: &mut dyn Schedule| Timeline::plan(s, &RUNS[0]);
+            let plan = |s: &mut dyn Schedule| Timeline::plan(s, &RUNS[0]);
             ensure(plan(first.as_mut())? == plan(second.as_mut())?, || "the plan is another one after loading".into())?;
             Ok(format!("{entries} entries of state"))
         }),

@@ -33,8 +33,7 @@ pub struct Cut<'a> {
 impl Cut<'_> {
     /// Which indices along the axis of `member` stay, in order.
     pub fn indices(&self, member: &Member) -> Vec<usize> {
-        let mut stay: Vec<usize> =
-            self.kept.iter().flat_map(|&unit| member.indices(unit, self.group.units)).collect();
+        let mut stay: Vec<usize> = self.kept.iter().flat_map(|&unit| member.indices(unit, self.group.units)).collect();
         stay.sort_unstable();
         stay
     }

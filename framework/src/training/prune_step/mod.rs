@@ -147,13 +147,14 @@ impl<B: Backend> Live<B> {
         if let Some((few, expected)) = before {
             same_output(&expected, &output(setting, params, &few)?, step)?;
         }
-        if let Some(shown) = shown {
-            layout.as_ref().map_or_else(|| shown.follow_masks(params), |layout| shown.follow_cut(layout, &units))?;
-        }
-        for (name, keep) in layout.iter().flat_map(|_| &units) {
+        let Some(layout) = layout else {
+            shown.as_mut().map_or(Ok(()), |shown| shown.follow_masks(params))?;
+            return Ok(plan.own_rule);
+        };
+        shown.as_mut().map_or(Ok(()), |shown| shown.follow_cut(&layout, &units))?;
+        for (name, keep) in &units {
             let kept: Vec<usize> = (0..keep.len()).filter(|&unit| keep[unit]).collect();
-            let group = layout.as_ref().and_then(|layout| layout.group(name));
-            if let Some(group) = group.filter(|_| kept.len() < keep.len()) {
+            if let Some(group) = layout.group(name).filter(|_| kept.len() < keep.len()) {
                 criterion.cut(&Cut { group, kept: &kept })?;
             }
         }

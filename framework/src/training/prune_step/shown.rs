@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Weights and gradients of one moment, by parameter. They follow what a pruning step does in each of its rounds: what
 /// is masked becomes zero, and what is cut out is cut out of them.
-pub(super) struct Shown<B: Backend>(BTreeMap<String, (Tensor<B>, Tensor<B>)>);
+pub(in crate::training) struct Shown<B: Backend>(BTreeMap<String, (Tensor<B>, Tensor<B>)>);
 
 impl<B: Backend> Shown<B> {
     /// The gradients of `params`, with the weights as they are now.

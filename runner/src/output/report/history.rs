@@ -53,8 +53,8 @@ pub struct PruneStep {
     pub step: u64,
     /// Its epoch, from 0.
     pub epoch: u64,
-    /// The sparsity asked for.
-    pub target: f64,
+    /// The sparsity asked for, unless the criterion decided itself.
+    pub target: Option<f64>,
     /// The sparsity counted afterwards.
     pub achieved: f64,
     /// Units in use, by group.

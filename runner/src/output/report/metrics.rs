@@ -72,7 +72,7 @@ pub fn prune_table(history: &History) -> Markup {
                         @for prune in &history.prunes {
                             tr {
                                 td { (prune.epoch + 1) } td { (prune.step) }
-                                td { (percent(prune.target)) } td { (percent(prune.achieved)) }
+                                td { (prune.target.map_or("its own".to_owned(), percent)) } td { (percent(prune.achieved)) }
                                 @for layer in layers { td { @if let Some(units) = prune.units.get(&layer.name) { (units) } } }
                                 td { (grouped(prune.weights_kept)) }
                                 @if regrown { td { (grouped(prune.pruned)) } td { (grouped(prune.regrown)) } }

@@ -107,8 +107,10 @@ fn sparsity(history: &History) -> Markup {
         series.push(Series::line("of all weights", 5, zeros));
     }
     series.push(Series::line("achieved", 2, achieved));
-    let target = Series::line("target", 3, history.by_prune(0.0, |prune| prune.target));
-    series.push(Series { dashed: true, ..target });
+    if history.prunes.iter().all(|prune| prune.target.is_some()) {
+        let target = history.by_prune(0.0, |prune| prune.target.unwrap_or(f64::NAN));
+        series.push(Series { dashed: true, ..Series::line("target", 3, target) });
+    }
     Chart { axis: history.axis(), end: history.end, scale: Scale::Percent, from_zero: true, marks: &[], series }.draw()
 }
 

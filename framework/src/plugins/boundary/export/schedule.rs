@@ -50,12 +50,7 @@ unsafe extern "C" fn setup(this: *mut c_void, run: abi::RunLength, report: Repor
     guard(report, || unsafe { object::<Object>(this).setup(&run.value()) })
 }
 
-unsafe extern "C" fn at_start(
-    this: *mut c_void,
-    run: abi::RunLength,
-    out: *mut abi::Amount,
-    report: Report,
-) -> Status {
+unsafe extern "C" fn at_start(this: *mut c_void, run: abi::RunLength, out: *mut abi::Amount, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
         *out = abi::Amount::of(object::<Object>(this).at_start(&run.value())?);
