@@ -78,6 +78,10 @@ impl<B: Backend> Live<B> {
                 manifest.run
             )));
         }
+        // Before the first step a run is what it begins as; what comes before that step is done again.
+        if manifest.next == Step(0) {
+            return Ok(());
+        }
         let layout = setting.model.layout(&setting.input, &manifest.units)?;
         self.params.load(layout, &manifest.updates, &mut archive)?;
         for step in manifest.snapshots {

@@ -40,6 +40,9 @@ impl Schedule for At {
     fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
         Ok(self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a)))
     }
+    fn may_be_idle(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 fn prunes(events: &[Event]) -> Vec<(Option<f64>, f64, usize)> {
