@@ -18,3 +18,4 @@ pub use apply::{Pruned, apply, counts, sparsity, units_in_use};
 pub use config::{Apply, Granularity, PruneConfig, Scope};
 pub use masks::KeepMask;
 pub use plan::{Plan, plan};
+pub use scores::Answers;

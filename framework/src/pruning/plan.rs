@@ -6,7 +6,7 @@
 use super::budget::{LayerBudget, allocate};
 use super::config::{Granularity, PruneConfig};
 use super::masks::{self, KeepMask};
-use super::scores::{LayerScores, score_layer};
+use super::scores::{Answers, LayerScores, score_layer};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::UnitGroup;
@@ -23,6 +23,8 @@ pub struct Plan<B: Backend> {
     pub keep: Vec<(String, KeepMask<B>)>,
     /// Elements of the dense network.
     pub dense: usize,
+    /// What the criterion's answers were.
+    pub answers: Answers,
 }
 
 impl<B: Backend> Plan<B> {
@@ -50,7 +52,9 @@ pub fn plan<'a, B: Backend>(
     view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
 ) -> Result<Plan<B>> {
     let names = config.names(store.layout());
-    let scored = names.iter().map(|n| score_layer(config, store, n, criterion, view)).collect::<Result<Vec<_>>>()?;
+    let mut answers = Answers::default();
+    let scored = names.iter().map(|n| score_layer(config, store, n, criterion, view, &mut answers));
+    let scored = scored.collect::<Result<Vec<_>>>()?;
     let layers = names.iter().map(|n| budget(config, store, n)).collect::<Result<Vec<_>>>()?;
     let dense: usize = layers.iter().map(|r| r.dense).sum();
     // Held masks: what is gone stays gone, and counts as removed already.
@@ -62,12 +66,12 @@ pub fn plan<'a, B: Backend>(
         // Its sparsity is the target.
         let kept = keep.iter().map(KeepMask::count).sum::<Result<usize>>()?;
         let target = 1.0 - kept as f64 / dense.max(1) as f64;
-        return Ok(Plan { target, keep: names.into_iter().zip(keep).collect(), dense });
+        return Ok(Plan { target, keep: names.into_iter().zip(keep).collect(), dense, answers });
     }
     let rounding = config.rounding.unwrap_or_else(|| criterion.rounding());
     let (target, counts) = allocate(config, &layers, position, rounding);
     let keep = masks::best(scored, before, counts)?;
-    Ok(Plan { target, keep: names.into_iter().zip(keep).collect(), dense })
+    Ok(Plan { target, keep: names.into_iter().zip(keep).collect(), dense, answers })
 }
 
 /// The numbers of a parameter or group.

@@ -4,6 +4,7 @@ mod checkpoint;
 mod config;
 mod evaluate;
 pub mod event;
+mod idle;
 mod observer;
 pub mod picture;
 mod pictures;

@@ -38,7 +38,7 @@ impl<B: Backend> Live<B> {
         let clock = Instant::now();
         let mut done: Option<Pruned> = None;
         for amount in self.rounds(setting, position.amount)? {
-            let next = self.prune_once(setting, Position { amount, ..position }, batch)?;
+            let next = self.prune_once(setting, Position { amount, ..position }, batch, reporter)?;
             let (pruned, regrown) = done.map_or((0, 0), |before| (before.pruned, before.regrown));
             done = Some(Pruned { pruned: pruned + next.pruned, regrown: regrown + next.regrown, ..next });
         }
@@ -91,7 +91,13 @@ impl<B: Backend> Live<B> {
             .collect())
     }
 
-    fn prune_once(&mut self, setting: &Setting<'_, B>, position: Position, batch: &Batch<B>) -> Result<Pruned> {
+    fn prune_once(
+        &mut self,
+        setting: &Setting<'_, B>,
+        position: Position,
+        batch: &Batch<B>,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<Pruned> {
         let Self { next: step, params, criterion, last_grads, burden, .. } = self;
         let (step, seed) = (*step, setting.seed.derive("criterion", &[]));
         if criterion.needs().has(Needs::PROBE) {
@@ -102,6 +108,9 @@ impl<B: Backend> Live<B> {
             Ok(Target { param, params, group, grads, step, seed, reduce: setting.prune.reduce })
         };
         let plan = pruning::plan(&setting.prune, params, criterion.as_mut(), position, &view)?;
+        for note in setting.idle_beside(plan.answers) {
+            reporter.note(step, note.keys, note.text)?;
+        }
         let shrinks = setting.prune.apply == Apply::Shrink;
         let before = shrinks.then(|| masked_output(setting, params, &plan, batch)).transpose()?;
         let pruned = pruning::apply(&setting.prune, params, &plan, setting.model.as_ref(), &setting.input, step)?;

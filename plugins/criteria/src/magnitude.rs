@@ -20,9 +20,16 @@ options! {
     /// order.
     pub struct Magnitude {
         /// `l1` scores |w|, `l2` scores w².
+        #[acts(|m| m.threshold.is_none(), "no threshold")]
+        #[acts(
+            "prune.granularity",
+            |what| what == "unit",
+            "prune.granularity = \"unit\", since both norms order single weights alike"
+        )]
         pub norm: Norm = Norm::L1,
         /// Prunes every weight below this many standard deviations of its layer's weights, instead of a set number; the
         /// schedule then only says when.
+        #[acts(always)]
         pub threshold: Option<f32> = None,
     }
 

@@ -6,8 +6,10 @@ options! {
     /// The whole sparsity in one pruning step; the rest of the run recovers.
     pub struct OneShot {
         /// Final sparsity.
+        #[acts(always)]
         pub sparsity: f64 = 0.5,
         /// Fraction of the run after which it is reached, in one step.
+        #[acts(always)]
         pub at: f64 = 0.5,
     }
 

@@ -25,6 +25,9 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Resul
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
     let index = Mutex::new(Index::open(&plan.out)?);
+    if !cli.quiet {
+        plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    }
     let interrupt = Interrupt::listen()?;
     let tally = Workers { plan: &plan, workbench, jobs, threads, interrupt, index }.run(cli.quiet);
     report(&plan, &tally, cli.quiet)
@@ -65,6 +68,7 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
         let names: Vec<&str> = plan.controls().iter().map(|control| control.name()).collect();
         _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
     }
+    plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
     let done = finished(plan);
     let left = plan.cells.len().saturating_sub(done.len());
     let mean = done.iter().sum::<f64>() / done.len().max(1) as f64;
@@ -98,6 +102,13 @@ fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
         let share = (1.0 - tally.within / tally.spent).max(0.0) * 100.0;
         text.push_str(&format!(
             "\n  {share:.1} % of the cells' time went to other things than training, pruning and evaluation"
+        ));
+    }
+    if tally.unpaired > 0 {
+        let cells =
+            if tally.unpaired == 1 { "1 cell has".to_owned() } else { format!("{} cells have", tally.unpaired) };
+        text.push_str(&format!(
+            "\n  note: sweep.controls does nothing for some: {cells} no control, because nothing was pruned there"
         ));
     }
     text.push_str(&format!("\n  secateur compare {}\n", plan.folder.display()));

@@ -4,10 +4,12 @@ mod catalog;
 mod check;
 mod data;
 mod data_cache;
+mod notes;
 mod sections;
 mod train;
 
 pub use check::Checked;
+pub use notes::told as notes_told;
 pub use train::{Checkpoint, Trained};
 
 use secateur::options::Table;

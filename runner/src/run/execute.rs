@@ -9,7 +9,7 @@ use super::folder::{CONFIG, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, Saved, TEN
 use super::recorder::Recorder;
 use super::{EVENTS, Interrupt, provenance};
 use crate::config::{Resolved, earlier_identity};
-use crate::engine::{Checkpoint, Trained, Workbench};
+use crate::engine::{Checkpoint, Trained, Workbench, notes_told};
 use crate::failure::Failure;
 use crate::output::{self, Progress};
 
@@ -65,6 +65,8 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
     let mut summary = trained.summary;
     summary.extend(part_in_sweep(folder));
     summary.insert("status".to_owned(), "finished".into());
+    // Those of the log say who set what.
+    summary.insert("notes".to_owned(), notes_told(&events(folder)?).into());
     folder.write(MODEL, &trained.model)?;
     if config.run.output.tensorboard {
         folder.write(TENSORBOARD, &output::tensorboard(&events(folder)?))?;
