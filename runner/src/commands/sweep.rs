@@ -146,3 +146,25 @@ fn reasons(failed: &[(String, String)]) -> String {
 fn left_out(excluded: usize) -> String {
     if excluded > 0 { format!(", {excluded} excluded") } else { String::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Request;
+
+    #[test]
+    fn the_sweeps_that_come_with_the_program_have_no_idle_settings() {
+        let workbench = Workbench::new(&[]).unwrap();
+        for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/sweep")).unwrap() {
+            let path = file.unwrap().path();
+            let name = format!("sweep/{}", path.file_stem().unwrap().to_str().unwrap());
+            let plan = SweepPlan::make(&Request { configs: vec![name.clone()], ..Request::default() }, &workbench);
+            let plan = plan.unwrap();
+            assert_eq!(plan.notes, [""; 0], "{name}");
+            for cell in &plan.cells {
+                let config = plan.resolve(cell, &[], &workbench).unwrap();
+                assert_eq!(workbench.idle(&config), [], "{name}: {}", plan.label(cell));
+            }
+        }
+    }
+}

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use secateur::Result;
 use secateur::data::{DataConfig, Examples};
 use secateur::options::{Idle, OptionSet, Table};
 use secateur::plugins::registry::{Kind, Registry};
 use secateur::training::Observer;
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
-use secateur::{Error, Result};
 use toml::Value;
 
-use crate::config::{DataChoice, OutputConfig, Resolved, SetBy, TopConfig};
+use crate::config::{DataChoice, OutputConfig, Resolved, SetBy};
 
 /// A sentence, and the keys it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
+    /// The keys, the idle one first.
     pub keys: Vec<String>,
+    /// The sentence.
     pub text: String,
 }
 
@@ -224,4 +226,101 @@ pub fn told(lines: &str) -> Vec<String> {
         _ => None,
     };
     lines.lines().filter(|line| line.contains("\"note\"")).filter_map(note).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Request, TopConfig, resolve};
+    use crate::engine::Workbench;
+    use secateur::backend::Cpu;
+    use secateur::data::{DataOrigin, Dataset, Pool, TestExamples};
+    use secateur::seed::Seed;
+    use secateur::training::Run;
+
+    #[test]
+    fn every_key_of_the_program_says_when_it_acts() {
+        assert_eq!((TopConfig::undeclared(), OutputConfig::undeclared()), (vec![], vec![]));
+    }
+
+    /// Gathers notes, and stops the run before its first step.
+    #[derive(Default)]
+    struct Start(Vec<String>);
+
+    impl Observer for Start {
+        fn event(&mut self, event: &Event) -> Result<()> {
+            if let Event::Note { text, .. } = event {
+                self.0.push(text.clone());
+            }
+            Ok(())
+        }
+        fn should_stop(&self) -> bool {
+            true
+        }
+    }
+
+    /// Examples of the shape of a config's own: two batches of them.
+    fn stand_in(config: &Resolved) -> Dataset {
+        let DataChoice { name, common, options } = &config.run.data;
+        let size = options.get("size").and_then(Value::as_integer).unwrap_or(0) as usize;
+        let (shape, classes) = match name.as_str() {
+            "mnist" | "fashion-mnist" | "glyphs" => (vec![1, 28, 28], 10),
+            "cifar10" => (vec![3, 32, 32], 10),
+            "cifar100" => (vec![3, 32, 32], 100),
+            "image-folder" => (vec![3, size, size], 1),
+            "cubist-spiral" => (vec![2], 2),
+            other => panic!("which shape has {other}?"),
+        };
+        let item = shape.iter().product::<usize>();
+        let pool = |count: usize| {
+            let values = (0..count * item).map(|i| (i * 7919 % 251) as u8).collect();
+            Pool::bytes(values, (0..count).map(|i| (i % classes) as u32).collect())
+        };
+        let examples = Examples {
+            name: name.clone(),
+            shape: shape.clone(),
+            class_names: (0..classes).map(|class| class.to_string()).collect(),
+            train: pool(2 * config.run.train.batch_size),
+            validation: None,
+            test: TestExamples::Own(pool(1)),
+            origin: DataOrigin::InMemory,
+            searched: vec![],
+        };
+        let common = DataConfig { normalize: common.normalize.clone(), ..DataConfig::default() };
+        examples.dataset(&common, 1).unwrap()
+    }
+
+    #[test]
+    fn the_experiments_that_come_with_the_program_have_no_idle_settings() {
+        let workbench = Workbench::new(&[]).unwrap();
+        let registry = &workbench.registry;
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/experiment");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let name = format!("experiment/{}", path.file_stem().unwrap().to_str().unwrap());
+            let config = resolve(&Request { configs: vec![name.clone()], ..Request::default() }, &workbench).unwrap();
+            assert_eq!(workbench.idle(&config), [], "{name}");
+            let (data, told) = (stand_in(&config), &config.run);
+            let run = Run {
+                name: name.clone(),
+                device: Cpu::default(),
+                seed: Seed(told.top.seed),
+                data: &data,
+                model: registry.model(&told.model.name, &told.model.options).unwrap(),
+                criterion: registry.criterion(&told.criterion.name, &told.criterion.options).unwrap(),
+                schedule: registry.schedule(&told.schedule.name, &told.schedule.options).unwrap(),
+                compressor: registry.compressor(&told.compressor.name, &told.compressor.options).unwrap(),
+                prune: told.prune.clone(),
+                train: told.train.clone(),
+                make_criterion: &|name, options| registry.criterion(name, options),
+            };
+            let mut start = Start::default();
+            let error = run.execute(&mut start).err().unwrap().to_string();
+            assert!(error.starts_with("stopped at step 0"), "{name}: {error}");
+            assert_eq!(start.0, [""; 0], "{name}");
+            count += 1;
+        }
+        assert!(count > 20, "{count}");
+    }
 }

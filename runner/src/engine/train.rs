@@ -79,7 +79,7 @@ impl Workbench {
         let data = data.map_err(|error| refused(&error, from, config))?;
         let examples = self.data.examples(registry, &told.data, &mut |_| ());
         let examples = examples.map_err(|error| refused(&error, from, config))?;
-        let mut idle = notes::of_config(config, registry);
+        let mut idle = self.idle(config);
         idle.extend(notes::of_data(&told.data, &examples, registry)?);
         let mut observer = Telling::new(observer, config, idle);
         let under = |section: &'static str| move |error: secateur::Error| refused(&error.under(section), from, config);

@@ -12,8 +12,8 @@ use secateur::network::layout::Sizes;
 /// `12.5 %`; a fraction below 1 never reads as 100 %, nor one above 0 as 0 %.
 pub fn percent(value: f64) -> String {
     let written = |decimals: usize| format!("{:.decimals$}", value * 100.0);
-    let rounded = |text: &str| text.trim_start_matches('-').trim_matches(['0', '.']);
-    let false_end = |text: &str| value < 1.0 && text.starts_with("100.") || value > 0.0 && rounded(text).is_empty();
+    let none = |text: &str| text.chars().all(|c| c == '0' || c == '.');
+    let false_end = |text: &str| value < 1.0 && text.starts_with("100.") || value > 0.0 && none(text);
     let text = (1..=6).map(written).find(|text| !false_end(text)).unwrap_or_else(|| written(6));
     format!("{text} %")
 }
