@@ -198,7 +198,7 @@ impl PruneConfig {
 }
 
 impl PruneConfig {
-    /// Names of what the scope lists: the key, and whether it is there.
+    /// The key by whose names the scope goes, and these names; none where it takes all that may be pruned.
     fn listed(&self) -> (&'static str, Vec<&String>) {
         match self.scope {
             Scope::Table => ("table", self.table.keys().collect()),

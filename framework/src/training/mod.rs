@@ -4,7 +4,6 @@ mod checkpoint;
 mod config;
 mod evaluate;
 pub mod event;
-mod idle;
 mod observer;
 pub mod picture;
 mod pictures;

@@ -1,8 +1,7 @@
 //! A run, from its first step to its summary.
 
-use super::idle::Note;
 use super::reporter::Reporter;
-use super::setting::Setting;
+use super::setting::{Note, Setting};
 use super::step::next_batch;
 use super::{Observer, Summary, TrainConfig};
 use crate::autograd::Grads;

@@ -13,6 +13,9 @@ use toml::Value;
 
 use crate::config::{DataChoice, OutputConfig, Resolved, SetBy};
 
+/// How the origin of what a control sets begins.
+const CONTROL: &str = "control ";
+
 /// A sentence, and the keys it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -152,7 +155,13 @@ impl<'a, O: Observer> Telling<'a, O> {
         Self { to, config, notes, waits }
     }
 
+    /// What a control of a sweep leaves without effect, it leaves so on purpose.
     fn tell(&mut self, step: u64, Note { keys, text }: Note) -> Result<()> {
+        let by_control =
+            |key: &String| matches!(self.config.set_by(key), SetBy::Flag(flag) if flag.starts_with(CONTROL));
+        if keys.iter().any(by_control) {
+            return Ok(());
+        }
         let text = format!("{text}{}", set_by(self.config, &keys, &text));
         self.to.event(&Event::Note { step, keys, text })
     }

@@ -171,6 +171,27 @@ mod tests {
     }
 
     #[test]
+    fn notes_are_said_once_in_a_run_that_is_resumed() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let mut sets: Vec<String> = SMALL.map(str::to_owned).to_vec();
+        // One that the framework finds, one that the program does.
+        sets.extend(["train.beta1=0.5", "output.checkpoint_every=6"].map(str::to_owned));
+        let request = Request { configs: vec!["experiment/quickstart".to_owned()], sets, ..Request::default() };
+        let config = resolve(&Request { root: out.path().to_owned(), ..request }, &workbench).unwrap();
+        let folder = ready(&config, out.path(), &workbench);
+        interrupted(&config.identity(), &config, &folder, &workbench);
+        let path = folder.path().to_owned();
+        resumed(&config, folder, &workbench).unwrap();
+        let summary: Value = serde_json::from_slice(&fs::read(path.join("summary.json")).unwrap()).unwrap();
+        let notes: Vec<&str> = summary["notes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let starts = ["train.beta1 = 0.5 does nothing", "output.checkpoint_every = 6 does nothing"];
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(starts.iter().all(|start| notes.iter().any(|note| note.starts_with(start))), "{notes:?}");
+        let events = fs::read_to_string(path.join(EVENTS)).unwrap();
+        assert_eq!(crate::engine::notes_told(&events), notes);
+    }
+
+    #[test]
     fn a_checkpoint_of_another_run_is_refused() {
         let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
         let config = config(out.path(), &workbench);

@@ -128,7 +128,8 @@ fn idle(spec: &Spec, walked: &Walked) -> Vec<String> {
     let exclude = exclude.map(|(rule, _)| format!("sweep.exclude does nothing here: no cell has {}.", said(rule)));
     let alone = spec.alone.iter().map(|key| {
         format!(
-            "sweep.zip does nothing here for {key}: it is joined with no other axis, as in [[\"{key}\", \"train.lr\"]]."
+            "sweep.zip does nothing here for {key}: it is joined with no other axis, as in [[\"{key}\", \
+             \"train.lr\"]]."
         )
     });
     when.chain(exclude).chain(alone).collect()

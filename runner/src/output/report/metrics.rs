@@ -59,7 +59,10 @@ pub fn prune_table(history: &History) -> Markup {
     html! {
         section.card.wide {
             h2 { "Pruning steps" }
-            p { "Target and achieved are fractions of the " (history.things()) " that may be pruned; parameters are those of the whole network." }
+            p {
+                "Target and achieved are fractions of the " (history.things()) " that may be pruned; parameters are "
+                "those of the whole network."
+            }
             div.scroll {
                 table {
                     thead { tr {

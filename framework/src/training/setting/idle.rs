@@ -3,9 +3,7 @@
 //! A value that would give something else than was asked is an error before the run. One that merely has no effect is a
 //! note, since configs are layered: a base may set `train.momentum`, and an experiment `train.optimizer = "adam"`.
 
-use super::evaluate::Look;
-use super::setting::Setting;
-use super::{LrSchedule, TrainConfig};
+use super::Setting;
 use crate::backend::Backend;
 use crate::network::compressor::Stage;
 use crate::network::forward::{Compressed, Needs};
@@ -13,13 +11,15 @@ use crate::network::layout::Layout;
 use crate::options::{Idle, OptionSet};
 use crate::pruning::Answers;
 use crate::pruning::schedule::Step;
+use crate::training::evaluate::Look;
+use crate::training::{LrSchedule, TrainConfig};
 
 /// Keys of `[prune]` that act without a pruning step: the network they make is there from the start.
 const FROM_THE_START: [&str; 2] = ["start", "start_params"];
 
 /// A sentence, and the keys it is about.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Note {
+pub(in crate::training) struct Note {
     pub keys: Vec<String>,
     pub text: String,
 }
@@ -199,10 +199,10 @@ impl<B: Backend> Setting<'_, B> {
     fn compressor_note(&self, compressed: Compressed) -> Option<Note> {
         let text = match compressed {
             Compressed::Fewer | Compressed::NotSeen => return None,
-            Compressed::AsMany => "the compressor does nothing here: it merges no token.",
+            Compressed::AsMany => "The compressor does nothing here: it merges no token.",
             Compressed::NotAsked if !active_anywhere(self) => return None,
             Compressed::NotAsked => {
-                "the compressor does nothing here: the model has no stage at which it would be asked, as a vision \
+                "The compressor does nothing here: the model has no stage at which it would be asked, as a vision \
                  transformer has before its encoder and in its blocks."
             }
         };
