@@ -22,3 +22,4 @@ pub use config::{Apply, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scop
 pub use forecast::{Forecast, Remark, forecast};
 pub use masks::KeepMask;
 pub use plan::{Plan, plan};
+pub use scores::Answers;

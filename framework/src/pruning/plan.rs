@@ -3,7 +3,7 @@
 use super::budget::KeepCount;
 use super::config::{Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scope};
 use super::masks::{self, KeepMask};
-use super::scores::{LayerScores, score_layer};
+use super::scores::{Answers, score_layer};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::network::layout::UnitGroup;
@@ -15,8 +15,8 @@ use crate::pruning::criterion::{Criterion, Target};
 pub struct Plan<B: Backend> {
     /// Parameters or groups, sorted by name, and what is kept of each as it is now.
     pub keep: Vec<(String, KeepMask<B>)>,
-    /// Whether the criterion decided itself, so that no count was asked of it.
-    pub own_rule: bool,
+    /// In which forms the criterion answered; where it decided itself, no count was asked of it.
+    pub answers: Answers,
 }
 
 impl<B: Backend> Plan<B> {
@@ -54,22 +54,22 @@ pub fn plan<'a, B: Backend>(
     view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
 ) -> Result<Plan<B>> {
     let names = config.names(store.layout());
+    let mut answers = Answers::default();
     let score = |(i, name): (usize, &String)| {
         let to_go = match counts {
             KeepCount::Total(_) => None,
             KeepCount::Each(counts) => Some(kept(config, store, name)?.saturating_sub(counts[i])),
         };
         let view = |name, group| Ok(Target { to_go, ..view(name, group)? });
-        score_layer(config, store, name, criterion, &view)
+        score_layer(config, store, name, criterion, view, &mut answers)
     };
     let mut scored = names.iter().enumerate().map(score).collect::<Result<Vec<_>>>()?;
     // Held masks: what is gone stays gone, and counts as removed already.
     let fixed = store.masking() == Masking::Held;
     let before = |n: &String| if fixed { current_mask(config, store, n) } else { Ok(None) };
     let before = names.iter().map(before).collect::<Result<Vec<_>>>()?;
-    let own_rule = scored.iter().any(|v| matches!(v, LayerScores::Keep(_)));
     let one_each = config.on_empty_layer == OnEmptyLayer::KeepOne;
-    let keep = if own_rule {
+    let keep = if answers.decisions {
         let mut keep = masks::own_rule(store.device(), scored, before)?;
         if one_each {
             for (name, keep) in names.iter().zip(&mut keep) {
@@ -87,7 +87,7 @@ pub fn plan<'a, B: Backend>(
         }
         masks::best(scored, before, counts, one_each)?
     };
-    Ok(Plan { keep: names.into_iter().zip(keep).collect(), own_rule })
+    Ok(Plan { keep: names.into_iter().zip(keep).collect(), answers })
 }
 
 /// Elements of a parameter or group that are there now.

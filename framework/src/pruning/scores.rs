@@ -20,6 +20,17 @@ pub(super) enum LayerScores<B: Backend> {
     Keep(Vec<bool>),
 }
 
+/// In which forms a criterion answered at a pruning step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// It scored weights.
+    pub weights: bool,
+    /// It scored units.
+    pub units: bool,
+    /// It decided weight by weight itself.
+    pub decisions: bool,
+}
+
 impl<B: Backend> LayerScores<B> {
     /// Makes the scores comparable with those of other layers; `before` marks what is still there.
     pub fn normalize(&mut self, how: Normalizer, before: Option<&KeepMask<B>>) -> Result<()> {
@@ -65,6 +76,7 @@ pub(super) fn score_layer<'a, B: Backend>(
     name: &str,
     criterion: &mut dyn Criterion<B>,
     view: impl Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
+    answers: &mut Answers,
 ) -> Result<LayerScores<B>> {
     let layout = store.layout();
     match config.granularity {
@@ -72,6 +84,7 @@ pub(super) fn score_layer<'a, B: Backend>(
             let spec = &store.get(name)?.spec().name;
             match criterion.score(&view(spec, None)?)? {
                 Scores::Weights(t) => {
+                    answers.weights = true;
                     fits(name, t.count(), store.get(name)?.value().count())?;
                     // Looked at one by one only where something is wrong: on a device that would copy them all.
                     if !B::norm_squared(&t)?.is_finite() {
@@ -80,6 +93,7 @@ pub(super) fn score_layer<'a, B: Backend>(
                     Ok(LayerScores::Weights(t))
                 }
                 Scores::Keep(keep) => {
+                    answers.decisions = true;
                     fits(name, keep.len(), store.get(name)?.value().count()).map(|()| LayerScores::Keep(keep))
                 }
                 Scores::Units(_) => {
@@ -93,10 +107,12 @@ pub(super) fn score_layer<'a, B: Backend>(
             for member in group.producer_weights(layout) {
                 match criterion.score(&view(&member.param, Some(group))?)? {
                     Scores::Units(scores) => {
+                        answers.units = true;
                         fits(name, scores.len(), group.units)?;
                         return finite(name, &scores).map(|()| LayerScores::Units(scores));
                     }
                     Scores::Weights(t) => {
+                        answers.weights = true;
                         fits(&member.param, t.count(), store.get(&member.param)?.value().count())?;
                         let (_, n, inner) = store.get(&member.param)?.value().shape().around(member.axis);
                         sums.add(&t.host(), n, inner, member);

@@ -1,7 +1,7 @@
 //! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as
 //! before and takes the rest from here.
 
-use super::reporter::{Clock, EpochProgress, Note, Reported, Reporter};
+use super::reporter::{Clock, EpochProgress, Reported, Reporter, Said};
 use super::run::Live;
 use super::setting::Setting;
 use crate::backend::Backend;
@@ -27,7 +27,7 @@ struct Manifest {
     burden: Burden,
     clock: Clock,
     #[serde(default)]
-    notes: Vec<Note>,
+    notes: Vec<Said>,
 }
 
 /// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).

@@ -64,7 +64,7 @@ pub enum Event {
         loss: f64,
         /// Training accuracy over its examples.
         accuracy: Option<f64>,
-        /// Sparsity at its end.
+        /// Sparsity at its end, as a fraction of the weights or units that may be pruned.
         sparsity: f64,
         /// Wall-clock time of its training steps.
         seconds: f64,
@@ -103,18 +103,19 @@ pub enum Event {
         /// Whether it came before the first update; `step` is then 0.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         at_start: bool,
-        /// Sparsity asked for; none where the criterion decides itself what goes.
+        /// Sparsity asked for, as a fraction of the weights or units that may be pruned; none where the criterion decides
+        /// itself what goes.
         target: Option<f64>,
-        /// Sparsity counted afterwards.
+        /// Sparsity counted afterwards, of the same weights or units.
         achieved: f64,
         /// Units in use in every group.
         units: Sizes,
         /// Weights or units that remain of each parameter or unit group that may be pruned.
         #[serde(default)]
         kept: BTreeMap<String, usize>,
-        /// Weights of the network that remain.
+        /// Parameters of the network that remain, biases and norms among them.
         weights_kept: usize,
-        /// Weights of the dense network.
+        /// Parameters of the dense network.
         weights_total: usize,
         /// Weights or units that were kept before this step and are pruned now.
         #[serde(alias = "left")]

@@ -36,12 +36,12 @@ pub(super) struct Clock {
 pub(super) struct Reported {
     pub epoch: EpochProgress,
     pub clock: Clock,
-    pub notes: Vec<Note>,
+    pub notes: Vec<Said>,
 }
 
 /// A sentence that was said, and the step before which it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
+pub(super) struct Said {
     pub step: u64,
     pub text: String,
 }
@@ -53,7 +53,7 @@ pub(super) struct Reporter<'o, B: Backend> {
     pending: Vec<PendingStep<B>>,
     epoch: EpochProgress,
     pub clock: Clock,
-    notes: Vec<Note>,
+    notes: Vec<Said>,
 }
 
 impl<'o, B: Backend> Reporter<'o, B> {
@@ -83,13 +83,18 @@ impl<'o, B: Backend> Reporter<'o, B> {
     }
 
     /// Something a person should know: one whole sentence about these config keys. A sentence is said once in a run.
-    pub fn note(&mut self, step: Step, keys: &[&str], text: impl Into<String>) -> Result<()> {
+    pub fn note(
+        &mut self,
+        step: Step,
+        keys: impl IntoIterator<Item = impl Into<String>>,
+        text: impl Into<String>,
+    ) -> Result<()> {
         let text = text.into();
         if self.notes.iter().any(|said| said.text == text) {
             return Ok(());
         }
-        self.notes.push(Note { step: step.0, text: text.clone() });
-        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.notes.push(Said { step: step.0, text: text.clone() });
+        let keys = keys.into_iter().map(Into::into).collect();
         self.event(&Event::Note { step: step.0, keys, text })
     }
 
@@ -207,7 +212,7 @@ mod tests {
         let (mut first, mut second) = (Log::default(), Log::default());
         let mut reporter = Reporter::<Cpu>::new(&mut first, length);
         for (step, text) in [(0, "a"), (3, "a"), (3, "b"), (5, "c")] {
-            reporter.note(Step(step), &["train.lr"], text).unwrap();
+            reporter.note(Step(step), ["train.lr"], text).unwrap();
         }
         let kept = Reported { notes: reporter.notes.clone(), ..Reported::default() };
         let said = |log: &Log| -> Vec<(u64, String)> {
@@ -221,7 +226,7 @@ mod tests {
         let mut reporter = Reporter::<Cpu>::new(&mut second, length);
         reporter.restore(Step(5), kept);
         for text in ["a", "b", "c", "d"] {
-            reporter.note(Step(5), &["train.lr"], text).unwrap();
+            reporter.note(Step(5), ["train.lr"], text).unwrap();
         }
         assert_eq!(reporter.notes(), ["a", "b", "c", "d"]);
         assert_eq!(said(&second), [(5, "c".into()), (5, "d".into())], "logs drop what they hold from step 5 on");

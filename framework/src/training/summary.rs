@@ -22,9 +22,10 @@ pub struct Summary {
     pub test_loss: f64,
     /// Accuracy on the test split, for classifiers.
     pub test_accuracy: Option<f64>,
-    /// Fraction of the prunable weights that is gone, masked or cut out.
+    /// Fraction of all weights that is gone, masked or cut out: those of every layer, the exempt ones and the output's
+    /// among them, without biases and norms.
     pub sparsity: f64,
-    /// Fraction of the units that is gone.
+    /// Fraction of all units that is gone.
     pub unit_sparsity: f64,
     /// Units in use in every group.
     pub units: Sizes,

@@ -28,18 +28,27 @@ options! {
     /// How contributions are measured and combined.
     pub struct RankOptions {
         /// Weight of the average contribution.
+        #[acts(
+            |r| r.lambda2 != 0.0 || r.lambda1 < 0.0,
+            "lambda2 other than 0, since a factor of all scores alone changes no order"
+        )]
         pub lambda1: f64 = 1.0,
         /// Weight of the largest contribution.
+        #[acts(always)]
         pub lambda2: f64 = 0.0,
         /// `absolute` or `signed`.
+        #[acts(always)]
         pub form: Form = Form::Absolute,
         /// Smallest denominator of the signed form.
+        #[acts(|r| r.form == Form::Signed, "form = \"signed\"")]
         pub eps: f64 = 1e-6,
         /// Which training steps count: `epoch` (those of the epoch that ends with the pruning step), `since-prune`, or
         /// `last-step`.
+        #[acts(|r| r.compat == Compat::None, "compat = \"none\"")]
         pub window: Window = Window::Epoch,
         /// `authors` reproduces their code: values before the activation function, the last batch only, the average
         /// alone. Their fresh optimizer after each pruning step is `train.fresh_optimizer = true`.
+        #[acts(always)]
         pub compat: Compat = Compat::None,
     }
 

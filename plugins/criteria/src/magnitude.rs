@@ -21,9 +21,16 @@ options! {
     /// same order in both norms.
     pub struct Magnitude {
         /// Norm of a unit's weights: `l1`, the sum of |w|, or `l2`, the root of the sum of w².
+        #[acts(|m| m.threshold.is_none(), "no threshold")]
+        #[acts(
+            "prune.granularity",
+            |what| what == "unit",
+            "prune.granularity = \"unit\", since both norms order single weights alike"
+        )]
         pub norm: Norm = Norm::L1,
         /// Prunes every weight below this many standard deviations of its layer's weights, instead of a set number; the
         /// schedule then only says when.
+        #[acts(always)]
         pub threshold: Option<f32> = None,
     }
 

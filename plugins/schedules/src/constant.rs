@@ -8,12 +8,16 @@ options! {
     /// regrowth.
     pub struct Constant {
         /// Sparsity from the first pruning step on.
+        #[acts(always)]
         pub sparsity: f64 = 0.5,
         /// Fraction of the run at which pruning begins; 0 is before the first update.
+        #[acts(always)]
         pub from: f64 = 0.0,
         /// Fraction of the run at which masks are fixed.
+        #[acts(always)]
         pub to: f64 = 1.0,
         /// Steps between two updates of the masks.
+        #[acts(always)]
         pub every: u64 = 100,
     }
 

@@ -6,9 +6,11 @@ options! {
     /// The whole sparsity in one pruning step; the rest of the run recovers.
     pub struct OneShot {
         /// Final sparsity.
+        #[acts(always)]
         pub sparsity: f64 = 0.5,
         /// Fraction of the run after which it is reached, in one step; 0 prunes at initialisation, before the first
         /// update.
+        #[acts(always)]
         pub at: f64 = 0.5,
     }
 

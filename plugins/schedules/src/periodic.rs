@@ -7,12 +7,16 @@ options! {
     /// after the last epoch: every pruning step has training after it to recover.
     pub struct Periodic {
         /// Epochs before the first pruning step.
+        #[acts(always)]
         pub first: u64 = 5,
         /// Epochs between two pruning steps.
+        #[acts(always)]
         pub every: u64 = 5,
         /// Fraction of what remains that goes each time.
+        #[acts(always)]
         pub fraction: f64 = 0.1,
         /// Most pruning steps; as many as fit where absent.
+        #[acts(always)]
         pub count: Option<u64> = None,
     }
 

@@ -18,17 +18,23 @@ options! {
     /// Where a curve begins and ends, and how often it is followed.
     pub struct Curve {
         /// Sparsity at the beginning.
+        #[acts(always)]
         pub initial: f64 = 0.0,
         /// Sparsity at the end; it holds from there on.
+        #[acts(always)]
         pub sparsity: f64 = 0.9,
         /// Fraction of the run at which pruning begins.
+        #[acts(always)]
         pub from: f64 = 0.1,
         /// Fraction of the run at which the final sparsity is reached.
+        #[acts(always)]
         pub to: f64 = 0.75,
         /// Steps between two pruning steps.
+        #[acts(always)]
         pub every: u64 = 100,
         /// Whether masks are still renewed, at the final sparsity, after it is reached; only regrowth makes a
         /// difference.
+        #[acts(always)]
         pub renew: bool = false,
     }
 

@@ -21,6 +21,7 @@ pub use cost::Cost;
 pub use layers::{LayerOperation, LayerRecord};
 pub use needs::Needs;
 pub use taps::{LayerCall, Taps};
+pub use tokens::Compressed;
 pub use trail::Trail;
 
 use crate::autograd::Tape;
@@ -44,6 +45,7 @@ pub struct Forward<'a, B: Backend> {
     pub(crate) noise: Option<Seed>,
     pub(crate) buffers: Vec<(String, Tensor<B>)>,
     following: Following,
+    pub(crate) compressed: Compressed,
     layers: Option<Vec<LayerRecord>>,
 }
 
@@ -65,6 +67,7 @@ impl<'a, B: Backend> Forward<'a, B> {
             noise: None,
             buffers: vec![],
             following: Following::Off,
+            compressed: Compressed::default(),
             layers: None,
         }
     }

@@ -39,6 +39,7 @@ options! {
     /// Which criterion's scores are changed.
     pub struct RescoredOptions {
         /// The criterion, with its options: `{ name = "contribution-rank", lambda1 = 1.0 }`.
+        #[acts(always)]
         pub of: PluginSpec = PluginSpec::named("magnitude"),
     }
 }

@@ -58,7 +58,8 @@ impl<B: Backend> Live<B> {
         let (before, kept) = (Census::take(prune, &self.params)?, pruning::counts(prune, &self.params)?);
         let mut own_rule = false;
         for round in 1..=prune.rounds {
-            own_rule = self.prune_once(setting, &asked.now.towards(&asked.keep, round, prune.rounds), batch)?;
+            let counts = asked.now.towards(&asked.keep, round, prune.rounds);
+            own_rule = self.prune_once(setting, &counts, batch, reporter)?;
         }
         let churn = before.churn(prune, &self.params)?;
         let (pruned, regrown) = churn.values().fold((0, 0), |(p, r), c| (p + c.0, r + c.1));
@@ -100,7 +101,7 @@ impl<B: Backend> Live<B> {
                      prune.on_empty_layer = \"keep-one\" keeps its best, \"stop\" ends the run.",
                     after.map_or("the pruning before the first step".into(), |step| format!("step {}", step.0))
                 );
-                reporter.note(step, &["prune.on_empty_layer"], text)?;
+                reporter.note(step, ["prune.on_empty_layer"], text)?;
             }
         }
         if position.nth == 0 && !own_rule && !prune.regrow && setting.forecast.idle > 0 {
@@ -109,7 +110,7 @@ impl<B: Backend> Live<B> {
                 "{idle} of the {all} pruning steps ask for what is pruned by then, and do nothing: masks that are \
                  renewed at one sparsity change only with prune.regrow = true."
             );
-            reporter.note(step, &["prune.regrow", "schedule.name"], text)?;
+            reporter.note(step, ["prune.regrow", "schedule.name"], text)?;
         }
         if around {
             setting.evaluate(&self.params, step, SplitName::Validation, EvalAt::AfterPrune, reporter)?;
@@ -119,7 +120,13 @@ impl<B: Backend> Live<B> {
     }
 
     /// One round: scores, and leaves so many. Returns whether the criterion decided itself.
-    fn prune_once(&mut self, setting: &Setting<'_, B>, counts: &KeepCount, batch: &Batch<B>) -> Result<bool> {
+    fn prune_once(
+        &mut self,
+        setting: &Setting<'_, B>,
+        counts: &KeepCount,
+        batch: &Batch<B>,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<bool> {
         let Self { next: step, params, criterion, shown, .. } = self;
         let (step, prune, seed) = (*step, &setting.prune, setting.seed.derive("criterion", &[]));
         if criterion.needs().has(Needs::PROBE) {
@@ -130,6 +137,10 @@ impl<B: Backend> Live<B> {
             Ok(Target { weight, grad, ..Target::new(params, name, group, step, seed)? })
         };
         let plan = pruning::plan(prune, params, criterion.as_mut(), counts, &view)?;
+        let own_rule = plan.answers.decisions;
+        for note in setting.idle_beside(plan.answers) {
+            reporter.note(step, note.keys, note.text)?;
+        }
         if prune.on_empty_layer == OnEmptyLayer::Stop
             && let Some(layer) = plan.emptied()?.first()
         {
@@ -149,7 +160,7 @@ impl<B: Backend> Live<B> {
         }
         let Some(layout) = layout else {
             shown.as_mut().map_or(Ok(()), |shown| shown.follow_masks(params))?;
-            return Ok(plan.own_rule);
+            return Ok(own_rule);
         };
         shown.as_mut().map_or(Ok(()), |shown| shown.follow_cut(&layout, &units))?;
         for (name, keep) in &units {
@@ -158,7 +169,7 @@ impl<B: Backend> Live<B> {
                 criterion.cut(&Cut { group, kept: &kept })?;
             }
         }
-        Ok(plan.own_rule)
+        Ok(own_rule)
     }
 
     /// Brings back the weights of an earlier step under today's masks; the optimizer starts anew.

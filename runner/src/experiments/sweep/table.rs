@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 use secateur::training::event::Event;
 
+use crate::output::percent as share;
+
 /// The state of all cells, and who is told about it.
 pub struct Table {
     show: Show,
@@ -105,7 +107,8 @@ impl Table {
             (None, Some(loss)) => text += &format!("loss {loss:.4}"),
             _ => {}
         }
-        text += &format!("  sparsity {:5.1} %  {seconds:6.2} s  {label}", percent("sparsity").unwrap_or(0.0));
+        let removed = summary.get("sparsity").and_then(Value::as_f64).map_or_else(|| "–".to_owned(), share);
+        text += &format!("  weights removed {removed:>7}  {seconds:6.2} s  {label}");
         self.say(&text);
     }
 

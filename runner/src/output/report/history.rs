@@ -7,6 +7,7 @@ use secateur::training::event::{EvalAt, Event, GroupSize};
 
 use crate::output::events;
 use crate::output::pictures::Shown;
+use crate::output::share::pruned_things;
 
 /// A point of a curve: position in epochs (or steps, where the epoch's length is not known) and value.
 pub type Point = (f64, f64);
@@ -57,6 +58,8 @@ pub struct PruneStep {
     pub target: Option<f64>,
     /// The sparsity counted afterwards.
     pub achieved: f64,
+    /// `units` or `weights`: what was pruned.
+    pub things: &'static str,
     /// Units in use, by group.
     pub units: BTreeMap<String, usize>,
     /// Weights remaining.
@@ -86,6 +89,11 @@ impl History {
         }
         history.collect(&events);
         history
+    }
+
+    /// What is pruned: `units` or `weights`.
+    pub fn things(&self) -> &'static str {
+        self.prunes.first().map_or("weights or units", |prune| prune.things)
     }
 
     /// The name of the horizontal axis.
@@ -218,6 +226,7 @@ impl PruneStep {
             target,
             achieved,
             ref units,
+            ref kept,
             weights_kept,
             weights_total,
             pruned,
@@ -228,13 +237,14 @@ impl PruneStep {
         else {
             return None;
         };
-        let units = units.0.clone();
+        let (things, units) = (pruned_things(kept, units), units.0.clone());
         Some(Self {
             at,
             step,
             epoch,
             target,
             achieved,
+            things,
             units,
             weights_kept,
             weights_total,

@@ -8,8 +8,8 @@ use super::Loaded;
 use super::object::{Object, absent};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::network::forward::Forward;
 use crate::network::forward::Needs;
+use crate::network::forward::{Compressed, Forward};
 use crate::network::layout::{Layout, Sizes};
 use crate::network::model::{Batch, InputSpec, Model, Output};
 use crate::options::Table;
@@ -128,6 +128,7 @@ impl<B: Backend> Model<B> for Adapter {
         let replaced: Vec<Signal> = (replaced.into_iter())
             .map(|(name, t)| Signal { what: 0, name: Str::of(name), value: lender.tensor(t) })
             .collect();
+        cx.compressed = Compressed::NotSeen;
         let (mut compressor, table) = borrowed_compressor(cx.compressor, &device);
         let pass = abi::Pass {
             params: loan.table(),

@@ -1,5 +1,9 @@
 //! What a run is made of and does not change while it goes on.
 
+mod idle;
+
+pub(super) use idle::Note;
+
 use super::evaluate::Task;
 use super::{Loss, Run, Timeline, TrainConfig};
 use crate::backend::Backend;
