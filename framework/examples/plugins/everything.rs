@@ -1,7 +1,6 @@
 //! Plugins that use as much of their traits as they can, for the tests of the plugin boundary.
 
 use secateur::prelude::*;
-use secateur::pruning::criterion::{Objective, ProbeInput, ProbeMode, Question};
 use std::collections::BTreeMap;
 
 options! {

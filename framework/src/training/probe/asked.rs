@@ -15,7 +15,7 @@ use crate::training::Loss;
 use std::collections::BTreeMap;
 
 /// How far the weights are moved at most, as a share of their norm, before a smaller step is looked for.
-const REACH: f64 = 0.25;
+const REACH: f64 = 0.5;
 
 /// The network that is asked.
 pub(crate) struct Asked<'a, B: Backend> {

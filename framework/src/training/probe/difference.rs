@@ -8,19 +8,25 @@ use std::collections::BTreeMap;
 /// Gradients by parameter name.
 pub(super) type Gradients<B> = BTreeMap<String, Tensor<B>>;
 
-/// Central difference of eighth order: `f'(0) = Σ c_k (f(k h) - f(-k h)) / h`, k from 1 to 4 (Fornberg 1988, table 1).
-const COEFFICIENTS: [f64; 4] = [4.0 / 5.0, -1.0 / 5.0, 4.0 / 105.0, -1.0 / 280.0];
+/// Central difference of twelfth order: `f'(0) = Σ c_k (f(k h) - f(-k h)) / h`, k from 1 to 6, with
+/// `c_k = (-1)^(k + 1) (6!)^2 / (k (6 - k)! (6 + k)!)` (Fornberg 1988).
+const COEFFICIENTS: [f64; 6] = [6.0 / 7.0, -15.0 / 56.0, 5.0 / 63.0, -1.0 / 56.0, 1.0 / 385.0, -1.0 / 5544.0];
 /// The step is halved at most so often.
 const HALVINGS: usize = 16;
 /// Two differences that are so close count as one; rounding of single precision allows no more.
 const CLOSE: f64 = 1e-6;
+/// Relative error of the result that is small enough.
+const GOOD: f64 = 4e-6;
+/// So many differences are averaged at most.
+const DIFFERENCES: u16 = 8;
 /// Two differences that are further apart are not the derivative of anything smooth.
 const APART: f64 = 1e-2;
 /// Rounding of a gradient, relative to its norm.
 const ROUNDING: f64 = 1e-6;
 
 /// The derivative of `f` at 0. Steps of `reach` and less are tried: with each halving the error of the method falls to
-/// a 256th and that of rounding doubles, so the two neighbours that differ least are the best.
+/// a 4096th and that of rounding doubles, so of the two neighbours that differ least one or the other is the best, and
+/// their mean is never far from it.
 pub(super) fn derivative<B: Backend>(
     reach: f64,
     mut f: impl FnMut(f64) -> Result<Gradients<B>>,
@@ -30,19 +36,18 @@ pub(super) fn derivative<B: Backend>(
         Ok::<_, Error>((combine(&ahead, &behind, 1.0, -1.0)?, norm(&ahead)?))
     };
     let mut h = reach / COEFFICIENTS.len() as f64;
-    let ((one, mut size_of_f), (two, _), (three, _), (four, _)) =
-        (across(h)?, across(2.0 * h)?, across(3.0 * h)?, across(4.0 * h)?);
-    let mut values = [one, two, three, four];
+    let (mut values, mut sizes): (Vec<_>, Vec<_>) =
+        (1..=COEFFICIENTS.len()).map(|k| across(k as f64 * h)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
     let (mut last, mut best): (Option<Gradients<B>>, Option<Found<B>>) = (None, None);
     for _ in 0..HALVINGS {
         let value = difference(&values, h)?;
         if let Some(last) = &last {
             let (size, gap) = (norm(&value)?, norm(&combine(&value, last, 1.0, -1.0)?)?);
             // Where the derivative is zero, the rounding of `f` is all there is.
-            let noise = ROUNDING * size_of_f / h;
+            let noise = ROUNDING * sizes[0] / h;
             let worse = best.as_ref().is_some_and(|best| best.is_sound() && gap > 2.0 * best.gap);
             if gap.is_finite() && best.as_ref().is_none_or(|best| gap < best.gap) {
-                best = Some(Found { value: value.clone(), size, gap, noise });
+                best = Some(Found { value: combine(&value, last, 0.5, 0.5)?, h: 2.0 * h, size, gap, noise });
             }
             if worse || gap <= CLOSE * size {
                 break;
@@ -50,12 +55,20 @@ pub(super) fn derivative<B: Backend>(
         }
         last = Some(value);
         h /= 2.0;
-        let [one, two, ..] = values;
-        let ((nearest, size), (third, _)) = (across(h)?, across(3.0 * h)?);
-        (values, size_of_f) = ([nearest, one, third, two], size);
+        // Every second of the new steps is one of the old.
+        let old = values;
+        (values, sizes) = (vec![], vec![]);
+        for k in 1..=COEFFICIENTS.len() {
+            let (value, size) = if k % 2 == 0 { (old[k / 2 - 1].clone(), f64::NAN) } else { across(k as f64 * h)? };
+            values.push(value);
+            sizes.push(size);
+        }
     }
     match best {
-        Some(best) if best.is_sound() => Ok(best.value),
+        Some(best) if best.is_sound() => averaged(best, |h| {
+            let steps = 1..=COEFFICIENTS.len();
+            difference(&steps.map(|k| Ok(across(k as f64 * h)?.0)).collect::<Result<Vec<_>>>()?, h)
+        }),
         other => {
             let apart = other.map_or(f64::NAN, |best| best.gap / best.size);
             Err(Error::Other(format!(
@@ -67,9 +80,27 @@ pub(super) fn derivative<B: Backend>(
     }
 }
 
-/// A difference that was compared with its neighbour.
+/// Averages more differences, of steps a little smaller, until what rounding leaves is small.
+fn averaged<B: Backend>(
+    best: Found<B>,
+    mut difference: impl FnMut(f64) -> Result<Gradients<B>>,
+) -> Result<Gradients<B>> {
+    let (mut value, mut count) = (best.value, 1u16);
+    // Half the gap is the rounding of the mean that was found; that of more of them is independent.
+    while best.gap > 2.0 * GOOD * best.size * f64::from(count).sqrt() && best.gap > best.noise && count < DIFFERENCES {
+        let more = difference(best.h * (1.0 - 0.05 * f64::from(count)))?;
+        count += 1;
+        let share = 1.0 / f32::from(count);
+        value = combine(&value, &more, 1.0 - share, share)?;
+    }
+    Ok(value)
+}
+
+/// Two differences that were compared, and their mean.
 struct Found<B: Backend> {
     value: Gradients<B>,
+    /// The larger step.
+    h: f64,
     size: f64,
     gap: f64,
     noise: f64,
@@ -81,10 +112,17 @@ impl<B: Backend> Found<B> {
     }
 }
 
-fn difference<B: Backend>(values: &[Gradients<B>; 4], h: f64) -> Result<Gradients<B>> {
-    let weighted = |k: usize| (COEFFICIENTS[k] / h) as f32;
-    let near = combine(&values[0], &values[1], weighted(0), weighted(1))?;
-    combine(&near, &combine(&values[2], &values[3], weighted(2), weighted(3))?, 1.0, 1.0)
+fn difference<B: Backend>(values: &[Gradients<B>], h: f64) -> Result<Gradients<B>> {
+    let mut sum: Option<Gradients<B>> = None;
+    // The small terms first.
+    for (value, c) in values.iter().zip(COEFFICIENTS).rev() {
+        let weight = (c / h) as f32;
+        sum = Some(match sum {
+            None => combine(value, value, weight, 0.0)?,
+            Some(sum) => combine(&sum, value, 1.0, weight)?,
+        });
+    }
+    Ok(sum.unwrap_or_default())
 }
 
 /// `p a + q b`

@@ -83,20 +83,16 @@ for i in range(2):
     for name, shape in of.items():
         VIT |= {f"blocks.{i}.{name}.weight": shape, f"blocks.{i}.{name}.bias": (shape[0],)}
 
-EXAMPLES, CLASSES = 12, 4
-INPUT = numbers(EXAMPLES * 64, 100).reshape(EXAMPLES, 1, 8, 8)
-TARGETS = torch.arange(EXAMPLES) % CLASSES
-
-
-def product(net, shapes, temperature, vector=None):
-    """Parameters, the gradient, and the Hessian times the vector (the gradient itself where there is none)."""
+def product(net, shapes, temperature, vector=None, examples=12):
+    """Parameters, and the Hessian times the vector (the gradient itself where there is none)."""
     params = fill(shapes)
-    loss = F.cross_entropy(net(params, INPUT) / temperature, TARGETS)
+    inputs = numbers(examples * 64, 100).reshape(examples, 1, 8, 8)
+    loss = F.cross_entropy(net(params, inputs) / temperature, torch.arange(examples) % 4)
     grads = torch.autograd.grad(loss, params.values(), create_graph=True)
     if vector is None:
         vector = [g.detach() for g in grads]
     hv = torch.autograd.grad(sum((g * v).sum() for g, v in zip(grads, vector)), params.values(), materialize_grads=True)
-    return params, grads, dict(zip(params, hv))
+    return params, dict(zip(params, hv))
 
 
 def vector(shapes):
@@ -117,17 +113,16 @@ for name, net, shapes, temperature in [
     ("vit", vit, VIT, 1.0),
 ]:
     for which, direction in (("given", vector(shapes)), ("gradient", None)):
-        _, _, hv = product(net, shapes, temperature, direction)
+        _, hv = product(net, shapes, temperature, direction)
         CASES[f"{name}-{which}"] = {k: [number(v) for v in t.flatten().tolist()] for k, t in hv.items()}
 
-# GraSP (Wang et al. 2020): the lowest of theta (H g) are kept; 2 % of the weights of a network of ReLUs.
+# GraSP (Wang et al. 2020) removes the highest of -theta (H g): 2 % of the weights of a network of ReLUs stay.
 GRASP = mlp_shapes(64, 40, 30, 4)
-params, grads, hg = product(lambda p, x: mlp(F.relu, p, x), GRASP, 200.0)
+params, hg = product(lambda p, x: mlp(F.relu, p, x), GRASP, 200.0, examples=200)
 weights = sorted(n for n in params if n.endswith(".weight"))
-scores = torch.cat([(-params[n] * hg[n]).flatten() for n in weights])
+scores = torch.cat([(params[n] * hg[n]).flatten() for n in weights])
 keep = scores.numel() - int(0.98 * scores.numel())
 order = scores.argsort(descending=True)
-print("grasp", keep, "of", scores.numel(), "gap at the border", (scores[order[keep - 1]] - scores[order[keep]]) / scores[order[keep]].abs())
 CASES["grasp-kept"] = {"indices": sorted(order[:keep].tolist())}
 
 out = {"torch": torch.__version__.split("+")[0], "cases": CASES}
