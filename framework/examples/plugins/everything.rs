@@ -1,7 +1,6 @@
 //! Plugins that use as much of their traits as they can, for the tests of the plugin boundary.
 
 use secateur::prelude::*;
-use secateur::pruning::criterion::{Objective, ProbeInput};
 use std::collections::BTreeMap;
 
 options! {
@@ -40,6 +39,7 @@ impl<B: Backend> Criterion<B> for Everything {
             | Needs::OUTPUTS
             | Needs::OUTPUT_GRADIENTS
             | Needs::PREACTIVATIONS
+            | Needs::PRODUCTS
             | Needs::PROBE
             | Needs::PENALTY
     }
@@ -68,6 +68,7 @@ impl<B: Backend> Criterion<B> for Everything {
                 of(seen.output(layer)?),
                 of(seen.output_grad(layer)?),
                 of(seen.preactivation(layer)?),
+                of(seen.product(layer)?),
                 p.state().iter().map(of).sum(),
                 p.updates() as f64 + p.kept() as f64 + p.dense_count() as f64,
                 (seen.step.0 + seen.epoch) as f64 + seen.examples as f64,
@@ -82,9 +83,14 @@ impl<B: Backend> Criterion<B> for Everything {
         let replaced = (probe.params().iter())
             .map(|p| Ok((p.spec().name.clone(), p.effective()?.abs()?)))
             .collect::<Result<Vec<_>>>()?;
-        let flow = probe.gradients(ProbeInput::Ones, Objective::OutputSum, &replaced)?;
-        let loss = probe.gradients(ProbeInput::Batch(1), Objective::Loss, &[])?;
-        self.probed = flow.iter().map(|(n, g)| Ok((n.clone(), g.add(&loss[n])?.to_vec()))).collect::<Result<_>>()?;
+        let flow = probe.gradients(&Question::new(ProbeInput::Ones, Objective::OutputSum).replacing(&replaced))?;
+        let batch = Question::new(ProbeInput::Batch(1), Objective::LOSS).in_mode(ProbeMode::Evaluation);
+        let balanced = ProbeInput::Balanced { per_class: 2, nth: 1 };
+        let balanced = Question::new(balanced, Objective::Loss { temperature: 20.0 });
+        let loss = probe.gradients(&batch)?;
+        let curved = probe.hessian_vector(&balanced, &loss)?;
+        let mixed = |(n, g): (&String, &Tensor<B>)| Ok((n.clone(), g.add(&loss[n])?.add(&curved[n])?.to_vec()));
+        self.probed = flow.iter().map(mixed).collect::<Result<_>>()?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Recorded convolutions.
 
 use super::Tape;
-use crate::backend::{Backend, Conv2d, ConvTranspose2d, LayerGrads};
+use crate::backend::{Act, Backend, Conv2d, ConvTranspose2d, LayerGrads, Pool};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
@@ -11,6 +11,12 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the shapes do not fit.
     pub fn conv2d(&mut self, op: Conv2d<B>) -> Result<Tensor<B>> {
+        if self.freezes() && (op.act == Act::Relu || op.pool) {
+            let (act, pool) = (op.act, op.pool);
+            let z = self.conv2d(Conv2d { act: Act::None, pool: false, ..op })?;
+            let y = self.act(&z, act)?;
+            return if pool { self.pool(&y, Pool::HALVING) } else { Ok(y) };
+        }
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());
         let (y, saved) = B::conv2d(&op, self.wants(&inputs))?;
@@ -33,6 +39,10 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the shapes do not fit.
     pub fn conv_transpose2d(&mut self, op: ConvTranspose2d<B>) -> Result<Tensor<B>> {
+        if self.freezes() && op.act == Act::Relu {
+            let z = self.conv_transpose2d(ConvTranspose2d { act: Act::None, ..op })?;
+            return self.frozen_relu(&z);
+        }
         let y = B::conv_transpose2d(&op)?;
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());

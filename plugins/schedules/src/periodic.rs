@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_run_that_ends_before_the_first_pruning_is_refused() {
         let mut schedule = Periodic { first: 8, ..Periodic::default() };
-        let setup = |schedule: &mut Periodic, epochs| {
+        let setup = |schedule: &mut Periodic, epochs: u64| {
             schedule.setup(&RunLength { steps: epochs * 10, steps_per_epoch: 10 }).map_err(|e| e.to_string())
         };
         let text = setup(&mut schedule, 8).unwrap_err();

@@ -72,6 +72,18 @@ impl<'a, B: Backend> Forward<'a, B> {
         }
     }
 
+    /// The same with gradients: running statistics, no dropout, and a tape that records.
+    #[must_use]
+    pub fn with_gradients(self) -> Self {
+        Self { tape: Tape::recording(), ..self }
+    }
+
+    /// Another tape, before anything is recorded.
+    #[must_use]
+    pub(crate) fn with_tape(self, change: impl FnOnce(Tape<B>) -> Tape<B>) -> Self {
+        Self { tape: change(self.tape), ..self }
+    }
+
     /// Tokens pass through this compressor at the stages the model offers.
     #[must_use]
     pub fn with_compressor(self, compressor: &'a dyn Compressor<B>) -> Self {

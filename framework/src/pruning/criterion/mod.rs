@@ -3,7 +3,8 @@
 mod probe;
 mod view;
 
-pub use probe::{Objective, Probe, ProbeInput};
+pub(crate) use probe::fits;
+pub use probe::{Objective, Probe, ProbeInput, ProbeMode, Question};
 pub use view::{Cut, Observation, Setup, Target};
 
 use crate::backend::{Backend, Reduce};

@@ -88,7 +88,8 @@ impl<B: Backend> Observation<'_, B> {
         self.taps.inputs.get(layer).ok_or_else(|| self.taps.missing(Needs::INPUTS, layer))
     }
 
-    /// Output of a layer after its activation: `[rows, out]`, or `[batch, channels, rows, columns]` of a convolution.
+    /// Output of a layer, after batch normalisation and activation, before pooling or a residual: `[rows, out]`, or
+    /// `[batch, channels, rows, columns]` of a convolution.
     ///
     /// # Errors
     /// Without [`Needs::OUTPUTS`], or if the layer did not run.
@@ -104,7 +105,16 @@ impl<B: Backend> Observation<'_, B> {
         self.grads.get(self.output(layer)?).ok_or_else(|| self.taps.missing(Needs::OUTPUT_GRADIENTS, layer))
     }
 
-    /// Output of a layer before its activation, in the shape of its output.
+    /// A layer's product with its input, plus its bias, before batch normalisation; in the shape of its output.
+    ///
+    /// # Errors
+    /// Without [`Needs::PRODUCTS`], or if the layer did not run.
+    pub fn product(&self, layer: &str) -> Result<&Tensor<B>> {
+        self.taps.products.get(layer).ok_or_else(|| self.taps.missing(Needs::PRODUCTS, layer))
+    }
+
+    /// What enters a layer's activation: its product, after batch normalisation where there is one; in the shape of its
+    /// output.
     ///
     /// # Errors
     /// Without [`Needs::PREACTIVATIONS`], or if the layer did not run.

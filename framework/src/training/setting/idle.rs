@@ -180,7 +180,9 @@ impl<B: Backend> Setting<'_, B> {
 
     fn rewind_note(&self) -> Option<Note> {
         let prunes = &self.timeline.prunes;
-        let rewinds = self.timeline.start.is_none() && !prunes.is_empty() && prunes.iter().all(|(step, _)| self.timeline.rewind(*step).is_some());
+        let rewinds = self.timeline.start.is_none()
+            && !prunes.is_empty()
+            && prunes.iter().all(|(step, _)| self.timeline.rewind(*step).is_some());
         (self.train.fresh_optimizer && rewinds).then(|| {
             let text = "train.fresh_optimizer = true does nothing here: every pruning step of the schedule rewinds, and \
                         a rewind forgets the optimizer's state anyway.";

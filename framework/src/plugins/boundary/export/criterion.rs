@@ -1,7 +1,6 @@
 //! A criterion for programs that loaded this library.
 
 use super::super::abi::{self, Report, Signal, Sink, Status, Str, View, slice};
-use super::super::codes;
 use super::super::failure::guard;
 use super::super::host;
 use super::super::parameters::{Mirror, layout};
@@ -13,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::network::forward::Taps;
 use crate::network::params::ParamStore;
 use crate::plugins::registry::{DeviceMaker, Kind, Registry};
-use crate::pruning::criterion::{Criterion, Cut, Objective, Observation, Probe, ProbeInput, Scores, Setup, Target};
+use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Question, Scores, Setup, Target};
 use crate::pruning::schedule::Step;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
@@ -104,6 +103,7 @@ unsafe extern "C" fn observe(this: *mut c_void, seen: *const abi::Observation, r
                     abi::OUTPUT => drop(taps.outputs.insert(name, value)),
                     abi::OUTPUT_GRADIENT => output_grads.push((name, value)),
                     abi::PREACTIVATION => drop(taps.preactivations.insert(name, value)),
+                    abi::PRODUCT => drop(taps.products.insert(name, value)),
                     _ => {}
                 }
             }
@@ -137,36 +137,46 @@ impl Probe<Cpu> for Far<'_> {
         self.params
     }
 
-    fn gradients(
+    fn gradients(&mut self, question: &Question<'_, Cpu>) -> Result<BTreeMap<String, Tensor<Cpu>>> {
+        self.ask(question, |probe, question, sink, report| {
+            // SAFETY: the probe is the program's, for the call under way; what is passed lives until this returns.
+            unsafe { (probe.gradients)(probe.user, question, sink, report) }
+        })
+    }
+
+    fn hessian_vector(
         &mut self,
-        input: ProbeInput,
-        objective: Objective,
-        replaced: &[(String, Tensor<Cpu>)],
+        question: &Question<'_, Cpu>,
+        vector: &BTreeMap<String, Tensor<Cpu>>,
+    ) -> Result<BTreeMap<String, Tensor<Cpu>>> {
+        let mut lender = Lender::default();
+        let vector = named(vector.iter(), &mut lender);
+        self.ask(question, |probe, question, sink, report| {
+            let (list, count) = (vector.as_ptr(), vector.len());
+            // SAFETY: as in `gradients`.
+            unsafe { (probe.hessian_vector)(probe.user, question, list, count, sink, report) }
+        })
+    }
+}
+
+impl Far<'_> {
+    fn ask(
+        &self,
+        question: &Question<'_, Cpu>,
+        call: impl FnOnce(&abi::Probe, &abi::Question, Sink, Report) -> Status,
     ) -> Result<BTreeMap<String, Tensor<Cpu>>> {
         let (mut lender, mut receiver) = (Lender::default(), Receiver::new());
-        let (kind, batch) = codes::of_probe_input(input);
-        let replaced: Vec<Signal> =
-            replaced.iter().map(|(name, t)| Signal { what: 0, name: Str::of(name), value: lender.tensor(t) }).collect();
-        let sink = receiver.sink();
-        host::call_plain(|report| {
-            let (list, count) = (replaced.as_ptr(), replaced.len());
-            // SAFETY: the probe is the program's, for the call under way; what is passed lives until this returns.
-            unsafe {
-                (self.probe.gradients)(
-                    self.probe.user,
-                    kind,
-                    batch,
-                    codes::of_objective(objective),
-                    list,
-                    count,
-                    sink,
-                    report,
-                )
-            }
-        })?;
+        let replaced = named(question.replaced.iter().map(|(name, t)| (name, t)), &mut lender);
+        let (question, sink) = (abi::Question::of(question, &replaced), receiver.sink());
+        host::call_plain(|report| call(self.probe, &question, sink, report))?;
         let device = self.params.device();
         receiver.finish()?.into_iter().map(|item| Ok((item.name.clone(), item.tensor(device)?))).collect()
     }
+}
+
+/// Tensors by name, valid as long as they and the lender are.
+fn named<'a>(all: impl Iterator<Item = (&'a String, &'a Tensor<Cpu>)>, lender: &mut Lender) -> Vec<Signal> {
+    all.map(|(name, t)| Signal { what: 0, name: Str::of(name), value: lender.tensor(t) }).collect()
 }
 
 unsafe extern "C" fn score(this: *mut c_void, target: *const abi::Target, out: Sink, report: Report) -> Status {

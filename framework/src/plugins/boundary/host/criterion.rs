@@ -1,7 +1,6 @@
 //! A loaded criterion as a [`Criterion`].
 
 use super::super::abi::{self, Report, Signal, Sink, Status, Str};
-use super::super::codes;
 use super::super::export::Published;
 use super::super::failure::guard;
 use super::super::parameters::{Loan, layout_text};
@@ -136,7 +135,8 @@ impl<B: Backend> Criterion<B> for Adapter {
         let loan = Loan::new(probe.params());
         let params = loan.table();
         let mut asked = Asked { probe };
-        let probe = abi::Probe { user: (&raw mut asked).cast(), gradients: gradients::<B>, params };
+        let user = (&raw mut asked).cast();
+        let probe = abi::Probe { user, gradients: gradients::<B>, hessian_vector: hessian_vector::<B>, params };
         // SAFETY: the object and its function belong together; what is lent lives for the call.
         self.object.call(|this, report| unsafe { prepare(this, &probe, report) })
     }
@@ -231,6 +231,7 @@ fn signals<B: Backend>(seen: &Observation<'_, B>, needs: Needs, lender: &mut Len
     // The taps hold nothing that was not asked for.
     let taps = seen.taps;
     sorted(&taps.inputs).for_each(|(layer, t)| add(abi::INPUT, layer, t));
+    sorted(&taps.products).for_each(|(layer, t)| add(abi::PRODUCT, layer, t));
     sorted(&taps.preactivations).for_each(|(layer, t)| add(abi::PREACTIVATION, layer, t));
     for (layer, t) in sorted(&taps.outputs) {
         add(abi::OUTPUT, layer, t);
@@ -253,29 +254,49 @@ struct Asked<'a, B: Backend> {
     probe: &'a mut dyn Probe<B>,
 }
 
+impl<B: Backend> Asked<'_, B> {
+    /// Puts the answer to a question, with the vector where there is one.
+    ///
+    /// # Safety
+    /// The arguments must be the ABI's.
+    unsafe fn answer(&mut self, question: *const abi::Question, vector: Option<&[Signal]>, out: Sink) -> Result<()> {
+        let device = self.probe.params().device().clone();
+        // SAFETY: promised by the caller.
+        unsafe {
+            let read = |s: &Signal| Ok((s.name.text(), copied(&s.value, &device)?));
+            let replaced = abi::slice((*question).replaced, (*question).replaced_count);
+            let replaced = replaced.iter().map(read).collect::<Result<Vec<_>>>()?;
+            let question = (*question).value(&replaced)?;
+            let found = match vector {
+                None => self.probe.gradients(&question)?,
+                Some(vector) => {
+                    self.probe.hessian_vector(&question, &vector.iter().map(read).collect::<Result<_>>()?)?
+                }
+            };
+            found.iter().for_each(|(name, gradient)| out.tensor(abi::GRADIENT, name, gradient));
+        }
+        Ok(())
+    }
+}
+
 unsafe extern "C" fn gradients<B: Backend>(
     user: *mut c_void,
-    input: u32,
-    batch: u64,
-    objective: u32,
-    replaced: *const Signal,
+    question: *const abi::Question,
+    out: Sink,
+    report: Report,
+) -> Status {
+    // SAFETY: `user` is the `Asked` of the `prepare` under way; the rest is the ABI's.
+    guard(report, || unsafe { (*user.cast::<Asked<'_, B>>()).answer(question, None, out) })
+}
+
+unsafe extern "C" fn hessian_vector<B: Backend>(
+    user: *mut c_void,
+    question: *const abi::Question,
+    vector: *const Signal,
     count: usize,
     out: Sink,
     report: Report,
 ) -> Status {
-    guard(report, || {
-        // SAFETY: `user` is the `Asked` of the `prepare` under way; the rest is the ABI's.
-        unsafe {
-            let asked = &mut *user.cast::<Asked<'_, B>>();
-            let device = asked.probe.params().device().clone();
-            let replaced = (abi::slice(replaced, count).iter())
-                .map(|s| Ok((s.name.text(), copied(&s.value, &device)?)))
-                .collect::<Result<Vec<_>>>()?;
-            let (input, objective) = (codes::probe_input(input, batch)?, codes::objective(objective)?);
-            for (name, gradient) in asked.probe.gradients(input, objective, &replaced)? {
-                out.tensor(abi::GRADIENT, &name, &gradient);
-            }
-            Ok(())
-        }
-    })
+    // SAFETY: as in `gradients`.
+    guard(report, || unsafe { (*user.cast::<Asked<'_, B>>()).answer(question, Some(abi::slice(vector, count)), out) })
 }
