@@ -1,5 +1,6 @@
 //! Contribution rank: neurons that contribute little to the layer they feed go first.
 
+use secateur::backend::Pool;
 use secateur::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -155,6 +156,20 @@ fn by_position<B: Backend>(x: &Tensor<B>) -> Result<Tensor<B>> {
     x.reshape([batch, channels, rows * columns])?.transpose()?.reshape([batch * rows * columns, channels])
 }
 
+/// Images as the rows `[batch, features]` that a linear layer reads: pixel by pixel, and the largest of each 2x2 window
+/// where pooling lies between (values before an activation that rises are pooled as those after it). Rows stay as they
+/// are.
+fn as_features<B: Backend>(x: &Tensor<B>, features: usize) -> Result<Tensor<B>> {
+    let mut x = x.clone();
+    while let [batch, channels, rows, columns] = *x.shape() {
+        if channels * rows * columns <= features || rows.min(columns) < 2 {
+            return x.reshape([batch, channels * rows * columns]);
+        }
+        x = B::pool(&x, Pool::HALVING)?.0;
+    }
+    Ok(x)
+}
+
 /// A weight as `[receivers, units]`, whichever axis (`units`) has the units; kernels are summed up, as magnitudes
 /// unless `signed`.
 fn between_units<B: Backend>(w: &Tensor<B>, units: usize, signed: bool) -> Result<Tensor<B>> {
@@ -191,7 +206,11 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
         let signed = (self.options.form == Form::Signed).then_some(self.options.eps as f32);
         for group in seen.groups() {
             for member in group.by_role(Role::Consumer).filter(|m| m.axis < 2 && m.param.ends_with(".weight")) {
-                let activation = by_position(self.activation(seen, group, member.layer())?)?;
+                let activation = self.activation(seen, group, member.layer())?;
+                let activation = match *seen.params.get(&member.param)?.value().shape() {
+                    [_, features] => as_features(activation, features)?,
+                    _ => by_position(activation)?,
+                };
                 let weight =
                     between_units(&seen.params.get(&member.param)?.effective()?, member.axis, signed.is_some())?;
                 let batch = B::contribution(&activation, &weight, signed, self.options.lambda2 != 0.0)?;
