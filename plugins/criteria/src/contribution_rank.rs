@@ -1,5 +1,6 @@
 //! Contribution rank: neurons that contribute little to the layer they feed go first.
 
+use secateur::backend::Pool;
 use secateur::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -134,6 +135,20 @@ fn by_position<B: Backend>(x: &Tensor<B>) -> Result<Tensor<B>> {
     x.reshape([batch, channels, rows * columns])?.transpose()?.reshape([batch * rows * columns, channels])
 }
 
+/// Images as the rows `[batch, features]` that a linear layer reads: pixel by pixel, and the largest of each 2x2 window
+/// where pooling lies between (values before an activation that rises are pooled as those after it). Rows stay as they
+/// are.
+fn as_features<B: Backend>(x: &Tensor<B>, features: usize) -> Result<Tensor<B>> {
+    let mut x = x.clone();
+    while let [batch, channels, rows, columns] = *x.shape() {
+        if channels * rows * columns <= features || rows.min(columns) < 2 {
+            return x.reshape([batch, channels * rows * columns]);
+        }
+        x = B::pool(&x, Pool::HALVING)?.0;
+    }
+    Ok(x)
+}
+
 /// A weight as `[receivers, units]`, whichever axis (`units`) has the units; kernels are summed up, as magnitudes
 /// unless `signed`.
 fn between_units<B: Backend>(w: &Tensor<B>, units: usize, signed: bool) -> Result<Tensor<B>> {
@@ -165,11 +180,15 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
         let signed = (self.options.form == Form::Signed).then_some(self.options.eps as f32);
         for group in seen.groups() {
             for member in group.by_role(Role::Consumer).filter(|m| m.axis < 2 && m.param.ends_with(".weight")) {
-                let activation = by_position(self.activation(seen, group, member.layer())?)?;
                 // Units that are masked but may return are measured by what they would contribute.
                 let p = seen.params.get(&member.param)?;
                 let dynamic = seen.params.masking() == Masking::Dynamic;
                 let weight = if dynamic { p.value().clone() } else { p.effective()? };
+                let activation = self.activation(seen, group, member.layer())?;
+                let activation = match *weight.shape() {
+                    [_, features] => as_features(activation, features)?,
+                    _ => by_position(activation)?,
+                };
                 let weight = between_units(&weight, member.axis, signed.is_some())?;
                 let batch = B::contribution(&activation, &weight, signed, self.options.lambda2 != 0.0)?;
                 match self.seen.entry(group.name.clone()).or_default().entry(member.param.clone()) {

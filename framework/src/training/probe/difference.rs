@@ -87,7 +87,7 @@ fn averaged<B: Backend>(
 ) -> Result<Gradients<B>> {
     let (mut value, mut count) = (best.value, 1u16);
     // Half the gap is the rounding of the mean that was found; that of more of them is independent.
-    while best.gap > 2.0 * GOOD * best.size * f64::from(count).sqrt() && best.gap > best.noise && count < DIFFERENCES {
+    while best.gap > 2.0 * GOOD * best.size * f64::from(count).sqrt() && count < DIFFERENCES {
         let more = difference(best.h * (1.0 - 0.05 * f64::from(count)))?;
         count += 1;
         let share = 1.0 / f32::from(count);

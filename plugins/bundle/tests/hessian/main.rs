@@ -2,6 +2,8 @@
 //! made by `make.py`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod questions;
+
 use secateur::data::{DataConfig, Dataset, Examples, Normalize, Pool};
 use secateur::network::params::{Param, ParamStore};
 use secateur::plugins::conformance::{Log, Named, Trial};
@@ -23,8 +25,9 @@ fn numbers(count: usize, salt: usize) -> Vec<f32> {
 }
 
 /// The inputs of `make.py`, as training data of one batch.
-fn data(examples: usize) -> Dataset {
-    let pool = || Pool::floats(numbers(examples * 64, 100), (0..examples as u32).map(|i| i % 4).collect());
+fn data(examples: usize, change: fn(f32) -> f32) -> Dataset {
+    let values = || numbers(examples * 64, 100).into_iter().map(change).collect();
+    let pool = || Pool::floats(values(), (0..examples as u32).map(|i| i % 4).collect());
     let set = Examples::in_memory("numbers", &[1, 8, 8], &["a", "b", "c", "d"], pool(), pool()).unwrap();
     set.dataset(&DataConfig { normalize: Normalize::None, ..DataConfig::default() }, 0).unwrap()
 }
@@ -73,12 +76,21 @@ impl Schedule for First {
     }
 }
 
-/// What `ask` finds out of a run of this model.
+/// What `ask` finds out in a run of this model over the numbers.
 fn ask<R: Send + 'static>(trial: &Trial, ask: impl Fn(&mut dyn Probe<Cpu>) -> Result<R> + Send + 'static) -> Result<R> {
-    let (registry, data) = (secateur_bundle::registry().unwrap(), data(trial.train.batch_size));
+    ask_about(trial, &data(trial.train.batch_size, |v| v), ask)
+}
+
+/// The same over other data.
+fn ask_about<R: Send + 'static>(
+    trial: &Trial,
+    data: &Dataset,
+    ask: impl Fn(&mut dyn Probe<Cpu>) -> Result<R> + Send + 'static,
+) -> Result<R> {
+    let registry = secateur_bundle::registry().unwrap();
     let found = Arc::new(Mutex::new(None));
     let out = found.clone();
-    trial.with(&registry, Cpu::default(), &data, |mut run| {
+    trial.with(&registry, Cpu::default(), data, |mut run| {
         let put = move |probe: &mut dyn Probe<Cpu>| {
             *out.lock().unwrap() = Some(ask(probe)?);
             Ok(())
@@ -168,13 +180,19 @@ fn kept(at: &[(String, T)], product: &Gradients, keep: usize) -> BTreeSet<u64> {
 }
 
 /// `(g(w + e v) - g(w - e v)) / 2e`, which counts the kinks that it crosses.
-fn plain_difference(probe: &mut dyn Probe<Cpu>, at: &[(String, T)], v: &Gradients, step: f32) -> Result<Gradients> {
+fn plain_difference(
+    probe: &mut dyn Probe<Cpu>,
+    objective: Objective,
+    at: &[(String, T)],
+    v: &Gradients,
+    step: f32,
+) -> Result<Gradients> {
     let size = v.values().flat_map(|t| t.to_vec()).map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     let e = (f64::from(step) / size) as f32;
     let mut moved = |by: f32| {
         let at = at.iter().map(|(name, w)| Ok((name.clone(), w.add(&v[name].scale(by)?)?)));
         let at = at.collect::<Result<Vec<_>>>()?;
-        probe.gradients(&Question::new(ProbeInput::Batch(0), COLD).replacing(&at))
+        probe.gradients(&Question::new(ProbeInput::Batch(0), objective).replacing(&at))
     };
     let (ahead, behind) = (moved(e)?, moved(-e)?);
     ahead.iter().map(|(name, t)| Ok((name.clone(), t.sub(&behind[name])?.scale(0.5 / e)?))).collect()
@@ -192,7 +210,8 @@ fn grasp_keeps_what_the_exact_product_keeps_and_a_plain_difference_does_not() {
         let gradient = probe.gradients(&question)?;
         let exact = kept(&at, &probe.hessian_vector(&question, &gradient)?, keep);
         let steps = [1e-3, 1e-2, 1e-1, 1.0];
-        let plain = steps.iter().map(|step| Ok(kept(&at, &plain_difference(probe, &at, &gradient, *step)?, keep)));
+        let plain =
+            steps.iter().map(|step| Ok(kept(&at, &plain_difference(probe, COLD, &at, &gradient, *step)?, keep)));
         Ok((exact, plain.collect::<Result<Vec<_>>>()?))
     })
     .unwrap();
