@@ -116,7 +116,7 @@ impl<B: Backend> Setting<'_, B> {
         let Some(batch) = next_batch(&self.device, self.data, &mut batches)? else { return Ok(Look::default()) };
         let mut cx = Forward::evaluation(params).with_compressor(self.compressor.as_ref()).listing_layers();
         let own_loss = matches!(self.model.forward(&mut cx, &batch)?, Output::Loss { .. });
-        let (layers, compressed) = (cx.layers().to_vec(), cx.compressed);
+        let (layers, compressed) = (cx.layers().to_vec(), cx.compressed());
         Ok(Look { cost: cx.finish().2, layers, own_loss, compressed })
     }
 }

@@ -31,6 +31,7 @@ use crate::network::compressor::{Compressor, NoCompression};
 use crate::network::params::ParamStore;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
+use std::cell::Cell;
 use std::collections::HashMap;
 use trail::Following;
 
@@ -46,6 +47,8 @@ pub struct Forward<'a, B: Backend> {
     pub(crate) buffers: Vec<(String, Tensor<B>)>,
     following: Following,
     pub(crate) compressed: Compressed,
+    /// Whether the model took the compressor, and may ask it past this pass.
+    taken: Cell<bool>,
     layers: Option<Vec<LayerRecord>>,
 }
 
@@ -68,6 +71,7 @@ impl<'a, B: Backend> Forward<'a, B> {
             buffers: vec![],
             following: Following::Off,
             compressed: Compressed::default(),
+            taken: Cell::new(false),
             layers: None,
         }
     }
@@ -158,6 +162,7 @@ impl<'a, B: Backend> Forward<'a, B> {
 
     /// The run's compressor.
     pub fn compressor(&self) -> &'a dyn Compressor<B> {
+        self.taken.set(true);
         self.compressor
     }
 

@@ -15,11 +15,16 @@ pub enum Compressed {
     AsMany,
     /// It left fewer.
     Fewer,
-    /// The model lives in another library, where its questions are not seen.
+    /// The model asked the compressor past the pass, or may have: it took it, or lives in another library.
     NotSeen,
 }
 
 impl<B: Backend> Forward<'_, B> {
+    /// What became of the tokens so far.
+    pub(crate) fn compressed(&self) -> Compressed {
+        if self.compressed == Compressed::NotAsked && self.taken.get() { Compressed::NotSeen } else { self.compressed }
+    }
+
     /// Passes tokens through the run's compressor.
     ///
     /// # Errors
