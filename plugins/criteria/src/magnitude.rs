@@ -27,6 +27,7 @@ options! {
             |what| what == "unit",
             "prune.granularity = \"unit\", since both norms order single weights alike"
         )]
+        #[acts("prune.reduce", |reduce| reduce.is_empty(), "no prune.reduce, which stands above it")]
         pub norm: Norm = Norm::L1,
         /// Prunes every weight below this many standard deviations of its layer's weights, instead of a set number; the
         /// schedule then only says when.

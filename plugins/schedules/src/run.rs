@@ -34,7 +34,7 @@ options! {
         pub every: u64 = 100,
         /// Whether masks are still renewed, at the final sparsity, after it is reached; only regrowth makes a
         /// difference.
-        #[acts(always)]
+        #[acts("prune.regrow", |regrow| regrow == "true", "prune.regrow = true")]
         pub renew: bool = false,
     }
 

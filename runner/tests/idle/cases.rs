@@ -126,6 +126,27 @@ const PRUNE: &[Case] = &[
         &[UNITS, "prune.reduce=l2", "criterion.name=random"],
         Note("the criterion scores units, not weights"),
     ),
+    ("prune.normalize", &["prune={normalize=\"mean\",scope=\"layer\"}"], Note("acts with prune.scope = \"global\"")),
+    (
+        "prune.normalize",
+        &["prune.normalize=mean", "criterion.threshold=0.5"],
+        Note("nor does prune.normalize = \"mean\""),
+    ),
+    (
+        "prune.on_empty_layer",
+        &[UNITS, "prune.on_empty_layer=stop"],
+        Note("acts with prune.granularity = \"weight\", since of units one of each group stays"),
+    ),
+    (
+        "prune.on_empty_layer",
+        &["prune.on_empty_layer=stop", "schedule.name=never"],
+        Note("prune.on_empty_layer = \"stop\" does nothing here"),
+    ),
+    (
+        "prune.regrow",
+        &["prune.regrow=true", "schedule.name=one-shot"],
+        Note("only one pruning step, so that nothing can return"),
+    ),
     (
         "prune.exempt",
         &["prune.exempt=[\"fc2.weight\"]"],
@@ -166,6 +187,13 @@ const OTHERS: &[Case] = &[
         &["criterion={norm=\"l2\",threshold=0.5}"],
         Note("acts with no criterion.threshold, and criterion.threshold is 0.5"),
     ),
+    (
+        "criterion.norm",
+        &[UNITS, "criterion.norm=l2", "prune.reduce=l1"],
+        Note("acts with no prune.reduce, which stands above it"),
+    ),
+    ("schedule.renew", &["schedule={name=\"cubic\",renew=true}"], Note("acts with prune.regrow = true")),
+    ("schedule.first", &["schedule={name=\"periodic\",first=50}"], Refused("must lie below train.epochs")),
     (
         "schedule.name",
         &["criterion.threshold=0.5"],
