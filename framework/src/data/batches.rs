@@ -312,9 +312,9 @@ mod tests {
         assert!(first.iter().chain(&second).all(|&i| (0.0..14.0).contains(&i)));
         assert!(first.iter().zip([0, 0, 1, 1, 2, 2]).all(|(&i, class)| i as u32 % 3 == class), "inputs of their class");
         assert!(first.iter().all(|i| !second.contains(i)), "{first:?} {second:?}");
-        let few = choose(2, 2).unwrap_err().to_string();
-        assert!(few.contains("class `c` has 4 examples in the train split") && few.contains("choice 2"), "{few}");
-        assert!(choose(5, 0).is_err() && choose(usize::MAX, 3).is_err());
+        let few = choose(5, 0).unwrap_err().to_string();
+        assert!(few.contains("class `c` has 4 examples in the train split") && few.contains("choice 0"), "{few}");
+        assert!(choose(2, 2).is_err() && choose(usize::MAX, 3).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use secateur::data::{DataConfig, Normalize};
 use secateur::plugins::conformance::{Named, Trial};
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
-use secateur::training::{Silent, TrainConfig};
+use secateur::training::{Outcome, Silent, TrainConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -153,22 +153,37 @@ fn scores_of_the_channels_of_a_group_sum_to_one() {
     }
 }
 
+/// A run of a convolutional network that prunes half of the units of every layer.
+fn halved(model: Named, criterion: Named) -> Outcome<Cpu> {
+    let data = common::glyphs(120, 40, DataConfig::default());
+    let trial = Trial {
+        model,
+        criterion,
+        schedule: ("one-shot", "at = 1\nsparsity = 0.5"),
+        prune: PruneConfig { granularity: Granularity::Unit, scope: Scope::Layer, ..PruneConfig::default() },
+        train: TrainConfig { epochs: 1, batch_size: 30, ..TrainConfig::default() },
+        ..Trial::default()
+    };
+    trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &data).unwrap().0
+}
+
 /// Values before the activation exist for convolutions too, with batch norm and pooling behind them or not.
 #[test]
 fn the_authors_reading_ranks_convolutions() {
-    let data = common::glyphs(120, 40, DataConfig::default());
-    for model in ["batch_norm = false", "batch_norm = true"] {
-        let model: &'static str = Box::leak(format!("channels = [8, 12]\nhidden = [20]\n{model}").into_boxed_str());
-        let trial = Trial {
-            model: ("cnn", model),
-            criterion: ("contribution-rank", "compat = \"authors\""),
-            schedule: ("one-shot", "at = 1\nsparsity = 0.5"),
-            prune: PruneConfig { granularity: Granularity::Unit, scope: Scope::Layer, ..PruneConfig::default() },
-            train: TrainConfig { epochs: 1, batch_size: 30, ..TrainConfig::default() },
-            ..Trial::default()
-        };
-        let (outcome, _) = trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &data).unwrap();
+    for model in [
+        "channels = [8, 12]\nhidden = [20]\nbatch_norm = false",
+        "channels = [8, 12]\nhidden = [20]\nbatch_norm = true",
+    ] {
+        let outcome = halved(("cnn", model), ("contribution-rank", "compat = \"authors\""));
         let left = [("conv1", 4), ("conv2", 6), ("fc1", 10)].map(|(name, units)| (name.to_string(), units));
         assert_eq!(outcome.summary.units.0, left.into(), "{model}");
+    }
+    // Without an activation the values before it, pooled, are those that the linear layers read.
+    let model = ("cnn", "channels = [8, 12]\nhidden = [20]\nactivation = \"none\"");
+    let authors = halved(model, ("contribution-rank", "compat = \"authors\""));
+    let own = halved(model, ("contribution-rank", "window = \"last-step\""));
+    for group in ["conv2", "fc1"] {
+        let alive = |outcome: &Outcome<Cpu>| outcome.params.alive(group).unwrap().to_vec();
+        assert_eq!(alive(&authors), alive(&own), "{group}");
     }
 }

@@ -13,8 +13,8 @@
 /// | [`OUTPUTS`](Needs::OUTPUTS) | after the activation | after the activation | after the activation |
 /// | not shown | residual added | pooled | |
 ///
-/// Layers compute all of this at once; what is asked for is computed apart, which is slower. Every value has the
-/// same bits either way; a convolution's bias may get a gradient that is summed up in another order.
+/// Layers compute all of this at once; what is asked for is computed apart, which is slower. On the CPU every value has
+/// the same bits either way; a convolution's bias may get a gradient that is summed up in another order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs(u32);
 
