@@ -1,7 +1,8 @@
 //! Carrying a plan out, and counting what came of it.
 
 use super::budget::{Asked, KeepCount};
-use super::config::{Apply, Granularity, PruneConfig};
+use super::choices::{Apply, Granularity};
+use super::config::PruneConfig;
 use super::masks::KeepMask;
 use super::plan::{Plan, current_mask, kept};
 use crate::backend::Backend;

@@ -1,6 +1,7 @@
 //! How many to keep in each layer: what a schedule's amount means for a network, before anything is scored.
 
-use super::config::{Granularity, OnEmptyLayer, PruneConfig, Scope};
+use super::choices::{Granularity, OnEmptyLayer, Scope};
+use super::config::PruneConfig;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;
@@ -139,7 +140,14 @@ pub(super) fn allocate(
     let wanted = match config.scope {
         Scope::Global => KeepCount::Total(keep(dense, current)),
         Scope::Layer => each(&|r| keep(r.dense, r.current)),
-        Scope::Erk => KeepCount::Each(erk(layers, keep(dense, current))),
+        Scope::Erk => {
+            let (total, mut layers) = (keep(dense, current), layers.to_vec());
+            // More than there is left is told apart from what can be given, not cut down to it.
+            if total > sum(|r| r.most) {
+                layers.iter_mut().for_each(|r| r.most = r.dense);
+            }
+            KeepCount::Each(erk(&layers, total))
+        }
         // Final fractions, whichever way the schedule tells its amounts.
         Scope::Table => each(&|r| rounding.keep(r.dense, fraction(&r.name) * progress)),
         Scope::Counts => each(&|r| {

@@ -1,7 +1,8 @@
 //! What a schedule will ask of a network, known before the first step: what cannot be given is told then.
 
 use super::budget::{Asked, LayerBudget, allocate, dense_budget};
-use super::config::{Apply, Granularity, PruneConfig, Scope};
+use super::choices::{Apply, Granularity, Scope};
+use super::config::PruneConfig;
 use crate::error::{Error, OptionError, Result};
 use crate::network::layout::Layout;
 use crate::options::key_in;

@@ -7,6 +7,7 @@
 
 mod apply;
 mod budget;
+mod choices;
 mod config;
 pub mod criterion;
 mod forecast;
@@ -18,7 +19,8 @@ mod scores;
 
 pub use apply::{Census, apply, counts, sparsity, units_in_use};
 pub use budget::{Asked, KeepCount, asked};
-pub use config::{Apply, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scope};
+pub use choices::{Apply, Granularity, Normalizer, OnEmptyLayer, Scope};
+pub use config::PruneConfig;
 pub use forecast::{Forecast, Remark, forecast};
 pub use masks::KeepMask;
 pub use plan::{Plan, plan};

@@ -1,7 +1,8 @@
 //! From scores and counts to what stays.
 
 use super::budget::KeepCount;
-use super::config::{Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scope};
+use super::choices::{Granularity, Normalizer, OnEmptyLayer, Scope};
+use super::config::PruneConfig;
 use super::masks::{self, KeepMask};
 use super::scores::{Answers, score_layer};
 use crate::backend::Backend;

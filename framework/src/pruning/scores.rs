@@ -1,6 +1,7 @@
 //! Scores of everything that may be pruned, checked and brought to one form.
 
-use super::config::{Granularity, Normalizer, PruneConfig};
+use super::choices::{Granularity, Normalizer};
+use super::config::PruneConfig;
 use super::masks::KeepMask;
 use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};

@@ -244,25 +244,6 @@ fn the_weights_a_criterion_is_shown_are_those_that_made_the_gradient_in_every_ro
 }
 
 #[test]
-fn masks_at_initialisation_do_not_know_labels_learning_rate_or_batches() {
-    let masks = |criterion, change: &dyn Fn(&mut Trial)| {
-        let mut trial = trial(PruneConfig::default(), ("one-shot", "sparsity = 0.8\nat = 0.0"));
-        trial.criterion = criterion;
-        trial.train.epochs = 1;
-        change(&mut trial);
-        let (outcome, events) = go(&trial);
-        assert!(events.iter().any(|e| matches!(e, Event::Prune { at_start: true, step: 0, .. })));
-        outcome.params.iter().map(|p| p.mask().map(|m| m.keep().to_vec())).collect::<Vec<_>>()
-    };
-    for criterion in [("magnitude", ""), ("random", "")] {
-        let expected = masks(criterion, &|_| {});
-        assert_eq!(expected, masks(criterion, &|t| t.train.lr = 3.0));
-        assert_eq!(expected, masks(criterion, &|t| t.train.batch_size = 17));
-        assert_eq!(expected, masks(criterion, &|t| t.train.label_smoothing = 0.9));
-    }
-}
-
-#[test]
 fn a_random_order_is_one_for_a_run_and_a_redrawn_one_is_not() {
     let regrown = |criterion| {
         let prune = PruneConfig { regrow: true, ..PruneConfig::default() };

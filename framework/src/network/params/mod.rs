@@ -273,33 +273,6 @@ impl<B: Backend> ParamStore<B> {
         Ok(())
     }
 
-    /// Brings back earlier values under today's masks; the optimizer starts anew.
-    ///
-    /// # Errors
-    /// If the networks differ in size: units that were cut out cannot be rewound.
-    pub fn rewind(&mut self, to: &Snapshot<B>) -> Result<()> {
-        for p in &mut self.params {
-            let Some(old) = to.0.get(&p.spec.name) else {
-                return Err(Error::Other(format!("no value of `{}` was kept for the rewind", p.spec.name)));
-            };
-            if old.shape() != p.value.shape() {
-                let message = format!(
-                    "`{}` was {} and is {} now; use prune.apply = \"mask\"",
-                    p.spec.name,
-                    old.shape(),
-                    p.value.shape()
-                );
-                return Err(Error::shape("rewind", message));
-            }
-            p.value = old.clone().tracked(!p.spec.buffer);
-            if self.masking == Masking::Held {
-                p.zero_masked()?;
-            }
-        }
-        self.forget_optimizer();
-        Ok(())
-    }
-
     fn position(&self, name: &str) -> Result<usize> {
         self.get(name)?;
         Ok(self.index[name])

@@ -1,6 +1,6 @@
 //! Parameters in a checkpoint, and values kept for a rewind.
 
-use super::{Mask, ParamStore};
+use super::{Mask, Masking, ParamStore};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;
@@ -16,6 +16,33 @@ impl<B: Backend> ParamStore<B> {
     /// The values as they are now; shares memory with this store until one of them changes.
     pub fn snapshot(&self) -> Snapshot<B> {
         Snapshot(self.params.iter().map(|p| (p.spec.name.clone(), p.value.clone())).collect())
+    }
+
+    /// Brings back earlier values under today's masks; the optimizer starts anew.
+    ///
+    /// # Errors
+    /// If the networks differ in size: units that were cut out cannot be rewound.
+    pub fn rewind(&mut self, to: &Snapshot<B>) -> Result<()> {
+        for p in &mut self.params {
+            let Some(old) = to.0.get(&p.spec.name) else {
+                return Err(Error::Other(format!("no value of `{}` was kept for the rewind", p.spec.name)));
+            };
+            if old.shape() != p.value.shape() {
+                let message = format!(
+                    "`{}` was {} and is {} now; use prune.apply = \"mask\"",
+                    p.spec.name,
+                    old.shape(),
+                    p.value.shape()
+                );
+                return Err(Error::shape("rewind", message));
+            }
+            p.value = old.clone().tracked(!p.spec.buffer);
+            if self.masking == Masking::Held {
+                p.zero_masked()?;
+            }
+        }
+        self.forget_optimizer();
+        Ok(())
     }
 
     /// Puts everything that changes while a run goes on into an archive.

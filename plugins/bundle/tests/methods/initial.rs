@@ -108,3 +108,32 @@ fn synflow_empties_no_layer_of_a_network_with_batch_norm() {
         assert!(*with > 0 && with.abs_diff(*without) * within <= *without, "{with} with batch norm, {without} without");
     }
 }
+
+#[test]
+fn masks_at_initialisation_do_not_know_labels_learning_rate_or_order_of_batches() {
+    let masks = |synflow: bool, criterion, turn: u32, lr: f64, batch_size: usize| {
+        let bytes = || (0..60 * 64).map(|i| (i * 7919 % 251) as u8).collect();
+        let pool = || Pool::bytes(bytes(), (0..60).map(|i| (i * 7 + turn * i) % 4).collect());
+        let set = Examples::in_memory("noise", &[1, 8, 8], &["0", "1", "2", "3"], pool(), pool()).unwrap();
+        let data = set.dataset(&DataConfig { normalize: Normalize::Unit, ..DataConfig::default() }, 0).unwrap();
+        let train = TrainConfig { epochs: 1, batch_size, lr, ..TrainConfig::default() };
+        let prune = PruneConfig { rounds: 20, ..PruneConfig::default() };
+        let schedule = ("one-shot", "sparsity = 0.9\nat = 0.0");
+        let trial = Trial { criterion: (criterion, ""), schedule, train, prune, ..Trial::default() };
+        let outcome = trial.with(&secateur_bundle::registry().unwrap(), Cpu::default(), &data, |mut run| {
+            if synflow {
+                run.criterion = Box::new(SynFlow::default());
+            }
+            run.execute(&mut Log::default())
+        });
+        let masks = outcome.unwrap().params.iter().map(|p| p.mask().map(|m| m.keep().to_vec())).collect::<Vec<_>>();
+        assert!(masks.iter().flatten().flatten().any(|keep| !keep));
+        masks
+    };
+    for (synflow, criterion) in [(true, "magnitude"), (false, "magnitude"), (false, "random")] {
+        let expected = masks(synflow, criterion, 0, 0.1, 20);
+        assert_eq!(expected, masks(synflow, criterion, 1, 0.1, 20), "{criterion}: other labels");
+        assert_eq!(expected, masks(synflow, criterion, 0, 3.0, 20), "{criterion}: another learning rate");
+        assert_eq!(expected, masks(synflow, criterion, 0, 0.1, 7), "{criterion}: other batches");
+    }
+}

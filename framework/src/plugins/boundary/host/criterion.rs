@@ -7,6 +7,7 @@ use super::super::parameters::{Loan, layout_text};
 use super::super::view::{self, Data, Item, Lender, Receiver, copied};
 use super::Loaded;
 use super::object::{Object, absent};
+use super::signals::signals;
 use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
@@ -15,7 +16,6 @@ use crate::options::Table;
 use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Scores, Setup, Target, Window};
 use crate::state::State;
 use crate::tensor::Tensor;
-use std::collections::HashMap;
 use std::ffi::c_void;
 
 /// A criterion that lives in a plugin.
@@ -212,41 +212,6 @@ impl<B: Backend> Criterion<B> for Adapter {
             None => Err(self.object.error("it keeps no state, but some was saved")),
         }
     }
-}
-
-/// Exactly the signals that were declared.
-fn signals<B: Backend>(seen: &Observation<'_, B>, needs: Needs, lender: &mut Lender) -> Vec<Signal> {
-    let mut all = vec![];
-    let mut add = |what, name: &str, t: &Tensor<B>| {
-        // The name's bytes live in the store or the taps, as long as the observation.
-        all.push(Signal { what, name: Str::of(name), value: lender.tensor(t) });
-    };
-    if needs.has(Needs::GRADIENTS) {
-        for p in seen.params.iter() {
-            if let Some(g) = seen.grads.get(p.value()) {
-                add(abi::GRADIENT, &p.spec().name, g);
-            }
-        }
-    }
-    // The taps hold nothing that was not asked for.
-    let taps = seen.taps;
-    sorted(&taps.inputs).for_each(|(layer, t)| add(abi::INPUT, layer, t));
-    sorted(&taps.products).for_each(|(layer, t)| add(abi::PRODUCT, layer, t));
-    sorted(&taps.preactivations).for_each(|(layer, t)| add(abi::PREACTIVATION, layer, t));
-    for (layer, t) in sorted(&taps.outputs) {
-        add(abi::OUTPUT, layer, t);
-        if let Some(g) = seen.grads.get(t).filter(|_| needs.has(Needs::OUTPUT_GRADIENTS)) {
-            add(abi::OUTPUT_GRADIENT, layer, g);
-        }
-    }
-    all
-}
-
-/// By name: a plugin may add floats up in this order.
-fn sorted<B: Backend>(taps: &HashMap<String, Tensor<B>>) -> impl Iterator<Item = (&String, &Tensor<B>)> {
-    let mut all: Vec<_> = taps.iter().collect();
-    all.sort_unstable_by_key(|(name, _)| *name);
-    all.into_iter()
 }
 
 /// The probe that a plugin may ask.

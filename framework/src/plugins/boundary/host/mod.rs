@@ -7,6 +7,7 @@ mod model;
 mod object;
 mod probe;
 mod schedule;
+mod signals;
 
 pub(super) use compressor::far_compressor;
 pub use probe::{Found, probe};

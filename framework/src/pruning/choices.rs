@@ -1,0 +1,67 @@
+//! The words of the `[prune]` section.
+
+use serde::{Deserialize, Serialize};
+
+/// What is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Granularity {
+    /// Single weights.
+    Weight,
+    /// Whole units: neurons, channels, heads.
+    Unit,
+}
+
+/// How a sparsity is shared among layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// One ranking over all layers.
+    Global,
+    /// The same fraction in every layer.
+    Layer,
+    /// Erdős–Rényi kernel densities (Evci et al. 2020, RigL): dense where layers are small.
+    Erk,
+    /// The fractions in `prune.table`.
+    Table,
+    /// The numbers in `prune.counts`.
+    Counts,
+}
+
+/// What happens to what is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Apply {
+    /// It is held at zero; shapes stay.
+    Mask,
+    /// Units are cut out of every weight, bias, consumer and optimizer state: the network gets smaller and faster.
+    Shrink,
+}
+
+/// What happens where a pruning step leaves nothing of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnEmptyLayer {
+    /// The run goes on and says so.
+    Warn,
+    /// The run ends before the layer is emptied.
+    Stop,
+    /// The layer keeps its best weight.
+    KeepOne,
+}
+
+/// How the scores of different layers are made comparable before they are ranked together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalizer {
+    /// They are ranked as they are.
+    None,
+    /// Each layer's are divided by their mean magnitude.
+    Mean,
+    /// Each layer's are divided by their number.
+    Size,
+    /// Each layer's are divided by their L2 norm (Molchanov et al. 2017).
+    L2,
+    /// Each layer's mean is taken off, and the rest divided by their standard deviation.
+    ZScore,
+}
