@@ -5,8 +5,10 @@
 //! says itself which values it refuses ([`OptionSet::check`]), and is asked whenever its section is read.
 
 mod checks;
+mod one_or_list;
 
 pub use checks::{Checks, Number, key_in};
+pub use one_or_list::OneOrList;
 
 use crate::error::OptionError;
 use serde::{Serialize, de::DeserializeOwned};

@@ -54,6 +54,7 @@ impl<B: Backend> Live<B> {
         let seconds = clock.elapsed();
         reporter.clock.prune += seconds;
         let (weights_kept, weights_total) = measure::count_params(&self.params);
+        let paths = measure::Paths::of(&self.params);
         reporter.event(&Event::Prune {
             step: step.0,
             epoch: setting.length.epoch(step),
@@ -63,6 +64,9 @@ impl<B: Backend> Live<B> {
             kept: pruning::counts(&setting.prune, &self.params)?,
             weights_kept,
             weights_total,
+            nnz: Some(paths.nnz),
+            nnz_effective: Some(paths.nnz_effective),
+            units_cut_off: paths.units_cut_off,
             pruned: done.pruned,
             regrown: done.regrown,
             rewound_to: rewound_to.map(|s| s.0),
@@ -104,6 +108,9 @@ impl<B: Backend> Live<B> {
         let plan = pruning::plan(&setting.prune, params, criterion.as_mut(), position, &view)?;
         let shrinks = setting.prune.apply == Apply::Shrink;
         let before = shrinks.then(|| masked_output(setting, params, &plan, batch)).transpose()?;
+        if shrinks {
+            burden.shrink(params.layout(), &plan.units());
+        }
         let pruned = pruning::apply(&setting.prune, params, &plan, setting.model.as_ref(), &setting.input, step)?;
         burden.moved(&pruned.churn);
         if let Some((few, expected)) = before {

@@ -82,8 +82,8 @@ impl Progress {
     /// Takes in one event.
     pub fn event(&mut self, event: &Event) {
         let belongs = matches!(event, Event::Eval { at: EvalAt::Epoch, .. });
-        // The burden stands between an epoch and what was measured at its end.
-        if !belongs && !matches!(event, Event::Burden { .. }) {
+        // The burdens stand between an epoch and what was measured at its end.
+        if !belongs && !matches!(event, Event::Burden { .. } | Event::Neurons { .. }) {
             self.write_epoch();
         }
         self.state.take(event);
@@ -175,7 +175,7 @@ impl State {
             }
             Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
             Event::Prune { achieved, .. } => self.sparsity = *achieved,
-            Event::Finish { .. } | Event::Burden { .. } => {}
+            Event::Finish { .. } | Event::Burden { .. } | Event::Neurons { .. } => {}
         }
     }
 

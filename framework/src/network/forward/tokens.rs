@@ -6,6 +6,11 @@ use crate::error::{Error, Result};
 use crate::network::compressor::{Stage, Tokens};
 
 impl<B: Backend> Forward<'_, B> {
+    /// Whether the run's compressor looks at [`Tokens::metric`] at this stage.
+    pub fn needs_metric(&self, at: Stage) -> bool {
+        self.compressor.is_active(at) && self.compressor.needs_metric(at)
+    }
+
     /// Passes tokens through the run's compressor.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! How much the remaining weights have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes
 //! and weight norms, the forms are ours), and how many changed places.
 
+use super::neurons::{LayerNeurons, NeuronSummary, Neurons};
 use crate::autograd::Grads;
-use crate::backend::{Backend, Reduce};
+use crate::backend::Backend;
 use crate::error::Result;
-use crate::network::params::ParamStore;
-use crate::tensor::Tensor;
+use crate::network::layout::Layout;
+use crate::network::params::{Param, ParamStore};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,6 +30,9 @@ pub struct LayerBurden {
     /// Weights that regrew in the epoch.
     #[serde(alias = "returned")]
     pub regrown: usize,
+    /// Σ_i |g_ji m_ji| / Σ_i m_ji over its neurons j; absent where none has an active input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neurons: Option<NeuronSummary>,
 }
 
 /// Weights that changed places, by parameter: how many were pruned, and how many regrown.
@@ -38,6 +42,8 @@ pub type Churn = BTreeMap<String, (usize, usize)>;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Burden {
     sums: BTreeMap<String, (f64, f64, f64)>,
+    #[serde(default)]
+    neurons: BTreeMap<String, Neurons>,
     looks: usize,
     churn: Churn,
     latest: Vec<LayerBurden>,
@@ -56,7 +62,8 @@ impl Burden {
             let active = masked.as_ref().unwrap_or(g);
             let sums = self.sums.entry(p.spec().name.clone()).or_default();
             sums.0 += (B::norm_squared(active)? / kept).sqrt();
-            sums.1 += magnitude(active)? / kept;
+            let neurons = self.neurons.entry(p.spec().name.clone()).or_default();
+            sums.1 += neurons.observe(p, params.layout(), active)? / kept;
             sums.2 = (B::norm_squared(&p.effective()?)? / kept).sqrt();
         }
         self.looks += 1;
@@ -72,16 +79,35 @@ impl Burden {
         }
     }
 
+    /// Units of the network of this layout are about to be cut away, those of the listed groups that are not alive.
+    pub fn shrink(&mut self, layout: &Layout, alive: &[(String, Vec<bool>)]) {
+        for (name, neurons) in &mut self.neurons {
+            neurons.shrink(name, layout, alive);
+        }
+    }
+
+    /// The burden of every neuron in the epoch so far, in the model's order.
+    pub fn neurons<B: Backend>(&self, params: &ParamStore<B>) -> Vec<LayerNeurons> {
+        let of = |p: &Param<B>| {
+            let name = &p.spec().name;
+            Some(LayerNeurons { name: name.clone(), burden: self.neurons.get(name)?.means() })
+        };
+        params.iter().filter_map(of).collect()
+    }
+
     /// Ends the epoch: its indicators in the model's order.
     pub fn end_epoch<B: Backend>(&mut self, params: &ParamStore<B>) -> Vec<LayerBurden> {
         let (sums, churn) = (std::mem::take(&mut self.sums), std::mem::take(&mut self.churn));
+        let each = std::mem::take(&mut self.neurons);
         let looks = std::mem::take(&mut self.looks).max(1) as f64;
-        let of = |p: &crate::network::params::Param<B>| {
+        let of = |p: &Param<B>| {
             let name = &p.spec().name;
             let &(gradient, mean, weight) = sums.get(name)?;
             let (pruned, regrown) = churn.get(name).copied().unwrap_or_default();
             let (gradient, gradient_mean) = (gradient / looks, mean / looks);
-            Some(LayerBurden { name: name.clone(), gradient, gradient_mean, weight, kept: p.kept(), pruned, regrown })
+            let neurons = each.get(name).and_then(|neurons| NeuronSummary::of(&neurons.means()));
+            let (name, kept) = (name.clone(), p.kept());
+            Some(LayerBurden { name, gradient, gradient_mean, weight, kept, pruned, regrown, neurons })
         };
         self.latest = params.iter().filter_map(of).collect();
         self.latest.clone()
@@ -98,13 +124,6 @@ impl Burden {
     }
 }
 
-/// Σ |x|
-fn magnitude<B: Backend>(x: &Tensor<B>) -> Result<f64> {
-    // Row by row first, so that the sums stay short enough for single precision.
-    let rows = x.shape().first().copied().unwrap_or(1).max(1);
-    Ok(x.reshape([rows, x.count() / rows])?.reduce(Reduce::L1, 1)?.host().iter().map(|v| f64::from(*v)).sum())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +131,7 @@ mod tests {
     use crate::network::layout::{LayoutBuilder, Sizes};
     use crate::network::params::Masking;
     use crate::seed::Seed;
+    use crate::tensor::Tensor;
 
     #[test]
     fn indicators_are_those_of_active_weights() {
@@ -130,7 +150,15 @@ mod tests {
         }
         burden.moved(&[("fc.weight".to_string(), (2, 1))].into());
         burden.moved(&[("fc.weight".to_string(), (1, 1))].into());
+        let each = burden.neurons(&params);
+        assert_eq!(each, [LayerNeurons { name: "fc.weight".into(), burden: vec![Some(2.0), Some(2.0)] }]);
+        // What a checkpoint holds goes on with the same bits.
+        let saved = serde_json::to_string(&burden).unwrap();
+        let mut resumed: Burden = serde_json::from_str(&saved).unwrap();
         let found = burden.end_epoch(&params);
+        assert_eq!(resumed.end_epoch(&params), found);
+        let neurons = found[0].neurons.unwrap();
+        assert_eq!((neurons.median, neurons.max, neurons.heaviest, neurons.without_inputs), (2.0, 2.0, 0, 0));
         assert_eq!(found.len(), 1, "biases are not prunable");
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} instead of {b}");
         close(found[0].gradient, (3f64.sqrt() + (25f64 / 3.0).sqrt()) / 2.0);
