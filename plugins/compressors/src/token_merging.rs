@@ -56,26 +56,34 @@ options! {
     /// gradient flows through the mean, not through the matching.
     pub struct TokenMerging {
         /// Where tokens are merged: `before-encoder` or `blocks`.
+        #[acts(always)]
         pub at: Where = Where::BeforeEncoder,
         /// What tokens are compared by before the encoder: `tokens` (with their positions) or `content` (without).
         /// Blocks compare keys.
+        #[acts(|m| m.at == Where::BeforeEncoder, "at = \"before-encoder\"")]
         pub similarity: Similarity = Similarity::Tokens,
         /// How much is merged before the encoder, read as `reading` says; in [0, 1). The count is the nearest whole
         /// number, halves upwards: .2 of 64 is 13.
+        #[acts(|m| m.at == Where::BeforeEncoder, "at = \"before-encoder\"")]
         pub ratio: f64 = 0.4,
         /// `removed`, `one-pass` or `kept`. A ratio above 0.5 cannot be removed in one pass, so passes repeat and 0.6
         /// differs from 0.8.
+        #[acts(|m| m.at == Where::BeforeEncoder, "at = \"before-encoder\"")]
         pub reading: Reading = Reading::Removed,
         /// Tokens merged in each block, where merging is in the blocks: one number, spread over the blocks as `across`
         /// says, or a list with a number for each block. Blocks after the list's end merge none.
+        #[acts(|m| m.at == Where::Blocks, "at = \"blocks\"")]
         pub r: OneOrList<usize> = OneOrList::One(8),
         /// `constant`, `decreasing` (from 2 r to none) or `increasing` (from none to 2 r), where merging is in the
         /// blocks.
+        #[acts(|m| m.at == Where::Blocks, "at = \"blocks\"")]
         pub across: Across = Across::Constant,
         /// In place of `across`: a number between -1 (decreasing) and 1 (increasing), 0 for constant. From r (1 -
         /// inflection) to r (1 + inflection) tokens, evenly spaced and rounded down, as the authors do.
+        #[acts(|m| m.at == Where::Blocks, "at = \"blocks\"")]
         pub inflection: Option<f64> = None,
         /// Whether to keep track of which original tokens went where, for pictures.
+        #[acts(always)]
         pub source: bool = false,
     }
 
@@ -83,8 +91,6 @@ options! {
         let some = self.reading != Reading::Kept || self.ratio > 0.0;
         let text = "must be at least 0 and below 1, and above 0 where it is the fraction kept";
         checks.ensure("ratio", some && (0.0..1.0).contains(&self.ratio), text);
-        let unused = self.similarity == Similarity::Content && self.at == Where::Blocks;
-        checks.ensure("similarity", !unused, "blocks compare keys: leave it out, or set `at` to `before-encoder`");
         checks.range("inflection", self.inflection, -1.0..=1.0);
         let once = self.inflection.is_none() || self.across == Across::Constant;
         checks.ensure("inflection", once, format!("`across` is `{}` already: leave one of the two out", self.across));
@@ -123,7 +129,8 @@ impl TokenMerging {
     fn in_block(&self, index: usize, of: usize) -> Result<usize> {
         let r = match &self.r {
             OneOrList::List(list) if list.len() > of => {
-                let allowed = format!("lists {} blocks, but the model has {of}: give at most one number each", list.len());
+                let allowed =
+                    format!("lists {} blocks, but the model has {of}: give at most one number each", list.len());
                 return Err(OptionError::new("compressor.r", format!("{list:?}"), allowed).into());
             }
             OneOrList::List(list) => return Ok(list.get(index).copied().unwrap_or(0)),
@@ -256,10 +263,7 @@ mod tests {
             let checksum = counts.fold(0u64, |h, v| h.wrapping_mul(31).wrapping_add(v as u64));
             assert_eq!(checksum, expected, "{key}");
         }
-        assert_eq!(
-            schedule("r = 13\nacross = \"decreasing\"", 12),
-            [26, 23, 21, 18, 16, 14, 11, 9, 7, 4, 2, 0]
-        );
+        assert_eq!(schedule("r = 13\nacross = \"decreasing\"", 12), [26, 23, 21, 18, 16, 14, 11, 9, 7, 4, 2, 0]);
         assert_eq!(schedule("r = 16\nacross = \"increasing\"", 12), [0, 2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 32]);
         assert_eq!(schedule("r = 5\ninflection = -0.5", 7), [7, 6, 5, 5, 4, 3, 3]);
         assert_eq!(schedule("r = 5\nacross = \"decreasing\"", 1), [5], "the authors' formula divides by zero");
@@ -280,7 +284,6 @@ mod tests {
             ("at = \"blocks\"\nr = [1]\ninflection = 0.5", "inflection"),
             ("at = \"blocks\"\nacross = \"increasing\"\ninflection = 0.5", "inflection"),
             ("at = \"blocks\"\ninflection = 1.5", "inflection"),
-            ("at = \"blocks\"\nsimilarity = \"content\"", "similarity"),
         ] {
             let errors = secateur::options::parse::<TokenMerging>(&options.parse().expect("TOML")).expect_err(options);
             assert_eq!(errors.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), [key], "{options}");
@@ -295,9 +298,10 @@ mod tests {
             assert_eq!(found, [of_64, of_49], "{ratio}");
         }
         // Halves, of which some are just below in binary: 0.145 x 100.
-        assert_eq!([("0.145", 100), ("0.25", 10), ("0.5", 5)].map(|(r, n)| total(&format!("ratio = {r}"), n + 1)), [
-            15, 3, 3
-        ]);
+        assert_eq!(
+            [("0.145", 100), ("0.25", 10), ("0.5", 5)].map(|(r, n)| total(&format!("ratio = {r}"), n + 1)),
+            [15, 3, 3]
+        );
         let kept = |ratio: f64, n: usize| n - total(&format!("ratio = {ratio}\nreading = \"kept\""), n + 1);
         assert_eq!([kept(0.2, 64), kept(0.4, 64), kept(0.6, 49), kept(0.25, 10)], [13, 26, 29, 3]);
         // The class token stands in set A: 64 patches leave it 32 tokens, 49 patches 24.

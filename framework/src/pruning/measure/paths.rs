@@ -60,15 +60,10 @@ impl Paths {
 /// Units that kept weights connect, step by step, with what is beyond their `from` side: with an input, where they are
 /// consumers of units that are connected themselves; with an output, where they are producers of such units. Units that
 /// no weight could connect (of an embedding, or those that are an output) are.
-fn connected<'a>(
-    weights: impl Iterator<Item = &'a Weights<'a>> + Clone,
-    layout: &Layout,
-    from: Role,
-) -> Units {
+fn connected<'a>(weights: impl Iterator<Item = &'a Weights<'a>> + Clone, layout: &Layout, from: Role) -> Units {
     let to = if from == Role::Consumer { Role::Producer } else { Role::Consumer };
     let some = |g: usize| weights.clone().any(|w| w.members.iter().any(|(at, _, m)| *at == g && m.role == to));
-    let mut units: Units =
-        layout.groups.iter().enumerate().map(|(g, group)| vec![!some(g); group.units]).collect();
+    let mut units: Units = layout.groups.iter().enumerate().map(|(g, group)| vec![!some(g); group.units]).collect();
     loop {
         let mut changed = false;
         for w in weights.clone() {
@@ -100,10 +95,6 @@ impl<'a> Weights<'a> {
         // A mask that keeps everything says no more than none.
         let keep = p.mask().filter(|mask| mask.kept() < spec.shape.count()).map(|mask| mask.keep());
         Self { spec, members, columns, keep }
-    }
-
-    fn rows(&self) -> usize {
-        self.spec.shape.first().copied().unwrap_or(1)
     }
 
     /// For every index of an axis: whether each unit of this role that it belongs to is flagged.
