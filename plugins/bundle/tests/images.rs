@@ -23,6 +23,7 @@ fn shrinking(exempt: &[&str]) -> Trial {
             granularity: Granularity::Unit,
             scope: Scope::Layer,
             apply: Apply::Shrink,
+            rounding: Rounding::FloorKept,
             exempt: exempt.iter().map(ToString::to_string).collect(),
             ..PruneConfig::default()
         },
