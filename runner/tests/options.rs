@@ -98,6 +98,13 @@ const RANGES: &[Ranges] = &[
         &[("schedule.first", &["0"]), ("schedule.every", &["0"]), ("schedule.fraction", &["0", "1", "-1"])],
     ),
     ("compressor.name=token-merging", &[("compressor.ratio", &["-0.1", "1"])]),
+    (
+        "compressor={name=\"token-merging\",at=\"blocks\"}",
+        &[
+            ("compressor.r", &["-1", "[8, -1]", "9000000000", "[9000000000]"]),
+            ("compressor.inflection", &["-1.1", "2"]),
+        ],
+    ),
     ("compressor={name=\"token-merging\",reading=\"kept\"}", &[("compressor.ratio", &["0"])]),
     ("model.name=mlp", &[("model.hidden", &["[0]", "[5, 0]", "[9000000000]"])]),
     (

@@ -24,7 +24,8 @@ pub enum Stage {
 pub struct Tokens<B: Backend> {
     /// `[batch, tokens, dim]`
     pub x: Tensor<B>,
-    /// What similarity is measured on, `[batch, tokens, any]`; the tokens themselves where absent.
+    /// What the model offers to measure similarity on, `[batch, tokens, any]`, without gradient: in a block the keys,
+    /// before the encoder the tokens without their positions. Only where the compressor needs it.
     pub metric: Option<Tensor<B>>,
     /// How many original tokens each one stands for, `[batch, tokens]`; one each where absent.
     pub sizes: Option<Tensor<B>>,
@@ -46,6 +47,11 @@ pub trait Compressor<B: Backend>: Send {
     /// metric.
     fn is_active(&self, _at: Stage) -> bool {
         true
+    }
+
+    /// Whether it looks at the metric that a model has to offer at this stage; where not, a model saves the work.
+    fn needs_metric(&self, at: Stage) -> bool {
+        matches!(at, Stage::Block { .. })
     }
 }
 

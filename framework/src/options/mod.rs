@@ -7,9 +7,11 @@
 
 mod acts;
 mod checks;
+mod one_or_list;
 
 pub use acts::{Acts, Idle};
 pub use checks::{Checks, Number, key_in};
+pub use one_or_list::OneOrList;
 
 use crate::error::OptionError;
 use serde::{Serialize, de::DeserializeOwned};

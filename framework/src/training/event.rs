@@ -2,7 +2,7 @@
 
 use crate::data::SplitName;
 use crate::network::layout::Sizes;
-use crate::pruning::measure::LayerBurden;
+use crate::pruning::measure::{LayerBurden, LayerNeurons};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -78,6 +78,15 @@ pub enum Event {
         /// Parameters that may be pruned, in the model's order.
         layers: Vec<LayerBurden>,
     },
+    /// The burden of every single neuron in the last epoch; earlier epochs have its summary in their burden alone.
+    Neurons {
+        /// The run's last step.
+        step: u64,
+        /// The last epoch, from 0.
+        epoch: u64,
+        /// Parameters that may be pruned, in the model's order.
+        layers: Vec<LayerNeurons>,
+    },
     /// The network was measured on held-out data.
     Eval {
         /// The step before it.
@@ -117,6 +126,15 @@ pub enum Event {
         weights_kept: usize,
         /// Parameters of the dense network.
         weights_total: usize,
+        /// Prunable weights that remain.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        nnz: Option<usize>,
+        /// Those of them on a path from an input to an output; see [`Paths`](crate::pruning::measure::Paths).
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        nnz_effective: Option<usize>,
+        /// Units in use that no input reaches, or that lead to no output.
+        #[serde(default)]
+        units_cut_off: usize,
         /// Weights or units that were kept before this step and are pruned now.
         #[serde(alias = "left")]
         pruned: usize,

@@ -194,9 +194,13 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let Self { setting, live, reporter, .. } = self;
         let step = Step((epoch + 1) * setting.length.steps_per_epoch - 1);
         reporter.epoch(step, epoch, pruning::sparsity(&setting.prune, &live.params)?)?;
+        let neurons = live.burden.neurons(&live.params);
         let layers = live.burden.end_epoch(&live.params);
         reporter.event(&Event::Burden { step: step.0, epoch, layers })?;
         let last = epoch + 1 == setting.train.epochs;
+        if last {
+            reporter.event(&Event::Neurons { step: step.0, epoch, layers: neurons })?;
+        }
         if last || (epoch + 1).is_multiple_of(setting.train.eval_every) {
             setting.evaluate(&live.params, step, SplitName::Validation, EvalAt::Epoch, reporter)?;
         }

@@ -29,6 +29,15 @@ pub struct Summary {
     pub unit_sparsity: f64,
     /// Units in use in every group.
     pub units: Sizes,
+    /// Prunable weights that remain.
+    #[serde(default)]
+    pub nnz: Option<usize>,
+    /// Those of them on a path from an input to an output; see [`Paths`](crate::pruning::measure::Paths).
+    #[serde(default)]
+    pub nnz_effective: Option<usize>,
+    /// Units in use that no input reaches, or that lead to no output.
+    #[serde(default)]
+    pub units_cut_off: usize,
     /// Weights or units that were pruned, every time counted.
     #[serde(default, alias = "left")]
     pub pruned: usize,
@@ -80,6 +89,7 @@ impl Summary {
         let (pruned, regrown) = burden.total();
         let clock = &reporter.clock;
         let (params_kept, params_dense) = measure::count_params(params);
+        let paths = measure::Paths::of(params);
         Ok(Self {
             status: "finished".into(),
             test_loss: test.loss,
@@ -87,6 +97,9 @@ impl Summary {
             sparsity: measure::weight_sparsity(params),
             unit_sparsity: measure::unit_sparsity(params),
             units: pruning::units_in_use(params),
+            nnz: Some(paths.nnz),
+            nnz_effective: Some(paths.nnz_effective),
+            units_cut_off: paths.units_cut_off,
             pruned,
             regrown,
             burden: burden.latest().to_vec(),
@@ -117,7 +130,10 @@ impl Summary {
             ("macs_kept".into(), self.macs_kept as f64),
             ("seconds_train".into(), self.seconds_train),
             ("regrown".into(), self.regrown as f64),
+            ("units_cut_off".into(), self.units_cut_off as f64),
         ]);
+        let counts = [("nnz", self.nnz), ("nnz_effective", self.nnz_effective)];
+        all.extend(counts.into_iter().filter_map(|(name, count)| Some((name.to_string(), count? as f64))));
         all.extend(self.test_accuracy.map(|a| ("test_accuracy".to_string(), a)));
         all
     }

@@ -22,6 +22,7 @@ const NETS: &[Net] = &[
     Net { name: "vgg", options: "width = 0.1\nhidden = [8]", image: [3, 32, 32] },
     Net { name: "vgg", options: "width = 0.1\nbatch_norm = false", image: [1, 32, 32] },
     Net { name: "vae", options: "channels = [4, 6]\nhidden = [20, 12]\nlatent = 5", image: [3, 16, 16] },
+    Net { name: "vae", options: "channels = [4]\nhidden = [9]\nlatent = 3\nbias = false", image: [1, 8, 8] },
     Net { name: "vit", options: "depth = 2\ndim = 24\nheads = 3", image: [3, 16, 16] },
     Net { name: "vit", options: "depth = 1\ndim = 16\nheads = 4\npool = \"mean\"\nmlp_ratio = 1.5", image: [1, 8, 8] },
 ];

@@ -92,8 +92,7 @@ impl Vit {
         let x = self.residual(cx, &name("attn.proj"), &a, &x)?;
         t.x = x.reshape([batch, tokens, self.dim])?;
         let stage = Stage::Block { index: i, of: self.depth };
-        let compressed = cx.compressor().is_active(stage);
-        t.metric = compressed.then(|| keys(&qkv, &shape)).transpose()?;
+        t.metric = cx.needs_metric(stage).then(|| keys(&qkv, &shape)).transpose()?;
         let mut t = cx.compress(t, stage)?;
         let tokens = t.x.shape()[1];
         let x = t.x.reshape([batch * tokens, self.dim])?;
@@ -170,9 +169,11 @@ impl<B: Backend> Model<B> for Vit {
         let class = if self.pool == Pool::Class { Some(cx.param("class_token")?) } else { None };
         let position = cx.param("position")?;
         let protected = usize::from(class.is_some());
+        let content = |x: &Tensor<B>| B::embed(&x.detach(), class.as_ref().map(Tensor::detach).as_ref(), None);
+        let metric = cx.needs_metric(Stage::BeforeEncoder).then(|| content(&x)).transpose()?;
         let x = cx.tape().embed(&x, class, Some(position))?;
         let x = cx.dropout("embedding", &x, self.dropout)?;
-        let tokens = Tokens { x, metric: None, sizes: None, source: None, protected };
+        let tokens = Tokens { x, metric, sizes: None, source: None, protected };
         let mut tokens = cx.compress(tokens, Stage::BeforeEncoder)?;
         for i in 0..self.depth {
             tokens = self.block(cx, i, tokens)?;

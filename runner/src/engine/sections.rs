@@ -60,6 +60,9 @@ fn in_words(ty: &str) -> String {
     if let Some(inner) = inner("Vec<") {
         return format!("list of: {}", in_words(inner));
     }
+    if let Some(inner) = inner("OneOrList<") {
+        return format!("{0}, or list of: {0}", in_words(inner));
+    }
     match ty {
         "f64" | "f32" => "number".to_owned(),
         "bool" => "true or false".to_owned(),
@@ -93,5 +96,7 @@ mod tests {
     fn types_are_told_in_words() {
         assert_eq!(in_words("Option<f64>"), "number, or not set");
         assert_eq!(in_words("Vec<usize>"), "list of: whole number, at least 0");
+        let either = "whole number, at least 0, or list of: whole number, at least 0";
+        assert_eq!(in_words("OneOrList<usize>"), either);
     }
 }

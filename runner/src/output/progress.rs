@@ -87,8 +87,8 @@ impl Progress {
     /// Takes in one event.
     pub fn event(&mut self, event: &Event) {
         let belongs = matches!(event, Event::Eval { at: EvalAt::Epoch, .. });
-        // The burden stands between an epoch and what was measured at its end.
-        if !belongs && !matches!(event, Event::Burden { .. }) {
+        // The burdens stand between an epoch and what was measured at its end.
+        if !belongs && !matches!(event, Event::Burden { .. } | Event::Neurons { .. }) {
             self.write_epoch();
         }
         self.state.take(event);
@@ -182,7 +182,7 @@ impl State {
             Event::Prune { achieved, kept, units, .. } => {
                 (self.sparsity, self.things) = (*achieved, Some(pruned_things(kept, units)));
             }
-            Event::Finish { .. } | Event::Burden { .. } | Event::Note { .. } => {}
+            Event::Finish { .. } | Event::Burden { .. } | Event::Neurons { .. } | Event::Note { .. } => {}
         }
     }
 
@@ -210,6 +210,7 @@ fn prune_line(event: &Event) -> Option<String> {
     let Event::Prune { step, epoch, achieved, units, kept, weights_kept, weights_total, .. } = event else {
         return None;
     };
+    let idle = idle_weights(event).map(|text| format!(", {text}")).unwrap_or_default();
     let things = pruned_things(kept, units);
     let shown: Vec<String> = units.0.iter().take(6).map(|(name, units)| format!("{name} {units}")).collect();
     let more = if units.0.len() > shown.len() { ", ..." } else { "" };
@@ -217,8 +218,23 @@ fn prune_line(event: &Event) -> Option<String> {
     let (epoch, achieved) = (epoch + 1, percent(*achieved));
     Some(format!(
         "  pruned after epoch {epoch} (step {step}): {achieved} of the {things} that may be pruned are gone, \
-         {weights_kept} of {weights_total} parameters remaining{units}"
+         {weights_kept} of {weights_total} parameters remaining{idle}{units}"
     ))
+}
+
+/// The weights that are left and do nothing, where there are any.
+fn idle_weights(event: &Event) -> Option<String> {
+    let &Event::Prune { nnz: Some(nnz), nnz_effective: Some(effective), units_cut_off, .. } = event else {
+        return None;
+    };
+    let units = match units_cut_off {
+        0 => String::new(),
+        1 => " (1 unit cut off)".to_owned(),
+        n => format!(" ({n} units cut off)"),
+    };
+    let idle = nnz.saturating_sub(effective);
+    (idle > 0)
+        .then(|| format!("{idle} of the {nnz} prunable weights left on no path from an input to an output{units}"))
 }
 
 fn speed(examples_per_second: f64) -> String {
@@ -269,5 +285,23 @@ mod tests {
             remaining  units: fc1 45, fc2 27\n\
             epoch  2/20  loss 1.2500  accuracy 75.00 %  units pruned 10.0 %  24 k samples/s\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn weights_that_are_left_and_do_nothing_are_told_with_the_step() {
+        let line = |effective: usize, units: usize| {
+            let event = format!(
+                r#"{{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.9,"units":{{}},"kept":{{"fc1.weight":100}},
+                "weights_kept":110,"weights_total":1010,"nnz":100,"nnz_effective":{effective},"units_cut_off":{units},
+                "pruned":900,"regrown":0,"seconds":0.1}}"#
+            );
+            prune_line(&serde_json::from_str(&event).unwrap()).unwrap()
+        };
+        let start = "  pruned after epoch 2 (step 19): 90.0 % of the weights that may be pruned are gone, 110 of 1010 \
+                     parameters remaining";
+        assert_eq!(line(100, 0), start);
+        let idle = "of the 100 prunable weights left on no path from an input to an output";
+        assert_eq!(line(60, 1), format!("{start}, 40 {idle} (1 unit cut off)"));
+        assert_eq!(line(0, 8), format!("{start}, 100 {idle} (8 units cut off)"));
     }
 }

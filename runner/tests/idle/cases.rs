@@ -231,7 +231,32 @@ const OTHERS: &[Case] = &[
         &[VIT, "compressor={name=\"token-merging\",at=\"blocks\",r=1,reading=\"kept\"}"],
         Note("compressor.at is \"blocks\""),
     ),
+    (
+        "compressor.similarity",
+        &[VIT, "compressor={name=\"token-merging\",at=\"blocks\",r=1,similarity=\"content\"}"],
+        Note("acts with compressor.at = \"before-encoder\", and compressor.at is \"blocks\""),
+    ),
     ("compressor.r", &[VIT, "compressor={name=\"token-merging\",r=1}"], Note("acts with compressor.at = \"blocks\"")),
+    (
+        "compressor.r",
+        &[VIT, "compressor={name=\"token-merging\",r=[1]}"],
+        Note("compressor.r = [1] does nothing here: it acts with compressor.at = \"blocks\""),
+    ),
+    (
+        "compressor.inflection",
+        &[VIT, "compressor={name=\"token-merging\",inflection=0.5}"],
+        Note("acts with compressor.at = \"blocks\", and compressor.at is \"before-encoder\""),
+    ),
+    (
+        "compressor.inflection",
+        &[VIT, "compressor={name=\"token-merging\",at=\"blocks\",r=1,across=\"increasing\",inflection=0.5}"],
+        Refused("`across` is `increasing` already"),
+    ),
+    (
+        "compressor.across",
+        &[VIT, "compressor={name=\"token-merging\",at=\"blocks\",r=[1],across=\"increasing\"}"],
+        Refused("`r` has a number for each block already"),
+    ),
     (
         "compressor.across",
         &[VIT, "compressor={name=\"token-merging\",across=\"decreasing\"}"],

@@ -20,6 +20,11 @@ pub enum Compressed {
 }
 
 impl<B: Backend> Forward<'_, B> {
+    /// Whether the run's compressor looks at [`Tokens::metric`] at this stage.
+    pub fn needs_metric(&self, at: Stage) -> bool {
+        self.compressor.is_active(at) && self.compressor.needs_metric(at)
+    }
+
     /// What became of the tokens so far.
     pub(crate) fn compressed(&self) -> Compressed {
         if self.compressed == Compressed::NotAsked && self.taken.get() { Compressed::NotSeen } else { self.compressed }

@@ -1,11 +1,12 @@
 //! How much the remaining weights have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes
 //! and weight norms, the forms are ours), and how many changed places.
 
+use super::neurons::{LayerNeurons, NeuronSummary, Neurons};
 use crate::autograd::Grads;
-use crate::backend::{Backend, Reduce};
+use crate::backend::Backend;
 use crate::error::Result;
-use crate::network::params::ParamStore;
-use crate::tensor::Tensor;
+use crate::network::layout::Layout;
+use crate::network::params::{Param, ParamStore};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,6 +30,9 @@ pub struct LayerBurden {
     /// Weights that regrew in the epoch.
     #[serde(alias = "returned")]
     pub regrown: usize,
+    /// Σ_i |g_ji m_ji| / Σ_i m_ji over its neurons j; absent where none has an active input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neurons: Option<NeuronSummary>,
 }
 
 /// Weights that changed places, by parameter: how many were pruned, and how many regrown.
@@ -38,6 +42,8 @@ pub type Churn = BTreeMap<String, (usize, usize)>;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Burden {
     sums: BTreeMap<String, (f64, f64, f64)>,
+    #[serde(default)]
+    neurons: BTreeMap<String, Neurons>,
     looks: usize,
     churn: Churn,
     latest: Vec<LayerBurden>,
@@ -56,7 +62,8 @@ impl Burden {
             let active = masked.as_ref().unwrap_or(g);
             let sums = self.sums.entry(p.spec().name.clone()).or_default();
             sums.0 += (B::norm_squared(active)? / kept).sqrt();
-            sums.1 += magnitude(active)? / kept;
+            let neurons = self.neurons.entry(p.spec().name.clone()).or_default();
+            sums.1 += neurons.observe(p, params.layout(), active)? / kept;
             sums.2 = (B::norm_squared(&p.effective()?)? / kept).sqrt();
         }
         self.looks += 1;
@@ -72,16 +79,35 @@ impl Burden {
         }
     }
 
+    /// Units of the network of this layout are about to be cut away, those of the listed groups that are not alive.
+    pub fn shrink(&mut self, layout: &Layout, alive: &[(String, Vec<bool>)]) {
+        for (name, neurons) in &mut self.neurons {
+            neurons.shrink(name, layout, alive);
+        }
+    }
+
+    /// The burden of every neuron in the epoch so far, in the model's order.
+    pub fn neurons<B: Backend>(&self, params: &ParamStore<B>) -> Vec<LayerNeurons> {
+        let of = |p: &Param<B>| {
+            let name = &p.spec().name;
+            Some(LayerNeurons { name: name.clone(), burden: self.neurons.get(name)?.means() })
+        };
+        params.iter().filter_map(of).collect()
+    }
+
     /// Ends the epoch: its indicators in the model's order.
     pub fn end_epoch<B: Backend>(&mut self, params: &ParamStore<B>) -> Vec<LayerBurden> {
         let (sums, churn) = (std::mem::take(&mut self.sums), std::mem::take(&mut self.churn));
+        let each = std::mem::take(&mut self.neurons);
         let looks = std::mem::take(&mut self.looks).max(1) as f64;
-        let of = |p: &crate::network::params::Param<B>| {
+        let of = |p: &Param<B>| {
             let name = &p.spec().name;
             let &(gradient, mean, weight) = sums.get(name)?;
             let (pruned, regrown) = churn.get(name).copied().unwrap_or_default();
             let (gradient, gradient_mean) = (gradient / looks, mean / looks);
-            Some(LayerBurden { name: name.clone(), gradient, gradient_mean, weight, kept: p.kept(), pruned, regrown })
+            let neurons = each.get(name).and_then(|neurons| NeuronSummary::of(&neurons.means()));
+            let (name, kept) = (name.clone(), p.kept());
+            Some(LayerBurden { name, gradient, gradient_mean, weight, kept, pruned, regrown, neurons })
         };
         self.latest = params.iter().filter_map(of).collect();
         self.latest.clone()
@@ -98,13 +124,6 @@ impl Burden {
     }
 }
 
-/// Σ |x|
-fn magnitude<B: Backend>(x: &Tensor<B>) -> Result<f64> {
-    // Row by row first, so that the sums stay short enough for single precision.
-    let rows = x.shape().first().copied().unwrap_or(1).max(1);
-    Ok(x.reshape([rows, x.count() / rows])?.reduce(Reduce::L1, 1)?.host().iter().map(|v| f64::from(*v)).sum())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +131,7 @@ mod tests {
     use crate::network::layout::{LayoutBuilder, Sizes};
     use crate::network::params::Masking;
     use crate::seed::Seed;
+    use crate::tensor::Tensor;
 
     #[test]
     fn indicators_are_those_of_active_weights() {
@@ -130,7 +150,11 @@ mod tests {
         }
         burden.moved(&[("fc.weight".to_string(), (2, 1))].into());
         burden.moved(&[("fc.weight".to_string(), (1, 1))].into());
+        let each = burden.neurons(&params);
+        assert_eq!(each, [LayerNeurons { name: "fc.weight".into(), burden: vec![Some(2.0), Some(2.0)] }]);
         let found = burden.end_epoch(&params);
+        let neurons = found[0].neurons.unwrap();
+        assert_eq!((neurons.median, neurons.max, neurons.heaviest, neurons.without_inputs), (2.0, 2.0, 0, 0));
         assert_eq!(found.len(), 1, "biases are not prunable");
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} instead of {b}");
         close(found[0].gradient, (3f64.sqrt() + (25f64 / 3.0).sqrt()) / 2.0);
@@ -141,5 +165,40 @@ mod tests {
         assert_eq!((found[0].kept, found[0].pruned, found[0].regrown), (3, 3, 2));
         assert_eq!((burden.latest(), burden.total()), (&found[..], (3, 2)));
         assert_eq!(burden.end_epoch(&params), []);
+    }
+
+    /// What a checkpoint holds goes on with the same bits, in the middle of an epoch, and does not grow.
+    #[test]
+    fn sums_of_an_epoch_survive_a_checkpoint_bit_by_bit() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        layout.linear("fc", &7.into(), &5.into(), false);
+        let device = Cpu::default();
+        let mut params = ParamStore::<Cpu>::new(&device, layout.build().unwrap(), Seed(0), Masking::Dynamic).unwrap();
+        params.set_masks(vec![("fc.weight".into(), (0..35).map(|i| i % 3 != 0).collect())]).unwrap();
+        let w = params.get("fc.weight").unwrap().value().clone();
+        let look = |burden: &mut Burden, step: u16| {
+            let gradient = (0..35u16).map(|i| 1.0 / f32::from(i + 7 * step + 3)).collect();
+            let mut grads = Grads::empty();
+            grads.add(&w, Tensor::from_vec(&device, gradient, [5, 7]).unwrap()).unwrap();
+            burden.observe(&params, &grads).unwrap();
+        };
+        let (mut whole, mut halves, mut length) = (Burden::default(), Burden::default(), 0);
+        for epoch in 0..3 {
+            for step in 0..9 {
+                look(&mut whole, step);
+                look(&mut halves, step);
+                if step == 4 {
+                    let saved = serde_json::to_string(&halves).unwrap();
+                    halves = serde_json::from_str(&saved).unwrap();
+                    length = length.max(halves.neurons["fc.weight"].means().len());
+                }
+            }
+            assert_eq!(whole.neurons(&params), halves.neurons(&params), "epoch {epoch}");
+            let ended = whole.end_epoch(&params);
+            assert_eq!(ended, halves.end_epoch(&params), "epoch {epoch}");
+            assert!(ended[0].neurons.is_some_and(|n| n.min < n.max));
+        }
+        assert_eq!((length, whole.neurons(&params)), (5, vec![]), "five neurons, whatever the steps and epochs");
     }
 }

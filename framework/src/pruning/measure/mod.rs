@@ -2,9 +2,13 @@
 
 mod burden;
 mod memory;
+mod neurons;
+mod paths;
 
 pub use burden::{Burden, Churn, LayerBurden};
 pub use memory::peak_memory_bytes;
+pub use neurons::{LayerNeurons, NeuronSummary};
+pub use paths::Paths;
 
 use crate::backend::Backend;
 use crate::network::params::ParamStore;

@@ -79,6 +79,7 @@ impl<B: Backend> Live<B> {
         let seconds = clock.elapsed();
         reporter.clock.prune += seconds;
         let (weights_kept, weights_total) = measure::count_params(&self.params);
+        let paths = measure::Paths::of(&self.params);
         reporter.event(&Event::Prune {
             step: step.0,
             epoch: setting.length.epoch(step),
@@ -89,6 +90,9 @@ impl<B: Backend> Live<B> {
             kept: pruning::counts(prune, &self.params)?,
             weights_kept,
             weights_total,
+            nnz: Some(paths.nnz),
+            nnz_effective: Some(paths.nnz_effective),
+            units_cut_off: paths.units_cut_off,
             pruned,
             regrown,
             rewound_to: rewound_to.map(|s| s.0),
@@ -127,7 +131,7 @@ impl<B: Backend> Live<B> {
         batch: &Batch<B>,
         reporter: &mut Reporter<'_, B>,
     ) -> Result<bool> {
-        let Self { next: step, params, criterion, shown, .. } = self;
+        let Self { next: step, params, criterion, shown, burden, .. } = self;
         let (step, prune, seed) = (*step, &setting.prune, setting.seed.derive("criterion", &[]));
         if criterion.needs().has(Needs::PROBE) {
             criterion.prepare(&mut RunProbe { setting, params, step })?;
@@ -163,6 +167,7 @@ impl<B: Backend> Live<B> {
             return Ok(own_rule);
         };
         shown.as_mut().map_or(Ok(()), |shown| shown.follow_cut(&layout, &units))?;
+        burden.shrink(&layout, &units);
         for (name, keep) in &units {
             let kept: Vec<usize> = (0..keep.len()).filter(|&unit| keep[unit]).collect();
             if let Some(group) = layout.group(name).filter(|_| kept.len() < keep.len()) {

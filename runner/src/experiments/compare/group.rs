@@ -40,12 +40,14 @@ const fn metric(key: &'static str, label: &'static str, unit: Unit, more_is_bett
 }
 
 /// Everything that is measured, in the order in which it is shown.
-pub const METRICS: [Metric; 10] = [
+pub const METRICS: [Metric; 11] = [
     metric("test_accuracy", "accuracy", Unit::Percent, Some(true)),
     metric("test_loss", "loss", Unit::Plain, Some(false)),
     metric("sparsity", "weights removed", Unit::Percent, None),
     metric("unit_sparsity", "units removed", Unit::Percent, None),
     metric("params_kept", "parameters", Unit::Count, Some(false)),
+    // Kept prunable weights on no path from an input to an output.
+    metric("idle_weights", "idle weights", Unit::Count, Some(false)),
     metric("macs_kept", "MACs", Unit::Count, Some(false)),
     metric("seconds", "time", Unit::Seconds, Some(false)),
     metric("peak_memory_bytes", "peak memory", Unit::Bytes, Some(false)),
@@ -66,6 +68,10 @@ impl Metric {
     pub fn of(&self, summary: &Map<String, Value>) -> Option<f64> {
         match self.key {
             "seconds" => index::seconds(summary),
+            "idle_weights" => {
+                let number = |key: &str| summary.get(key).and_then(Value::as_f64);
+                Some(number("nnz")? - number("nnz_effective")?)
+            }
             "churn" => Some(either(summary, "pruned", "left")? + either(summary, "regrown", "returned")?),
             "burden" => {
                 let layers = summary.get("burden")?.as_array()?;

@@ -121,10 +121,13 @@ pub fn metrics(comparison: &Comparison) -> Vec<Metric> {
     all
 }
 
-/// The metrics of a table for people: where accuracy is compared, the loss beside it would only widen it.
+/// The metrics of a table for people: where accuracy is compared, the loss beside it would only widen it, as would idle
+/// weights where no run has any.
 pub fn headline_metrics(comparison: &Comparison) -> Vec<Metric> {
     let also = |metric: &Metric| comparison.metric.key != "test_accuracy" || metric.key != "test_loss";
-    metrics(comparison).into_iter().filter(also).collect()
+    let idle = |group: &Group| group.mean("idle_weights").is_some_and(|mean| mean > 0.0);
+    let any = |metric: &Metric| metric.key != "idle_weights" || comparison.groups.iter().any(idle);
+    metrics(comparison).into_iter().filter(also).filter(any).collect()
 }
 
 /// A mean with its deviation, and with its interval where that is wanted: `92.1 ± 0.3 % [91.7, 92.5]`.

@@ -30,6 +30,7 @@ pub fn headlines(summary: &Map<String, Value>) -> Vec<Headline> {
         number("test_loss").map(|value| (loss(value), "test loss".to_owned())),
         share("unit_sparsity").map(|value| (value, "of all units removed".to_owned())),
         share("sparsity").map(|value| (value, "of all weights removed".to_owned())),
+        on_paths(summary),
         kept("params", "parameters"),
         kept("macs", "multiply-adds"),
         number("seconds_train").map(|_| {
@@ -39,6 +40,24 @@ pub fn headlines(summary: &Map<String, Value>) -> Vec<Headline> {
         number("peak_memory_bytes").map(|bytes| (format!("{:.0} MB", bytes / 1e6), "peak memory".to_owned())),
     ];
     all.into_iter().flatten().map(|(value, label)| Headline { value, label }).collect()
+}
+
+/// How many of the weights that are left work, where not all of them do.
+fn on_paths(summary: &Map<String, Value>) -> Option<(String, String)> {
+    let whole = |key: &str| summary.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    let (kept, effective) = (whole("nnz")?, whole("nnz_effective")?);
+    let units = whole("units_cut_off").filter(|n| *n > 0).map(|n| format!("; {} cut off", units(n)));
+    let end = match effective {
+        _ if effective == kept => return None,
+        0 => "; the outputs do not depend on the inputs".to_owned(),
+        _ => units.unwrap_or_default(),
+    };
+    let text = format!("of the {} prunable weights left are on a path from an input to an output{end}", grouped(kept));
+    Some((grouped(effective), text))
+}
+
+fn units(n: usize) -> String {
+    if n == 1 { "1 unit".to_owned() } else { format!("{} units", grouped(n)) }
 }
 
 /// The headlines side by side.
@@ -139,6 +158,26 @@ fn time(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_that_do_nothing_are_said_to() {
+        let text = |nnz: u64, effective: u64, units: u64| {
+            let summary = serde_json::json!({"nnz": nnz, "nnz_effective": effective, "units_cut_off": units});
+            let headlines = headlines(summary.as_object().unwrap());
+            headlines.iter().map(|one| format!("{} {}", one.value, one.label)).collect::<String>()
+        };
+        assert_eq!(
+            text(1712, 0, 8),
+            "0 of the 1,712 prunable weights left are on a path from an input to an output; the outputs do not depend \
+             on the inputs"
+        );
+        assert_eq!(
+            text(1712, 1200, 1),
+            "1,200 of the 1,712 prunable weights left are on a path from an input to an output; 1 unit cut off"
+        );
+        assert_eq!(text(1712, 1712, 0), "");
+        assert!(headlines(serde_json::json!({"status": "finished"}).as_object().unwrap()).is_empty(), "an old run");
+    }
 
     #[test]
     fn numbers_are_written_for_readers() {
