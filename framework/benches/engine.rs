@@ -39,7 +39,7 @@ struct Magnitude;
 
 impl<B: Backend> secateur::pruning::criterion::Criterion<B> for Magnitude {
     fn score(&mut self, target: &Target<'_, B>) -> secateur::Result<Scores<B>> {
-        Ok(target.weight().abs()?.into())
+        Ok(target.weight()?.abs()?.into())
     }
 }
 
@@ -101,13 +101,14 @@ fn prune_step(c: &mut Criterion) {
     for (name, granularity) in [("prune/mlp/weights", Granularity::Weight), ("prune/mlp/units", Granularity::Unit)] {
         let config = PruneConfig { granularity, scope: Scope::Global, ..PruneConfig::default() };
         let fresh = store(Masking::Held);
-        let half = Position { amount: Amount::Sparsity(0.5), end: 0.5, nth: 0 };
+        let half = Position { amount: Amount::Sparsity(0.5), progress: 1.0, nth: 0 };
         c.bench_function(name, |b| {
             b.iter_batched(
                 || fresh.clone(),
                 |mut store| {
                     let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
-                    let plan = pruning::plan(&config, &store, &mut Magnitude, half, &view).unwrap();
+                    let asked = pruning::asked(&config, &store, half).unwrap();
+                    let plan = pruning::plan(&config, &store, &mut Magnitude, &asked.keep, &view).unwrap();
                     pruning::apply(&config, &mut store, &plan, &Mlp, &input(), Step(0)).unwrap()
                 },
                 BatchSize::SmallInput,

@@ -88,8 +88,9 @@ fn pruning_steps(c: &mut Criterion) {
                     || fresh.clone(),
                     |mut store| {
                         let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
-                        let position = Position { amount: Amount::Sparsity(0.5), end: 0.5, nth: 0 };
-                        let plan = pruning::plan(&config, &store, criterion.as_mut(), position, &view).unwrap();
+                        let position = Position { amount: Amount::Sparsity(0.5), progress: 1.0, nth: 0 };
+                        let asked = pruning::asked(&config, &store, position).unwrap();
+                        let plan = pruning::plan(&config, &store, criterion.as_mut(), &asked.keep, &view).unwrap();
                         pruning::apply(&config, &mut store, &plan, &model, &input(), Step(0)).unwrap();
                         criterion.reset().unwrap();
                     },

@@ -39,7 +39,7 @@ impl<B: Backend> Criterion<B> for Taylor {
     }
 
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        Ok(target.weight().mul(target.grad()?)?.abs()?.into())
+        Ok(target.weight()?.mul(&target.grad()?)?.abs()?.into())
     }
 }
 
@@ -75,11 +75,15 @@ fn main() -> Result<()> {
         }
         // Twice in the run the weights with the smallest |w g| go.
         let (Some(grads), Some(nth)) = (&gradients, [9, 19].iter().position(|at| *at == epoch)) else { continue };
-        let position = Position { amount: Amount::Sparsity([0.5, 0.8][nth]), end: 0.8, nth };
+        let sparsity = [0.5, 0.8][nth];
+        let position = Position { amount: Amount::Sparsity(sparsity), progress: sparsity / 0.8, nth };
+        let asked = pruning::asked(&prune, &params, position)?;
         let view = |name, group| Ok(Target::new(&params, name, group, step, seed)?.with_grads(grads));
-        let plan = pruning::plan(&prune, &params, &mut criterion, position, &view)?;
-        let done = pruning::apply(&prune, &mut params, &plan, &Net, &input, step)?;
-        println!("epoch {epoch}: {:.0} % of the weights pruned", 100.0 * done.achieved);
+        let plan = pruning::plan(&prune, &params, &mut criterion, &asked.keep, &view)?;
+        pruning::apply(&prune, &mut params, &plan, &Net, &input, step)?;
+        asked.verify(&prune, &params, step)?;
+        let achieved = pruning::sparsity(&prune, &params)?;
+        println!("epoch {epoch}: {:.0} % of the weights that may be pruned are gone", 100.0 * achieved);
     }
     let task = Task { model: &Net, compressor: &NoCompression {}, loss: Loss::CrossEntropy };
     let found = evaluate(&task, &params, &data, SplitName::Test, 1000)?;

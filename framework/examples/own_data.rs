@@ -29,7 +29,7 @@ struct Magnitude;
 
 impl<B: Backend> Criterion<B> for Magnitude {
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        Ok(target.weight().abs()?.into())
+        Ok(target.weight()?.abs()?.into())
     }
 }
 

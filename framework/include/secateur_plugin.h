@@ -1,4 +1,4 @@
-/* Secateur's plugin ABI, version 1, for plugins in C. The Rust side is framework/src/plugin/abi.rs; a test compares the two.
+/* Secateur's plugin ABI, version 2, for plugins in C. The Rust side is framework/src/plugins/boundary/abi; a test compares the two.
  *
  * A plugin defines its tables and ends with SECATEUR_PLUGIN(entries). Build it as a shared library:
  *     cc -shared -fPIC -O2 -I framework/include -o libmine.so mine.c
@@ -24,7 +24,7 @@ enum { SECATEUR_FAILED = 0, SECATEUR_BAD_OPTION = 1, SECATEUR_BAD_CONFIG = 2, SE
 enum {                                                         /* what an array is */
   SECATEUR_GRADIENT = 1, SECATEUR_INPUT = 2, SECATEUR_OUTPUT = 3, SECATEUR_OUTPUT_GRADIENT = 4, SECATEUR_PREACTIVATION = 5,
   SECATEUR_WEIGHT_SCORES = 6, SECATEUR_UNIT_SCORES = 7, SECATEUR_KEEP = 8, SECATEUR_STATE = 9, SECATEUR_LOGITS = 10,
-  SECATEUR_LOSS = 11, SECATEUR_PREDICTION = 12, SECATEUR_TOKENS = 13, SECATEUR_BUFFER = 14
+  SECATEUR_LOSS = 11, SECATEUR_PREDICTION = 12, SECATEUR_TOKENS = 13, SECATEUR_BUFFER = 14, SECATEUR_PRODUCT = 15
 };
 enum { SECATEUR_NO_AMOUNT = 0, SECATEUR_SPARSITY = 1, SECATEUR_OF_REMAINING = 2 };
 enum { SECATEUR_CRITERION = 1, SECATEUR_SCHEDULE = 2, SECATEUR_COMPRESSOR = 3, SECATEUR_MODEL = 4 };
@@ -70,22 +70,31 @@ typedef struct {
   uint64_t step; uint64_t epoch; size_t examples; secateur_params params; const secateur_signal *signals; size_t signal_count;
 } secateur_observation;
 
-/* What is to be scored; group is empty where single weights are. reduce: 0 sum, 1 l1, 2 l2, 3 mean, 4 max. */
+/* What is to be scored; group is empty where single weights are. to_go: how many of it, SIZE_MAX where all layers are ranked as one. */
 typedef struct {
   secateur_str name; secateur_view weight; secateur_view mask; secateur_view grad; secateur_str group; size_t units; size_t axis;
-  uint64_t step; uint64_t seed; uint32_t reduce; secateur_params params;
+  uint64_t step; uint64_t seed; size_t to_go; secateur_params params;
 } secateur_target;
 
-/* needs: 1 gradients, 2 inputs, 4 outputs, 8 output gradients (with 4), 16 preactivations, 64 probe, 128 penalty.
- * window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. rounding: 0 keep = n - floor(s n), 1 floor((1-s) n),
- * 2 round((1-s) n). */
-typedef struct { uint32_t needs; uint32_t window; uint32_t rounding; } secateur_info;
+/* needs: 1 gradients, 2 inputs, 4 outputs, 8 output gradients (with 4), 16 preactivations, 64 probe, 128 penalty, 256 products.
+ * window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. reduce: how weight scores become unit scores, 0 sum,
+ * 1 l1, 2 l2, 3 mean, 4 max. */
+typedef struct { uint32_t needs; uint32_t window; uint32_t reduce; } secateur_info;
 
-/* gradients: input (0 batch, 1 ones), batch number, objective (0 loss, 1 sum of outputs), replaced parameters. */
+/* input: 0 a batch, 1 an example of ones, 2 per_class examples of each class; number says which batch or choice. mode: 0 training,
+ * 1 evaluation (ones are refused in training mode). objective: 0 loss of the logits divided by temperature (1 for the loss as it
+ * is), 1 sum of outputs. replaced: parameters with other values. */
+typedef struct {
+  uint32_t input; uint32_t mode; uint64_t number; size_t per_class; uint32_t objective; double temperature;
+  const secateur_signal *replaced; size_t replaced_count;
+} secateur_question;
+
+/* Both put GRADIENT of each parameter; hessian_vector the Hessian times a vector, given by parameter (missing parts are zero). */
 typedef struct {
   void *user;
-  int32_t (*gradients)(void *user, uint32_t input, uint64_t batch, uint32_t objective, const secateur_signal *replaced,
-                       size_t count, secateur_sink out, secateur_report report);
+  int32_t (*gradients)(void *user, const secateur_question *, secateur_sink out, secateur_report report);
+  int32_t (*hessian_vector)(void *user, const secateur_question *, const secateur_signal *vector, size_t count, secateur_sink out,
+                            secateur_report report);
   secateur_params params;
 } secateur_probe;
 
@@ -117,6 +126,7 @@ typedef struct {
   int32_t (*prepare)(void *self, const secateur_probe *, secateur_report);
   int32_t (*score)(void *self, const secateur_target *, secateur_sink out, secateur_report);
   int32_t (*penalty)(void *self, secateur_str name, secateur_view weight, double *value, secateur_sink out, secateur_report);
+  int32_t (*cut)(void *self, secateur_str group, const size_t *kept, size_t count, secateur_report);
   int32_t (*reset)(void *self, secateur_report);
   int32_t (*save)(void *self, secateur_sink out, secateur_report);
   int32_t (*load)(void *self, const secateur_signal *entries, size_t count, secateur_report);
@@ -127,6 +137,9 @@ typedef struct {
   size_t size;
   int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
   void (*destroy)(void *self);
+  int32_t (*setup)(void *self, secateur_run_length, secateur_report);
+  int32_t (*at_start)(void *self, secateur_run_length, secateur_amount *out, secateur_report);
+  int32_t (*may_be_idle)(void *self, uint32_t *out, secateur_report);
   int32_t (*target)(void *self, uint64_t step, secateur_run_length, secateur_amount *out, secateur_report);
   int32_t (*rewind)(void *self, uint64_t step, secateur_run_length, uint64_t *to, secateur_report);
   int32_t (*save)(void *self, secateur_sink out, secateur_report);
@@ -143,10 +156,12 @@ typedef struct {
   void (*forget)(void *left);
 } secateur_compressor;
 
-/* One forward pass. needs as in secateur_info; compressor is null where the run has none. */
+/* One forward pass. needs as in secateur_info; compressor is null where the run has none. training: whether dropout is on and batch
+ * normalisation goes by the batch; backward: whether a backward pass may follow. kinks, of ReLUs, maxima and merges: 0 where they
+ * lie now, 1 the same, to be remembered, 2 where they were remembered last; a model that cannot do so reports an error. */
 typedef struct {
   secateur_params params; const secateur_signal *replaced; size_t replaced_count; secateur_view input; const uint32_t *classes;
-  size_t examples; uint32_t needs; uint32_t training; uint64_t noise; void *compressor;
+  size_t examples; uint32_t needs; uint32_t training; uint32_t backward; uint32_t kinks; uint64_t noise; void *compressor;
   const secateur_compressor *compressor_table;
 } secateur_pass;
 
@@ -205,10 +220,10 @@ static inline size_t secateur_count(secateur_view view) {
 
 #define SECATEUR_PLUGIN(list)                                                                             \
   SECATEUR_EXPORT extern const char secateur_plugin_stamp[];                                              \
-  SECATEUR_EXPORT const char secateur_plugin_stamp[] = "secateur-plugin\nabi=1\nlanguage=C\n";            \
-  SECATEUR_EXPORT const secateur_table *secateur_plugin_v1(void);                                         \
-  SECATEUR_EXPORT const secateur_table *secateur_plugin_v1(void) {                                        \
-    static const secateur_table table = {1, list, sizeof(list) / sizeof(*(list))};                        \
+  SECATEUR_EXPORT const char secateur_plugin_stamp[] = "secateur-plugin\nabi=2\nlanguage=C\n";            \
+  SECATEUR_EXPORT const secateur_table *secateur_plugin_v2(void);                                         \
+  SECATEUR_EXPORT const secateur_table *secateur_plugin_v2(void) {                                        \
+    static const secateur_table table = {2, list, sizeof(list) / sizeof(*(list))};                        \
     return &table;                                                                                        \
   }
 

@@ -10,10 +10,14 @@ pub use crate::network::forward::{ConvOptions, Forward, Needs};
 pub use crate::network::init::Init;
 pub use crate::network::layout::{Layout, LayoutBuilder, Member, ParamSpec, Role, Sizes, UnitGroup, Width};
 pub use crate::network::model::{Batch, InputSpec, Model, Output};
+pub use crate::network::params::Masking;
 pub use crate::options;
 pub use crate::options::Checks;
 pub use crate::plugins::registry::{PluginSpec, Rescore, Rescored, RescoredOptions};
-pub use crate::pruning::criterion::{Criterion, Observation, Probe, Rounding, Scores, Setup, Target, Window};
+pub use crate::pruning::criterion::{
+    Criterion, Cut, Objective, Observation, Probe, ProbeInput, ProbeMode, Question, Rounding, Scores, Setup, Target,
+    Window,
+};
 pub use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
 pub use crate::register;
 pub use crate::seed::Seed;

@@ -69,7 +69,7 @@ fn metrics_and_words_are_those_of_the_differences() {
     let slow = json!({ "seconds_train": 1.036 });
     let rank = rank.map(|cell| Cell { summary: slow.clone(), ..cell });
     let (here, out) = compared(&rank.into_iter().chain(magnitude).collect::<Vec<_>>());
-    let sentence = "rank is 1.40 points above magnitude [0.41, 2.39] at equal sparsity (90.0 %), p = 0.026, 3 pairs; it costs 3 % more time.";
+    let sentence = "rank is 1.40 points above magnitude [0.41, 2.39] at equal sparsity (90.0 % of all weights), p = 0.026, 3 pairs; it costs 3 % more time.";
     assert!(out.contains(sentence), "{out}");
     let (_, text) = compare(here.path(), &["--json", "-"]);
     let found: Value = serde_json::from_str(&text).unwrap();
@@ -150,7 +150,7 @@ fn unlike_runs_are_not_compared_in_silence() {
     let all: Vec<Cell<'_>> =
         of("", "rank").map(|cell| Cell { summary: sparser.clone(), ..cell }).chain(of("", "magnitude")).collect();
     let (_here, out) = compared(&all);
-    assert!(out.contains("at unequal sparsity (95.0 % against 90.0 %)"), "{out}");
+    assert!(out.contains("at unequal sparsity (95.0 % of all weights against 90.0 %)"), "{out}");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Plugins that use as much of their traits as they can, for the tests of the plugin boundary.
 
 use secateur::prelude::*;
-use secateur::pruning::criterion::{Objective, ProbeInput};
 use std::collections::BTreeMap;
 
 options! {
@@ -40,6 +39,7 @@ impl<B: Backend> Criterion<B> for Everything {
             | Needs::OUTPUTS
             | Needs::OUTPUT_GRADIENTS
             | Needs::PREACTIVATIONS
+            | Needs::PRODUCTS
             | Needs::PROBE
             | Needs::PENALTY
     }
@@ -48,8 +48,8 @@ impl<B: Backend> Criterion<B> for Everything {
         Window::Epoch
     }
 
-    fn rounding(&self) -> Rounding {
-        Rounding::Nearest
+    fn reduce(&self) -> Reduce {
+        Reduce::L2
     }
 
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
@@ -63,11 +63,12 @@ impl<B: Backend> Criterion<B> for Everything {
             let layer = name.trim_end_matches(".weight");
             let of = |t: &Tensor<B>| t.host().iter().map(|v| f64::from(*v)).sum::<f64>();
             let all = [
-                of(seen.grad(name)?),
+                of(&seen.grad(name)?),
                 of(seen.input(layer)?),
                 of(seen.output(layer)?),
                 of(seen.output_grad(layer)?),
                 of(seen.preactivation(layer)?),
+                of(seen.product(layer)?),
                 p.state().iter().map(of).sum(),
                 p.updates() as f64 + p.kept() as f64 + p.dense_count() as f64,
                 (seen.step.0 + seen.epoch) as f64 + seen.examples as f64,
@@ -82,14 +83,19 @@ impl<B: Backend> Criterion<B> for Everything {
         let replaced = (probe.params().iter())
             .map(|p| Ok((p.spec().name.clone(), p.effective()?.abs()?)))
             .collect::<Result<Vec<_>>>()?;
-        let flow = probe.gradients(ProbeInput::Ones, Objective::OutputSum, &replaced)?;
-        let loss = probe.gradients(ProbeInput::Batch(1), Objective::Loss, &[])?;
-        self.probed = flow.iter().map(|(n, g)| Ok((n.clone(), g.add(&loss[n])?.to_vec()))).collect::<Result<_>>()?;
+        let flow = probe.gradients(&Question::new(ProbeInput::Ones, Objective::OutputSum).replacing(&replaced))?;
+        let batch = Question::new(ProbeInput::Batch(1), Objective::LOSS).in_mode(ProbeMode::Evaluation);
+        let balanced = ProbeInput::Balanced { per_class: 2, nth: 1 };
+        let balanced = Question::new(balanced, Objective::Loss { temperature: 20.0 });
+        let loss = probe.gradients(&batch)?;
+        let curved = probe.hessian_vector(&balanced, &loss)?;
+        let mixed = |(n, g): (&String, &Tensor<B>)| Ok((n.clone(), g.add(&loss[n])?.add(&curved[n])?.to_vec()));
+        self.probed = flow.iter().map(mixed).collect::<Result<_>>()?;
         Ok(())
     }
 
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        let (name, weight) = (target.name(), target.weight());
+        let (name, weight) = (target.name(), target.weight()?);
         let sums = &self.sums[name];
         let noise = (target.seed().0 % 1000) as f32 * 1e-6;
         let mask = target.param().mask().map(|m| m.keep().to_vec());
@@ -119,7 +125,7 @@ impl<B: Backend> Criterion<B> for Everything {
         Ok(self.sums.iter().fold(State::default(), |state, (name, sums)| state.with(name, sums.clone())))
     }
 
-    fn load(&mut self, state: State) -> Result<()> {
+    fn load(&mut self, state: State, _: &B) -> Result<()> {
         self.sums = state.0;
         Ok(())
     }

@@ -47,7 +47,7 @@ impl<B: Backend> Criterion<B> for Faulty {
     }
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         fail(self, "score");
-        let weight = target.weight();
+        let weight = target.weight()?;
         let scores = |n, v| Ok(Scores::Weights(Tensor::from_vec(weight.device(), vec![v; n], [n])?));
         match self.0.at.as_str() {
             "nan" => scores(weight.count(), f32::NAN),
@@ -69,7 +69,7 @@ impl<B: Backend> Criterion<B> for Faulty {
         fail(self, "save");
         Ok(State::default())
     }
-    fn load(&mut self, _: State) -> Result<()> {
+    fn load(&mut self, _: State, _: &B) -> Result<()> {
         fail(self, "load");
         Ok(())
     }
@@ -117,7 +117,8 @@ impl<B: Backend> Model<B> for Faulty {
         if self.0.at == "groups" {
             let member =
                 Member { param: "out.weight".into(), axis: 0, offset: 5, outer: 1, inner: 1, role: Role::Producer };
-            layout.groups.push(UnitGroup { name: "out".into(), units: 10, dense_units: 10, members: vec![member] });
+            let (name, members) = ("out".into(), vec![member]);
+            layout.groups.push(UnitGroup { name, units: 10, dense_units: 10, members, read_inside: false });
         }
         Ok(layout)
     }

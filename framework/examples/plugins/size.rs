@@ -9,7 +9,7 @@ options! {
 
 impl<B: Backend> Criterion<B> for Size {
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        Ok(target.weight().abs()?.into())
+        Ok(target.weight()?.abs()?.into())
     }
 }
 

@@ -17,7 +17,7 @@ impl<B: Backend> Criterion<B> for Taylor {
     }
 
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        Ok(target.weight().mul(target.grad()?)?.abs()?.into())
+        Ok(target.weight()?.mul(&target.grad()?)?.abs()?.into())
     }
 }
 

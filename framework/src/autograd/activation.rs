@@ -11,6 +11,9 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If memory runs out.
     pub fn act(&mut self, x: &Tensor<B>, act: Act) -> Result<Tensor<B>> {
+        if act == Act::Relu && self.freezes() {
+            return self.frozen_relu(x);
+        }
         let y = B::activation(act, x)?;
         if !self.wants(&[x]) {
             return Ok(y);

@@ -1,7 +1,7 @@
 //! Recorded convolutions.
 
 use super::Tape;
-use crate::backend::{Backend, Conv2d, ConvTranspose2d, LayerGrads};
+use crate::backend::{Act, Backend, Conv2d, ConvTranspose2d, LayerGrads, Pool};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
@@ -11,10 +11,17 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the shapes do not fit.
     pub fn conv2d(&mut self, op: Conv2d<B>) -> Result<Tensor<B>> {
+        if self.freezes() && (op.act == Act::Relu || op.pool) {
+            let (act, pool) = (op.act, op.pool);
+            let z = self.conv2d(Conv2d { act: Act::None, pool: false, ..op })?;
+            let y = self.act(&z, act)?;
+            return if pool { self.pool(&y, Pool::HALVING) } else { Ok(y) };
+        }
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());
         let (y, saved) = B::conv2d(&op, self.wants(&inputs))?;
         let Some(saved) = saved else { return Ok(y) };
+        let op = Conv2d { w: op.w.backwards(), ..op };
         Ok(self.record(y, move |dy, grads| {
             let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
             let mut b = op.b.as_ref().and_then(|b| grads.slot(b));
@@ -32,13 +39,17 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the shapes do not fit.
     pub fn conv_transpose2d(&mut self, op: ConvTranspose2d<B>) -> Result<Tensor<B>> {
+        if self.freezes() && op.act == Act::Relu {
+            let z = self.conv_transpose2d(ConvTranspose2d { act: Act::None, ..op })?;
+            return self.frozen_relu(&z);
+        }
         let y = B::conv_transpose2d(&op)?;
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());
         if !self.wants(&inputs) {
             return Ok(y);
         }
-        let output = y.clone();
+        let (output, op) = (y.clone(), ConvTranspose2d { w: op.w.backwards(), ..op });
         Ok(self.record(y, move |dy, grads| {
             let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
             let mut b = op.b.as_ref().and_then(|b| grads.slot(b));

@@ -33,6 +33,11 @@ impl<B: Backend> Tape<B> {
         if let Some(r) = residual.filter(|r| *r.shape() != [rows, out]) {
             return Err(Error::shape("linear", format!("residual {} does not fit output [{rows}, {out}]", r.shape())));
         }
+        if act == Act::Relu && self.freezes() {
+            let z = self.linear(x, w, b, Act::None, None)?;
+            let y = self.frozen_relu(&z)?;
+            return residual.map_or(Ok(y.clone()), |r| self.add(&y, r));
+        }
         let op = Linear { x: x.clone(), w, b, residual: residual.cloned(), act };
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());
@@ -42,6 +47,7 @@ impl<B: Backend> Tape<B> {
         if !save {
             return Ok(y);
         }
+        let op = Linear { w: op.w.backwards(), ..op };
         Ok(self.record(y, move |dy, grads| {
             let mut x = grads.slot(&op.x);
             let mut w = grads.slot(&op.w.value);

@@ -12,6 +12,7 @@ mod conv;
 mod dropout;
 mod elementwise;
 mod grads;
+mod kinks;
 mod linear;
 mod loss;
 mod norm;
@@ -20,4 +21,6 @@ mod tape;
 mod tokens;
 
 pub use grads::Grads;
+pub(crate) use kinks::KinkMode;
+pub use kinks::Kinks;
 pub use tape::Tape;

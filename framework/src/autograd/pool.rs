@@ -1,7 +1,7 @@
 //! Recorded pooling.
 
 use super::Tape;
-use crate::backend::{Backend, Pool};
+use crate::backend::{Backend, Pool, Pooling};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
@@ -11,6 +11,9 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the windows do not fit.
     pub fn pool(&mut self, x: &Tensor<B>, pool: Pool) -> Result<Tensor<B>> {
+        if pool.kind == Pooling::Max && self.freezes() {
+            return self.frozen_maximum(x, pool);
+        }
         let (y, argmax) = B::pool(x, pool)?;
         self.through(x, y, move |x, dy, slot| B::pool_backward(x, pool, argmax.as_ref(), dy, slot))
     }

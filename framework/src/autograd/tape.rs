@@ -1,6 +1,7 @@
 //! The tape: backward operations in the order of the forward pass.
 
 use super::Grads;
+use super::kinks::Freezing;
 use crate::backend::{Backend, Slot};
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorId};
@@ -13,12 +14,13 @@ pub struct Tape<B: Backend> {
     ops: Vec<Backward<B>>,
     keep: HashSet<TensorId>,
     recording: bool,
+    pub(super) freezing: Freezing<B>,
 }
 
 impl<B: Backend> Tape<B> {
     /// A tape that records.
     pub fn recording() -> Self {
-        Self { ops: vec![], keep: HashSet::new(), recording: true }
+        Self { ops: vec![], keep: HashSet::new(), recording: true, freezing: Freezing::Off }
     }
 
     /// A tape that lets operations run without gradients.

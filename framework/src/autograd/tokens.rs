@@ -59,6 +59,7 @@ impl<B: Backend> Tape<B> {
         x: &Tensor<B>,
         sizes: &Tensor<B>,
     ) -> Result<(Tensor<B>, Tensor<B>)> {
+        let merge = if self.freezes() { self.frozen_merge(merge)? } else { merge };
         let (y, kept) = B::merge_tokens(&merge, x, sizes)?;
         let (sizes, after) = (sizes.clone(), kept.clone());
         let y = self.through(x, y, move |x, dy, slot| B::merge_tokens_backward(&merge, x, dy, &sizes, &after, slot))?;

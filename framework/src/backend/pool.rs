@@ -26,6 +26,11 @@ pub struct Pool {
     pub padding: usize,
 }
 
+impl Pool {
+    /// The maximum of every 2x2 window, two pixels apart: what is fused into a convolution with `pool`.
+    pub const HALVING: Self = Self { kind: Pooling::Max, kernel: 2, stride: 2, padding: 0 };
+}
+
 /// Pooling on a device.
 pub trait PoolOps: Device {
     /// Pooling of `[batch, channels, rows, columns]`; for the maximum also where in its channel each one was.

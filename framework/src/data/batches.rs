@@ -7,6 +7,7 @@ use super::purpose;
 use super::split::{Split, SplitName};
 use crate::backend::cpu::common::simd::simd_fn;
 use crate::backend::{Pick, Picks, Values};
+use crate::error::{Error, Result};
 use crate::seed::Seed;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, RngExt as _};
@@ -70,6 +71,31 @@ impl Dataset {
         let (all, count) = (batch.order.len(), count.get().min(batch.order.len()));
         batch.order = (0..count).map(|i| batch.order[i * all / count]).collect();
         batch
+    }
+
+    /// One batch of as many examples of every class, class by class: the `nth` choice of `per_class` of each in this
+    /// order.
+    ///
+    /// # Errors
+    /// If a class has too few examples; it is named.
+    pub fn balanced(&self, split: SplitName, per_class: NonZeroUsize, nth: usize, order: Order) -> Result<Batches<'_>> {
+        let size = per_class.saturating_mul(NonZeroUsize::new(self.classes()).unwrap_or(NonZeroUsize::MIN));
+        let (mut batch, per_class) = (self.batches(split, size, order), per_class.get());
+        let (first, mut chosen) = (nth.saturating_mul(per_class), vec![]);
+        for (class, name) in self.class_names.iter().enumerate() {
+            let of_class = batch.order.iter().filter(|&&i| batch.split.target_at(i) as usize == class);
+            let of_class: Vec<u32> = of_class.copied().collect();
+            let Some(these) = of_class.get(first..first.saturating_add(per_class)) else {
+                return Err(Error::Config(format!(
+                    "class `{name}` has {} examples in the {split} split: too few for choice {nth} (from 0) of {per_class} \
+                     of each class",
+                    of_class.len()
+                )));
+            };
+            chosen.extend_from_slice(these);
+        }
+        batch.order = chosen;
+        Ok(batch)
     }
 
     /// Batches of `size` examples of a split; the last one holds what is left.
@@ -270,6 +296,25 @@ mod tests {
         assert_eq!(inputs, (0..20).map(|i| i as f32).collect::<Vec<_>>());
         assert_eq!(targets, [0, 1, 2, 0, 1]);
         assert_eq!(counts, [2, 2, 1]);
+    }
+
+    #[test]
+    fn balanced_batches_have_as_many_of_each_class_and_share_none() {
+        let set = images(14, [1, 1, 1], Augment::default());
+        let choose = |per_class, nth| {
+            let order = Order::Shuffled { seed: 4, epoch: 0 };
+            set.balanced(SplitName::Train, size(per_class), nth, order).map(collect)
+        };
+        let (first, classes, counts) = choose(2, 0).unwrap();
+        assert_eq!((classes, counts), (vec![0, 0, 1, 1, 2, 2], vec![6]));
+        assert_eq!(first, choose(2, 0).unwrap().0, "the same request, the same examples");
+        let (second, ..) = choose(2, 1).unwrap();
+        assert!(first.iter().chain(&second).all(|&i| (0.0..14.0).contains(&i)));
+        assert!(first.iter().zip([0, 0, 1, 1, 2, 2]).all(|(&i, class)| i as u32 % 3 == class), "inputs of their class");
+        assert!(first.iter().all(|i| !second.contains(i)), "{first:?} {second:?}");
+        let few = choose(2, 2).unwrap_err().to_string();
+        assert!(few.contains("class `c` has 4 examples in the train split") && few.contains("choice 2"), "{few}");
+        assert!(choose(5, 0).is_err() && choose(usize::MAX, 3).is_err());
     }
 
     #[test]

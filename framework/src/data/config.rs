@@ -8,16 +8,22 @@ crate::options! {
     /// How a data set is found and split, and what happens to its values.
     pub struct DataConfig {
         /// Folder with the data set's files; the usual places are searched where absent.
+        #[acts(run, "a data set that reads files")]
         pub dir: Option<PathBuf> = None,
         /// Held out of the training set, drawn by seed: a fraction below 1, or a count.
+        #[acts(run, "a data set without a validation split of its own")]
         pub validation: Holdout = Holdout::Count(0),
         /// Train on this many examples only, drawn by seed.
+        #[acts(always)]
         pub train_limit: Option<usize> = None,
         /// Test on this many examples only, drawn by seed.
+        #[acts(always)]
         pub test_limit: Option<usize> = None,
         /// How stored values become inputs.
+        #[acts(always)]
         pub normalize: Normalize = Normalize::Standard,
         /// Random changes of training images: { crop_pad, flip }.
+        #[acts(always)]
         pub augment: Augment = Augment::default(),
     }
 

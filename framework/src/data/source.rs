@@ -5,7 +5,7 @@ use super::dataset::Dataset;
 use super::examples::Examples;
 use super::folders::{DataFiles, Folders};
 use crate::error::{Error, OptionError, Result};
-use crate::options::OptionSet as _;
+use crate::options::{Idle, OptionSet as _};
 
 /// A data set that can be read or made; its options say how.
 ///
@@ -51,6 +51,12 @@ pub trait DataSource: Send {
     /// The files that it reads; `None` where it makes its examples in memory.
     fn files(&self) -> Option<DataFiles> {
         None
+    }
+
+    /// Its options that differ from their defaults and cannot act, with these examples found; keys are relative to the
+    /// set's own.
+    fn idle(&self, _examples: &Examples) -> Vec<Idle> {
+        vec![]
     }
 
     /// Whether its files have no usual place, so that `data.dir` must name their folder.

@@ -2,10 +2,13 @@
 //!
 //! [`options!`](crate::options!) writes the struct, its defaults, serde in both directions with unknown keys refused,
 //! and the documentation that `secateur plugins show` prints. An option without a doc comment does not compile. A set
-//! says itself which values it refuses ([`OptionSet::check`]), and is asked whenever its section is read.
+//! says itself which values it refuses ([`OptionSet::check`]), and is asked whenever its section is read; each option
+//! can say when it acts ([`Acts`]).
 
+mod acts;
 mod checks;
 
+pub use acts::{Acts, Idle};
 pub use checks::{Checks, Number, key_in};
 
 use crate::error::OptionError;
@@ -25,6 +28,8 @@ pub struct OptionDoc {
     pub ty: String,
     /// Value when nothing is set; `None` for an option that is off by default.
     pub default: Option<toml::Value>,
+    /// What it needs to act, in words; `None` where it always acts, or does not say.
+    pub acts: Option<String>,
 }
 
 /// A set of documented, typed options; implemented by [`options!`](crate::options!).
@@ -35,6 +40,34 @@ pub trait OptionSet: Default + Serialize + DeserializeOwned {
     /// Refuses values out of range, and combinations that contradict each other; keys are relative to this set.
     fn check(&self, _checks: &mut Checks) {}
 
+    /// When every option acts, see [`Acts`]; options that say nothing are not in it.
+    fn acts() -> Vec<(&'static str, Vec<Acts<Self>>)> {
+        vec![]
+    }
+
+    /// The options that do not say when they act.
+    fn undeclared() -> Vec<&'static str> {
+        let said: Vec<&str> = Self::acts().into_iter().filter(|(_, all)| !all.is_empty()).map(|(key, _)| key).collect();
+        Self::FIELDS.iter().map(|field| field.0).filter(|key| !said.contains(key)).collect()
+    }
+
+    /// The values that differ from their defaults, as they are written, by key.
+    fn changed(&self) -> Vec<(&'static str, String)> {
+        acts::changed(self).into_iter().map(|(key, value)| (key, short(&value))).collect()
+    }
+
+    /// The values that differ from their defaults and cannot act beside the others of this set; keys are relative to
+    /// it.
+    fn idle(&self) -> Vec<Idle> {
+        acts::idle(self, None)
+    }
+
+    /// The values that differ from their defaults and cannot act beside the others of this set, or beside the other
+    /// sections of a config.
+    fn idle_beside(&self, sections: &Table) -> Vec<Idle> {
+        acts::idle(self, Some(sections))
+    }
+
     /// Everything that [`OptionSet::check`] refuses.
     fn errors(&self) -> Vec<OptionError> {
         Checks::of(self, &Table::new())
@@ -43,11 +76,17 @@ pub trait OptionSet: Default + Serialize + DeserializeOwned {
     /// Documentation with defaults.
     fn docs() -> Vec<OptionDoc> {
         let defaults = toml::Table::try_from(Self::default()).unwrap_or_default();
+        let acts = Self::acts();
+        let words = |name: &str| {
+            let all = acts.iter().filter(|(key, _)| *key == name).flat_map(|(_, all)| all).filter_map(Acts::words);
+            all.map(str::to_owned).reduce(|first, next| format!("{first}, and with {next}"))
+        };
         let doc = |&(name, doc, ty): &(&'static str, &[&str], &str)| OptionDoc {
             name,
             doc: doc.iter().map(|l| l.trim()).collect::<Vec<_>>().join(" "),
             ty: ty.replace(' ', ""),
             default: defaults.get(name).cloned(),
+            acts: words(name),
         };
         Self::FIELDS.iter().map(doc).collect()
     }
@@ -100,7 +139,8 @@ fn short(value: &toml::Value) -> String {
     if text.chars().count() > 60 { format!("{}...", text.chars().take(57).collect::<String>()) } else { text }
 }
 
-/// Declares a documented set of options, and what it refuses: see [`Checks`] for the ways to say so.
+/// Declares a documented set of options, when each acts, and what they refuse: see [`Acts`] and [`Checks`] for the ways
+/// to say so.
 ///
 /// ```
 /// secateur::options! {
@@ -124,7 +164,11 @@ fn short(value: &toml::Value) -> String {
 #[macro_export]
 macro_rules! options {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
-        $($(#[doc = $doc:literal])+ $fvis:vis $field:ident : $ty:ty = $default:expr),* $(,)?
+        $(
+            $(#[doc = $doc:literal])+
+            $(#[acts($($acts:tt)+)])*
+            $fvis:vis $field:ident : $ty:ty = $default:expr
+        ),* $(,)?
     }
     $(fn check(&$this:ident, $checks:ident : &mut Checks) $check:block)?) => {
         $(#[$meta])*
@@ -139,6 +183,9 @@ macro_rules! options {
         impl $crate::options::OptionSet for $name {
             const FIELDS: &'static [(&'static str, &'static [&'static str], &'static str)] =
                 &[$((stringify!($field), &[$($doc),+], stringify!($ty))),*];
+            fn acts() -> Vec<(&'static str, Vec<$crate::options::Acts<Self>>)> {
+                vec![$((stringify!($field), vec![$($crate::acts!($($acts)+)),*])),*]
+            }
             $(fn check(&$this, $checks: &mut $crate::options::Checks) $check)?
         }
     };

@@ -3,7 +3,7 @@
 use crate::backend::Reduce;
 use crate::error::{Error, OptionError, Result};
 use crate::network::layout::{Layout, Sizes, UnitGroup};
-use crate::options::{key_in, unknown};
+use crate::options::{Idle, key_in, unknown};
 use crate::pruning::criterion::Rounding;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,40 +47,101 @@ pub enum Apply {
     Shrink,
 }
 
+/// What happens where a pruning step leaves nothing of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnEmptyLayer {
+    /// The run goes on and says so.
+    Warn,
+    /// The run ends before the layer is emptied.
+    Stop,
+    /// The layer keeps its best weight.
+    KeepOne,
+}
+
+/// How the scores of different layers are made comparable before they are ranked together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalizer {
+    /// They are ranked as they are.
+    None,
+    /// Each layer's are divided by their mean magnitude.
+    Mean,
+    /// Each layer's are divided by their number.
+    Size,
+    /// Each layer's are divided by their L2 norm (Molchanov et al. 2017).
+    L2,
+    /// Each layer's mean is taken off, and the rest divided by their standard deviation.
+    ZScore,
+}
+
 crate::options! {
     /// How scores become a pruned network.
     pub struct PruneConfig {
         /// What is removed: `weight` or `unit` (neuron, channel, attention head).
+        #[acts(run, "pruning steps")]
         pub granularity: Granularity = Granularity::Weight,
         /// How the sparsity is shared: `global`, `layer`, `erk`, `table` or `counts`.
+        #[acts(run, "pruning steps in which the criterion scores")]
         pub scope: Scope = Scope::Global,
-        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`; those not listed
-        /// are left alone.
+        /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`: reached when the
+        /// schedule reaches its own largest one, and on the way there in proportion to it. Those not listed are left
+        /// alone.
+        #[acts(|p| p.scope == Scope::Table, "scope = \"table\"")]
         pub table: BTreeMap<String, f64> = BTreeMap::new(),
         /// Weights or units to keep after the first, second, ... pruning step, by parameter or unit group, for `scope =
         /// "counts"`: what another run did, done again. The last number holds for all later steps; those not listed are
         /// left alone.
+        #[acts(|p| p.scope == Scope::Counts, "scope = \"counts\"")]
         pub counts: BTreeMap<String, Vec<usize>> = BTreeMap::new(),
         /// Units of groups at the start, where the network is to begin smaller than the model says; groups not listed
         /// keep theirs.
+        #[acts(run, "fewer units than the model says")]
         pub start: BTreeMap<String, usize> = BTreeMap::new(),
         /// Begin with at most this many parameters: all groups get smaller by one factor; instead of `start`.
+        #[acts(run, "fewer parameters than the model has")]
         pub start_params: Option<usize> = None,
         /// `mask` keeps shapes and holds zeros; `shrink` removes units physically.
+        #[acts(run, "pruning steps")]
         pub apply: Apply = Apply::Mask,
-        /// Whether pruned weights keep receiving the dense gradient and can return.
+        /// Whether what is pruned keeps receiving the dense gradient and can return. Of units the weights that compute
+        /// them go on being trained as if nothing were masked, while nothing of them reaches the next layer (soft
+        /// filter pruning, He et al. 2018).
+        #[acts(run, "pruning steps")]
         pub regrow: bool = false,
         /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`,
-        /// `max` or `sum`.
-        pub reduce: Reduce = Reduce::L1,
+        /// `max` or `sum`; the criterion's own way where absent, `l1` where it has none.
+        #[acts(|p| p.granularity == Granularity::Unit, "granularity = \"unit\"")]
+        #[acts(run, "a criterion that scores weights, not units")]
+        pub reduce: Option<Reduce> = None,
+        /// How scores of different layers are made comparable, for `scope = "global"`: `none`, `mean` (each layer's
+        /// divided by their mean magnitude), `size` (by their number), `l2` (by their L2 norm) or `z-score`. Where
+        /// absent `none` for weights and `mean` for units: the norm of a unit grows with its fan-in, so that raw norms
+        /// empty the layers with small kernels first.
+        #[acts(|p| p.scope == Scope::Global, "scope = \"global\"")]
+        #[acts(run, "a criterion that scores, and does not decide weight by weight itself")]
+        pub normalize: Option<Normalizer> = None,
         /// Parameters or unit groups that are never pruned.
+        #[acts(run, "something that would be pruned otherwise")]
         pub exempt: Vec<String> = vec![],
         /// Whether the layer that produces the output may be pruned (weights only).
+        #[acts(|p| p.granularity == Granularity::Weight, "granularity = \"weight\"")]
+        #[acts(run, "a layer that produces the output, and that scope, table and counts do not leave alone")]
         pub include_output: bool = false,
-        /// How a fraction becomes a count, where the criterion's own way is not wanted: `floor-pruned` (n - floor(s
-        /// n)), `floor-kept` (floor((1 - s) n)) or `nearest`. Runs that are compared must count alike.
-        pub rounding: Option<Rounding> = None,
+        /// How a fraction becomes a count, whichever the criterion, so that runs that are compared count alike:
+        /// `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n), as the contribution-rank report counts) or
+        /// `nearest`.
+        #[acts(|p| p.scope != Scope::Counts, "another scope than \"counts\", which counts itself")]
+        #[acts(run, "a criterion that scores, and does not decide weight by weight itself")]
+        pub rounding: Rounding = Rounding::FloorPruned,
+        /// What happens where a pruning step leaves no weight of a layer: `warn` goes on and says so, `stop` ends the
+        /// run, `keep-one` keeps the layer's best weight. Of units one of each group always stays.
+        #[acts(|p| p.granularity == Granularity::Weight, "granularity = \"weight\", since of units one of each group stays")]
+        #[acts(run, "pruning steps")]
+        pub on_empty_layer: OnEmptyLayer = OnEmptyLayer::Warn,
         /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
+        #[acts(|p| p.scope != Scope::Counts, "another scope than \"counts\", which is met in one round")]
+        #[acts(run, "a criterion that asks the network anew in each round (Needs::PROBE)")]
         pub rounds: u32 = 1,
     }
 
@@ -99,6 +160,8 @@ crate::options! {
             checks.range(&key_in("start", name), *units, 1.0..);
         }
         checks.range("start_params", self.start_params, 1.0..);
+        let one = self.start_params.is_none() || self.start.is_empty();
+        checks.ensure("start_params", one, "stands beside prune.start, and only one can say how the network begins");
         let (shrinks, weights) = (self.apply == Apply::Shrink, self.granularity == Granularity::Weight);
         let text = "removes whole units: set prune.granularity = \"unit\", or prune.apply = \"mask\"";
         checks.ensure("apply", !(shrinks && weights), text);
@@ -169,11 +232,78 @@ impl PruneConfig {
         let missing = exempt.chain(table).chain(counts).filter(|(_, name)| !known.contains(&name.as_str()));
         let errors = missing.map(|(key, name)| OptionError::new(key, name, unknown(what, name, &known))).collect();
         Error::if_any(errors)?;
+        Error::if_any(self.contradictions(layout))?;
         if self.names(layout).is_empty() {
             let none = format!("nothing is left to prune: every {what} is exempt, or the model declares none");
             return Err(Error::Config(none));
         }
         Ok(())
+    }
+}
+
+impl PruneConfig {
+    /// The key by whose names the scope goes, and these names; none where it takes all that may be pruned.
+    fn listed(&self) -> (&'static str, Vec<&String>) {
+        match self.scope {
+            Scope::Table => ("table", self.table.keys().collect()),
+            Scope::Counts => ("counts", self.counts.keys().collect()),
+            Scope::Global | Scope::Layer | Scope::Erk => ("", vec![]),
+        }
+    }
+
+    /// What is listed to be pruned, and kept from it by another key.
+    fn contradictions(&self, layout: &Layout) -> Vec<OptionError> {
+        let (key, names) = self.listed();
+        let found = |name: &str| match self.scope {
+            Scope::Table => self.table.get(name).map(ToString::to_string).unwrap_or_default(),
+            _ => format!("{:?}", self.counts.get(name).map_or(&[][..], Vec::as_slice)),
+        };
+        let mut errors = vec![];
+        for name in names {
+            let refuse = |why: &str| OptionError::new(key_in(key, name), found(name), why);
+            if self.exempt.contains(name) {
+                errors.push(refuse("is listed in prune.exempt too, which would leave it alone: remove one of the two"));
+            }
+            let spec = layout.spec(name).filter(|_| self.granularity == Granularity::Weight);
+            if spec.is_some_and(|spec| spec.output) && !self.include_output {
+                let why = "produces the output, which is left alone: set prune.include_output = true, or remove it";
+                errors.push(refuse(why));
+            }
+            let group = layout.group(name).filter(|_| self.granularity == Granularity::Unit);
+            let dense = spec.map(|s| s.shape.iter().product()).or(group.map(|g| g.dense_units)).unwrap_or(usize::MAX);
+            let most = if self.scope == Scope::Counts { self.counts[name].iter().max().copied() } else { None };
+            if most.is_some_and(|most| most > dense) {
+                errors.push(refuse(&format!("asks to keep more than the {dense} that are there")));
+            }
+        }
+        errors
+    }
+
+    /// Values that have no effect on a network of this layout.
+    pub(crate) fn idle_in(&self, layout: &Layout) -> Vec<Idle> {
+        let mut all = vec![];
+        let idle = |key: &str, found: String, needs: &str| Idle {
+            key: format!("prune.{key}"),
+            found,
+            needs: needs.to_owned(),
+            because: vec![],
+        };
+        let otherwise = Self { exempt: vec![], ..self.clone() }.names(layout);
+        let spared: Vec<&String> = self.exempt.iter().filter(|name| !otherwise.contains(name)).collect();
+        if !spared.is_empty() {
+            let needs = format!("names that would be pruned otherwise: {}", otherwise.join(", "));
+            all.push(idle("exempt", format!("{spared:?}"), &needs));
+        }
+        let without = Self { include_output: false, ..self.clone() }.names(layout);
+        if self.include_output && self.granularity == Granularity::Weight && without == self.names(layout) {
+            let listed = self.listed().0;
+            let needs = match listed {
+                "" => "a prunable layer that produces the output, and the model declares none".to_owned(),
+                listed => format!("the weights of the layer that produces the output in prune.{listed}"),
+            };
+            all.push(idle("include_output", "true".into(), &needs));
+        }
+        all
     }
 }
 

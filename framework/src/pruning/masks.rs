@@ -40,10 +40,13 @@ impl<B: Backend> KeepMask<B> {
 
 /// The best by the criterion's scores: `counts` of each list, or over all lists. `before` marks what of each was kept
 /// so far, where what is pruned never returns.
+///
+/// Where `one_each`, no list of weights is left without any; the total stays what it is.
 pub(super) fn best<B: Backend>(
     scored: Vec<LayerScores<B>>,
     before: Vec<Option<KeepMask<B>>>,
-    counts: KeepCount,
+    counts: &KeepCount,
+    one_each: bool,
 ) -> Result<Vec<KeepMask<B>>> {
     let (mut weights, mut alive, mut units, mut keep) = (vec![], vec![], vec![], vec![]);
     for (scores, before) in scored.into_iter().zip(before) {
@@ -59,10 +62,11 @@ pub(super) fn best<B: Backend>(
     }
     if !weights.is_empty() {
         let kept = match counts {
-            KeepCount::Total(total) => best_weights(&weights, &alive, total)?,
+            KeepCount::Total(total) if one_each => best_weights_of_every_layer(weights, &alive, *total)?,
+            KeepCount::Total(total) => best_weights(&weights, &alive, *total)?,
             KeepCount::Each(counts) => {
-                let one = |((w, a), n): ((&Tensor<B>, &Option<Tensor<B>>), usize)| {
-                    best_weights(std::slice::from_ref(w), std::slice::from_ref(a), n)
+                let one = |((w, a), n): ((&Tensor<B>, &Option<Tensor<B>>), &usize)| {
+                    best_weights(std::slice::from_ref(w), std::slice::from_ref(a), *n)
                 };
                 weights.iter().zip(&alive).zip(counts).map(one).collect::<Result<Vec<_>>>()?.concat()
             }
@@ -70,9 +74,9 @@ pub(super) fn best<B: Backend>(
         return Ok(kept);
     }
     match counts {
-        KeepCount::Total(total) => best_units(&mut keep, &units, total),
+        KeepCount::Total(total) => best_units(&mut keep, &units, *total),
         KeepCount::Each(counts) => keep.iter_mut().zip(&units).zip(counts).for_each(|((keep, scores), count)| {
-            best_units(std::slice::from_mut(keep), std::slice::from_ref(scores), count.max(1));
+            best_units(std::slice::from_mut(keep), std::slice::from_ref(scores), *count);
         }),
     }
     Ok(keep.into_iter().map(KeepMask::Units).collect())
@@ -116,6 +120,52 @@ fn best_weights<B: Backend>(
         return Ok(kept);
     }
     Err(Error::Other(format!("{} kept {found} weights of a ranking that was to keep {expected}", B::NAME)))
+}
+
+/// The same, but the best weight of a layer that would lose all of them takes the place of the worst elsewhere.
+fn best_weights_of_every_layer<B: Backend>(
+    mut scores: Vec<Tensor<B>>,
+    alive: &[Option<Tensor<B>>],
+    total: usize,
+) -> Result<Vec<KeepMask<B>>> {
+    loop {
+        let kept = best_weights(&scores, alive, total)?;
+        let counts = kept.iter().map(KeepMask::count).collect::<Result<Vec<_>>>()?;
+        // Each pass secures one weight in every layer that came out empty, so that there are as many passes as layers
+        // at most.
+        let mut secured = false;
+        for ((scores, alive), _) in scores.iter_mut().zip(alive).zip(counts).filter(|(_, count)| *count == 0) {
+            let mut values = scores.to_vec();
+            if let Some(best) = best_of(&values, alive.as_ref()) {
+                values[best] = f32::MAX;
+                *scores = Tensor::from_vec(scores.device(), values, scores.shape())?;
+                secured = true;
+            }
+        }
+        if !secured {
+            return Ok(kept);
+        }
+    }
+}
+
+/// Index of the largest score among what is there, the last of equals as everywhere.
+fn best_of<B: Backend>(scores: &[f32], alive: Option<&Tensor<B>>) -> Option<usize> {
+    let alive = alive.map(Tensor::host);
+    let there = |i: &usize| alive.as_ref().is_none_or(|a| a[*i] != 0.0);
+    (0..scores.len()).filter(there).max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
+}
+
+/// Gives a choice that leaves nothing the element of the largest score.
+pub(super) fn never_empty<B: Backend>(keep: &mut KeepMask<B>, scores: &Tensor<B>) -> Result<()> {
+    let KeepMask::Weights(marks) = keep else { return Ok(()) };
+    if B::norm_squared(marks)? == 0.0
+        && let Some(best) = best_of::<B>(&scores.host(), None)
+    {
+        let mut values = marks.to_vec();
+        values[best] = 1.0;
+        *marks = Tensor::from_vec(marks.device(), values, marks.shape())?;
+    }
+    Ok(())
 }
 
 /// Leaves the `total` best units over several groups; no group loses its last one.

@@ -1,20 +1,25 @@
 //! Pruning: when and how much (a schedule), what a weight or unit is worth (a criterion), and from scores to masks or
 //! smaller layers.
 //!
-//! Scores come in per parameter or per unit group, counts come out of the scope, the lowest go. What was achieved is
-//! counted anew after the change, never assumed.
+//! How many stay follows from the schedule and the scope alone ([`asked`]), before anything is scored; scores come in
+//! per parameter or per unit group, and the lowest go. What was achieved is counted anew after the change and compared
+//! with what was asked.
 
 mod apply;
 mod budget;
 mod config;
 pub mod criterion;
+mod forecast;
 mod masks;
 pub mod measure;
 mod plan;
 pub mod schedule;
 mod scores;
 
-pub use apply::{Pruned, apply, counts, sparsity, units_in_use};
-pub use config::{Apply, Granularity, PruneConfig, Scope};
+pub use apply::{Census, apply, counts, sparsity, units_in_use};
+pub use budget::{Asked, KeepCount, asked};
+pub use config::{Apply, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scope};
+pub use forecast::{Forecast, Remark, forecast};
 pub use masks::KeepMask;
 pub use plan::{Plan, plan};
+pub use scores::Answers;

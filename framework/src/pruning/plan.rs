@@ -1,28 +1,22 @@
-//! From scores and a target to masks or smaller layers.
-//!
-//! Scores come in per parameter or per unit group, counts come out of the scope, the lowest go. What was achieved is
-//! counted anew after the change, never assumed.
+//! From scores and counts to what stays.
 
-use super::budget::{LayerBudget, allocate};
-use super::config::{Granularity, PruneConfig};
+use super::budget::KeepCount;
+use super::config::{Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scope};
 use super::masks::{self, KeepMask};
-use super::scores::{LayerScores, score_layer};
+use super::scores::{Answers, score_layer};
 use crate::backend::Backend;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::network::layout::UnitGroup;
 use crate::network::params::{Masking, ParamStore};
 use crate::pruning::criterion::{Criterion, Target};
-use crate::pruning::schedule::Position;
 
 /// Which elements of which parameters or groups stay.
 #[derive(Debug, Clone)]
 pub struct Plan<B: Backend> {
-    /// Sparsity asked for, over everything that may be pruned.
-    pub target: f64,
     /// Parameters or groups, sorted by name, and what is kept of each as it is now.
     pub keep: Vec<(String, KeepMask<B>)>,
-    /// Elements of the dense network.
-    pub dense: usize,
+    /// In which forms the criterion answered; where it decided itself, no count was asked of it.
+    pub answers: Answers,
 }
 
 impl<B: Backend> Plan<B> {
@@ -34,9 +28,19 @@ impl<B: Backend> Plan<B> {
         };
         self.keep.iter().filter_map(units).collect()
     }
+
+    /// Parameters or groups of which nothing stays.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn emptied(&self) -> Result<Vec<&str>> {
+        let empty = |(name, keep): &'_ (String, KeepMask<B>)| Ok((keep.count()? == 0).then_some(name.clone()));
+        let empty = self.keep.iter().map(empty).collect::<Result<Vec<_>>>()?;
+        Ok(self.keep.iter().zip(empty).filter_map(|((name, _), empty)| empty.map(|_| name.as_str())).collect())
+    }
 }
 
-/// Ranks everything that may be pruned and decides what stays.
+/// Ranks everything that may be pruned and decides what stays: `counts` of it, unless the criterion decides itself.
 ///
 /// `view` makes what the criterion scores.
 ///
@@ -46,49 +50,51 @@ pub fn plan<'a, B: Backend>(
     config: &PruneConfig,
     store: &'a ParamStore<B>,
     criterion: &mut dyn Criterion<B>,
-    position: Position,
+    counts: &KeepCount,
     view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
 ) -> Result<Plan<B>> {
     let names = config.names(store.layout());
-    let scored = names.iter().map(|n| score_layer(config, store, n, criterion, view)).collect::<Result<Vec<_>>>()?;
-    let layers = names.iter().map(|n| budget(config, store, n)).collect::<Result<Vec<_>>>()?;
-    let dense: usize = layers.iter().map(|r| r.dense).sum();
+    let mut answers = Answers::default();
+    let score = |(i, name): (usize, &String)| {
+        let to_go = match counts {
+            KeepCount::Total(_) => None,
+            KeepCount::Each(counts) => Some(kept(config, store, name)?.saturating_sub(counts[i])),
+        };
+        let view = |name, group| Ok(Target { to_go, ..view(name, group)? });
+        score_layer(config, store, name, criterion, view, &mut answers)
+    };
+    let mut scored = names.iter().enumerate().map(score).collect::<Result<Vec<_>>>()?;
     // Held masks: what is gone stays gone, and counts as removed already.
     let fixed = store.masking() == Masking::Held;
     let before = |n: &String| if fixed { current_mask(config, store, n) } else { Ok(None) };
     let before = names.iter().map(before).collect::<Result<Vec<_>>>()?;
-    if scored.iter().any(|v| matches!(v, LayerScores::Keep(_))) {
-        let keep = masks::own_rule(store.device(), scored, before)?;
-        // Its sparsity is the target.
-        let kept = keep.iter().map(KeepMask::count).sum::<Result<usize>>()?;
-        let target = 1.0 - kept as f64 / dense.max(1) as f64;
-        return Ok(Plan { target, keep: names.into_iter().zip(keep).collect(), dense });
-    }
-    let rounding = config.rounding.unwrap_or_else(|| criterion.rounding());
-    let (target, counts) = allocate(config, &layers, position, rounding);
-    let keep = masks::best(scored, before, counts)?;
-    Ok(Plan { target, keep: names.into_iter().zip(keep).collect(), dense })
+    let one_each = config.on_empty_layer == OnEmptyLayer::KeepOne;
+    let keep = if answers.decisions {
+        let mut keep = masks::own_rule(store.device(), scored, before)?;
+        if one_each {
+            for (name, keep) in names.iter().zip(&mut keep) {
+                masks::never_empty(keep, &store.get(name)?.value().abs()?)?;
+            }
+        }
+        keep
+    } else {
+        let units = config.granularity == Granularity::Unit;
+        let how = config.normalize.unwrap_or(if units { Normalizer::Mean } else { Normalizer::None });
+        if config.scope == Scope::Global {
+            for (scores, before) in scored.iter_mut().zip(&before) {
+                scores.normalize(how, before.as_ref())?;
+            }
+        }
+        masks::best(scored, before, counts, one_each)?
+    };
+    Ok(Plan { keep: names.into_iter().zip(keep).collect(), answers })
 }
 
-/// The numbers of a parameter or group.
-pub(super) fn budget<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, name: &str) -> Result<LayerBudget> {
+/// Elements of a parameter or group that are there now.
+pub(super) fn kept<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, name: &str) -> Result<usize> {
     match config.granularity {
-        Granularity::Weight => {
-            let p = store.get(name)?;
-            Ok(LayerBudget {
-                name: name.into(),
-                dense: p.dense_count(),
-                current: p.kept(),
-                axes: p.value().shape().to_vec(),
-            })
-        }
-        Granularity::Unit => {
-            let layout = store.layout();
-            let group = layout.group(name).ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
-            let producer = group.producer_weights(layout).first().and_then(|m| layout.spec(&m.param));
-            let axes = producer.map_or(vec![group.dense_units], |s| s.shape.to_vec());
-            Ok(LayerBudget { name: name.into(), dense: group.dense_units, current: store.units(name), axes })
-        }
+        Granularity::Weight => Ok(store.get(name)?.kept()),
+        Granularity::Unit => Ok(store.units(name)),
     }
 }
 

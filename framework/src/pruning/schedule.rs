@@ -23,8 +23,9 @@ pub enum Amount {
 pub struct Position {
     /// How much is to be gone after this step.
     pub amount: Amount,
-    /// The sparsity that the schedule ends with, for the table scope.
-    pub end: f64,
+    /// How much of the way to its largest sparsity the schedule has gone after this step, from 0 to 1; for the table
+    /// scope, whose fractions are final ones.
+    pub progress: f64,
     /// Pruning steps before this one, for the counts scope.
     pub nth: usize,
 }
@@ -75,7 +76,29 @@ impl RunLength {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Schedule: Send {
-    /// What holds after `step`, or `None` where nothing is pruned at this step. Asked after the optimizer's update.
+    /// Called once before anything else is asked: whether the options fit a run of this length.
+    ///
+    /// # Errors
+    /// An option that cannot act in such a run, under its key.
+    fn setup(&mut self, _run: &RunLength) -> Result<()> {
+        Ok(())
+    }
+
+    /// What holds before the first update, where the network is pruned at initialisation (SNIP, GraSP, SynFlow).
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    fn at_start(&self, _run: &RunLength) -> Result<Option<Amount>> {
+        Ok(None)
+    }
+
+    /// Whether a run in which it prunes nothing is what was asked for; elsewhere that is an error.
+    fn may_be_idle(&self) -> bool {
+        false
+    }
+
+    /// What holds after `step`, or `None` where nothing is pruned at this step: the optimizer's update comes first. For
+    /// what holds before any update there is [`Schedule::at_start`].
     ///
     /// # Errors
     /// If it cannot answer.

@@ -1,6 +1,7 @@
 //! Scores of everything that may be pruned, checked and brought to one form.
 
-use super::config::{Granularity, PruneConfig};
+use super::config::{Granularity, Normalizer, PruneConfig};
+use super::masks::KeepMask;
 use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::layout::{Member, UnitGroup};
@@ -19,13 +20,63 @@ pub(super) enum LayerScores<B: Backend> {
     Keep(Vec<bool>),
 }
 
+/// In which forms a criterion answered at a pruning step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// It scored weights.
+    pub weights: bool,
+    /// It scored units.
+    pub units: bool,
+    /// It decided weight by weight itself.
+    pub decisions: bool,
+}
+
+impl<B: Backend> LayerScores<B> {
+    /// Makes the scores comparable with those of other layers; `before` marks what is still there.
+    pub fn normalize(&mut self, how: Normalizer, before: Option<&KeepMask<B>>) -> Result<()> {
+        match (&mut *self, before) {
+            _ if how == Normalizer::None => {}
+            (Self::Weights(t), before) => {
+                let marks = if let Some(KeepMask::Weights(marks)) = before { Some(marks.host()) } else { None };
+                let mut values = t.to_vec();
+                normalize(&mut values, how, |i| marks.as_ref().is_none_or(|m| m[i] != 0.0));
+                *t = Tensor::from_vec(t.device(), values, t.shape())?;
+            }
+            (Self::Units(scores), Some(KeepMask::Units(alive))) => normalize(scores, how, |i| alive[i]),
+            (Self::Units(scores), _) => normalize(scores, how, |_| true),
+            (Self::Keep(_), _) => {}
+        }
+        Ok(())
+    }
+}
+
+/// `(score - shift) / scale`, both made of the scores of what is there.
+fn normalize(scores: &mut [f32], how: Normalizer, there: impl Fn(usize) -> bool) {
+    let of = |f: &dyn Fn(f64) -> f64| {
+        (scores.iter().enumerate()).filter(|(i, _)| there(*i)).map(|(_, &s)| f(f64::from(s))).sum::<f64>()
+    };
+    let n = of(&|_| 1.0).max(1.0);
+    let mean = of(&|s| s) / n;
+    let (shift, scale) = match how {
+        Normalizer::None => (0.0, 1.0),
+        Normalizer::Mean => (0.0, of(&f64::abs) / n),
+        Normalizer::Size => (0.0, n),
+        Normalizer::L2 => (0.0, of(&|s| s * s).sqrt()),
+        Normalizer::ZScore => (mean, (of(&|s| (s - mean).powi(2)) / n).sqrt()),
+    };
+    // Equal scores of a layer stay equal: there is nothing to divide by.
+    let scale = if scale > 0.0 { scale } else { 1.0 };
+    scores.iter_mut().for_each(|s| *s = ((f64::from(*s) - shift) / scale) as f32);
+}
+
 /// Scores of one name in [`PruneConfig::names`].
 pub(super) fn score_layer<'a, B: Backend>(
     config: &PruneConfig,
     store: &'a ParamStore<B>,
     name: &str,
     criterion: &mut dyn Criterion<B>,
-    view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
+    view: impl Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
+    answers: &mut Answers,
 ) -> Result<LayerScores<B>> {
     let layout = store.layout();
     match config.granularity {
@@ -33,6 +84,7 @@ pub(super) fn score_layer<'a, B: Backend>(
             let spec = &store.get(name)?.spec().name;
             match criterion.score(&view(spec, None)?)? {
                 Scores::Weights(t) => {
+                    answers.weights = true;
                     fits(name, t.count(), store.get(name)?.value().count())?;
                     // Looked at one by one only where something is wrong: on a device that would copy them all.
                     if !B::norm_squared(&t)?.is_finite() {
@@ -41,6 +93,7 @@ pub(super) fn score_layer<'a, B: Backend>(
                     Ok(LayerScores::Weights(t))
                 }
                 Scores::Keep(keep) => {
+                    answers.decisions = true;
                     fits(name, keep.len(), store.get(name)?.value().count()).map(|()| LayerScores::Keep(keep))
                 }
                 Scores::Units(_) => {
@@ -50,14 +103,16 @@ pub(super) fn score_layer<'a, B: Backend>(
         }
         Granularity::Unit => {
             let group = layout.group(name).ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
-            let mut sums = Sums::new(config.reduce, group.units);
+            let mut sums = Sums::new(config.reduce.unwrap_or_else(|| criterion.reduce()), group.units);
             for member in group.producer_weights(layout) {
                 match criterion.score(&view(&member.param, Some(group))?)? {
                     Scores::Units(scores) => {
+                        answers.units = true;
                         fits(name, scores.len(), group.units)?;
                         return finite(name, &scores).map(|()| LayerScores::Units(scores));
                     }
                     Scores::Weights(t) => {
+                        answers.weights = true;
                         fits(&member.param, t.count(), store.get(&member.param)?.value().count())?;
                         let (_, n, inner) = store.get(&member.param)?.value().shape().around(member.axis);
                         sums.add(&t.host(), n, inner, member);
@@ -133,5 +188,34 @@ impl Sums {
                 _ => t,
             } as f32)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normalizers_divide_by_what_they_say() {
+        let of = |how| {
+            let mut scores = [3.0, 100.0, -4.0];
+            normalize(&mut scores, how, |i| i != 1);
+            [scores[0], scores[2]]
+        };
+        assert_eq!(of(Normalizer::None), [3.0, -4.0]);
+        assert_eq!(of(Normalizer::Mean), [3.0 / 3.5, -4.0 / 3.5]);
+        assert_eq!(of(Normalizer::Size), [1.5, -2.0]);
+        assert_eq!(of(Normalizer::L2), [0.6, -0.8]);
+        assert_eq!(of(Normalizer::ZScore), [1.0, -1.0]);
+    }
+
+    #[test]
+    fn equal_scores_stay_equal() {
+        let mut scores = [0.0; 3];
+        normalize(&mut scores, Normalizer::Mean, |_| true);
+        assert_eq!(scores, [0.0; 3]);
+        let mut scores = [2.0; 3];
+        normalize(&mut scores, Normalizer::ZScore, |_| true);
+        assert_eq!(scores, [0.0; 3]);
     }
 }

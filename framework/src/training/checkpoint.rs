@@ -1,7 +1,7 @@
 //! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as
 //! before and takes the rest from here.
 
-use super::reporter::{Clock, EpochProgress, Reported, Reporter};
+use super::reporter::{Clock, EpochProgress, Reported, Reporter, Said};
 use super::run::Live;
 use super::setting::Setting;
 use crate::backend::Backend;
@@ -26,6 +26,8 @@ struct Manifest {
     progress: EpochProgress,
     burden: Burden,
     clock: Clock,
+    #[serde(default)]
+    notes: Vec<Said>,
 }
 
 /// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).
@@ -56,6 +58,7 @@ impl<B: Backend> Live<B> {
             progress: reported.epoch,
             burden: self.burden.clone(),
             clock: reported.clock,
+            notes: reported.notes,
         })
     }
 
@@ -75,20 +78,25 @@ impl<B: Backend> Live<B> {
                 manifest.run
             )));
         }
+        // Before the first step a run is what it begins as; what comes before that step is done again.
+        if manifest.next == Step(0) {
+            return Ok(());
+        }
         let layout = setting.model.layout(&setting.input, &manifest.units)?;
         self.params.load(layout, &manifest.updates, &mut archive)?;
         for step in manifest.snapshots {
             let snapshot = Snapshot::load(&setting.device, &snapshot_prefix(step), &mut archive)?;
             self.snapshots.insert(step, snapshot);
         }
-        self.criterion.load(archive.take_state("criterion"))?;
+        self.criterion.load(archive.take_state("criterion"), &setting.device)?;
         self.schedule.load(archive.take_state("schedule"))?;
         if let Some(untaken) = archive.untaken() {
             return Err(Error::Checkpoint(format!("holds `{untaken}`, which is no part of this run")));
         }
         self.next = manifest.next;
         self.burden = manifest.burden;
-        reporter.restore(Reported { epoch: manifest.progress, clock: manifest.clock });
+        let reported = Reported { epoch: manifest.progress, clock: manifest.clock, notes: manifest.notes };
+        reporter.restore(self.next, reported);
         Ok(())
     }
 }

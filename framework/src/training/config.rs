@@ -64,50 +64,77 @@ crate::options! {
     /// How the network is trained.
     pub struct TrainConfig {
         /// Passes over the training data.
+        #[acts(always)]
         pub epochs: u64 = 10,
         /// Examples in one optimizer step; the last batch of an epoch may be smaller.
+        #[acts(run, "at least as many training examples")]
         pub batch_size: usize = 128,
         /// Loss of a classifier: `cross-entropy`, or `binary` for one logit and two classes. Models with a loss of
         /// their own ignore it.
+        #[acts(run, "a model that has no loss of its own")]
         pub loss: Loss = Loss::CrossEntropy,
         /// `sgd`, `adam` or `adamw`.
+        #[acts(always)]
         pub optimizer: Optimizer = Optimizer::Sgd,
         /// Learning rate.
+        #[acts(always)]
         pub lr: f64 = 0.1,
         /// `constant`, `cosine` or `step`.
+        #[acts(run, "epochs enough for it to change the rate")]
         pub lr_schedule: LrSchedule = LrSchedule::Constant,
         /// Epochs over which the learning rate rises linearly from 0.
+        #[acts(run, "fewer epochs of warm-up than there are in all")]
         pub lr_warmup: f64 = 0.0,
         /// Where a cosine schedule ends.
+        #[acts(|t| t.lr_schedule == LrSchedule::Cosine, "lr_schedule = \"cosine\"")]
         pub lr_min: f64 = 0.0,
         /// Epochs between two steps of a step schedule.
+        #[acts(|t| t.lr_schedule == LrSchedule::Step, "lr_schedule = \"step\"")]
         pub lr_step: f64 = 30.0,
         /// Factor of a step schedule.
+        #[acts(|t| t.lr_schedule == LrSchedule::Step, "lr_schedule = \"step\"")]
         pub lr_gamma: f64 = 0.1,
         /// Momentum of SGD.
+        #[acts(|t| t.optimizer == Optimizer::Sgd, "optimizer = \"sgd\"")]
         pub momentum: f64 = 0.0,
         /// Nesterov's form of momentum.
+        #[acts(|t| t.optimizer == Optimizer::Sgd, "optimizer = \"sgd\"")]
         pub nesterov: bool = false,
         /// Weight decay; norms, biases and positions have none.
+        #[acts(always)]
         pub weight_decay: f64 = 0.0,
         /// Decay of Adam's first moment.
+        #[acts(|t| t.optimizer != Optimizer::Sgd, "optimizer = \"adam\" or \"adamw\"")]
         pub beta1: f64 = 0.9,
         /// Decay of Adam's second moment.
+        #[acts(|t| t.optimizer != Optimizer::Sgd, "optimizer = \"adam\" or \"adamw\"")]
         pub beta2: f64 = 0.999,
         /// Added to the root of Adam's second moment.
+        #[acts(|t| t.optimizer != Optimizer::Sgd, "optimizer = \"adam\" or \"adamw\"")]
         pub eps: f64 = 1e-8,
         /// Gradients are scaled down to this norm where theirs is larger; not at all where absent.
+        #[acts(always)]
         pub clip_norm: Option<f64> = None,
         /// Label smoothing of the cross-entropy.
+        #[acts(|t| t.loss == Loss::CrossEntropy, "loss = \"cross-entropy\"")]
+        #[acts(run, "a model that has no loss of its own")]
         pub label_smoothing: f64 = 0.0,
         /// Epochs between two evaluations on held-out data.
+        #[acts(always)]
         pub eval_every: u64 = 1,
         /// Validation is also measured right before and right after each pruning step, in runs with at most this many
         /// of them.
+        #[acts(run, "pruning steps")]
         pub eval_prunes: usize = 50,
         /// Examples in one evaluation batch.
+        #[acts(always)]
         pub eval_batch_size: usize = 1000,
         /// Whether the optimizer's state is forgotten after each pruning step.
+        #[acts(
+            |t| t.optimizer != Optimizer::Sgd || t.momentum > 0.0,
+            "an optimizer that has a state: momentum above 0, or optimizer = \"adam\" or \"adamw\""
+        )]
+        #[acts(run, "pruning steps that do not rewind, which forgets that state anyway")]
         pub fresh_optimizer: bool = false,
     }
 

@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::data::{Dataset, Order, SplitName};
 use crate::error::Result;
 use crate::network::compressor::Compressor;
-use crate::network::forward::{Cost, Forward, LayerRecord};
+use crate::network::forward::{Compressed, Cost, Forward, LayerRecord};
 use crate::network::model::{Batch, Model, Output};
 use crate::network::params::ParamStore;
 use crate::pruning::schedule::Step;
@@ -35,6 +35,19 @@ pub struct Evaluation {
     pub accuracy: Option<f64>,
     /// Number of examples.
     pub examples: usize,
+}
+
+/// What a forward pass of one example shows of a network.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Look {
+    /// Its multiplications.
+    pub cost: Cost,
+    /// The layers in the order of their calls.
+    pub layers: Vec<LayerRecord>,
+    /// Whether the model has a loss of its own.
+    pub own_loss: bool,
+    /// What became of its tokens.
+    pub compressed: Compressed,
 }
 
 /// Runs a split through the network in batches of `batch_size`, without gradients and augmentation.
@@ -96,16 +109,14 @@ impl<B: Backend> Setting<'_, B> {
         Ok(found)
     }
 
-    /// Multiplications of one example's forward pass, and the layers in the order of their calls.
-    pub fn cost(&self, params: &ParamStore<B>) -> Result<(Cost, Vec<LayerRecord>)> {
+    /// What the forward pass of one example shows.
+    pub fn look(&self, params: &ParamStore<B>) -> Result<Look> {
         let split = if self.data.test.is_empty() { SplitName::Train } else { SplitName::Test };
         let mut batches = self.data.batches(split, at_least_one(1), Order::Stored);
-        let Some(batch) = next_batch(&self.device, self.data, &mut batches)? else {
-            return Ok((Cost::default(), vec![]));
-        };
+        let Some(batch) = next_batch(&self.device, self.data, &mut batches)? else { return Ok(Look::default()) };
         let mut cx = Forward::evaluation(params).with_compressor(self.compressor.as_ref()).listing_layers();
-        self.model.forward(&mut cx, &batch)?;
-        let layers = cx.layers().to_vec();
-        Ok((cx.finish().2, layers))
+        let own_loss = matches!(self.model.forward(&mut cx, &batch)?, Output::Loss { .. });
+        let (layers, compressed) = (cx.layers().to_vec(), cx.compressed());
+        Ok(Look { cost: cx.finish().2, layers, own_loss, compressed })
     }
 }

@@ -64,7 +64,7 @@ pub enum Event {
         loss: f64,
         /// Training accuracy over its examples.
         accuracy: Option<f64>,
-        /// Sparsity at its end.
+        /// Sparsity at its end, as a fraction of the weights or units that may be pruned.
         sparsity: f64,
         /// Wall-clock time of its training steps.
         seconds: f64,
@@ -100,18 +100,22 @@ pub enum Event {
         step: u64,
         /// Its epoch, from 0.
         epoch: u64,
-        /// Sparsity asked for.
-        target: f64,
-        /// Sparsity counted afterwards.
+        /// Whether it came before the first update; `step` is then 0.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        at_start: bool,
+        /// Sparsity asked for, as a fraction of the weights or units that may be pruned; none where the criterion decides
+        /// itself what goes.
+        target: Option<f64>,
+        /// Sparsity counted afterwards, of the same weights or units.
         achieved: f64,
         /// Units in use in every group.
         units: Sizes,
         /// Weights or units that remain of each parameter or unit group that may be pruned.
         #[serde(default)]
         kept: BTreeMap<String, usize>,
-        /// Weights of the network that remain.
+        /// Parameters of the network that remain, biases and norms among them.
         weights_kept: usize,
-        /// Weights of the dense network.
+        /// Parameters of the dense network.
         weights_total: usize,
         /// Weights or units that were kept before this step and are pruned now.
         #[serde(alias = "left")]
@@ -124,6 +128,15 @@ pub enum Event {
         rewound_to: Option<u64>,
         /// Wall-clock time of scoring and pruning.
         seconds: f64,
+    },
+    /// Something a person should know who set the run up: a setting that does nothing here, a layer that is empty.
+    Note {
+        /// The step before which it was found.
+        step: u64,
+        /// The config keys concerned, with their sections; none where it is about no setting.
+        keys: Vec<String>,
+        /// One whole sentence.
+        text: String,
     },
     /// The run is over.
     Finish {

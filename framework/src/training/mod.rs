@@ -7,7 +7,7 @@ pub mod event;
 mod observer;
 pub mod picture;
 mod pictures;
-mod probe;
+pub(crate) mod probe;
 mod prune_step;
 mod reporter;
 mod run;

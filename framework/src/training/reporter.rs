@@ -32,10 +32,18 @@ pub(super) struct Clock {
 }
 
 /// What was reported so far, as a checkpoint keeps it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Reported {
     pub epoch: EpochProgress,
     pub clock: Clock,
+    pub notes: Vec<Said>,
+}
+
+/// A sentence that was said, and the step before which it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Said {
+    pub step: u64,
+    pub text: String,
 }
 
 /// Stands between a run and its observer.
@@ -45,16 +53,20 @@ pub(super) struct Reporter<'o, B: Backend> {
     pending: Vec<PendingStep<B>>,
     epoch: EpochProgress,
     pub clock: Clock,
+    notes: Vec<Said>,
 }
 
 impl<'o, B: Backend> Reporter<'o, B> {
     pub fn new(observer: &'o mut dyn Observer, length: RunLength) -> Self {
-        Self { observer, length, pending: vec![], epoch: EpochProgress::default(), clock: Clock::default() }
+        let (epoch, clock) = (EpochProgress::default(), Clock::default());
+        Self { observer, length, pending: vec![], epoch, clock, notes: vec![] }
     }
 
-    /// Goes on from what a checkpoint kept.
-    pub fn restore(&mut self, reported: Reported) {
-        (self.epoch, self.clock) = (reported.epoch, reported.clock);
+    /// Goes on before the step `next` from what a checkpoint kept. What was said from that step on is said again, since
+    /// logs drop what they hold of the steps that follow.
+    pub fn restore(&mut self, next: Step, reported: Reported) {
+        (self.epoch, self.clock, self.notes) = (reported.epoch, reported.clock, reported.notes);
+        self.notes.retain(|note| note.step < next.0);
     }
 
     /// A training step, before its update: on a device that does not run ahead, an update with a loss that is not
@@ -68,6 +80,27 @@ impl<'o, B: Backend> Reporter<'o, B> {
     pub fn event(&mut self, event: &Event) -> Result<()> {
         self.flush()?;
         self.observer.event(event)
+    }
+
+    /// Something a person should know: one whole sentence about these config keys. A sentence is said once in a run.
+    pub fn note(
+        &mut self,
+        step: Step,
+        keys: impl IntoIterator<Item = impl Into<String>>,
+        text: impl Into<String>,
+    ) -> Result<()> {
+        let text = text.into();
+        if self.notes.iter().any(|said| said.text == text) {
+            return Ok(());
+        }
+        self.notes.push(Said { step: step.0, text: text.clone() });
+        let keys = keys.into_iter().map(Into::into).collect();
+        self.event(&Event::Note { step: step.0, keys, text })
+    }
+
+    /// Every sentence so far.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.iter().map(|note| note.text.clone()).collect()
     }
 
     /// An epoch is over.
@@ -95,8 +128,8 @@ impl<'o, B: Backend> Reporter<'o, B> {
     /// A point from which the run can go on; `take` makes the checkpoint for a run of that name.
     pub fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str, Reported) -> Result<Vec<u8>>) -> Result<()> {
         self.flush()?;
-        let reported = Reported { epoch: self.epoch, clock: self.clock };
-        self.observer.boundary(stopping, &|name| take(name, reported))
+        let reported = Reported { epoch: self.epoch, clock: self.clock, notes: self.notes.clone() };
+        self.observer.boundary(stopping, &|name| take(name, reported.clone()))
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -156,5 +189,46 @@ impl EpochProgress {
         let seconds = (now - self.before).as_secs_f64();
         self.before = now;
         seconds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Cpu;
+
+    #[derive(Default)]
+    struct Log(Vec<Event>);
+    impl Observer for Log {
+        fn event(&mut self, event: &Event) -> Result<()> {
+            self.0.push(event.clone());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sentence_is_said_once_in_a_run_that_is_resumed() {
+        let length = RunLength { steps: 10, steps_per_epoch: 10 };
+        let (mut first, mut second) = (Log::default(), Log::default());
+        let mut reporter = Reporter::<Cpu>::new(&mut first, length);
+        for (step, text) in [(0, "a"), (3, "a"), (3, "b"), (5, "c")] {
+            reporter.note(Step(step), ["train.lr"], text).unwrap();
+        }
+        let kept = Reported { notes: reporter.notes.clone(), ..Reported::default() };
+        let said = |log: &Log| -> Vec<(u64, String)> {
+            let note = |event: &Event| match event {
+                Event::Note { step, keys, text } if keys == &["train.lr"] => (*step, text.clone()),
+                other => panic!("{other:?}"),
+            };
+            log.0.iter().map(note).collect()
+        };
+        assert_eq!(said(&first), [(0, "a".into()), (3, "b".into()), (5, "c".into())]);
+        let mut reporter = Reporter::<Cpu>::new(&mut second, length);
+        reporter.restore(Step(5), kept);
+        for text in ["a", "b", "c", "d"] {
+            reporter.note(Step(5), ["train.lr"], text).unwrap();
+        }
+        assert_eq!(reporter.notes(), ["a", "b", "c", "d"]);
+        assert_eq!(said(&second), [(5, "c".into()), (5, "d".into())], "logs drop what they hold from step 5 on");
     }
 }

@@ -1,10 +1,10 @@
 //! A run, from its first step to its summary.
 
+use super::prune_step::Shown;
 use super::reporter::Reporter;
-use super::setting::Setting;
+use super::setting::{Note, Setting};
 use super::step::next_batch;
 use super::{Observer, Summary, TrainConfig};
-use crate::autograd::Grads;
 use crate::backend::Backend;
 use crate::data::{Dataset, SplitName};
 use crate::error::{Error, Result};
@@ -89,6 +89,8 @@ struct Training<'a, 'o, B: Backend> {
     reporter: Reporter<'o, B>,
     /// Cost of the dense network's forward pass.
     dense: Cost,
+    /// Settings that cannot act.
+    idle: Vec<Note>,
 }
 
 /// What changes while a run goes on.
@@ -100,8 +102,8 @@ pub(super) struct Live<B: Backend> {
     pub schedule: Box<dyn Schedule>,
     /// Weights of earlier steps, for rewinding.
     pub snapshots: BTreeMap<Step, Snapshot<B>>,
-    /// Gradients of the step before, where the criterion scores by them.
-    pub last_grads: Option<Grads<B>>,
+    /// What the criterion scores by at the pruning step that comes next, where it asked for gradients.
+    pub shown: Option<Shown<B>>,
     pub burden: Burden,
 }
 
@@ -113,18 +115,19 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
         let masking = if setting.prune.regrow { Masking::Dynamic } else { Masking::Held };
         let params = ParamStore::new(&setting.device, layout, setting.seed, masking)?;
-        let (dense, _) = setting.cost(&params)?;
+        let look = setting.look(&params)?;
+        let (dense, idle) = (look.cost, setting.idle(params.layout(), criterion.needs(), &look));
         let live = Live {
             next: Step(0),
             params,
             criterion,
             schedule,
             snapshots: BTreeMap::new(),
-            last_grads: None,
+            shown: None,
             burden: Burden::default(),
         };
         let reporter = Reporter::new(observer, setting.length);
-        Ok(Self { setting, live, reporter, dense })
+        Ok(Self { setting, live, reporter, dense, idle })
     }
 
     fn train(mut self) -> Result<Outcome<B>> {
@@ -155,7 +158,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             live.train_step(setting, &batch, reporter)?;
             reporter.clock.train += clock.elapsed();
             if let Some(position) = setting.timeline.position(step) {
-                live.prune_step(setting, position, &batch, reporter)?;
+                live.prune_step(setting, position, Some(step), &batch, reporter)?;
             }
             live.next = Step(step.0 + 1);
         }
@@ -163,7 +166,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     }
 
     fn start(&mut self) -> Result<()> {
-        let Self { setting, live, reporter, .. } = self;
+        let Self { setting, live, reporter, idle, .. } = self;
         let groups = &live.params.layout().groups;
         reporter.event(&Event::Start {
             step: live.next.0,
@@ -174,8 +177,15 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             params: measure::count_params(&live.params).1,
             layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
         })?;
+        for note in idle.drain(..) {
+            reporter.note(live.next, note.keys, note.text)?;
+        }
+        for remark in &setting.forecast.remarks {
+            reporter.note(live.next, remark.keys.clone(), remark.text.as_str())?;
+        }
         if live.next == Step(0) {
             setting.show(&live.params, Step(0), EvalAt::Start, reporter)?;
+            live.prune_at_start(setting, reporter)?;
         }
         Ok(())
     }
@@ -200,14 +210,14 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     }
 
     fn finish(self) -> Result<Outcome<B>> {
-        let Self { setting, live, mut reporter, dense } = self;
+        let Self { setting, live, mut reporter, dense, .. } = self;
         let last = Step(setting.length.steps - 1);
         let test = setting.evaluate(&live.params, last, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
-        let (kept, layers) = setting.cost(&live.params)?;
-        let summary = Summary::of(&setting, &live, test, (dense, kept), &reporter.clock)?;
+        let look = setting.look(&live.params)?;
+        let summary = Summary::of(&setting, &live, test, (dense, look.cost), &reporter)?;
         reporter.event(&Event::Finish { step: setting.length.steps, metrics: summary.metrics() })?;
         setting.device.trim();
-        Ok(Outcome { summary, params: live.params, input: setting.input, layers })
+        Ok(Outcome { summary, params: live.params, input: setting.input, layers: look.layers })
     }
 }

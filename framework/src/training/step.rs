@@ -1,5 +1,6 @@
 //! One training step: forward, backward, observe, update.
 
+use super::prune_step::Shown;
 use super::reporter::{PendingStep, Reporter};
 use super::run::Live;
 use super::setting::Setting;
@@ -11,7 +12,7 @@ use crate::network::forward::{Forward, Needs, Taps};
 use crate::network::model::{Batch, Output};
 use crate::network::params::ParamStore;
 use crate::pruning::criterion::{Criterion, Observation};
-use crate::pruning::schedule::Step;
+use crate::pruning::schedule::{RunLength, Step};
 use crate::seed::Seed;
 use crate::tensor::Tensor;
 
@@ -110,16 +111,31 @@ impl<B: Backend> Live<B> {
         }
         let penalty = pass.penalise(self.criterion.as_mut(), &self.params)?;
         let scale = pass.clip_scale(setting.train.clip_norm, &self.params)?;
-        let lr = setting.train.lr_at(timeline.since_rewind(step), &setting.length);
+        let (of_round, steps) = timeline.in_round(step);
+        let lr = setting.train.lr_at(of_round, &RunLength { steps, ..setting.length });
         reporter.step(PendingStep { step, examples, metrics: pass.metrics, clip: scale.clone(), lr, penalty })?;
         if collecting {
             let (epoch, params) = (setting.length.epoch(step), &self.params);
             let (grads, taps) = (&pass.grads, &pass.taps);
             self.criterion.observe(&Observation { step, epoch, examples, params, grads, taps })?;
         }
+        let scored = timeline.position(step).is_some() && needs.has(Needs::GRADIENTS);
+        self.shown = scored.then(|| Shown::new(&self.params, &pass.grads));
         self.params.step(setting.train.rule(lr), scale.as_ref(), |value| pass.grads.get(value))?;
         self.params.set_buffers(pass.buffers)?;
-        self.last_grads = needs.has(Needs::GRADIENTS).then_some(pass.grads);
+        Ok(())
+    }
+
+    /// Shows the criterion the step that comes next, without making it: no update, no statistics moved.
+    pub fn look(&mut self, setting: &Setting<'_, B>, batch: &Batch<B>) -> Result<()> {
+        let (step, needs) = (self.next, self.criterion.needs());
+        let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
+        let mut pass = Pass::new(setting, &self.params, batch, needs, noise)?;
+        pass.penalise(self.criterion.as_mut(), &self.params)?;
+        let (epoch, examples, params) = (setting.length.epoch(step), batch.len(), &self.params);
+        let (grads, taps) = (&pass.grads, &pass.taps);
+        self.criterion.observe(&Observation { step, epoch, examples, params, grads, taps })?;
+        self.shown = needs.has(Needs::GRADIENTS).then(|| Shown::new(&self.params, &pass.grads));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Metrics of a finished run.
 
 use super::Evaluation;
-use super::reporter::Clock;
+use super::reporter::Reporter;
 use super::run::Live;
 use super::setting::Setting;
 use crate::backend::Backend;
@@ -22,9 +22,10 @@ pub struct Summary {
     pub test_loss: f64,
     /// Accuracy on the test split, for classifiers.
     pub test_accuracy: Option<f64>,
-    /// Fraction of the prunable weights that is gone, masked or cut out.
+    /// Fraction of all weights that is gone, masked or cut out: those of every layer, the exempt ones and the output's
+    /// among them, without biases and norms.
     pub sparsity: f64,
-    /// Fraction of the units that is gone.
+    /// Fraction of all units that is gone.
     pub unit_sparsity: f64,
     /// Units in use in every group.
     pub units: Sizes,
@@ -37,6 +38,9 @@ pub struct Summary {
     /// Burden indicators of the last epoch.
     #[serde(default)]
     pub burden: Vec<LayerBurden>,
+    /// What a person should know who set the run up, see [`Event::Note`](super::event::Event::Note).
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Parameters of the dense network.
     pub params_dense: usize,
     /// Parameters that remain.
@@ -71,9 +75,10 @@ impl Summary {
         Live { params, burden, .. }: &Live<B>,
         test: Evaluation,
         (dense, kept): (Cost, Cost),
-        clock: &Clock,
+        reporter: &Reporter<'_, B>,
     ) -> Result<Self> {
         let (pruned, regrown) = burden.total();
+        let clock = &reporter.clock;
         let (params_kept, params_dense) = measure::count_params(params);
         Ok(Self {
             status: "finished".into(),
@@ -85,6 +90,7 @@ impl Summary {
             pruned,
             regrown,
             burden: burden.latest().to_vec(),
+            notes: reporter.notes(),
             params_dense,
             params_kept,
             macs_dense: dense.macs,

@@ -1,6 +1,6 @@
 //! What a schedule will do, known before the first step.
 
-use crate::error::{OptionError, Result};
+use crate::error::{Error, Result};
 use crate::pruning::criterion::Window;
 use crate::pruning::schedule::{Amount, Position, RunLength, Schedule, Step};
 use std::collections::BTreeSet;
@@ -10,48 +10,78 @@ use std::collections::BTreeSet;
 pub struct Timeline {
     /// Steps after which something is pruned.
     pub prunes: Vec<(Step, Amount)>,
+    /// Where the schedule stands before the first update, if it prunes there.
+    pub start: Option<Position>,
+    /// Where it stands at each of `prunes`.
+    positions: Vec<Position>,
     /// Steps whose starting weights are brought back later.
     pub snapshots: BTreeSet<Step>,
     /// For every rewinding step, the step it goes back to.
     rewinds: Vec<(Step, Step)>,
+    /// Optimizer updates in the whole run.
+    steps: u64,
 }
 
 impl Timeline {
     /// Asks the schedule about every step.
     ///
     /// # Errors
-    /// An amount outside [0, 1); a rewind to a later step.
-    pub fn plan(schedule: &dyn Schedule, length: &RunLength) -> Result<Self> {
+    /// Options that do not fit the length; an amount outside [0, 1); a rewind to a later step; a schedule that prunes
+    /// nothing and does not say that this is its purpose.
+    pub fn plan(schedule: &mut dyn Schedule, length: &RunLength) -> Result<Self> {
+        schedule.setup(length)?;
+        let fits = |amount: Amount, when: &str| {
+            let (Amount::Sparsity(s) | Amount::OfRemaining(s)) = amount;
+            if (0.0..1.0).contains(&s) {
+                return Ok(());
+            }
+            Err(Error::Config(format!("the schedule asks for {s} {when}: an amount must be at least 0 and below 1")))
+        };
+        let initial = schedule.at_start(length)?;
+        initial.map_or(Ok(()), |amount| fits(amount, "before the first step"))?;
         let (mut prunes, mut rewinds) = (vec![], vec![]);
         for step in (0..length.steps).map(Step) {
             let Some(amount) = schedule.target(step, length)? else { continue };
-            let (Amount::Sparsity(s) | Amount::OfRemaining(s)) = amount;
-            if !(0.0..1.0).contains(&s) {
-                let text = format!("must be at least 0 and below 1; the schedule returned it for step {}", step.0);
-                return Err(OptionError::new("schedule", s, text).into());
-            }
+            fits(amount, &format!("after step {}", step.0))?;
             prunes.push((step, amount));
             if let Some(to) = schedule.rewind(step, length)? {
                 if to > step {
-                    let text = format!("must not lie after the step itself, {}", step.0);
-                    return Err(OptionError::new("schedule", format!("rewind to step {}", to.0), text).into());
+                    let (step, to) = (step.0, to.0);
+                    return Err(Error::Config(format!(
+                        "the schedule rewinds after step {step} to step {to}, which is later"
+                    )));
                 }
                 rewinds.push((step, to));
             }
         }
+        if initial.is_none() && prunes.is_empty() && !schedule.may_be_idle() {
+            let (steps, epochs) = (length.steps, length.steps.div_ceil(length.steps_per_epoch.max(1)));
+            return Err(Error::Config(format!(
+                "the schedule prunes at none of the {steps} steps of this run (train.epochs = {epochs}): let it begin \
+                 earlier, train for longer, or set schedule.name = \"never\""
+            )));
+        }
         let snapshots = rewinds.iter().map(|r| r.1).collect();
-        Ok(Self { prunes, snapshots, rewinds })
+        let amounts: Vec<Amount> = initial.into_iter().chain(prunes.iter().map(|p| p.1)).collect();
+        let mut positions = positions(&amounts);
+        let start = initial.map(|_| positions.remove(0));
+        Ok(Self { prunes, start, positions, snapshots, rewinds, steps: length.steps })
     }
 
     /// Where the schedule stands at `step`, or `None` where nothing is pruned.
     pub fn position(&self, step: Step) -> Option<Position> {
-        let nth = self.prunes.binary_search_by_key(&step, |p| p.0).ok()?;
-        Some(Position { amount: self.prunes[nth].1, end: self.final_sparsity(), nth })
+        self.prunes.binary_search_by_key(&step, |p| p.0).ok().map(|nth| self.positions[nth])
     }
 
-    /// The largest sparsity the schedule asks for; the one it ends with where it only grows.
-    pub fn final_sparsity(&self) -> f64 {
-        self.prunes.iter().fold(0.0, |most, (_, a)| if let Amount::Sparsity(s) = a { s.max(most) } else { most })
+    /// Every pruning step in order, `None` being the time before the first step.
+    pub fn positions(&self) -> impl Iterator<Item = (Option<Step>, Position)> + '_ {
+        let later = self.prunes.iter().zip(&self.positions).map(|(prune, position)| (Some(prune.0), *position));
+        self.start.iter().map(|start| (None, *start)).chain(later)
+    }
+
+    /// Pruning steps in all.
+    pub fn count(&self) -> usize {
+        self.prunes.len() + usize::from(self.start.is_some())
     }
 
     /// Whether the criterion is shown this step: whether a pruning step will look back on it.
@@ -69,11 +99,35 @@ impl Timeline {
         self.rewinds.iter().find(|r| r.0 == step).map(|r| r.1)
     }
 
-    /// The step as the learning rate sees it: after a rewind it goes on from where the weights came from.
-    pub fn since_rewind(&self, step: Step) -> Step {
-        let last = self.rewinds.iter().rev().find(|r| r.0 < step);
-        last.map_or(step, |(at, to)| Step(to.0 + (step.0 - at.0 - 1)))
+    /// Whether the weights of an earlier step are ever brought back.
+    pub fn rewinds(&self) -> bool {
+        !self.rewinds.is_empty()
     }
+
+    /// The step as the learning rate sees it, and the step at which its schedule ends. Between two rewinds stands a
+    /// training of its own, from the step that the weights came from to the next pruning: its learning rate goes the
+    /// whole way (Frankle & Carbin 2019 train every round to the end).
+    pub fn in_round(&self, step: Step) -> (Step, u64) {
+        let next = self.rewinds.iter().find(|r| r.0 >= step).map_or(self.steps, |r| r.0.0 + 1);
+        let (began, from) = (self.rewinds.iter().rev()).find(|r| r.0 < step).map_or((0, 0), |r| (r.0.0 + 1, r.1.0));
+        (Step(from + (step.0 - began)), from + (next - began))
+    }
+}
+
+fn positions(amounts: &[Amount]) -> Vec<Position> {
+    let mut density = 1.0;
+    let mut sparsity = |amount: &Amount| {
+        density = match amount {
+            Amount::Sparsity(s) => 1.0 - s,
+            Amount::OfRemaining(f) => density * (1.0 - f),
+        };
+        1.0 - density
+    };
+    let nominal: Vec<f64> = amounts.iter().map(&mut sparsity).collect();
+    let most = nominal.iter().copied().fold(0.0, f64::max);
+    let progress = |s: f64| if most > 0.0 { s / most } else { 0.0 };
+    let position = |(nth, (&amount, &s))| Position { amount, progress: progress(s), nth };
+    amounts.iter().zip(&nominal).enumerate().map(position).collect()
 }
 
 #[cfg(test)]
@@ -94,24 +148,49 @@ mod tests {
     #[test]
     fn prunes_rewinds_and_windows_are_known_ahead() {
         let length = RunLength { steps: 30, steps_per_epoch: 10 };
-        let t = Timeline::plan(&Ticket, &length).unwrap();
+        let t = Timeline::plan(&mut Ticket, &length).unwrap();
         assert_eq!(t.prunes.iter().map(|p| p.0.0).collect::<Vec<_>>(), [9, 19]);
         assert_eq!((t.rewind(Step(9)), t.rewind(Step(10))), (Some(Step(2)), None));
-        assert_eq!([9, 10, 19, 20].map(|s| t.since_rewind(Step(s)).0), [9, 2, 11, 2]);
         let seen = |w| (0..30).map(Step).filter(|s| t.collects(*s, w, &length)).count();
         assert_eq!((seen(Window::LastStep), seen(Window::Epoch), seen(Window::SincePrune)), (2, 20, 20));
     }
 
-    struct TooMuch;
-    impl Schedule for TooMuch {
+    #[test]
+    fn every_round_between_rewinds_is_a_whole_training() {
+        let t = Timeline::plan(&mut Ticket, &RunLength { steps: 30, steps_per_epoch: 10 }).unwrap();
+        // The first round has 10 steps; those after it go from step 2 through 10 steps of their own.
+        let found = [0, 9, 10, 19, 20, 29].map(|s| t.in_round(Step(s)));
+        assert_eq!(found.map(|(s, end)| (s.0, end)), [(0, 10), (9, 10), (2, 12), (11, 12), (2, 12), (11, 12)]);
+    }
+
+    #[test]
+    fn progress_runs_to_one_whichever_way_the_amounts_are_told() {
+        struct Mixed;
+        impl Schedule for Mixed {
+            fn at_start(&self, _: &RunLength) -> Result<Option<Amount>> {
+                Ok(Some(Amount::Sparsity(0.2)))
+            }
+            fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
+                Ok((step.0 < 2).then_some(Amount::OfRemaining(0.5)))
+            }
+        }
+        let t = Timeline::plan(&mut Mixed, &RunLength { steps: 9, steps_per_epoch: 3 }).unwrap();
+        let found: Vec<_> = t.positions().map(|(s, p)| (s.map(|s| s.0), p.nth, p.progress)).collect();
+        assert_eq!(found, [(None, 0, 0.2 / 0.8), (Some(0), 1, 0.6 / 0.8), (Some(1), 2, 1.0)]);
+        assert_eq!((t.start.unwrap().nth, t.position(Step(1)).unwrap().nth, t.count()), (0, 2, 3));
+    }
+
+    struct At(f64);
+    impl Schedule for At {
         fn target(&self, _: Step, _: &RunLength) -> Result<Option<Amount>> {
-            Ok(Some(Amount::Sparsity(1.0)))
+            Ok((self.0 > 0.0).then_some(Amount::Sparsity(self.0)))
         }
     }
 
     #[test]
-    fn an_impossible_amount_is_refused() {
-        let text = Timeline::plan(&TooMuch, &RunLength { steps: 3, steps_per_epoch: 3 }).unwrap_err().to_string();
-        assert!(text.contains("below 1") && text.contains("step 0"), "{text}");
+    fn an_impossible_amount_is_refused_and_so_is_a_schedule_that_never_prunes() {
+        let text = |s| Timeline::plan(&mut At(s), &RunLength { steps: 3, steps_per_epoch: 3 }).unwrap_err().to_string();
+        assert!(text(1.0).contains("below 1") && text(1.0).contains("step 0"), "{}", text(1.0));
+        assert!(text(0.0).contains("none of the 3 steps") && text(0.0).contains("train.epochs = 1"), "{}", text(0.0));
     }
 }

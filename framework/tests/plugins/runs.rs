@@ -45,7 +45,7 @@ impl Criterion<Cpu> for Magnitude {
         &mut self,
         target: &secateur::pruning::criterion::Target<'_, Cpu>,
     ) -> Result<secateur::pruning::criterion::Scores<Cpu>> {
-        Ok(target.weight().abs()?.into())
+        Ok(target.weight()?.abs()?.into())
     }
 }
 
@@ -107,33 +107,12 @@ impl Observer for Log {
     fn event(&mut self, event: &Event) -> Result<()> {
         self.0.push(match event.clone() {
             // Times differ from run to run.
-            Event::Prune {
-                step,
-                epoch,
-                target,
-                achieved,
-                units,
-                kept,
-                weights_kept,
-                weights_total,
-                pruned,
-                regrown,
-                rewound_to,
-                ..
-            } => Event::Prune {
-                step,
-                epoch,
-                target,
-                achieved,
-                units,
-                kept,
-                weights_kept,
-                weights_total,
-                pruned,
-                regrown,
-                rewound_to,
-                seconds: 0.0,
-            },
+            mut prune @ Event::Prune { .. } => {
+                if let Event::Prune { seconds, .. } = &mut prune {
+                    *seconds = 0.0;
+                }
+                prune
+            }
             Event::Epoch { step, epoch, loss, accuracy, sparsity, .. } => {
                 Event::Epoch { step, epoch, loss, accuracy, sparsity, seconds: 0.0 }
             }

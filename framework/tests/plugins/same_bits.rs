@@ -116,7 +116,7 @@ fn state_and_documentation() {
     let [linked, loaded] = registries();
     let states = [&linked, &loaded].map(|r| {
         let mut criterion = r.criterion::<Cpu>("everything", &Table::new()).unwrap();
-        criterion.load(State::default().with("a", [0.1, 1e300]).with("b", [2.0])).unwrap();
+        criterion.load(State::default().with("a", [0.1, 1e300]).with("b", [2.0]), &Cpu::default()).unwrap();
         criterion.save().unwrap()
     });
     assert_eq!(states[0], states[1]);

@@ -152,3 +152,23 @@ fn scores_of_the_channels_of_a_group_sum_to_one() {
         assert!((total - 1.0).abs() < 1e-5, "{group}: {total}");
     }
 }
+
+/// Values before the activation exist for convolutions too, with batch norm and pooling behind them or not.
+#[test]
+fn the_authors_reading_ranks_convolutions() {
+    let data = common::glyphs(120, 40, DataConfig::default());
+    for model in ["batch_norm = false", "batch_norm = true"] {
+        let model: &'static str = Box::leak(format!("channels = [8, 12]\nhidden = [20]\n{model}").into_boxed_str());
+        let trial = Trial {
+            model: ("cnn", model),
+            criterion: ("contribution-rank", "compat = \"authors\""),
+            schedule: ("one-shot", "at = 1\nsparsity = 0.5"),
+            prune: PruneConfig { granularity: Granularity::Unit, scope: Scope::Layer, ..PruneConfig::default() },
+            train: TrainConfig { epochs: 1, batch_size: 30, ..TrainConfig::default() },
+            ..Trial::default()
+        };
+        let (outcome, _) = trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &data).unwrap();
+        let left = [("conv1", 4), ("conv2", 6), ("fc1", 10)].map(|(name, units)| (name.to_string(), units));
+        assert_eq!(outcome.summary.units.0, left.into(), "{model}");
+    }
+}

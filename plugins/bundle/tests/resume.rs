@@ -112,6 +112,24 @@ fn masking() -> Setup {
     setup
 }
 
+/// Units that are masked and keep learning, ranked with a memory, over batch normalisation.
+fn returning() -> Setup {
+    let mut setup = masking();
+    setup.trial.model = ("cnn", "channels = [6, 8]\nhidden = [12]\nbatch_norm = true");
+    setup.trial.schedule = ("constant", "sparsity = 0.4\nevery = 9");
+    setup.trial.prune.regrow = true;
+    setup
+}
+
+/// A random order that follows the units through three rounds a step, from before the first update on.
+fn ordered() -> Setup {
+    let mut setup = shrinking();
+    setup.trial.criterion = ("shuffled", "of = { name = \"contribution-rank\" }");
+    setup.trial.schedule = ("linear", "initial = 0.1\nsparsity = 0.6\nfrom = 0.0\nevery = 13");
+    setup.trial.prune.rounds = 3;
+    setup
+}
+
 fn tickets() -> Setup {
     Setup { tickets: true, trial: Trial { prune: PruneConfig::default(), ..regrowing().trial } }
 }
@@ -198,6 +216,21 @@ fn a_cut_network_resumes_exactly_in_the_middle_of_what_its_criterion_watches() {
 #[test]
 fn masked_units_resume_exactly() {
     resumes_exactly(&masking(), &[20, 31]);
+}
+
+#[test]
+fn units_that_keep_learning_resume_exactly() {
+    resumes_exactly(&returning(), &[5, 31]);
+}
+
+#[test]
+fn an_order_that_follows_its_units_resumes_exactly() {
+    resumes_exactly(&ordered(), &[1, 13, 40]);
+    // Before the first step everything is done again, the pruning before it too.
+    let data = glyphs();
+    let expected = run(&ordered(), &data, None, &mut Silent).unwrap();
+    let (found, _) = stopped_at(&ordered(), &data, &[0]);
+    assert!(bits(&found) == bits(&expected));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use secateur::data::{self, DataConfig, Dataset};
 use secateur::error::Result;
 use secateur::plugins::conformance::Trial;
 use secateur::plugins::registry::{Kind, Registry};
+use secateur::pruning::criterion::Rounding;
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
 use secateur::training::event::{EvalAt, Event};
 use secateur::training::{Loss, Optimizer, Outcome, TrainConfig};
@@ -25,6 +26,7 @@ fn units() -> Trial {
             granularity: Granularity::Unit,
             scope: Scope::Layer,
             apply: Apply::Shrink,
+            rounding: Rounding::FloorKept,
             ..PruneConfig::default()
         },
         train: TrainConfig {
@@ -93,7 +95,7 @@ fn weights_reach_the_target_to_the_last_one() {
     let mut last = 0.0;
     for e in &events {
         if let Event::Prune { target, achieved, regrown, .. } = e {
-            let keep = total - (target * f64::from(total) + 1e-9).floor() as i32;
+            let keep = total - (target.unwrap() * f64::from(total) + 1e-9).floor() as i32;
             assert_eq!(((1.0 - achieved) * f64::from(total)).round() as i32, keep);
             assert_eq!(*regrown, 0, "held masks let nothing return");
             assert!(achieved >= &last);

@@ -43,17 +43,23 @@ options! {
     /// gradient flows through the mean, not through the matching.
     pub struct TokenMerging {
         /// Where tokens are merged: `before-encoder` or `blocks`.
+        #[acts(always)]
         pub at: Where = Where::BeforeEncoder,
         /// How much is merged before the encoder, read as `reading` says; in [0, 1).
+        #[acts(|m| m.at == Where::BeforeEncoder, "at = \"before-encoder\"")]
         pub ratio: f64 = 0.4,
         /// `removed`, `one-pass` or `kept`. A ratio above 0.5 cannot be removed in one pass, so passes repeat and 0.6
         /// differs from 0.8.
+        #[acts(|m| m.at == Where::BeforeEncoder, "at = \"before-encoder\"")]
         pub reading: Reading = Reading::Removed,
         /// Tokens merged in each block, where merging is in the blocks.
+        #[acts(|m| m.at == Where::Blocks, "at = \"blocks\"")]
         pub r: usize = 8,
         /// `constant` or `decreasing`, where merging is in the blocks.
+        #[acts(|m| m.at == Where::Blocks, "at = \"blocks\"")]
         pub across: Across = Across::Constant,
         /// Whether to keep track of which original tokens went where, for pictures.
+        #[acts(always)]
         pub source: bool = false,
     }
 

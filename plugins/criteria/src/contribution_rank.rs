@@ -1,7 +1,7 @@
 //! Contribution rank: neurons that contribute little to the layer they feed go first.
 
+use secateur::backend::Pool;
 use secateur::prelude::*;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -29,18 +29,27 @@ options! {
     /// How contributions are measured and combined.
     pub struct RankOptions {
         /// Weight of the average contribution.
+        #[acts(
+            |r| r.lambda2 != 0.0 || r.lambda1 < 0.0,
+            "lambda2 other than 0, since a factor of all scores alone changes no order"
+        )]
         pub lambda1: f64 = 1.0,
         /// Weight of the largest contribution.
+        #[acts(always)]
         pub lambda2: f64 = 0.0,
         /// `absolute` or `signed`.
+        #[acts(always)]
         pub form: Form = Form::Absolute,
         /// Smallest denominator of the signed form.
+        #[acts(|r| r.form == Form::Signed, "form = \"signed\"")]
         pub eps: f64 = 1e-6,
         /// Which training steps count: `epoch` (those of the epoch that ends with the pruning step), `since-prune`, or
         /// `last-step`.
+        #[acts(|r| r.compat == Compat::None, "compat = \"none\"")]
         pub window: Window = Window::Epoch,
         /// `authors` reproduces their code: values before the activation function, the last batch only, the average
         /// alone. Their fresh optimizer after each pruning step is `train.fresh_optimizer = true`.
+        #[acts(always)]
         pub compat: Compat = Compat::None,
     }
 
@@ -73,48 +82,19 @@ pub struct ContributionRank<B: Backend> {
     seen: BTreeMap<String, BTreeMap<String, Seen<B>>>,
 }
 
-/// What one weight's inputs contributed so far.
+/// What one weight's inputs contributed so far, on the device: nothing in a training step waits for it.
 struct Seen<B: Backend> {
-    sum: Running<B>,
+    sum: Tensor<B>,
     /// The largest shares, where they are wanted.
-    max: Option<Running<B>>,
+    max: Option<Tensor<B>>,
     count: u64,
-}
-
-/// A total that stays on the device while a run goes on; nothing in a training step waits for it.
-enum Running<B: Backend> {
-    There(Tensor<B>),
-    /// The total that a checkpoint brought back, until the next batch is added to it on the device.
-    Here(Vec<f32>),
-}
-
-impl<B: Backend> Running<B> {
-    fn values(&self) -> Cow<'_, [f32]> {
-        match self {
-            Self::There(t) => t.host(),
-            Self::Here(values) => values.into(),
-        }
-    }
-
-    fn take(
-        &mut self,
-        batch: &Tensor<B>,
-        with: impl FnOnce(&Tensor<B>, &Tensor<B>) -> Result<Tensor<B>>,
-    ) -> Result<()> {
-        let so_far = match self {
-            Self::There(t) => t.clone(),
-            Self::Here(values) => Tensor::from_vec(batch.device(), values.clone(), batch.shape())?,
-        };
-        *self = Self::There(with(&so_far, batch)?);
-        Ok(())
-    }
 }
 
 impl<B: Backend> Seen<B> {
     fn add(&mut self, batch: &Contribution<B>) -> Result<()> {
-        self.sum.take(&batch.sum, Tensor::add)?;
+        self.sum = self.sum.add(&batch.sum)?;
         if let (Some(max), Some(batch)) = (&mut self.max, &batch.max) {
-            max.take(batch, Tensor::max)?;
+            *max = max.max(batch)?;
         }
         self.count += batch.count;
         Ok(())
@@ -122,8 +102,8 @@ impl<B: Backend> Seen<B> {
 }
 
 impl<B: Backend> From<Contribution<B>> for Seen<B> {
-    fn from(first: Contribution<B>) -> Self {
-        Self { sum: Running::There(first.sum), max: first.max.map(Running::There), count: first.count }
+    fn from(Contribution { sum, max, count }: Contribution<B>) -> Self {
+        Self { sum, max, count }
     }
 }
 
@@ -155,6 +135,20 @@ fn by_position<B: Backend>(x: &Tensor<B>) -> Result<Tensor<B>> {
     x.reshape([batch, channels, rows * columns])?.transpose()?.reshape([batch * rows * columns, channels])
 }
 
+/// Images as the rows `[batch, features]` that a linear layer reads: pixel by pixel, and the largest of each 2x2 window
+/// where pooling lies between (values before an activation that rises are pooled as those after it). Rows stay as they
+/// are.
+fn as_features<B: Backend>(x: &Tensor<B>, features: usize) -> Result<Tensor<B>> {
+    let mut x = x.clone();
+    while let [batch, channels, rows, columns] = *x.shape() {
+        if channels * rows * columns <= features || rows.min(columns) < 2 {
+            return x.reshape([batch, channels * rows * columns]);
+        }
+        x = B::pool(&x, Pool::HALVING)?.0;
+    }
+    Ok(x)
+}
+
 /// A weight as `[receivers, units]`, whichever axis (`units`) has the units; kernels are summed up, as magnitudes
 /// unless `signed`.
 fn between_units<B: Backend>(w: &Tensor<B>, units: usize, signed: bool) -> Result<Tensor<B>> {
@@ -182,18 +176,20 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
         self.options.window
     }
 
-    /// keep = floor((1 - x) n): the report's counts.
-    fn rounding(&self) -> Rounding {
-        Rounding::FloorKept
-    }
-
     fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
         let signed = (self.options.form == Form::Signed).then_some(self.options.eps as f32);
         for group in seen.groups() {
             for member in group.by_role(Role::Consumer).filter(|m| m.axis < 2 && m.param.ends_with(".weight")) {
-                let activation = by_position(self.activation(seen, group, member.layer())?)?;
-                let weight =
-                    between_units(&seen.params.get(&member.param)?.effective()?, member.axis, signed.is_some())?;
+                // Units that are masked but may return are measured by what they would contribute.
+                let p = seen.params.get(&member.param)?;
+                let dynamic = seen.params.masking() == Masking::Dynamic;
+                let weight = if dynamic { p.value().clone() } else { p.effective()? };
+                let activation = self.activation(seen, group, member.layer())?;
+                let activation = match *weight.shape() {
+                    [_, features] => as_features(activation, features)?,
+                    _ => by_position(activation)?,
+                };
+                let weight = between_units(&weight, member.axis, signed.is_some())?;
                 let batch = B::contribution(&activation, &weight, signed, self.options.lambda2 != 0.0)?;
                 match self.seen.entry(group.name.clone()).or_default().entry(member.param.clone()) {
                     Entry::Occupied(mut seen) => seen.get_mut().add(&batch)?,
@@ -218,7 +214,7 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
         let (mut sum, mut max) = (vec![0.0; group.units], vec![f64::NEG_INFINITY; group.units]);
         for member in group.by_role(Role::Consumer) {
             let Some(seen) = seen.get(&member.param) else { continue };
-            let (sums, largest) = (seen.sum.values(), seen.max.as_ref().map(Running::values));
+            let (sums, largest) = (seen.sum.host(), seen.max.as_ref().map(Tensor::host));
             for unit in 0..group.units {
                 let indices = || member.indices(unit, group.units);
                 sum[unit] += indices().map(|i| f64::from(sums[i])).sum::<f64>();
@@ -234,6 +230,16 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
         Ok(Scores::Units((0..group.units).map(|k| score(k) as f32).collect()))
     }
 
+    fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
+        for (weight, seen) in self.seen.get_mut(&cut.group.name).into_iter().flatten() {
+            let consumer = cut.group.by_role(Role::Consumer).find(|member| member.param == *weight);
+            let Some(kept) = consumer.map(|member| cut.indices(member)) else { continue };
+            seen.sum = seen.sum.select(0, &kept)?;
+            seen.max = seen.max.as_ref().map(|max| max.select(0, &kept)).transpose()?;
+        }
+        Ok(())
+    }
+
     fn reset(&mut self) -> Result<()> {
         self.seen.clear();
         Ok(())
@@ -244,7 +250,7 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
         for (group, weights) in &self.seen {
             for (weight, seen) in weights {
                 let name = |what| format!("{group}/{weight}/{what}");
-                let numbers = |running: &Running<B>| running.values().into_owned();
+                let numbers = Tensor::to_vec;
                 state = state.with(&name("sum"), numbers(&seen.sum));
                 state = state.with(&name("max"), seen.max.as_ref().map(numbers).unwrap_or_default());
                 state = state.with(&name("count"), [seen.count as f64]);
@@ -253,14 +259,17 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
         Ok(state)
     }
 
-    fn load(&mut self, mut state: State) -> Result<()> {
+    fn load(&mut self, mut state: State, device: &B) -> Result<()> {
         let names: Vec<String> = state.0.keys().filter_map(|k| k.strip_suffix("/sum").map(str::to_string)).collect();
         self.seen.clear();
         for name in names {
             let mut take = |what: &str| state.take(&format!("{name}/{what}"));
-            let here = |values: Vec<f64>| Running::Here(values.into_iter().map(|v| v as f32).collect());
-            let (sum, max, count) = (here(take("sum")?), take("max")?, take("count")?.iter().sum::<f64>() as u64);
-            let max = (!max.is_empty()).then(|| here(max));
+            let there = |values: Vec<f64>| {
+                let n = values.len();
+                Tensor::from_vec(device, values.into_iter().map(|v| v as f32).collect(), [n])
+            };
+            let (sum, max, count) = (there(take("sum")?)?, take("max")?, take("count")?.iter().sum::<f64>() as u64);
+            let max = (!max.is_empty()).then(|| there(max)).transpose()?;
             if let Some((group, weight)) = name.split_once('/') {
                 self.seen.entry(group.into()).or_default().insert(weight.into(), Seen { sum, max, count });
             }

@@ -2,6 +2,7 @@
 
 mod contribution_rank;
 mod magnitude;
+mod order;
 mod random;
 mod shuffled;
 mod worst;

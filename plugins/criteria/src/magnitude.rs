@@ -3,26 +3,34 @@
 use secateur::prelude::*;
 
 choices! {
-    /// Norm of the magnitude.
+    /// Norm of a unit's weights.
     pub enum Norm {
-        /// |w|
+        /// Σ |w|
         L1 = "l1",
-        /// w²
+        /// √Σ w²
         L2 = "l2",
     }
 }
 
 options! {
-    /// |w|, or w² (Han et al. 2015, "Learning both Weights and Connections"); with `threshold`, their rule tau = q std(w) per layer.
+    /// |w| (Han et al. 2015, "Learning both Weights and Connections"); with `threshold`, their rule tau = q std(w) per
+    /// layer.
     ///
-    /// Where units are pruned, `prune.reduce` makes a unit's score of its weights' scores: `l1` of |w| gives the filter
-    /// norms of Li et al. 2016, and `l2` of |w| those of He et al. 2018. For single weights both norms give the same
-    /// order.
+    /// Where units are pruned, the score of a unit is the norm of its weights: `l1` as for the filters of Li et al. 2016,
+    /// `l2` as for those of He et al. 2018. `prune.reduce`, where it is set, stands above it. Single weights have the
+    /// same order in both norms.
     pub struct Magnitude {
-        /// `l1` scores |w|, `l2` scores w².
+        /// Norm of a unit's weights: `l1`, the sum of |w|, or `l2`, the root of the sum of w².
+        #[acts(|m| m.threshold.is_none(), "no threshold")]
+        #[acts(
+            "prune.granularity",
+            |what| what == "unit",
+            "prune.granularity = \"unit\", since both norms order single weights alike"
+        )]
         pub norm: Norm = Norm::L1,
         /// Prunes every weight below this many standard deviations of its layer's weights, instead of a set number; the
         /// schedule then only says when.
+        #[acts(always)]
         pub threshold: Option<f32> = None,
     }
 
@@ -42,15 +50,19 @@ impl Magnitude {
 }
 
 impl<B: Backend> Criterion<B> for Magnitude {
+    fn reduce(&self) -> Reduce {
+        match self.norm {
+            Norm::L1 => Reduce::L1,
+            Norm::L2 => Reduce::L2,
+        }
+    }
+
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         if let Some(q) = self.threshold {
-            return Ok(Scores::Keep(self.own_rule(&target.weight().host(), q)));
+            return Ok(Scores::Keep(self.own_rule(&target.weight()?.host(), q)));
         }
-        Ok(match self.norm {
-            Norm::L1 => target.weight().abs()?.into(),
-            Norm::L2 => target.weight().square()?.into(),
-        })
+        Ok(target.weight()?.abs()?.into())
     }
 }
 
-register!(Criterion, "magnitude", Magnitude, "Small weights first: |w| or its square; filters by their norm.");
+register!(Criterion, "magnitude", Magnitude, "Small weights first: |w|; units by the norm of their weights.");

@@ -23,6 +23,7 @@ options! {
     /// Which classes.
     pub struct Cifar100 {
         /// Label that is an image's class: `fine` for 100 classes, `coarse` for 20 groups of five.
+        #[acts(always)]
         pub labels: Cifar100Labels = Cifar100Labels::Fine,
     }
 }

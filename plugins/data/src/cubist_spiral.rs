@@ -17,6 +17,7 @@ options! {
     /// The paper's training points. It has no test set: test points lie halfway between neighbouring training points.
     pub struct CubistSpiral {
         /// Points per class, less the few that rounding down on each segment loses.
+        #[acts(always)]
         pub per_class: usize = 25_000,
     }
 

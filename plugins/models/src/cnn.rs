@@ -8,18 +8,25 @@ options! {
     /// contribution-rank report.
     pub struct Cnn {
         /// Channels of each convolution.
+        #[acts(always)]
         pub channels: Vec<usize> = vec![16, 32],
         /// Side of the kernels; odd.
+        #[acts(|c| !c.channels.is_empty(), "at least one convolution in channels")]
         pub kernel: usize = 3,
         /// Width of each hidden linear layer.
+        #[acts(always)]
         pub hidden: Vec<usize> = vec![256, 128],
         /// Activation: `relu`, `tanh`, `sigmoid`, or `none` (those that can be fused into a convolution).
+        #[acts(|c| !(c.channels.is_empty() && c.hidden.is_empty()), "at least one layer in channels or hidden")]
         pub activation: Act = Act::Relu,
         /// Batch normalisation after each convolution, before its activation.
+        #[acts(|c| !c.channels.is_empty(), "at least one convolution in channels")]
         pub batch_norm: bool = false,
         /// Whether convolutions have a bias.
+        #[acts(|c| !c.channels.is_empty(), "at least one convolution in channels")]
         pub conv_bias: bool = true,
         /// Whether linear layers have a bias.
+        #[acts(always)]
         pub bias: bool = false,
     }
 

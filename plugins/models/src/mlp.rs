@@ -6,10 +6,13 @@ options! {
     /// A stack of linear layers `fc1`, `fc2`, ...; each hidden layer is a unit group of its own name.
     pub struct Mlp {
         /// Width of each hidden layer.
+        #[acts(always)]
         pub hidden: Vec<usize> = vec![50, 30],
         /// Activation of the hidden layers: `relu`, `gelu`, `gelu-exact`, `tanh`, `sigmoid`, or `none`.
+        #[acts(|m| !m.hidden.is_empty(), "at least one layer in hidden")]
         pub activation: Act = Act::Relu,
         /// Whether layers have a bias.
+        #[acts(always)]
         pub bias: bool = true,
     }
 

@@ -12,12 +12,16 @@ options! {
     /// parameters on 3x64x64 images.
     pub struct Vae {
         /// Channels of each convolution; every one halves the image.
+        #[acts(always)]
         pub channels: Vec<usize> = vec![32, 64],
         /// Width of each hidden linear layer of the encoder; the decoder has them in reverse.
+        #[acts(always)]
         pub hidden: Vec<usize> = vec![2048, 4096],
         /// Dimensions of the latent space.
+        #[acts(always)]
         pub latent: usize = 100,
         /// Weight of the divergence from the standard normal.
+        #[acts(always)]
         pub beta: f64 = 1.0,
     }
 

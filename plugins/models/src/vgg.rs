@@ -9,10 +9,13 @@ options! {
     /// Channels and hidden units are unit groups of their layers' names; images are at least 32x32.
     pub struct Vgg {
         /// Factor of all channel counts; 1 is VGG-16.
+        #[acts(always)]
         pub width: f64 = 1.0,
         /// Width of each hidden linear layer; none in the usual form for CIFAR.
+        #[acts(always)]
         pub hidden: Vec<usize> = vec![],
         /// Batch normalisation after every convolution, which then has no bias.
+        #[acts(always)]
         pub batch_norm: bool = true,
     }
 

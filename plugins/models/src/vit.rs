@@ -20,20 +20,29 @@ options! {
     /// attention and MLP.
     pub struct Vit {
         /// Number of blocks.
+        #[acts(always)]
         pub depth: usize = 4,
         /// Width of a token.
+        #[acts(always)]
         pub dim: usize = 192,
         /// Attention heads; must divide `dim`.
+        #[acts(|v| v.depth > 0, "depth above 0")]
         pub heads: usize = 3,
         /// Width of the MLP's hidden layer, in multiples of `dim`.
+        #[acts(|v| v.depth > 0, "depth above 0")]
         pub mlp_ratio: f64 = 4.0,
         /// Side of a patch; must divide the image.
+        #[acts(always)]
         pub patch: usize = 4,
         /// What the classifier reads: `class` or `mean`.
+        #[acts(always)]
         pub pool: Pool = Pool::Class,
         /// Dropout after attention and MLP, and on the embedded tokens.
+        #[acts(always)]
         pub dropout: f64 = 0.0,
         /// Adds log(size) to the keys of merged tokens (proportional attention, Bolya et al. 2022).
+        #[acts(|v| v.depth > 0, "depth above 0")]
+        #[acts("compressor.name", |name| name != "none", "a compressor")]
         pub proportional_attention: bool = true,
     }
 
@@ -137,7 +146,7 @@ impl<B: Backend> Model<B> for Vit {
         for i in 0..self.depth {
             let name = |part: &str| format!("blocks.{i}.{part}");
             let heads = layout.units(&name("heads"), self.heads);
-            let dims = layout.units(&name("head_dim"), self.dim / self.heads);
+            let dims = layout.units_read_inside(&name("head_dim"), self.dim / self.heads);
             let hidden = layout.units(&name("mlp"), self.hidden());
             let inner = heads.times(&dims);
             layout.norm(&name("norm1"), &dim);

@@ -8,12 +8,16 @@ options! {
     /// regrowth.
     pub struct Constant {
         /// Sparsity from the first pruning step on.
+        #[acts(always)]
         pub sparsity: f64 = 0.5,
-        /// Fraction of the run at which pruning begins.
+        /// Fraction of the run at which pruning begins; 0 is before the first update.
+        #[acts(always)]
         pub from: f64 = 0.0,
         /// Fraction of the run at which masks are fixed.
+        #[acts(always)]
         pub to: f64 = 1.0,
         /// Steps between two updates of the masks.
+        #[acts(always)]
         pub every: u64 = 100,
     }
 
@@ -24,9 +28,14 @@ options! {
 }
 
 impl Schedule for Constant {
+    fn at_start(&self, _run: &RunLength) -> Result<Option<Amount>> {
+        Ok((self.from == 0.0).then_some(Amount::Sparsity(self.sparsity)))
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
-        let due = step >= first && step <= last && (step.0 - first.0).is_multiple_of(self.every);
+        let begun = self.from == 0.0 && step == first;
+        let due = step >= first && step <= last && !begun && (step.0 - first.0).is_multiple_of(self.every);
         Ok(due.then_some(Amount::Sparsity(self.sparsity)))
     }
 }
@@ -41,6 +50,8 @@ mod tests {
     #[test]
     fn constant_renews_its_masks() {
         let s = Constant { sparsity: 0.5, from: 0.0, to: 0.5, every: 4 };
-        assert_eq!(targets(&s, 21, 5).iter().map(|t| t.0).collect::<Vec<_>>(), [0, 4, 8]);
+        assert_eq!(targets(&s, 21, 5).iter().map(|t| t.0).collect::<Vec<_>>(), [4, 8]);
+        let run = RunLength { steps: 21, steps_per_epoch: 5 };
+        assert_eq!(s.at_start(&run).unwrap(), Some(Amount::Sparsity(0.5)), "the first masks come before any update");
     }
 }

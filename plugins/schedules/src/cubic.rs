@@ -13,6 +13,10 @@ impl From<Curve> for Cubic {
 }
 
 impl Schedule for Cubic {
+    fn at_start(&self, _run: &RunLength) -> Result<Option<Amount>> {
+        Ok(self.0.at_start())
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         Ok(self.0.target(step, run, |i, f, p| f + (i - f) * (1.0 - p).powi(3)))
     }

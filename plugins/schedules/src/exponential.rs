@@ -13,6 +13,10 @@ impl From<Curve> for Exponential {
 }
 
 impl Schedule for Exponential {
+    fn at_start(&self, _run: &RunLength) -> Result<Option<Amount>> {
+        Ok(self.0.at_start())
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         Ok(self.0.target(step, run, |i, f, p| 1.0 - (1.0 - i) * ((1.0 - f) / (1.0 - i)).powf(p)))
     }

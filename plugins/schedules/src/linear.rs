@@ -13,6 +13,10 @@ impl From<Curve> for Linear {
 }
 
 impl Schedule for Linear {
+    fn at_start(&self, _run: &RunLength) -> Result<Option<Amount>> {
+        Ok(self.0.at_start())
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         Ok(self.0.target(step, run, |i, f, p| i + (f - i) * p))
     }

@@ -11,6 +11,10 @@ impl Schedule for Never {
     fn target(&self, _step: Step, _run: &RunLength) -> Result<Option<Amount>> {
         Ok(None)
     }
+
+    fn may_be_idle(&self) -> bool {
+        true
+    }
 }
 
 register!(Schedule, "never", Never, "Nothing is pruned: the dense network to compare with.");

@@ -6,8 +6,11 @@ options! {
     /// The whole sparsity in one pruning step; the rest of the run recovers.
     pub struct OneShot {
         /// Final sparsity.
+        #[acts(always)]
         pub sparsity: f64 = 0.5,
-        /// Fraction of the run after which it is reached, in one step.
+        /// Fraction of the run after which it is reached, in one step; 0 prunes at initialisation, before the first
+        /// update.
+        #[acts(always)]
         pub at: f64 = 0.5,
     }
 
@@ -18,8 +21,13 @@ options! {
 }
 
 impl Schedule for OneShot {
+    fn at_start(&self, _run: &RunLength) -> Result<Option<Amount>> {
+        Ok((self.at == 0.0).then_some(Amount::Sparsity(self.sparsity)))
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
-        Ok((step == run.at_fraction(self.at)).then_some(Amount::Sparsity(self.sparsity)))
+        let due = self.at > 0.0 && step == run.at_fraction(self.at);
+        Ok(due.then_some(Amount::Sparsity(self.sparsity)))
     }
 }
 
@@ -34,6 +42,9 @@ mod tests {
     #[test]
     fn one_shot_prunes_once() {
         assert_eq!(targets(&OneShot { sparsity: 0.8, at: 1.0 }, 100, 10), [(99, 0.8)]);
+        let at_start = |at| OneShot { sparsity: 0.8, at }.at_start(&RunLength { steps: 100, steps_per_epoch: 10 });
+        assert_eq!((at_start(0.0).unwrap(), at_start(0.001).unwrap()), (Some(Amount::Sparsity(0.8)), None));
+        assert_eq!(targets(&OneShot { sparsity: 0.8, at: 0.0 }, 100, 10), []);
         assert_eq!(OneShot { sparsity: 1.0, at: 0.5 }.errors()[0].key, "sparsity");
     }
 }

@@ -7,12 +7,16 @@ options! {
     /// after the last epoch: every pruning step has training after it to recover.
     pub struct Periodic {
         /// Epochs before the first pruning step.
+        #[acts(always)]
         pub first: u64 = 5,
         /// Epochs between two pruning steps.
+        #[acts(always)]
         pub every: u64 = 5,
         /// Fraction of what remains that goes each time.
+        #[acts(always)]
         pub fraction: f64 = 0.1,
         /// Most pruning steps; as many as fit where absent.
+        #[acts(always)]
         pub count: Option<u64> = None,
     }
 
@@ -25,6 +29,15 @@ options! {
 }
 
 impl Schedule for Periodic {
+    fn setup(&mut self, run: &RunLength) -> Result<()> {
+        let epochs = run.steps / run.steps_per_epoch.max(1);
+        if self.first < epochs {
+            return Ok(());
+        }
+        let text = format!("must lie below train.epochs = {epochs}: nothing is pruned after the last epoch");
+        Err(OptionError::new("first", self.first, text).into())
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         let since = run.epochs_finished(step).and_then(|finished| finished.checked_sub(self.first));
         let due = since.is_some_and(|since| {
@@ -50,6 +63,17 @@ mod tests {
         let at = |schedule: &Periodic| targets(schedule, 80, 10).iter().map(|t| t.0).collect::<Vec<_>>();
         assert_eq!(at(&options), [19, 49]);
         assert_eq!(at(&Periodic { count: Some(1), ..options }), [19]);
+    }
+
+    #[test]
+    fn a_run_that_ends_before_the_first_pruning_is_refused() {
+        let mut schedule = Periodic { first: 8, ..Periodic::default() };
+        let setup = |schedule: &mut Periodic, epochs: u64| {
+            schedule.setup(&RunLength { steps: epochs * 10, steps_per_epoch: 10 }).map_err(|e| e.to_string())
+        };
+        let text = setup(&mut schedule, 8).unwrap_err();
+        assert!(text.contains("`first` = 8") && text.contains("train.epochs = 8"), "{text}");
+        assert_eq!(setup(&mut schedule, 9), Ok(()));
     }
 
     #[test]

@@ -18,17 +18,23 @@ options! {
     /// Where a curve begins and ends, and how often it is followed.
     pub struct Curve {
         /// Sparsity at the beginning.
+        #[acts(always)]
         pub initial: f64 = 0.0,
         /// Sparsity at the end; it holds from there on.
+        #[acts(always)]
         pub sparsity: f64 = 0.9,
         /// Fraction of the run at which pruning begins.
+        #[acts(always)]
         pub from: f64 = 0.1,
         /// Fraction of the run at which the final sparsity is reached.
+        #[acts(always)]
         pub to: f64 = 0.75,
         /// Steps between two pruning steps.
+        #[acts(always)]
         pub every: u64 = 100,
         /// Whether masks are still renewed, at the final sparsity, after it is reached; only regrowth makes a
         /// difference.
+        #[acts(always)]
         pub renew: bool = false,
     }
 
@@ -46,12 +52,22 @@ impl Curve {
     /// is one.
     fn progress(&self, step: Step, run: &RunLength) -> Option<f64> {
         let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
-        if step < first || (step > last && !self.renew) {
+        if step < first || (step > last && !self.renew) || self.begins(step, run) {
             return None;
         }
         let due = step == last || (step.0 - first.0).is_multiple_of(self.every);
         let way = last.0.saturating_sub(first.0).max(1) as f64;
         due.then(|| ((step.0 - first.0) as f64 / way).min(1.0))
+    }
+
+    /// Whether what `step` would ask for holds before the first update already.
+    fn begins(&self, step: Step, run: &RunLength) -> bool {
+        self.at_start().is_some() && step == run.at_fraction(self.from)
+    }
+
+    /// What holds before the first update: the initial sparsity, where the curve begins with the run.
+    pub(crate) fn at_start(&self) -> Option<Amount> {
+        (self.from == 0.0).then_some(Amount::Sparsity(self.initial))
     }
 
     /// The amount at `step`, where `at` gives the sparsity after a part of the way, from the initial and the final one.
@@ -61,7 +77,7 @@ impl Curve {
     }
 }
 
-/// Every pruning step of a run, with the sparsity or the fraction of what remains.
+/// Every pruning step of a run after an update, with the sparsity or the fraction of what remains.
 #[cfg(test)]
 pub(crate) fn targets(schedule: &dyn Schedule, steps: u64, steps_per_epoch: u64) -> Vec<(u64, f64)> {
     let run = RunLength { steps, steps_per_epoch };
@@ -90,13 +106,10 @@ mod tests {
 
     #[test]
     fn curves_pass_through_their_values() {
-        close(&targets(&Linear::from(options()), 101, 10), &[(0, 0.0), (25, 0.2), (50, 0.4), (75, 0.6), (100, 0.8)]);
-        close(
-            &targets(&Cubic::from(options()), 101, 10),
-            &[(0, 0.0), (25, 0.4625), (50, 0.7), (75, 0.7875), (100, 0.8)],
-        );
+        close(&targets(&Linear::from(options()), 101, 10), &[(25, 0.2), (50, 0.4), (75, 0.6), (100, 0.8)]);
+        close(&targets(&Cubic::from(options()), 101, 10), &[(25, 0.4625), (50, 0.7), (75, 0.7875), (100, 0.8)]);
         let e = targets(&Exponential::from(options()), 101, 10);
-        close(&e[2..3], &[(50, 1.0 - 0.2f64.sqrt())]);
+        close(&e[1..2], &[(50, 1.0 - 0.2f64.sqrt())]);
     }
 
     #[test]
@@ -110,7 +123,14 @@ mod tests {
     #[test]
     fn masks_are_renewed_after_the_end_only_where_asked() {
         let s = Linear::from(Curve { to: 0.5, renew: true, ..options() });
-        assert_eq!(targets(&s, 101, 10).iter().map(|t| t.0).collect::<Vec<_>>(), [0, 25, 50, 75, 100]);
+        assert_eq!(targets(&s, 101, 10).iter().map(|t| t.0).collect::<Vec<_>>(), [25, 50, 75, 100]);
+    }
+
+    #[test]
+    fn a_curve_that_begins_with_the_run_begins_before_the_first_update() {
+        let run = RunLength { steps: 101, steps_per_epoch: 10 };
+        let at_start = |from| Linear::from(Curve { initial: 0.3, from, ..options() }).at_start(&run).unwrap();
+        assert_eq!((at_start(0.0), at_start(0.1)), (Some(Amount::Sparsity(0.3)), None));
     }
 
     #[test]

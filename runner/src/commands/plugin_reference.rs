@@ -7,7 +7,8 @@ use crate::config::schema::KeyDoc;
 pub fn page(schema: &dyn Schema) -> String {
     let mut page = String::from(
         "# Every option\n\nWritten by `secateur plugins reference`. `name` in the section of a kind chooses the plugin; the section's other keys are the \
-         plugin's options. An option without a default is not set.\n\n## Sections\n",
+         plugin's options. An option without a default is not set. An option acts always unless the last column says what it needs; set to \
+         another value than its default where it cannot act, it makes the run say so.\n\n## Sections\n",
     );
     let sections = schema.sections();
     for section in sections.iter().filter(|section| !section.keys.is_empty()) {
@@ -33,16 +34,17 @@ pub fn page(schema: &dyn Schema) -> String {
 
 fn table(docs: impl Iterator<Item = KeyDoc>) -> String {
     let rows: String = docs
-        .map(|KeyDoc { key, doc, ty, default, .. }| {
+        .map(|KeyDoc { key, doc, ty, default, acts, .. }| {
             let default = default.map_or_else(String::new, |value| format!("`{value}`"));
             let cell = |text: &str| text.replace('|', "\\|");
-            format!("| `{key}` | {} | {} | {} |\n", cell(&doc), cell(&ty), cell(&default))
+            let acts = acts.map_or_else(String::new, |acts| format!("with {acts}"));
+            format!("| `{key}` | {} | {} | {} | {} |\n", cell(&doc), cell(&ty), cell(&default), cell(&acts))
         })
         .collect();
     if rows.is_empty() {
         rows
     } else {
-        format!("\n| key | what it does | value | default |\n|---|---|---|---|\n{rows}")
+        format!("\n| key | what it does | value | default | acts |\n|---|---|---|---|---|\n{rows}")
     }
 }
 

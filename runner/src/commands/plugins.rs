@@ -81,7 +81,8 @@ fn described(kind: &str, name: &str, plugin: &PluginDoc) -> String {
     format!("{kind} {name}: {}\n\n[{kind}]\nname = \"{name}\"\n{table}{options}", plugin.doc)
 }
 
-fn described_key(key: &str, KeyDoc { doc, ty, default, .. }: &KeyDoc) -> String {
+fn described_key(key: &str, KeyDoc { doc, ty, default, acts, .. }: &KeyDoc) -> String {
     let value = default.as_ref().map_or_else(|| format!("# {key} is not set"), |value| format!("{key} = {value}"));
-    format!("\n# {doc}\n# {ty}\n{value}\n")
+    let acts = acts.as_ref().map_or_else(String::new, |acts| format!("# acts with {acts}\n"));
+    format!("\n# {doc}\n{acts}# {ty}\n{value}\n")
 }

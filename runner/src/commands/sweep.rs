@@ -25,6 +25,9 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Resul
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
     let index = Mutex::new(Index::open(&plan.out)?);
+    if !cli.quiet {
+        plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    }
     let interrupt = Interrupt::listen()?;
     let tally = Workers { plan: &plan, workbench, jobs, threads, interrupt, index }.run(cli.quiet);
     report(&plan, &tally, cli.quiet)
@@ -65,6 +68,7 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
         let names: Vec<&str> = plan.controls().iter().map(|control| control.name()).collect();
         _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
     }
+    plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
     let done = finished(plan);
     let left = plan.cells.len().saturating_sub(done.len());
     let mean = done.iter().sum::<f64>() / done.len().max(1) as f64;
@@ -98,6 +102,13 @@ fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
         let share = (1.0 - tally.within / tally.spent).max(0.0) * 100.0;
         text.push_str(&format!(
             "\n  {share:.1} % of the cells' time went to other things than training, pruning and evaluation"
+        ));
+    }
+    if tally.unpaired > 0 {
+        let cells =
+            if tally.unpaired == 1 { "1 cell has".to_owned() } else { format!("{} cells have", tally.unpaired) };
+        text.push_str(&format!(
+            "\n  note: sweep.controls does nothing for some: {cells} no control, because nothing was pruned there"
         ));
     }
     text.push_str(&format!("\n  secateur compare {}\n", plan.folder.display()));
@@ -134,4 +145,26 @@ fn reasons(failed: &[(String, String)]) -> String {
 
 fn left_out(excluded: usize) -> String {
     if excluded > 0 { format!(", {excluded} excluded") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Request;
+
+    #[test]
+    fn the_sweeps_that_come_with_the_program_have_no_idle_settings() {
+        let workbench = Workbench::new(&[]).unwrap();
+        for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/sweep")).unwrap() {
+            let path = file.unwrap().path();
+            let name = format!("sweep/{}", path.file_stem().unwrap().to_str().unwrap());
+            let plan = SweepPlan::make(&Request { configs: vec![name.clone()], ..Request::default() }, &workbench);
+            let plan = plan.unwrap();
+            assert_eq!(plan.notes, [""; 0], "{name}");
+            for cell in &plan.cells {
+                let config = plan.resolve(cell, &[], &workbench).unwrap();
+                assert_eq!(workbench.idle(&config), [], "{name}: {}", plan.label(cell));
+            }
+        }
+    }
 }

@@ -22,7 +22,7 @@ const GLYPHS: &[Row] = &[("noise", "number", "0.1")];
 fn doc((key, ty, default): &Row) -> KeyDoc {
     let default =
         (!default.is_empty()).then(|| format!("v = {default}").parse::<Table>().expect("fixture")["v"].clone());
-    KeyDoc { key: (*key).into(), doc: format!("About {key}."), ty: (*ty).into(), default, plugin_kind: None }
+    KeyDoc { key: (*key).into(), doc: format!("About {key}."), ty: (*ty).into(), default, ..KeyDoc::default() }
 }
 
 fn section(name: &str, kind: Option<&str>, rows: &[Row]) -> SectionDoc {

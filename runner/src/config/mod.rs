@@ -107,6 +107,11 @@ impl Resolved {
         Ok(Self { run, table, origins, covered })
     }
 
+    /// Every value, section by section.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// The run's name.
     pub fn name(&self) -> &str {
         self.run.top.name.as_deref().unwrap_or("run")

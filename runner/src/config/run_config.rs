@@ -20,14 +20,19 @@ options! {
     /// Keys above all sections.
     pub struct TopConfig {
         /// Name of the run and of its folder; the last config's file name where absent.
+        #[acts(always)]
         pub name: Option<String> = None,
         /// All randomness comes from it: initial weights, splits, shuffling, random criteria.
+        #[acts(always)]
         pub seed: u64 = 0,
         /// Where to compute.
+        #[acts(always)]
         pub device: String = "cpu".into(),
         /// Threads to compute with, 0 for all cores; any number gives the same bits.
+        #[acts(always)]
         pub threads: usize = 0,
         /// Libraries to load: { path = "FILE or folder", sha256 = "..." }, paths relative to the config.
+        #[acts(run, "a plugin of theirs that the config chooses")]
         pub plugins: Vec<Table> = vec![],
     }
 
@@ -43,13 +48,17 @@ options! {
     /// Where results go.
     pub struct OutputConfig {
         /// The folder that holds run folders.
+        #[acts(always)]
         pub dir: String = "runs".into(),
         /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, as often as takes
         /// less than 1 % of the time.
+        #[acts(run, "at most as many epochs as the run has")]
         pub checkpoint_every: Option<u64> = None,
         /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures.
+        #[acts(run, "images, and a network that reconstructs them or merges their tokens")]
         pub pictures: usize = 8,
         /// Whether to write an event file for TensorBoard too.
+        #[acts(always)]
         pub tensorboard: bool = false,
     }
 

@@ -11,6 +11,8 @@ pub struct KeyDoc {
     pub ty: String,
     /// The value where no layer sets one; `None` means that it may stay unset.
     pub default: Option<toml::Value>,
+    /// What the key needs to act, in words; `None` where it always does.
+    pub acts: Option<String>,
     /// The value is itself a plugin of this kind: a table with `name` and that plugin's options.
     pub plugin_kind: Option<String>,
 }

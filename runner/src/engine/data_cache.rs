@@ -34,11 +34,24 @@ impl DataCache {
     ) -> Result<Arc<Dataset>, Arc<Error>> {
         let set = slot(&self.sets, format!("{seed} {choice:?}"));
         let made = set.get_or_init(|| {
-            let opened = slot(&self.opened, data::source(choice));
-            let opened = opened.get_or_init(|| data::open(choice, registry, progress).map(Arc::new).map_err(Arc::new));
-            opened.clone()?.dataset(&choice.common, seed).map(Arc::new).map_err(Arc::new)
+            let examples = self.examples(registry, choice, progress)?;
+            examples.dataset(&choice.common, seed).map(Arc::new).map_err(Arc::new)
         });
         made.clone()
+    }
+
+    /// The examples of a `[data]` section, before anything is drawn from them.
+    ///
+    /// # Errors
+    /// What the data set reports.
+    pub fn examples(
+        &self,
+        registry: &Registry,
+        choice: &DataChoice,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Arc<Examples>, Arc<Error>> {
+        let opened = slot(&self.opened, data::source(choice));
+        opened.get_or_init(|| data::open(choice, registry, progress).map(Arc::new).map_err(Arc::new)).clone()
     }
 }
 

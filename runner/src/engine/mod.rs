@@ -4,17 +4,19 @@ mod catalog;
 mod check;
 mod data;
 mod data_cache;
+mod notes;
 mod sections;
 mod train;
 
 pub use check::Checked;
+pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 
 use secateur::options::Table;
 use secateur::plugins::registry::{Item, Kind, Registry};
 use serde::Serialize;
 
-use crate::config::{DataChoice, PluginFile, RunConfig};
+use crate::config::{DataChoice, PluginFile, Resolved, RunConfig};
 use crate::failure::Failure;
 use data_cache::DataCache;
 
@@ -88,6 +90,11 @@ impl Workbench {
     /// There is no such file or plugin.
     pub fn check_plugins(&self, wanted: &str, sets: &[String]) -> Result<Vec<Checked>, Failure> {
         check::check(&self.registry, wanted, sets)
+    }
+
+    /// What of a config cannot act, as far as it alone tells.
+    pub fn idle(&self, config: &Resolved) -> Vec<Note> {
+        notes::of_config(config, &self.registry)
     }
 
     /// The plugins that a config chooses.

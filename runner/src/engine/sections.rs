@@ -28,6 +28,7 @@ pub fn keys(prefix: &str, docs: Vec<OptionDoc>, kind: Option<&str>) -> Vec<KeyDo
         ty: in_words(&doc.ty),
         doc: doc.doc,
         default: doc.default,
+        acts: doc.acts,
     };
     docs.into_iter().map(key).collect()
 }

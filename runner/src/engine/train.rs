@@ -12,6 +12,7 @@ use secateur::training::{Observer, Run};
 use serde_json::{Map, Value};
 
 use super::Workbench;
+use super::notes::{self, Telling};
 use crate::config::{ConfigError, ConfigErrors, Resolved};
 use crate::failure::Failure;
 
@@ -76,6 +77,11 @@ impl Workbench {
         loading(observer, None);
         let data = self.data.dataset(registry, &told.data, told.top.seed, &mut |some| loading(observer, Some(some)));
         let data = data.map_err(|error| refused(&error, from, config))?;
+        let examples = self.data.examples(registry, &told.data, &mut |_| ());
+        let examples = examples.map_err(|error| refused(&error, from, config))?;
+        let mut idle = self.idle(config);
+        idle.extend(notes::of_data(&told.data, &examples, registry)?);
+        let mut observer = Telling::new(observer, config, idle);
         let under = |section: &'static str| move |error: secateur::Error| refused(&error.under(section), from, config);
         let run = Run {
             name: config.name().to_owned(),
@@ -93,8 +99,8 @@ impl Workbench {
             make_criterion: &|name, options| registry.criterion(name, options),
         };
         let outcome = match from {
-            None => run.execute(observer),
-            Some(Checkpoint { bytes, name, .. }) => run.resume(bytes, name, observer),
+            None => run.execute(&mut observer),
+            Some(Checkpoint { bytes, name, .. }) => run.resume(bytes, name, &mut observer),
         };
         let outcome = outcome.map_err(|error| refused(&error, from, config))?;
         let summary = serde_json::to_value(&outcome.summary)

@@ -4,12 +4,14 @@ mod page;
 mod pictures;
 mod progress;
 mod report;
+mod share;
 mod tensorboard;
 
 pub use page::page;
 pub use pictures::{PICTURES, Shown, png};
 pub use progress::Progress;
 pub use report::{Curves, headlines, render as report};
+pub use share::percent;
 pub use tensorboard::file as tensorboard;
 
 use secateur::training::event::Event;

@@ -7,6 +7,8 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use secateur::data::LoadProgress;
 use secateur::training::event::{EvalAt, Event};
 
+use super::share::{percent, pruned_things};
+
 /// The text beside the bar changes at most this often.
 const REFRESH: Duration = Duration::from_millis(120);
 
@@ -43,7 +45,10 @@ struct State {
     train_accuracy: Option<f64>,
     /// The accuracy on held-out data.
     accuracy: Option<f64>,
+    /// Fraction that is pruned of what may be pruned.
     sparsity: f64,
+    /// Whether units or weights are pruned, where a pruning step has told.
+    things: Option<&'static str>,
     /// Speed of an epoch whose line waits for the evaluation that may follow it.
     unwritten: Option<String>,
 }
@@ -96,7 +101,7 @@ impl Progress {
             Show::Bar(bar) => bar.draw(event, &self.state),
             // A reader that went away is no reason to end a run.
             Show::Lines(out) => {
-                if let Some(line) = prune_line(event) {
+                if let Some(line) = line_of(event) {
                     _ = writeln!(out, "{line}");
                 }
             }
@@ -137,7 +142,7 @@ impl Bar {
                 }
             }
             _ => {
-                if let Some(line) = prune_line(event) {
+                if let Some(line) = line_of(event) {
                     self.bar.println(line);
                 }
             }
@@ -174,8 +179,10 @@ impl State {
                 self.unwritten = Some(speed(self.examples as f64 / seconds.max(1e-9)));
             }
             Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
-            Event::Prune { achieved, .. } => self.sparsity = *achieved,
-            Event::Finish { .. } | Event::Burden { .. } => {}
+            Event::Prune { achieved, kept, units, .. } => {
+                (self.sparsity, self.things) = (*achieved, Some(pruned_things(kept, units)));
+            }
+            Event::Finish { .. } | Event::Burden { .. } | Event::Note { .. } => {}
         }
     }
 
@@ -188,20 +195,29 @@ impl State {
         if let Some(accuracy) = self.accuracy.or(self.train_accuracy) {
             text.push_str(&format!("  accuracy {:.2} %", accuracy * 100.0));
         }
-        text + &format!("  sparsity {:.1} %", self.sparsity * 100.0)
+        let things = self.things.map_or_else(|| "pruned".to_owned(), |things| format!("{things} pruned"));
+        text + &format!("  {things} {}", percent(self.sparsity))
     }
+}
+
+/// What is a line of its own: notes and pruning steps.
+fn line_of(event: &Event) -> Option<String> {
+    if let Event::Note { text, .. } = event { Some(format!("note: {text}")) } else { prune_line(event) }
 }
 
 /// A pruning step in one line; nothing for other events.
 fn prune_line(event: &Event) -> Option<String> {
-    let Event::Prune { step, epoch, achieved, units, weights_kept, weights_total, .. } = event else { return None };
+    let Event::Prune { step, epoch, achieved, units, kept, weights_kept, weights_total, .. } = event else {
+        return None;
+    };
+    let things = pruned_things(kept, units);
     let shown: Vec<String> = units.0.iter().take(6).map(|(name, units)| format!("{name} {units}")).collect();
     let more = if units.0.len() > shown.len() { ", ..." } else { "" };
     let units = if shown.is_empty() { String::new() } else { format!("  units: {}{more}", shown.join(", ")) };
-    let (epoch, percent) = (epoch + 1, achieved * 100.0);
+    let (epoch, achieved) = (epoch + 1, percent(*achieved));
     Some(format!(
-        "  pruned after epoch {epoch} (step {step}): {percent:.1} % gone, {weights_kept} of {weights_total} weights \
-         remaining{units}"
+        "  pruned after epoch {epoch} (step {step}): {achieved} of the {things} that may be pruned are gone, \
+         {weights_kept} of {weights_total} parameters remaining{units}"
     ))
 }
 
@@ -231,14 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn each_epoch_and_each_pruning_step_is_one_line() {
+    fn each_epoch_pruning_step_and_note_is_one_line() {
         let screen = Screen::default();
         let mut progress = Progress { show: Show::Lines(Box::new(screen.clone())), state: State::default() };
         let events = r#"{"event":"start","step":0,"name":"r","params":10,"steps":200,"steps_per_epoch":10,"examples":12000,"layers":[]}
+{"event":"note","step":0,"keys":["train.eps"],"text":"train.eps = 1 does nothing here."}
 {"event":"step","step":0,"epoch":0,"loss":2.3,"accuracy":null,"lr":0.1}
 {"event":"epoch","step":9,"epoch":0,"loss":1.5,"accuracy":0.5,"sparsity":0.0,"seconds":0.5}
 {"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.625,"at":"before-prune"}
-{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45,"fc2":27},"weights_kept":900,"weights_total":1000,"left":100,"returned":0,"seconds":0.1}
+{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45,"fc2":27},"kept":{"fc1":45,"fc2":27},"weights_kept":900,"weights_total":1000,"left":100,"returned":0,"seconds":0.1}
 {"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.5,"at":"after-prune"}
 {"event":"epoch","step":19,"epoch":1,"loss":1.25,"accuracy":0.6,"sparsity":0.1,"seconds":0.5}
 {"event":"burden","step":19,"epoch":1,"layers":[]}
@@ -247,9 +264,10 @@ mod tests {
             progress.event(&serde_json::from_str(line).unwrap());
         }
         let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
-        let expected = "epoch  1/20  loss 1.5000  accuracy 50.00 %  sparsity 0.0 %  24 k samples/s\n  \
-            pruned after epoch 2 (step 19): 10.0 % gone, 900 of 1000 weights remaining  units: fc1 45, fc2 27\n\
-            epoch  2/20  loss 1.2500  accuracy 75.00 %  sparsity 10.0 %  24 k samples/s\n";
+        let expected = "note: train.eps = 1 does nothing here.\nepoch  1/20  loss 1.5000  accuracy 50.00 %  pruned 0.0 %  24 k samples/s\n  \
+            pruned after epoch 2 (step 19): 10.0 % of the units that may be pruned are gone, 900 of 1000 parameters \
+            remaining  units: fc1 45, fc2 27\n\
+            epoch  2/20  loss 1.2500  accuracy 75.00 %  units pruned 10.0 %  24 k samples/s\n";
         assert_eq!(text, expected);
     }
 }

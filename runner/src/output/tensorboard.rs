@@ -44,13 +44,14 @@ fn scalars(event: &Event) -> (u64, Vec<(String, f64)>) {
         }
         Event::Prune { step, target, achieved, weights_kept, units, .. } => {
             let mut all = named(&[
-                ("prune/target", Some(*target)),
-                ("prune/achieved", Some(*achieved)),
-                ("prune/weights_kept", Some(*weights_kept as f64)),
+                ("prune/target_of_what_may_be_pruned", *target),
+                ("prune/achieved_of_what_may_be_pruned", Some(*achieved)),
+                ("prune/parameters_kept", Some(*weights_kept as f64)),
             ]);
             all.extend(units.0.iter().map(|(group, units)| (format!("units/{group}"), *units as f64)));
             (*step, all)
         }
+        // Scalars are all that the file holds: notes are in the report and in `events.jsonl`.
         _ => (0, Vec::new()),
     }
 }
@@ -133,7 +134,9 @@ mod tests {
         let lines = r#"{"event":"epoch","step":9,"epoch":0,"loss":1.5,"accuracy":0.5,"sparsity":0.0,"seconds":0.5}
 {"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45},"weights_kept":900,"weights_total":1000,"left":100,"returned":0,"seconds":0.1}"#;
         let text = String::from_utf8_lossy(&file(lines)).into_owned();
-        for tag in ["brain.Event:2", "train/loss", "train/accuracy", "prune/achieved", "units/fc1"] {
+        for tag in
+            ["brain.Event:2", "train/loss", "train/accuracy", "prune/achieved_of_what_may_be_pruned", "units/fc1"]
+        {
             assert!(text.contains(tag), "{tag}");
         }
     }

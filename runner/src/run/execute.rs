@@ -9,7 +9,7 @@ use super::folder::{CONFIG, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, Saved, TEN
 use super::recorder::Recorder;
 use super::{EVENTS, Interrupt, provenance};
 use crate::config::{Resolved, earlier_identity};
-use crate::engine::{Checkpoint, Trained, Workbench};
+use crate::engine::{Checkpoint, Trained, Workbench, notes_told};
 use crate::failure::Failure;
 use crate::output::{self, Progress};
 
@@ -65,6 +65,8 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
     let mut summary = trained.summary;
     summary.extend(part_in_sweep(folder));
     summary.insert("status".to_owned(), "finished".into());
+    // Those of the log say who set what.
+    summary.insert("notes".to_owned(), notes_told(&events(folder)?).into());
     folder.write(MODEL, &trained.model)?;
     if config.run.output.tensorboard {
         folder.write(TENSORBOARD, &output::tensorboard(&events(folder)?))?;
@@ -166,6 +168,27 @@ mod tests {
         assert_ne!(name, config.identity());
         interrupted(&name, &config, &folder, &workbench);
         assert!(resumed(&config, folder, &workbench).unwrap() == expected, "the weights differ");
+    }
+
+    #[test]
+    fn notes_are_said_once_in_a_run_that_is_resumed() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let mut sets: Vec<String> = SMALL.map(str::to_owned).to_vec();
+        // One that the framework finds, one that the program does.
+        sets.extend(["train.beta1=0.5", "output.checkpoint_every=6"].map(str::to_owned));
+        let request = Request { configs: vec!["experiment/quickstart".to_owned()], sets, ..Request::default() };
+        let config = resolve(&Request { root: out.path().to_owned(), ..request }, &workbench).unwrap();
+        let folder = ready(&config, out.path(), &workbench);
+        interrupted(&config.identity(), &config, &folder, &workbench);
+        let path = folder.path().to_owned();
+        resumed(&config, folder, &workbench).unwrap();
+        let summary: Value = serde_json::from_slice(&fs::read(path.join("summary.json")).unwrap()).unwrap();
+        let notes: Vec<&str> = summary["notes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let starts = ["train.beta1 = 0.5 does nothing", "output.checkpoint_every = 6 does nothing"];
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(starts.iter().all(|start| notes.iter().any(|note| note.starts_with(start))), "{notes:?}");
+        let events = fs::read_to_string(path.join(EVENTS)).unwrap();
+        assert_eq!(crate::engine::notes_told(&events), notes);
     }
 
     #[test]

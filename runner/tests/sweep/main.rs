@@ -89,6 +89,20 @@ fn a_sweep_runs_every_cell_and_its_controls_once() {
     compares(here.path());
 }
 
+#[test]
+fn what_controls_leave_idle_is_no_note_and_cells_without_controls_are_counted() {
+    let here = here(CONFIG);
+    // Counts, and a schedule that never prunes, leave the rounding nothing to do: but nobody set these.
+    let sets = ["--set", "prune.rounding=\"floor-kept\"", "--set", "sweep.seeds=1"];
+    let (code, out, log) = secateur(here.path(), &[&["sweep", "s.toml"], &sets[..]].concat());
+    assert!(code == 0 && !out.contains("note:") && !log.contains("note:"), "{out}{log}");
+    let late = ["--set", "schedule.first=9", "--set", "sweep.seeds=1"];
+    let (code, out, log) = secateur(here.path(), &[&["sweep", "s.toml"], &late[..]].concat());
+    assert_eq!(code, 0, "{log}");
+    assert!(out.contains("note: sweep.controls does nothing for some: 3 cells have no control, because"), "{out}");
+    assert!(log.contains("note: prune.granularity = \"unit\""), "{log}");
+}
+
 /// Comparisons of that sweep.
 fn compares(here: &Path) {
     let (code, out, errors) =

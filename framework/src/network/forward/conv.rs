@@ -2,7 +2,7 @@
 
 use super::{Forward, LayerOperation};
 use crate::autograd::Tape;
-use crate::backend::{Act, Backend, Conv2d, ConvTranspose2d, Pool, Pooling, Weight};
+use crate::backend::{Act, Backend, BatchNorm, Conv2d, ConvTranspose2d, Pool, Weight};
 use crate::error::Result;
 use crate::tensor::Tensor;
 use std::rc::Rc;
@@ -24,33 +24,7 @@ impl<B: Backend> Forward<'_, B> {
     /// # Errors
     /// If the layer does not exist, or `x` does not fit it.
     pub fn conv2d(&mut self, name: &str, x: &Tensor<B>, options: ConvOptions, act: Act) -> Result<Tensor<B>> {
-        let weight_name = format!("{name}.weight");
-        let w = self.weight(&weight_name)?;
-        let kept = self.params.get(&weight_name)?.kept();
-        let b = self.bias(name)?;
-        self.taps.input(name, x);
-        let ConvOptions { stride, padding, pool } = options;
-        self.list(name, LayerOperation::Conv2d { stride, padding, act, pool });
-        let op = Conv2d { x: x.clone(), w: w.clone(), b: b.clone(), stride, padding, act, pool };
-        let y = self.tape.conv2d(op)?;
-        let positions = match (&*x.shape(), &*w.value.shape()) {
-            (&[batch, _, height, width], &[_, _, rows, cols]) => {
-                let windows = |side: usize, kernel: usize| (side + 2 * padding - kernel) / stride.max(1) + 1;
-                batch * windows(height, rows) * windows(width, cols)
-            }
-            _ => 0,
-        };
-        self.cost.add(positions, kept, w.value.count());
-        if act == Act::None && !pool {
-            // Otherwise the value before the activation never exists: asking for it is an error, not another value.
-            self.taps.preactivation(name, &y);
-        }
-        self.taps.output(name, &y, &mut self.tape);
-        let replay = move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| {
-            tape.conv2d(Conv2d { x: x.clone(), w, b: b.clone(), stride, padding, act: Act::None, pool })
-        };
-        self.taps.call(name, x, &y, Some(w), Rc::new(replay));
-        Ok(y)
+        self.convolution(name, None, x, options, act)
     }
 
     /// Convolution, batch normalisation `norm`, activation, and where wanted a 2x2 maximum.
@@ -65,19 +39,57 @@ impl<B: Backend> Forward<'_, B> {
         options: ConvOptions,
         act: Act,
     ) -> Result<Tensor<B>> {
-        let y = self.conv2d(name, x, ConvOptions { pool: false, ..options }, Act::None)?;
-        let y = self.batch_norm(norm, &y)?;
-        let y = if act == Act::None {
-            y
-        } else {
-            self.list(norm, LayerOperation::Activation { act });
-            self.tape.act(&y, act)?
-        };
-        if !options.pool {
-            return Ok(y);
+        self.convolution(name, Some(norm), x, options, act)
+    }
+
+    fn convolution(
+        &mut self,
+        name: &str,
+        norm: Option<&str>,
+        x: &Tensor<B>,
+        options: ConvOptions,
+        act: Act,
+    ) -> Result<Tensor<B>> {
+        let weight_name = format!("{name}.weight");
+        let w = self.weight(&weight_name)?;
+        let kept = self.params.get(&weight_name)?.kept();
+        let b = self.bias(name)?;
+        self.taps.input(name, x);
+        let ConvOptions { stride, padding, pool } = options;
+        self.cost.add(positions(x, &w, stride, padding), kept, w.value.count());
+        let act_apart = norm.is_some() || act != Act::None && (act.needs_pre(false) || self.taps.before_activation());
+        let pool_apart = pool && (act_apart || self.taps.before_end());
+        let fused = (if act_apart { Act::None } else { act }, pool && !pool_apart);
+        let listed = if norm.is_some() { (Act::None, false) } else { (act, pool) };
+        self.list(name, LayerOperation::Conv2d { stride, padding, act: listed.0, pool: listed.1 });
+        let product = Conv2d { x: x.clone(), w: w.clone(), b, stride, padding, act: fused.0, pool: fused.1 };
+        let unfused = Conv2d { act: Act::None, pool: false, ..product.clone() };
+        let z = self.tape.conv2d(product)?;
+        // Where one of these is wanted, nothing was fused into `z`.
+        self.taps.product(name, &z);
+        let operation = norm.map(|norm| self.batch_norm_operation(norm, &z)).transpose()?;
+        let z = operation.as_ref().map_or(Ok(z), |norm| self.tape.batch_norm(norm.clone()))?;
+        self.taps.preactivation(name, &z);
+        let output = if act_apart && act != Act::None { self.tape.act(&z, act)? } else { z };
+        self.taps.output(name, &output, &mut self.tape);
+        let y = if pool_apart { self.tape.pool(&output, Pool::HALVING)? } else { output };
+        if let Some(norm) = norm {
+            if act != Act::None {
+                self.list(norm, LayerOperation::Activation { act });
+            }
+            if pool {
+                self.list(norm, LayerOperation::MaxPool { kernel: 2, stride: 2 });
+            }
         }
-        self.list(norm, LayerOperation::MaxPool { kernel: 2, stride: 2 });
-        self.tape.pool(&y, Pool { kind: Pooling::Max, kernel: 2, stride: 2, padding: 0 })
+        // The statistics are those of this pass: what is replayed is linear in its input.
+        let norm = operation.map(|norm| BatchNorm { of_batch: false, ..norm });
+        let replay = move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| {
+            let z = tape.conv2d(Conv2d { x: x.clone(), w, ..unfused.clone() })?;
+            let z = norm.as_ref().map_or(Ok(z.clone()), |norm| tape.batch_norm(BatchNorm { x: z, ..norm.clone() }))?;
+            if pool { tape.pool(&z, Pool::HALVING) } else { Ok(z) }
+        };
+        self.taps.call(name, x, &y, Some(w), Rc::new(replay));
+        Ok(y)
     }
 
     /// Transposed convolution `name` with its activation: `x [batch, in, rows, columns]` -> `[batch, out, ...]`.
@@ -97,19 +109,35 @@ impl<B: Backend> Forward<'_, B> {
         let b = self.bias(name)?;
         self.taps.input(name, x);
         self.list(name, LayerOperation::ConvTranspose2d { stride, padding, act });
-        let op = ConvTranspose2d { x: x.clone(), w: w.clone(), b: b.clone(), stride, padding, act };
-        let y = self.tape.conv_transpose2d(op)?;
+        let act_apart = act != Act::None && (act.needs_pre(false) || self.taps.before_activation());
+        let fused = if act_apart { Act::None } else { act };
+        let op = ConvTranspose2d { x: x.clone(), w: w.clone(), b: b.clone(), stride, padding, act: fused };
+        let z = self.tape.conv_transpose2d(op)?;
         // Every pixel of the input meets every weight of its channel.
         let pixels = x.count() / w.value.shape().first().copied().unwrap_or(1).max(1);
         self.cost.add(pixels, kept, w.value.count());
-        if act == Act::None {
-            self.taps.preactivation(name, &y);
-        }
+        // Where one of these is wanted, nothing was fused into `z`.
+        self.taps.product(name, &z);
+        self.taps.preactivation(name, &z);
+        let y = if act_apart { self.tape.act(&z, act)? } else { z };
         self.taps.output(name, &y, &mut self.tape);
         let replay = move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| {
             tape.conv_transpose2d(ConvTranspose2d { x: x.clone(), w, b: b.clone(), stride, padding, act: Act::None })
         };
         self.taps.call(name, x, &y, Some(w), Rc::new(replay));
         Ok(y)
+    }
+}
+
+/// How often each weight of a convolution is used.
+fn positions<B: Backend>(x: &Tensor<B>, w: &Weight<B>, stride: usize, padding: usize) -> usize {
+    match (&*x.shape(), &*w.value.shape()) {
+        (&[batch, _, height, width], &[_, _, rows, cols]) => {
+            let windows = |side: usize, kernel: usize| {
+                (side + 2 * padding).checked_sub(kernel).map_or(0, |room| room / stride.max(1) + 1)
+            };
+            batch * windows(height, rows) * windows(width, cols)
+        }
+        _ => 0,
     }
 }

@@ -1,6 +1,6 @@
 //! Fully connected layers, by name.
 
-use super::{Forward, LayerOperation, Needs};
+use super::{Forward, LayerOperation};
 use crate::autograd::Tape;
 use crate::backend::{Act, Backend, Weight};
 use crate::error::Result;
@@ -38,19 +38,17 @@ impl<B: Backend> Forward<'_, B> {
             let bias = bias.clone();
             move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| tape.linear(x, w, bias.clone(), Act::None, None)
         };
-        let split = self.taps.needs.has(Needs::PREACTIVATIONS) && (act != Act::None || residual.is_some());
-        let y = if split {
-            let z = self.tape.linear(x, weight.clone(), bias, Act::None, None)?;
-            self.taps.preactivation(name, &z);
-            let y = self.tape.act(&z, act)?;
-            residual.map_or(Ok(y.clone()), |r| self.tape.add(&y, r))?
-        } else {
-            self.tape.linear(x, weight.clone(), bias, act, residual)?
-        };
-        if !split {
-            self.taps.preactivation(name, &y);
-        }
-        self.taps.output(name, &y, &mut self.tape);
+        let act_apart = act != Act::None && self.taps.before_activation();
+        let residual_apart = residual.filter(|_| self.taps.before_end());
+        let fused = if act_apart { Act::None } else { act };
+        let added = if residual_apart.is_some() { None } else { residual };
+        let z = self.tape.linear(x, weight.clone(), bias, fused, added)?;
+        // Where one of these is wanted, nothing was fused into `z`.
+        self.taps.product(name, &z);
+        self.taps.preactivation(name, &z);
+        let output = if act_apart { self.tape.act(&z, act)? } else { z };
+        self.taps.output(name, &output, &mut self.tape);
+        let y = residual_apart.map_or(Ok(output.clone()), |r| self.tape.add(&output, r))?;
         self.taps.call(name, x, &y, Some(weight), Rc::new(replay));
         Ok(y)
     }

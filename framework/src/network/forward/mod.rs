@@ -21,6 +21,7 @@ pub use cost::Cost;
 pub use layers::{LayerOperation, LayerRecord};
 pub use needs::Needs;
 pub use taps::{LayerCall, Taps};
+pub use tokens::Compressed;
 pub use trail::Trail;
 
 use crate::autograd::Tape;
@@ -30,6 +31,7 @@ use crate::network::compressor::{Compressor, NoCompression};
 use crate::network::params::ParamStore;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
+use std::cell::Cell;
 use std::collections::HashMap;
 use trail::Following;
 
@@ -44,6 +46,9 @@ pub struct Forward<'a, B: Backend> {
     pub(crate) noise: Option<Seed>,
     pub(crate) buffers: Vec<(String, Tensor<B>)>,
     following: Following,
+    pub(crate) compressed: Compressed,
+    /// Whether the model took the compressor, and may ask it past this pass.
+    taken: Cell<bool>,
     layers: Option<Vec<LayerRecord>>,
 }
 
@@ -65,8 +70,22 @@ impl<'a, B: Backend> Forward<'a, B> {
             noise: None,
             buffers: vec![],
             following: Following::Off,
+            compressed: Compressed::default(),
+            taken: Cell::new(false),
             layers: None,
         }
+    }
+
+    /// The same with gradients: running statistics, no dropout, and a tape that records.
+    #[must_use]
+    pub fn with_gradients(self) -> Self {
+        Self { tape: Tape::recording(), ..self }
+    }
+
+    /// Another tape, before anything is recorded.
+    #[must_use]
+    pub(crate) fn with_tape(self, change: impl FnOnce(Tape<B>) -> Tape<B>) -> Self {
+        Self { tape: change(self.tape), ..self }
     }
 
     /// Tokens pass through this compressor at the stages the model offers.
@@ -101,7 +120,7 @@ impl<'a, B: Backend> Forward<'a, B> {
     /// # Errors
     /// If there is no such parameter.
     pub fn param(&mut self, name: &str) -> Result<Tensor<B>> {
-        let Weight { value, mask } = self.weight(name)?;
+        let Weight { value, mask, .. } = self.weight(name)?;
         let Some(mask) = mask else { return Ok(value) };
         // The product's gradient flows to the dense value unmasked: see `Weight`.
         let masked = value.mul(&mask)?;
@@ -121,7 +140,7 @@ impl<'a, B: Backend> Forward<'a, B> {
 
     fn weight(&self, name: &str) -> Result<Weight<B>> {
         match self.replaced.get(name) {
-            Some(value) => Ok(Weight { value: value.clone(), mask: None }),
+            Some(value) => Ok(Weight::plain(value.clone())),
             None => self.params.weight(name),
         }
     }
@@ -143,6 +162,7 @@ impl<'a, B: Backend> Forward<'a, B> {
 
     /// The run's compressor.
     pub fn compressor(&self) -> &'a dyn Compressor<B> {
+        self.taken.set(true);
         self.compressor
     }
 

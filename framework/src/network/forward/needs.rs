@@ -1,6 +1,20 @@
 //! What a forward pass can record, and what else a criterion may ask the training loop for.
 
 /// Signals, combined with `|`.
+///
+/// A layer's values have the same names whatever kind of layer it is, in the order in which they come about, and are
+/// found under the layer's own name (`conv1`, not that of its batch normalisation):
+///
+/// | | linear | convolution | transposed convolution |
+/// |---|---|---|---|
+/// | [`INPUTS`](Needs::INPUTS) | x | x | x |
+/// | [`PRODUCTS`](Needs::PRODUCTS) | x w^T + b | conv(x, w) + b | the same, transposed |
+/// | [`PREACTIVATIONS`](Needs::PREACTIVATIONS) | the same | after its batch normalisation, if any | the same |
+/// | [`OUTPUTS`](Needs::OUTPUTS) | after the activation | after the activation | after the activation |
+/// | not shown | residual added | pooled | |
+///
+/// Layers compute all of this at once; what is asked for is computed apart, which is slower. Every value has the
+/// same bits either way; a convolution's bias may get a gradient that is summed up in another order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs(u32);
 
@@ -11,11 +25,12 @@ impl Needs {
     pub const GRADIENTS: Self = Self(1);
     /// Inputs of every layer: `[rows, in]`, or `[batch, channels, rows, columns]` of a convolution.
     pub const INPUTS: Self = Self(1 << 1);
-    /// Outputs of every layer, after the activation.
+    /// Outputs of every layer: after its batch normalisation and its activation, before pooling, and before a residual
+    /// is added.
     pub const OUTPUTS: Self = Self(1 << 2);
     /// Gradients of the loss with respect to the outputs; implies [`Needs::OUTPUTS`].
     pub const OUTPUT_GRADIENTS: Self = Self(1 << 3 | 1 << 2);
-    /// Outputs of every layer before the activation; the activation is then computed on its own, which is slower.
+    /// What enters the activation of every layer: its product, after batch normalisation where there is one.
     pub const PREACTIVATIONS: Self = Self(1 << 4);
     /// Every layer call in order, so that something else than gradients can be sent backwards (relevance).
     pub const TRACE: Self = Self(1 << 5);
@@ -23,8 +38,10 @@ impl Needs {
     pub const PROBE: Self = Self(1 << 6);
     /// A term added to the training loss, through `Criterion::penalty`.
     pub const PENALTY: Self = Self(1 << 7);
+    /// The product of every layer with its input, plus its bias, before batch normalisation.
+    pub const PRODUCTS: Self = Self(1 << 8);
 
-    const NAMES: [(Self, &str); 8] = [
+    const NAMES: [(Self, &str); 9] = [
         (Self::GRADIENTS, "GRADIENTS"),
         (Self::INPUTS, "INPUTS"),
         (Self::OUTPUTS, "OUTPUTS"),
@@ -33,6 +50,7 @@ impl Needs {
         (Self::TRACE, "TRACE"),
         (Self::PROBE, "PROBE"),
         (Self::PENALTY, "PENALTY"),
+        (Self::PRODUCTS, "PRODUCTS"),
     ];
 
     /// Whether every signal of `other` is among these.

@@ -17,6 +17,12 @@ impl<B: Backend> Forward<'_, B> {
     /// # Errors
     /// If the layer does not exist, or `x` does not fit it.
     pub fn batch_norm(&mut self, name: &str, x: &Tensor<B>) -> Result<Tensor<B>> {
+        let operation = self.batch_norm_operation(name, x)?;
+        self.tape.batch_norm(operation)
+    }
+
+    /// What [`Forward::batch_norm`] computes, before it does.
+    pub(super) fn batch_norm_operation(&mut self, name: &str, x: &Tensor<B>) -> Result<BatchNorm<B>> {
         let names = ["running_mean", "running_var"].map(|part| format!("{name}.{part}"));
         let running = ChannelStats { mean: self.param(&names[0])?, variance: self.param(&names[1])? };
         let (gamma, beta) = (self.param(&format!("{name}.weight"))?, self.param(&format!("{name}.bias"))?);
@@ -28,7 +34,7 @@ impl<B: Backend> Forward<'_, B> {
             let next = B::running_stats(&running, &stats, count, MOMENTUM)?;
             self.buffers.extend(names.into_iter().zip([next.mean, next.variance]));
         }
-        self.tape.batch_norm(BatchNorm { x: x.clone(), gamma, beta, stats, of_batch, eps: EPS })
+        Ok(BatchNorm { x: x.clone(), gamma, beta, stats, of_batch, eps: EPS })
     }
 
     /// Layer normalisation `name` over the last axis (eps 1e-5).

@@ -17,7 +17,7 @@ pub struct LayerCall<B: Backend> {
     pub layer: String,
     /// What went in.
     pub input: Tensor<B>,
-    /// What came out, after the activation.
+    /// What the layer's call gave in the end, after batch normalisation, activation, pooling and residual.
     pub output: Tensor<B>,
     /// The layer's weight; `None` for pooling and the like.
     pub weight: Option<Weight<B>>,
@@ -25,8 +25,9 @@ pub struct LayerCall<B: Backend> {
 }
 
 impl<B: Backend> LayerCall<B> {
-    /// Runs the layer without its activation on another input and weight, on a tape of the caller's: a z+ rule of
-    /// layer-wise relevance propagation is `a * vjp(relevance / z)` with positive weights.
+    /// Runs the layer without its activation and residual on another input and weight, on a tape of the caller's: a z+
+    /// rule of layer-wise relevance propagation is `a * vjp(relevance / z)` with positive weights. Batch normalisation
+    /// takes part with the statistics of the recorded pass.
     ///
     /// # Errors
     /// If the shapes do not fit the layer.
@@ -47,18 +48,32 @@ pub struct Taps<B: Backend> {
     pub(crate) needs: Needs,
     pub(crate) inputs: HashMap<String, Tensor<B>>,
     pub(crate) outputs: HashMap<String, Tensor<B>>,
+    pub(crate) products: HashMap<String, Tensor<B>>,
     pub(crate) preactivations: HashMap<String, Tensor<B>>,
     pub(crate) calls: Vec<LayerCall<B>>,
 }
 
 impl<B: Backend> Taps<B> {
     pub(crate) fn new(needs: Needs) -> Self {
-        Self { needs, inputs: HashMap::new(), outputs: HashMap::new(), preactivations: HashMap::new(), calls: vec![] }
+        Self {
+            needs,
+            inputs: HashMap::new(),
+            outputs: HashMap::new(),
+            products: HashMap::new(),
+            preactivations: HashMap::new(),
+            calls: vec![],
+        }
     }
 
     pub(super) fn input(&mut self, layer: &str, x: &Tensor<B>) {
         if self.needs.has(Needs::INPUTS) {
             self.inputs.insert(layer.into(), x.clone());
+        }
+    }
+
+    pub(super) fn product(&mut self, layer: &str, z: &Tensor<B>) {
+        if self.needs.has(Needs::PRODUCTS) {
+            self.products.insert(layer.into(), z.clone());
         }
     }
 
@@ -77,6 +92,16 @@ impl<B: Backend> Taps<B> {
         }
     }
 
+    /// Whether a value from before the activation is wanted.
+    pub(super) fn before_activation(&self) -> bool {
+        self.needs.has(Needs::PRODUCTS) || self.needs.has(Needs::PREACTIVATIONS)
+    }
+
+    /// Whether a value from before what follows the activation is wanted: pooling, a residual.
+    pub(super) fn before_end(&self) -> bool {
+        self.before_activation() || self.needs.has(Needs::OUTPUTS)
+    }
+
     pub(super) fn call(
         &mut self,
         layer: &str,
@@ -92,7 +117,8 @@ impl<B: Backend> Taps<B> {
 
     pub(crate) fn missing(&self, need: Needs, layer: &str) -> Error {
         if self.needs.has(need) {
-            let mut known: Vec<&str> = self.inputs.keys().chain(self.outputs.keys()).map(String::as_str).collect();
+            let all = [&self.inputs, &self.outputs, &self.products, &self.preactivations];
+            let mut known: Vec<&str> = all.iter().flat_map(|taps| taps.keys()).map(String::as_str).collect();
             known.sort_unstable();
             known.dedup();
             Error::Other(format!(

@@ -5,7 +5,26 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::compressor::{Stage, Tokens};
 
+/// What became of the tokens of a forward pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compressed {
+    /// The compressor was asked at no stage at which it is active.
+    #[default]
+    NotAsked,
+    /// It was asked, and left as many tokens as there were.
+    AsMany,
+    /// It left fewer.
+    Fewer,
+    /// The model asked the compressor past the pass, or may have: it took it, or lives in another library.
+    NotSeen,
+}
+
 impl<B: Backend> Forward<'_, B> {
+    /// What became of the tokens so far.
+    pub(crate) fn compressed(&self) -> Compressed {
+        if self.compressed == Compressed::NotAsked && self.taken.get() { Compressed::NotSeen } else { self.compressed }
+    }
+
     /// Passes tokens through the run's compressor.
     ///
     /// # Errors
@@ -21,6 +40,11 @@ impl<B: Backend> Forward<'_, B> {
         match (&*shape, &*out.x.shape()) {
             (&[b, t, d], &[b2, t2, d2]) if b == b2 && d == d2 && t2 <= t && t2 > 0 && out.protected == protected => {
                 self.following.leave(&out);
+                if t2 < t {
+                    self.compressed = Compressed::Fewer;
+                } else if self.compressed == Compressed::NotAsked {
+                    self.compressed = Compressed::AsMany;
+                }
                 Ok(out)
             }
             _ => Err(Error::shape(

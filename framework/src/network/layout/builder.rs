@@ -89,8 +89,18 @@ impl<'a> LayoutBuilder<'a> {
         if self.layout.group(group).is_some() {
             self.errors.push(format!("group `{group}` is declared twice"));
         }
-        self.layout.groups.push(UnitGroup { name: group.into(), units, dense_units: dense, members: vec![] });
+        let members = vec![];
+        let name = group.into();
+        self.layout.groups.push(UnitGroup { name, units, dense_units: dense, members, read_inside: false });
         Width(vec![vec![Factor { group: Some(group.into()), count: units }]])
+    }
+
+    /// [`LayoutBuilder::units`] that an operation without weights reads too: dimensions of a head, which attention
+    /// multiplies with each other.
+    pub fn units_read_inside(&mut self, group: &str, dense: usize) -> Width {
+        let width = self.units(group, dense);
+        self.layout.groups.iter_mut().filter(|g| g.name == group).for_each(|g| g.read_inside = true);
+        width
     }
 
     /// Adds a parameter whose axis `i` has width `axes[i].0` and plays role `axes[i].1` for the groups in it.

@@ -99,6 +99,10 @@ pub struct UnitGroup {
     pub dense_units: usize,
     /// Every slice that belongs to it.
     pub members: Vec<Member>,
+    /// Whether an operation without weights reads the units as well (attention its queries and keys): a masked unit
+    /// must then be zero where it is computed, not only where a weight reads it.
+    #[serde(default)]
+    pub read_inside: bool,
 }
 
 impl UnitGroup {
@@ -107,6 +111,12 @@ impl UnitGroup {
         let weights: Vec<_> =
             self.by_role(Role::Producer).filter(|m| layout.spec(&m.param).is_some_and(|s| s.shape.len() > 1)).collect();
         if weights.is_empty() { self.by_role(Role::Producer).collect() } else { weights }
+    }
+
+    /// Whether the forward pass masks this member while masked units keep learning: one side is enough to keep them
+    /// out, and the other learns only while it is left open.
+    pub(crate) fn masks_entering(&self, member: &Member) -> bool {
+        member.role == Role::Consumer || self.read_inside || self.by_role(Role::Consumer).next().is_none()
     }
 
     /// Members of one role.

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 /// What belongs to one parameter at one moment.
@@ -28,11 +28,14 @@ impl<B: Backend> ParamStore<B> {
             mask: None,
             state: vec![],
             updates: 0,
+            dense_shape: spec.shape,
             dense_count: 0,
         };
         let params = layout.params.iter().map(param).collect();
         let index = layout.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
-        Ok(Self { device: device.clone(), layout, params, index, masking: Masking::Held, alive: BTreeMap::new() })
+        let (alive, entering, resting) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        let masking = Masking::Held;
+        Ok(Self { device: device.clone(), layout, params, index, masking, alive, entering, resting })
     }
 
     /// Shows these parameters, in the layout's order.
@@ -56,8 +59,9 @@ impl<B: Backend> ParamStore<B> {
             p.updates = parts.updates;
             p.dense_count = parts.dense_count;
         }
+        let as_before = (self.masking, &self.alive) == (masking, &alive);
         (self.masking, self.alive) = (masking, alive);
-        Ok(())
+        if as_before { Ok(()) } else { self.close_units() }
     }
 
     /// Lets go of all values.

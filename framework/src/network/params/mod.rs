@@ -2,20 +2,23 @@
 
 mod mask;
 mod mirror;
+mod resting;
 mod saved;
 mod shrink;
 mod update;
 
 pub use mask::Mask;
 pub(crate) use mirror::Parts;
+use resting::Resting;
 pub use saved::Snapshot;
+pub(crate) use shrink::cut;
 
 use crate::backend::{Backend, Weight};
 use crate::error::{Error, Result};
 use crate::network::init;
-use crate::network::layout::{Layout, ParamSpec};
+use crate::network::layout::{Layout, ParamSpec, UnitGroup};
 use crate::seed::Seed;
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 use std::collections::{BTreeMap, HashMap};
 
 /// One parameter with everything that belongs to it.
@@ -26,6 +29,7 @@ pub struct Param<B: Backend> {
     mask: Option<Mask<B>>,
     state: Vec<Tensor<B>>,
     updates: u64,
+    dense_shape: Shape,
     dense_count: usize,
 }
 
@@ -58,6 +62,11 @@ impl<B: Backend> Param<B> {
     /// Elements before anything was removed.
     pub fn dense_count(&self) -> usize {
         self.dense_count
+    }
+
+    /// Shape before anything was removed.
+    pub fn dense_shape(&self) -> Shape {
+        self.dense_shape
     }
 
     /// Optimizer updates so far.
@@ -102,6 +111,10 @@ pub struct ParamStore<B: Backend> {
     index: HashMap<String, usize>,
     masking: Masking,
     alive: BTreeMap<String, Vec<bool>>,
+    /// What the forward pass masks while masked units keep learning: the weights that read them.
+    entering: HashMap<String, Tensor<B>>,
+    /// Running statistics of channels without a weight, which stay as they are until a weight returns.
+    resting: HashMap<String, Resting<B>>,
 }
 
 impl<B: Backend> ParamStore<B> {
@@ -113,11 +126,13 @@ impl<B: Backend> ParamStore<B> {
         let make = |spec: &ParamSpec| {
             let value = Tensor::from_vec(device, init::values(&spec.name, &spec.shape, spec.init, seed), spec.shape)?
                 .tracked(!spec.buffer);
-            Ok(Param { dense_count: value.count(), value, spec: spec.clone(), mask: None, state: vec![], updates: 0 })
+            let (dense_shape, dense_count) = (spec.shape, spec.shape.count());
+            Ok(Param { dense_shape, dense_count, value, spec: spec.clone(), mask: None, state: vec![], updates: 0 })
         };
         let params: Vec<_> = layout.params.iter().map(make).collect::<Result<_>>()?;
         let index = layout.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
-        Ok(Self { device: device.clone(), layout, params, index, masking, alive: BTreeMap::new() })
+        let (alive, entering, resting) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        Ok(Self { device: device.clone(), layout, params, index, masking, alive, entering, resting })
     }
 
     /// Where the parameters are.
@@ -133,6 +148,11 @@ impl<B: Backend> ParamStore<B> {
     /// Whether pruned weights keep learning.
     pub fn masking(&self) -> Masking {
         self.masking
+    }
+
+    /// The same network with held masks: what is masked is zero in it, on every side of a unit.
+    pub(crate) fn holding(&self) -> Self {
+        Self { masking: Masking::Held, entering: HashMap::new(), ..self.clone() }
     }
 
     /// Every parameter, in the model's order.
@@ -156,14 +176,20 @@ impl<B: Backend> ParamStore<B> {
         self.index.get(name).map(|&i| &self.params[i])
     }
 
-    /// A parameter as a layer uses it.
+    /// A parameter as a layer uses it. Held masks are in the values; a dynamic mask goes along with the weight. Of
+    /// dynamic masks of whole units the layers that read them carry the mask, and the gradient goes through it.
     ///
     /// # Errors
     /// If there is no such parameter.
     pub fn weight(&self, name: &str) -> Result<Weight<B>> {
         let p = self.get(name)?;
-        let mask = p.mask.as_ref().filter(|_| self.masking == Masking::Dynamic).map(|m| m.tensor.clone());
-        Ok(Weight { value: p.value.clone(), mask })
+        let (value, through) = (p.value.clone(), !self.alive.is_empty());
+        let mask = match self.masking {
+            Masking::Held => None,
+            Masking::Dynamic if through => self.entering.get(name).cloned(),
+            Masking::Dynamic => p.mask.as_ref().map(|m| m.tensor.clone()),
+        };
+        Ok(Weight { value, mask, through })
     }
 
     /// Units of a group that are still in use, by index; all of them where nothing was masked.
@@ -190,7 +216,7 @@ impl<B: Backend> ParamStore<B> {
             let mask = Mask::new(&self.device, keep, &spec)?;
             self.put_mask(&name, mask)?;
         }
-        Ok(())
+        self.rest()
     }
 
     /// Replaces the mask of a parameter by a tensor of zeros and ones.
@@ -199,7 +225,8 @@ impl<B: Backend> ParamStore<B> {
     /// If it does not fit the parameter.
     pub fn set_mask(&mut self, name: &str, keep: Tensor<B>) -> Result<()> {
         let shape = self.get(name)?.spec.shape;
-        self.put_mask(name, Mask::of(keep.reshape(shape)?)?)
+        self.put_mask(name, Mask::of(keep.reshape(shape)?)?)?;
+        self.rest()
     }
 
     fn put_mask(&mut self, name: &str, mask: Mask<B>) -> Result<()> {
@@ -224,9 +251,26 @@ impl<B: Backend> ParamStore<B> {
             }
             self.alive.insert(name, alive);
         }
-        let masks =
-            self.layout.params.iter().filter_map(|spec| shrink::unit_mask(&self.layout, spec, &self.alive)).collect();
-        self.set_masks(masks)
+        let masks = self.layout.params.iter();
+        let masks = masks.filter_map(|spec| shrink::unit_mask(&self.layout, spec, &self.alive, |_, _| true));
+        self.set_masks(masks.collect())?;
+        self.close_units()
+    }
+
+    /// Makes the masks with which the forward pass keeps masked units out.
+    fn close_units(&mut self) -> Result<()> {
+        self.entering.clear();
+        if self.masking == Masking::Held || self.alive.is_empty() {
+            return Ok(());
+        }
+        for spec in self.layout.params.iter().filter(|spec| !spec.buffer) {
+            let closed = shrink::unit_mask(&self.layout, spec, &self.alive, UnitGroup::masks_entering);
+            if let Some((name, keep)) = closed.filter(|(_, keep)| keep.iter().any(|k| !k)) {
+                let marks = keep.into_iter().map(|k| f32::from(u8::from(k))).collect();
+                self.entering.insert(name, Tensor::from_vec(&self.device, marks, spec.shape)?);
+            }
+        }
+        Ok(())
     }
 
     /// Brings back earlier values under today's masks; the optimizer starts anew.

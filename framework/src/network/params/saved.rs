@@ -69,7 +69,8 @@ impl<B: Backend> ParamStore<B> {
         self.alive =
             alive.filter_map(|group| Some((group.clone(), from.take_flags(&format!("alive/{group}"))?))).collect();
         self.layout = layout;
-        Ok(())
+        self.close_units()?;
+        self.rest()
     }
 }
 

@@ -3,18 +3,24 @@
 use super::{Mask, ParamStore};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::network::layout::{Layout, ParamSpec};
+use crate::network::layout::{Layout, Member, ParamSpec, UnitGroup};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
 type Alive = BTreeMap<String, Vec<bool>>;
 
-/// For every axis of `spec` that has units of a listed group: which indices stay.
-fn kept_indices(layout: &Layout, spec: &ParamSpec, alive: &Alive) -> Vec<(usize, Vec<bool>)> {
+/// For every axis of `spec` that has units of a listed group: which indices stay. Members that do not `count` are left
+/// out.
+fn kept_indices(
+    layout: &Layout,
+    spec: &ParamSpec,
+    alive: &Alive,
+    counts: impl Fn(&UnitGroup, &Member) -> bool,
+) -> Vec<(usize, Vec<bool>)> {
     let mut axes: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
     for group in &layout.groups {
         let Some(alive) = alive.get(&group.name) else { continue };
-        for member in group.members.iter().filter(|m| m.param == spec.name) {
+        for member in group.members.iter().filter(|m| m.param == spec.name && counts(group, m)) {
             let keep = axes.entry(member.axis).or_insert_with(|| vec![true; spec.shape[member.axis]]);
             for unit in (0..group.units).filter(|&u| !alive[u]) {
                 member.indices(unit, group.units).for_each(|i| keep[i] = false);
@@ -24,9 +30,15 @@ fn kept_indices(layout: &Layout, spec: &ParamSpec, alive: &Alive) -> Vec<(usize,
     axes.into_iter().collect()
 }
 
-/// The element mask of a parameter that follows from the units alive; `None` where it has no units of these groups.
-pub(super) fn unit_mask(layout: &Layout, spec: &ParamSpec, alive: &Alive) -> Option<(String, Vec<bool>)> {
-    let axes = kept_indices(layout, spec, alive);
+/// The element mask of a parameter that follows from the units alive; `None` where it has no units of these groups in a
+/// member that `counts`.
+pub(super) fn unit_mask(
+    layout: &Layout,
+    spec: &ParamSpec,
+    alive: &Alive,
+    counts: impl Fn(&UnitGroup, &Member) -> bool,
+) -> Option<(String, Vec<bool>)> {
+    let axes = kept_indices(layout, spec, alive, counts);
     if axes.is_empty() {
         return None;
     }
@@ -38,6 +50,25 @@ pub(super) fn unit_mask(layout: &Layout, spec: &ParamSpec, alive: &Alive) -> Opt
     Some((spec.name.clone(), mask))
 }
 
+/// What stays of a tensor in the shape of a parameter after a removal of units.
+pub(crate) fn cut<B: Backend>(
+    tensor: &Tensor<B>,
+    layout: &Layout,
+    spec: &ParamSpec,
+    groups: &[(String, Vec<bool>)],
+) -> Result<Tensor<B>> {
+    let alive = groups.iter().cloned().collect();
+    let mut tensor = tensor.clone();
+    for (axis, keep) in kept_indices(layout, spec, &alive, |_, _| true) {
+        tensor = B::select(&tensor, axis, &kept(&keep))?;
+    }
+    Ok(tensor)
+}
+
+fn kept(keep: &[bool]) -> Vec<usize> {
+    (0..keep.len()).filter(|&i| keep[i]).collect()
+}
+
 impl<B: Backend> ParamStore<B> {
     /// Removes every unit that is not alive; `layout` is the model's for the remaining sizes.
     ///
@@ -47,10 +78,10 @@ impl<B: Backend> ParamStore<B> {
     pub fn shrink(&mut self, groups: Vec<(String, Vec<bool>)>, layout: Layout) -> Result<()> {
         let alive: Alive = groups.into_iter().collect();
         for p in &mut self.params {
-            let axes = kept_indices(&self.layout, &p.spec, &alive);
+            let axes = kept_indices(&self.layout, &p.spec, &alive, |_, _| true);
             let mut keep_mask = p.mask.take().map(|m| m.keep().to_vec());
             for (axis, keep) in axes {
-                let indices: Vec<usize> = (0..keep.len()).filter(|&i| keep[i]).collect();
+                let indices = kept(&keep);
                 let select = |t: &Tensor<B>| B::select(t, axis, &indices);
                 if let Some(mask) = &mut keep_mask {
                     let (_, n, inner) = p.value.shape().around(axis);
@@ -76,6 +107,7 @@ impl<B: Backend> ParamStore<B> {
             p.mask = keep_mask.map(|k| Mask::new(&self.device, k, &p.spec)).transpose()?;
         }
         self.alive.clear();
+        self.entering.clear();
         self.layout = layout;
         self.device.trim();
         Ok(())

@@ -38,7 +38,7 @@ impl<B: Backend> ParamStore<B> {
         B::update(&mut updated, scale)
     }
 
-    /// Takes over the buffers (running statistics) that a forward pass moved.
+    /// Takes over the buffers (running statistics) that a forward pass moved, but for those of channels that rest.
     ///
     /// # Errors
     /// If one is no buffer of the network, or does not have its shape.
@@ -50,7 +50,10 @@ impl<B: Backend> ParamStore<B> {
                 let message = format!("`{name}` {} cannot become {}", p.spec.shape, value.shape());
                 return Err(Error::shape("buffers", message));
             }
-            p.value = value;
+            p.value = match self.resting.get(&name) {
+                Some(resting) => resting.keep(&p.value, &value)?,
+                None => value,
+            };
         }
         Ok(())
     }

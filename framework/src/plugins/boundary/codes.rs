@@ -1,18 +1,20 @@
 //! Enums as numbers.
 
 use super::abi;
-use crate::backend::Reduce;
+use crate::autograd::KinkMode;
+use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::compressor::Stage;
 use crate::network::forward::Needs;
 use crate::plugins::registry::Kind;
-use crate::pruning::criterion::{Objective, ProbeInput, Rounding, Window};
+use crate::pruning::criterion::{Objective, ProbeInput, ProbeMode, Question, Window};
 use crate::pruning::schedule::Amount;
+use crate::tensor::Tensor;
 
 const WINDOWS: [Window; 3] = [Window::LastStep, Window::Epoch, Window::SincePrune];
-const ROUNDINGS: [Rounding; 3] = [Rounding::FloorPruned, Rounding::FloorKept, Rounding::Nearest];
 const REDUCTIONS: [Reduce; 5] = [Reduce::Sum, Reduce::L1, Reduce::L2, Reduce::Mean, Reduce::Max];
-const OBJECTIVES: [Objective; 2] = [Objective::Loss, Objective::OutputSum];
+const MODES: [ProbeMode; 2] = [ProbeMode::Training, ProbeMode::Evaluation];
+const KINKS: [KinkMode; 3] = [KinkMode::Free, KinkMode::Noted, KinkMode::Kept];
 
 fn number<T: PartialEq>(all: &[T], value: &T) -> u32 {
     all.iter().position(|v| v == value).map_or(u32::MAX, |i| i as u32)
@@ -23,55 +25,67 @@ fn value<T: Copy>(all: &[T], number: u32, what: &str) -> Result<T> {
     found.ok_or_else(|| Error::Other(format!("{number} is no {what}; the largest is {}", all.len() - 1)))
 }
 
-/// The number of a reduction.
-pub(super) fn of_reduce(reduce: Reduce) -> u32 {
-    number(&REDUCTIONS, &reduce)
+/// The number of what a tape does about kinks.
+pub(super) fn of_kinks(mode: KinkMode) -> u32 {
+    number(&KINKS, &mode)
 }
 
-/// The reduction of a number.
-pub(super) fn reduce(code: u32) -> Result<Reduce> {
-    value(&REDUCTIONS, code, "reduction")
+/// What a tape does about kinks.
+pub(super) fn kinks(code: u32) -> Result<KinkMode> {
+    value(&KINKS, code, "way with kinks")
 }
 
-/// The number of an objective.
-pub(super) fn of_objective(objective: Objective) -> u32 {
-    number(&OBJECTIVES, &objective)
-}
-
-/// The objective of a number.
-pub(super) fn objective(code: u32) -> Result<Objective> {
-    value(&OBJECTIVES, code, "objective")
-}
-
-/// Kind and number of a probe's input.
-pub(super) fn of_probe_input(input: ProbeInput) -> (u32, u64) {
-    match input {
-        ProbeInput::Batch(n) => (0, n),
-        ProbeInput::Ones => (1, 0),
+impl abi::Question {
+    pub(super) fn of<B: Backend>(question: &Question<'_, B>, replaced: &[abi::Signal]) -> Self {
+        let (input, nth, per_class) = match question.input {
+            ProbeInput::Batch(n) => (0, n, 0),
+            ProbeInput::Ones => (1, 0, 0),
+            ProbeInput::Balanced { per_class, nth } => (2, nth as u64, per_class),
+        };
+        let (objective, temperature) = match question.objective {
+            Objective::Loss { temperature } => (0, temperature),
+            Objective::OutputSum => (1, 1.0),
+        };
+        Self {
+            input,
+            mode: number(&MODES, &question.mode),
+            number: nth,
+            per_class,
+            objective,
+            temperature,
+            replaced: replaced.as_ptr(),
+            replaced_count: replaced.len(),
+        }
     }
-}
 
-/// A probe's input.
-pub(super) fn probe_input(kind: u32, n: u64) -> Result<ProbeInput> {
-    value(&[ProbeInput::Batch(n), ProbeInput::Ones], kind, "input of a probe")
+    pub(super) fn value<'a, B: Backend>(&self, replaced: &'a [(String, Tensor<B>)]) -> Result<Question<'a, B>> {
+        let balanced = ProbeInput::Balanced { per_class: self.per_class, nth: self.number as usize };
+        let inputs = [ProbeInput::Batch(self.number), ProbeInput::Ones, balanced];
+        let objectives = [Objective::Loss { temperature: self.temperature }, Objective::OutputSum];
+        let question = Question::new(
+            value(&inputs, self.input, "input of a probe")?,
+            value(&objectives, self.objective, "objective")?,
+        );
+        Ok(question.in_mode(value(&MODES, self.mode, "mode of a probe")?).replacing(replaced))
+    }
 }
 
 impl abi::Info {
     /// What is assumed of a criterion that does not say.
     pub(super) fn default_values() -> Self {
-        Self::of(Needs::WEIGHTS, Window::SincePrune, Rounding::default())
+        Self::of(Needs::WEIGHTS, Window::SincePrune, Reduce::L1)
     }
 
-    pub(super) fn of(needs: Needs, window: Window, rounding: Rounding) -> Self {
-        Self { needs: needs.bits(), window: number(&WINDOWS, &window), rounding: number(&ROUNDINGS, &rounding) }
+    pub(super) fn of(needs: Needs, window: Window, reduce: Reduce) -> Self {
+        Self { needs: needs.bits(), window: number(&WINDOWS, &window), reduce: number(&REDUCTIONS, &reduce) }
     }
 
     pub(super) fn window(&self) -> Result<Window> {
         value(&WINDOWS, self.window, "window")
     }
 
-    pub(super) fn rounding(&self) -> Result<Rounding> {
-        value(&ROUNDINGS, self.rounding, "rounding")
+    pub(super) fn reduce(&self) -> Result<Reduce> {
+        value(&REDUCTIONS, self.reduce, "reduction")
     }
 }
 

@@ -18,5 +18,8 @@ mod receiver;
 mod stamp;
 mod view;
 
+/// How the last line of an option's documentation begins that says what the option needs to act.
+const ACTS: &str = "acts: ";
+
 pub use host::{Found, Library, Loaded, libraries, open, probe};
 pub use stamp::Stamp;

@@ -76,6 +76,11 @@ impl Mirror {
         Ok(())
     }
 
+    /// The network's layout, where one came.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.store.as_ref().map(ParamStore::layout)
+    }
+
     /// Shows `f` the parameters.
     ///
     /// # Safety

@@ -16,7 +16,7 @@ macro_rules! panic_strategy {
 }
 
 const TEXT: &str = concat!(
-    "secateur-plugin\nabi=1\nframework=",
+    "secateur-plugin\nabi=2\nframework=",
     env!("CARGO_PKG_VERSION"),
     "\nrustc=",
     env!("SECATEUR_RUSTC"),
@@ -65,10 +65,11 @@ impl Stamp {
         let (own, abi) = (Self::own(), self.get("abi").unwrap_or("none"));
         if abi != abi::VERSION.to_string() {
             return Some(format!(
-                "it speaks plugin ABI {abi}, this program speaks ABI {}; build it against secateur {}. It says of itself: {}",
-                abi::VERSION,
-                env!("CARGO_PKG_VERSION"),
-                self.in_words()
+                "it speaks plugin ABI {abi}, this program speaks ABI {own}: build it again, against secateur {version} (in C \
+                 against that version's include/secateur_plugin.h; CHANGELOG.md says what changed). It says of itself: {words}",
+                own = abi::VERSION,
+                version = env!("CARGO_PKG_VERSION"),
+                words = self.in_words()
             ));
         }
         if self.get("panic") == Some("abort") {
@@ -101,7 +102,7 @@ mod tests {
         let own = Stamp::parse(&STAMP).unwrap();
         assert_eq!((own.get("abi"), own.refusal()), (Some(abi::VERSION.to_string().as_str()), None));
         let with = |from: &str, to: &str| Stamp(own.0.replace(from, to)).refusal().unwrap();
-        assert!(with("abi=1", "abi=7").contains("speaks plugin ABI 7, this program speaks ABI 1"));
+        assert!(with("abi=2", "abi=7").contains("speaks plugin ABI 7, this program speaks ABI 2: build it again"));
         assert!(with("panic=unwind", "panic=abort").contains("panic = \"abort\""));
         assert!(with("target=", "target=not-").contains("built for not-"));
         assert_eq!(Stamp::parse(b"something else\0"), None);

@@ -136,7 +136,7 @@ impl Case<'_> {
         let state = criterion.save()?;
         let (entries, mut again) = (state.0.len(), self.build()?);
         scene.setup(again.as_mut(), self.registry)?;
-        again.load(state.clone())?;
+        again.load(state.clone(), scene.store.device())?;
         ensure(again.save()? == state, || "what is saved after loading differs from what was loaded".into())?;
         let mut other = Scene::new(self.granularity)?;
         let mut ignored = self.build()?;

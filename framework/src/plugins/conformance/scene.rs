@@ -3,17 +3,20 @@
 use crate::autograd::Grads;
 use crate::backend::{Act, Cpu, LossOps as _, Update};
 use crate::error::{Error, Result};
+use crate::network::compressor::NoCompression;
 use crate::network::forward::Forward;
 use crate::network::forward::Needs;
 use crate::network::layout::{Layout, LayoutBuilder, Sizes, UnitGroup};
 use crate::network::model::{Batch, InputSpec, Model, Output};
 use crate::network::params::{Masking, ParamStore};
 use crate::plugins::registry::Registry;
-use crate::pruning::criterion::{Criterion, Objective, Observation, Probe, ProbeInput, Scores, Setup, Target};
+use crate::pruning::criterion::{Criterion, Observation, Probe, ProbeInput, Question, Scores, Setup, Target};
 use crate::pruning::schedule::Step;
 use crate::pruning::{Granularity, PruneConfig};
 use crate::seed::Seed;
 use crate::tensor::Tensor;
+use crate::training::Loss;
+use crate::training::probe::{Asked, ones};
 use std::collections::BTreeMap;
 
 /// Units of each hidden layer; the odd ones are weak.
@@ -143,14 +146,9 @@ impl Scene {
         if reversed {
             targets.reverse();
         }
-        let grads = self.last.as_ref();
         let score = |(name, group): (&str, Option<&UnitGroup>)| {
-            let target = Target {
-                group,
-                grads,
-                reduce: config.reduce,
-                ..Target::new(&self.store, name, None, Step(self.step), SEED)?
-            };
+            let target = Target::new(&self.store, name, group, Step(self.step), SEED)?;
+            let target = if let Some(grads) = &self.last { target.with_grads(grads) } else { target };
             Ok((name.to_string(), criterion.score(&target)?))
         };
         targets.into_iter().map(score).collect()
@@ -164,30 +162,46 @@ impl Probe<Cpu> for SceneProbe<'_> {
         &self.0.store
     }
 
-    fn gradients(
-        &mut self,
-        input: ProbeInput,
-        objective: Objective,
-        replaced: &[(String, Tensor<Cpu>)],
-    ) -> Result<BTreeMap<String, Tensor<Cpu>>> {
-        let store = &self.0.store;
-        let batch = match input {
-            ProbeInput::Batch(n) => self.0.batch(n + 100)?,
-            ProbeInput::Ones => {
-                Batch { input: Tensor::from_vec(store.device(), vec![1.0; 12], [1, 12])?, classes: vec![0] }
-            }
-        };
-        let mut cx = Forward::training(store, Needs::WEIGHTS, SEED).with_replaced(replaced);
-        let leaves = store.iter().map(|p| cx.leaf(&p.spec().name)).collect::<Result<Vec<_>>>()?;
-        let logits = logits(Net.forward(&mut cx, &batch)?)?;
-        let (tape, ..) = cx.finish();
-        let gradient = match objective {
-            Objective::Loss => loss(&logits, &batch)?.1,
-            Objective::OutputSum => Tensor::from_vec(store.device(), vec![1.0; logits.count()], logits.shape())?,
-        };
-        let grads = tape.backward(&logits, gradient)?;
-        Ok(leaves.into_iter().filter_map(|(name, leaf)| Some((name, grads.get(&leaf)?.clone()))).collect())
+    fn gradients(&mut self, question: &Question<'_, Cpu>) -> Result<BTreeMap<String, Tensor<Cpu>>> {
+        self.asked().gradients(&self.batch(question.input)?, question)
     }
+
+    fn hessian_vector(
+        &mut self,
+        question: &Question<'_, Cpu>,
+        vector: &BTreeMap<String, Tensor<Cpu>>,
+    ) -> Result<BTreeMap<String, Tensor<Cpu>>> {
+        self.asked().hessian_vector(&self.batch(question.input)?, question, vector)
+    }
+}
+
+impl SceneProbe<'_> {
+    fn asked(&self) -> Asked<'_, Cpu> {
+        let params = &self.0.store;
+        Asked {
+            params,
+            model: &Net,
+            compressor: &NoCompression {},
+            loss: Loss::CrossEntropy,
+            smoothing: 0.0,
+            noise: SEED,
+        }
+    }
+
+    fn batch(&self, input: ProbeInput) -> Result<Batch<Cpu>> {
+        match input {
+            ProbeInput::Batch(n) => self.0.batch(n + 100),
+            ProbeInput::Balanced { per_class, nth } => balanced(self.0.store.device(), per_class, nth),
+            ProbeInput::Ones => ones(self.0.store.device(), &[12]),
+        }
+    }
+}
+
+/// As many examples of each of the three classes.
+fn balanced(device: &Cpu, per_class: usize, nth: usize) -> Result<Batch<Cpu>> {
+    let count = 3 * per_class;
+    let input = Tensor::from_vec(device, numbers(count * 12, nth + 200), [count, 12])?;
+    Ok(Batch { input, classes: (0..count).map(|i| (i / per_class) as u32).collect() })
 }
 
 /// The logits of an output that has them.

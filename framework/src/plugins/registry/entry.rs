@@ -7,7 +7,7 @@ use crate::data::DataSource;
 use crate::error::{OptionError, Result};
 use crate::network::compressor::Compressor;
 use crate::network::model::Model;
-use crate::options::{OptionDoc, Table};
+use crate::options::{Idle, OptionDoc, Table};
 use crate::plugins::boundary::Loaded;
 use crate::pruning::criterion::Criterion;
 use crate::pruning::schedule::Schedule;
@@ -113,6 +113,10 @@ pub struct Entry {
     pub docs: fn() -> Vec<OptionDoc>,
     /// Checks options without building anything.
     pub check: fn(&Table) -> Result<(), Vec<OptionError>>,
+    /// Its options that do not say when they act.
+    pub undeclared: fn() -> Vec<&'static str>,
+    /// The options that cannot act, beside the sections of a config.
+    pub idle: fn(&Table, &Table) -> Vec<Idle>,
     /// Builds it.
     pub makers: Makers,
 }
@@ -190,6 +194,23 @@ impl Item {
         match &self.source {
             Source::Linked(entry) => (entry.check)(options),
             Source::Loaded(loaded) => loaded.check(options),
+        }
+    }
+
+    /// The options that do not say when they act. A loaded plugin's library does not tell.
+    pub fn undeclared(&self) -> Vec<&'static str> {
+        match &self.source {
+            Source::Linked(entry) => (entry.undeclared)(),
+            Source::Loaded(_) => vec![],
+        }
+    }
+
+    /// The options that differ from their defaults and cannot act beside the others, or beside the sections of a
+    /// config; keys are relative to the plugin's. What a loaded plugin declared stays in its library: none are found.
+    pub fn idle(&self, options: &Table, sections: &Table) -> Vec<Idle> {
+        match &self.source {
+            Source::Linked(entry) => (entry.idle)(options, sections),
+            Source::Loaded(_) => vec![],
         }
     }
 }

@@ -20,7 +20,7 @@ use std::path::Path;
 pub(crate) use entry::Source;
 pub use entry::{DeviceMaker, Entry, Item, Kind, Makers, Origin, Registered};
 pub use inventory;
-pub use register::{build, check};
+pub use register::{build, check, idle};
 pub use rescored::{Rescore, Rescored, RescoredOptions};
 
 /// All known plugins.

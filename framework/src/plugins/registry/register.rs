@@ -1,7 +1,7 @@
 //! `register!`, and what it calls.
 
 use crate::error::{Error, OptionError, Result};
-use crate::options::{OptionSet, Table};
+use crate::options::{Idle, OptionSet, Table};
 
 /// Reads options, which checks them, and builds a plugin from them; called by [`register!`](crate::register!).
 ///
@@ -35,6 +35,12 @@ where
     }
 }
 
+/// The options that cannot act beside the others, or beside the sections of the config around them; none where they do
+/// not parse. Called by [`register!`](crate::register!).
+pub fn idle<O: OptionSet>(options: &Table, sections: &Table) -> Vec<Idle> {
+    crate::options::parse::<O>(options).map_or_else(|_| vec![], |options| options.idle_beside(sections))
+}
+
 /// Registers a plugin: `register!(Criterion, "name", Type, "One sentence.")`.
 ///
 /// The type is its own options (declared with [`options!`](crate::options!)), or is built from them by `TryFrom`:
@@ -64,6 +70,8 @@ macro_rules! register {
                 version: env!("CARGO_PKG_VERSION"),
                 docs: <$options as $crate::options::OptionSet>::docs,
                 check: $crate::plugins::registry::check::<$options, $cpu>,
+                undeclared: <$options as $crate::options::OptionSet>::undeclared,
+                idle: $crate::plugins::registry::idle::<$options>,
                 makers: $crate::makers!($kind, $options, [$cpu] $cuda),
             }
         }

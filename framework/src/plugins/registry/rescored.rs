@@ -1,17 +1,16 @@
 //! A criterion made of another one's scores.
 
 use super::PluginSpec;
-use crate::backend::Backend;
+use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
 use crate::options;
-use crate::pruning::criterion::{Criterion, Observation, Probe, Rounding, Scores, Setup, Target, Window};
+use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Scores, Setup, Target, Window};
 use crate::state::State;
 use crate::tensor::Tensor;
-use std::marker::PhantomData;
 
 /// What becomes of another criterion's scores.
-pub trait Rescore<B: Backend> {
+pub trait Rescore<B: Backend>: Default + Send {
     /// The name it is registered under, for messages.
     const NAME: &'static str;
 
@@ -19,16 +18,28 @@ pub trait Rescore<B: Backend> {
     ///
     /// # Errors
     /// Whatever the tensors report.
-    fn weights(scores: Tensor<B>, target: &Target<'_, B>) -> Result<Tensor<B>>;
+    fn weights(&mut self, scores: Tensor<B>, target: &Target<'_, B>) -> Result<Tensor<B>>;
 
     /// New scores of a group's units, as many.
-    fn units(scores: Vec<f32>, target: &Target<'_, B>) -> Vec<f32>;
+    fn units(&mut self, scores: Vec<f32>, target: &Target<'_, B>) -> Vec<f32>;
+
+    /// Units were cut out, see [`Criterion::cut`].
+    fn cut(&mut self, _cut: &Cut<'_>) {}
+
+    /// State that must survive a restart.
+    fn save(&self) -> State {
+        State::default()
+    }
+
+    /// Takes back what [`Rescore::save`] gave.
+    fn load(&mut self, _state: State) {}
 }
 
 options! {
     /// Which criterion's scores are changed.
     pub struct RescoredOptions {
         /// The criterion, with its options: `{ name = "contribution-rank", lambda1 = 1.0 }`.
+        #[acts(always)]
         pub of: PluginSpec = PluginSpec::named("magnitude"),
     }
 }
@@ -37,12 +48,12 @@ options! {
 pub struct Rescored<B: Backend, R> {
     of: PluginSpec,
     inner: Option<Box<dyn Criterion<B>>>,
-    how: PhantomData<fn() -> R>,
+    how: R,
 }
 
-impl<B: Backend, R> From<RescoredOptions> for Rescored<B, R> {
+impl<B: Backend, R: Rescore<B>> From<RescoredOptions> for Rescored<B, R> {
     fn from(options: RescoredOptions) -> Self {
-        Self { of: options.of, inner: None, how: PhantomData }
+        Self { of: options.of, inner: None, how: R::default() }
     }
 }
 
@@ -61,8 +72,8 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
         self.inner.as_ref().map_or(Window::LastStep, |c| c.window())
     }
 
-    fn rounding(&self) -> Rounding {
-        self.inner.as_ref().map_or(Rounding::default(), |c| c.rounding())
+    fn reduce(&self) -> Reduce {
+        self.inner.as_ref().map_or(Reduce::L1, |c| c.reduce())
     }
 
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
@@ -83,8 +94,8 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
 
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         match self.inner()?.score(target)? {
-            Scores::Weights(scores) => Ok(R::weights(scores, target)?.into()),
-            Scores::Units(scores) => Ok(Scores::Units(R::units(scores, target))),
+            Scores::Weights(scores) => Ok(self.how.weights(scores, target)?.into()),
+            Scores::Units(scores) => Ok(Scores::Units(self.how.units(scores, target))),
             Scores::Keep(_) => Err(Error::Config(format!(
                 "{} needs a criterion that scores; this one decides weight by weight",
                 R::NAME
@@ -96,15 +107,31 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
         self.inner()?.penalty(name, weight)
     }
 
+    fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
+        self.how.cut(cut);
+        self.inner()?.cut(cut)
+    }
+
     fn reset(&mut self) -> Result<()> {
         self.inner()?.reset()
     }
 
     fn save(&self) -> Result<State> {
-        self.inner.as_ref().map_or_else(|| Ok(State::default()), |c| c.save())
+        let inner = self.inner.as_ref().map_or_else(|| Ok(State::default()), |c| c.save())?;
+        let under = |part: &'static str| move |(name, values)| (format!("{part}/{name}"), values);
+        Ok(State(inner.0.into_iter().map(under("of")).chain(self.how.save().0.into_iter().map(under("own"))).collect()))
     }
 
-    fn load(&mut self, state: State) -> Result<()> {
-        self.inner()?.load(state)
+    fn load(&mut self, state: State, device: &B) -> Result<()> {
+        let (mut inner, mut own) = (State::default(), State::default());
+        for (name, values) in state.0 {
+            match name.split_once('/') {
+                Some(("of", name)) => _ = inner.0.insert(name.to_owned(), values),
+                Some(("own", name)) => _ = own.0.insert(name.to_owned(), values),
+                _ => return Err(Error::Checkpoint(format!("holds `{name}`, which is no state of {}", R::NAME))),
+            }
+        }
+        self.how.load(own);
+        self.inner()?.load(inner, device)
     }
 }

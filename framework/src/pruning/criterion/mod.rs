@@ -3,10 +3,11 @@
 mod probe;
 mod view;
 
-pub use probe::{Objective, Probe, ProbeInput};
-pub use view::{Observation, Setup, Target};
+pub(crate) use probe::fits;
+pub use probe::{Objective, Probe, ProbeInput, ProbeMode, Question};
+pub use view::{Cut, Observation, Setup, Target};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Reduce};
 use crate::error::Result;
 use crate::network::forward::Needs;
 use crate::options::Table;
@@ -44,7 +45,7 @@ pub enum Window {
     SincePrune,
 }
 
-/// How a fraction becomes a count, where the method's paper says otherwise than the default.
+/// How a fraction becomes a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
@@ -86,7 +87,7 @@ pub type MakeCriterion<'a, B> = dyn Fn(&str, &Table) -> Result<Box<dyn Criterion
 ///         Needs::GRADIENTS
 ///     }
 ///     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-///         Ok(target.weight().mul(target.grad()?)?.abs()?.into())
+///         Ok(target.weight()?.mul(&target.grad()?)?.abs()?.into())
 ///     }
 /// }
 /// ```
@@ -101,9 +102,9 @@ pub trait Criterion<B: Backend>: Send {
         Window::SincePrune
     }
 
-    /// How a fraction becomes a count.
-    fn rounding(&self) -> Rounding {
-        Rounding::default()
+    /// How its weights' scores become one score of a unit, where `prune.reduce` does not say.
+    fn reduce(&self) -> Reduce {
+        Reduce::L1
     }
 
     /// Called once before the first step, and when a run is resumed.
@@ -146,6 +147,15 @@ pub trait Criterion<B: Backend>: Send {
         Ok(None)
     }
 
+    /// Units were cut out: state that goes by a group's units, or by the indices of a weight's axis, follows them.
+    /// Called for every group that got smaller, before the next scores and before [`Criterion::reset`].
+    ///
+    /// # Errors
+    /// If its state does not fit; the run ends.
+    fn cut(&mut self, _cut: &Cut<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// Forgets what it collected; called after each pruning step.
     ///
     /// # Errors
@@ -162,11 +172,11 @@ pub trait Criterion<B: Backend>: Send {
         Ok(State::default())
     }
 
-    /// Takes back what [`Criterion::save`] gave.
+    /// Takes back what [`Criterion::save`] gave; `device` is where the run's tensors are.
     ///
     /// # Errors
     /// If the state is not one of its own.
-    fn load(&mut self, _state: State) -> Result<()> {
+    fn load(&mut self, _state: State, _device: &B) -> Result<()> {
         Ok(())
     }
 }

@@ -2,10 +2,10 @@
 
 use super::MakeCriterion;
 use crate::autograd::Grads;
-use crate::backend::{Backend, Reduce};
+use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::forward::{LayerCall, Needs, Taps};
-use crate::network::layout::{Layout, UnitGroup};
+use crate::network::layout::{Layout, Member, UnitGroup};
 use crate::network::params::{Param, ParamStore};
 use crate::pruning::schedule::Step;
 use crate::seed::Seed;
@@ -19,6 +19,24 @@ pub struct Setup<'a, B: Backend> {
     pub seed: Seed,
     /// Makes the criterion that another one wraps.
     pub make_criterion: &'a MakeCriterion<'a, B>,
+}
+
+/// A group that lost units for good.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut<'a> {
+    /// The group as it was before.
+    pub group: &'a UnitGroup,
+    /// Which of its units stay, by their index before, in order.
+    pub kept: &'a [usize],
+}
+
+impl Cut<'_> {
+    /// Which indices along the axis of `member` stay, in order.
+    pub fn indices(&self, member: &Member) -> Vec<usize> {
+        let mut stay: Vec<usize> = self.kept.iter().flat_map(|&unit| member.indices(unit, self.group.units)).collect();
+        stay.sort_unstable();
+        stay
+    }
 }
 
 /// One training step, between the backward pass and the optimizer's update.
@@ -44,15 +62,21 @@ impl<B: Backend> Observation<'_, B> {
         &self.params.layout().groups
     }
 
+    /// A parameter's values, in its shape; with dynamic masks the dense ones.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn weight(&self, param: &str) -> Result<Tensor<B>> {
+        Ok(self.params.get(param)?.value().clone())
+    }
+
     /// The loss's gradient for a parameter, in its shape; masked weights have theirs too.
     ///
     /// # Errors
     /// If there is no such parameter, or no gradient reached it.
-    pub fn grad(&self, param: &str) -> Result<&Tensor<B>> {
-        let value = self.params.get(param)?.value();
-        self.grads
-            .get(value)
-            .ok_or_else(|| Error::Other(format!("no gradient reached `{param}`: the loss does not depend on it")))
+    pub fn grad(&self, param: &str) -> Result<Tensor<B>> {
+        let grad = self.grads.get(self.params.get(param)?.value()).cloned();
+        grad.ok_or_else(|| Error::Other(format!("no gradient reached `{param}`: the loss does not depend on it")))
     }
 
     /// Input of a layer: `[rows, in]` of a linear one, where a token is a row as an example is; `[batch, channels,
@@ -64,7 +88,8 @@ impl<B: Backend> Observation<'_, B> {
         self.taps.inputs.get(layer).ok_or_else(|| self.taps.missing(Needs::INPUTS, layer))
     }
 
-    /// Output of a layer after its activation: `[rows, out]`, or `[batch, channels, rows, columns]` of a convolution.
+    /// Output of a layer, after batch normalisation and activation, before pooling or a residual: `[rows, out]`, or
+    /// `[batch, channels, rows, columns]` of a convolution.
     ///
     /// # Errors
     /// Without [`Needs::OUTPUTS`], or if the layer did not run.
@@ -80,7 +105,16 @@ impl<B: Backend> Observation<'_, B> {
         self.grads.get(self.output(layer)?).ok_or_else(|| self.taps.missing(Needs::OUTPUT_GRADIENTS, layer))
     }
 
-    /// Output of a layer before its activation, in the shape of its output.
+    /// A layer's product with its input, plus its bias, before batch normalisation; in the shape of its output.
+    ///
+    /// # Errors
+    /// Without [`Needs::PRODUCTS`], or if the layer did not run.
+    pub fn product(&self, layer: &str) -> Result<&Tensor<B>> {
+        self.taps.products.get(layer).ok_or_else(|| self.taps.missing(Needs::PRODUCTS, layer))
+    }
+
+    /// What enters a layer's activation: its product, after batch normalisation where there is one; in the shape of its
+    /// output.
     ///
     /// # Errors
     /// Without [`Needs::PREACTIVATIONS`], or if the layer did not run.
@@ -107,15 +141,16 @@ pub struct Target<'a, B: Backend> {
     pub(crate) param: &'a Param<B>,
     pub(crate) params: &'a ParamStore<B>,
     pub(crate) group: Option<&'a UnitGroup>,
-    pub(crate) grads: Option<&'a Grads<B>>,
+    /// The weight that made the gradient, where it is another than the parameter's value now.
+    pub(crate) weight: Option<Tensor<B>>,
+    pub(crate) grad: Option<Tensor<B>>,
     pub(crate) step: Step,
     pub(crate) seed: Seed,
-    pub(crate) reduce: Reduce,
+    pub(crate) to_go: Option<usize>,
 }
 
 impl<'a, B: Backend> Target<'a, B> {
-    /// A target outside a run, in a loop of one's own; units of a group are scored by the L1 norm of their weights'
-    /// scores.
+    /// A target outside a run, in a loop of one's own.
     ///
     /// # Errors
     /// If there is no such parameter.
@@ -126,13 +161,14 @@ impl<'a, B: Backend> Target<'a, B> {
         step: Step,
         seed: Seed,
     ) -> Result<Self> {
-        Ok(Self { param: params.get(param)?, params, group, grads: None, step, seed, reduce: Reduce::L1 })
+        let param = params.get(param)?;
+        Ok(Self { param, params, group, weight: None, grad: None, step, seed, to_go: None })
     }
 
     /// The same with gradients of the loss, for criteria that need them.
     #[must_use]
-    pub fn with_grads(self, grads: &'a Grads<B>) -> Self {
-        Self { grads: Some(grads), ..self }
+    pub fn with_grads(self, grads: &Grads<B>) -> Self {
+        Self { grad: grads.get(self.param.value()).cloned(), ..self }
     }
 
     /// Name of the parameter.
@@ -140,9 +176,13 @@ impl<'a, B: Backend> Target<'a, B> {
         &self.param.spec().name
     }
 
-    /// Values; with dynamic masks the dense ones, so that a pruned weight can win its place back.
-    pub fn weight(&self) -> &'a Tensor<B> {
-        self.param.value()
+    /// Values; with dynamic masks the dense ones, so that a pruned weight can win its place back. A criterion that
+    /// needs gradients is shown the weights that made them, as they were before the optimizer's update.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn weight(&self) -> Result<Tensor<B>> {
+        Ok(self.weight.as_ref().unwrap_or(self.param.value()).clone())
     }
 
     /// The parameter itself: mask, optimizer state, specification.
@@ -164,10 +204,10 @@ impl<'a, B: Backend> Target<'a, B> {
     ///
     /// # Errors
     /// Without [`Needs::GRADIENTS`].
-    pub fn grad(&self) -> Result<&'a Tensor<B>> {
+    pub fn grad(&self) -> Result<Tensor<B>> {
         let missing =
             || Error::Other(format!("the gradient of `{}` was not recorded: declare Needs::GRADIENTS", self.name()));
-        self.grads.and_then(|g| g.get(self.param.value())).ok_or_else(missing)
+        self.grad.clone().ok_or_else(missing)
     }
 
     /// The pruning step.
@@ -175,13 +215,15 @@ impl<'a, B: Backend> Target<'a, B> {
         self.step
     }
 
-    /// Randomness for this target at this step.
+    /// Randomness for this target, the same at every pruning step of a run: what is drawn anew each time derives from
+    /// it with the step.
     pub fn seed(&self) -> Seed {
-        self.seed.derive("score", &[self.name(), &self.step.0.to_string()])
+        self.seed.derive("score", &[self.name()])
     }
 
-    /// How weight scores become unit scores (`prune.reduce`).
-    pub fn reduce(&self) -> Reduce {
-        self.reduce
+    /// How many of this target's weights or units are to go in this round; `None` where one ranking over all layers
+    /// decides that.
+    pub fn to_go(&self) -> Option<usize> {
+        self.to_go
     }
 }

@@ -18,7 +18,7 @@ enum With {
 
 fn weight<B: Backend>(device: &B, shape: [usize; 4], with: With) -> Weight<B> {
     let mask = (with == With::MaskBiasAndGradients).then(|| mask(device, shape, "mask"));
-    Weight { value: random(device, shape, "w"), mask }
+    Weight { value: random(device, shape, "w"), mask, through: false }
 }
 
 /// What the gradients start from: nothing, or a tensor that they are added to.
@@ -143,7 +143,7 @@ fn operands_that_do_not_fit_are_refused_as_on_the_cpu() {
     fn errors<B: Backend>(device: &B) -> Vec<String> {
         let op = Conv2d {
             x: random(device, [1, 2, 3, 3], "x"),
-            w: Weight { value: random(device, [4, 2, 3, 3], "w"), mask: None },
+            w: Weight::plain(random(device, [4, 2, 3, 3], "w")),
             b: None,
             stride: 1,
             padding: 0,

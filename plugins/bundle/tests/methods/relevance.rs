@@ -26,7 +26,7 @@ impl Criterion<Cpu> for Relevance {
         // The first layer's input may be negative; the z+ rule holds for the layers above.
         for call in calls[1..].iter().rev() {
             self.units.insert(call.layer.clone(), r.reduce(Reduce::L1, 0)?.to_vec());
-            let weight = Weight { value: map(&call.weight.as_ref().unwrap().value, &|w| w.max(0.0))?, mask: None };
+            let weight = Weight::plain(map(&call.weight.as_ref().unwrap().value, &|w| w.max(0.0))?);
             let a = call.input.detach().tracked(true);
             let mut tape = Tape::recording();
             let z = call.replay(&mut tape, &a, weight)?;

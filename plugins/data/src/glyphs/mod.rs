@@ -25,12 +25,16 @@ options! {
     /// Drawn digits; classes take turns, so that each has its share to within one.
     pub struct Glyphs {
         /// Training images.
+        #[acts(always)]
         pub train: usize = 12_000,
         /// Test images.
+        #[acts(always)]
         pub test: usize = 2_000,
         /// Standard deviation of the noise on each pixel, as a fraction of full white.
+        #[acts(always)]
         pub noise: f64 = 0.1,
         /// Seed of the set itself, so that runs with different seeds still see the same images.
+        #[acts(always)]
         pub seed: u64 = 0,
     }
 

@@ -11,6 +11,7 @@ use self::decode::Form;
 use self::scan::{Image, Listing};
 use rayon::prelude::*;
 use secateur::data::{FoundInDir, Holdout, SearchedDir};
+use secateur::options::{Idle, OptionSet as _};
 use secateur::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
@@ -25,10 +26,13 @@ options! {
     pub struct ImageFolder {
         /// Height and width that images are brought to: the shorter side is scaled to it, the middle is cut out. Where
         /// absent, images stay as they are and must all have one size.
+        #[acts(always)]
         pub size: Option<usize> = None,
         /// One channel instead of red, green and blue.
+        #[acts(always)]
         pub grayscale: bool = false,
         /// How many images become the test split where there is no folder `test`: a fraction below 1, or a count.
+        #[acts(run, "a folder without one of its own for test")]
         pub test: Holdout = Holdout::Fraction(0.1),
     }
 
@@ -50,6 +54,18 @@ impl DataSource for ImageFolder {
 
     fn needs_dir(&self) -> bool {
         true
+    }
+
+    fn idle(&self, examples: &Examples) -> Vec<Idle> {
+        let asked = self.changed().into_iter().find(|(key, _)| *key == "test");
+        let own = matches!(examples.test, TestExamples::Own(_));
+        let idle = |(key, found): (&str, String)| Idle {
+            key: key.to_owned(),
+            found,
+            needs: "a folder in which there is no folder test".to_owned(),
+            because: vec![],
+        };
+        asked.filter(|_| own).map(idle).into_iter().collect()
     }
 
     fn open(&self, folders: &Folders, progress: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {

@@ -43,7 +43,7 @@ const fn metric(key: &'static str, label: &'static str, unit: Unit, more_is_bett
 pub const METRICS: [Metric; 10] = [
     metric("test_accuracy", "accuracy", Unit::Percent, Some(true)),
     metric("test_loss", "loss", Unit::Plain, Some(false)),
-    metric("sparsity", "sparsity", Unit::Percent, None),
+    metric("sparsity", "weights removed", Unit::Percent, None),
     metric("unit_sparsity", "units removed", Unit::Percent, None),
     metric("params_kept", "parameters", Unit::Count, Some(false)),
     metric("macs_kept", "MACs", Unit::Count, Some(false)),

@@ -2,6 +2,7 @@
 
 use super::group::{Group, Metric};
 use super::pair::{EQUAL, Pair};
+use crate::output::percent;
 
 /// A difference with this probability or less is called one.
 pub const LEVEL: f64 = 0.05;
@@ -71,9 +72,11 @@ pub fn probability(p: f64) -> String {
 fn budget(group: &Group, baseline: &Group) -> String {
     let both = |key| Some((group.mean(key)?, baseline.mean(key)?));
     match (both("sparsity"), both("params_kept")) {
-        (Some((a, b)), _) if (a - b).abs() <= EQUAL => format!("at equal sparsity ({:.1} %)", a * 100.0),
+        (Some((a, b)), _) if (a - b).abs() <= EQUAL => format!("at equal sparsity ({} of all weights)", percent(a)),
         (_, Some((a, b))) if (a / b - 1.0).abs() <= 0.02 => "with as many parameters".to_owned(),
-        (Some((a, b)), _) => format!("at unequal sparsity ({:.1} % against {:.1} %)", a * 100.0, b * 100.0),
+        (Some((a, b)), _) => {
+            format!("at unequal sparsity ({} of all weights against {})", percent(a), percent(b))
+        }
         _ => String::new(),
     }
 }

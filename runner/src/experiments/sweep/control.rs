@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use secateur::pruning::Granularity;
+use secateur::pruning::{Granularity, PruneConfig};
 use serde_json::Value as Json;
 use toml::Value;
 
@@ -52,7 +52,7 @@ impl Control {
 
     /// What it changes in the config of the run that it belongs to; `None` where it would say nothing.
     pub fn layer(self, paired: &Resolved, facts: &Facts) -> Option<Layer> {
-        if facts.kept.is_empty() {
+        if facts.nothing_was_pruned() {
             return None;
         }
         let origin = SetBy::Flag(format!("control {}", self.name()));
@@ -94,11 +94,15 @@ impl Control {
                 }
             }
             Self::SmallDense => {
-                if paired.run.prune.granularity == Granularity::Unit {
+                // One key alone says how a network begins, and a layer cannot take the other away.
+                let PruneConfig { granularity, start, start_params, .. } = &paired.run.prune;
+                if *granularity == Granularity::Unit && start_params.is_none() {
                     for (name, units) in &facts.units {
                         let path = ["prune".to_owned(), "start".to_owned(), name.clone()];
                         layer.insert(&path, (*units).into(), &origin);
                     }
+                } else if !start.is_empty() {
+                    return None;
                 } else {
                     set("prune.start_params", facts.params.into());
                 }
@@ -110,6 +114,11 @@ impl Control {
 }
 
 impl Facts {
+    /// Whether there is nothing to make a control from.
+    pub fn nothing_was_pruned(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// Reads a finished run's folder.
     ///
     /// # Errors

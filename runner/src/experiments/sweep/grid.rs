@@ -17,7 +17,18 @@ pub struct Cell {
     pub print: u128,
 }
 
-/// Calls `visit` with each cell that is not excluded, until it breaks off; returns how many were excluded.
+/// What became of the rules of a sweep.
+#[derive(Clone, Debug, Default)]
+pub struct Walked {
+    /// How many cells `exclude` took away.
+    pub excluded: usize,
+    /// For each rule of `when`, whether it applied to a cell.
+    pub applied: Vec<bool>,
+    /// For each rule of `exclude`, whether it took a cell away.
+    pub took: Vec<bool>,
+}
+
+/// Calls `visit` with each cell that is not excluded, until it breaks off.
 ///
 /// # Errors
 /// The number of cells, where there are too many to plan.
@@ -25,14 +36,15 @@ pub fn walk(
     spec: &Spec,
     sections: &mut Sections<'_>,
     mut visit: impl FnMut(Cell, &Picked) -> ControlFlow<()>,
-) -> Result<usize, f64> {
+) -> Result<Walked, f64> {
     let length = |dimension: &Vec<usize>| dimension.first().map_or(1, |axis| spec.axes[*axis].values.len());
     let lengths: Vec<usize> = spec.dimensions.iter().map(length).collect();
     let product = lengths.iter().map(|length| *length as f64).product::<f64>();
     if product > MOST as f64 {
         return Err(product);
     }
-    let mut excluded = 0;
+    let mut walked =
+        Walked { applied: vec![false; spec.when.len()], took: vec![false; spec.exclude.len()], excluded: 0 };
     for number in 0..product as usize {
         let mut picks = Vec::with_capacity(spec.axes.len());
         let mut rest = number;
@@ -43,21 +55,26 @@ pub fn walk(
         }
         picks.sort_unstable();
         let picked = sections.pick(&picks);
-        let applying: Vec<usize> = (spec.when.iter())
-            .filter(|when| picked.has(&when.condition.0, &picks, sections))
-            .flat_map(|when| when.axes.iter().copied())
-            .collect();
+        let mut applying: Vec<usize> = Vec::new();
+        for (when, applied) in spec.when.iter().zip(&mut walked.applied) {
+            if picked.has(&when.condition.0, &picks, sections) {
+                *applied = true;
+                applying.extend(&when.axes);
+            }
+        }
         for more in product_of(spec, &applying) {
             let picks = [picks.as_slice(), &more].concat();
             let picked = sections.pick(&picks);
-            if spec.exclude.iter().any(|condition| picked.has(&condition.0, &picks, sections)) {
-                excluded += 1;
+            let takes: Vec<bool> = spec.exclude.iter().map(|rule| picked.has(&rule.0, &picks, sections)).collect();
+            walked.took.iter_mut().zip(&takes).for_each(|(took, takes)| *took |= takes);
+            if takes.contains(&true) {
+                walked.excluded += 1;
             } else if visit(Cell { picks, print: picked.print() }, &picked).is_break() {
-                return Ok(excluded);
+                return Ok(walked);
             }
         }
     }
-    Ok(excluded)
+    Ok(walked)
 }
 
 /// All combinations of some axes' values; one empty combination of none.

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use super::choice::Choice;
 use super::control::Control;
-use super::grid::{self, Cell};
+use super::grid::{self, Cell, Walked};
 use super::section::{self, Sections};
-use super::spec::Spec;
+use super::spec::{Condition, Spec};
 use crate::config::Schema;
+use crate::config::key;
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack};
 
 /// A person reads no more than this many problems at once.
@@ -26,6 +27,8 @@ pub struct SweepPlan {
     pub cells: Vec<Cell>,
     /// How many cells `exclude` took away.
     pub excluded: usize,
+    /// What of the `[sweep]` section does nothing, in words.
+    pub notes: Vec<String>,
     /// The sweep's name: that of its config.
     pub name: String,
     /// The folder that holds its run folders.
@@ -69,13 +72,14 @@ impl SweepPlan {
             ));
         };
         let spec = Spec::read(table, &origins, &stack)?;
-        let (cells, excluded) = cells(&spec, &stack, schema)?;
+        let (cells, walked) = cells(&spec, &stack, schema)?;
         let Some(first) = cells.first() else {
             return Err(refused("every cell is excluded", "remove a rule of sweep.exclude"));
         };
         let resolved = stack.resolve(&section::layers(&spec, &first.picks), schema)?;
         let (name, out) = (resolved.name().to_owned(), PathBuf::from(&resolved.run.output.dir));
-        Ok(Self { stack, spec, cells, excluded, folder: out.join(&name), out, name })
+        let (excluded, notes) = (walked.excluded, idle(&spec, &walked));
+        Ok(Self { stack, spec, cells, excluded, notes, folder: out.join(&name), out, name })
     }
 
     /// What each pruned cell is compared with.
@@ -112,7 +116,26 @@ impl SweepPlan {
     }
 }
 
-fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, usize), ConfigErrors> {
+/// Rules that apply to no cell, and axes that are joined with no other.
+fn idle(spec: &Spec, walked: &Walked) -> Vec<String> {
+    let said = |condition: &Condition| {
+        let parts = condition.0.iter().map(|(path, value)| format!("{} = {value}", key::dotted(path)));
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    let when = spec.when.iter().zip(&walked.applied).filter(|(_, applied)| !**applied);
+    let when = when.map(|(when, _)| format!("sweep.when does nothing here: no cell has {}.", said(&when.condition)));
+    let exclude = spec.exclude.iter().zip(&walked.took).filter(|(_, took)| !**took);
+    let exclude = exclude.map(|(rule, _)| format!("sweep.exclude does nothing here: no cell has {}.", said(rule)));
+    let alone = spec.alone.iter().map(|key| {
+        format!(
+            "sweep.zip does nothing here for {key}: it is joined with no other axis, as in [[\"{key}\", \
+             \"train.lr\"]]."
+        )
+    });
+    when.chain(exclude).chain(alone).collect()
+}
+
+fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, Walked), ConfigErrors> {
     let mut sections = Sections::new(stack, spec, schema);
     let (mut cells, mut seen) = (Vec::new(), HashMap::new());
     let (mut errors, mut texts, mut bad) = (Vec::new(), BTreeSet::new(), 0);
@@ -145,7 +168,7 @@ fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, 
     match walked {
         Err(count) => Err(refused(&format!("the axes make {count:.0} cells"), "give the axes fewer values")),
         Ok(_) if !errors.is_empty() => Err(ConfigErrors(errors)),
-        Ok(excluded) => Ok((cells, excluded)),
+        Ok(walked) => Ok((cells, walked)),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Spec {
     pub exclude: Vec<Condition>,
     /// What each pruned cell is compared with.
     pub controls: Vec<Control>,
+    /// Axes that `zip` joins with no other.
+    pub alone: Vec<String>,
 }
 
 /// One key, or one section, and the values it takes.
@@ -54,7 +56,7 @@ impl Spec {
     /// # Errors
     /// Everything wrong with it.
     pub fn read(table: Table, origins: &BTreeMap<String, SetBy>, stack: &Stack) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader { origins, stack, errors: Vec::new(), axes: Vec::new() };
+        let mut reader = Reader { origins, stack, errors: Vec::new(), axes: Vec::new(), alone: Vec::new() };
         let spec = reader.read(table);
         if reader.errors.is_empty() { Ok(spec) } else { Err(ConfigErrors(reader.errors)) }
     }
@@ -65,6 +67,7 @@ struct Reader<'a> {
     stack: &'a Stack,
     errors: Vec<ConfigError>,
     axes: Vec<Axis>,
+    alone: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -90,7 +93,8 @@ impl Reader<'_> {
         let exclude = self.rules(table.remove("exclude"), "exclude");
         let exclude = exclude.iter().map(|rule| Condition(flat(rule))).collect();
         let controls = self.controls(table.remove("controls"));
-        Spec { axes: std::mem::take(&mut self.axes), dimensions, when, exclude, controls }
+        let (axes, alone) = (std::mem::take(&mut self.axes), std::mem::take(&mut self.alone));
+        Spec { axes, dimensions, when, exclude, controls, alone }
     }
 
     /// Adds an axis for each list in a table, however deep its key.
@@ -189,6 +193,9 @@ impl Reader<'_> {
             let lengths: Vec<usize> = group.iter().map(|axis| self.axes[*axis].values.len()).collect();
             if lengths.windows(2).any(|pair| pair[0] != pair[1]) {
                 self.refuse("zip", format!("{} have {lengths:?} values", list.join(", ")), fix);
+            }
+            if let [_] = group[..] {
+                self.alone.extend(list);
             }
             dimensions.push(group);
         }

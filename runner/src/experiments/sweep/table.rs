@@ -1,5 +1,6 @@
 //! What a person sees while a sweep goes on: a table on a terminal, one line a finished cell elsewhere.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,10 +10,14 @@ use serde_json::{Map, Value};
 
 use secateur::training::event::Event;
 
+use crate::output::percent as share;
+
 /// The state of all cells, and who is told about it.
 pub struct Table {
     show: Show,
     state: Mutex<State>,
+    /// The keys of the notes that were shown: cells share most of them.
+    noted: Mutex<HashSet<Vec<String>>>,
     started: Instant,
 }
 
@@ -51,7 +56,8 @@ impl Table {
                 Show::Live { rows: (0..jobs).map(row).collect(), all, screen }
             }
         };
-        Self { show, state: Mutex::new(State { cells, ..State::default() }), started: Instant::now() }
+        let state = Mutex::new(State { cells, ..State::default() });
+        Self { show, state, noted: Mutex::default(), started: Instant::now() }
     }
 
     /// More cells are to run.
@@ -68,8 +74,15 @@ impl Table {
         self.refresh();
     }
 
-    /// Something happened in a worker's cell.
+    /// Something happened in a worker's cell. A note is shown for the first cell that has it; the reports of the others
+    /// have it too.
     pub fn event(&self, worker: usize, event: &Event) {
+        if let Event::Note { keys, text, .. } = event {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if noted.insert(keys.clone()) {
+                self.say(&format!("note: {text}"));
+            }
+        }
         if let Show::Live { rows, .. } = &self.show {
             match event {
                 Event::Start { steps, .. } => rows[worker].set_length(*steps),
@@ -94,7 +107,8 @@ impl Table {
             (None, Some(loss)) => text += &format!("loss {loss:.4}"),
             _ => {}
         }
-        text += &format!("  sparsity {:5.1} %  {seconds:6.2} s  {label}", percent("sparsity").unwrap_or(0.0));
+        let removed = summary.get("sparsity").and_then(Value::as_f64).map_or_else(|| "–".to_owned(), share);
+        text += &format!("  weights removed {removed:>7}  {seconds:6.2} s  {label}");
         self.say(&text);
     }
 

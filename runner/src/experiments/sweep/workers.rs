@@ -30,6 +30,8 @@ pub struct Tally {
     pub failed: Vec<(String, String)>,
     /// Cells that were not run because the sweep was stopped.
     pub left: usize,
+    /// Cells without controls, because nothing was pruned there.
+    pub unpaired: usize,
     /// Seconds that workers spent on the cells that were run now.
     pub spent: f64,
     /// Seconds of training, pruning and evaluation among them.
@@ -113,8 +115,9 @@ impl Workers<'_> {
             let clock = Instant::now();
             let config = self.config(&job);
             let ran = config.and_then(|config| Ok((self.cell(worker, &job, &config, table)?, config)));
+            let mut unpaired = false;
             let controls = match &ran {
-                Ok((_, config)) if job.control.is_none() => self.controls(job.cell, config),
+                Ok((_, config)) if job.control.is_none() => self.controls(job.cell, config, &mut unpaired),
                 _ => Ok(Vec::new()),
             };
             let mut state = locked(queue);
@@ -123,6 +126,7 @@ impl Workers<'_> {
             match ended {
                 Err(Failure::Stopped(_)) => state.tally.left += 1,
                 Ok((done, controls)) => {
+                    state.tally.unpaired += usize::from(unpaired);
                     let new: Vec<Job> = controls
                         .into_iter()
                         .filter_map(|(folder, job)| state.controls.insert(folder).then_some(job))
@@ -233,12 +237,13 @@ impl Workers<'_> {
     }
 
     /// The controls of a cell that is finished, by the name of their folder.
-    fn controls(&self, cell: usize, config: &Resolved) -> Result<Vec<(String, Job)>, Failure> {
+    fn controls(&self, cell: usize, config: &Resolved, unpaired: &mut bool) -> Result<Vec<(String, Job)>, Failure> {
         if self.plan.controls().is_empty() {
             return Ok(Vec::new());
         }
         let of = config.folder_name();
         let facts = Facts::read(&self.plan.folder.join(&of))?;
+        *unpaired = facts.nothing_was_pruned();
         let mut jobs = Vec::new();
         for control in self.plan.controls() {
             if let Some(layer) = control.layer(config, &facts) {

@@ -31,7 +31,7 @@ struct Step {
     at: f64,
     epoch: u64,
     step: u64,
-    target: f64,
+    target: Option<f64>,
     achieved: f64,
     remaining: usize,
 }

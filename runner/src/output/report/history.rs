@@ -7,6 +7,7 @@ use secateur::training::event::{EvalAt, Event, GroupSize};
 
 use crate::output::events;
 use crate::output::pictures::Shown;
+use crate::output::share::pruned_things;
 
 /// A point of a curve: position in epochs (or steps, where the epoch's length is not known) and value.
 pub type Point = (f64, f64);
@@ -38,6 +39,8 @@ pub struct History {
     pub prunes: Vec<PruneStep>,
     /// Burden indicators by epoch.
     pub burden: Vec<(f64, Vec<LayerBurden>)>,
+    /// What a person should know who set the run up.
+    pub notes: Vec<String>,
     /// What was drawn, in order.
     pub pictures: Vec<Shown>,
 }
@@ -51,10 +54,12 @@ pub struct PruneStep {
     pub step: u64,
     /// Its epoch, from 0.
     pub epoch: u64,
-    /// The sparsity asked for.
-    pub target: f64,
+    /// The sparsity asked for, unless the criterion decided itself.
+    pub target: Option<f64>,
     /// The sparsity counted afterwards.
     pub achieved: f64,
+    /// `units` or `weights`: what was pruned.
+    pub things: &'static str,
     /// Units in use, by group.
     pub units: BTreeMap<String, usize>,
     /// Weights remaining.
@@ -84,6 +89,11 @@ impl History {
         }
         history.collect(&events);
         history
+    }
+
+    /// What is pruned: `units` or `weights`.
+    pub fn things(&self) -> &'static str {
+        self.prunes.first().map_or("weights or units", |prune| prune.things)
     }
 
     /// The name of the horizontal axis.
@@ -176,6 +186,7 @@ impl History {
                 }
                 Event::Burden { step, layers, .. } => self.burden.push((self.at(*step), layers.clone())),
                 Event::Finish { step, .. } => self.end = self.end.max(self.at(step.saturating_sub(1))),
+                Event::Note { text, .. } => self.notes.push(text.clone()),
                 Event::Start { .. } => {}
             }
         }
@@ -215,6 +226,7 @@ impl PruneStep {
             target,
             achieved,
             ref units,
+            ref kept,
             weights_kept,
             weights_total,
             pruned,
@@ -225,13 +237,14 @@ impl PruneStep {
         else {
             return None;
         };
-        let units = units.0.clone();
+        let (things, units) = (pruned_things(kept, units), units.0.clone());
         Some(Self {
             at,
             step,
             epoch,
             target,
             achieved,
+            things,
             units,
             weights_kept,
             weights_total,

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::history::History;
+use crate::output::share::percent;
 
 /// One metric for people: `92.1 %`, "test accuracy".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub fn headlines(summary: &Map<String, Value>) -> Vec<Headline> {
     let all = [
         share("test_accuracy").map(|value| (value, "test accuracy".to_owned())),
         number("test_loss").map(|value| (loss(value), "test loss".to_owned())),
-        share("unit_sparsity").map(|value| (value, "of the units removed".to_owned())),
-        share("sparsity").map(|value| (value, "of the weights removed".to_owned())),
+        share("unit_sparsity").map(|value| (value, "of all units removed".to_owned())),
+        share("sparsity").map(|value| (value, "of all weights removed".to_owned())),
         kept("params", "parameters"),
         kept("macs", "multiply-adds"),
         number("seconds_train").map(|_| {
@@ -58,12 +59,16 @@ pub fn prune_table(history: &History) -> Markup {
     html! {
         section.card.wide {
             h2 { "Pruning steps" }
+            p {
+                "Target and achieved are fractions of the " (history.things()) " that may be pruned; parameters are "
+                "those of the whole network."
+            }
             div.scroll {
                 table {
                     thead { tr {
                         th { "epoch" } th { "step" } th { "target" } th { "achieved" }
                         @for layer in layers { th { (layer.name) } }
-                        th { "weights remaining" }
+                        th { "parameters remaining" }
                         @if regrown { th { "pruned" } th { "regrown" } }
                         @if measured { th { "accuracy before" } th { "after" } th { "change" } }
                         th { "time" }
@@ -72,7 +77,7 @@ pub fn prune_table(history: &History) -> Markup {
                         @for prune in &history.prunes {
                             tr {
                                 td { (prune.epoch + 1) } td { (prune.step) }
-                                td { (percent(prune.target)) } td { (percent(prune.achieved)) }
+                                td { (prune.target.map_or("its own".to_owned(), percent)) } td { (percent(prune.achieved)) }
                                 @for layer in layers { td { @if let Some(units) = prune.units.get(&layer.name) { (units) } } }
                                 td { (grouped(prune.weights_kept)) }
                                 @if regrown { td { (grouped(prune.pruned)) } td { (grouped(prune.regrown)) } }
@@ -94,10 +99,6 @@ fn change(accuracy: Option<(f64, f64)>) -> Markup {
         td { (percent(before)) } td { (percent(after)) }
         td.down[points <= -1.0] { (format!("{points:+.1} points").replace('-', "−")) }
     }
-}
-
-fn percent(value: f64) -> String {
-    format!("{:.1} %", value * 100.0)
 }
 
 /// A loss with about five digits that count.

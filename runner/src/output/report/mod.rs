@@ -12,6 +12,7 @@ use secateur::pruning::measure::LayerBurden;
 use serde_json::{Map, Value};
 
 use super::page::page;
+use super::share::percent;
 use crate::config::Resolved;
 use chart::{Chart, Scale, Series};
 pub use curves::Curves;
@@ -29,11 +30,12 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, fil
     let body = html! {
         main {
             (head(config, summary))
+            (notes(&history.notes))
             (metrics::tiles(summary))
             div.charts {
                 @if history.has_accuracy() { section.card { h2 { "Accuracy" } (accuracy(&history)) } }
                 section.card { h2 { "Loss" } (loss(&history)) }
-                section.card { h2 { "Sparsity" } (sparsity(&history)) }
+                section.card { h2 { "Pruned" } (sparsity(&history)) }
                 @if history.shrinks() { section.card { h2 { "Units per layer" } (units(&history)) } }
                 @if !history.burden.is_empty() {
                     section.card { h2 { "Gradient burden: ‖g‖₂ / √n of active weights" } (burden(&history, |l| l.gradient)) }
@@ -68,6 +70,14 @@ fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
     }
 }
 
+fn notes(notes: &[String]) -> Markup {
+    html! {
+        @if !notes.is_empty() {
+            section.card.wide { h2 { "Notes" } ul { @for note in notes { li { (note) } } } }
+        }
+    }
+}
+
 fn accuracy(history: &History) -> Markup {
     let points = [&history.train_accuracy, &history.held_out_accuracy, &history.final_accuracy];
     curves(history, Scale::Percent, points)
@@ -95,11 +105,13 @@ fn sparsity(history: &History) -> Markup {
     let differs = achieved.iter().zip(&zeros).any(|((_, a), (_, b))| (a - b).abs() > 0.02);
     let mut series = Vec::new();
     if differs {
-        series.push(Series::line("of all weights", 5, zeros));
+        series.push(Series::line("of all parameters", 5, zeros));
     }
-    series.push(Series::line("achieved", 2, achieved));
-    let target = Series::line("target", 3, history.by_prune(0.0, |prune| prune.target));
-    series.push(Series { dashed: true, ..target });
+    series.push(Series::line(&format!("of the {} that may be pruned", history.things()), 2, achieved));
+    if history.prunes.iter().all(|prune| prune.target.is_some()) {
+        let target = history.by_prune(0.0, |prune| prune.target.unwrap_or(f64::NAN));
+        series.push(Series { dashed: true, ..Series::line("target for those", 3, target) });
+    }
     Chart { axis: history.axis(), end: history.end, scale: Scale::Percent, from_zero: true, marks: &[], series }.draw()
 }
 
@@ -133,8 +145,11 @@ fn churn(history: &History) -> Markup {
 
 fn marks(history: &History) -> Vec<(f64, String)> {
     let mark = |prune: &history::PruneStep| {
-        let percent = prune.achieved * 100.0;
-        (prune.at, format!("step {}: {percent:.1} % gone, {} weights remaining", prune.step, prune.weights_kept))
+        let (step, achieved, kept) = (prune.step, percent(prune.achieved), prune.weights_kept);
+        let things = history.things();
+        let text =
+            format!("step {step}: {achieved} of the {things} that may be pruned are gone, {kept} parameters remaining");
+        (prune.at, text)
     };
     history.prunes.iter().map(mark).collect()
 }

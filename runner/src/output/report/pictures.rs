@@ -7,6 +7,7 @@ use secateur::training::event::EvalAt;
 
 use super::History;
 use crate::output::pictures::{Kind, Shown};
+use crate::output::share::percent;
 
 /// With more pruning steps than this, those shown are spread over the run.
 const PRUNES: usize = 12;
@@ -82,7 +83,8 @@ fn caption(shown: &Shown, history: &History) -> String {
     let place = if whole { format!("epoch {}", shown.epoch + 1) } else { format!("step {}", shown.step) };
     let gone = || {
         let prune = history.prunes.iter().find(|prune| prune.step == shown.step)?;
-        Some(format!(", {:.1} % gone", prune.achieved * 100.0))
+        let (achieved, things) = (percent(prune.achieved), history.things());
+        Some(format!(", {achieved} of the {things} that may be pruned are gone"))
     };
     match shown.at {
         EvalAt::Start => "before the first step".to_owned(),

@@ -33,6 +33,10 @@ fn events() -> String {
         json!({"event": "start", "step": 0, "name": "r", "steps": 1100, "steps_per_epoch": 11, "examples": 54000,
         "params": 41000, "layers": [{"name": "fc1", "units": 50}, {"name": "fc2", "units": 30}]}),
     );
+    line(
+        &mut lines,
+        json!({"event": "note", "step": 0, "keys": ["train.eps"], "text": "train.eps = <i>1</i> does nothing here."}),
+    );
     let mut dip = 0.0;
     for epoch in 0..100u64 {
         let step = epoch * 11 + 10;
@@ -85,6 +89,7 @@ fn metrics_steps_and_origins_are_on_the_page() {
         "12.0 k",
         "of 41.0 k parameters remaining",
         "fc1",
+        "<li>train.eps = &lt;i&gt;1&lt;/i&gt; does nothing here.</li>",
         "<td>train.lr</td><td>0.05</td><td>--set</td>",
     ] {
         assert!(page.contains(shown), "{shown}");

@@ -21,11 +21,11 @@ c_numbers! {
     GRADIENT = 1;
     /// The input of a layer.
     INPUT = 2;
-    /// The output of a layer.
+    /// The output of a layer, after batch normalisation and activation.
     OUTPUT = 3;
     /// The gradient of a layer's output.
     OUTPUT_GRADIENT = 4;
-    /// The output of a layer before its activation.
+    /// What enters a layer's activation.
     PREACTIVATION = 5;
     /// Scores of single weights.
     WEIGHT_SCORES = 6;
@@ -45,6 +45,8 @@ c_numbers! {
     TOKENS = 13;
     /// A buffer of the network (a running statistic) that a forward pass in training moved, by its full name.
     BUFFER = 14;
+    /// A layer's product with its input, plus its bias, before batch normalisation.
+    PRODUCT = 15;
     /// Nothing is pruned at this step.
     NO_AMOUNT = 0;
     /// A fraction of the dense network.

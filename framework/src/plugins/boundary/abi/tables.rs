@@ -27,6 +27,8 @@ c_structs! {
         score: Option<unsafe extern "C" fn(*mut c_void, *const Target, Sink, Report) -> Status>,
         /// Parameter, values, the penalty's value, its GRADIENT; nothing is put where there is no penalty.
         penalty: Option<unsafe extern "C" fn(*mut c_void, Str, View, *mut f64, Sink, Report) -> Status>,
+        /// A group lost units: its name, and which of its units stay, by their index before.
+        cut: Option<unsafe extern "C" fn(*mut c_void, Str, *const usize, usize, Report) -> Status>,
         /// Forgets what it collected.
         reset: Option<unsafe extern "C" fn(*mut c_void, Report) -> Status>,
         /// Puts STATE entries of F64.
@@ -42,6 +44,12 @@ c_structs! {
         create: Option<unsafe extern "C" fn(*const c_void, Str, usize, *mut *mut c_void, Report) -> Status>,
         /// Frees an object.
         destroy: Option<unsafe extern "C" fn(*mut c_void)>,
+        /// Whether the options fit a run of this length.
+        setup: Option<unsafe extern "C" fn(*mut c_void, RunLength, Report) -> Status>,
+        /// What holds before the first update.
+        at_start: Option<unsafe extern "C" fn(*mut c_void, RunLength, *mut Amount, Report) -> Status>,
+        /// 1 where a run in which nothing is pruned is what was asked for.
+        may_be_idle: Option<unsafe extern "C" fn(*mut c_void, *mut u32, Report) -> Status>,
         /// What holds after a step.
         target: Option<unsafe extern "C" fn(*mut c_void, u64, RunLength, *mut Amount, Report) -> Status>,
         /// The step to rewind to, or `u64::MAX`.

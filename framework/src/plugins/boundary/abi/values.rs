@@ -139,27 +139,48 @@ c_structs! {
         step: u64,
         /// The run's seed for this criterion.
         seed: u64,
-        /// How weight scores become unit scores: 0 sum, 1 l1, 2 l2, 3 mean, 4 max.
-        reduce: u32,
+        /// How many of it are to go, or `SIZE_MAX` where one ranking over all layers decides that.
+        to_go: usize,
         /// All parameters.
         params: Params,
     }
     /// What a criterion asks for.
     Info = "secateur_info" {
-        /// Bits: 1 gradients, 2 inputs, 4 outputs, 8 output gradients, 16 preactivations, 64 probe, 128 penalty.
+        /// Bits: 1 gradients, 2 inputs, 4 outputs, 8 output gradients, 16 preactivations, 64 probe, 128 penalty, 256
+        /// products.
         needs: u32,
         /// 0 the pruning step alone, 1 its epoch, 2 everything since the last pruning step.
         window: u32,
-        /// 0 keep = n - floor(s n), 1 floor((1 - s) n), 2 round((1 - s) n).
-        rounding: u32,
+        /// How weight scores become unit scores: 0 sum, 1 l1, 2 l2, 3 mean, 4 max.
+        reduce: u32,
+    }
+    /// What a probe is asked.
+    Question = "secateur_question" {
+        /// 0 a batch, 1 an example of ones, 2 as many examples of each class.
+        input: u32,
+        /// 0 training, 1 evaluation; ones are refused in training mode.
+        mode: u32,
+        /// Which batch, or which choice of each class.
+        number: u64,
+        /// Examples of each class.
+        per_class: usize,
+        /// 0 loss, 1 sum of the outputs.
+        objective: u32,
+        /// What the logits are divided by before the loss; 1 for the loss as it is.
+        temperature: f64,
+        /// Parameters with other values.
+        replaced: *const Signal,
+        /// Number of those.
+        replaced_count: usize,
     }
     /// Answers a criterion's questions about the network.
     Probe = "secateur_probe" {
-        /// Handed to `gradients`.
+        /// Handed to the functions.
         user: *mut c_void,
-        /// Input (0 batch, 1 ones), batch number, objective (0 loss, 1 sum of the outputs), replaced parameters,
-        /// gradients out.
-        gradients: unsafe extern "C" fn(*mut c_void, u32, u64, u32, *const Signal, usize, Sink, Report) -> Status,
+        /// Puts the GRADIENT of each parameter.
+        gradients: unsafe extern "C" fn(*mut c_void, *const Question, Sink, Report) -> Status,
+        /// Puts the Hessian times a vector, given by parameter, as GRADIENT of each parameter.
+        hessian_vector: unsafe extern "C" fn(*mut c_void, *const Question, *const Signal, usize, Sink, Report) -> Status,
         /// All parameters.
         params: Params,
     }
@@ -237,8 +258,13 @@ c_structs! {
         examples: usize,
         /// Signals that the criterion needs, as in [`Info`].
         needs: u32,
-        /// Whether dropout and the like are on, and a backward pass may follow.
+        /// Whether dropout and the like are on, and batch normalisation goes by the batch.
         training: u32,
+        /// Whether a backward pass may follow.
+        backward: u32,
+        /// Kinks of activations, maxima and merges: 0 where they lie now, 1 the same, to be remembered, 2 where they
+        /// were remembered last. A model that cannot do so reports an error.
+        kinks: u32,
         /// Seeds dropout and the like.
         noise: u64,
         /// The run's compressor; null where it has none.

@@ -1,7 +1,6 @@
 //! A criterion for programs that loaded this library.
 
 use super::super::abi::{self, Report, Signal, Sink, Status, Str, View, slice};
-use super::super::codes;
 use super::super::failure::guard;
 use super::super::host;
 use super::super::parameters::{Mirror, layout};
@@ -13,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::network::forward::Taps;
 use crate::network::params::ParamStore;
 use crate::plugins::registry::{DeviceMaker, Kind, Registry};
-use crate::pruning::criterion::{Criterion, Objective, Observation, Probe, ProbeInput, Scores, Setup, Target};
+use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Question, Scores, Setup, Target};
 use crate::pruning::schedule::Step;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
@@ -31,6 +30,7 @@ pub(super) static TABLE: abi::CriterionTable = abi::CriterionTable {
     prepare: Some(prepare),
     score: Some(score),
     penalty: Some(penalty),
+    cut: Some(cut),
     reset: Some(reset),
     save: Some(save),
     load: Some(load),
@@ -60,7 +60,7 @@ unsafe extern "C" fn info(this: *mut c_void, out: *mut abi::Info, report: Report
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
         let inner = &object::<Object>(this).inner;
-        *out = abi::Info::of(inner.needs(), inner.window(), inner.rounding());
+        *out = abi::Info::of(inner.needs(), inner.window(), inner.reduce());
         Ok(())
     })
 }
@@ -103,6 +103,7 @@ unsafe extern "C" fn observe(this: *mut c_void, seen: *const abi::Observation, r
                     abi::OUTPUT => drop(taps.outputs.insert(name, value)),
                     abi::OUTPUT_GRADIENT => output_grads.push((name, value)),
                     abi::PREACTIVATION => drop(taps.preactivations.insert(name, value)),
+                    abi::PRODUCT => drop(taps.products.insert(name, value)),
                     _ => {}
                 }
             }
@@ -136,36 +137,46 @@ impl Probe<Cpu> for Far<'_> {
         self.params
     }
 
-    fn gradients(
+    fn gradients(&mut self, question: &Question<'_, Cpu>) -> Result<BTreeMap<String, Tensor<Cpu>>> {
+        self.ask(question, |probe, question, sink, report| {
+            // SAFETY: the probe is the program's, for the call under way; what is passed lives until this returns.
+            unsafe { (probe.gradients)(probe.user, question, sink, report) }
+        })
+    }
+
+    fn hessian_vector(
         &mut self,
-        input: ProbeInput,
-        objective: Objective,
-        replaced: &[(String, Tensor<Cpu>)],
+        question: &Question<'_, Cpu>,
+        vector: &BTreeMap<String, Tensor<Cpu>>,
+    ) -> Result<BTreeMap<String, Tensor<Cpu>>> {
+        let mut lender = Lender::default();
+        let vector = named(vector.iter(), &mut lender);
+        self.ask(question, |probe, question, sink, report| {
+            let (list, count) = (vector.as_ptr(), vector.len());
+            // SAFETY: as in `gradients`.
+            unsafe { (probe.hessian_vector)(probe.user, question, list, count, sink, report) }
+        })
+    }
+}
+
+impl Far<'_> {
+    fn ask(
+        &self,
+        question: &Question<'_, Cpu>,
+        call: impl FnOnce(&abi::Probe, &abi::Question, Sink, Report) -> Status,
     ) -> Result<BTreeMap<String, Tensor<Cpu>>> {
         let (mut lender, mut receiver) = (Lender::default(), Receiver::new());
-        let (kind, batch) = codes::of_probe_input(input);
-        let replaced: Vec<Signal> =
-            replaced.iter().map(|(name, t)| Signal { what: 0, name: Str::of(name), value: lender.tensor(t) }).collect();
-        let sink = receiver.sink();
-        host::call_plain(|report| {
-            let (list, count) = (replaced.as_ptr(), replaced.len());
-            // SAFETY: the probe is the program's, for the call under way; what is passed lives until this returns.
-            unsafe {
-                (self.probe.gradients)(
-                    self.probe.user,
-                    kind,
-                    batch,
-                    codes::of_objective(objective),
-                    list,
-                    count,
-                    sink,
-                    report,
-                )
-            }
-        })?;
+        let replaced = named(question.replaced.iter().map(|(name, t)| (name, t)), &mut lender);
+        let (question, sink) = (abi::Question::of(question, &replaced), receiver.sink());
+        host::call_plain(|report| call(self.probe, &question, sink, report))?;
         let device = self.params.device();
         receiver.finish()?.into_iter().map(|item| Ok((item.name.clone(), item.tensor(device)?))).collect()
     }
+}
+
+/// Tensors by name, valid as long as they and the lender are.
+fn named<'a>(all: impl Iterator<Item = (&'a String, &'a Tensor<Cpu>)>, lender: &mut Lender) -> Vec<Signal> {
+    all.map(|(name, t)| Signal { what: 0, name: Str::of(name), value: lender.tensor(t) }).collect()
 }
 
 unsafe extern "C" fn score(this: *mut c_void, target: *const abi::Target, out: Sink, report: Report) -> Status {
@@ -175,15 +186,12 @@ unsafe extern "C" fn score(this: *mut c_void, target: *const abi::Target, out: S
         let device = mirror.device.clone();
         mirror.with(&t.params, |params| {
             let param = params.get(&t.name.text())?;
-            let mut grads = Grads::empty();
-            if let Some(gradient) = shared_optional(&t.grad, &device)? {
-                grads.add(param.value(), gradient)?;
-            }
+            let (weight, grad) = (Some(shared(&t.weight, &device)?), shared_optional(&t.grad, &device)?);
             let group = Some(t.group.text()).filter(|g| !g.is_empty());
             let missing = |g: &String| Error::Other(format!("there is no unit group `{g}`"));
             let group = group.map(|g| params.layout().group(&g).ok_or_else(|| missing(&g))).transpose()?;
-            let (step, seed, reduce) = (Step(t.step), Seed(t.seed), codes::reduce(t.reduce)?);
-            match inner.score(&Target { param, params, group, grads: Some(&grads), step, seed, reduce })? {
+            let (step, seed, to_go) = (Step(t.step), Seed(t.seed), Some(t.to_go).filter(|n| *n != usize::MAX));
+            match inner.score(&Target { param, params, group, weight, grad, step, seed, to_go })? {
                 Scores::Weights(scores) => out.tensor(abi::WEIGHT_SCORES, "", &scores),
                 Scores::Units(scores) => out.plain(abi::UNIT_SCORES, "", &scores, abi::F32),
                 Scores::Keep(keep) => {
@@ -215,6 +223,16 @@ unsafe extern "C" fn penalty(
     })
 }
 
+unsafe extern "C" fn cut(this: *mut c_void, name: Str, kept: *const usize, count: usize, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        let (Object { inner, mirror }, name) = (object::<Object>(this), name.text());
+        let group = mirror.layout().and_then(|layout| layout.group(&name));
+        let group = group.ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
+        inner.cut(&Cut { group, kept: slice(kept, count) })
+    })
+}
+
 unsafe extern "C" fn reset(this: *mut c_void, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
@@ -233,5 +251,8 @@ unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Statu
 
 unsafe extern "C" fn load(this: *mut c_void, entries: *const Signal, count: usize, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
-    guard(report, || unsafe { object::<Object>(this).inner.load(view::state(slice(entries, count))?) })
+    guard(report, || unsafe {
+        let Object { inner, mirror } = object::<Object>(this);
+        inner.load(view::state(slice(entries, count))?, &mirror.device)
+    })
 }

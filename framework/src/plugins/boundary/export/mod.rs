@@ -14,6 +14,7 @@ use super::host::Loaded;
 use crate::backend::Cpu;
 use crate::error::{Error, Result};
 use crate::options::{OptionDoc, Table};
+use crate::plugins::boundary::ACTS;
 use crate::plugins::registry;
 use crate::plugins::registry::{DeviceMaker, Entry, Kind, Registry};
 use std::ffi::c_void;
@@ -24,7 +25,7 @@ use std::sync::{Once, OnceLock};
 static OPENED: AtomicBool = AtomicBool::new(false);
 
 /// The only function that a plugin exports: every plugin registered in THIS library.
-#[unsafe(export_name = "secateur_plugin_v1")]
+#[unsafe(export_name = "secateur_plugin_v2")]
 pub extern "C" fn entry_point() -> *const abi::Table {
     static PUBLISHED: OnceLock<Published> = OnceLock::new();
     let table = PUBLISHED.get_or_init(|| {
@@ -114,7 +115,8 @@ impl Published {
         };
         abi::OptionDoc {
             name: Str::of(doc.name),
-            doc: keep(doc.doc),
+            // What an option needs to act is the last line of its documentation.
+            doc: keep(doc.acts.map_or(doc.doc.clone(), |acts| format!("{}\n{ACTS}{acts}", doc.doc))),
             ty: keep(doc.ty),
             default_value: keep(doc.default.map_or_else(String::new, |d| d.to_string())),
         }

@@ -1,12 +1,13 @@
 //! A model for programs that loaded this library.
 
 use super::super::abi::{self, Report, Sink, Status, Str, TextSink, View, slice};
+use super::super::codes;
 use super::super::failure::{contain, guard};
 use super::super::host::far_compressor;
 use super::super::parameters::{Mirror, layout_text};
 use super::super::view::{copied, shared};
 use super::{destroy, object, wrong_kind};
-use crate::autograd::Tape;
+use crate::autograd::{KinkMode, Kinks, Tape};
 use crate::backend::Cpu;
 use crate::error::{Error, Result};
 use crate::network::compressor::{Compressor, NoCompression};
@@ -33,6 +34,12 @@ pub(super) static TABLE: abi::ModelTable = abi::ModelTable {
 struct Object {
     inner: Box<dyn Model<Cpu>>,
     mirror: Mirror,
+    /// Those of the last pass that was to remember them.
+    kinks: Option<Kinks<Cpu>>,
+}
+
+fn not_noted() -> Error {
+    Error::Other("a pass is to keep its kinks where an earlier one had them, but none was to remember them".into())
 }
 
 /// What a forward pass leaves for its backward pass.
@@ -52,7 +59,7 @@ unsafe extern "C" fn create(
     report: Report,
 ) -> Status {
     let make = |maker: &DeviceMaker<Cpu>, options: &_| match maker {
-        DeviceMaker::Model(make) => Ok(Object { inner: make(options)?, mirror: Mirror::new() }),
+        DeviceMaker::Model(make) => Ok(Object { inner: make(options)?, mirror: Mirror::new(), kinks: None }),
         _ => Err(wrong_kind(Kind::Model)),
     };
     // SAFETY: the ABI's arguments.
@@ -92,7 +99,7 @@ unsafe extern "C" fn forward(
 ) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
-        let (Object { inner, mirror }, pass) = (object::<Object>(this), &*pass);
+        let (Object { inner, mirror, kinks }, pass) = (object::<Object>(this), &*pass);
         let device = mirror.device.clone();
         let batch =
             Batch { input: shared(&pass.input, &device)?, classes: slice(pass.classes, pass.examples).to_vec() };
@@ -101,14 +108,25 @@ unsafe extern "C" fn forward(
         let compressor = far_compressor(pass.compressor, pass.compressor_table);
         let compressor = compressor.as_ref().map_or(&NoCompression {} as &dyn Compressor<Cpu>, |c| c);
         mirror.with(&pass.params, |params| {
-            let cx = match pass.training {
-                0 => Forward::evaluation(params),
-                _ => Forward::training(params, Needs::from_bits(pass.needs), Seed(pass.noise)),
+            let cx = match (pass.training != 0, pass.backward != 0) {
+                (true, _) => Forward::training(params, Needs::from_bits(pass.needs), Seed(pass.noise)),
+                (false, true) => Forward::evaluation(params).with_gradients(),
+                (false, false) => Forward::evaluation(params),
             };
-            let mut cx = cx.with_compressor(compressor).with_replaced(&replaced);
+            let mode = codes::kinks(pass.kinks)?;
+            let kept = if mode == KinkMode::Kept { Some(kinks.clone().ok_or_else(not_noted)?) } else { None };
+            let cx = cx.with_compressor(compressor).with_replaced(&replaced);
+            let mut cx = cx.with_tape(|tape| match (mode, kept) {
+                (KinkMode::Noted, _) => tape.noting_kinks(),
+                (_, Some(kept)) => tape.keeping_kinks(kept),
+                _ => tape,
+            });
             let leaves = params.iter().filter(|p| !p.spec().buffer).map(|p| cx.leaf(&p.spec().name));
             let leaves = leaves.collect::<Result<Vec<_>>>()?;
             let output = inner.forward(&mut cx, &batch)?;
+            if mode == KinkMode::Noted {
+                *kinks = Some(cx.tape().take_kinks()?);
+            }
             let buffers = cx.take_buffers();
             let (tape, taps, found) = cx.finish();
             *cost = abi::Cost { macs: found.macs, macs_kept: found.macs_kept };
@@ -131,7 +149,12 @@ unsafe extern "C" fn forward(
 /// # Safety
 /// The sink must be the one of the call under way.
 unsafe fn put_taps(out: &Sink, taps: &Taps<Cpu>) {
-    let all = [(abi::INPUT, &taps.inputs), (abi::OUTPUT, &taps.outputs), (abi::PREACTIVATION, &taps.preactivations)];
+    let all = [
+        (abi::INPUT, &taps.inputs),
+        (abi::PRODUCT, &taps.products),
+        (abi::PREACTIVATION, &taps.preactivations),
+        (abi::OUTPUT, &taps.outputs),
+    ];
     for (what, taps) in all {
         // SAFETY: promised by the caller.
         taps.iter().for_each(|(layer, t)| unsafe { out.tensor(what, layer, t) });

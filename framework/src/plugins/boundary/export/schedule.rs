@@ -13,6 +13,9 @@ pub(super) static TABLE: abi::ScheduleTable = abi::ScheduleTable {
     size: size_of::<abi::ScheduleTable>(),
     create: Some(create),
     destroy: Some(destroy::<Object>),
+    setup: Some(setup),
+    at_start: Some(at_start),
+    may_be_idle: Some(may_be_idle),
     target: Some(target),
     rewind: Some(rewind),
     save: Some(save),
@@ -40,6 +43,27 @@ unsafe extern "C" fn create(
     };
     // SAFETY: the ABI's arguments.
     unsafe { super::create(context, options, threads, out, report, make) }
+}
+
+unsafe extern "C" fn setup(this: *mut c_void, run: abi::RunLength, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe { object::<Object>(this).setup(&run.value()) })
+}
+
+unsafe extern "C" fn at_start(this: *mut c_void, run: abi::RunLength, out: *mut abi::Amount, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        *out = abi::Amount::of(object::<Object>(this).at_start(&run.value())?);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn may_be_idle(this: *mut c_void, out: *mut u32, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        *out = u32::from(object::<Object>(this).may_be_idle());
+        Ok(())
+    })
 }
 
 unsafe extern "C" fn target(

@@ -1,19 +1,18 @@
 //! A loaded criterion as a [`Criterion`].
 
 use super::super::abi::{self, Report, Signal, Sink, Status, Str};
-use super::super::codes;
 use super::super::export::Published;
 use super::super::failure::guard;
 use super::super::parameters::{Loan, layout_text};
 use super::super::view::{self, Data, Item, Lender, Receiver, copied};
 use super::Loaded;
 use super::object::{Object, absent};
-use crate::backend::Backend;
+use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
 use crate::network::layout::Layout;
 use crate::options::Table;
-use crate::pruning::criterion::{Criterion, Observation, Probe, Rounding, Scores, Setup, Target, Window};
+use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Scores, Setup, Target, Window};
 use crate::state::State;
 use crate::tensor::Tensor;
 use std::collections::HashMap;
@@ -24,7 +23,7 @@ pub(super) struct Adapter {
     object: Object<abi::CriterionTable>,
     needs: Needs,
     window: Window,
-    rounding: Rounding,
+    reduce: Reduce,
     layout: Option<Layout>,
     /// Every plugin of the program, for a criterion that wraps another one.
     plugins: Published,
@@ -33,8 +32,8 @@ pub(super) struct Adapter {
 impl Adapter {
     pub fn new(loaded: &Loaded, options: &Table, plugins: Published) -> Result<Self> {
         let object = Object::new(loaded, options)?;
-        let (needs, window, rounding) = (Needs::WEIGHTS, Window::SincePrune, Rounding::default());
-        let mut new = Self { object, needs, window, rounding, layout: None, plugins };
+        let (needs, window, reduce) = (Needs::WEIGHTS, Window::SincePrune, Reduce::L1);
+        let mut new = Self { object, needs, window, reduce, layout: None, plugins };
         new.ask_info()?;
         Ok(new)
     }
@@ -46,7 +45,7 @@ impl Adapter {
         self.object.call(|this, report| unsafe { info(this, &mut found, report) })?;
         self.needs = Needs::from_bits(found.needs);
         self.window = found.window().map_err(|e| self.object.error(e.to_string()))?;
-        self.rounding = found.rounding().map_err(|e| self.object.error(e.to_string()))?;
+        self.reduce = found.reduce().map_err(|e| self.object.error(e.to_string()))?;
         if self.needs.has(Needs::TRACE) {
             return Err(Error::Config(format!(
                 "criterion `{}` needs TRACE, which does not cross the plugin boundary: link its crate into the program instead",
@@ -76,7 +75,7 @@ impl Adapter {
             .map_err(|_| self.object.error(format!("it gave {n} lists of scores for `{}`, not one", target.name())))?;
         match (item.what, item.data) {
             (abi::WEIGHT_SCORES, Data::F32(scores)) => {
-                let weight = target.weight();
+                let weight = target.weight()?;
                 // The engine reports a wrong count; the shape alone may differ.
                 let shape = if scores.len() == weight.count() { weight.shape() } else { [scores.len()].into() };
                 Ok(Scores::Weights(Tensor::from_vec(weight.device(), scores, shape)?))
@@ -97,8 +96,8 @@ impl<B: Backend> Criterion<B> for Adapter {
         self.window
     }
 
-    fn rounding(&self) -> Rounding {
-        self.rounding
+    fn reduce(&self) -> Reduce {
+        self.reduce
     }
 
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
@@ -136,7 +135,8 @@ impl<B: Backend> Criterion<B> for Adapter {
         let loan = Loan::new(probe.params());
         let params = loan.table();
         let mut asked = Asked { probe };
-        let probe = abi::Probe { user: (&raw mut asked).cast(), gradients: gradients::<B>, params };
+        let user = (&raw mut asked).cast();
+        let probe = abi::Probe { user, gradients: gradients::<B>, hessian_vector: hessian_vector::<B>, params };
         // SAFETY: the object and its function belong together; what is lent lives for the call.
         self.object.call(|this, report| unsafe { prepare(this, &probe, report) })
     }
@@ -148,15 +148,15 @@ impl<B: Backend> Criterion<B> for Adapter {
         let member = target.group().and_then(|g| g.members.iter().find(|m| m.param == target.name()));
         let view = abi::Target {
             name: Str::of(target.name()),
-            weight: lender.tensor(target.weight()),
+            weight: lender.tensor(&target.weight()?),
             mask: lender.optional(target.param().mask().map(|m| m.tensor())),
-            grad: lender.optional(target.grad().ok()),
+            grad: lender.optional(target.grad().ok().as_ref()),
             group: target.group().map_or(Str::EMPTY, |g| Str::of(&g.name)),
             units: target.group().map_or(0, |g| g.units),
             axis: member.map_or(0, |m| m.axis),
             step: target.step().0,
             seed: target.seed.0,
-            reduce: codes::of_reduce(target.reduce()),
+            to_go: target.to_go().unwrap_or(usize::MAX),
             params: loan.table(),
         };
         let sink = receiver.sink();
@@ -177,6 +177,13 @@ impl<B: Backend> Criterion<B> for Adapter {
         gradient.map(|g| Ok((value, g.tensor(weight.device())?.reshape(weight.shape())?))).transpose()
     }
 
+    fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
+        let Some(function) = self.object.functions.cut else { return Ok(()) };
+        let (name, kept) = (Str::of(&cut.group.name), cut.kept);
+        // SAFETY: the object and its function belong together; name and list live for the call.
+        self.object.call(|this, report| unsafe { function(this, name, kept.as_ptr(), kept.len(), report) })
+    }
+
     fn reset(&mut self) -> Result<()> {
         let Some(reset) = self.object.functions.reset else { return Ok(()) };
         // SAFETY: the object and its function belong together.
@@ -192,7 +199,7 @@ impl<B: Backend> Criterion<B> for Adapter {
         view::state_of(receiver.finish()?)
     }
 
-    fn load(&mut self, state: State) -> Result<()> {
+    fn load(&mut self, state: State, _device: &B) -> Result<()> {
         let mut lender = Lender::default();
         let entries = lender.state(&state);
         match self.object.functions.load {
@@ -224,6 +231,7 @@ fn signals<B: Backend>(seen: &Observation<'_, B>, needs: Needs, lender: &mut Len
     // The taps hold nothing that was not asked for.
     let taps = seen.taps;
     sorted(&taps.inputs).for_each(|(layer, t)| add(abi::INPUT, layer, t));
+    sorted(&taps.products).for_each(|(layer, t)| add(abi::PRODUCT, layer, t));
     sorted(&taps.preactivations).for_each(|(layer, t)| add(abi::PREACTIVATION, layer, t));
     for (layer, t) in sorted(&taps.outputs) {
         add(abi::OUTPUT, layer, t);
@@ -246,29 +254,49 @@ struct Asked<'a, B: Backend> {
     probe: &'a mut dyn Probe<B>,
 }
 
+impl<B: Backend> Asked<'_, B> {
+    /// Puts the answer to a question, with the vector where there is one.
+    ///
+    /// # Safety
+    /// The arguments must be the ABI's.
+    unsafe fn answer(&mut self, question: *const abi::Question, vector: Option<&[Signal]>, out: Sink) -> Result<()> {
+        let device = self.probe.params().device().clone();
+        // SAFETY: promised by the caller.
+        unsafe {
+            let read = |s: &Signal| Ok((s.name.text(), copied(&s.value, &device)?));
+            let replaced = abi::slice((*question).replaced, (*question).replaced_count);
+            let replaced = replaced.iter().map(read).collect::<Result<Vec<_>>>()?;
+            let question = (*question).value(&replaced)?;
+            let found = match vector {
+                None => self.probe.gradients(&question)?,
+                Some(vector) => {
+                    self.probe.hessian_vector(&question, &vector.iter().map(read).collect::<Result<_>>()?)?
+                }
+            };
+            found.iter().for_each(|(name, gradient)| out.tensor(abi::GRADIENT, name, gradient));
+        }
+        Ok(())
+    }
+}
+
 unsafe extern "C" fn gradients<B: Backend>(
     user: *mut c_void,
-    input: u32,
-    batch: u64,
-    objective: u32,
-    replaced: *const Signal,
+    question: *const abi::Question,
+    out: Sink,
+    report: Report,
+) -> Status {
+    // SAFETY: `user` is the `Asked` of the `prepare` under way; the rest is the ABI's.
+    guard(report, || unsafe { (*user.cast::<Asked<'_, B>>()).answer(question, None, out) })
+}
+
+unsafe extern "C" fn hessian_vector<B: Backend>(
+    user: *mut c_void,
+    question: *const abi::Question,
+    vector: *const Signal,
     count: usize,
     out: Sink,
     report: Report,
 ) -> Status {
-    guard(report, || {
-        // SAFETY: `user` is the `Asked` of the `prepare` under way; the rest is the ABI's.
-        unsafe {
-            let asked = &mut *user.cast::<Asked<'_, B>>();
-            let device = asked.probe.params().device().clone();
-            let replaced = (abi::slice(replaced, count).iter())
-                .map(|s| Ok((s.name.text(), copied(&s.value, &device)?)))
-                .collect::<Result<Vec<_>>>()?;
-            let (input, objective) = (codes::probe_input(input, batch)?, codes::objective(objective)?);
-            for (name, gradient) in asked.probe.gradients(input, objective, &replaced)? {
-                out.tensor(abi::GRADIENT, &name, &gradient);
-            }
-            Ok(())
-        }
-    })
+    // SAFETY: as in `gradients`.
+    guard(report, || unsafe { (*user.cast::<Asked<'_, B>>()).answer(question, Some(abi::slice(vector, count)), out) })
 }

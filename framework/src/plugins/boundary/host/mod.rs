@@ -20,6 +20,7 @@ use crate::error::{Error, OptionError, Result};
 use crate::network::compressor::Compressor;
 use crate::network::model::Model;
 use crate::options::{OptionDoc, Table};
+use crate::plugins::boundary::ACTS;
 use crate::plugins::registry::{Kind, Origin, Registry};
 use crate::pruning::criterion::Criterion;
 use crate::pruning::schedule::Schedule;
@@ -160,7 +161,12 @@ unsafe fn doc(doc: &abi::OptionDoc) -> Result<OptionDoc> {
             true => None,
             false => format!("x = {text}").parse::<Table>().map_err(wrong)?.remove("x"),
         };
-        Ok(OptionDoc { name, doc: doc.doc.text(), ty: doc.ty.text(), default })
+        let all = doc.doc.text();
+        let (doc_text, acts) = match all.rsplit_once('\n') {
+            Some((text, last)) if last.starts_with(ACTS) => (text, last.strip_prefix(ACTS).map(str::to_owned)),
+            _ => (all.as_str(), None),
+        };
+        Ok(OptionDoc { name, doc: doc_text.to_owned(), ty: doc.ty.text(), default, acts })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A loaded model as a [`Model`]. The program's parameters are the ones that count; they are lent for each pass.
 
 use super::super::abi::{self, Signal, Str, TextSink};
+use super::super::codes;
 use super::super::export::borrowed_compressor;
 use super::super::parameters::{Loan, layout, layout_text};
 use super::super::view::{Item, Lender, Receiver};
@@ -8,8 +9,8 @@ use super::Loaded;
 use super::object::{Object, absent};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::network::forward::Forward;
 use crate::network::forward::Needs;
+use crate::network::forward::{Compressed, Forward};
 use crate::network::layout::{Layout, Sizes};
 use crate::network::model::{Batch, InputSpec, Model, Output};
 use crate::options::Table;
@@ -128,6 +129,7 @@ impl<B: Backend> Model<B> for Adapter {
         let replaced: Vec<Signal> = (replaced.into_iter())
             .map(|(name, t)| Signal { what: 0, name: Str::of(name), value: lender.tensor(t) })
             .collect();
+        cx.compressed = Compressed::NotSeen;
         let (mut compressor, table) = borrowed_compressor(cx.compressor, &device);
         let pass = abi::Pass {
             params: loan.table(),
@@ -138,6 +140,8 @@ impl<B: Backend> Model<B> for Adapter {
             examples: batch.classes.len(),
             needs: cx.taps.needs.bits(),
             training: u32::from(cx.is_training()),
+            backward: u32::from(cx.tape.is_recording()),
+            kinks: codes::of_kinks(cx.tape.kink_mode()),
             noise: cx.noise.map_or(0, |s| s.0),
             compressor: (&raw mut compressor).cast(),
             compressor_table: &raw const *table,
@@ -192,6 +196,7 @@ fn sort<B: Backend>(items: Vec<Item>, cx: &mut Forward<'_, B>, device: &B) -> Re
             abi::INPUT => drop(cx.taps.inputs.insert(name, tensor)),
             abi::OUTPUT => drop(cx.taps.outputs.insert(name, tensor)),
             abi::PREACTIVATION => drop(cx.taps.preactivations.insert(name, tensor)),
+            abi::PRODUCT => drop(cx.taps.products.insert(name, tensor)),
             abi::BUFFER => cx.buffers.push((name, tensor)),
             _ => roots.push((what, tensor)),
         }

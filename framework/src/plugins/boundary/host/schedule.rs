@@ -25,6 +25,28 @@ fn length(run: &RunLength) -> abi::RunLength {
 }
 
 impl Schedule for Adapter {
+    fn setup(&mut self, run: &RunLength) -> Result<()> {
+        let Some(setup) = self.object.functions.setup else { return Ok(()) };
+        // SAFETY: the object and its function belong together.
+        self.object.call(|this, report| unsafe { setup(this, length(run), report) })
+    }
+
+    fn at_start(&self, run: &RunLength) -> Result<Option<Amount>> {
+        let Some(at_start) = self.object.functions.at_start else { return Ok(None) };
+        let mut amount = abi::Amount::of(None);
+        // SAFETY: as in `target`.
+        self.object.call(|this, report| unsafe { at_start(this, length(run), &mut amount, report) })?;
+        amount.value().map_err(|e| self.object.error(e.to_string()))
+    }
+
+    fn may_be_idle(&self) -> bool {
+        let Some(function) = self.object.functions.may_be_idle else { return false };
+        let mut answer = 0;
+        // SAFETY: the object and its function belong together; `answer` lives for the call.
+        let asked = self.object.call(|this, report| unsafe { function(this, &mut answer, report) });
+        asked.is_ok() && answer != 0
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         let target = self.object.functions.target.ok_or_else(|| absent("target"))?;
         let mut amount = abi::Amount::of(None);

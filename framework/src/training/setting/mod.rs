@@ -1,17 +1,21 @@
 //! What a run is made of and does not change while it goes on.
 
+mod idle;
+
+pub(super) use idle::Note;
+
 use super::evaluate::Task;
 use super::{Loss, Run, Timeline, TrainConfig};
 use crate::backend::Backend;
 use crate::data::{Batches, Dataset, Order, SplitName};
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionError, Result};
 use crate::network::compressor::Compressor;
 use crate::network::layout::{Layout, Sizes};
 use crate::network::model::{InputSpec, Model};
 use crate::options::OptionSet as _;
-use crate::pruning::PruneConfig;
 use crate::pruning::criterion::{Criterion, MakeCriterion};
 use crate::pruning::schedule::{RunLength, Schedule, Step};
+use crate::pruning::{self, Apply, Forecast, PruneConfig};
 use crate::seed::Seed;
 use std::num::NonZeroUsize;
 
@@ -29,13 +33,14 @@ pub(super) struct Setting<'a, B: Backend> {
     pub input: InputSpec,
     pub length: RunLength,
     pub timeline: Timeline,
+    pub forecast: Forecast,
 }
 
 /// The fixed parts, the network's layout at the start, and the plugins whose state changes.
 type Parts<'a, B> = (Setting<'a, B>, Layout, Box<dyn Criterion<B>>, Box<dyn Schedule>);
 
 impl<'a, B: Backend> Setting<'a, B> {
-    pub fn new(run: Run<'a, B>) -> Result<Parts<'a, B>> {
+    pub fn new(mut run: Run<'a, B>) -> Result<Parts<'a, B>> {
         let sections = [("train", run.train.errors()), ("prune", run.prune.errors())];
         let refused = sections.into_iter().flat_map(|(path, all)| all.into_iter().map(|error| error.under(path)));
         Error::if_any(refused.collect())?;
@@ -60,7 +65,13 @@ impl<'a, B: Backend> Setting<'a, B> {
             ));
         }
         let length = RunLength { steps: steps_per_epoch * run.train.epochs, steps_per_epoch };
-        let timeline = Timeline::plan(run.schedule.as_ref(), &length)?;
+        let timeline = Timeline::plan(run.schedule.as_mut(), &length).map_err(|error| error.under("schedule"))?;
+        if timeline.rewinds() && run.prune.apply == Apply::Shrink {
+            let text = "must be \"mask\" with a schedule that rewinds: what is cut out cannot be brought back";
+            return Err(Error::from(OptionError::new("apply", "\"shrink\"", text)).under("prune"));
+        }
+        let forecast = pruning::forecast(&run.prune, &layout, timeline.positions());
+        let forecast = forecast.map_err(|error| error.under("prune"))?;
         let setting = Self {
             name: run.name,
             device: run.device,
@@ -74,6 +85,7 @@ impl<'a, B: Backend> Setting<'a, B> {
             input,
             length,
             timeline,
+            forecast,
         };
         Ok((setting, layout, run.criterion, run.schedule))
     }

@@ -1,0 +1,101 @@
+//! Running statistics of channels that have no weight left for now.
+
+use super::{Masking, ParamStore};
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::network::layout::{Role, UnitGroup};
+use crate::tensor::Tensor;
+
+/// Which channels of a buffer rest.
+///
+/// A channel whose weights are all masked puts out one constant, and a batch says that its variance is zero. A running
+/// variance that followed would make the channel blow up when a weight returns: `x / sqrt(0 + eps)` in the evaluation
+/// after it. While dynamic masks keep such a channel empty, its statistics stay those of its last weights.
+#[derive(Debug, Clone)]
+pub(super) struct Resting<B: Backend> {
+    rests: Tensor<B>,
+    moves: Tensor<B>,
+}
+
+impl<B: Backend> Resting<B> {
+    /// The old values of channels that rest, the new ones of the others.
+    pub fn keep(&self, old: &Tensor<B>, new: &Tensor<B>) -> Result<Tensor<B>> {
+        old.mul(&self.rests)?.add(&new.mul(&self.moves)?)
+    }
+}
+
+impl<B: Backend> ParamStore<B> {
+    /// Finds the channels that rest; after every change of dynamic masks of weights.
+    pub(super) fn rest(&mut self) -> Result<()> {
+        self.resting.clear();
+        // Units that are masked whole keep learning, and so do their statistics.
+        if self.masking == Masking::Held || !self.alive.is_empty() {
+            return Ok(());
+        }
+        for spec in self.layout.params.iter().filter(|spec| spec.buffer) {
+            let of = |g: &&UnitGroup| g.by_role(Role::Producer).any(|m| m.param == spec.name);
+            let Some(group) = self.layout.groups.iter().find(of) else { continue };
+            let empty = self.empty_units(group);
+            let Some(member) = group.members.iter().find(|m| m.param == spec.name) else { continue };
+            let mut rests = vec![0.0; spec.shape.count()];
+            for unit in (0..group.units).filter(|&unit| empty[unit]) {
+                member.indices(unit, group.units).for_each(|i| rests[i] = 1.0);
+            }
+            if rests.contains(&1.0) {
+                let moves = rests.iter().map(|r| 1.0 - r).collect();
+                let tensor = |values| Tensor::from_vec(&self.device, values, spec.shape);
+                self.resting.insert(spec.name.clone(), Resting { rests: tensor(rests)?, moves: tensor(moves)? });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether each unit of a group has lost all the weights that compute it.
+    fn empty_units(&self, group: &UnitGroup) -> Vec<bool> {
+        let mut empty = vec![true; group.units];
+        for member in group.producer_weights(&self.layout) {
+            let Some(p) = self.find(&member.param) else { continue };
+            let (_, n, inner) = p.value.shape().around(member.axis);
+            let keep = p.mask.as_ref().map(|mask| mask.keep());
+            let mut lives = vec![keep.is_none(); n];
+            for (row, weights) in keep.unwrap_or_default().chunks(inner.max(1)).enumerate() {
+                lives[row % n] |= weights.contains(&true);
+            }
+            for (unit, empty) in empty.iter_mut().enumerate() {
+                *empty &= !member.indices(unit, group.units).any(|i| lives[i]);
+            }
+        }
+        empty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Cpu;
+    use crate::network::layout::{LayoutBuilder, Sizes, Width};
+    use crate::seed::Seed;
+
+    #[test]
+    fn statistics_of_a_channel_without_weights_wait_for_its_return() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        let channels = layout.units("conv", 2);
+        layout.conv2d("conv", &Width::from(1), &channels, 1, false);
+        layout.batch_norm("norm", &channels);
+        let layout = layout.build().unwrap();
+        let device = Cpu::default();
+        let mut store = ParamStore::new(&device, layout, Seed(1), Masking::Dynamic).unwrap();
+        let moved = |value: f32| {
+            let of = |name: &str| (name.to_owned(), Tensor::from_vec(&device, vec![value; 2], [2]).unwrap());
+            vec![of("norm.running_mean"), of("norm.running_var")]
+        };
+        let found = |store: &ParamStore<Cpu>| store.get("norm.running_var").unwrap().value().to_vec();
+        store.set_masks(vec![("conv.weight".into(), vec![false, true])]).unwrap();
+        store.set_buffers(moved(5.0)).unwrap();
+        assert_eq!(found(&store), [1.0, 5.0], "the first channel has no weight");
+        store.set_masks(vec![("conv.weight".into(), vec![true, true])]).unwrap();
+        store.set_buffers(moved(7.0)).unwrap();
+        assert_eq!(found(&store), [7.0, 7.0], "its weight is back");
+    }
+}

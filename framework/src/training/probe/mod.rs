@@ -1,0 +1,89 @@
+//! Gradients at other weights, inputs or objectives, for criteria that ask for them.
+
+mod asked;
+mod difference;
+
+pub(crate) use asked::Asked;
+
+use super::setting::{Setting, at_least_one};
+use super::step::next_batch;
+use crate::backend::Backend;
+use crate::data::{Order, SplitName};
+use crate::error::{Error, Result};
+use crate::network::model::Batch;
+use crate::network::params::ParamStore;
+use crate::pruning::criterion::{Probe, ProbeInput, Question};
+use crate::pruning::schedule::Step;
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+/// Answers out of a run under way; changes nothing in it.
+pub(super) struct RunProbe<'e, 'a, B: Backend> {
+    pub setting: &'e Setting<'a, B>,
+    pub params: &'e ParamStore<B>,
+    pub step: Step,
+}
+
+impl<B: Backend> RunProbe<'_, '_, B> {
+    fn batch(&self, input: ProbeInput) -> Result<Batch<B>> {
+        let Setting { data, device, .. } = self.setting;
+        let (per_epoch, seed) = (self.setting.length.steps_per_epoch, self.seed("probe"));
+        let mut batches = match input {
+            ProbeInput::Ones => return ones(device, &data.shape),
+            ProbeInput::Batch(n) => {
+                let (size, epoch) = (at_least_one(self.setting.train.batch_size), n / per_epoch);
+                let mut batches = data.batches(SplitName::Train, size, Order::Shuffled { seed, epoch });
+                batches.skip((n % per_epoch) as usize);
+                batches
+            }
+            ProbeInput::Balanced { per_class, nth } => {
+                let none = || Error::Config("a balanced probe needs at least one example of each class".into());
+                let per_class = NonZeroUsize::new(per_class).ok_or_else(none)?;
+                data.balanced(SplitName::Train, per_class, nth, Order::Shuffled { seed, epoch: 0 })?
+            }
+        };
+        next_batch(device, data, &mut batches)?.ok_or_else(|| Error::Other("the training split is empty".into()))
+    }
+
+    fn seed(&self, purpose: &str) -> u64 {
+        self.setting.seed.derive(purpose, &[&self.step.0.to_string()]).0
+    }
+
+    fn asked(&self) -> Asked<'_, B> {
+        let Setting { model, compressor, train, seed, .. } = self.setting;
+        Asked {
+            params: self.params,
+            model: model.as_ref(),
+            compressor: compressor.as_ref(),
+            loss: train.loss,
+            smoothing: train.label_smoothing,
+            noise: seed.derive("probe noise", &[&self.step.0.to_string()]),
+        }
+    }
+}
+
+/// One example of ones.
+pub(crate) fn ones<B: Backend>(device: &B, shape: &[usize]) -> Result<Batch<B>> {
+    let axes: Vec<usize> = std::iter::once(1).chain(shape.iter().copied()).collect();
+    let input = Tensor::from_vec(device, vec![1.0; axes.iter().product()], &axes[..])?;
+    Ok(Batch { input, classes: vec![0] })
+}
+
+impl<B: Backend> Probe<B> for RunProbe<'_, '_, B> {
+    fn params(&self) -> &ParamStore<B> {
+        self.params
+    }
+
+    fn gradients(&mut self, question: &Question<'_, B>) -> Result<BTreeMap<String, Tensor<B>>> {
+        self.asked().gradients(&self.batch(question.input)?, question)
+    }
+
+    fn hessian_vector(
+        &mut self,
+        question: &Question<'_, B>,
+        vector: &BTreeMap<String, Tensor<B>>,
+    ) -> Result<BTreeMap<String, Tensor<B>>> {
+        self.asked().hessian_vector(&self.batch(question.input)?, question, vector)
+    }
+}

@@ -1,0 +1,268 @@
+//! Settings that cannot act: the key, what is set, and what is told.
+
+/// What a config is expected to be told.
+pub enum Told {
+    /// One note that begins with the key, or names it, and has this text.
+    Note(&'static str),
+    /// It is refused under the key, for this reason.
+    Refused(&'static str),
+}
+use Told::{Note, Refused};
+
+/// The key, what is set, and what is told.
+pub type Case = (&'static str, &'static [&'static str], Told);
+
+const UNITS: &str = "prune={granularity=\"unit\",apply=\"shrink\"}";
+const VIT: &str = "model={name=\"vit\",depth=1,dim=8,heads=1,patch=14}";
+pub const VAE: &str = "model={name=\"vae\",channels=[2],hidden=[4],latent=2}";
+pub const MERGING: &str = "compressor.name=token-merging";
+
+/// Conditions within a section.
+const TRAIN: &[Case] = &[
+    (
+        "train.momentum",
+        &["train.momentum=0.9", "train.optimizer=adam"],
+        Note("acts with train.optimizer = \"sgd\", and train.optimizer is \"adam\""),
+    ),
+    (
+        "train.nesterov",
+        &["train={momentum=0.9,nesterov=true,optimizer=\"adam\"}"],
+        Note("acts with train.optimizer = \"sgd\""),
+    ),
+    ("train.nesterov", &["train.nesterov=true"], Refused("needs `momentum` above 0")),
+    (
+        "train.beta1",
+        &["train.beta1=0.8"],
+        Note("acts with train.optimizer = \"adam\" or \"adamw\", and train.optimizer is \"sgd\""),
+    ),
+    ("train.beta2", &["train.beta2=0.8"], Note("train.optimizer is \"sgd\"")),
+    ("train.eps", &["train.eps=1e-6"], Note("train.optimizer is \"sgd\"")),
+    (
+        "train.lr_min",
+        &["train.lr_min=0.001"],
+        Note("acts with train.lr_schedule = \"cosine\", and train.lr_schedule is \"constant\""),
+    ),
+    ("train.lr_step", &["train.lr_step=2"], Note("train.lr_schedule is \"constant\"")),
+    ("train.lr_gamma", &["train.lr_gamma=0.5"], Note("train.lr_schedule is \"constant\"")),
+    (
+        "train.lr_schedule",
+        &["train.lr_schedule=step"],
+        Note("its first step comes after 30 epochs, and train.epochs is 4"),
+    ),
+    ("train.lr_schedule", &["train={lr_schedule=\"step\",lr_step=1,lr_gamma=1}"], Note("train.lr_gamma is 1")),
+    (
+        "train.lr_schedule",
+        &["train={lr_schedule=\"cosine\",lr_min=0.01}"],
+        Note("train.lr_min is 0.01, and so is train.lr"),
+    ),
+    ("train.lr_warmup", &["train.lr_warmup=4"], Note("takes all of the run's 4 epochs")),
+    ("train.batch_size", &["train.batch_size=300"], Note("more than the 200 training examples")),
+    (
+        "train.label_smoothing",
+        &[VAE, "data.normalize=unit", "train.label_smoothing=0.1"],
+        Note("the model has a loss of its own"),
+    ),
+    (
+        "train.label_smoothing",
+        &[
+            "data={name=\"cubist-spiral\",cubist-spiral={per_class=1000}}",
+            "train={loss=\"binary\",label_smoothing=0.1,epochs=3}",
+        ],
+        Note("acts with train.loss = \"cross-entropy\", and train.loss is \"binary\""),
+    ),
+    ("train.fresh_optimizer", &["train.fresh_optimizer=true"], Note("train.optimizer is \"sgd\", train.momentum is 0")),
+    (
+        "train.fresh_optimizer",
+        &["train={fresh_optimizer=true,momentum=0.9}", "schedule.name=never"],
+        Note("the schedule prunes at no step of this run"),
+    ),
+    (
+        "train.eval_prunes",
+        &["train.eval_prunes=3", "schedule.name=never"],
+        Note("the schedule prunes at no step of this run"),
+    ),
+];
+
+const PRUNE: &[Case] = &[
+    (
+        "prune.granularity",
+        &["prune.granularity=unit", "schedule.name=never"],
+        Note("the schedule prunes at no step of this run"),
+    ),
+    ("prune.apply", &[UNITS, "schedule.name=never"], Note("prune.apply = \"shrink\"")),
+    ("prune.regrow", &["prune.regrow=true", "schedule.name=never"], Note("prune.regrow = true does nothing")),
+    ("prune.scope", &["prune.scope=layer", "criterion.threshold=0.5"], Note("nor does prune.scope = \"layer\"")),
+    (
+        "prune.table",
+        &["prune.table.\"fc1.weight\"=0.5"],
+        Note("acts with prune.scope = \"table\", and prune.scope is \"global\""),
+    ),
+    (
+        "prune.table",
+        &["prune={scope=\"table\",table={\"fc1.weight\"=0.5},exempt=[\"fc1.weight\"]}"],
+        Refused("is listed in prune.exempt too"),
+    ),
+    (
+        "prune.table",
+        &["prune={scope=\"table\",table={\"fc1.weight\"=0.5,\"fc2.weight\"=0.5}}"],
+        Refused("set prune.include_output = true"),
+    ),
+    ("prune.counts", &["prune.counts.\"fc1.weight\"=[9]"], Note("acts with prune.scope = \"counts\"")),
+    (
+        "prune.counts",
+        &["prune={scope=\"counts\",counts={\"fc1.weight\"=[5000]}}"],
+        Refused("more than the 4704 that are there"),
+    ),
+    ("prune.start", &["prune.start.fc1=6"], Note("the model has that many units without it")),
+    ("prune.start_params", &["prune.start_params=1000000"], Note("the model has 4780 parameters without it")),
+    ("prune.start_params", &["prune={start={fc1=3},start_params=1000}"], Refused("stands beside prune.start")),
+    (
+        "prune.reduce",
+        &["prune.reduce=l2"],
+        Note("acts with prune.granularity = \"unit\", and prune.granularity is \"weight\""),
+    ),
+    (
+        "prune.reduce",
+        &[UNITS, "prune.reduce=l2", "criterion.name=random"],
+        Note("the criterion scores units, not weights"),
+    ),
+    (
+        "prune.exempt",
+        &["prune.exempt=[\"fc2.weight\"]"],
+        Note("acts with names that would be pruned otherwise: fc1.weight"),
+    ),
+    ("prune.include_output", &[UNITS, "prune.include_output=true"], Note("acts with prune.granularity = \"weight\"")),
+    (
+        "prune.include_output",
+        &["prune={include_output=true,scope=\"table\",table={\"fc1.weight\"=0.5}}"],
+        Note("in prune.table"),
+    ),
+    (
+        "prune.rounding",
+        &["prune={rounding=\"nearest\",scope=\"counts\",counts={\"fc1.weight\"=[9]}}"],
+        Note("acts with another prune.scope than \"counts\""),
+    ),
+    (
+        "prune.rounding",
+        &["prune.rounding=nearest", "criterion.threshold=0.5"],
+        Note("nor does prune.rounding = \"nearest\""),
+    ),
+    ("prune.rounds", &["prune.rounds=3"], Note("the criterion asks the network nothing between two rounds")),
+    (
+        "prune.rounds",
+        &["prune={rounds=3,scope=\"counts\",counts={\"fc1.weight\"=[9]}}"],
+        Note("acts with another prune.scope than \"counts\""),
+    ),
+];
+
+const OTHERS: &[Case] = &[
+    (
+        "criterion.norm",
+        &["criterion.norm=l2"],
+        Note("acts with prune.granularity = \"unit\", since both norms order single weights alike"),
+    ),
+    (
+        "criterion.norm",
+        &["criterion={norm=\"l2\",threshold=0.5}"],
+        Note("acts with no criterion.threshold, and criterion.threshold is 0.5"),
+    ),
+    (
+        "schedule.name",
+        &["criterion.threshold=0.5"],
+        Note("The criterion decides itself which weights go: the schedule says only when"),
+    ),
+    (
+        "criterion.eps",
+        &[UNITS, "criterion={name=\"contribution-rank\",eps=0.01}"],
+        Note("acts with criterion.form = \"signed\""),
+    ),
+    (
+        "criterion.of.eps",
+        &[UNITS, "criterion={name=\"worst\",of={name=\"contribution-rank\",eps=0.01}}"],
+        Note("acts with criterion.of.form = \"signed\""),
+    ),
+    (
+        "criterion.window",
+        &[UNITS, "criterion={name=\"contribution-rank\",window=\"since-prune\",compat=\"authors\"}"],
+        Note("acts with criterion.compat = \"none\""),
+    ),
+    (
+        "criterion.lambda1",
+        &[UNITS, "criterion={name=\"contribution-rank\",lambda1=0.5}"],
+        Note("acts with criterion.lambda2 other than 0"),
+    ),
+    ("compressor.name", &[MERGING], Note("the model has no stage at which it would be asked")),
+    ("compressor.name", &[VIT, MERGING, "compressor.ratio=0"], Note("it merges no token")),
+    (
+        "compressor.ratio",
+        &[VIT, "compressor={name=\"token-merging\",at=\"blocks\",r=1,ratio=0.5}"],
+        Note("acts with compressor.at = \"before-encoder\""),
+    ),
+    (
+        "compressor.reading",
+        &[VIT, "compressor={name=\"token-merging\",at=\"blocks\",r=1,reading=\"kept\"}"],
+        Note("compressor.at is \"blocks\""),
+    ),
+    ("compressor.r", &[VIT, "compressor={name=\"token-merging\",r=1}"], Note("acts with compressor.at = \"blocks\"")),
+    (
+        "compressor.across",
+        &[VIT, "compressor={name=\"token-merging\",across=\"decreasing\"}"],
+        Note("acts with compressor.at = \"blocks\""),
+    ),
+    (
+        "model.proportional_attention",
+        &[VIT, "model.proportional_attention=false"],
+        Note("acts with a compressor, and compressor.name is \"none\""),
+    ),
+    (
+        "model.heads",
+        &["model={name=\"vit\",depth=0,dim=8,heads=2,patch=14}"],
+        Note("acts with model.depth above 0, and model.depth is 0"),
+    ),
+    ("model.mlp_ratio", &["model={name=\"vit\",depth=0,dim=9,mlp_ratio=2,patch=14}"], Note("model.depth is 0")),
+    (
+        "model.activation",
+        &["model={hidden=[],activation=\"tanh\"}", "prune.include_output=true"],
+        Note("acts with at least one layer in model.hidden"),
+    ),
+    (
+        "model.activation",
+        &["model={name=\"cnn\",channels=[],hidden=[],activation=\"tanh\"}", "prune.include_output=true"],
+        Note("acts with at least one layer in model.channels or model.hidden"),
+    ),
+    (
+        "model.kernel",
+        &["model={name=\"cnn\",channels=[],hidden=[4],kernel=5}"],
+        Note("acts with at least one convolution in model.channels"),
+    ),
+    (
+        "model.batch_norm",
+        &["model={name=\"cnn\",channels=[],hidden=[4],batch_norm=true}"],
+        Note("model.channels is []"),
+    ),
+    ("model.conv_bias", &["model={name=\"cnn\",channels=[],hidden=[4],conv_bias=false}"], Note("model.channels is []")),
+    ("data.dir", &["data.dir=somewhere"], Note("makes its examples and reads no file")),
+    (
+        "data.cubist-spiral",
+        &["data.cubist-spiral.per_class=1000"],
+        Note("acts with data.name = \"cubist-spiral\", and data.name is \"glyphs\""),
+    ),
+    (
+        "data.augment",
+        &["data={name=\"cubist-spiral\",cubist-spiral={per_class=1000},augment={flip=true}}"],
+        Refused("holds points, not images"),
+    ),
+    ("data.train_limit", &["data.train_limit=300"], Refused("only 200 examples are there")),
+    ("data.test_limit", &["data.test_limit=300"], Refused("only 50 examples are there")),
+    ("output.checkpoint_every", &["output.checkpoint_every=4"], Note("the run has 4 epochs")),
+    ("output.pictures", &["output.pictures=3"], Note("there are no images, or the network neither reconstructs them")),
+];
+
+/// Options that need something for which a folder of images, a library or a network of one's own is made below, or
+/// which other tests look at.
+pub const ELSEWHERE: &[&str] = &["data.validation", "data.image-folder.test", "train.loss"];
+
+/// All of them.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    TRAIN.iter().chain(PRUNE).chain(OTHERS)
+}
