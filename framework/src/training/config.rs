@@ -112,7 +112,8 @@ crate::options! {
         /// Added to the root of Adam's second moment.
         #[acts(|t| t.optimizer != Optimizer::Sgd, "optimizer = \"adam\" or \"adamw\"")]
         pub eps: f64 = 1e-8,
-        /// Gradients are scaled down to this norm where theirs is larger; not at all where absent.
+        /// Gradients are scaled down to this norm where theirs is larger; not at all where absent. Those of weights that
+        /// are held at zero do not count.
         #[acts(always)]
         pub clip_norm: Option<f64> = None,
         /// Label smoothing of the cross-entropy.

@@ -10,7 +10,7 @@ use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::network::forward::{Forward, Needs, Taps};
 use crate::network::model::{Batch, Output};
-use crate::network::params::ParamStore;
+use crate::network::params::{Masking, Param, ParamStore};
 use crate::pruning::criterion::{Criterion, Observation};
 use crate::pruning::schedule::{RunLength, Step};
 use crate::seed::Seed;
@@ -82,11 +82,18 @@ impl<B: Backend> Pass<B> {
         Ok(Some(total))
     }
 
-    /// What gradients are multiplied by so that their norm does not exceed `limit`, and that norm: `[2]`.
+    /// What gradients are multiplied by so that their norm does not exceed `limit`, and that norm: `[2]`. Weights held
+    /// at zero do not move, so their gradients are no part of the step and do not count: a network with masked units is
+    /// clipped as the one without them.
     fn clip_scale(&self, limit: Option<f64>, params: &ParamStore<B>) -> Result<Option<Tensor<B>>> {
         let Some(limit) = limit else { return Ok(None) };
-        let grads: Vec<&Tensor<B>> = params.iter().filter_map(|p| self.grads.get(p.value())).collect();
-        Ok(Some(B::clip_scale(&grads, limit)?))
+        let held = params.masking() == Masking::Held;
+        let moving = |p: &Param<B>| {
+            let grad = self.grads.get(p.value())?;
+            Some(p.mask().filter(|_| held).map_or_else(|| Ok(grad.clone()), |mask| grad.mul(mask.tensor())))
+        };
+        let grads = params.iter().filter_map(moving).collect::<Result<Vec<_>>>()?;
+        Ok(Some(B::clip_scale(&grads.iter().collect::<Vec<_>>(), limit)?))
     }
 }
 

@@ -1,0 +1,82 @@
+//! Whole runs against PyTorch: `torch.json` holds what `make.py` computed in double precision for every run of
+//! `cases.toml`, from our initial weights, and what it would have been with a convention that is not ours.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod cases;
+#[path = "../common/mod.rs"]
+mod common;
+mod images;
+mod inputs;
+
+use cases::{Checksums, cases, checksums};
+use serde_json::Value;
+
+/// Largest difference of a loss, relative where the loss is above 1.
+const LOSSES: f64 = 1e-5;
+/// Largest difference of the sum or the norm of a parameter at the end of a run, in parts of its norm.
+const WEIGHTS: f64 = 1e-4;
+
+/// Whether two runs are one: what [`losses_apart`] may be.
+fn agree(ours: &[f64], theirs: &[f64]) -> bool {
+    losses_apart(ours, theirs) <= LOSSES
+}
+
+/// The largest difference of a loss, relative where the loss is above 1.
+fn losses_apart(ours: &[f64], theirs: &[f64]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    ours.iter().zip(theirs).map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f64::max)
+}
+
+/// The largest difference of a parameter's sum or norm, in parts of its norm, and that parameter.
+fn weights_apart(ours: &Checksums, theirs: &Checksums) -> (f64, String) {
+    assert!(ours.keys().eq(theirs.keys()), "{:?} and {:?}", ours.keys(), theirs.keys());
+    let each = ours.iter().zip(theirs.values()).map(|((name, a), b)| {
+        // Biases that start at zero have no norm yet.
+        let differences = [0, 1].map(|i| (a[i] - b[i]).abs() / b[1].max(1e-3));
+        (differences[0].max(differences[1]), name.clone())
+    });
+    each.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+}
+
+fn numbers(golden: &Value) -> Vec<f64> {
+    golden.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+fn pairs(golden: &Value) -> Checksums {
+    let pair = |v| <[f64; 2]>::try_from(numbers(v)).unwrap();
+    golden.as_object().unwrap().iter().map(|(name, v)| (name.clone(), pair(v))).collect()
+}
+
+#[test]
+fn runs_follow_pytorch_and_no_other_convention() {
+    let golden: Value = serde_json::from_str(include_str!("torch.json")).unwrap();
+    let (registry, mut faults, mut others) = (secateur_bundle::registry().unwrap(), vec![], 0);
+    for case in &cases() {
+        let (name, theirs) = (&case.name, &golden["cases"][&case.name]);
+        assert!(theirs.is_object(), "torch.json has no {name}: run make.py");
+        let initial = checksums(&case.initial(&registry).unwrap()).unwrap();
+        let (changed, parameter) = weights_apart(&initial, &pairs(&theirs["initial"]));
+        assert!(changed < 1e-6, "{name}: {parameter} starts differently than it did for torch.json: run make.py");
+        let clock = std::time::Instant::now();
+        let ours = case.run(&registry).unwrap();
+        let expected = numbers(&theirs["losses"]);
+        let (weights, parameter) = weights_apart(&ours.weights, &pairs(&theirs["weights"]));
+        let found = losses_apart(&ours.losses, &expected);
+        for (i, (a, b)) in ours.losses.iter().zip(&expected).enumerate() { print!("{i}:{:.0e} ", a - b); }
+        println!("{:?}", clock.elapsed());
+        println!("{name:20} losses {found:.1e}, weights {weights:.1e} ({parameter})");
+        if !agree(&ours.losses, &expected) || weights > WEIGHTS {
+            faults.push(format!("{name} is not PyTorch's: losses differ by {found:.1e}, {parameter} by {weights:.1e}"));
+        }
+        for (other, run) in golden["other"].as_object().unwrap().iter().filter(|(_, run)| run["of"] == **name) {
+            let theirs = numbers(&run["losses"]);
+            println!("    {other}: {:.1e}", losses_apart(&ours.losses, &theirs));
+            if agree(&ours.losses, &theirs) {
+                faults.push(format!("{name} cannot be told from the same with {other}"));
+            }
+            others += 1;
+        }
+    }
+    assert_eq!(others, golden["other"].as_object().unwrap().len(), "a convention of a case that is not there");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

@@ -1,0 +1,297 @@
+"""Writes torch.json: what PyTorch comes to, in double precision, in every run of cases.toml from our initial weights,
+and what it would come to with conventions that are not ours.
+
+First our side writes the images, the initial weights and the noise of samples, then this reads them:
+
+    SECATEUR_TRAJECTORY=/tmp/inputs.json cargo test -p secateur-bundle --test trajectory -- --ignored
+    python3 make.py /tmp/inputs.json
+
+Needs Python 3.11 and PyTorch 2; torch.json says which version made it. Every update is torch.optim's own, every layer
+torch.nn.functional's; only merging, masks and what is cut are written here, from their papers.
+"""
+
+import json
+import math
+import sys
+import tomllib
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, CosineAnnealingLR, LambdaLR, LinearLR, SequentialLR, StepLR
+
+from networks import Network, Rules
+
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)
+STEPS = 50
+# Conventions of other libraries, and mistakes: name, the case in which it shows, and what is changed.
+OTHER = [
+    ("exact GELU for its tanh form", "gelu", Rules(gelu="none")),
+    ("exact GELU for its tanh form in a transformer", "vit", Rules(gelu="none")),
+    ("tanh form for the exact GELU", "gelu-exact", None),
+    ("weight decay on norms, biases and positions", "vit", Rules(decay_everything=True)),
+    ("weight decay on norms and biases", "batch-norm", Rules(decay_everything=True)),
+    ("weight decay on biases", "sgd-decay", Rules(decay_everything=True)),
+    ("layer norm with eps 1e-6", "vit-mean", Rules(norm_eps=1e-6)),
+    ("batch norm with eps 1e-6", "batch-norm", Rules(norm_eps=1e-6)),
+    ("running variance without Bessel's correction", "batch-norm", Rules(biased_running_variance=True)),
+    ("warm-up from 0", "warmup", Rules(warmup_from_zero=True)),
+    ("warm-up from 0 before a cosine", "cosine-warmup", Rules(warmup_from_zero=True)),
+    ("a cosine that ends at the last step", "cosine", Rules(cosine_ends_at_last_step=True)),
+    ("steps counted from the end of the warm-up", "step-warmup", Rules(steps_count_from_warmup=True)),
+    ("coupled for decoupled decay", "adamw", Rules(coupled_decay=True)),
+    ("coupled for decoupled decay in a transformer", "vit", Rules(coupled_decay=True)),
+    ("eps inside the root of Adam", "vit", Rules(adam_eps_inside_root=True)),
+    ("dampening", "sgd-momentum", Rules(dampening=0.9)),
+    ("plain momentum for Nesterov's", "sgd-nesterov", Rules(nesterov_as_momentum=True)),
+    ("smoothing over the other classes alone", "smoothing", Rules(smoothing_over_others=True)),
+    ("each gradient clipped by its own norm", "clipping", Rules(clip_each=True)),
+    ("merged tokens that count once in attention", "merging-blocks", Rules(proportional_attention=False)),
+    ("merged tokens that count once in the mean", "merging-twice", Rules(mean_by_size=False)),
+    ("no gradient for pruned weights that may return", "dynamic", Rules(gradient_through_mask=False)),
+    ("pruning before the update of its step", "held", Rules(prune_before_update=True)),
+    ("a ranking in each layer for one over all", "held-cubic", Rules(prune_by_layer=True)),
+    ("moments kept over a pruning step that forgets them", "held-fresh", Rules(keep_optimizer=True)),
+]
+
+
+class Run:
+    """One run: parameters, masks, optimizer, and 50 steps."""
+
+    def __init__(self, case, given, rules):
+        self.case, self.rules, self.given = case, rules, given
+        tensors = {name: tensor(t) for name, t in given["weights"]}
+        running = lambda name: name.endswith(("running_mean", "running_var"))
+        self.buffers = {name: t for name, t in tensors.items() if running(name)}
+        self.params = {name: t.requires_grad_() for name, t in tensors.items() if not running(name)}
+        self.order, self.masks = list(tensors), {}
+        self.train, self.prune = case.get("train", {}), case.get("prune", {})
+        self.held = not self.prune.get("regrow", False)
+        self.net = Network(case, rules, self.weight, self.buffers)
+        self.dense = {name: p.numel() for name, p in self.params.items()}
+        self.images, self.test = (tensor(given[split]) for split in ("train", "test"))
+        self.classes, self.test_classes = (torch.tensor(given[split]["classes"]) for split in ("train", "test"))
+        self.closest = float("inf")
+        self.optimizer = self.make_optimizer()
+        self.scheduler = self.make_scheduler()
+
+    def weight(self, name):
+        """A parameter as the forward pass sees it: masked, and with gradients for pruned weights that may return."""
+        p, mask = self.params.get(name), self.masks.get(name)
+        if mask is None:
+            return p
+        straight_through = not self.held and self.rules.gradient_through_mask
+        return p + (p * mask - p).detach() if straight_through else p * mask
+
+    def make_optimizer(self):
+        t, rules = self.train, self.rules
+        lr, decay = t.get("lr", 0.1), t.get("weight_decay", 0.0)
+        decays = lambda name, p: rules.decay_everything or (name.endswith(".weight") and p.dim() > 1)
+        split = {True: [], False: []}
+        for name, p in self.params.items():
+            split[decays(name, p)].append(p)
+        groups = [{"params": split[True], "weight_decay": decay}, {"params": split[False], "weight_decay": 0.0}]
+        kind = t.get("optimizer", "sgd")
+        if kind == "sgd":
+            nesterov = t.get("nesterov", False) and not rules.nesterov_as_momentum
+            return torch.optim.SGD(groups, lr, t.get("momentum", 0.0), rules.dampening, nesterov=nesterov)
+        make = torch.optim.AdamW if kind == "adamw" and not rules.coupled_decay else torch.optim.Adam
+        eps = t.get("eps", 1e-8)
+        return make(groups, lr, (t.get("beta1", 0.9), t.get("beta2", 0.999)), eps**0.5 if rules.adam_eps_inside_root else eps)
+
+    def make_scheduler(self):
+        t, kind, warm = self.train, self.train.get("lr_schedule", "constant"), int(self.train.get("lr_warmup", 0))
+        length = STEPS - warm - int(self.rules.cosine_ends_at_last_step)
+        make = {
+            "constant": lambda: ConstantLR(self.optimizer, 1.0, 0),
+            "cosine": lambda: CosineAnnealingLR(self.optimizer, length, t.get("lr_min", 0.0)),
+            "step": lambda: StepLR(self.optimizer, int(t["lr_step"]), t["lr_gamma"]),
+        }[kind]
+        if not warm:
+            return make()
+        if self.rules.warmup_from_zero:
+            up = LambdaLR(self.optimizer, lambda step: min(1.0, step / warm))
+        else:
+            up = LinearLR(self.optimizer, 1 / warm, 1.0, warm - 1)
+        if kind == "step" and not self.rules.steps_count_from_warmup:
+            return ChainedScheduler([up, make()])
+        return SequentialLR(self.optimizer, [up, make()], [warm])
+
+    def loss(self, images, classes, smoothing=0.0, noise=None):
+        if self.case["model"]["name"] == "vae":
+            return self.net.forward(images, noise)
+        logits = self.net.forward(images)
+        if self.train.get("loss") == "binary":
+            return F.binary_cross_entropy_with_logits(logits.squeeze(1), classes.double())
+        if smoothing and self.rules.smoothing_over_others:
+            others = logits.shape[1] - 1
+            targets = F.one_hot(classes, others + 1) * (1 - smoothing - smoothing / others) + smoothing / others
+            return F.cross_entropy(logits, targets)
+        return F.cross_entropy(logits, classes, label_smoothing=smoothing)
+
+    def go(self):
+        noise = tensor(self.given["noise"]) if "noise" in self.given else [None] * STEPS
+        losses, limit = [], self.train.get("clip_norm")
+        for step in range(STEPS):
+            if self.rules.prune_before_update:
+                self.prune_at(step)
+            self.optimizer.zero_grad()
+            loss = self.loss(self.images, self.classes, self.train.get("label_smoothing", 0.0), noise[step])
+            losses.append(loss.item())
+            loss.backward()
+            if limit:
+                together = [[p] for p in self.params.values()] if self.rules.clip_each else [self.params.values()]
+                for params in together:
+                    torch.nn.utils.clip_grad_norm_(params, limit)
+            self.optimizer.step()
+            self.scheduler.step()
+            self.hold()
+            if not self.rules.prune_before_update:
+                self.prune_at(step)
+        self.net.training = False
+        with torch.no_grad():
+            losses.append(self.loss(self.test, self.test_classes).item())
+            seen = {name: self.weight(name) for name in self.params} | self.buffers
+            weights = {name: checksum(seen[name]) for name in self.order}
+        return {"losses": [number(v) for v in losses], "weights": weights}
+
+    def hold(self):
+        """Held weights are zero, and so are their moments."""
+        if self.held:
+            for name, mask in self.masks.items():
+                p = self.params[name]
+                p.data *= mask
+                for key, value in self.optimizer.state[p].items():
+                    if key != "step" and value is not None:
+                        value *= mask
+
+    def prune_at(self, step):
+        target = sparsity(self.case.get("schedule", {}), step)
+        if target is None:
+            return
+        if self.prune.get("granularity") == "unit":
+            kept = [(members, self.best_units(scored, target)) for members, scored in self.units()]
+            for members, keep in kept:
+                self.prune_units(members, keep)
+        else:
+            self.prune_weights(target)
+        self.hold()
+        if self.train.get("fresh_optimizer") and not self.rules.keep_optimizer:
+            self.optimizer.state.clear()
+
+    def prune_weights(self, target):
+        last = [name for name in self.params if name.endswith(".weight")][-1]
+        output = set() if self.prune.get("include_output") else {last}
+        names = [n for n, p in self.params.items() if n.endswith(".weight") and p.dim() > 1 and n not in output]
+        layers = self.prune.get("scope") == "layer" or self.rules.prune_by_layer
+        for together in [[name] for name in names] if layers else [names]:
+            scores = torch.cat([self.params[n].detach().abs().flatten() for n in together])
+            if self.held:
+                # What is pruned stays so.
+                before = [self.masks.get(n, torch.ones_like(self.params[n])).flatten() for n in together]
+                scores = scores.where(torch.cat(before) > 0, -1.0)
+            mask = self.best(scores, target)
+            for name, part in zip(together, mask.split([self.params[n].numel() for n in together])):
+                self.masks[name] = part.reshape(self.params[name].shape)
+
+    def best(self, scores, target):
+        """1 for the n - floor(s n) highest."""
+        keep = len(scores) - math.floor(target * len(scores) + 1e-9)
+        ranked = scores.sort(descending=True)
+        if 0 < keep < len(scores):
+            self.closest = min(self.closest, (ranked.values[keep - 1] - ranked.values[keep]).item())
+        mask = torch.zeros_like(scores)
+        mask[ranked.indices[:keep]] = 1.0
+        return mask
+
+    def units(self):
+        """For every group: its members (parameter, axis, places of one unit along it), and the weights that score it."""
+        layers = [name.removesuffix(".weight") for name in self.params if name.endswith(".weight")]
+        layers = [name for name in layers if not name.startswith("norm")]
+        for name, after in zip(layers, layers[1:]):
+            norm = name.replace("conv", "norm")
+            own = [f"{name}.weight", f"{name}.bias"]
+            own += [f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var") if norm != name]
+            own = [(n, 0, 1) for n in own if n in self.params or n in self.buffers]
+            places = self.params[f"{after}.weight"].shape[1] // self.params[f"{name}.weight"].shape[0]
+            yield own + [(f"{after}.weight", 1, places)], f"{name}.weight"
+
+    def best_units(self, scored, target):
+        order = {"l1": 1, "l2": 2}[self.prune.get("reduce", "l1")]
+        return self.best(self.params[scored].detach().flatten(1).norm(order, 1), target)
+
+    def prune_units(self, members, keep):
+        for name, axis, places in members:
+            along = keep.repeat_interleave(places)
+            if self.prune.get("apply") == "shrink":
+                self.cut(name, axis, along.nonzero().flatten())
+            else:
+                p = self.params[name]
+                shape = [-1 if a == axis else 1 for a in range(p.dim())]
+                self.masks[name] = self.masks.get(name, torch.ones_like(p)) * along.reshape(shape)
+
+    def cut(self, name, axis, kept):
+        if name in self.buffers:
+            self.buffers[name] = self.buffers[name].index_select(axis, kept)
+            return
+        old = self.params[name]
+        new = old.detach().index_select(axis, kept).requires_grad_()
+        state = self.optimizer.state.pop(old)
+        scalar = lambda value: value is None or value.dim() == 0
+        self.optimizer.state[new] = {k: v if scalar(v) else v.index_select(axis, kept) for k, v in state.items()}
+        for group in self.optimizer.param_groups:
+            group["params"] = [new if p is old else p for p in group["params"]]
+        self.params[name] = new
+
+
+def sparsity(schedule, step):
+    """What is pruned after a step, or None: fractions of a run go from its first step to its last."""
+    at = lambda fraction: round(fraction * (STEPS - 1))
+    if schedule.get("name") == "one-shot":
+        return schedule["sparsity"] if step == at(schedule["at"]) else None
+    if schedule.get("name") == "cubic":
+        first, last = at(schedule["from"]), at(schedule["to"])
+        due = step == last or (step - first) % schedule["every"] == 0
+        if step < first or not due or (step > last and not schedule.get("renew")):
+            return None
+        part = min(1.0, (step - first) / (last - first))
+        return schedule["sparsity"] * (1 - (1 - part) ** 3)
+    return None
+
+
+def tensor(given):
+    return torch.tensor(given["data"], dtype=torch.float64).reshape(given["shape"])
+
+
+def number(x):
+    return float(f"{x:.9g}")
+
+
+def checksum(t):
+    return [number(t.sum().item()), number(t.norm().item())]
+
+
+def main():
+    here = Path(__file__).parent
+    cases = tomllib.loads((here / "cases.toml").read_text())
+    inputs = json.loads(Path(sys.argv[1]).read_text())
+    found = {"torch": torch.__version__, "cases": {}, "other": {}}
+    for name, case in cases.items():
+        run = Run(case, inputs[name], Rules())
+        initial = {n: checksum(tensor(t)) for n, t in inputs[name]["weights"]}
+        found["cases"][name] = {"initial": initial} | run.go()
+        losses = found["cases"][name]["losses"]
+        print(f"{name:20} {losses[0]:.4f} {losses[-2]:.4f} test {losses[-1]:.4f}, closest decisions {run.closest:.1e} {run.net.closest:.1e}")
+    for name, case, rules in OTHER:
+        table = cases[case]
+        if rules is None:
+            table, rules = table | {"model": table["model"] | {"activation": "gelu"}}, Rules()
+        found["other"][name] = {"of": case, "losses": Run(table, inputs[case], rules).go()["losses"]}
+    # A line for each run, so that a change of one shows as such.
+    line = lambda runs: ",\n".join(f"  {json.dumps(name)}: {json.dumps(run)}" for name, run in runs.items())
+    parts = [f'"torch": {json.dumps(found["torch"])}'] + [f'"{k}": {{\n{line(found[k])}\n }}' for k in ("cases", "other")]
+    (here / "torch.json").write_text("{\n " + ",\n ".join(parts) + "\n}\n")
+
+
+main()
