@@ -8,13 +8,13 @@ use assert_cmd::Command;
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
-/// A run on the folder `images`, of a second if it came to that.
+/// A run on the folder `images`, of two seconds if it came to that.
 const RUN: [&str; 7] = [
     "run",
     "experiment/quickstart",
     "--quiet",
     "--set=data={name=\"image-folder\",dir=\"images\",normalize=\"unit\",validation=0}",
-    "--set=train.epochs=1",
+    "--set=train.epochs=2",
     "--set=schedule.first=1",
     "--set=prune.apply=mask",
 ];

@@ -28,7 +28,10 @@ mod tests {
     fn every_built_in_plugin_is_linked() {
         let registry = super::registry().unwrap();
         let names = |kind| registry.of_kind(kind).map(|(n, _)| n).collect::<Vec<_>>();
-        assert_eq!(names(Kind::Criterion), ["contribution-rank", "magnitude", "random", "shuffled", "worst"]);
+        assert_eq!(
+            names(Kind::Criterion),
+            ["contribution-rank", "magnitude", "random", "random-redrawn", "shuffled", "shuffled-redrawn", "worst"]
+        );
         assert_eq!(
             names(Kind::Schedule),
             ["constant", "cubic", "exponential", "linear", "never", "one-shot", "periodic"]
