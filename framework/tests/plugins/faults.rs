@@ -34,7 +34,11 @@ fn a_panic_in_any_function_of_a_criterion() {
         panicked("criterion", place, &run(parts).unwrap_err().to_string());
     }
     panicked("criterion", "save", &criterion("save").unwrap().save().unwrap_err().to_string());
-    panicked("criterion", "load", &criterion("load").unwrap().load(State::default(), &Cpu::default()).unwrap_err().to_string());
+    panicked(
+        "criterion",
+        "load",
+        &criterion("load").unwrap().load(State::default(), &Cpu::default()).unwrap_err().to_string(),
+    );
     drop(criterion("destroy").unwrap());
     assert!(run(Parts { criterion: criterion("").unwrap(), ..Parts::default() }).is_ok(), "the process is well");
 }
