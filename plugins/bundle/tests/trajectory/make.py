@@ -18,7 +18,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, CosineAnnealingLR, LambdaLR, LinearLR, SequentialLR, StepLR
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    CosineAnnealingLR,
+    LambdaLR,
+    LinearLR,
+    SequentialLR,
+    StepLR,
+)
 
 from networks import Network, Rules
 
@@ -53,6 +61,10 @@ OTHER = [
     ("pruning before the update of its step", "held", Rules(prune_before_update=True)),
     ("a ranking in each layer for one over all", "held-cubic", Rules(prune_by_layer=True)),
     ("moments kept over a pruning step that forgets them", "held-fresh", Rules(keep_optimizer=True)),
+    ("first masks after the first update", "held-start", Rules(first_masks_after_update=True)),
+    ("weights after the update of the step that is gone back to", "tickets", Rules(rewind_to_after_update=True)),
+    ("moments kept over a rewind", "tickets", Rules(keep_optimizer=True)),
+    ("one learning rate schedule over all rounds", "tickets", Rules(one_rate_over_rounds=True)),
 ]
 
 
@@ -68,8 +80,9 @@ class Run:
         self.order, self.masks = list(tensors), {}
         self.train, self.prune = case.get("train", {}), case.get("prune", {})
         self.held = not self.prune.get("regrow", False)
+        self.tickets = case["schedule"] if case.get("schedule", {}).get("name") == "tickets" else None
+        self.end = self.tickets["every"] if self.tickets and not rules.one_rate_over_rounds else STEPS
         self.net = Network(case, rules, self.weight, self.buffers)
-        self.dense = {name: p.numel() for name, p in self.params.items()}
         self.images, self.test = (tensor(given[split]) for split in ("train", "test"))
         self.classes, self.test_classes = (torch.tensor(given[split]["classes"]) for split in ("train", "test"))
         self.closest = float("inf")
@@ -97,12 +110,12 @@ class Run:
             nesterov = t.get("nesterov", False) and not rules.nesterov_as_momentum
             return torch.optim.SGD(groups, lr, t.get("momentum", 0.0), rules.dampening, nesterov=nesterov)
         make = torch.optim.AdamW if kind == "adamw" and not rules.coupled_decay else torch.optim.Adam
-        eps = t.get("eps", 1e-8)
-        return make(groups, lr, (t.get("beta1", 0.9), t.get("beta2", 0.999)), eps**0.5 if rules.adam_eps_inside_root else eps)
+        eps = t.get("eps", 1e-8) ** (0.5 if rules.adam_eps_inside_root else 1)
+        return make(groups, lr, (t.get("beta1", 0.9), t.get("beta2", 0.999)), eps)
 
     def make_scheduler(self):
         t, kind, warm = self.train, self.train.get("lr_schedule", "constant"), int(self.train.get("lr_warmup", 0))
-        length = STEPS - warm - int(self.rules.cosine_ends_at_last_step)
+        length = self.end - warm - int(self.rules.cosine_ends_at_last_step)
         make = {
             "constant": lambda: ConstantLR(self.optimizer, 1.0, 0),
             "cosine": lambda: CosineAnnealingLR(self.optimizer, length, t.get("lr_min", 0.0)),
@@ -133,7 +146,10 @@ class Run:
     def go(self):
         noise = tensor(self.given["noise"]) if "noise" in self.given else [None] * STEPS
         losses, limit = [], self.train.get("clip_norm")
+        if not self.rules.first_masks_after_update:
+            self.prune_at(-1)
         for step in range(STEPS):
+            self.keep_early(step)
             if self.rules.prune_before_update:
                 self.prune_at(step)
             self.optimizer.zero_grad()
@@ -149,6 +165,8 @@ class Run:
             self.hold()
             if not self.rules.prune_before_update:
                 self.prune_at(step)
+            if step == 0 and self.rules.first_masks_after_update:
+                self.prune_at(-1)
         self.net.training = False
         with torch.no_grad():
             losses.append(self.loss(self.test, self.test_classes).item())
@@ -179,6 +197,30 @@ class Run:
         self.hold()
         if self.train.get("fresh_optimizer") and not self.rules.keep_optimizer:
             self.optimizer.state.clear()
+        if self.tickets:
+            self.rewind(step)
+
+    def keep_early(self, step):
+        """The weights before the update of the step that is gone back to."""
+        if self.tickets and step == self.tickets["to"] + int(self.rules.rewind_to_after_update):
+            self.early = {name: p.detach().clone() for name, p in self.params.items()}
+
+    def rewind(self, step):
+        """Early weights come back under today's masks, and begin a training of its own (Frankle et al. 2020)."""
+        for name, value in self.early.items():
+            self.params[name].data.copy_(value)
+        self.hold()
+        if self.rules.one_rate_over_rounds:
+            self.optimizer.state.clear()
+            return
+        self.end = self.tickets["to"] + min(self.tickets["every"], STEPS - 1 - step)
+        moments = self.optimizer.state
+        self.optimizer = self.make_optimizer()
+        if self.rules.keep_optimizer:
+            self.optimizer.state = moments
+        self.scheduler = self.make_scheduler()
+        for _ in range(self.tickets["to"]):
+            self.scheduler.step()
 
     def prune_weights(self, target):
         last = [name for name in self.params if name.endswith(".weight")][-1]
@@ -246,17 +288,25 @@ class Run:
 
 
 def sparsity(schedule, step):
-    """What is pruned after a step, or None: fractions of a run go from its first step to its last."""
+    """What is pruned after a step (before the first where it is -1), or None: fractions of a run go from its first step
+    to its last, and 0 is before any update."""
     at = lambda fraction: round(fraction * (STEPS - 1))
+    due_at = lambda fraction: step == (at(fraction) if fraction > 0 else -1)
     if schedule.get("name") == "one-shot":
-        return schedule["sparsity"] if step == at(schedule["at"]) else None
+        return schedule["sparsity"] if due_at(schedule["at"]) else None
+    if schedule.get("name") == "tickets":
+        rounds, rest = divmod(step + 1, schedule["every"])
+        return 1 - (1 - schedule["of_remaining"]) ** rounds if rounds and not rest else None
     if schedule.get("name") == "cubic":
         first, last = at(schedule["from"]), at(schedule["to"])
+        initial, final = schedule.get("initial", 0.0), schedule["sparsity"]
+        if step <= first:
+            return initial if due_at(schedule["from"]) else None
         due = step == last or (step - first) % schedule["every"] == 0
-        if step < first or not due or (step > last and not schedule.get("renew")):
+        if not due or (step > last and not schedule.get("renew")):
             return None
         part = min(1.0, (step - first) / (last - first))
-        return schedule["sparsity"] * (1 - (1 - part) ** 3)
+        return final + (initial - final) * (1 - part) ** 3
     return None
 
 
@@ -294,4 +344,5 @@ def main():
     (here / "torch.json").write_text("{\n " + ",\n ".join(parts) + "\n}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,9 @@ class Rules:
     prune_before_update: bool = False
     prune_by_layer: bool = False
     keep_optimizer: bool = False
+    first_masks_after_update: bool = False
+    rewind_to_after_update: bool = False
+    one_rate_over_rounds: bool = False
 
 
 class Network:
