@@ -56,6 +56,9 @@ impl Schedule for At {
     fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
         Ok(self.0.iter().find(|(s, _)| *s == step.0).map(|(_, a)| Amount::Sparsity(*a)))
     }
+    fn may_be_idle(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// What is put together for a run.

@@ -6,7 +6,7 @@ use secateur::plugins::conformance::check;
 use secateur::plugins::registry::Kind;
 
 /// Baselines that rank against, or without regard to, what matters.
-const BASELINES: [&str; 2] = ["random", "worst"];
+const BASELINES: [&str; 5] = ["random", "random-redrawn", "shuffled", "shuffled-redrawn", "worst"];
 
 #[test]
 fn every_built_in_plugin_passes() {

@@ -79,7 +79,7 @@ fn masked_units_that_may_return_move_and_some_return() {
         let regrown = |event: &Event| if let Event::Prune { regrown, .. } = event { *regrown } else { 0 };
         assert!(events.iter().map(regrown).sum::<usize>() > 0, "{model:?}: none ever returns");
         // What is exported has zeros on both sides of a masked unit.
-        let effective = outcome.params.iter().map(|p| p.effective().unwrap().to_vec()).flatten();
+        let effective = outcome.params.iter().flat_map(|p| p.effective().unwrap().to_vec());
         assert!(effective.filter(|v| *v == 0.0).count() > 100, "{model:?}");
         // The loss right after a renewal stays of its size.
         let loss = |at: EvalAt| -> Vec<f64> {

@@ -1,4 +1,6 @@
 //! Settings that cannot act: the key, what is set, and what is told.
+//!
+//! Longer than 300 lines because it is one table.
 
 /// What a config is expected to be told.
 pub enum Told {

@@ -70,9 +70,9 @@ fn connected<'a>(weights: impl Iterator<Item = &'a Weights<'a>> + Clone, layout:
             let (rows, columns) = w.touched(&w.row_flags(&units, from), &w.column_flags(&units, from));
             for (group, count, member) in w.members.iter().filter(|(.., m)| m.role == to) {
                 let touched = w.along(member.axis, &rows, &columns);
-                for unit in 0..*count {
-                    if !units[*group][unit] && member.indices(unit, *count).any(|i| touched[i]) {
-                        (units[*group][unit], changed) = (true, true);
+                for (unit, connected) in units[*group].iter_mut().enumerate() {
+                    if !*connected && member.indices(unit, *count).any(|i| touched[i]) {
+                        (*connected, changed) = (true, true);
                     }
                 }
             }
