@@ -50,7 +50,7 @@ OTHER = [
     ("steps counted from the end of the warm-up", "step-warmup", Rules(steps_count_from_warmup=True)),
     ("coupled for decoupled decay", "adamw", Rules(coupled_decay=True)),
     ("coupled for decoupled decay in a transformer", "vit", Rules(coupled_decay=True)),
-    ("eps inside the root of Adam", "vit", Rules(adam_eps_inside_root=True)),
+    ("the root of eps for eps in Adam", "vit", Rules(root_of_adam_eps=True)),
     ("dampening", "sgd-momentum", Rules(dampening=0.9)),
     ("plain momentum for Nesterov's", "sgd-nesterov", Rules(nesterov_as_momentum=True)),
     ("smoothing over the other classes alone", "smoothing", Rules(smoothing_over_others=True)),
@@ -110,7 +110,7 @@ class Run:
             nesterov = t.get("nesterov", False) and not rules.nesterov_as_momentum
             return torch.optim.SGD(groups, lr, t.get("momentum", 0.0), rules.dampening, nesterov=nesterov)
         make = torch.optim.AdamW if kind == "adamw" and not rules.coupled_decay else torch.optim.Adam
-        eps = t.get("eps", 1e-8) ** (0.5 if rules.adam_eps_inside_root else 1)
+        eps = t.get("eps", 1e-8) ** (0.5 if rules.root_of_adam_eps else 1)
         return make(groups, lr, (t.get("beta1", 0.9), t.get("beta2", 0.999)), eps)
 
     def make_scheduler(self):
@@ -248,7 +248,7 @@ class Run:
         return mask
 
     def units(self):
-        """For every group: its members (parameter, axis, places of one unit along it), and the weights that score it."""
+        """For every group: its members (parameter, axis, places of a unit along it), and the weights that score it."""
         layers = [name.removesuffix(".weight") for name in self.params if name.endswith(".weight")]
         layers = [name for name in layers if not name.startswith("norm")]
         for name, after in zip(layers, layers[1:]):
@@ -332,7 +332,8 @@ def main():
         initial = {n: checksum(tensor(t)) for n, t in inputs[name]["weights"]}
         found["cases"][name] = {"initial": initial} | run.go()
         losses = found["cases"][name]["losses"]
-        print(f"{name:20} {losses[0]:.4f} {losses[-2]:.4f} test {losses[-1]:.4f}, closest decisions {run.closest:.1e} {run.net.closest:.1e}")
+        closest = f"closest decisions {run.closest:.1e} {run.net.closest:.1e}"
+        print(f"{name:20} {losses[0]:.4f} {losses[-2]:.4f} test {losses[-1]:.4f}, {closest}")
     for name, case, rules in OTHER:
         table = cases[case]
         if rules is None:
@@ -340,7 +341,8 @@ def main():
         found["other"][name] = {"of": case, "losses": Run(table, inputs[case], rules).go()["losses"]}
     # A line for each run, so that a change of one shows as such.
     line = lambda runs: ",\n".join(f"  {json.dumps(name)}: {json.dumps(run)}" for name, run in runs.items())
-    parts = [f'"torch": {json.dumps(found["torch"])}'] + [f'"{k}": {{\n{line(found[k])}\n }}' for k in ("cases", "other")]
+    parts = [f'"torch": {json.dumps(found["torch"])}']
+    parts += [f'"{k}": {{\n{line(found[k])}\n }}' for k in ("cases", "other")]
     (here / "torch.json").write_text("{\n " + ",\n ".join(parts) + "\n}\n")
 
 

@@ -15,7 +15,7 @@ class Rules:
     biased_running_variance: bool = False
     decay_everything: bool = False
     coupled_decay: bool = False
-    adam_eps_inside_root: bool = False
+    root_of_adam_eps: bool = False
     dampening: float = 0.0
     nesterov_as_momentum: bool = False
     warmup_from_zero: bool = False
@@ -78,7 +78,8 @@ class Network:
         return y
 
     def layer_norm(self, name, x):
-        return F.layer_norm(x, x.shape[-1:], self.weight(f"{name}.weight"), self.weight(f"{name}.bias"), self.rules.norm_eps)
+        affine = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return F.layer_norm(x, x.shape[-1:], *affine, self.rules.norm_eps)
 
     def vit(self, x):
         o = self.options
