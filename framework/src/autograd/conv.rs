@@ -21,7 +21,6 @@ impl<B: Backend> Tape<B> {
         inputs.extend(op.b.iter());
         let (y, saved) = B::conv2d(&op, self.wants(&inputs))?;
         let Some(saved) = saved else { return Ok(y) };
-        let op = Conv2d { w: op.w.backwards(), ..op };
         Ok(self.record(y, move |dy, grads| {
             let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
             let mut b = op.b.as_ref().and_then(|b| grads.slot(b));
@@ -49,7 +48,7 @@ impl<B: Backend> Tape<B> {
         if !self.wants(&inputs) {
             return Ok(y);
         }
-        let (output, op) = (y.clone(), ConvTranspose2d { w: op.w.backwards(), ..op });
+        let output = y.clone();
         Ok(self.record(y, move |dy, grads| {
             let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
             let mut b = op.b.as_ref().and_then(|b| grads.slot(b));

@@ -47,7 +47,6 @@ impl<B: Backend> Tape<B> {
         if !save {
             return Ok(y);
         }
-        let op = Linear { w: op.w.backwards(), ..op };
         Ok(self.record(y, move |dy, grads| {
             let mut x = grads.slot(&op.x);
             let mut w = grads.slot(&op.w.value);

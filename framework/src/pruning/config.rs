@@ -40,9 +40,9 @@ crate::options! {
         /// `mask` keeps shapes and holds zeros; `shrink` removes units physically.
         #[acts(run, "pruning steps")]
         pub apply: Apply = Apply::Mask,
-        /// Whether what is pruned keeps receiving the dense gradient and can return. Of units the weights that compute
-        /// them go on being trained as if nothing were masked, while nothing of them reaches the next layer (soft
-        /// filter pruning, He et al. 2018).
+        /// Whether what is pruned keeps receiving the dense gradient and can return. Masked units
+        /// start from nothing after every pruning step, train along with the others, and are left out wherever the
+        /// network is measured or written (soft filter pruning, He et al. 2018).
         #[acts(run, "pruning steps")]
         pub regrow: bool = false,
         /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`,

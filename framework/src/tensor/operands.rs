@@ -7,29 +7,18 @@ use crate::error::{Error, Result};
 ///
 /// With a mask the gradient is that of the loss with respect to `mask * weight`, unmasked: a pruned weight keeps
 /// learning and can return (dynamic masks). Held masks need none here: their weights are zero already.
-///
-/// Where `through`, the gradient of the layer's input is that of the unmasked weight as well: units whose way into this
-/// layer is masked keep learning, as if nothing stood in the way (the straight-through form of soft filter pruning, He
-/// et al. 2018).
 #[derive(Debug, Clone)]
 pub struct Weight<B: Device> {
     /// The weight's values.
     pub value: Tensor<B>,
     /// 0 or 1 for every value of the weight.
     pub mask: Option<Tensor<B>>,
-    /// Whether the backward pass goes through the weight as if it had no mask.
-    pub through: bool,
 }
 
 impl<B: Device> Weight<B> {
     /// A weight without a mask.
     pub fn plain(value: Tensor<B>) -> Self {
-        Self { value, mask: None, through: false }
-    }
-
-    /// The weight as the backward pass goes through it.
-    pub(crate) fn backwards(self) -> Self {
-        Self { mask: self.mask.filter(|_| !self.through), ..self }
+        Self { value, mask: None }
     }
 }
 

@@ -130,6 +130,16 @@ impl Drop for Moving {
 }
 
 #[test]
+fn units_that_wait_long_between_renewals_do_not_run_away() {
+    let mut trial = trial(units(Apply::Mask, true), ("constant", "sparsity = 0.5\nevery = 60"));
+    (trial.train.epochs, trial.train.momentum) = (40, 0.0);
+    let (outcome, events) = go(&trial);
+    assert!(outcome.summary.regrown > 0 && outcome.summary.test_loss < 2.0, "{}", outcome.summary.test_loss);
+    let worst = events.iter().filter_map(|e| if let Event::Step { loss, .. } = e { Some(*loss) } else { None });
+    assert!(worst.fold(0.0, f64::max) < 5.0);
+}
+
+#[test]
 fn the_rows_of_masked_units_move_while_they_are_masked() {
     // Half of 20 units, from before the first update on, renewed three times.
     watched(&trial(units(Apply::Mask, true), ("constant", "sparsity = 0.5\nevery = 9")), Moving::default());

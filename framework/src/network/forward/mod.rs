@@ -120,7 +120,7 @@ impl<'a, B: Backend> Forward<'a, B> {
     /// # Errors
     /// If there is no such parameter.
     pub fn param(&mut self, name: &str) -> Result<Tensor<B>> {
-        let Weight { value, mask, .. } = self.weight(name)?;
+        let Weight { value, mask } = self.weight(name)?;
         let Some(mask) = mask else { return Ok(value) };
         // The product's gradient flows to the dense value unmasked: see `Weight`.
         let masked = value.mul(&mask)?;
@@ -141,6 +141,10 @@ impl<'a, B: Backend> Forward<'a, B> {
     fn weight(&self, name: &str) -> Result<Weight<B>> {
         match self.replaced.get(name) {
             Some(value) => Ok(Weight::plain(value.clone())),
+            // Masked units that keep learning do so in the network as it would be with them.
+            None if self.is_training() && self.params.units_learn() => {
+                Ok(Weight::plain(self.params.get(name)?.value().clone()))
+            }
             None => self.params.weight(name),
         }
     }

@@ -113,8 +113,7 @@ impl UnitGroup {
         if weights.is_empty() { self.by_role(Role::Producer).collect() } else { weights }
     }
 
-    /// Whether the forward pass masks this member while masked units keep learning: one side is enough to keep them
-    /// out, and the other learns only while it is left open.
+    /// Whether an evaluation masks this member while masked units keep learning: one side is enough to keep them out.
     pub(crate) fn masks_entering(&self, member: &Member) -> bool {
         member.role == Role::Consumer || self.read_inside || self.by_role(Role::Consumer).next().is_none()
     }

@@ -16,7 +16,7 @@ pub(crate) use shrink::cut;
 use crate::backend::{Backend, Weight};
 use crate::error::{Error, Result};
 use crate::network::init;
-use crate::network::layout::{Layout, ParamSpec, UnitGroup};
+use crate::network::layout::{Layout, ParamSpec, Role, UnitGroup};
 use crate::seed::Seed;
 use crate::tensor::{Shape, Tensor};
 use std::collections::{BTreeMap, HashMap};
@@ -111,7 +111,8 @@ pub struct ParamStore<B: Backend> {
     index: HashMap<String, usize>,
     masking: Masking,
     alive: BTreeMap<String, Vec<bool>>,
-    /// What the forward pass masks while masked units keep learning: the weights that read them.
+    /// What an evaluation masks while masked units keep learning: the weights that read them, and where something else
+    /// reads them as well those that compute them.
     entering: HashMap<String, Tensor<B>>,
     /// Running statistics of channels without a weight, which stay as they are until a weight returns.
     resting: HashMap<String, Resting<B>>,
@@ -177,19 +178,24 @@ impl<B: Backend> ParamStore<B> {
     }
 
     /// A parameter as a layer uses it. Held masks are in the values; a dynamic mask goes along with the weight. Of
-    /// dynamic masks of whole units the layers that read them carry the mask, and the gradient goes through it.
+    /// dynamic masks of whole units the layers that read them carry the mask.
     ///
     /// # Errors
     /// If there is no such parameter.
     pub fn weight(&self, name: &str) -> Result<Weight<B>> {
         let p = self.get(name)?;
-        let (value, through) = (p.value.clone(), !self.alive.is_empty());
         let mask = match self.masking {
             Masking::Held => None,
-            Masking::Dynamic if through => self.entering.get(name).cloned(),
+            Masking::Dynamic if self.units_learn() => self.entering.get(name).cloned(),
             Masking::Dynamic => p.mask.as_ref().map(|m| m.tensor.clone()),
         };
-        Ok(Weight { value, mask, through })
+        Ok(Weight { value: p.value.clone(), mask })
+    }
+
+    /// Whether there are masked units that keep learning: a training pass then leaves all weights as they are, and only
+    /// an evaluation masks.
+    pub fn units_learn(&self) -> bool {
+        self.masking == Masking::Dynamic && !self.alive.is_empty()
     }
 
     /// Units of a group that are still in use, by index; all of them where nothing was masked.
@@ -254,7 +260,23 @@ impl<B: Backend> ParamStore<B> {
         let masks = self.layout.params.iter();
         let masks = masks.filter_map(|spec| shrink::unit_mask(&self.layout, spec, &self.alive, |_, _| true));
         self.set_masks(masks.collect())?;
-        self.close_units()
+        self.close_units()?;
+        self.soften()
+    }
+
+    /// Takes masked units that keep learning out of the network for now: the weights that read them begin at zero again,
+    /// with their optimizer state, and grow from there (He et al. 2018 zero the filters themselves; behind a ReLU a
+    /// neuron would not come back from that).
+    fn soften(&mut self) -> Result<()> {
+        for (name, marks) in &self.entering {
+            let p = &mut self.params[self.index[name]];
+            let reads = |g: &UnitGroup| g.by_role(Role::Consumer).any(|m| m.param == *name);
+            if self.layout.groups.iter().any(|g| self.alive.contains_key(&g.name) && reads(g)) {
+                p.value = p.value.mul(marks)?.tracked(!p.spec.buffer);
+                p.state = p.state.iter().map(|state| state.mul(marks)).collect::<Result<_>>()?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the masks with which the forward pass keeps masked units out.
@@ -267,7 +289,8 @@ impl<B: Backend> ParamStore<B> {
             let closed = shrink::unit_mask(&self.layout, spec, &self.alive, UnitGroup::masks_entering);
             if let Some((name, keep)) = closed.filter(|(_, keep)| keep.iter().any(|k| !k)) {
                 let marks = keep.into_iter().map(|k| f32::from(u8::from(k))).collect();
-                self.entering.insert(name, Tensor::from_vec(&self.device, marks, spec.shape)?);
+                let marks = Tensor::from_vec(&self.device, marks, spec.shape)?;
+                self.entering.insert(name, marks);
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::network::forward::{Forward, Needs};
 use crate::network::model::{Batch, Output};
-use crate::network::params::{Masking, ParamStore};
+use crate::network::params::ParamStore;
 use crate::pruning::criterion::{Cut, Target};
 use crate::pruning::measure;
 use crate::pruning::schedule::{Position, Step};
@@ -215,9 +215,9 @@ fn check<B: Backend>(params: &ParamStore<B>, step: Step) -> Result<()> {
         }
         let Some(mask) = p.mask() else { continue };
         // What a layer really gets: with held masks the value itself, which must be zero already.
-        let Weight { value, mask: applied, through } = params.weight(name)?;
-        // Units that keep learning are kept out on one side alone; their outputs were compared.
-        if through && params.masking() == Masking::Dynamic {
+        let Weight { value, mask: applied } = params.weight(name)?;
+        // Units that keep learning are kept out on one side alone; the outputs were compared.
+        if params.units_learn() {
             continue;
         }
         let entering = applied.map_or(Ok(value.clone()), |applied| value.mul(&applied))?;
