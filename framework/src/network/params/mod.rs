@@ -16,7 +16,7 @@ pub(crate) use shrink::cut;
 use crate::backend::{Backend, Weight};
 use crate::error::{Error, Result};
 use crate::network::init;
-use crate::network::layout::{Layout, ParamSpec, Role, UnitGroup};
+use crate::network::layout::{Layout, ParamSpec, UnitGroup};
 use crate::seed::Seed;
 use crate::tensor::{Shape, Tensor};
 use std::collections::{BTreeMap, HashMap};
@@ -262,21 +262,6 @@ impl<B: Backend> ParamStore<B> {
         self.set_masks(masks.collect())?;
         self.close_units()?;
         self.soften()
-    }
-
-    /// Takes masked units that keep learning out of the network for now: the weights that read them begin at zero again,
-    /// with their optimizer state, and grow from there (He et al. 2018 zero the filters themselves; behind a ReLU a
-    /// neuron would not come back from that).
-    fn soften(&mut self) -> Result<()> {
-        for (name, marks) in &self.entering {
-            let p = &mut self.params[self.index[name]];
-            let reads = |g: &UnitGroup| g.by_role(Role::Consumer).any(|m| m.param == *name);
-            if self.layout.groups.iter().any(|g| self.alive.contains_key(&g.name) && reads(g)) {
-                p.value = p.value.mul(marks)?.tracked(!p.spec.buffer);
-                p.state = p.state.iter().map(|state| state.mul(marks)).collect::<Result<_>>()?;
-            }
-        }
-        Ok(())
     }
 
     /// Makes the masks with which the forward pass keeps masked units out.

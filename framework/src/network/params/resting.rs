@@ -1,4 +1,4 @@
-//! Running statistics of channels that have no weight left for now.
+//! What belongs to channels and units that are out of the network for now, and may return.
 
 use super::{Masking, ParamStore};
 use crate::backend::Backend;
@@ -25,6 +25,21 @@ impl<B: Backend> Resting<B> {
 }
 
 impl<B: Backend> ParamStore<B> {
+    /// Takes masked units that keep learning out of the network for now: the weights that read them begin at zero again,
+    /// with their optimizer state, and grow from there (He et al. 2018 zero the filters themselves; behind a ReLU a
+    /// neuron would not come back from that).
+    pub(super) fn soften(&mut self) -> Result<()> {
+        for (name, marks) in &self.entering {
+            let p = &mut self.params[self.index[name]];
+            let reads = |g: &UnitGroup| g.by_role(Role::Consumer).any(|m| m.param == *name);
+            if self.layout.groups.iter().any(|g| self.alive.contains_key(&g.name) && reads(g)) {
+                p.value = p.value.mul(marks)?.tracked(!p.spec.buffer);
+                p.state = p.state.iter().map(|state| state.mul(marks)).collect::<Result<_>>()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Finds the channels that rest; after every change of dynamic masks of weights.
     pub(super) fn rest(&mut self) -> Result<()> {
         self.resting.clear();
