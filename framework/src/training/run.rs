@@ -2,7 +2,7 @@
 
 use super::prune_step::Shown;
 use super::reporter::Reporter;
-use super::setting::{Note, Setting};
+use super::setting::Setting;
 use super::step::next_batch;
 use super::{Observer, Summary, TrainConfig};
 use crate::backend::Backend;
@@ -15,7 +15,7 @@ use crate::network::params::{Masking, ParamStore, Snapshot};
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
-use crate::pruning::{self, PruneConfig};
+use crate::pruning::{self, PruneConfig, Remark};
 use crate::seed::Seed;
 use crate::training::event::{EvalAt, Event, GroupSize};
 use std::collections::BTreeMap;
@@ -90,7 +90,7 @@ struct Training<'a, 'o, B: Backend> {
     /// Cost of the dense network's forward pass.
     dense: Cost,
     /// Settings that cannot act.
-    idle: Vec<Note>,
+    idle: Vec<Remark>,
 }
 
 /// What changes while a run goes on.
@@ -179,9 +179,6 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         })?;
         for note in idle.drain(..) {
             reporter.note(live.next, note.keys, note.text)?;
-        }
-        for remark in &setting.forecast.remarks {
-            reporter.note(live.next, remark.keys.clone(), remark.text.as_str())?;
         }
         if live.next == Step(0) {
             setting.show(&live.params, Step(0), EvalAt::Start, reporter)?;

@@ -5,7 +5,7 @@
 mod common;
 
 use secateur::data::{DataConfig, Dataset};
-use secateur::network::params::Param;
+use secateur::network::params::{Param, ParamStore};
 use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
 use secateur::pruning::criterion::Window;
@@ -127,6 +127,24 @@ impl Drop for Moving {
     fn drop(&mut self) {
         assert!(self.compared == 3 * 10 || std::thread::panicking(), "{} rows were compared", self.compared);
     }
+}
+
+#[test]
+fn a_rewind_keeps_masked_units_out_until_they_have_learned() {
+    let sizes = Sizes::default();
+    let mut layout = LayoutBuilder::new(&sizes);
+    let hidden = layout.units("fc1", 3);
+    layout.linear("fc1", &2.into(), &hidden, false);
+    layout.linear("fc2", &hidden, &2.into(), false);
+    let layout = layout.build().unwrap();
+    let mut store = ParamStore::new(&Cpu::default(), layout, Seed(1), Masking::Dynamic).unwrap();
+    let early = store.snapshot();
+    let readers = |store: &ParamStore<Cpu>| store.get("fc2.weight").unwrap().value().to_vec();
+    let before = readers(&store);
+    store.set_alive(vec![("fc1".into(), vec![true, false, true])]).unwrap();
+    store.rewind(&early).unwrap();
+    let expected = [before[0], 0.0, before[2], before[3], 0.0, before[5]];
+    assert_eq!(readers(&store), expected, "the weights that read the masked unit begin at zero");
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl<B: Backend> ParamStore<B> {
             }
         }
         self.forget_optimizer();
-        Ok(())
+        self.soften()
     }
 
     /// Puts everything that changes while a run goes on into an archive.

@@ -9,28 +9,15 @@ use crate::network::compressor::Stage;
 use crate::network::forward::{Compressed, Needs};
 use crate::network::layout::Layout;
 use crate::options::{Idle, OptionSet};
-use crate::pruning::Answers;
 use crate::pruning::schedule::{RunLength, Step};
+use crate::pruning::{Answers, Remark};
 use crate::training::evaluate::Look;
 use crate::training::{LrSchedule, TrainConfig};
 
 /// Keys of `[prune]` that act without a pruning step: the network they make is there from the start.
 const FROM_THE_START: [&str; 2] = ["start", "start_params"];
 
-/// A sentence, and the keys it is about.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::training) struct Note {
-    pub keys: Vec<String>,
-    pub text: String,
-}
-
-impl Note {
-    pub fn new(keys: &[&str], text: String) -> Self {
-        Self { keys: keys.iter().map(|key| (*key).to_owned()).collect(), text }
-    }
-}
-
-impl From<Idle> for Note {
+impl From<Idle> for Remark {
     fn from(idle: Idle) -> Self {
         Self { keys: idle.keys(), text: idle.to_string() }
     }
@@ -39,40 +26,41 @@ impl From<Idle> for Note {
 impl<B: Backend> Setting<'_, B> {
     /// What is set and cannot act, one note a key; `look` is what a forward pass of the network showed, `needs` what
     /// the criterion asks for.
-    pub fn idle(&self, layout: &Layout, needs: Needs, look: &Look) -> Vec<Note> {
-        let mut all: Vec<Note> = self.start_notes(layout);
+    pub fn idle(&self, layout: &Layout, needs: Needs, look: &Look) -> Vec<Remark> {
+        let mut all: Vec<Remark> = self.start_notes(layout);
         let mut train: Vec<Idle> = self.train.idle().iter().map(|idle| idle.under("train")).collect();
         let prunes = self.timeline.count() > 0;
         if !prunes {
             train.retain(|idle| idle.key != "train.fresh_optimizer");
         }
-        all.extend(train.into_iter().map(Note::from));
+        all.extend(train.into_iter().map(Remark::from));
         if prunes {
             all.extend(self.prune.idle().iter().map(|idle| idle.under("prune").into()));
-            all.extend(self.prune.idle_in(layout).into_iter().map(Note::from));
+            all.extend(self.prune.idle_in(layout).into_iter().map(Remark::from));
         } else {
             all.extend(self.nothing_is_pruned());
         }
-        let noted = |all: &[Note], key: &str| all.iter().any(|note| note.keys.first().is_some_and(|k| k == key));
+        let noted = |all: &[Remark], key: &str| all.iter().any(|note| note.keys.first().is_some_and(|k| k == key));
         let more = self.loss_notes(look).into_iter().chain(self.rate_notes()).chain(self.rounds_note(needs));
-        let more: Vec<Note> = more.chain(self.rewind_note()).chain(self.batch_note()).collect();
+        let more: Vec<Remark> = more.chain(self.rewind_note()).chain(self.batch_note()).collect();
         for note in more {
             if note.keys.first().is_none_or(|key| !noted(&all, key)) {
                 all.push(note);
             }
         }
         all.extend(self.compressor_note(look.compressed));
+        all.extend(self.forecast.remarks.iter().cloned());
         all
     }
 
     /// What is set and cannot act beside a criterion that answered like this.
-    pub fn idle_beside(&self, answers: Answers) -> Vec<Note> {
+    pub fn idle_beside(&self, answers: Answers) -> Vec<Remark> {
         let changed = self.prune.changed();
         let mut all = vec![];
         let reduce = changed.iter().find(|(key, _)| *key == "reduce" && answers.units && !answers.weights);
         all.extend(reduce.map(|(_, value)| {
             let text = format!("prune.reduce = {value} does nothing here: the criterion scores units, not weights.");
-            Note::new(&["prune.reduce", "criterion.name"], text)
+            Remark::new(&["prune.reduce", "criterion.name"], text)
         }));
         if answers.decisions {
             let keys = ["scope", "table", "counts", "normalize", "rounding", "rounds"];
@@ -85,18 +73,18 @@ impl<B: Backend> Setting<'_, B> {
             );
             let keys = idle.into_iter().map(|(key, _)| key);
             let keys = ["schedule.name", "criterion.name"].map(str::to_owned).into_iter().chain(keys).collect();
-            all.push(Note { keys, text });
+            all.push(Remark { keys, text });
         }
         all
     }
 
-    fn start_notes(&self, layout: &Layout) -> Vec<Note> {
+    fn start_notes(&self, layout: &Layout) -> Vec<Remark> {
         let mut all = vec![];
         for (name, units) in &self.prune.start {
             if layout.group(name).is_some_and(|group| group.dense_units == *units) {
                 let key = crate::options::key_in("prune.start", name);
                 let text = format!("{key} = {units} does nothing here: the model has that many units without it.");
-                all.push(Note::new(&[&key, "model.name"], text));
+                all.push(Remark::new(&[&key, "model.name"], text));
             }
         }
         let whole = layout.groups.iter().all(|group| group.units == group.dense_units);
@@ -105,13 +93,13 @@ impl<B: Backend> Setting<'_, B> {
                 "prune.start_params = {budget} does nothing here: the model has {} parameters without it.",
                 layout.params.iter().filter(|p| !p.buffer).map(|p| p.shape.iter().product::<usize>()).sum::<usize>()
             );
-            all.push(Note::new(&["prune.start_params", "model.name"], text));
+            all.push(Remark::new(&["prune.start_params", "model.name"], text));
         }
         all
     }
 
     /// One sentence for all that only pruning steps would make use of.
-    fn nothing_is_pruned(&self) -> Option<Note> {
+    fn nothing_is_pruned(&self) -> Option<Remark> {
         let prune = self.prune.changed().into_iter().filter(|(key, _)| !FROM_THE_START.contains(key));
         let prune = prune.map(|(key, value)| (format!("prune.{key}"), value));
         let train =
@@ -122,20 +110,20 @@ impl<B: Backend> Setting<'_, B> {
         let verb = if shown.len() == 1 { "does" } else { "do" };
         let text = format!("{} {verb} nothing here: the schedule prunes at no step of this run.", shown.join(", "));
         let keys = all.into_iter().map(|(key, _)| key).chain(std::iter::once("schedule.name".to_owned())).collect();
-        (!shown.is_empty()).then_some(Note { keys, text })
+        (!shown.is_empty()).then_some(Remark { keys, text })
     }
 
-    fn loss_notes(&self, look: &Look) -> Vec<Note> {
+    fn loss_notes(&self, look: &Look) -> Vec<Remark> {
         let own = |(key, value): (&str, String)| {
             let text = format!("train.{key} = {value} does nothing here: the model has a loss of its own.");
-            Note::new(&[&format!("train.{key}"), "model.name"], text)
+            Remark::new(&[&format!("train.{key}"), "model.name"], text)
         };
         let asked = |(key, _): &(&str, String)| look.own_loss && ["loss", "label_smoothing"].contains(key);
         self.train.changed().into_iter().filter(asked).map(own).collect()
     }
 
     /// Learning rates that never become what the keys say.
-    fn rate_notes(&self) -> Vec<Note> {
+    fn rate_notes(&self) -> Vec<Remark> {
         let TrainConfig { epochs, lr, lr_warmup, lr_schedule, lr_step, lr_gamma, lr_min, .. } = self.train;
         let warmup = lr_warmup * self.length.steps_per_epoch as f64;
         if lr_warmup > 0.0 && warmup >= self.length.steps as f64 {
@@ -143,7 +131,7 @@ impl<B: Backend> Setting<'_, B> {
                 "train.lr_warmup = {lr_warmup} takes all of the run's {epochs} epochs: train.lr = {lr} is reached at its \
                  end at most, and train.lr_schedule never begins."
             );
-            return vec![Note::new(&["train.lr_warmup", "train.epochs", "train.lr_schedule"], text)];
+            return vec![Remark::new(&["train.lr_warmup", "train.epochs", "train.lr_schedule"], text)];
         }
         let after = (warmup.ceil() as u64..self.length.steps).map(Step);
         let same = |step| {
@@ -163,10 +151,10 @@ impl<B: Backend> Setting<'_, B> {
         };
         let name = if lr_schedule == LrSchedule::Step { "step" } else { "cosine" };
         let text = format!("train.lr_schedule = \"{name}\" does nothing here: {why}.");
-        vec![Note::new(&["train.lr_schedule", key, "train.epochs"], text)]
+        vec![Remark::new(&["train.lr_schedule", key, "train.epochs"], text)]
     }
 
-    fn rounds_note(&self, needs: Needs) -> Option<Note> {
+    fn rounds_note(&self, needs: Needs) -> Option<Remark> {
         let idle = self.prune.rounds > 1 && self.timeline.count() > 0 && !needs.has(Needs::PROBE);
         idle.then(|| {
             let text = format!(
@@ -174,11 +162,11 @@ impl<B: Backend> Setting<'_, B> {
                  scores do not change.",
                 self.prune.rounds
             );
-            Note::new(&["prune.rounds", "criterion.name"], text)
+            Remark::new(&["prune.rounds", "criterion.name"], text)
         })
     }
 
-    fn rewind_note(&self) -> Option<Note> {
+    fn rewind_note(&self) -> Option<Remark> {
         let prunes = &self.timeline.prunes;
         let rewinds = self.timeline.start.is_none()
             && !prunes.is_empty()
@@ -186,22 +174,22 @@ impl<B: Backend> Setting<'_, B> {
         (self.train.fresh_optimizer && rewinds).then(|| {
             let text = "train.fresh_optimizer = true does nothing here: every pruning step of the schedule rewinds, and \
                         a rewind forgets the optimizer's state anyway.";
-            Note::new(&["train.fresh_optimizer", "schedule.name"], text.to_owned())
+            Remark::new(&["train.fresh_optimizer", "schedule.name"], text.to_owned())
         })
     }
 
-    fn batch_note(&self) -> Option<Note> {
+    fn batch_note(&self) -> Option<Remark> {
         let (asked, there) = (self.train.batch_size, self.data.train.len());
         let set = self.train.changed().iter().any(|(key, _)| *key == "batch_size");
         (set && asked > there).then(|| {
             let text = format!(
                 "train.batch_size = {asked} is more than the {there} training examples: every step sees all of them."
             );
-            Note::new(&["train.batch_size", "data.train_limit"], text)
+            Remark::new(&["train.batch_size", "data.train_limit"], text)
         })
     }
 
-    fn compressor_note(&self, compressed: Compressed) -> Option<Note> {
+    fn compressor_note(&self, compressed: Compressed) -> Option<Remark> {
         let text = match compressed {
             Compressed::Fewer | Compressed::NotSeen => return None,
             Compressed::AsMany => "The compressor does nothing here: it merges no token.",
@@ -211,7 +199,7 @@ impl<B: Backend> Setting<'_, B> {
                  transformer has before its encoder and in its blocks."
             }
         };
-        Some(Note::new(&["compressor.name", "model.name"], text.to_owned()))
+        Some(Remark::new(&["compressor.name", "model.name"], text.to_owned()))
     }
 }
 

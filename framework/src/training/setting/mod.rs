@@ -2,8 +2,6 @@
 
 mod idle;
 
-pub(super) use idle::Note;
-
 use super::evaluate::Task;
 use super::{Loss, Run, Timeline, TrainConfig};
 use crate::backend::Backend;

@@ -3,8 +3,8 @@ and what it would come to with conventions that are not ours.
 
 First our side writes the images, the initial weights and the noise of samples, then this reads them:
 
-    SECATEUR_TRAJECTORY=/tmp/inputs.json cargo test -p secateur-bundle --test trajectory -- --ignored
-    python3 make.py /tmp/inputs.json
+    SECATEUR_TRAJECTORY="$PWD/inputs.json" cargo test -p secateur-bundle --test trajectory -- --ignored
+    python3 make.py "$PWD/inputs.json"
 
 Needs Python 3.11 and PyTorch 2; torch.json says which version made it. Every update is torch.optim's own, every layer
 torch.nn.functional's; only merging, masks and what is cut are written here, from their papers.
