@@ -1,6 +1,6 @@
 //! Another criterion's scores, shuffled: does it matter which weights go, or only how many of each layer?
 
-use crate::order::{Order, draw};
+use super::order::{Order, draw};
 use secateur::prelude::*;
 
 /// The scores of another criterion, dealt out anew in a random order among the weights or units of a layer that are

@@ -1,6 +1,6 @@
 //! Random pruning: the baseline that every criterion must beat.
 
-use crate::order::{Order, draw};
+use super::order::{Order, draw};
 use secateur::prelude::*;
 
 options! {

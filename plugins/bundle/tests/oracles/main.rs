@@ -1,0 +1,55 @@
+//! Scores of criteria against implementations that we did not write. For every family of criteria `FAMILY.toml` lists
+//! what is scored, and `FAMILY.json` holds what `FAMILY.py` found for it: the scores, and what they keep.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod case;
+mod inputs;
+
+use case::{Case, Found, cases};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Largest difference of a target's scores, in parts of their norm.
+const SCORES: f64 = 1e-5;
+
+fn apart(ours: &[f32], theirs: &[f64]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let norm = theirs.iter().map(|b| b * b).sum::<f64>().sqrt();
+    ours.iter().zip(theirs).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt() / norm.max(f64::MIN_POSITIVE)
+}
+
+fn lists<T: serde::de::DeserializeOwned>(golden: &Value) -> BTreeMap<String, Vec<T>> {
+    serde_json::from_value(golden.clone()).unwrap()
+}
+
+/// Compares every case of a family; `golden` is the text of its JSON file.
+fn compare(family: &str, listed: &str, golden: &str) {
+    let golden: Value = serde_json::from_str(golden).unwrap();
+    let (registry, mut faults) = (secateur_bundle::registry().unwrap(), vec![]);
+    let all = cases(listed);
+    assert_eq!(golden["cases"].as_object().unwrap().len(), all.len(), "run {family}.py: its cases are others");
+    for case in all {
+        let theirs = &golden["cases"][&case.name];
+        assert!(theirs.is_object(), "{family}.json has no {}: run {family}.py", case.name);
+        let Found { scores, kept } = case.run(&registry).unwrap();
+        let (their_scores, their_kept) = (lists::<f64>(&theirs["scores"]), lists::<usize>(&theirs["kept"]));
+        assert!(!their_scores.is_empty() || !their_kept.is_empty(), "{}: nothing to compare", case.name);
+        for (name, theirs) in their_scores {
+            let ours = scores.get(&name).unwrap_or_else(|| panic!("{}: {name} was not scored", case.name));
+            let difference = apart(ours, &theirs);
+            println!("{:28} {name:24} {difference:.1e}", case.name);
+            if difference.is_nan() || difference > SCORES {
+                faults.push(format!("{}: the scores of {name} differ by {difference:.1e}", case.name));
+            }
+        }
+        for (name, theirs) in their_kept.iter().filter(|(name, theirs)| kept.get(*name) != Some(*theirs)) {
+            faults.push(format!("{}: of {name} {theirs:?} are kept, not {:?}", case.name, kept.get(name)));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn criteria_over_weights() {
+    compare("weights", include_str!("weights.toml"), include_str!("weights.json"));
+}

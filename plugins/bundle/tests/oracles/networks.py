@@ -1,0 +1,100 @@
+"""The networks of networks.toml as PyTorch modules, with our names and initial weights, and what every script shares."""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import torch
+from torch import nn
+
+HERE = Path(__file__).parent
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)
+
+
+class Mlp(nn.Module):
+    def __init__(self, options, features=64, classes=4):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        widths = [features, *options["hidden"], classes]
+        for i, (a, b) in enumerate(zip(widths, widths[1:]), 1):
+            self.add_module(f"fc{i}", nn.Linear(a, b, bias=options.get("bias", False)))
+            if i < len(widths) - 1:
+                self.add_module(f"relu{i}", nn.ReLU())
+
+    def forward(self, x):
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+
+class Cnn(nn.Module):
+    def __init__(self, options):
+        super().__init__()
+        channels, side = [1, *options["channels"]], 8
+        for i, (a, b) in enumerate(zip(channels, channels[1:]), 1):
+            self.add_module(f"conv{i}", nn.Conv2d(a, b, 3, padding=1, bias=options.get("conv_bias", True)))
+            if options.get("batch_norm"):
+                self.add_module(f"norm{i}", nn.BatchNorm2d(b))
+            self.add_module(f"conv_relu{i}", nn.ReLU())
+            self.add_module(f"pool{i}", nn.MaxPool2d(2))
+            side //= 2
+        for name, layer in Mlp(options, channels[-1] * side * side).named_children():
+            self.add_module(name, layer)
+
+    def forward(self, x):
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+
+KINDS = {"mlp": Mlp, "cnn": Cnn}
+
+
+class Inputs:
+    """The batch and the networks that `cargo test -p secateur-bundle --test oracles -- --ignored` wrote."""
+
+    def __init__(self, path):
+        found = json.loads(Path(path).read_text())
+        self.weights = found["networks"]
+        self.x = torch.tensor(found["batch"]["data"]).reshape(found["batch"]["shape"])
+        self.classes = torch.tensor(found["batch"]["classes"])
+        self.options = tomllib.loads((HERE / "networks.toml").read_text())
+
+    def network(self, name):
+        """A fresh module in training mode."""
+        options = self.options[name]
+        module = KINDS[options["name"]](options)
+        state = {n: torch.tensor(t["data"]).reshape(t["shape"]) for n, t in self.weights[name].items()}
+        missing = module.load_state_dict(state, strict=False)
+        assert not missing.unexpected_keys, missing
+        assert all(n.endswith("num_batches_tracked") for n in missing.missing_keys), missing
+        return module.train()
+
+
+def best(scores, sparsity, rounding=lambda n: int(n + 1e-9)):
+    """What is kept of {name: scores} ranked as one: the lowest `sparsity` of all go, ties by name and index."""
+    ranked = sorted((s, name, i) for name in scores for i, s in enumerate(scores[name]))
+    gone = {(name, i) for _, name, i in ranked[: rounding(sparsity * len(ranked))]}
+    return {name: [i for i in range(len(scores[name])) if (name, i) not in gone] for name in scores}
+
+
+def write(family, answer):
+    """Calls answer(inputs, name, case) for every case of FAMILY.toml, and writes FAMILY.json."""
+    inputs = Inputs(sys.argv[1])
+    cases = tomllib.loads((HERE / f"{family}.toml").read_text())
+    found = {}
+    for name, case in cases.items():
+        scores, kept = answer(inputs, name, case)
+        scores = {n: [float(v) for v in torch.as_tensor(s).flatten().tolist()] for n, s in scores.items()}
+        found[name] = {"scores": scores, "kept": kept}
+    text = json.dumps({"versions": versions(), "cases": found}, separators=(",", ":"))
+    (HERE / f"{family}.json").write_text(text.replace('"kept":', '\n"kept":').replace('"scores":', '\n"scores":') + "\n")
+
+
+def versions():
+    from importlib.metadata import version
+
+    names = ["torch", "torch-pruning", "captum", "zennit", "scikit-learn"]
+    return {n: version(n) for n in names if n.replace("-", "_") in sys.modules or n in ("torch",)}

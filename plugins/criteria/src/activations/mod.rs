@@ -1,0 +1,3 @@
+//! Criteria that look at what passes through the network.
+
+mod contribution_rank;

@@ -1,0 +1,3 @@
+//! Criteria that look at the weights alone.
+
+mod magnitude;
