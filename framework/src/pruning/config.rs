@@ -65,8 +65,8 @@ crate::options! {
         #[acts(run, "a layer that produces the output, and that scope, table and counts do not leave alone")]
         pub include_output: bool = false,
         /// How a fraction becomes a count, whichever the criterion, so that runs that are compared count alike:
-        /// `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n), as the contribution-rank report counts) or
-        /// `nearest`.
+        /// `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n), as the contribution-rank report counts),
+        /// `nearest`, or as another library counts: `torch`, `jaxpruner`, `torchao`, `nncf`.
         #[acts(|p| p.scope != Scope::Counts, "another scope than \"counts\", which counts itself")]
         #[acts(run, "a criterion that scores, and does not decide weight by weight itself")]
         pub rounding: Rounding = Rounding::FloorPruned,

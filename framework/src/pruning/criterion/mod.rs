@@ -1,10 +1,12 @@
 //! What a weight, or a unit, is worth.
 
 mod probe;
+mod rounding;
 mod view;
 
 pub(crate) use probe::fits;
 pub use probe::{Objective, Probe, ProbeInput, ProbeMode, Question};
+pub use rounding::Rounding;
 pub use view::{Cut, Observation, Setup, Target};
 
 use crate::backend::{Backend, Reduce};
@@ -43,33 +45,6 @@ pub enum Window {
     Epoch,
     /// Every step since the pruning step before it.
     SincePrune,
-}
-
-/// How a fraction becomes a count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rounding {
-    /// `keep = n - floor(s n)`
-    #[default]
-    FloorPruned,
-    /// `keep = floor((1 - s) n)`
-    FloorKept,
-    /// `keep = round((1 - s) n)`, half away from zero
-    Nearest,
-}
-
-impl Rounding {
-    /// How many of `n` are kept when the fraction `s` goes.
-    pub fn keep(self, n: usize, s: f64) -> usize {
-        // Decimal fractions are not exact in binary: 0.1 * 30 must count as 3.
-        let (n_f, slack) = (n as f64, 1e-9);
-        let keep = match self {
-            Self::FloorPruned => n_f - (s * n_f + slack).floor(),
-            Self::FloorKept => ((1.0 - s) * n_f + slack).floor(),
-            Self::Nearest => ((1.0 - s) * n_f + slack).round(),
-        };
-        (keep.max(0.0) as usize).min(n)
-    }
 }
 
 /// Makes a criterion from its name and options, for plugins that wrap others.
@@ -178,28 +153,5 @@ pub trait Criterion<B: Backend>: Send {
     /// If the state is not one of its own.
     fn load(&mut self, _state: State, _device: &B) -> Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_follow_the_declared_rounding() {
-        let widths = |r: Rounding| {
-            let mut n = 50;
-            std::iter::repeat_with(move || {
-                n = r.keep(n, 0.1);
-                n
-            })
-            .take(4)
-            .collect::<Vec<_>>()
-        };
-        assert_eq!(widths(Rounding::FloorKept), [45, 40, 36, 32]);
-        assert_eq!(widths(Rounding::FloorPruned), [45, 41, 37, 34]);
-        assert_eq!(Rounding::Nearest.keep(45, 0.1), 41);
-        assert_eq!((Rounding::FloorPruned.keep(30, 0.1), Rounding::FloorKept.keep(30, 0.1)), (27, 27));
-        assert_eq!((Rounding::FloorPruned.keep(0, 0.5), Rounding::FloorKept.keep(7, 0.0)), (0, 7));
     }
 }
