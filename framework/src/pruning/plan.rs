@@ -54,7 +54,8 @@ pub fn plan<'a, B: Backend>(
     goal: &Goal,
     view: &dyn Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
 ) -> Result<Plan<B>> {
-    let unpriced = |_: &[usize]| Err(Error::Other("the goal is a cost, and nothing has a price here".into()));
+    let unpriced =
+        |_: &[usize]| -> Result<usize> { Err(Error::Other("the goal is a cost, and nothing has a price here".into())) };
     plan_at_cost(config, store, criterion, (goal, &unpriced), view)
 }
 
@@ -121,15 +122,18 @@ fn ranked<B: Backend>(
     (goal, cost): (&Goal, &CostOf<'_>),
 ) -> Result<Vec<KeepMask<B>>> {
     let mut budgets = names.iter().map(|name| budget(config, store, name)).collect::<Result<Vec<_>>>()?;
-    budgets.iter_mut().zip(&goal.bounds).for_each(|(budget, bounds)| (budget.least, budget.most) = *bounds);
+    for (budget, (least, most)) in budgets.iter_mut().zip(&goal.bounds) {
+        budget.most = budget.most.min(*most);
+        budget.least = (*least).min(budget.most);
+    }
     let counts = |keep: &[KeepMask<B>]| keep.iter().map(KeepMask::count).collect::<Result<Vec<_>>>();
-    let within = |counts: KeepCount| masks::best(layers, &Goal { counts, bounds: goal.bounds.clone() });
+    let within = |counts: KeepCount| masks::best(layers, &Goal { counts, ..goal.clone() });
     let best = |total: usize| {
         let best = within(KeepCount::Total(total))?;
-        if config.multiple == 1 {
+        if goal.multiple == 1 {
             return Ok(best);
         }
-        within(KeepCount::Each(in_multiples(&counts(&best)?, &budgets, config.multiple, Some(total))))
+        within(KeepCount::Each(in_multiples(&counts(&best)?, &budgets, goal.multiple, Some(total))))
     };
     match &goal.counts {
         KeepCount::Total(total) => best(*total),

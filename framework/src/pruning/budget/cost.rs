@@ -1,7 +1,7 @@
 //! A schedule's sparsity as a fraction of what the network costs.
 //!
-//! How many weights or units a cost leaves follows from the ranking: the cheaper the layers whose scores are lowest, the
-//! more of them must go. Costs fall with every one that goes, so that the number is found by halving.
+//! How many weights or units a cost leaves follows from the ranking: the cheaper the layers whose scores are lowest,
+//! the more of them must go. Costs fall with every one that goes, so that the number is found by halving.
 
 use super::{Asked, CostOf, KeepCount, LayerBudget, allocate, bounded, budget, dense_budget};
 use crate::backend::Backend;
@@ -33,7 +33,14 @@ pub fn asked_at_cost<B: Backend>(
     };
     if config.scope == Scope::Global {
         let limit = KeepCount::Cost(limit);
-        return Ok(Asked { target, keep: limit.clone(), wanted: limit, now: KeepCount::Cost(now), layers });
+        return Ok(Asked {
+            target,
+            keep: limit.clone(),
+            wanted: limit,
+            now: KeepCount::Cost(now),
+            layers,
+            multiple: config.multiple,
+        });
     }
     let config = PruneConfig { rounding: Rounding::default(), ..config.clone() };
     let elements = of(|r| r.dense).iter().sum::<usize>().max(1) as f64;

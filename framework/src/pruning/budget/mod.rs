@@ -67,6 +67,8 @@ pub struct Asked {
     pub now: KeepCount,
     /// The layers, with what each may keep.
     pub(super) layers: Vec<LayerBudget>,
+    /// What the counts are to be multiples of.
+    pub(super) multiple: usize,
 }
 
 /// What one round of a pruning step is to leave.
@@ -76,6 +78,8 @@ pub struct Goal {
     pub counts: KeepCount,
     /// The fewest and the most that each layer may keep, in the order of [`PruneConfig::names`].
     pub bounds: Vec<(usize, usize)>,
+    /// What the counts of one ranking over all layers are to be multiples of; 1 before the last round.
+    pub multiple: usize,
 }
 
 impl Asked {
@@ -84,7 +88,8 @@ impl Asked {
         let each = |of: fn(&LayerBudget) -> usize| KeepCount::Each(self.layers.iter().map(of).collect());
         let most = each(|r| r.current.max(r.most)).towards(&each(|r| r.most), round, rounds);
         let bounds = self.layers.iter().zip(most.counts()).map(|(r, most)| (r.least, *most)).collect();
-        Goal { counts: self.now.towards(&self.keep, round, rounds), bounds }
+        let multiple = if round < rounds { 1 } else { self.multiple };
+        Goal { counts: self.now.towards(&self.keep, round, rounds), bounds, multiple }
     }
 }
 
@@ -175,10 +180,14 @@ pub(super) fn dense_budget(config: &PruneConfig, layout: &Layout, name: &str) ->
     Ok(LayerBudget { name: name.into(), dense, current, axes, least: usize::from(keeps_one), most: current, fixed })
 }
 
-/// The same layers, with the sparsities of `min_sparsity` and `max_sparsity` in what each may keep; the smallest one is
+/// The same layers, with `multiple`, `min_sparsity` and `max_sparsity` in what each may keep; the smallest sparsity is
 /// asked for in proportion to `progress`.
 pub(super) fn bounded(config: &PruneConfig, layers: &[LayerBudget], progress: f64) -> Vec<LayerBudget> {
     let mut layers = layers.to_vec();
+    if config.rounds_to_multiples() {
+        // The smallest multiple, or all of a smaller layer.
+        layers.iter_mut().for_each(|r| r.least = r.least.max(config.multiple.min(r.dense)).min(r.most));
+    }
     if !config.shares() || config.granularity.is_pattern() {
         return layers;
     }
@@ -242,7 +251,7 @@ pub(super) fn allocate(
         ),
     };
     let fitted = match fitted {
-        KeepCount::Each(counts) if config.multiple > 1 && config.scope != Scope::Counts => {
+        KeepCount::Each(counts) if config.rounds_to_multiples() => {
             let total = config.shares().then(|| counts.iter().sum());
             KeepCount::Each(in_multiples(&counts, layers, config.multiple, total))
         }
@@ -254,7 +263,7 @@ pub(super) fn allocate(
         Amount::Sparsity(s) => s,
         Amount::OfRemaining(f) => 1.0 - current as f64 / dense.max(1) as f64 * (1.0 - f),
     };
-    Asked { target, keep: fitted, wanted, now, layers: layers.to_vec() }
+    Asked { target, keep: fitted, wanted, now, layers: layers.to_vec(), multiple: config.multiple }
 }
 
 /// Erdős–Rényi kernel: the density of a layer is proportional to (sum of axes) / (product of axes).
@@ -385,7 +394,7 @@ mod tests {
         );
         assert_eq!(
             asked.round(1, 1),
-            Goal { counts: KeepCount::Total(80), bounds: vec![(50, 100), (0, 100), (0, 20)] }
+            Goal { counts: KeepCount::Total(80), bounds: vec![(50, 100), (0, 100), (0, 20)], multiple: 1 }
         );
     }
 }

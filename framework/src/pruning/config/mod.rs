@@ -90,8 +90,8 @@ crate::options! {
         pub reduce: Option<Reduce> = None,
         /// How scores of different layers are made comparable, for `scope = "global"`: `none`, `mean` (each layer's
         /// divided by their mean magnitude), `size` (by their number), `l2` (by their L2 norm) or `z-score`. Where
-        /// absent `none` for weights and blocks and `mean` for units: the norm of a unit grows with its fan-in, so that raw norms
-        /// empty the layers with small kernels first.
+        /// absent `none` for weights and blocks and `mean` for units: the norm of a unit grows with its fan-in, so that
+        /// raw norms empty the layers with small kernels first.
         #[acts(|p| p.scope == Scope::Global, "scope = \"global\"")]
         #[acts(|p| !p.granularity.is_pattern(), "another granularity than n:m, which takes the same of every layer")]
         #[acts(run, "a criterion that scores, and does not decide weight by weight itself")]
@@ -119,29 +119,7 @@ crate::options! {
         )]
         #[acts(run, "pruning steps")]
         pub on_empty_layer: OnEmptyLayer = OnEmptyLayer::Warn,
-        /// Whether single layers are bound in how much of them goes.
-    pub(super) fn is_bounded(&self) -> bool {
-        !self.min_sparsity.is_empty() || !self.max_sparsity.is_empty()
-    }
-
-    /// Whether a schedule's sparsity is one of a cost, which a ranking alone can tell.
-    pub(crate) fn has_cost(&self) -> bool {
-        self.target != Quantity::Sparsity && self.shares() && !self.granularity.is_pattern()
-    }
-
-    /// What a pruning step counts.
-    pub fn counted(&self) -> Counted {
-        match (self.target, self.granularity) {
-            (Quantity::Params, _) if self.has_cost() => Counted::Params,
-            (Quantity::Macs, _) if self.has_cost() => Counted::Macs,
-            (Quantity::Bytes, _) if self.has_cost() => Counted::Bytes,
-            (_, Granularity::Unit) => Counted::Units,
-            (_, Granularity::Block) => Counted::Blocks,
-            (_, Granularity::Weight | Granularity::NOfM { .. }) => Counted::Weights,
-        }
-    }
-
-    /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
+        /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
         #[acts(|p| p.scope != Scope::Counts, "another scope than \"counts\", which is met in one round")]
         #[acts(|p| !p.granularity.is_pattern(), "another granularity than n:m, which is met in one round")]
         #[acts(run, "a criterion that asks the network anew in each round (Needs::PROBE)")]
@@ -212,6 +190,11 @@ impl PruneConfig {
             (_, Granularity::Block) => Counted::Blocks,
             (_, Granularity::Weight | Granularity::NOfM { .. }) => Counted::Weights,
         }
+    }
+
+    /// Whether counts are rounded to multiples.
+    pub(super) fn rounds_to_multiples(&self) -> bool {
+        self.multiple > 1 && self.scope != Scope::Counts && !self.granularity.is_pattern()
     }
 
     /// Rounds of scoring within one pruning step.

@@ -79,10 +79,12 @@ fn best_weights_within<B: Backend>(
     bounds: &[(usize, usize)],
 ) -> Result<Vec<KeepMask<B>>> {
     for ((scores, alive), (least, most)) in scores.iter_mut().zip(&mut alive).zip(bounds) {
-        let cut = |n: usize| Ok(best_weights(&[scores.clone()], &[alive.clone()], n)?.swap_remove(0));
-        let secured = if *least > 0 { Some(cut(*least)?) } else { None };
-        if *most < candidates((scores, alive))? {
-            *alive = Some(cut(*most)?);
+        let cut = |scores: &Tensor<B>, alive: &Option<Tensor<B>>, n: usize| -> Result<Tensor<B>> {
+            Ok(best_weights(std::slice::from_ref(scores), std::slice::from_ref(alive), n)?.swap_remove(0))
+        };
+        let secured = if *least > 0 { Some(cut(scores, alive, *least)?) } else { None };
+        if *most < candidates((&*scores, &*alive))? {
+            *alive = Some(cut(scores, alive, *most)?);
         }
         if let Some(secured) = secured {
             *scores = scores.sub(&scores.mul(&secured)?)?.add(&secured.scale(f32::MAX)?)?;
@@ -158,7 +160,7 @@ mod tests {
             let (least, most) = bounds.iter().fold((0, 0), |(l, m), b| (l + b.0, m + b.1));
             let total = least + (part * (most - least) as f64) as usize;
             let best_sum = by_search(&scores, total, &bounds);
-            let goal = Goal { counts: KeepCount::Total(total), bounds: bounds.clone() };
+            let goal = Goal { counts: KeepCount::Total(total), bounds: bounds.clone(), multiple: 1 };
             let device = Cpu::default();
             let tensor = |s: &Vec<f32>| Tensor::from_vec(&device, s.clone(), [s.len()]).unwrap();
             let forms: [&dyn Fn(&Vec<f32>) -> LayerScores<Cpu>; 2] =

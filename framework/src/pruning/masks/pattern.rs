@@ -40,7 +40,7 @@ pub(in crate::pruning) fn kept(shape: &Shape, axis: usize, n: usize, m: usize) -
 /// The indices of each group, one group after the other.
 fn groups(shape: &Shape, axis: usize, m: usize) -> impl Iterator<Item = Vec<usize>> {
     let (outer, inputs, inner) = shape.around(axis);
-    let at = move |row: usize, place: usize, first: usize| {
+    let at = move |row: usize, place: usize, first: usize| -> Vec<usize> {
         (first..inputs.min(first + m)).map(|input| (row * inputs + input) * inner + place).collect()
     };
     (0..outer).flat_map(move |row| {

@@ -177,7 +177,8 @@ impl<B: Backend> Live<B> {
             let (weight, grad) = shown.as_ref().and_then(|shown| shown.get(name)).cloned().unzip();
             Ok(Target { weight, grad, ..Target::new(params, name, group, step, seed)? })
         };
-        let plan = pruning::plan_at_cost(prune, params, criterion.as_mut(), (goal, &|kept| setting.cost(kept)), &view)?;
+        let cost = |kept: &[usize]| setting.cost(kept);
+        let plan = pruning::plan_at_cost(prune, params, criterion.as_mut(), (goal, &cost), &view)?;
         let own_rule = plan.answers.decisions;
         for note in setting.idle_beside(plan.answers) {
             reporter.note(step, note.keys, note.text)?;
