@@ -108,7 +108,7 @@ fn prune_step(c: &mut Criterion) {
                 |mut store| {
                     let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
                     let asked = pruning::asked(&config, &store, half).unwrap();
-                    let plan = pruning::plan(&config, &store, &mut Magnitude, &asked.keep, &view).unwrap();
+                    let plan = pruning::plan(&config, &store, &mut Magnitude, &asked.round(1, 1), &view).unwrap();
                     pruning::apply(&config, &mut store, &plan, &Mlp, &input(), Step(0)).unwrap()
                 },
                 BatchSize::SmallInput,

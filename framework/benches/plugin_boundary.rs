@@ -90,7 +90,8 @@ fn pruning_steps(c: &mut Criterion) {
                         let view = |name, group| Target::new(&store, name, group, Step(0), Seed(1));
                         let position = Position { amount: Amount::Sparsity(0.5), progress: 1.0, nth: 0 };
                         let asked = pruning::asked(&config, &store, position).unwrap();
-                        let plan = pruning::plan(&config, &store, criterion.as_mut(), &asked.keep, &view).unwrap();
+                        let plan =
+                            pruning::plan(&config, &store, criterion.as_mut(), &asked.round(1, 1), &view).unwrap();
                         pruning::apply(&config, &mut store, &plan, &model, &input(), Step(0)).unwrap();
                         criterion.reset().unwrap();
                     },

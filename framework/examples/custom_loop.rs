@@ -79,7 +79,7 @@ fn main() -> Result<()> {
         let position = Position { amount: Amount::Sparsity(sparsity), progress: sparsity / 0.8, nth };
         let asked = pruning::asked(&prune, &params, position)?;
         let view = |name, group| Ok(Target::new(&params, name, group, step, seed)?.with_grads(grads));
-        let plan = pruning::plan(&prune, &params, &mut criterion, &asked.keep, &view)?;
+        let plan = pruning::plan(&prune, &params, &mut criterion, &asked.round(1, 1), &view)?;
         pruning::apply(&prune, &mut params, &plan, &Net, &input, step)?;
         asked.verify(&prune, &params, step)?;
         let achieved = pruning::sparsity(&prune, &params)?;

@@ -8,10 +8,14 @@
 mod acts;
 mod checks;
 mod one_or_list;
+mod one_or_table;
+mod pattern;
 
 pub use acts::{Acts, Idle};
 pub use checks::{Checks, Number, key_in};
 pub use one_or_list::OneOrList;
+pub use one_or_table::OneOrTable;
+pub use pattern::{entry_for, fits, keys_for};
 
 use crate::error::OptionError;
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,9 +1,8 @@
 //! Carrying a plan out, and counting what came of it.
 
-use super::budget::{Asked, KeepCount};
-use super::choices::{Apply, Granularity};
-use super::config::PruneConfig;
-use super::masks::KeepMask;
+use super::budget::{Asked, CostOf, KeepCount, LayerBudget, in_multiples};
+use super::config::{Apply, Granularity, PruneConfig};
+use super::masks::{Blocks, KeepMask, pattern};
 use super::plan::{Plan, current_mask, kept};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -27,11 +26,17 @@ pub fn apply<B: Backend>(
     step: Step,
 ) -> Result<()> {
     match (config.granularity, config.apply) {
-        (Granularity::Weight, _) => {
+        (Granularity::Weight | Granularity::Block | Granularity::NOfM { .. }, _) => {
             for (name, keep) in &plan.keep {
-                if let KeepMask::Weights(marks) = keep {
-                    store.set_mask(name, marks.clone())?;
-                }
+                let marks = match keep {
+                    KeepMask::Weights(marks) => marks.clone(),
+                    KeepMask::Blocks(keep) => {
+                        let blocks = Blocks::new(&store.get(name)?.spec().shape, config.block);
+                        blocks.marks(store.device(), keep)?
+                    }
+                    KeepMask::Units(_) => continue,
+                };
+                store.set_mask(name, marks)?;
             }
         }
         (Granularity::Unit, Apply::Mask) => store.set_alive(plan.units())?,
@@ -63,7 +68,16 @@ impl Asked {
             let message = format!("{found} elements are kept after the pruning step, the schedule asked for {asked}");
             Err(Error::Invariant { step: step.0, layer: layer.into(), message })
         };
-        match &self.keep {
+        let counts = match &self.keep {
+            // What it costs is looked at by `verify_cost`.
+            KeepCount::Cost(_) => Ok(()),
+            KeepCount::Total(asked) if config.multiple > 1 => {
+                // A round before the last may have taken what would have brought the sum nearer.
+                let asked = Some(*asked).filter(|_| config.rounds == 1);
+                let nearest = in_multiples(&found, &self.layers, config.multiple, asked);
+                let wrong = names.iter().zip(found.iter().zip(&nearest)).find(|(_, (found, nearest))| found != nearest);
+                wrong.map_or(Ok(()), |(name, (found, nearest))| fail(name, *found, *nearest))
+            }
             KeepCount::Total(asked) => {
                 let found = found.iter().sum();
                 if found == *asked { Ok(()) } else { fail("the network", found, *asked) }
@@ -72,7 +86,52 @@ impl Asked {
                 let wrong = names.iter().zip(found.iter().zip(asked)).find(|(_, (found, asked))| found != asked);
                 wrong.map_or(Ok(()), |(name, (found, asked))| fail(name, *found, *asked))
             }
+        };
+        counts?;
+        for (name, (kept, layer)) in names.iter().zip(found.iter().zip(&self.layers)) {
+            if *kept < layer.least || *kept > layer.most {
+                let (least, most) = (layer.least, layer.most);
+                let message = format!("{kept} elements are kept after the pruning step, outside of {least} to {most}");
+                return Err(Error::Invariant { step: step.0, layer: name.clone(), message });
+            }
         }
+        let Granularity::NOfM { n, m } = config.granularity else { return Ok(()) };
+        for name in &names {
+            let p = store.get(name)?;
+            let axis = pattern::input_axis(store.layout(), p.spec());
+            let keep = p.mask().map_or_else(|| vec![true; p.value().count()], |mask| mask.keep().to_vec());
+            if let Some((at, kept)) = pattern::broken(&keep, &p.spec().shape, axis, n, m) {
+                let message = format!("{kept} of the {m} weights from {at} on are kept, more than {n} of {m}");
+                return Err(Error::Invariant { step: step.0, layer: name.clone(), message });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Asked {
+    /// Makes sure that a pruning step left no more than the cost that was asked of it, unless each layer keeps the least
+    /// that it can.
+    ///
+    /// # Errors
+    /// If it did not; what `cost` reports.
+    pub fn verify_cost<B: Backend>(
+        &self,
+        config: &PruneConfig,
+        store: &ParamStore<B>,
+        step: Step,
+        cost: &CostOf<'_>,
+    ) -> Result<()> {
+        let KeepCount::Cost(limit) = self.keep else { return Ok(()) };
+        let names = config.names(store.layout());
+        let kept = names.iter().map(|name| kept(config, store, name)).collect::<Result<Vec<_>>>()?;
+        let found = cost(&kept)?;
+        let least = config.multiple > 1 || kept.iter().zip(&self.layers).all(|(kept, layer)| *kept <= layer.least);
+        if found <= limit || least {
+            return Ok(());
+        }
+        let message = format!("{found} {} are kept, the schedule asked for {limit}", config.counted().words());
+        Err(Error::Invariant { step: step.0, layer: "the network".into(), message })
     }
 }
 
@@ -120,6 +179,17 @@ pub fn sparsity<B: Backend>(config: &PruneConfig, store: &ParamStore<B>) -> Resu
     let layers = names.iter().map(|n| super::budget::budget(config, store, n)).collect::<Result<Vec<_>>>()?;
     let (kept, dense) = layers.iter().fold((0, 0), |(k, d), r| (k + r.current, d + r.dense));
     Ok(1.0 - kept as f64 / dense.max(1) as f64)
+}
+
+/// Fraction of what the dense network costs which is gone.
+///
+/// # Errors
+/// If the store lacks a name of the configuration; what `cost` reports.
+pub fn saved<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, cost: &CostOf<'_>) -> Result<f64> {
+    let names = config.names(store.layout());
+    let layers = names.iter().map(|n| super::budget::budget(config, store, n)).collect::<Result<Vec<_>>>()?;
+    let of = |count: fn(&LayerBudget) -> usize| cost(&layers.iter().map(count).collect::<Vec<_>>());
+    Ok(1.0 - of(|r| r.current)? as f64 / of(|r| r.dense)?.max(1) as f64)
 }
 
 /// Weights or units kept of each parameter or group that may be pruned.

@@ -1,12 +1,12 @@
 //! What a schedule will ask of a network, known before the first step: what cannot be given is told then.
 
-use super::budget::{Asked, LayerBudget, allocate, dense_budget};
-use super::choices::{Apply, Granularity, Scope};
-use super::config::PruneConfig;
+use super::budget::{Asked, KeepCount, LayerBudget, allocate, bounded, dense_budget};
+use super::config::{Apply, Granularity, PruneConfig, Scope};
+use super::masks::pattern;
 use crate::error::{Error, OptionError, Result};
 use crate::network::layout::Layout;
 use crate::options::key_in;
-use crate::pruning::schedule::{Position, Step};
+use crate::pruning::schedule::{Amount, Position, Step};
 
 /// Something a user should know about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,28 +42,45 @@ pub fn forecast(
     layout: &Layout,
     positions: impl Iterator<Item = (Option<Step>, Position)>,
 ) -> Result<Forecast> {
-    let names = config.names(layout);
-    let mut layers = names.iter().map(|n| dense_budget(config, layout, n)).collect::<Result<Vec<_>>>()?;
-    if config.scope == Scope::Global {
-        layers = vec![joined(&layers)];
+    if config.has_cost() {
+        // How many a cost leaves is known with the scores: see `affordable`.
+        return Ok(Forecast::default());
     }
+    let names = config.names(layout);
+    let dense = names.iter().map(|n| dense_budget(config, layout, n)).collect::<Result<Vec<_>>>()?;
+    let joins = config.scope == Scope::Global && !config.granularity.is_pattern();
+    // Counts are rounded to multiples as they come: what the schedule asks for goes on from what it asked before.
+    let config = &PruneConfig { multiple: 1, ..config.clone() };
+    let (mut layers, mut total) = (dense.clone(), None);
     let (mut forecast, mut steps, mut bent) = (Forecast::default(), 0, None);
+    let mut amounts = vec![];
     for (step, position) in positions {
+        amounts.push(position.amount);
         // What is kept of the dense network is the most there can be where masks are renewed freely.
-        let asked = allocate(config, &layers, position);
+        let mut bounded = bounded(config, &layers, position.progress);
+        if joins {
+            bounded = vec![joined(&bounded, total, config.regrow)];
+        }
+        let asked = allocate(config, &bounded, position);
         if !config.regrow {
             rises(config, &names, &asked, step)?;
         }
+        possible(config, names.len(), &bounded, &asked, position.amount, step)?;
         if asked.keep != asked.wanted && config.granularity == Granularity::Unit {
             bent = bent.or(Some((step, asked.target)));
         }
         (steps, forecast.idle) = (steps + 1, if asked.keep == asked.now { forecast.idle + 1 } else { 0 });
-        let counts = asked.keep.counts().to_vec();
-        for (layer, count) in layers.iter_mut().zip(counts) {
-            layer.current = count;
-            layer.most = if config.regrow { layer.dense } else { count };
+        let counts = asked.keep.counts();
+        if joins {
+            total = Some(counts.iter().sum());
+            continue;
+        }
+        for ((layer, dense), count) in layers.iter_mut().zip(&dense).zip(counts) {
+            layer.current = *count;
+            layer.most = if config.regrow { dense.most } else { *count };
         }
     }
+    forecast.remarks.extend(pattern_remarks(config, layout, &names, &amounts));
     if let Some((step, target)) = bent {
         let text = format!(
             "A sparsity of {target:.4} {} would leave groups without any unit; each keeps one, so that less is pruned \
@@ -80,17 +97,101 @@ pub fn forecast(
     Ok(forecast)
 }
 
-/// All layers as one: what a ranking over all of them goes by.
-fn joined(layers: &[LayerBudget]) -> LayerBudget {
+/// All layers as one: what a ranking over all of them goes by, `kept` of them before it.
+fn joined(layers: &[LayerBudget], kept: Option<usize>, regrow: bool) -> LayerBudget {
     let sum = |of: fn(&LayerBudget) -> usize| layers.iter().map(of).sum::<usize>();
+    let (current, most) = (kept.unwrap_or(sum(|r| r.current)), sum(|r| r.most));
     LayerBudget {
         name: "the network".into(),
         dense: sum(|r| r.dense),
-        current: sum(|r| r.current),
+        current,
         axes: vec![],
         least: sum(|r| r.least),
-        most: sum(|r| r.most),
+        most: if regrow { most } else { most.min(current) },
+        fixed: None,
     }
+}
+
+/// Refuses a step whose sparsity the layers' own least and largest ones do not allow, more than rounding in each of
+/// `names` layers would make of it.
+fn possible(
+    config: &PruneConfig,
+    names: usize,
+    layers: &[LayerBudget],
+    asked: &Asked,
+    amount: Amount,
+    step: Option<Step>,
+) -> Result<()> {
+    if !config.is_bounded() || !config.shares() || config.granularity.is_pattern() {
+        return Ok(());
+    }
+    let sum = |of: fn(&LayerBudget) -> usize| layers.iter().map(of).sum::<usize>();
+    let (dense, least, most) = (sum(|r| r.dense).max(1), sum(|r| r.least), sum(|r| r.most));
+    let wanted: usize = asked.wanted.counts().iter().sum();
+    let total = match (&asked.wanted, amount) {
+        // Shares are cut to what the layers can hold: the sparsity itself says what was asked.
+        (KeepCount::Each(_), Amount::Sparsity(s)) => config.rounding.keep(dense, s),
+        (KeepCount::Each(_), Amount::OfRemaining(f)) => config.rounding.keep(sum(|r| r.current), f),
+        (KeepCount::Total(_) | KeepCount::Cost(_), _) => wanted,
+    };
+    let sparsity = |kept: usize| 1.0 - kept as f64 / dense as f64;
+    let refuse = |key: &str, bound: usize, word: &str, fix: &str| {
+        let text = format!(
+            "{} the schedule asks for a sparsity of {:.4} of all that may be pruned, and the layers' own bounds allow \
+             {word} {:.4}: {fix}",
+            when(step),
+            sparsity(total),
+            sparsity(bound),
+        );
+        let set = if key == "max_sparsity" { &config.max_sparsity } else { &config.min_sparsity };
+        let found = set.keyed(key).map(|(_, s)| s.to_string()).collect::<Vec<_>>().join(", ");
+        Err(OptionError::new(key, found, text).into())
+    };
+    if total + names < least && !config.max_sparsity.is_empty() {
+        return refuse("max_sparsity", least, "at most", "raise prune.max_sparsity, or let the schedule prune less");
+    }
+    if total > most + names && !config.min_sparsity.is_empty() {
+        return refuse(
+            "min_sparsity",
+            most,
+            "no less than",
+            "lower prune.min_sparsity, or let the schedule prune more",
+        );
+    }
+    Ok(())
+}
+
+/// What a fixed pattern makes of a schedule's sparsity, and of layers that it does not divide.
+fn pattern_remarks(config: &PruneConfig, layout: &Layout, names: &[String], amounts: &[Amount]) -> Vec<Remark> {
+    let Granularity::NOfM { n, m } = config.granularity else { return vec![] };
+    let mut remarks = vec![];
+    let own = 1.0 - n as f64 / m as f64;
+    if amounts.iter().any(|amount| !matches!(amount, Amount::Sparsity(s) if (s - own).abs() < 1e-9)) {
+        let text = format!(
+            "prune.granularity = \"{n}:{m}\" makes a sparsity of {own:.4} at every pruning step: the schedule says only \
+             when, and its own sparsity does nothing here."
+        );
+        remarks.push(Remark::new(&["schedule.name", "prune.granularity"], text));
+    }
+    let specs = names.iter().filter_map(|name| layout.spec(name));
+    let inputs = specs.map(|spec| (spec, spec.shape[pattern::input_axis(layout, spec)]));
+    let uneven: Vec<String> = inputs
+        .filter(|(_, inputs)| inputs % m != 0)
+        .map(|(spec, inputs)| {
+            let kept = pattern::kept(&spec.shape, pattern::input_axis(layout, spec), n, m);
+            let sparsity = 1.0 - kept as f64 / spec.shape.count().max(1) as f64;
+            format!("{} ({inputs} inputs, sparsity {sparsity:.4})", spec.name)
+        })
+        .collect();
+    if !uneven.is_empty() {
+        let text = format!(
+            "The inputs of some layers are no multiple of {m}: {}. The last group of each row is smaller and keeps its \
+             share, rounded up.",
+            uneven.join(", ")
+        );
+        remarks.push(Remark::new(&["prune.granularity", "model.name"], text));
+    }
+    remarks
 }
 
 /// Refuses a step that asks for weights or units which are gone by then.
@@ -101,6 +202,8 @@ fn rises(config: &PruneConfig, names: &[String], asked: &Asked, step: Option<Ste
         Scope::Erk => pairs().map(|p| p.0).sum::<usize>() > pairs().map(|p| p.1).sum::<usize>(),
         _ => pairs().any(|(wanted, now)| wanted > now),
     };
+    // A pattern asks for the same at every step.
+    let more = more && !config.granularity.is_pattern();
     let Some(layer) = pairs().position(|(wanted, now)| wanted > now).filter(|_| more) else { return Ok(()) };
     let (wanted, now) = (asked.wanted.counts()[layer], asked.now.counts()[layer]);
     let whose = if config.scope == Scope::Global { "the network" } else { names[layer].as_str() };

@@ -7,7 +7,6 @@
 
 mod apply;
 mod budget;
-mod choices;
 mod config;
 pub mod criterion;
 mod forecast;
@@ -17,11 +16,11 @@ mod plan;
 pub mod schedule;
 mod scores;
 
-pub use apply::{Census, apply, counts, sparsity, units_in_use};
-pub use budget::{Asked, KeepCount, asked};
-pub use choices::{Apply, Granularity, Normalizer, OnEmptyLayer, Scope};
-pub use config::PruneConfig;
+pub use apply::{Census, apply, counts, saved, sparsity, units_in_use};
+pub(crate) use budget::affordable;
+pub use budget::{Asked, CostOf, Goal, KeepCount, asked, asked_at_cost};
+pub use config::{Apply, Counted, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Quantity, Scope};
 pub use forecast::{Forecast, Remark, forecast};
 pub use masks::KeepMask;
-pub use plan::{Plan, plan};
+pub use plan::{Plan, plan, plan_at_cost};
 pub use scores::Answers;

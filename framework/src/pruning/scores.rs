@@ -1,8 +1,7 @@
 //! Scores of everything that may be pruned, checked and brought to one form.
 
-use super::choices::{Granularity, Normalizer};
-use super::config::PruneConfig;
-use super::masks::KeepMask;
+use super::config::{Granularity, Normalizer, PruneConfig};
+use super::masks::{Blocks, KeepMask};
 use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::layout::{Member, UnitGroup};
@@ -17,6 +16,8 @@ pub(super) enum LayerScores<B: Backend> {
     Weights(Tensor<B>),
     /// One finite score per unit; higher is kept.
     Units(Vec<f32>),
+    /// One finite score per block; higher is kept.
+    Blocks(Vec<f32>),
     /// The criterion's own decision.
     Keep(Vec<bool>),
 }
@@ -43,8 +44,9 @@ impl<B: Backend> LayerScores<B> {
                 normalize(&mut values, how, |i| marks.as_ref().is_none_or(|m| m[i] != 0.0));
                 *t = Tensor::from_vec(t.device(), values, t.shape())?;
             }
-            (Self::Units(scores), Some(KeepMask::Units(alive))) => normalize(scores, how, |i| alive[i]),
-            (Self::Units(scores), _) => normalize(scores, how, |_| true),
+            (Self::Units(scores), Some(KeepMask::Units(alive)))
+            | (Self::Blocks(scores), Some(KeepMask::Blocks(alive))) => normalize(scores, how, |i| alive[i]),
+            (Self::Units(scores) | Self::Blocks(scores), _) => normalize(scores, how, |_| true),
             (Self::Keep(_), _) => {}
         }
         Ok(())
@@ -81,22 +83,30 @@ pub(super) fn score_layer<'a, B: Backend>(
 ) -> Result<LayerScores<B>> {
     let layout = store.layout();
     match config.granularity {
-        Granularity::Weight => {
-            let spec = &store.get(name)?.spec().name;
-            match criterion.score(&view(spec, None)?)? {
+        Granularity::Weight | Granularity::Block | Granularity::NOfM { .. } => {
+            let param = store.get(name)?;
+            match criterion.score(&view(&param.spec().name, None)?)? {
                 Scores::Weights(t) => {
                     answers.weights = true;
-                    fits(name, t.count(), store.get(name)?.value().count())?;
+                    fits(name, t.count(), param.value().count())?;
                     // Looked at one by one only where something is wrong: on a device that would copy them all.
                     if !B::norm_squared(&t)?.is_finite() {
                         finite(name, &t.host())?;
                     }
-                    Ok(LayerScores::Weights(t))
+                    if config.granularity != Granularity::Block {
+                        return Ok(LayerScores::Weights(t));
+                    }
+                    let blocks = Blocks::new(&param.value().shape(), config.block);
+                    let mut sums = Sums::new(config.reduce.unwrap_or_else(|| criterion.reduce()), blocks.count());
+                    t.host().iter().enumerate().for_each(|(i, score)| sums.add_one(blocks.of(i), *score));
+                    let scores = sums.finish();
+                    finite(name, &scores).map(|()| LayerScores::Blocks(scores))
                 }
-                Scores::Keep(keep) => {
+                Scores::Keep(keep) if config.granularity == Granularity::Weight => {
                     answers.decisions = true;
-                    fits(name, keep.len(), store.get(name)?.value().count()).map(|()| LayerScores::Keep(keep))
+                    fits(name, keep.len(), param.value().count()).map(|()| LayerScores::Keep(keep))
                 }
+                Scores::Keep(_) => Err(decides()),
                 Scores::Units(_) => {
                     Err(Error::Config("this criterion scores units: set prune.granularity = \"unit\"".into()))
                 }
@@ -118,16 +128,17 @@ pub(super) fn score_layer<'a, B: Backend>(
                         let (_, n, inner) = store.get(&member.param)?.value().shape().around(member.axis);
                         sums.add(&t.host(), n, inner, member);
                     }
-                    Scores::Keep(_) => {
-                        let text = "this criterion decides weight by weight: set prune.granularity = \"weight\"";
-                        return Err(Error::Config(text.into()));
-                    }
+                    Scores::Keep(_) => return Err(decides()),
                 }
             }
             let scores = sums.finish();
             finite(name, &scores).map(|()| LayerScores::Units(scores))
         }
     }
+}
+
+fn decides() -> Error {
+    Error::Config("this criterion decides weight by weight: set prune.granularity = \"weight\"".into())
 }
 
 fn fits(name: &str, found: usize, expected: usize) -> Result<()> {
@@ -146,7 +157,7 @@ fn finite(name: &str, scores: &[f32]) -> Result<()> {
     }
 }
 
-/// Scores of single weights, summed up unit by unit.
+/// Scores of single weights, summed up by unit or block.
 struct Sums {
     how: Reduce,
     totals: Vec<f64>,
@@ -167,16 +178,19 @@ impl Sums {
         }
         for (row, values) in scores.chunks(inner).enumerate() {
             let Some(unit) = unit_of[row % n] else { continue };
-            self.counts[unit] += values.len();
-            for &v in values {
-                let (v, total) = (f64::from(v), &mut self.totals[unit]);
-                match self.how {
-                    Reduce::Sum | Reduce::Mean => *total += v,
-                    Reduce::L1 => *total += v.abs(),
-                    Reduce::L2 => *total += v * v,
-                    Reduce::Max => *total = total.max(v.abs()),
-                }
-            }
+            values.iter().for_each(|&v| self.add_one(unit, v));
+        }
+    }
+
+    /// Adds one weight of a unit or block.
+    fn add_one(&mut self, unit: usize, score: f32) {
+        let (v, total) = (f64::from(score), &mut self.totals[unit]);
+        self.counts[unit] += 1;
+        match self.how {
+            Reduce::Sum | Reduce::Mean => *total += v,
+            Reduce::L1 => *total += v.abs(),
+            Reduce::L2 => *total += v * v,
+            Reduce::Max => *total = total.max(v.abs()),
         }
     }
 

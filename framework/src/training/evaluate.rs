@@ -14,6 +14,7 @@ use crate::network::params::ParamStore;
 use crate::pruning::schedule::Step;
 use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// A network without its parameters, and what it is to minimise: enough to measure it outside a run.
@@ -42,6 +43,8 @@ pub struct Evaluation {
 pub(super) struct Look {
     /// Its multiplications.
     pub cost: Cost,
+    /// How often each weight of a parameter is multiplied.
+    pub uses: BTreeMap<String, u64>,
     /// The layers in the order of their calls.
     pub layers: Vec<LayerRecord>,
     /// Whether the model has a loss of its own.
@@ -116,7 +119,7 @@ impl<B: Backend> Setting<'_, B> {
         let Some(batch) = next_batch(&self.device, self.data, &mut batches)? else { return Ok(Look::default()) };
         let mut cx = Forward::evaluation(params).with_compressor(self.compressor.as_ref()).listing_layers();
         let own_loss = matches!(self.model.forward(&mut cx, &batch)?, Output::Loss { .. });
-        let (layers, compressed) = (cx.layers().to_vec(), cx.compressed());
-        Ok(Look { cost: cx.finish().2, layers, own_loss, compressed })
+        let (layers, uses, compressed) = (cx.layers().to_vec(), cx.uses().clone(), cx.compressed());
+        Ok(Look { cost: cx.finish().2, uses, layers, own_loss, compressed })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::data::SplitName;
 use crate::network::layout::Sizes;
+use crate::pruning::Counted;
 use crate::pruning::measure::{LayerBurden, LayerNeurons};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -64,7 +65,7 @@ pub enum Event {
         loss: f64,
         /// Training accuracy over its examples.
         accuracy: Option<f64>,
-        /// Sparsity at its end, as a fraction of the weights or units that may be pruned.
+        /// Sparsity at its end, as a fraction of what pruning steps count.
         sparsity: f64,
         /// Wall-clock time of its training steps.
         seconds: f64,
@@ -112,11 +113,13 @@ pub enum Event {
         /// Whether it came before the first update; `step` is then 0.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         at_start: bool,
-        /// Sparsity asked for, as a fraction of the weights or units that may be pruned; none where the criterion decides
-        /// itself what goes.
+        /// Sparsity asked for, as a fraction of what `of` says; none where the criterion decides itself what goes.
         target: Option<f64>,
-        /// Sparsity counted afterwards, of the same weights or units.
+        /// Sparsity counted afterwards, of the same.
         achieved: f64,
+        /// What both are fractions of; in events of earlier versions the weights or units that may be pruned.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        of: Option<Counted>,
         /// Units in use in every group.
         units: Sizes,
         /// Weights or units that remain of each parameter or unit group that may be pruned.

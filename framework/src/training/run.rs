@@ -15,7 +15,7 @@ use crate::network::params::{Masking, ParamStore, Snapshot};
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
-use crate::pruning::{self, PruneConfig, Remark};
+use crate::pruning::{PruneConfig, Remark};
 use crate::seed::Seed;
 use crate::training::event::{EvalAt, Event, GroupSize};
 use std::collections::BTreeMap;
@@ -190,7 +190,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     fn end_epoch(&mut self, epoch: u64) -> Result<()> {
         let Self { setting, live, reporter, .. } = self;
         let step = Step((epoch + 1) * setting.length.steps_per_epoch - 1);
-        reporter.epoch(step, epoch, pruning::sparsity(&setting.prune, &live.params)?)?;
+        reporter.epoch(step, epoch, setting.gone(&live.params)?)?;
         let neurons = live.burden.neurons(&live.params);
         let layers = live.burden.end_epoch(&live.params);
         reporter.event(&Event::Burden { step: step.0, epoch, layers })?;

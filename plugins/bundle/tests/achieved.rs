@@ -7,7 +7,8 @@ mod common;
 use secateur::data::{DataConfig, Dataset};
 use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
-use secateur::pruning::{Apply, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scope};
+use secateur::options::OneOrTable;
+use secateur::pruning::{Apply, Counted, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Quantity, Scope};
 use secateur::training::event::Event;
 use secateur::training::{Outcome, TrainConfig};
 use std::collections::BTreeMap;
@@ -38,6 +39,9 @@ impl Criterion<Cpu> for Fixed {
     }
 }
 
+/// Divides neither side of the second layer.
+const BLOCK: [usize; 2] = [3, 5];
+
 const EPOCHS: u64 = 6;
 const STEPS: u64 = 5;
 const WIDTHS: [(&str, usize); 2] = [("fc1", 12), ("fc2", 7)];
@@ -55,8 +59,8 @@ const SCHEDULES: [(&str, &str); 8] = [
 
 fn config(granularity: Granularity, scope: Scope, rounds: u32, apply: Apply, regrow: bool) -> PruneConfig {
     let name = |group: &str| match granularity {
-        Granularity::Weight => format!("{group}.weight"),
         Granularity::Unit => group.to_owned(),
+        _ => format!("{group}.weight"),
     };
     let mut config = PruneConfig { granularity, scope, rounds, apply, regrow, ..PruneConfig::default() };
     if scope == Scope::Table {
@@ -65,10 +69,12 @@ fn config(granularity: Granularity, scope: Scope, rounds: u32, apply: Apply, reg
     if scope == Scope::Counts {
         let counts = |units: usize| match granularity {
             Granularity::Weight => vec![units * 6, units * 5, units],
-            Granularity::Unit => vec![units - 1, units - 2, units / 2],
+            Granularity::Block => vec![units, units / 2, 2],
+            _ => vec![units - 1, units - 2, units / 2],
         };
         config.counts = WIDTHS.iter().map(|(group, units)| (name(group), counts(*units))).collect();
     }
+    config.block = BLOCK;
     // Raw scores: what a normaliser divides by changes from round to round.
     config.normalize = (scope == Scope::Global).then_some(Normalizer::None);
     config
@@ -153,12 +159,15 @@ fn every_combination_achieves_what_its_schedule_asks_or_says_beforehand_why_not(
     let data = data();
     let weights = [("fc1.weight".to_owned(), 784 * 12), ("fc2.weight".to_owned(), 84)];
     let units = WIDTHS.map(|(group, units)| (group.to_owned(), units));
+    let blocks = [("fc1.weight".to_owned(), 4 * 157), ("fc2.weight".to_owned(), 3 * 3)];
     let (mut runs, mut refused) = (0, 0);
     for schedule in SCHEDULES {
         for scope in [Scope::Global, Scope::Layer, Scope::Erk, Scope::Table, Scope::Counts] {
             for (granularity, apply, regrow) in [
                 (Granularity::Weight, Apply::Mask, false),
                 (Granularity::Weight, Apply::Mask, true),
+                (Granularity::Block, Apply::Mask, false),
+                (Granularity::Block, Apply::Mask, true),
                 (Granularity::Unit, Apply::Mask, false),
                 (Granularity::Unit, Apply::Mask, true),
                 (Granularity::Unit, Apply::Shrink, false),
@@ -178,7 +187,12 @@ fn every_combination_achieves_what_its_schedule_asks_or_says_beforehand_why_not(
                         }
                     };
                     let dense: BTreeMap<String, usize> =
-                        if granularity == Granularity::Weight { weights.clone() } else { units.clone() }.into();
+                        match granularity {
+                            Granularity::Unit => units.clone(),
+                            Granularity::Block => blocks.clone(),
+                            _ => weights.clone(),
+                        }
+                        .into();
                     let found: Vec<_> = (events.iter())
                         .filter_map(|e| if let Event::Prune { kept, .. } = e { Some(kept.clone()) } else { None })
                         .map(|kept| match scope {
@@ -197,7 +211,7 @@ fn every_combination_achieves_what_its_schedule_asks_or_says_beforehand_why_not(
             }
         }
     }
-    assert_eq!((runs, refused), (8 * 5 * 5 * 3, 0));
+    assert_eq!((runs, refused), (8 * 5 * 7 * 3, 0));
 }
 
 #[test]
@@ -254,4 +268,218 @@ fn a_layer_that_loses_its_last_weight_is_told_stopped_or_spared() {
             assert_eq!(kept(&spared).iter().sum::<usize>(), kept(&outcome).iter().sum::<usize>(), "the total stays");
         }
     }
+}
+
+/// What every pruning step kept, and the target and the achieved of each.
+fn steps(events: &[Event]) -> Vec<(BTreeMap<String, usize>, f64, f64)> {
+    let step = |e: &Event| match e {
+        Event::Prune { kept, target, achieved, .. } => Some((kept.clone(), target.unwrap(), *achieved)),
+        _ => None,
+    };
+    events.iter().filter_map(step).collect()
+}
+
+fn notes(events: &[Event]) -> Vec<String> {
+    events.iter().filter_map(|e| if let Event::Note { text, .. } = e { Some(text.clone()) } else { None }).collect()
+}
+
+#[test]
+fn n_of_m_holds_in_every_row_whichever_the_schedule_and_scope() {
+    let data = data();
+    for schedule in SCHEDULES {
+        for (n, m, regrow) in [(2, 4, false), (2, 4, true), (1, 4, false), (3, 5, true), (1, 16, false)] {
+            let prune = PruneConfig {
+                granularity: Granularity::NOfM { n, m },
+                regrow,
+                include_output: true,
+                ..PruneConfig::default()
+            };
+            let (outcome, events) = run(&prune, schedule, &data).unwrap();
+            let what = format!("{schedule:?} {n}:{m} regrow {regrow}");
+            for (name, inputs) in [("fc1.weight", 784), ("fc2.weight", 12), ("fc3.weight", 7)] {
+                let keep = outcome.params.get(name).unwrap().mask().unwrap().keep();
+                for row in keep.chunks(inputs) {
+                    for group in row.chunks(m) {
+                        let kept = group.iter().filter(|k| **k).count();
+                        assert_eq!(kept, (group.len() * n).div_ceil(m), "{what} {name}");
+                    }
+                }
+            }
+            for (_, target, achieved) in steps(&events) {
+                assert_eq!(target.to_bits(), achieved.to_bits(), "{what}");
+                assert!((achieved - (1.0 - n as f64 / m as f64)).abs() < 0.005, "{what}: {achieved}");
+            }
+            let only_when = notes(&events).iter().any(|text| text.contains("the schedule says only when"));
+            assert_eq!(only_when, (schedule.0, 2 * n) != ("constant", m), "{what}: it asks for half");
+            let uneven = notes(&events).iter().any(|text| text.contains("fc3.weight (7 inputs"));
+            assert!(uneven, "{what}: {:?}", notes(&events));
+        }
+    }
+    let quiet = PruneConfig { granularity: Granularity::NOfM { n: 1, m: 2 }, ..PruneConfig::default() };
+    let (_, events) = run(&quiet, ("one-shot", "sparsity = 0.5\nat = 0.3"), &data).unwrap();
+    assert_eq!(notes(&events), Vec::<String>::new(), "two divides 784 and 12, and half is what was asked");
+}
+
+#[test]
+fn least_and_largest_sparsities_hold_and_the_total_stays() {
+    let data = data();
+    let table = |name: &str, s: f64| OneOrTable::Table([(name.to_owned(), s)].into());
+    for granularity in [Granularity::Weight, Granularity::Block, Granularity::Unit] {
+        for scope in [Scope::Global, Scope::Layer, Scope::Erk] {
+            for regrow in [false, true] {
+                let free = config(granularity, scope, 2, Apply::Mask, regrow);
+                let bound = PruneConfig {
+                    min_sparsity: table("fc1*", 0.6),
+                    max_sparsity: table("fc2*", 0.3),
+                    ..free.clone()
+                };
+                let what = format!("{granularity:?} {scope:?} regrow {regrow}");
+                let schedule = ("cubic", "sparsity = 0.55\nevery = 4");
+                // Shares of a layer each are rounded there.
+                let rounded = if scope == Scope::Layer { 1 } else { 0 };
+                let found = [&free, &bound].map(|prune| steps(&run(prune, schedule, &data).unwrap().1));
+                let sum = |kept: &BTreeMap<String, usize>| kept.values().sum::<usize>();
+                for (free, bound) in found[0].iter().zip(&found[1]) {
+                    let (free, bound) = (sum(&free.0), sum(&bound.0));
+                    assert!(free.abs_diff(bound) <= rounded, "{what}: {free} {bound}");
+                }
+                let dense = match granularity {
+                    Granularity::Unit => [12, 7],
+                    Granularity::Block => [4 * 157, 9],
+                    _ => [784 * 12, 84],
+                };
+                let (kept, ..) = found[1].last().unwrap();
+                let kept: Vec<usize> = kept.values().copied().collect();
+                assert!(kept[0] as f64 <= 0.4 * dense[0] as f64 + 1e-9, "{what}: {kept:?}");
+                assert!(kept[1] as f64 >= 0.7 * dense[1] as f64 - 1e-9, "{what}: {kept:?}");
+            }
+        }
+    }
+    let refused = |prune: PruneConfig, sparsity: &'static str| run(&prune, ("one-shot", sparsity), &data).err().unwrap();
+    let max = PruneConfig { max_sparsity: OneOrTable::One(0.5), ..PruneConfig::default() };
+    let error = refused(max, "sparsity = 0.8").to_string();
+    assert!(error.contains("prune.max_sparsity") && error.contains("at most 0.5000"), "{error}");
+    let min = PruneConfig { min_sparsity: OneOrTable::One(0.9), scope: Scope::Layer, ..PruneConfig::default() };
+    let error = refused(min, "sparsity = 0.8").to_string();
+    assert!(error.contains("prune.min_sparsity") && error.contains("no less than 0.90"), "{error}");
+}
+
+#[test]
+fn counts_in_multiples_are_as_near_as_they_can_be_and_the_run_says_by_how_much() {
+    let data = data();
+    for granularity in [Granularity::Weight, Granularity::Block, Granularity::Unit] {
+        let applies = if granularity == Granularity::Unit { vec![Apply::Mask, Apply::Shrink] } else { vec![Apply::Mask] };
+        for (apply, scope) in applies.into_iter().flat_map(|a| {
+            [Scope::Global, Scope::Layer, Scope::Erk, Scope::Table].map(|scope| (a, scope))
+        }) {
+            let plain = config(granularity, scope, 1, apply, false);
+            let prune = PruneConfig { multiple: 4, ..plain.clone() };
+            let what = format!("{granularity:?} {apply:?} {scope:?}");
+            let schedule = ("linear", "sparsity = 0.6\nfrom = 0.0\nevery = 7");
+            let (_, events) = run(&prune, schedule, &data).unwrap();
+            let asked = steps(&run(&plain, schedule, &data).unwrap().1);
+            let dense: BTreeMap<&str, usize> = match granularity {
+                Granularity::Unit => WIDTHS.into(),
+                Granularity::Block => [("fc1.weight", 4 * 157), ("fc2.weight", 9)].into(),
+                _ => [("fc1.weight", 784 * 12), ("fc2.weight", 84)].into(),
+            };
+            for ((kept, ..), (wanted, ..)) in steps(&events).iter().zip(&asked) {
+                for (name, n) in kept {
+                    assert!(n % 4 == 0 || *n == dense[name.as_str()], "{what} {name}: {n}");
+                }
+                let [found, wanted] = [kept, wanted].map(|counts| counts.values().sum::<usize>());
+                let each = if scope == Scope::Table { 2 } else { 1 };
+                assert!(found.abs_diff(wanted) <= 2 * each, "{what}: {found} {wanted}");
+            }
+            let (kept, wanted) = (steps(&events).last().unwrap().0.clone(), asked.last().unwrap().0.clone());
+            let [found, wanted] = [kept, wanted].map(|counts| counts.values().sum::<usize>());
+            let said = notes(&events).iter().any(|text| text.contains(&format!("where the schedule asks for {wanted}")));
+            assert_eq!(said, found != wanted, "{what}: {:?}", notes(&events));
+        }
+    }
+}
+
+/// Parameters and multiply-accumulates of the network with these widths; it has biases.
+fn costs(fc1: usize, fc2: usize) -> [usize; 2] {
+    let macs = 784 * fc1 + fc1 * fc2 + fc2 * 10;
+    [macs + fc1 + fc2 + 10, macs]
+}
+
+#[test]
+fn a_cost_is_met_to_the_last_unit() {
+    let data = data();
+    for (quantity, counted) in
+        [(Quantity::Params, Counted::Params), (Quantity::Macs, Counted::Macs), (Quantity::Bytes, Counted::Bytes)]
+    {
+        for (scope, schedule) in [Scope::Global, Scope::Layer, Scope::Erk]
+            .into_iter()
+            .flat_map(|scope| SCHEDULES[..4].iter().chain(&SCHEDULES[6..]).map(move |schedule| (scope, *schedule)))
+        {
+            for (apply, regrow) in [(Apply::Shrink, false), (Apply::Mask, false), (Apply::Mask, true)] {
+                if quantity == Quantity::Bytes && apply == Apply::Mask {
+                    continue;
+                }
+                for rounds in [1, 3] {
+                    let prune =
+                        PruneConfig { target: quantity, ..config(Granularity::Unit, scope, rounds, apply, regrow) };
+                    let what = format!("{quantity:?} {scope:?} {schedule:?} {apply:?} regrow {regrow} rounds {rounds}");
+                    let (outcome, events) = run(&prune, schedule, &data).unwrap();
+                    let of = |fc1: usize, fc2: usize| {
+                        let [params, macs] = costs(fc1, fc2);
+                        if counted == Counted::Macs { macs } else { params }
+                    };
+                    let dense = of(12, 7) as f64;
+                    for (kept, target, achieved) in steps(&events) {
+                        let now = of(kept["fc1"], kept["fc2"]) as f64;
+                        assert!((achieved - (1.0 - now / dense)).abs() < 1e-9, "{what}: {achieved} {kept:?}");
+                        assert!(achieved >= target - 1e-6, "{what}: {achieved} of {target}");
+                        // One unit more would be too many.
+                        let fc2 = (kept["fc2"] < 7).then(|| of(kept["fc1"], kept["fc2"] + 1));
+                        let fc1 = (kept["fc1"] < 12).then(|| of(kept["fc1"] + 1, kept["fc2"]));
+                        // The same fraction of two layers may take a unit of both at once.
+                        let both = (scope == Scope::Layer).then(|| of((kept["fc1"] + 1).min(12), (kept["fc2"] + 1).min(7)));
+                        let more = fc1.max(fc2).max(both).map_or(0.0, |more| 1.0 - more as f64 / dense);
+                        assert!(more <= target + 1e-9, "{what}: {more} would do for {target}, {kept:?}");
+                    }
+                    if apply == Apply::Shrink && counted == Counted::Macs {
+                        let (_, target, achieved) = steps(&events).last().unwrap().clone();
+                        let summary = 1.0 - outcome.summary.macs_kept as f64 / outcome.summary.macs_dense as f64;
+                        assert!((summary - achieved).abs() < 1e-9 && summary >= target - 1e-6, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cost_of_weights_is_met_to_the_last_weight() {
+    let data = data();
+    for target in [Quantity::Params, Quantity::Macs] {
+        for scope in [Scope::Global, Scope::Layer, Scope::Erk] {
+            let prune = PruneConfig { target, ..config(Granularity::Weight, scope, 2, Apply::Mask, false) };
+            let (outcome, events) = run(&prune, ("cubic", "sparsity = 0.8\nevery = 4"), &data).unwrap();
+            let [params, macs] = costs(12, 7);
+            let (rest, dense) = if target == Quantity::Params { (12 + 7 + 10 + 70, params) } else { (70, macs) };
+            for (kept, asked, achieved) in steps(&events) {
+                let now = rest + kept.values().sum::<usize>();
+                let limit = ((1.0 - asked) * dense as f64 + 1e-5).floor() as usize;
+                // Each weight of this network costs the same. Two layers of one fraction round each by itself.
+                let rounded = usize::from(scope == Scope::Layer);
+                assert!(now <= limit && limit - now <= rounded, "{target:?} {scope:?}: {now} of {limit}");
+                assert!((achieved - (1.0 - now as f64 / dense as f64)).abs() < 1e-9);
+            }
+            let summary = &outcome.summary;
+            let last = steps(&events).last().unwrap().2;
+            let kept = if target == Quantity::Params {
+                summary.params_kept as f64 / summary.params_dense as f64
+            } else {
+                summary.macs_kept as f64 / summary.macs_dense as f64
+            };
+            assert!((1.0 - kept - last).abs() < 1e-9, "{target:?}: {kept} {last}");
+        }
+    }
+    let most = PruneConfig { target: Quantity::Params, ..config(Granularity::Unit, Scope::Global, 1, Apply::Mask, false) };
+    let error = run(&most, ("one-shot", "sparsity = 0.99"), &data).err().unwrap().to_string();
+    assert!(error.contains("prune.target") && error.contains("at most 0.91"), "{error}");
 }

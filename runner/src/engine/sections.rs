@@ -63,7 +63,11 @@ fn in_words(ty: &str) -> String {
     if let Some(inner) = inner("OneOrList<") {
         return format!("{0}, or list of: {0}", in_words(inner));
     }
+    if let Some(inner) = inner("OneOrTable<") {
+        return format!("{}, or table", in_words(inner));
+    }
     match ty {
+        "[usize;2]" => "list of two whole numbers".to_owned(),
         "f64" | "f32" => "number".to_owned(),
         "bool" => "true or false".to_owned(),
         "String" | "PathBuf" => "text".to_owned(),
@@ -98,5 +102,6 @@ mod tests {
         assert_eq!(in_words("Vec<usize>"), "list of: whole number, at least 0");
         let either = "whole number, at least 0, or list of: whole number, at least 0";
         assert_eq!(in_words("OneOrList<usize>"), either);
+        assert_eq!(in_words("OneOrTable<f64>"), "number, or table");
     }
 }

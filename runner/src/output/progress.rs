@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use secateur::data::LoadProgress;
+use secateur::pruning::Counted;
 use secateur::training::event::{EvalAt, Event};
 
-use super::share::{percent, pruned_things};
+use super::share::{counted, of_what, percent};
 
 /// The text beside the bar changes at most this often.
 const REFRESH: Duration = Duration::from_millis(120);
@@ -45,10 +46,10 @@ struct State {
     train_accuracy: Option<f64>,
     /// The accuracy on held-out data.
     accuracy: Option<f64>,
-    /// Fraction that is pruned of what may be pruned.
+    /// Fraction that is gone of what pruning steps count.
     sparsity: f64,
-    /// Whether units or weights are pruned, where a pruning step has told.
-    things: Option<&'static str>,
+    /// What they count, where one has told.
+    counted: Option<Counted>,
     /// Speed of an epoch whose line waits for the evaluation that may follow it.
     unwritten: Option<String>,
 }
@@ -179,8 +180,8 @@ impl State {
                 self.unwritten = Some(speed(self.examples as f64 / seconds.max(1e-9)));
             }
             Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
-            Event::Prune { achieved, kept, units, .. } => {
-                (self.sparsity, self.things) = (*achieved, Some(pruned_things(kept, units)));
+            Event::Prune { achieved, of, kept, units, .. } => {
+                (self.sparsity, self.counted) = (*achieved, counted(*of, kept, units));
             }
             Event::Finish { .. } | Event::Burden { .. } | Event::Neurons { .. } | Event::Note { .. } => {}
         }
@@ -195,7 +196,7 @@ impl State {
         if let Some(accuracy) = self.accuracy.or(self.train_accuracy) {
             text.push_str(&format!("  accuracy {:.2} %", accuracy * 100.0));
         }
-        let things = self.things.map_or_else(|| "pruned".to_owned(), |things| format!("{things} pruned"));
+        let things = self.counted.map_or_else(|| "pruned".to_owned(), |counted| format!("{} pruned", counted.words()));
         text + &format!("  {things} {}", percent(self.sparsity))
     }
 }
@@ -207,17 +208,17 @@ fn line_of(event: &Event) -> Option<String> {
 
 /// A pruning step in one line; nothing for other events.
 fn prune_line(event: &Event) -> Option<String> {
-    let Event::Prune { step, epoch, achieved, units, kept, weights_kept, weights_total, .. } = event else {
+    let Event::Prune { step, epoch, achieved, of, units, kept, weights_kept, weights_total, .. } = event else {
         return None;
     };
     let idle = idle_weights(event).map(|text| format!(", {text}")).unwrap_or_default();
-    let things = pruned_things(kept, units);
+    let what = of_what(counted(*of, kept, units));
     let shown: Vec<String> = units.0.iter().take(6).map(|(name, units)| format!("{name} {units}")).collect();
     let more = if units.0.len() > shown.len() { ", ..." } else { "" };
     let units = if shown.is_empty() { String::new() } else { format!("  units: {}{more}", shown.join(", ")) };
     let (epoch, achieved) = (epoch + 1, percent(*achieved));
     Some(format!(
-        "  pruned after epoch {epoch} (step {step}): {achieved} of the {things} that may be pruned are gone, \
+        "  pruned after epoch {epoch} (step {step}): {achieved} of the {what} are gone, \
          {weights_kept} of {weights_total} parameters remaining{idle}{units}"
     ))
 }

@@ -1,13 +1,14 @@
 //! Fractions as people read them, and what each is a fraction of.
 //!
-//! Three are told apart everywhere: *of the weights (or units) that may be pruned* is what a schedule asks for and what a
-//! pruning step counts, without what `prune.exempt`, `prune.include_output` and the scope leave alone; *of all weights*
+//! Three are told apart everywhere: *of the weights (or units, or blocks) that may be pruned* is what a schedule asks for
+//! and what a pruning step counts, unless `prune.target` is a cost of the dense network, without what `prune.exempt`, `prune.include_output` and the scope leave alone; *of all weights*
 //! are those of all layers, the exempt ones among them, without biases and norms; *parameters* are all numbers that are
 //! trained.
 
 use std::collections::BTreeMap;
 
 use secateur::network::layout::Sizes;
+use secateur::pruning::Counted;
 
 /// `12.5 %`; a fraction below 1 never reads as 100 %, nor one above 0 as 0 %.
 pub fn percent(value: f64) -> String {
@@ -18,13 +19,16 @@ pub fn percent(value: f64) -> String {
     format!("{text} %")
 }
 
-/// Whether a pruning step took units or weights, by the names of what was kept: those of unit groups, or of parameters.
-pub fn pruned_things(kept: &BTreeMap<String, usize>, units: &Sizes) -> &'static str {
-    match kept.keys().next() {
-        Some(name) if units.0.contains_key(name) => "units",
-        Some(_) => "weights",
-        None => "weights or units",
-    }
+/// What a pruning step counted; in events of earlier versions, which do not say it, by the names of what was kept: those
+/// of unit groups, or of parameters.
+pub fn counted(said: Option<Counted>, kept: &BTreeMap<String, usize>, units: &Sizes) -> Option<Counted> {
+    let guess = |name: &String| if units.0.contains_key(name) { Counted::Units } else { Counted::Weights };
+    said.or_else(|| kept.keys().next().map(guess))
+}
+
+/// What a fraction is taken of, in words.
+pub fn of_what(counted: Option<Counted>) -> &'static str {
+    counted.map_or("weights or units that may be pruned", Counted::of_what)
 }
 
 #[cfg(test)]

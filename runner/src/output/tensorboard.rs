@@ -6,6 +6,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use secateur::pruning::Counted;
 use secateur::training::event::{EvalAt, Event};
 
 use super::events;
@@ -42,10 +43,14 @@ fn scalars(event: &Event) -> (u64, Vec<(String, f64)>) {
             let (at_loss, at_accuracy) = (format!("{split}/loss"), format!("{split}/accuracy"));
             (*step, named(&[(&at_loss, number(*loss)), (&at_accuracy, *accuracy)]))
         }
-        Event::Prune { step, target, achieved, weights_kept, units, .. } => {
+        Event::Prune { step, target, achieved, of, weights_kept, units, .. } => {
+            let what = match of {
+                Some(cost @ (Counted::Params | Counted::Macs | Counted::Bytes)) => format!("{}_of_the_dense_network", cost.words()),
+                _ => "what_may_be_pruned".to_owned(),
+            };
             let mut all = named(&[
-                ("prune/target_of_what_may_be_pruned", *target),
-                ("prune/achieved_of_what_may_be_pruned", Some(*achieved)),
+                (&format!("prune/target_of_{what}"), *target),
+                (&format!("prune/achieved_of_{what}"), Some(*achieved)),
                 ("prune/parameters_kept", Some(*weights_kept as f64)),
             ]);
             all.extend(units.0.iter().map(|(group, units)| (format!("units/{group}"), *units as f64)));

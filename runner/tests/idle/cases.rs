@@ -121,7 +121,7 @@ const PRUNE: &[Case] = &[
     (
         "prune.reduce",
         &["prune.reduce=l2"],
-        Note("acts with prune.granularity = \"unit\", and prune.granularity is \"weight\""),
+        Note("acts with prune.granularity = \"unit\" or \"block\", and prune.granularity is \"weight\""),
     ),
     (
         "prune.reduce",
@@ -137,7 +137,7 @@ const PRUNE: &[Case] = &[
     (
         "prune.on_empty_layer",
         &[UNITS, "prune.on_empty_layer=stop"],
-        Note("acts with prune.granularity = \"weight\", since of units one of each group stays"),
+        Note("acts with prune.granularity = \"weight\" or \"block\", since of units one of each group stays"),
     ),
     (
         "prune.on_empty_layer",
@@ -154,7 +154,11 @@ const PRUNE: &[Case] = &[
         &["prune.exempt=[\"fc2.weight\"]"],
         Note("acts with names that would be pruned otherwise: fc1.weight"),
     ),
-    ("prune.include_output", &[UNITS, "prune.include_output=true"], Note("acts with prune.granularity = \"weight\"")),
+    (
+        "prune.include_output",
+        &[UNITS, "prune.include_output=true"],
+        Note("acts with another prune.granularity than \"unit\""),
+    ),
     (
         "prune.include_output",
         &["prune={include_output=true,scope=\"table\",table={\"fc1.weight\"=0.5}}"],
@@ -170,6 +174,54 @@ const PRUNE: &[Case] = &[
         &["prune.rounding=nearest", "criterion.threshold=0.5"],
         Note("nor does prune.rounding = \"nearest\""),
     ),
+    ("prune.rounding", &["prune={rounding=\"nearest\",target=\"params\"}"], Note("acts with prune.target = \"sparsity\"")),
+    ("prune.block", &["prune.block=[2,2]"], Note("acts with prune.granularity = \"block\"")),
+    (
+        "prune.granularity",
+        &["prune.granularity=\"2:4\"", "schedule.fraction=0.2"],
+        Note("makes a sparsity of 0.5000 at every pruning step"),
+    ),
+    (
+        "prune.scope",
+        &["prune={granularity=\"2:4\",scope=\"layer\"}"],
+        Note("acts with another prune.granularity than n:m, which takes the same of every layer"),
+    ),
+    (
+        "prune.max_sparsity",
+        &["prune={max_sparsity=0.5,scope=\"table\",table={\"*\"=0.5}}"],
+        Note("acts with prune.scope = \"global\", \"layer\" or \"erk\", and prune.scope is \"table\""),
+    ),
+    (
+        "prune.max_sparsity",
+        &["prune.max_sparsity={\"fc1.weight\"=0.6,\"fc2*\"=0.5}"],
+        Note("prune.max_sparsity.\"fc2*\" = 0.5 does nothing here"),
+    ),
+    ("prune.max_sparsity", &["prune.max_sparsity=0.01"], Refused("allow at most 0.0100")),
+    ("prune.max_sparsity", &["prune.max_sparsity={\"conv*\"=0.5}"], Refused("fits no parameter; there are: fc1.weight")),
+    (
+        "prune.min_sparsity",
+        &["prune={min_sparsity=0.5,scope=\"table\",table={\"*\"=0.5}}"],
+        Note("acts with prune.scope = \"global\""),
+    ),
+    ("prune.min_sparsity", &["prune={min_sparsity=0.5,max_sparsity=0.4}"], Refused("must be at most prune.max_sparsity")),
+    (
+        "prune.multiple",
+        &["prune={multiple=8,scope=\"counts\",counts={\"fc1.weight\"=[9]}}"],
+        Note("acts with another prune.scope than \"counts\""),
+    ),
+    (
+        "prune.target",
+        &["prune={target=\"macs\",scope=\"table\",table={\"*\"=0.5}}"],
+        Note("acts with prune.scope = \"global\", \"layer\" or \"erk\""),
+    ),
+    ("prune.target", &["prune.target=bytes"], Refused("needs a saved model that gets smaller")),
+    ("prune.target", &["prune={granularity=\"block\",target=\"macs\"}"], Refused("single weights and of units")),
+    ("prune.exempt", &["prune.exempt=[\"conv*\"]"], Refused("fits no parameter")),
+    (
+        "prune.table",
+        &["prune={scope=\"table\",table={\"*\"=0.4,\"fc*\"=0.5}}"],
+        Note("prune.table.\"*\" = 0.4 does nothing here"),
+    ),
     ("prune.rounds", &["prune.rounds=3"], Note("the criterion asks the network nothing between two rounds")),
     (
         "prune.rounds",
@@ -182,7 +234,7 @@ const OTHERS: &[Case] = &[
     (
         "criterion.norm",
         &["criterion.norm=l2"],
-        Note("acts with prune.granularity = \"unit\", since both norms order single weights alike"),
+        Note("acts with prune.granularity = \"unit\" or \"block\", since both norms order single weights alike"),
     ),
     (
         "criterion.norm",

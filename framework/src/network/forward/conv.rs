@@ -56,7 +56,7 @@ impl<B: Backend> Forward<'_, B> {
         let b = self.bias(name)?;
         self.taps.input(name, x);
         let ConvOptions { stride, padding, pool } = options;
-        self.cost.add(positions(x, &w, stride, padding), kept, w.value.count());
+        self.count(&weight_name, positions(x, &w, stride, padding), kept, w.value.count());
         let act_apart = norm.is_some() || act != Act::None && (act.needs_pre(false) || self.taps.before_activation());
         let pool_apart = pool && (act_apart || self.taps.before_end());
         let fused = (if act_apart { Act::None } else { act }, pool && !pool_apart);
@@ -115,7 +115,7 @@ impl<B: Backend> Forward<'_, B> {
         let z = self.tape.conv_transpose2d(op)?;
         // Every pixel of the input meets every weight of its channel.
         let pixels = x.count() / w.value.shape().first().copied().unwrap_or(1).max(1);
-        self.cost.add(pixels, kept, w.value.count());
+        self.count(&weight_name, pixels, kept, w.value.count());
         // Where one of these is wanted, nothing was fused into `z`.
         self.taps.product(name, &z);
         self.taps.preactivation(name, &z);

@@ -30,7 +30,7 @@ impl<B: Backend> Forward<'_, B> {
         let weight_name = format!("{name}.weight");
         let weight = self.weight(&weight_name)?;
         let kept = self.params.get(&weight_name)?.kept();
-        self.cost.add(x.shape().first().copied().unwrap_or(0), kept, weight.value.count());
+        self.count(&weight_name, x.shape().first().copied().unwrap_or(0), kept, weight.value.count());
         self.list(name, LayerOperation::Linear { act, residual: residual.is_some() });
         let bias = self.bias(name)?;
         self.taps.input(name, x);

@@ -32,7 +32,7 @@ use crate::network::params::ParamStore;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use trail::Following;
 
 /// One forward pass over one batch.
@@ -43,6 +43,8 @@ pub struct Forward<'a, B: Backend> {
     pub(crate) tape: Tape<B>,
     pub(crate) taps: Taps<B>,
     pub(crate) cost: Cost,
+    /// How often each weight of a parameter is multiplied.
+    uses: BTreeMap<String, u64>,
     pub(crate) noise: Option<Seed>,
     pub(crate) buffers: Vec<(String, Tensor<B>)>,
     following: Following,
@@ -67,6 +69,7 @@ impl<'a, B: Backend> Forward<'a, B> {
             tape: Tape::off(),
             taps: Taps::new(Needs::WEIGHTS),
             cost: Cost::default(),
+            uses: BTreeMap::new(),
             noise: None,
             buffers: vec![],
             following: Following::Off,
@@ -174,6 +177,17 @@ impl<'a, B: Backend> Forward<'a, B> {
     /// sources got lost.
     pub fn trail(&self) -> Option<&Trail> {
         if let Following::At(trail) = &self.following { Some(trail) } else { None }
+    }
+
+    /// How often each weight of a parameter was multiplied so far, by parameter.
+    pub fn uses(&self) -> &BTreeMap<String, u64> {
+        &self.uses
+    }
+
+    /// A layer whose `kept` of `weights` weights are each used `positions` times.
+    fn count(&mut self, weight: &str, positions: usize, kept: usize, weights: usize) {
+        self.cost.add(positions, kept, weights);
+        *self.uses.entry(weight.to_owned()).or_default() += positions as u64;
     }
 
     /// Ends the pass: the tape, what was recorded, and the cost.

@@ -135,12 +135,12 @@ impl Scene {
         let config = PruneConfig { granularity: self.granularity, ..PruneConfig::default() };
         let layout = self.store.layout();
         let mut targets: Vec<(&str, Option<&UnitGroup>)> = match self.granularity {
-            Granularity::Weight => (layout.params.iter())
-                .filter(|p| config.names(layout).contains(&p.name))
-                .map(|p| (p.name.as_str(), None))
-                .collect(),
             Granularity::Unit => (layout.groups.iter())
                 .flat_map(|g| g.producer_weights(layout).into_iter().map(move |m| (m.param.as_str(), Some(g))))
+                .collect(),
+            _ => (layout.params.iter())
+                .filter(|p| config.names(layout).contains(&p.name))
+                .map(|p| (p.name.as_str(), None))
                 .collect(),
         };
         if reversed {

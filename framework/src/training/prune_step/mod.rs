@@ -16,7 +16,7 @@ use crate::network::params::ParamStore;
 use crate::pruning::criterion::{Cut, Target};
 use crate::pruning::measure;
 use crate::pruning::schedule::{Position, Step};
-use crate::pruning::{self, Apply, Census, KeepCount, OnEmptyLayer};
+use crate::pruning::{self, Apply, Asked, Census, Goal, KeepCount, OnEmptyLayer};
 use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
 pub(super) use shown::Shown;
@@ -54,12 +54,17 @@ impl<B: Backend> Live<B> {
             setting.show(&self.params, step, EvalAt::BeforePrune, reporter)?;
         }
         let clock = Instant::now();
-        let asked = pruning::asked(prune, &self.params, position)?;
+        let cost = |kept: &[usize]| setting.cost(kept);
+        let asked = if prune.has_cost() {
+            pruning::asked_at_cost(prune, &self.params, position, &cost)?
+        } else {
+            pruning::asked(prune, &self.params, position)?
+        };
         let (before, kept) = (Census::take(prune, &self.params)?, pruning::counts(prune, &self.params)?);
         let mut own_rule = false;
-        for round in 1..=prune.rounds {
-            let counts = asked.now.towards(&asked.keep, round, prune.rounds);
-            own_rule = self.prune_once(setting, &counts, batch, reporter)?;
+        let rounds = prune.rounds_in_step();
+        for round in 1..=rounds {
+            own_rule = self.prune_once(setting, &asked.round(round, rounds), batch, reporter)?;
         }
         let churn = before.churn(prune, &self.params)?;
         let (pruned, regrown) = churn.values().fold((0, 0), |(p, r), c| (p + c.0, r + c.1));
@@ -75,6 +80,7 @@ impl<B: Backend> Live<B> {
         check(&self.params, step)?;
         if !own_rule {
             asked.verify(prune, &self.params, step)?;
+            asked.verify_cost(prune, &self.params, step, &cost)?;
         }
         let seconds = clock.elapsed();
         reporter.clock.prune += seconds;
@@ -85,7 +91,8 @@ impl<B: Backend> Live<B> {
             epoch: setting.length.epoch(step),
             at_start: after.is_none(),
             target: (!own_rule).then_some(asked.target),
-            achieved: pruning::sparsity(prune, &self.params)?,
+            achieved: setting.gone(&self.params)?,
+            of: Some(prune.counted()),
             units: pruning::units_in_use(&self.params),
             kept: pruning::counts(prune, &self.params)?,
             weights_kept,
@@ -116,6 +123,9 @@ impl<B: Backend> Live<B> {
             );
             reporter.note(step, ["prune.regrow", "schedule.name"], text)?;
         }
+        if position.nth + 1 == setting.timeline.count() && !own_rule {
+            self.multiple_note(setting, &asked, reporter)?;
+        }
         if around {
             setting.evaluate(&self.params, step, SplitName::Validation, EvalAt::AfterPrune, reporter)?;
             setting.show(&self.params, step, EvalAt::AfterPrune, reporter)?;
@@ -123,11 +133,38 @@ impl<B: Backend> Live<B> {
         Ok(())
     }
 
+    /// How far multiples have led from what was asked, after the last pruning step.
+    fn multiple_note(&self, setting: &Setting<'_, B>, asked: &Asked, reporter: &mut Reporter<'_, B>) -> Result<()> {
+        let prune = &setting.prune;
+        let found: usize = pruning::counts(prune, &self.params)?.values().sum();
+        let wanted = match &asked.wanted {
+            KeepCount::Total(total) => *total,
+            KeepCount::Each(counts) => counts.iter().sum(),
+            KeepCount::Cost(limit) => *limit,
+        };
+        let found = if prune.has_cost() {
+            setting.cost(&pruning::counts(prune, &self.params)?.into_values().collect::<Vec<_>>())?
+        } else {
+            found
+        };
+        if prune.multiple == 1 || found == wanted {
+            return Ok(());
+        }
+        let text = format!(
+            "prune.multiple = {} leaves {found} {} where the schedule asks for {wanted}: a sparsity of {:.4} instead of {:.4}.",
+            prune.multiple,
+            prune.counted().words(),
+            setting.gone(&self.params)?,
+            asked.target,
+        );
+        reporter.note(self.next, ["prune.multiple"], text)
+    }
+
     /// One round: scores, and leaves so many. Returns whether the criterion decided itself.
     fn prune_once(
         &mut self,
         setting: &Setting<'_, B>,
-        counts: &KeepCount,
+        goal: &Goal,
         batch: &Batch<B>,
         reporter: &mut Reporter<'_, B>,
     ) -> Result<bool> {
@@ -140,7 +177,8 @@ impl<B: Backend> Live<B> {
             let (weight, grad) = shown.as_ref().and_then(|shown| shown.get(name)).cloned().unzip();
             Ok(Target { weight, grad, ..Target::new(params, name, group, step, seed)? })
         };
-        let plan = pruning::plan(prune, params, criterion.as_mut(), counts, &view)?;
+        let cost = |kept: &[usize]| setting.cost(kept);
+        let plan = pruning::plan_at_cost(prune, params, criterion.as_mut(), (goal, &cost), &view)?;
         let own_rule = plan.answers.decisions;
         for note in setting.idle_beside(plan.answers) {
             reporter.note(step, note.keys, note.text)?;

@@ -7,8 +7,8 @@ use super::Setting;
 use crate::backend::Backend;
 use crate::network::compressor::Stage;
 use crate::network::forward::{Compressed, Needs};
-use crate::network::layout::Layout;
-use crate::options::{Idle, OptionSet};
+use crate::network::layout::{Layout, UnitGroup};
+use crate::options::{Idle, OptionSet, keys_for};
 use crate::pruning::schedule::{RunLength, Step};
 use crate::pruning::{Answers, Remark};
 use crate::training::evaluate::Look;
@@ -63,7 +63,17 @@ impl<B: Backend> Setting<'_, B> {
             Remark::new(&["prune.reduce", "criterion.name"], text)
         }));
         if answers.decisions {
-            let keys = ["scope", "table", "counts", "normalize", "rounding", "rounds"];
+            let keys = [
+                "scope",
+                "table",
+                "counts",
+                "max_sparsity",
+                "min_sparsity",
+                "multiple",
+                "normalize",
+                "rounding",
+                "rounds",
+            ];
             let idle = changed.iter().filter(|(key, _)| keys.contains(key));
             let idle: Vec<(String, &String)> = idle.map(|(key, value)| (format!("prune.{key}"), value)).collect();
             let also: String = idle.iter().map(|(key, value)| format!(", nor does {key} = {value}")).collect();
@@ -81,7 +91,9 @@ impl<B: Backend> Setting<'_, B> {
     fn start_notes(&self, layout: &Layout) -> Vec<Remark> {
         let mut all = vec![];
         for (name, units) in &self.prune.start {
-            if layout.group(name).is_some_and(|group| group.dense_units == *units) {
+            let speaks = |group: &&UnitGroup| keys_for(self.prune.start.keys(), &group.name).contains(&name);
+            let mut groups = layout.groups.iter().filter(speaks);
+            if groups.all(|group| group.dense_units == *units) {
                 let key = crate::options::key_in("prune.start", name);
                 let text = format!("{key} = {units} does nothing here: the model has that many units without it.");
                 all.push(Remark::new(&[&key, "model.name"], text));

@@ -1,6 +1,7 @@
 //! What a run is made of and does not change while it goes on.
 
 mod idle;
+mod price;
 
 use super::evaluate::Task;
 use super::{Loss, Run, Timeline, TrainConfig};
@@ -15,6 +16,7 @@ use crate::pruning::criterion::{Criterion, MakeCriterion};
 use crate::pruning::schedule::{RunLength, Schedule, Step};
 use crate::pruning::{self, Apply, Forecast, PruneConfig};
 use crate::seed::Seed;
+use price::Prices;
 use std::num::NonZeroUsize;
 
 /// The fixed parts of a run, checked against each other.
@@ -32,6 +34,9 @@ pub(super) struct Setting<'a, B: Backend> {
     pub length: RunLength,
     pub timeline: Timeline,
     pub forecast: Forecast,
+    /// The network at the start.
+    layout: Layout,
+    prices: Prices,
 }
 
 /// The fixed parts, the network's layout at the start, and the plugins whose state changes.
@@ -84,7 +89,14 @@ impl<'a, B: Backend> Setting<'a, B> {
             length,
             timeline,
             forecast,
+            layout: layout.clone(),
+            prices: Prices::default(),
         };
+        if setting.prune.has_cost() {
+            let cost = |kept: &[usize]| setting.cost(kept);
+            pruning::affordable(&setting.prune, &layout, setting.timeline.positions(), &cost)
+                .map_err(|error| error.under("prune"))?;
+        }
         Ok((setting, layout, run.criterion, run.schedule))
     }
 

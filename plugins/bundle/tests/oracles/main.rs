@@ -50,3 +50,8 @@ fn compare(family: &str, listed: &str, golden: &str) {
 fn criteria_over_weights() {
     compare("weights", include_str!("weights.toml"), include_str!("weights.json"));
 }
+
+#[test]
+fn masks_with_a_structure() {
+    compare("patterns", include_str!("patterns.toml"), include_str!("patterns.json"));
+}

@@ -24,8 +24,8 @@ options! {
         #[acts(|m| m.threshold.is_none(), "no threshold")]
         #[acts(
             "prune.granularity",
-            |what| what == "unit",
-            "prune.granularity = \"unit\", since both norms order single weights alike"
+            |what| what == "unit" || what == "block",
+            "prune.granularity = \"unit\" or \"block\", since both norms order single weights alike"
         )]
         #[acts("prune.reduce", |reduce| reduce.is_empty(), "no prune.reduce, which stands above it")]
         pub norm: Norm = Norm::L1,

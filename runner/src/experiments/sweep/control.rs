@@ -55,6 +55,7 @@ impl Control {
         if facts.nothing_was_pruned() {
             return None;
         }
+        let pattern = paired.run.prune.granularity.is_pattern();
         let origin = SetBy::Flag(format!("control {}", self.name()));
         let mut layer = Layer::default();
         let mut set = |key: &str, value: Value| {
@@ -71,7 +72,12 @@ impl Control {
                 if self == Self::Shuffled {
                     set("criterion.of", Value::Table(paired.run.criterion.section()));
                 }
-                set("prune.scope", "counts".into());
+                // A pattern says itself how many weights stay of each layer.
+                if !pattern {
+                    set("prune.scope", "counts".into());
+                    set("prune.target", "sparsity".into());
+                    set("prune.multiple", Value::Integer(1));
+                }
                 set("prune.rounds", Value::Integer(1));
             }
             Self::SmallDense | Self::Unpruned => {
@@ -79,14 +85,21 @@ impl Control {
                 // Random has no options.
                 set("criterion.name", "random".into());
                 set("schedule.name", "never".into());
-                let plain = [("granularity", "weight"), ("scope", "global"), ("apply", "mask"), ("reduce", "l1")];
+                let plain = [
+                    ("granularity", "weight"),
+                    ("scope", "global"),
+                    ("target", "sparsity"),
+                    ("apply", "mask"),
+                    ("reduce", "l1"),
+                ];
                 plain.into_iter().for_each(|(key, value)| set(&format!("prune.{key}"), value.into()));
                 ["regrow", "include_output"].into_iter().for_each(|key| set(&format!("prune.{key}"), false.into()));
                 set("prune.exempt", Value::Array(Vec::new()));
-                set("prune.rounds", Value::Integer(1));
+                ["rounds", "multiple"].into_iter().for_each(|key| set(&format!("prune.{key}"), Value::Integer(1)));
             }
         }
         match self {
+            Self::Random | Self::Shuffled if pattern => {}
             Self::Random | Self::Shuffled => {
                 for (name, counts) in &facts.kept {
                     let path = ["prune".to_owned(), "counts".to_owned(), name.clone()];

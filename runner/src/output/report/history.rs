@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use secateur::pruning::Counted;
 use secateur::pruning::measure::LayerBurden;
 use secateur::training::event::{EvalAt, Event, GroupSize};
 
 use crate::output::events;
 use crate::output::pictures::Shown;
-use crate::output::share::pruned_things;
+use crate::output::share::{counted, of_what};
 
 /// A point of a curve: position in epochs (or steps, where the epoch's length is not known) and value.
 pub type Point = (f64, f64);
@@ -58,8 +59,8 @@ pub struct PruneStep {
     pub target: Option<f64>,
     /// The sparsity counted afterwards.
     pub achieved: f64,
-    /// `units` or `weights`: what was pruned.
-    pub things: &'static str,
+    /// What the two are fractions of, where that is known.
+    pub counted: Option<Counted>,
     /// Units in use, by group.
     pub units: BTreeMap<String, usize>,
     /// Weights remaining.
@@ -91,9 +92,9 @@ impl History {
         history
     }
 
-    /// What is pruned: `units` or `weights`.
-    pub fn things(&self) -> &'static str {
-        self.prunes.first().map_or("weights or units", |prune| prune.things)
+    /// What the sparsities are fractions of, in words.
+    pub fn of_what(&self) -> &'static str {
+        of_what(self.prunes.first().and_then(|prune| prune.counted))
     }
 
     /// The name of the horizontal axis.
@@ -225,6 +226,7 @@ impl PruneStep {
             epoch,
             target,
             achieved,
+            of,
             ref units,
             ref kept,
             weights_kept,
@@ -237,14 +239,14 @@ impl PruneStep {
         else {
             return None;
         };
-        let (things, units) = (pruned_things(kept, units), units.0.clone());
+        let (counted, units) = (counted(of, kept, units), units.0.clone());
         Some(Self {
             at,
             step,
             epoch,
             target,
             achieved,
-            things,
+            counted,
             units,
             weights_kept,
             weights_total,

@@ -79,7 +79,7 @@ pub fn prune_table(history: &History) -> Markup {
         section.card.wide {
             h2 { "Pruning steps" }
             p {
-                "Target and achieved are fractions of the " (history.things()) " that may be pruned; parameters are "
+                "Target and achieved are fractions of the " (history.of_what()) "; parameters are "
                 "those of the whole network."
             }
             div.scroll {

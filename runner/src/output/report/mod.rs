@@ -107,7 +107,7 @@ fn sparsity(history: &History) -> Markup {
     if differs {
         series.push(Series::line("of all parameters", 5, zeros));
     }
-    series.push(Series::line(&format!("of the {} that may be pruned", history.things()), 2, achieved));
+    series.push(Series::line(&format!("of the {}", history.of_what()), 2, achieved));
     if history.prunes.iter().all(|prune| prune.target.is_some()) {
         let target = history.by_prune(0.0, |prune| prune.target.unwrap_or(f64::NAN));
         series.push(Series { dashed: true, ..Series::line("target for those", 3, target) });
@@ -146,9 +146,9 @@ fn churn(history: &History) -> Markup {
 fn marks(history: &History) -> Vec<(f64, String)> {
     let mark = |prune: &history::PruneStep| {
         let (step, achieved, kept) = (prune.step, percent(prune.achieved), prune.weights_kept);
-        let things = history.things();
+        let what = history.of_what();
         let text =
-            format!("step {step}: {achieved} of the {things} that may be pruned are gone, {kept} parameters remaining");
+            format!("step {step}: {achieved} of the {what} are gone, {kept} parameters remaining");
         (prune.at, text)
     };
     history.prunes.iter().map(mark).collect()

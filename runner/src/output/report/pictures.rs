@@ -83,8 +83,8 @@ fn caption(shown: &Shown, history: &History) -> String {
     let place = if whole { format!("epoch {}", shown.epoch + 1) } else { format!("step {}", shown.step) };
     let gone = || {
         let prune = history.prunes.iter().find(|prune| prune.step == shown.step)?;
-        let (achieved, things) = (percent(prune.achieved), history.things());
-        Some(format!(", {achieved} of the {things} that may be pruned are gone"))
+        let (achieved, what) = (percent(prune.achieved), history.of_what());
+        Some(format!(", {achieved} of the {what} are gone"))
     };
     match shown.at {
         EvalAt::Start => "before the first step".to_owned(),

@@ -1,11 +1,23 @@
 //! How many to keep in each layer: what a schedule's amount means for a network, before anything is scored.
 
-use super::choices::{Granularity, OnEmptyLayer, Scope};
-use super::config::PruneConfig;
+mod cost;
+mod multiple;
+mod share;
+
+pub(crate) use cost::affordable;
+pub use cost::asked_at_cost;
+pub(super) use cost::most_within;
+pub(super) use multiple::in_multiples;
+use share::share;
+
+use super::config::{Granularity, OnEmptyLayer, PruneConfig, Scope};
+use super::masks::{Blocks, pattern};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;
 use crate::network::params::{Masking, ParamStore};
+use crate::options::entry_for;
+use crate::pruning::criterion::Rounding;
 use crate::pruning::schedule::{Amount, Position};
 
 /// One layer's numbers: parameters or unit groups.
@@ -23,6 +35,8 @@ pub(super) struct LayerBudget {
     pub least: usize,
     /// Most that can be kept: of what is held at zero, or cut out, nothing comes back.
     pub most: usize,
+    /// What the granularity leaves, whatever the schedule asks for: n of every m.
+    pub fixed: Option<usize>,
 }
 
 /// How many to keep.
@@ -32,7 +46,13 @@ pub enum KeepCount {
     Total(usize),
     /// In each layer, in the order of [`PruneConfig::names`].
     Each(Vec<usize>),
+    /// As many as together with the rest of the network cost this much at most.
+    Cost(usize),
 }
+
+/// What a network costs that keeps so many weights of each parameter, or units of each group, in the order of
+/// [`PruneConfig::names`].
+pub type CostOf<'a> = dyn Fn(&[usize]) -> Result<usize> + 'a;
 
 /// What one pruning step is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,13 +65,39 @@ pub struct Asked {
     pub wanted: KeepCount,
     /// How many there are now.
     pub now: KeepCount,
+    /// The layers, with what each may keep.
+    pub(super) layers: Vec<LayerBudget>,
+    /// What the counts are to be multiples of.
+    pub(super) multiple: usize,
+}
+
+/// What one round of a pruning step is to leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Goal {
+    /// How many.
+    pub counts: KeepCount,
+    /// The fewest and the most that each layer may keep, in the order of [`PruneConfig::names`].
+    pub bounds: Vec<(usize, usize)>,
+    /// What the counts of one ranking over all layers are to be multiples of; 1 before the last round.
+    pub multiple: usize,
+}
+
+impl Asked {
+    /// What `round` of `rounds` is to leave; the last one, all that is asked.
+    pub fn round(&self, round: u32, rounds: u32) -> Goal {
+        let each = |of: fn(&LayerBudget) -> usize| KeepCount::Each(self.layers.iter().map(of).collect());
+        let most = each(|r| r.current.max(r.most)).towards(&each(|r| r.most), round, rounds);
+        let bounds = self.layers.iter().zip(most.counts()).map(|(r, most)| (r.least, *most)).collect();
+        let multiple = if round < rounds { 1 } else { self.multiple };
+        Goal { counts: self.now.towards(&self.keep, round, rounds), bounds, multiple }
+    }
 }
 
 impl KeepCount {
-    /// The counts in order; the total alone is one.
+    /// The counts in order; the total alone, or the cost, is one.
     pub fn counts(&self) -> &[usize] {
         match self {
-            Self::Total(total) => std::slice::from_ref(total),
+            Self::Total(total) | Self::Cost(total) => std::slice::from_ref(total),
             Self::Each(counts) => counts,
         }
     }
@@ -70,6 +116,7 @@ impl KeepCount {
         };
         match (self, end) {
             (Self::Total(a), Self::Total(b)) => Self::Total(between(*a, *b)),
+            (Self::Cost(a), Self::Cost(b)) => Self::Cost(between(*a, *b)),
             (Self::Each(a), Self::Each(b)) => Self::Each(a.iter().zip(b).map(|(a, b)| between(*a, *b)).collect()),
             _ => end.clone(),
         }
@@ -82,18 +129,19 @@ impl KeepCount {
 /// If the store lacks a name of the configuration.
 pub fn asked<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, position: Position) -> Result<Asked> {
     let layers = config.names(store.layout()).iter().map(|n| budget(config, store, n)).collect::<Result<Vec<_>>>()?;
-    Ok(allocate(config, &layers, position))
+    Ok(allocate(config, &bounded(config, &layers, position.progress), position))
 }
 
 /// The numbers of a parameter or group.
 pub(super) fn budget<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, name: &str) -> Result<LayerBudget> {
     let mut layer = dense_budget(config, store.layout(), name)?;
     match config.granularity {
-        Granularity::Weight => {
+        Granularity::Unit => layer.current = store.units(name),
+        Granularity::Weight | Granularity::NOfM { .. } => {
             let p = store.get(name)?;
             (layer.dense, layer.current) = (p.dense_count(), p.kept());
         }
-        Granularity::Unit => layer.current = store.units(name),
+        Granularity::Block => layer.current = super::plan::kept(config, store, name)?,
     }
     // A network from which units are cut has the densities of the dense one, as a masked one does.
     let group = store.layout().group(name).map(|group| group.producer_weights(store.layout()));
@@ -109,10 +157,15 @@ pub(super) fn budget<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, na
 pub(super) fn dense_budget(config: &PruneConfig, layout: &Layout, name: &str) -> Result<LayerBudget> {
     let missing = || Error::Other(format!("there is no parameter or unit group `{name}`"));
     let keeps_one = config.granularity == Granularity::Unit || config.on_empty_layer == OnEmptyLayer::KeepOne;
+    let spec = || layout.spec(name).ok_or_else(missing);
     let (dense, current, axes) = match config.granularity {
-        Granularity::Weight => {
-            let spec = layout.spec(name).ok_or_else(missing)?;
-            (spec.shape.count(), spec.shape.count(), spec.shape.to_vec())
+        Granularity::Weight | Granularity::NOfM { .. } => {
+            let shape = spec()?.shape;
+            (shape.count(), shape.count(), shape.to_vec())
+        }
+        Granularity::Block => {
+            let blocks = Blocks::new(&spec()?.shape, config.block);
+            (blocks.count(), blocks.count(), spec()?.shape.to_vec())
         }
         Granularity::Unit => {
             let group = layout.group(name).ok_or_else(missing)?;
@@ -120,7 +173,33 @@ pub(super) fn dense_budget(config: &PruneConfig, layout: &Layout, name: &str) ->
             (group.dense_units, group.units, producer.map_or(vec![group.dense_units], |s| s.shape.to_vec()))
         }
     };
-    Ok(LayerBudget { name: name.into(), dense, current, axes, least: usize::from(keeps_one), most: current })
+    let fixed = match config.granularity {
+        Granularity::NOfM { n, m } => Some(pattern::kept(&spec()?.shape, pattern::input_axis(layout, spec()?), n, m)),
+        _ => None,
+    };
+    Ok(LayerBudget { name: name.into(), dense, current, axes, least: usize::from(keeps_one), most: current, fixed })
+}
+
+/// The same layers, with `multiple`, `min_sparsity` and `max_sparsity` in what each may keep; the smallest sparsity is
+/// asked for in proportion to `progress`.
+pub(super) fn bounded(config: &PruneConfig, layers: &[LayerBudget], progress: f64) -> Vec<LayerBudget> {
+    let mut layers = layers.to_vec();
+    if config.rounds_to_multiples() {
+        // The smallest multiple, or all of a smaller layer.
+        layers.iter_mut().for_each(|r| r.least = r.least.max(config.multiple.min(r.dense)).min(r.most));
+    }
+    if !config.shares() || config.granularity.is_pattern() {
+        return layers;
+    }
+    for r in &mut layers {
+        // The sparsity itself is held to, so that what is kept is rounded up here and down there.
+        let least = config.max_sparsity.of(&r.name).map_or(0, |s| Rounding::FloorPruned.keep(r.dense, *s));
+        r.least = r.least.max(least).min(r.most);
+        if let Some(s) = config.min_sparsity.of(&r.name) {
+            r.most = r.most.min(Rounding::FloorKept.keep(r.dense, s * progress)).max(r.least);
+        }
+    }
+    layers
 }
 
 /// What an amount asks of these layers, and the counts that come nearest to it.
@@ -136,9 +215,15 @@ pub(super) fn allocate(
         Amount::OfRemaining(f) => rounding.keep(now, f),
     };
     let each = |f: &dyn Fn(&LayerBudget) -> usize| KeepCount::Each(layers.iter().map(f).collect());
-    let fraction = |name: &str| config.table.get(name).copied().unwrap_or(0.0);
+    let fraction = |name: &str| entry_for(&config.table, name).copied().unwrap_or(0.0);
     let wanted = match config.scope {
+        _ if config.granularity.is_pattern() => each(&|r| r.fixed.unwrap_or(r.dense)),
         Scope::Global => KeepCount::Total(keep(dense, current)),
+        // A layer that its bounds keep from the common sparsity is made up for by the others.
+        Scope::Layer if config.is_bounded() => {
+            let total = layers.iter().map(|r| keep(r.dense, r.current)).sum();
+            KeepCount::Each(share(layers, total, |_| 1.0))
+        }
         Scope::Layer => each(&|r| keep(r.dense, r.current)),
         Scope::Erk => {
             let (total, mut layers) = (keep(dense, current), layers.to_vec());
@@ -146,12 +231,12 @@ pub(super) fn allocate(
             if total > sum(|r| r.most) {
                 layers.iter_mut().for_each(|r| r.most = r.dense);
             }
-            KeepCount::Each(erk(&layers, total))
+            KeepCount::Each(share(&layers, total, erk))
         }
         // Final fractions, whichever way the schedule tells its amounts.
         Scope::Table => each(&|r| rounding.keep(r.dense, fraction(&r.name) * progress)),
         Scope::Counts => each(&|r| {
-            let counts = config.counts.get(&r.name).map_or(&[][..], Vec::as_slice);
+            let counts = entry_for(&config.counts, &r.name).map_or(&[][..], Vec::as_slice);
             counts.get(nth).or(counts.last()).map_or(r.dense, |count| *count.min(&r.dense))
         }),
     };
@@ -159,76 +244,42 @@ pub(super) fn allocate(
         KeepCount::Total(total) => {
             (KeepCount::Total(current), KeepCount::Total((*total).min(sum(|r| r.most)).max(sum(|r| r.least))))
         }
+        KeepCount::Cost(_) => (wanted.clone(), wanted.clone()),
         KeepCount::Each(counts) => (
             KeepCount::Each(layers.iter().map(|r| r.current).collect()),
             KeepCount::Each(counts.iter().zip(layers).map(|(n, r)| (*n).min(r.most).max(r.least)).collect()),
         ),
     };
-    let target = match (config.scope, amount) {
-        (Scope::Table | Scope::Counts, _) => 1.0 - wanted.counts().iter().sum::<usize>() as f64 / dense.max(1) as f64,
-        (_, Amount::Sparsity(s)) => s,
-        (_, Amount::OfRemaining(f)) => 1.0 - current as f64 / dense.max(1) as f64 * (1.0 - f),
+    let fitted = match fitted {
+        KeepCount::Each(counts) if config.rounds_to_multiples() => {
+            let total = config.shares().then(|| counts.iter().sum());
+            KeepCount::Each(in_multiples(&counts, layers, config.multiple, total))
+        }
+        fitted => fitted,
     };
-    Asked { target, keep: fitted, wanted, now }
+    let own = config.granularity.is_pattern() || !config.shares();
+    let target = match amount {
+        _ if own => 1.0 - wanted.counts().iter().sum::<usize>() as f64 / dense.max(1) as f64,
+        Amount::Sparsity(s) => s,
+        Amount::OfRemaining(f) => 1.0 - current as f64 / dense.max(1) as f64 * (1.0 - f),
+    };
+    Asked { target, keep: fitted, wanted, now, layers: layers.to_vec(), multiple: config.multiple }
 }
 
-/// Erdős–Rényi kernel: density of a layer proportional to (sum of axes) / (product of axes), at most what the layer can
-/// keep; the counts sum to `total` exactly where the layers can hold as many, what rounding leaves going to the largest
-/// fractions.
-fn erk(layers: &[LayerBudget], total: usize) -> Vec<usize> {
-    let raw: Vec<f64> = layers
-        .iter()
-        .map(|r| r.axes.iter().sum::<usize>() as f64 / r.axes.iter().product::<usize>().max(1) as f64)
-        .collect();
-    let mut full = vec![false; layers.len()];
-    let want = loop {
-        let fixed: usize = (0..layers.len()).filter(|&i| full[i]).map(|i| layers[i].most).sum();
-        let open: f64 = (0..layers.len()).filter(|&i| !full[i]).map(|i| raw[i] * layers[i].dense as f64).sum();
-        let scale = if open > 0.0 { total.saturating_sub(fixed) as f64 / open } else { 0.0 };
-        let before = full.clone();
-        let over = |i: usize| raw[i] * scale * layers[i].dense as f64 > layers[i].most as f64;
-        (0..layers.len()).filter(|&i| over(i)).for_each(|i| full[i] = true);
-        if full == before {
-            break (0..layers.len())
-                .map(|i| if full[i] { layers[i].most as f64 } else { raw[i] * scale * layers[i].dense as f64 })
-                .collect::<Vec<_>>();
-        }
-    };
-    let mut keep: Vec<usize> =
-        want.iter().zip(layers).map(|(w, r)| (w.floor() as usize).clamp(r.least.min(r.most), r.most)).collect();
-    let mut order: Vec<usize> = (0..layers.len()).collect();
-    order.sort_by(|&a, &b| (want[b] - want[b].floor()).total_cmp(&(want[a] - want[a].floor())).then(a.cmp(&b)));
-    let mut missing = total.saturating_sub(keep.iter().sum());
-    while missing > 0 && (0..layers.len()).any(|i| keep[i] < layers[i].most) {
-        for &i in &order {
-            if missing > 0 && keep[i] < layers[i].most {
-                keep[i] += 1;
-                missing -= 1;
-            }
-        }
-    }
-    // Layers that must keep one may have taken more than their share.
-    let mut over = keep.iter().sum::<usize>().saturating_sub(total);
-    while over > 0 && (0..layers.len()).any(|i| keep[i] > layers[i].least) {
-        for &i in order.iter().rev() {
-            if over > 0 && keep[i] > layers[i].least {
-                keep[i] -= 1;
-                over -= 1;
-            }
-        }
-    }
-    keep
+/// Erdős–Rényi kernel: the density of a layer is proportional to (sum of axes) / (product of axes).
+fn erk(layer: &LayerBudget) -> f64 {
+    layer.axes.iter().sum::<usize>() as f64 / layer.axes.iter().product::<usize>().max(1) as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pruning::criterion::Rounding;
+    use crate::options::OneOrTable;
     use proptest::prelude::*;
 
     fn layer(name: &str, axes: &[usize]) -> LayerBudget {
         let n = axes.iter().product();
-        LayerBudget { name: name.into(), dense: n, current: n, axes: axes.into(), least: 0, most: n }
+        LayerBudget { name: name.into(), dense: n, current: n, axes: axes.into(), least: 0, most: n, fixed: None }
     }
 
     fn at(amount: Amount, progress: f64, nth: usize) -> Position {
@@ -282,7 +333,7 @@ mod tests {
             // What is held does not come back, whatever the densities of a later step are.
             for s in [first.min(then), first.max(then)] {
                 let total = Rounding::default().keep(dense, s);
-                let keep = erk(&layers, total);
+                let keep = share(&layers, total, erk);
                 prop_assert_eq!(keep.iter().sum::<usize>(), total);
                 prop_assert!(keep.iter().zip(&layers).all(|(k, r)| *k <= r.most));
                 layers.iter_mut().zip(keep).for_each(|(r, k)| (r.current, r.most) = (k, k));
@@ -318,5 +369,32 @@ mod tests {
         let nearest = PruneConfig { rounding: Rounding::Nearest, ..config(Scope::Global) };
         let asked = allocate(&nearest, &layers, at(Amount::Sparsity(0.99), 0.0, 0));
         assert_eq!((asked.wanted, asked.keep), (KeepCount::Total(0), KeepCount::Total(2)));
+    }
+
+    #[test]
+    fn bounds_move_with_the_schedule_and_the_rest_is_taken_elsewhere() {
+        let layers = [layer("conv", &[100]), layer("fc", &[100]), layer("fc2", &[200])];
+        let mut c = config(Scope::Layer);
+        c.max_sparsity = OneOrTable::Table([("conv".to_owned(), 0.5)].into());
+        c.min_sparsity = OneOrTable::Table([("fc2".to_owned(), 0.9)].into());
+        let at = |progress, s| {
+            let at = Position { amount: Amount::Sparsity(s), progress, nth: 0 };
+            allocate(&c, &bounded(&c, &layers, progress), at).keep
+        };
+        assert_eq!(at(0.0, 0.0), KeepCount::Each(vec![100, 100, 200]));
+        // 200 stay of 400: half of each, as conv must keep and fc2, which may keep 110 by then, can.
+        assert_eq!(at(0.5, 0.5), KeepCount::Each(vec![50, 50, 100]));
+        // 80 stay: conv keeps 50 and fc2 at most 20, so that 30 are shared by size: 10 and 20.
+        assert_eq!(at(1.0, 0.8), KeepCount::Each(vec![50, 10, 20]));
+        let global = PruneConfig { scope: Scope::Global, ..c.clone() };
+        let asked = allocate(
+            &global,
+            &bounded(&global, &layers, 1.0),
+            Position { amount: Amount::Sparsity(0.8), progress: 1.0, nth: 0 },
+        );
+        assert_eq!(
+            asked.round(1, 1),
+            Goal { counts: KeepCount::Total(80), bounds: vec![(50, 100), (0, 100), (0, 20)], multiple: 1 }
+        );
     }
 }
