@@ -8,10 +8,12 @@
 mod acts;
 mod checks;
 mod one_or_list;
+mod plugin_spec;
 
 pub use acts::{Acts, Idle};
 pub use checks::{Checks, Number, key_in};
 pub use one_or_list::OneOrList;
+pub use plugin_spec::PluginSpec;
 
 use crate::error::OptionError;
 use serde::{Serialize, de::DeserializeOwned};

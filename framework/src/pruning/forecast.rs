@@ -3,10 +3,11 @@
 use super::budget::{Asked, LayerBudget, allocate, dense_budget};
 use super::choices::{Apply, Granularity, Scope};
 use super::config::PruneConfig;
+use super::grow::GrowConfig;
 use crate::error::{Error, OptionError, Result};
 use crate::network::layout::Layout;
 use crate::options::key_in;
-use crate::pruning::schedule::{Position, Step};
+use crate::pruning::schedule::{Position, RunLength, Step};
 
 /// Something a user should know about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,7 @@ pub struct Forecast {
 /// A step that asks for more than the one before left, where nothing returns: under the key that would let it.
 pub fn forecast(
     config: &PruneConfig,
+    grow: (&GrowConfig, &RunLength),
     layout: &Layout,
     positions: impl Iterator<Item = (Option<Step>, Position)>,
 ) -> Result<Forecast> {
@@ -47,21 +49,23 @@ pub fn forecast(
     if config.scope == Scope::Global {
         layers = vec![joined(&layers)];
     }
+    let returns = config.regrow || grow.0.is_on();
     let (mut forecast, mut steps, mut bent) = (Forecast::default(), 0, None);
     for (step, position) in positions {
         // What is kept of the dense network is the most there can be where masks are renewed freely.
         let asked = allocate(config, &layers, position);
-        if !config.regrow {
+        if !returns {
             rises(config, &names, &asked, step)?;
         }
         if asked.keep != asked.wanted && config.granularity == Granularity::Unit {
             bent = bent.or(Some((step, asked.target)));
         }
-        (steps, forecast.idle) = (steps + 1, if asked.keep == asked.now { forecast.idle + 1 } else { 0 });
+        let rests = asked.keep == asked.now && grow.0.fraction_at(step, grow.1) == 0.0;
+        (steps, forecast.idle) = (steps + 1, if rests { forecast.idle + 1 } else { 0 });
         let counts = asked.keep.counts().to_vec();
         for (layer, count) in layers.iter_mut().zip(counts) {
             layer.current = count;
-            layer.most = if config.regrow { layer.dense } else { count };
+            layer.most = if returns { layer.dense } else { count };
         }
     }
     if let Some((step, target)) = bent {
@@ -139,13 +143,19 @@ mod tests {
         layout.build().unwrap()
     }
 
-    fn of(config: &PruneConfig, sparsities: &[f64]) -> Result<Forecast> {
+    const RUN: RunLength = RunLength { steps: 101, steps_per_epoch: 10 };
+
+    fn positions(sparsities: &[f64]) -> Vec<(Option<Step>, Position)> {
         let most = sparsities.iter().copied().fold(0.0, f64::max);
         let position = |(nth, &s): (usize, &f64)| {
             let position = Position { amount: Amount::Sparsity(s), progress: s / most, nth };
             (Some(Step(nth as u64 * 10)), position)
         };
-        forecast(config, &layout(), sparsities.iter().enumerate().map(position))
+        sparsities.iter().enumerate().map(position).collect()
+    }
+
+    fn of(config: &PruneConfig, sparsities: &[f64]) -> Result<Forecast> {
+        forecast(config, (&GrowConfig::default(), &RUN), &layout(), positions(sparsities).into_iter())
     }
 
     #[test]
@@ -178,5 +188,15 @@ mod tests {
     fn steps_that_ask_for_nothing_new_are_counted_at_the_end() {
         assert_eq!(of(&PruneConfig::default(), &[0.0, 0.5, 0.9, 0.9, 0.9]).unwrap().idle, 2);
         assert_eq!(of(&PruneConfig::default(), &[0.0, 0.5, 0.9]).unwrap().idle, 0);
+    }
+
+    #[test]
+    fn with_growth_a_sparsity_may_fall_and_a_step_at_the_same_one_is_not_idle_before_growth_ends() {
+        let grow = GrowConfig { fraction: 0.3, until: 0.25, ..GrowConfig::default() };
+        let of = |sparsities: &[f64]| {
+            forecast(&PruneConfig::default(), (&grow, &RUN), &layout(), positions(sparsities).into_iter()).unwrap()
+        };
+        assert_eq!(of(&[0.9, 0.9, 0.5]).idle, 0);
+        assert_eq!(of(&[0.5; 6]).idle, 3, "steps 30, 40 and 50 come after step 25");
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! How many stay follows from the schedule and the scope alone ([`asked`]), before anything is scored; scores come in
 //! per parameter or per unit group, and the lowest go. What was achieved is counted anew after the change and compared
-//! with what was asked.
+//! with what was asked. Where weights [grow] besides, as many as are dropped for them come in.
 
 mod apply;
 mod budget;
@@ -11,6 +11,7 @@ mod choices;
 mod config;
 pub mod criterion;
 mod forecast;
+mod grow;
 mod masks;
 pub mod measure;
 mod plan;
@@ -22,6 +23,7 @@ pub use budget::{Asked, KeepCount, asked};
 pub use choices::{Apply, Granularity, Normalizer, OnEmptyLayer, Scope};
 pub use config::PruneConfig;
 pub use forecast::{Forecast, Remark, forecast};
+pub use grow::{Decay, GrowConfig, grow};
 pub use masks::KeepMask;
 pub use plan::{Plan, plan};
 pub use scores::Answers;

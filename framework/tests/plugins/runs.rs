@@ -8,7 +8,7 @@ use secateur::network::compressor::{Compressor, NoCompression};
 use secateur::network::model::Model;
 use secateur::plugins::registry::Registry;
 use secateur::prelude::{Batch, Forward, InputSpec, Layout, LayoutBuilder, Output, Sizes};
-use secateur::pruning::PruneConfig;
+use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::pruning::criterion::Criterion;
 use secateur::pruning::schedule::{Amount, RunLength, Schedule, Step};
 use secateur::seed::Seed;
@@ -68,6 +68,7 @@ pub struct Parts {
     pub schedule: Box<dyn Schedule>,
     pub compressor: Box<dyn Compressor<Cpu>>,
     pub prune: PruneConfig,
+    pub grow: GrowConfig,
 }
 
 impl Default for Parts {
@@ -78,6 +79,7 @@ impl Default for Parts {
             schedule: Box::new(At(vec![(7, 0.4), (15, 0.7)])),
             compressor: Box::new(NoCompression {}),
             prune: PruneConfig::default(),
+            grow: GrowConfig::default(),
         }
     }
 }
@@ -136,7 +138,7 @@ pub struct Trace {
 
 pub fn run(parts: Parts) -> Result<Trace> {
     let (data, registry) = (bars(), Registry::linked()?);
-    let Parts { model, criterion, schedule, compressor, prune } = parts;
+    let Parts { model, criterion, schedule, compressor, prune, grow } = parts;
     let train = TrainConfig { epochs: 4, batch_size: 50, lr: 0.1, momentum: 0.9, ..TrainConfig::default() };
     let run = Run {
         name: "test".into(),
@@ -148,6 +150,7 @@ pub fn run(parts: Parts) -> Result<Trace> {
         schedule,
         compressor,
         prune,
+        grow,
         train,
         make_criterion: &|name, options| registry.criterion(name, options),
     };

@@ -125,6 +125,7 @@ impl Case {
             schedule: self.schedule(registry)?,
             compressor: registry.compressor(compressor.name()?, &compressor.options())?,
             prune: self.section::<PruneConfig>("prune"),
+            grow: self.section("grow"),
             train: self.train(),
             make_criterion: &|name, options| registry.criterion(name, options),
         };

@@ -1,0 +1,75 @@
+//! What a pruning step leaves: what the criterion keeps, and what grows besides.
+
+use super::Shown;
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::network::forward::Needs;
+use crate::network::layout::UnitGroup;
+use crate::network::params::ParamStore;
+use crate::pruning::criterion::{Criterion, Target};
+use crate::pruning::schedule::Step;
+use crate::pruning::{self, KeepCount, Plan};
+use crate::seed::Seed;
+use crate::training::probe::RunProbe;
+use crate::training::setting::Setting;
+
+/// One of a run's criteria at a pruning step, with what it is shown.
+pub(super) struct Asked<'a, B: Backend> {
+    pub setting: &'a Setting<'a, B>,
+    pub params: &'a ParamStore<B>,
+    pub shown: Option<&'a Shown<B>>,
+    pub step: Step,
+}
+
+impl<B: Backend> Asked<'_, B> {
+    /// What `criterion` keeps: `counts`, unless it decides itself.
+    pub fn plan(&self, criterion: &mut dyn Criterion<B>, counts: &KeepCount) -> Result<Plan<B>> {
+        self.prepare(criterion)?;
+        let shown = self.shown_to(criterion);
+        let view = |name, group| self.target(shown, self.setting.seed.derive("criterion", &[]), name, group);
+        pruning::plan(&self.setting.prune, self.params, criterion, counts, &view)
+    }
+
+    /// Adds what grows by `criterion`, up to `counts`.
+    pub fn grow(&self, criterion: &mut dyn Criterion<B>, plan: &mut Plan<B>, counts: &KeepCount) -> Result<()> {
+        if plan.answers.decisions {
+            return Err(Error::Config(
+                "the criterion decides itself which weights go, so that no number says how many grow in their place: \
+                 choose one that scores, or set grow.fraction = 0"
+                    .into(),
+            ));
+        }
+        self.prepare(criterion)?;
+        let shown = self.shown_to(criterion);
+        let view = |name, group| self.target(shown, growth_seed(self.setting.seed), name, group);
+        pruning::grow(&self.setting.prune, self.params, criterion, plan, counts, &view)
+    }
+
+    fn prepare(&self, criterion: &mut dyn Criterion<B>) -> Result<()> {
+        if criterion.needs().has(Needs::PROBE) {
+            criterion.prepare(&mut RunProbe { setting: self.setting, params: self.params, step: self.step })?;
+        }
+        Ok(())
+    }
+
+    /// The weights before the update go with the gradients: a criterion without use for them looks at the weights now.
+    fn shown_to(&self, criterion: &dyn Criterion<B>) -> Option<&Shown<B>> {
+        self.shown.filter(|_| criterion.needs().has(Needs::GRADIENTS))
+    }
+
+    fn target<'t>(
+        &'t self,
+        shown: Option<&Shown<B>>,
+        seed: Seed,
+        name: &'t str,
+        group: Option<&'t UnitGroup>,
+    ) -> Result<Target<'t, B>> {
+        let (weight, grad) = shown.and_then(|shown| shown.get(name)).cloned().unzip();
+        Ok(Target { weight, grad, ..Target::new(self.params, name, group, self.step, seed)? })
+    }
+}
+
+/// The randomness of the criterion by which weights grow: another than that of the one by which they go.
+pub(in crate::training) fn growth_seed(run: Seed) -> Seed {
+    run.derive("grow", &[])
+}
