@@ -14,6 +14,7 @@ use secateur::pruning::schedule::{Amount, RunLength, Schedule, Step};
 use secateur::seed::Seed;
 use secateur::training::event::Event;
 use secateur::training::{Observer, Run, TrainConfig};
+use std::cell::RefCell;
 
 /// Two hidden layers.
 pub struct Mlp;
@@ -69,6 +70,8 @@ pub struct Parts {
     pub compressor: Box<dyn Compressor<Cpu>>,
     pub prune: PruneConfig,
     pub grow: GrowConfig,
+    /// What `grow.criterion` makes.
+    pub grower: Option<Box<dyn Criterion<Cpu>>>,
 }
 
 impl Default for Parts {
@@ -80,6 +83,7 @@ impl Default for Parts {
             compressor: Box::new(NoCompression {}),
             prune: PruneConfig::default(),
             grow: GrowConfig::default(),
+            grower: None,
         }
     }
 }
@@ -138,7 +142,8 @@ pub struct Trace {
 
 pub fn run(parts: Parts) -> Result<Trace> {
     let (data, registry) = (bars(), Registry::linked()?);
-    let Parts { model, criterion, schedule, compressor, prune, grow } = parts;
+    let Parts { model, criterion, schedule, compressor, prune, grow, grower } = parts;
+    let grower = RefCell::new(grower);
     let train = TrainConfig { epochs: 4, batch_size: 50, lr: 0.1, momentum: 0.9, ..TrainConfig::default() };
     let run = Run {
         name: "test".into(),
@@ -152,7 +157,10 @@ pub fn run(parts: Parts) -> Result<Trace> {
         prune,
         grow,
         train,
-        make_criterion: &|name, options| registry.criterion(name, options),
+        make_criterion: &|name, options| match grower.borrow_mut().take() {
+            Some(grower) => Ok(grower),
+            None => registry.criterion(name, options),
+        },
     };
     let mut log = Log::default();
     let outcome = run.execute(&mut log)?;

@@ -73,6 +73,15 @@ impl Control {
                 }
                 set("prune.scope", "counts".into());
                 set("prune.rounds", Value::Integer(1));
+                // What grows, and where a network begins, is chosen without knowledge too.
+                for (key, choice) in paired.run.growing() {
+                    let anew = if key == "grow.criterion" { "-redrawn" } else { "" };
+                    let name = if self == Self::Random { "random" } else { "shuffled" };
+                    set(&format!("{key}.name"), format!("{name}{anew}").into());
+                    if self == Self::Shuffled {
+                        set(&format!("{key}.of"), Value::Table(choice.section()));
+                    }
+                }
             }
             Self::SmallDense | Self::Unpruned => {
                 // Nothing is pruned: what is said about pruning is made alike, so that cells share these controls.
@@ -83,6 +92,7 @@ impl Control {
                 plain.into_iter().for_each(|(key, value)| set(&format!("prune.{key}"), value.into()));
                 ["regrow", "include_output"].into_iter().for_each(|key| set(&format!("prune.{key}"), false.into()));
                 set("prune.exempt", Value::Array(Vec::new()));
+                set("grow.fraction", Value::Float(0.0));
                 set("prune.rounds", Value::Integer(1));
             }
         }
