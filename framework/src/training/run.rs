@@ -1,6 +1,6 @@
 //! A run, from its first step to its summary.
 
-use super::prune_step::{Shown, growth_seed};
+use super::prune_step::Shown;
 use super::reporter::Reporter;
 use super::setting::Setting;
 use super::step::next_batch;
@@ -128,7 +128,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let setup = Setup { layout: &layout, seed, make_criterion: setting.make_criterion };
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
         let grower = setting.grow.is_on().then(|| {
-            let setup = Setup { seed: growth_seed(setting.seed), ..setup };
+            let setup = Setup { seed: setting.growth_seed(), ..setup };
             named(&setting.grow.criterion, &setup).map_err(|error| error.under("criterion").under("grow"))
         });
         let first = setting.grow.start.as_ref().filter(|_| setting.grow.is_on());

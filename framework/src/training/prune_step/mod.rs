@@ -1,6 +1,6 @@
 //! One pruning step: score, plan, apply, and check what came of it.
 
-mod made;
+mod ranking;
 mod shown;
 
 use super::reporter::Reporter;
@@ -19,8 +19,7 @@ use crate::pruning::schedule::{Position, Step};
 use crate::pruning::{self, Apply, Census, GrowConfig, KeepCount, OnEmptyLayer};
 use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
-use made::Asked;
-pub(super) use made::growth_seed;
+use ranking::Ranking;
 pub(super) use shown::Shown;
 use std::time::Instant;
 
@@ -151,10 +150,10 @@ impl<B: Backend> Live<B> {
     ) -> Result<bool> {
         let Self { next: step, params, criterion, grower, shown, burden, .. } = self;
         let (step, prune) = (*step, &setting.prune);
-        let asked = Asked { setting, params, shown: shown.as_ref(), step };
-        let mut plan = asked.plan(criterion.as_mut(), counts)?;
+        let ranking = Ranking { setting, params, shown: shown.as_ref(), step };
+        let mut plan = ranking.plan(criterion.as_mut(), counts)?;
         if let (Some(grower), Some((counts, whole))) = (grower, last) {
-            asked.grow(grower.as_mut(), &mut plan, counts)?;
+            ranking.grow(grower.as_mut(), &mut plan, counts)?;
             if let Some(whole) = whole {
                 *params = whole.clone();
             }

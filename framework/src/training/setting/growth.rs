@@ -3,8 +3,14 @@
 use super::Setting;
 use crate::backend::Backend;
 use crate::pruning::Remark;
+use crate::seed::Seed;
 
 impl<B: Backend> Setting<'_, B> {
+    /// The randomness of the criterion by which weights grow: another than that of the one by which they go.
+    pub fn growth_seed(&self) -> Seed {
+        self.seed.derive("grow", &[])
+    }
+
     /// What is known of growth before the first step.
     pub(super) fn growth_notes(&self) -> Vec<Remark> {
         if !self.grow.is_on() {

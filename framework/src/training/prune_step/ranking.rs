@@ -13,15 +13,15 @@ use crate::seed::Seed;
 use crate::training::probe::RunProbe;
 use crate::training::setting::Setting;
 
-/// One of a run's criteria at a pruning step, with what it is shown.
-pub(super) struct Asked<'a, B: Backend> {
+/// What the criteria of a run are shown at a pruning step.
+pub(super) struct Ranking<'a, B: Backend> {
     pub setting: &'a Setting<'a, B>,
     pub params: &'a ParamStore<B>,
     pub shown: Option<&'a Shown<B>>,
     pub step: Step,
 }
 
-impl<B: Backend> Asked<'_, B> {
+impl<B: Backend> Ranking<'_, B> {
     /// What `criterion` keeps: `counts`, unless it decides itself.
     pub fn plan(&self, criterion: &mut dyn Criterion<B>, counts: &KeepCount) -> Result<Plan<B>> {
         self.prepare(criterion)?;
@@ -41,7 +41,7 @@ impl<B: Backend> Asked<'_, B> {
         }
         self.prepare(criterion)?;
         let shown = self.shown_to(criterion);
-        let view = |name, group| self.target(shown, growth_seed(self.setting.seed), name, group);
+        let view = |name, group| self.target(shown, self.setting.growth_seed(), name, group);
         pruning::grow(&self.setting.prune, self.params, criterion, plan, counts, &view)
     }
 
@@ -67,9 +67,4 @@ impl<B: Backend> Asked<'_, B> {
         let (weight, grad) = shown.and_then(|shown| shown.get(name)).cloned().unzip();
         Ok(Target { weight, grad, ..Target::new(self.params, name, group, self.step, seed)? })
     }
-}
-
-/// The randomness of the criterion by which weights grow: another than that of the one by which they go.
-pub(in crate::training) fn growth_seed(run: Seed) -> Seed {
-    run.derive("grow", &[])
 }
