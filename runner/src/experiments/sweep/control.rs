@@ -92,7 +92,13 @@ impl Control {
                 plain.into_iter().for_each(|(key, value)| set(&format!("prune.{key}"), value.into()));
                 ["regrow", "include_output"].into_iter().for_each(|key| set(&format!("prune.{key}"), false.into()));
                 set("prune.exempt", Value::Array(Vec::new()));
-                set("grow.fraction", Value::Float(0.0));
+                if paired.run.grow.is_on() {
+                    let plain = [("decay", "cosine"), ("criterion.name", "gradient")];
+                    plain.into_iter().for_each(|(key, value)| set(&format!("grow.{key}"), value.into()));
+                    [("fraction", 0.0), ("until", 0.75)].into_iter().for_each(|(key, value)| {
+                        set(&format!("grow.{key}"), Value::Float(value));
+                    });
+                }
                 set("prune.rounds", Value::Integer(1));
             }
         }
