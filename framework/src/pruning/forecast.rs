@@ -60,7 +60,7 @@ pub fn forecast(
         if asked.keep != asked.wanted && config.granularity == Granularity::Unit {
             bent = bent.or(Some((step, asked.target)));
         }
-        let rests = asked.keep == asked.now && grow.0.fraction_at(step, grow.1) == 0.0;
+        let rests = asked.keep == asked.now && grow.0.is_over(step, grow.1);
         (steps, forecast.idle) = (steps + 1, if rests { forecast.idle + 1 } else { 0 });
         let counts = asked.keep.counts().to_vec();
         for (layer, count) in layers.iter_mut().zip(counts) {

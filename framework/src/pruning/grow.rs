@@ -91,6 +91,11 @@ impl GrowConfig {
             }
     }
 
+    /// Whether `step` comes when nothing changes places any more; the step at which that ends has its pruning still.
+    pub fn is_over(&self, step: Option<Step>, run: &RunLength) -> bool {
+        !self.is_on() || step.is_some_and(|step| step > run.at_fraction(self.until))
+    }
+
     /// What a schedule's amount asks of a network as it is now, where what is out can grow again.
     ///
     /// # Errors

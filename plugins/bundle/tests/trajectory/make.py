@@ -296,7 +296,8 @@ class Run:
         if not 0 <= step < end:
             return 0.0
         decay = "constant" if self.rules.fraction_stays else self.grow.get("decay", "cosine")
-        return a * {"cosine": 0.5 * (1 + math.cos(step * math.pi / end)), "linear": 1 - step / end, "constant": 1}[decay]
+        cosine = 0.5 * (1 + math.cos(step * math.pi / end))
+        return a * {"cosine": cosine, "linear": 1 - step / end, "constant": 1}[decay]
 
     def highest(self, scores, among, count):
         """1 for the `count` highest scores among some; of equals the last ones."""
