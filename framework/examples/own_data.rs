@@ -5,7 +5,7 @@
 
 use secateur::data::{DataConfig, Examples, Pool};
 use secateur::prelude::*;
-use secateur::pruning::PruneConfig;
+use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::{Run, Silent, TrainConfig};
 
 struct Net;
@@ -62,6 +62,7 @@ fn main() -> Result<()> {
         schedule: Box::new(Halfway),
         compressor: Box::new(NoCompression {}),
         prune: PruneConfig::default(),
+        grow: GrowConfig::default(),
         train: TrainConfig { epochs: 40, lr: 0.3, momentum: 0.9, ..TrainConfig::default() },
         make_criterion: &|name, _| Err(Error::Config(format!("there is no criterion `{name}` to wrap"))),
     };

@@ -12,8 +12,8 @@ pub use crate::network::layout::{Layout, LayoutBuilder, Member, ParamSpec, Role,
 pub use crate::network::model::{Batch, InputSpec, Model, Output};
 pub use crate::network::params::Masking;
 pub use crate::options;
-pub use crate::options::{Checks, OneOrList};
-pub use crate::plugins::registry::{PluginSpec, Rescore, Rescored, RescoredOptions};
+pub use crate::options::{Checks, OneOrList, PluginSpec};
+pub use crate::plugins::registry::{Rescore, Rescored, RescoredOptions};
 pub use crate::pruning::criterion::{
     Criterion, Cut, Objective, Observation, Probe, ProbeInput, ProbeMode, Question, Rounding, Scores, Setup, Target,
     Window,

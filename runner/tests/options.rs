@@ -8,7 +8,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use secateur::options::{OptionDoc, OptionSet as _};
 use secateur::plugins::registry::Kind;
-use secateur::pruning::PruneConfig;
+use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::TrainConfig;
 
 /// What `secateur config` says of the quickstart with these changes, which it must refuse.
@@ -37,7 +37,7 @@ fn never(doc: &OptionDoc) -> &'static [&'static str] {
         "u32" | "u64" | "usize" | "Option<u32>" | "Option<u64>" | "Option<usize>" => &["-1", "0.5", "\"much\""],
         "bool" => &["3"],
         "Vec<usize>" => &["[-1]", "3"],
-        "PluginSpec" => &["3"],
+        "PluginSpec" | "Option<PluginSpec>" => &["3"],
         map if map.starts_with("BTreeMap") => &["3"],
         _ => &["[[\"no such word\"]]"],
     }
@@ -64,7 +64,9 @@ fn every_option_of_every_plugin_refuses_what_is_no_value_of_its_type() {
 #[test]
 fn every_key_of_training_and_pruning_refuses_what_is_no_value_of_its_type() {
     let here = tempfile::tempdir().unwrap();
-    for (section, docs) in [("train", TrainConfig::docs()), ("prune", PruneConfig::docs())] {
+    for (section, docs) in
+        [("train", TrainConfig::docs()), ("prune", PruneConfig::docs()), ("grow", GrowConfig::docs())]
+    {
         for doc in docs {
             for value in never(&doc) {
                 refuses(here.path(), &[], &format!("{section}.{}", doc.name), value);
@@ -170,6 +172,9 @@ const RANGES: &[Ranges] = &[
             ("prune.block", &["[0, 4]", "[4]", "4"]),
             ("prune.target", &["\"milliseconds\""]),
             ("prune.regrow", &["true"]),
+            ("grow.fraction", &["-0.1", "1"]),
+            ("grow.until", &["0", "1.1"]),
+            ("grow.decay", &["\"square\""]),
             ("output.dir", &["\"\"", "3"]),
             ("output.checkpoint_every", &["-1"]),
             ("output.pictures", &["-1"]),
@@ -214,6 +219,16 @@ fn an_option_of_a_plugin_within_a_plugin_has_its_whole_path() {
         let error = refused(here.path(), &[&set]);
         let expected = "criterion.of.threshold: not a value it can have\n  set by: --set\n  found: -1\n  allowed: must be a number above 0";
         assert!(error.contains(expected), "{error}");
+    }
+    for key in ["criterion", "start"] {
+        let set = format!("--set=grow.{key}={{name=\"magnitude\",threshold=-1,nrom=\"l2\"}}");
+        let error = refused(here.path(), &[&set]);
+        let unknown = format!("grow.{key}.nrom: unknown key of criterion magnitude");
+        assert!(error.contains(&unknown), "{error}");
+        let error = refused(here.path(), &[&set.replace(",nrom=\"l2\"", "")]);
+        assert!(error.contains(&format!("grow.{key}.threshold: not a value it can have")), "{error}");
+        let error = refused(here.path(), &[&format!("--set=grow.{key}.name=gradeint")]);
+        assert!(error.contains("did you mean gradient?"), "{error}");
     }
     fs::write(
         here.path().join("mine.toml"),

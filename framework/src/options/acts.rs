@@ -35,9 +35,10 @@ pub enum Acts<T> {
     /// Where other options of the same set allow it: `|options| ..., "words"`. The words name these options by their
     /// keys.
     With(fn(&T) -> bool, &'static str),
-    /// Where another section's key has a value that allows it: `"section.key", |value| ..., "words"`. Text comes without
-    /// quotation marks, a key that is not set as an empty text.
-    Beside(&'static str, fn(&str) -> bool, &'static str),
+    /// Where keys of other sections have values that allow it: `"section.key", |value| ..., "words"`, or
+    /// `["section.key", "other.key"], |value, other| ..., "words"`. Text comes without quotation marks, a key that is
+    /// not set as an empty text.
+    Beside(&'static [&'static str], fn(&[String]) -> bool, &'static str),
     /// Where the network, the data or the course of the run allow it, which the run finds out: `run, "words"`.
     Run(&'static str),
 }
@@ -103,10 +104,13 @@ pub(super) fn idle<T: OptionSet>(set: &T, beside: Option<&Table>) -> Vec<Idle> {
         let failed = conditions.iter().find_map(|acts| match acts {
             Acts::Always | Acts::Run(_) => None,
             Acts::With(holds, words) => (!holds(set)).then(|| (*words, neighbours::<T>(&values, key, words))),
-            Acts::Beside(other, holds, words) => {
-                let found = at(beside?, other);
-                let bare = found.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).unwrap_or_default();
-                (!holds(&bare)).then(|| (*words, vec![((*other).to_owned(), shown(found))]))
+            Acts::Beside(others, holds, words) => {
+                let sections = beside?;
+                let found: Vec<_> = others.iter().map(|other| at(sections, other)).collect();
+                let bare = |v: &toml::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+                let values: Vec<String> = found.iter().map(|v| v.map(bare).unwrap_or_default()).collect();
+                let because = || others.iter().zip(found).map(|(key, v)| ((*key).to_owned(), shown(v))).collect();
+                (!holds(&values)).then(|| (*words, because()))
             }
         });
         if let Some((needs, because)) = failed {
@@ -177,7 +181,17 @@ macro_rules! acts {
         $crate::options::Acts::Run($words)
     };
     ($key:literal, |$value:ident| $holds:expr, $words:literal) => {
-        $crate::options::Acts::Beside($key, |$value| $holds, $words)
+        $crate::acts!([$key], |$value| $holds, $words)
+    };
+    ([$($key:literal),+], |$($value:ident),+| $holds:expr, $words:literal) => {
+        $crate::options::Acts::Beside(
+            &[$($key),+],
+            |values| {
+                let [$($value),+] = values else { return true };
+                $holds
+            },
+            $words,
+        )
     };
     (|$set:ident| $holds:expr, $words:literal) => {
         $crate::options::Acts::With(|$set: &Self| $holds, $words)

@@ -10,12 +10,14 @@ mod checks;
 mod one_or_list;
 mod one_or_table;
 mod pattern;
+mod plugin_spec;
 
 pub use acts::{Acts, Idle};
 pub use checks::{Checks, Number, key_in};
 pub use one_or_list::OneOrList;
 pub use one_or_table::OneOrTable;
 pub use pattern::{entry_for, fits, keys_for};
+pub use plugin_spec::PluginSpec;
 
 use crate::error::OptionError;
 use serde::{Serialize, de::DeserializeOwned};

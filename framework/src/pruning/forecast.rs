@@ -2,11 +2,12 @@
 
 use super::budget::{Asked, KeepCount, LayerBudget, allocate, bounded, dense_budget};
 use super::config::{Apply, Granularity, PruneConfig, Scope};
+use super::grow::GrowConfig;
 use super::masks::pattern;
 use crate::error::{Error, OptionError, Result};
 use crate::network::layout::Layout;
 use crate::options::key_in;
-use crate::pruning::schedule::{Amount, Position, Step};
+use crate::pruning::schedule::{Amount, Position, RunLength, Step};
 
 /// Something a user should know about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,7 @@ pub struct Forecast {
 /// A step that asks for more than the one before left, where nothing returns: under the key that would let it.
 pub fn forecast(
     config: &PruneConfig,
+    grow: (&GrowConfig, &RunLength),
     layout: &Layout,
     positions: impl Iterator<Item = (Option<Step>, Position)>,
 ) -> Result<Forecast> {
@@ -51,6 +53,7 @@ pub fn forecast(
     let joins = config.scope == Scope::Global && !config.granularity.is_pattern();
     // Counts are rounded to multiples as they come: what the schedule asks for goes on from what it asked before.
     let config = &PruneConfig { multiple: 1, ..config.clone() };
+    let returns = config.regrow || grow.0.is_on();
     let (mut layers, mut total) = (dense.clone(), None);
     let (mut forecast, mut steps, mut bent) = (Forecast::default(), 0, None);
     let mut amounts = vec![];
@@ -59,17 +62,18 @@ pub fn forecast(
         // What is kept of the dense network is the most there can be where masks are renewed freely.
         let mut bounded = bounded(config, &layers, position.progress);
         if joins {
-            bounded = vec![joined(&bounded, total, config.regrow)];
+            bounded = vec![joined(&bounded, total, returns)];
         }
         let asked = allocate(config, &bounded, position);
-        if !config.regrow {
+        if !returns {
             rises(config, &names, &asked, step)?;
         }
         possible(config, names.len(), &bounded, &asked, position.amount, step)?;
         if asked.keep != asked.wanted && config.granularity == Granularity::Unit {
             bent = bent.or(Some((step, asked.target)));
         }
-        (steps, forecast.idle) = (steps + 1, if asked.keep == asked.now { forecast.idle + 1 } else { 0 });
+        let rests = asked.keep == asked.now && grow.0.is_over(step, grow.1);
+        (steps, forecast.idle) = (steps + 1, if rests { forecast.idle + 1 } else { 0 });
         let counts = asked.keep.counts();
         if joins {
             total = Some(counts.iter().sum());
@@ -77,7 +81,7 @@ pub fn forecast(
         }
         for ((layer, dense), count) in layers.iter_mut().zip(&dense).zip(counts) {
             layer.current = *count;
-            layer.most = if config.regrow { dense.most } else { *count };
+            layer.most = if returns { dense.most } else { *count };
         }
     }
     forecast.remarks.extend(pattern_remarks(config, layout, &names, &amounts));
@@ -98,7 +102,7 @@ pub fn forecast(
 }
 
 /// All layers as one: what a ranking over all of them goes by, `kept` of them before it.
-fn joined(layers: &[LayerBudget], kept: Option<usize>, regrow: bool) -> LayerBudget {
+fn joined(layers: &[LayerBudget], kept: Option<usize>, returns: bool) -> LayerBudget {
     let sum = |of: fn(&LayerBudget) -> usize| layers.iter().map(of).sum::<usize>();
     let (current, most) = (kept.unwrap_or(sum(|r| r.current)), sum(|r| r.most));
     LayerBudget {
@@ -107,7 +111,7 @@ fn joined(layers: &[LayerBudget], kept: Option<usize>, regrow: bool) -> LayerBud
         current,
         axes: vec![],
         least: sum(|r| r.least),
-        most: if regrow { most } else { most.min(current) },
+        most: if returns { most } else { most.min(current) },
         fixed: None,
     }
 }
@@ -242,13 +246,19 @@ mod tests {
         layout.build().unwrap()
     }
 
-    fn of(config: &PruneConfig, sparsities: &[f64]) -> Result<Forecast> {
+    const RUN: RunLength = RunLength { steps: 101, steps_per_epoch: 10 };
+
+    fn positions(sparsities: &[f64]) -> Vec<(Option<Step>, Position)> {
         let most = sparsities.iter().copied().fold(0.0, f64::max);
         let position = |(nth, &s): (usize, &f64)| {
             let position = Position { amount: Amount::Sparsity(s), progress: s / most, nth };
             (Some(Step(nth as u64 * 10)), position)
         };
-        forecast(config, &layout(), sparsities.iter().enumerate().map(position))
+        sparsities.iter().enumerate().map(position).collect()
+    }
+
+    fn of(config: &PruneConfig, sparsities: &[f64]) -> Result<Forecast> {
+        forecast(config, (&GrowConfig::default(), &RUN), &layout(), positions(sparsities).into_iter())
     }
 
     #[test]
@@ -281,5 +291,15 @@ mod tests {
     fn steps_that_ask_for_nothing_new_are_counted_at_the_end() {
         assert_eq!(of(&PruneConfig::default(), &[0.0, 0.5, 0.9, 0.9, 0.9]).unwrap().idle, 2);
         assert_eq!(of(&PruneConfig::default(), &[0.0, 0.5, 0.9]).unwrap().idle, 0);
+    }
+
+    #[test]
+    fn with_growth_a_sparsity_may_fall_and_a_step_at_the_same_one_is_not_idle_before_growth_ends() {
+        let grow = GrowConfig { fraction: 0.3, until: 0.25, ..GrowConfig::default() };
+        let of = |sparsities: &[f64]| {
+            forecast(&PruneConfig::default(), (&grow, &RUN), &layout(), positions(sparsities).into_iter()).unwrap()
+        };
+        assert_eq!(of(&[0.9, 0.9, 0.5]).idle, 0);
+        assert_eq!(of(&[0.5; 6]).idle, 3, "steps 30, 40 and 50 come after step 25");
     }
 }

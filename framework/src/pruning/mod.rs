@@ -3,13 +3,14 @@
 //!
 //! How many stay follows from the schedule and the scope alone ([`asked`]), before anything is scored; scores come in
 //! per parameter or per unit group, and the lowest go. What was achieved is counted anew after the change and compared
-//! with what was asked.
+//! with what was asked. Where weights [grow] besides, as many as are dropped for them come in.
 
 mod apply;
 mod budget;
 mod config;
 pub mod criterion;
 mod forecast;
+mod grow;
 mod masks;
 pub mod measure;
 mod plan;
@@ -21,6 +22,7 @@ pub(crate) use budget::affordable;
 pub use budget::{Asked, CostOf, Goal, KeepCount, asked, asked_at_cost};
 pub use config::{Apply, Counted, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Quantity, Scope};
 pub use forecast::{Forecast, Remark, forecast};
+pub use grow::{Decay, GrowConfig, grow};
 pub use masks::KeepMask;
 pub use plan::{Plan, plan, plan_at_cost};
 pub use scores::Answers;

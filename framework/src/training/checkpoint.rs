@@ -47,6 +47,9 @@ impl<B: Backend> Live<B> {
             snapshot.save(&snapshot_prefix(*step), &mut archive);
         }
         archive.put_state("criterion", self.criterion.save()?);
+        if let Some(grower) = &self.grower {
+            archive.put_state("grow", grower.save()?);
+        }
         archive.put_state("schedule", self.schedule.save()?);
         archive.to_bytes(&Manifest {
             run: name.into(),
@@ -89,6 +92,9 @@ impl<B: Backend> Live<B> {
             self.snapshots.insert(step, snapshot);
         }
         self.criterion.load(archive.take_state("criterion"), &setting.device)?;
+        if let Some(grower) = &mut self.grower {
+            grower.load(archive.take_state("grow"), &setting.device)?;
+        }
         self.schedule.load(archive.take_state("schedule"))?;
         if let Some(untaken) = archive.untaken() {
             return Err(Error::Checkpoint(format!("holds `{untaken}`, which is no part of this run")));

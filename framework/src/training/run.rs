@@ -12,10 +12,11 @@ use crate::network::compressor::Compressor;
 use crate::network::forward::{Cost, LayerRecord};
 use crate::network::model::{InputSpec, Model};
 use crate::network::params::{Masking, ParamStore, Snapshot};
+use crate::options::PluginSpec;
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
-use crate::pruning::{PruneConfig, Remark};
+use crate::pruning::{GrowConfig, PruneConfig, Remark};
 use crate::seed::Seed;
 use crate::training::event::{EvalAt, Event, GroupSize};
 use std::collections::BTreeMap;
@@ -42,9 +43,11 @@ pub struct Run<'a, B: Backend> {
     pub compressor: Box<dyn Compressor<B>>,
     /// How scores become a pruned network.
     pub prune: PruneConfig,
+    /// How weights grow, in the place of others that are pruned.
+    pub grow: GrowConfig,
     /// How it is trained.
     pub train: TrainConfig,
-    /// Makes the criterion that another one wraps.
+    /// Makes the criterion that another one wraps, and those that `grow` names.
     pub make_criterion: &'a MakeCriterion<'a, B>,
 }
 
@@ -93,12 +96,23 @@ struct Training<'a, 'o, B: Backend> {
     idle: Vec<Remark>,
 }
 
+/// A criterion that the options name.
+fn named<B: Backend>(spec: &PluginSpec, setup: &Setup<'_, B>) -> Result<Box<dyn Criterion<B>>> {
+    let mut criterion = (setup.make_criterion)(spec.name()?, &spec.options())?;
+    criterion.setup(setup)?;
+    Ok(criterion)
+}
+
 /// What changes while a run goes on.
 pub(super) struct Live<B: Backend> {
     /// The step that comes next.
     pub next: Step,
     pub params: ParamStore<B>,
     pub criterion: Box<dyn Criterion<B>>,
+    /// By which weights grow, where any do.
+    pub grower: Option<Box<dyn Criterion<B>>>,
+    /// The criterion of the pruning before the first update, where it is one of its own; taken there.
+    pub first: Option<Box<dyn Criterion<B>>>,
     pub schedule: Box<dyn Schedule>,
     /// Weights of earlier steps, for rewinding.
     pub snapshots: BTreeMap<Step, Snapshot<B>>,
@@ -113,6 +127,12 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let seed = setting.seed.derive("criterion", &[]);
         let setup = Setup { layout: &layout, seed, make_criterion: setting.make_criterion };
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
+        let grower = setting.grow.is_on().then(|| {
+            let setup = Setup { seed: setting.growth_seed(), ..setup };
+            named(&setting.grow.criterion, &setup).map_err(|error| error.under("criterion").under("grow"))
+        });
+        let first = setting.grow.start.as_ref().filter(|_| setting.grow.is_on());
+        let first = first.map(|first| named(first, &setup).map_err(|error| error.under("start").under("grow")));
         let masking = if setting.prune.regrow { Masking::Dynamic } else { Masking::Held };
         let params = ParamStore::new(&setting.device, layout, setting.seed, masking)?;
         let look = setting.look(&params)?;
@@ -121,6 +141,8 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             next: Step(0),
             params,
             criterion,
+            grower: grower.transpose()?,
+            first: first.transpose()?,
             schedule,
             snapshots: BTreeMap::new(),
             shown: None,

@@ -109,28 +109,42 @@ impl<B: Backend> Live<B> {
         if timeline.snapshots.contains(&step) {
             self.snapshots.insert(step, self.params.snapshot());
         }
-        let collecting = timeline.collects(step, self.criterion.window(), &setting.length);
-        let needs = if collecting { self.criterion.needs() } else { Needs::WEIGHTS };
+        let mut needs = Needs::WEIGHTS;
+        let mut collecting = vec![];
+        for criterion in self.criteria() {
+            let collects = timeline.collects(step, criterion.window(), &setting.length);
+            needs = if collects { needs | criterion.needs() } else { needs };
+            collecting.push(collects);
+        }
         let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
         let mut pass = Pass::new(setting, &self.params, batch, needs, noise)?;
         if looks_at_burden(step, setting.length.steps_per_epoch) {
             self.burden.observe(&self.params, &pass.grads)?;
         }
-        let penalty = pass.penalise(self.criterion.as_mut(), &self.params)?;
+        let mut penalty = pass.penalise(self.criterion.as_mut(), &self.params)?;
+        if let Some(grower) = &mut self.grower {
+            let more = pass.penalise(grower.as_mut(), &self.params)?;
+            penalty = penalty.into_iter().chain(more).reduce(|a, b| a + b);
+        }
         let scale = pass.clip_scale(setting.train.clip_norm, &self.params)?;
         let (of_round, steps) = timeline.in_round(step);
         let lr = setting.train.lr_at(of_round, &RunLength { steps, ..setting.length });
         reporter.step(PendingStep { step, examples, metrics: pass.metrics, clip: scale.clone(), lr, penalty })?;
-        if collecting {
-            let (epoch, params) = (setting.length.epoch(step), &self.params);
-            let (grads, taps) = (&pass.grads, &pass.taps);
-            self.criterion.observe(&Observation { step, epoch, examples, params, grads, taps })?;
+        let (epoch, params, grads, taps) = (setting.length.epoch(step), &self.params, &pass.grads, &pass.taps);
+        let criteria = std::iter::once(&mut self.criterion).chain(&mut self.grower);
+        for (criterion, _) in criteria.zip(collecting).filter(|(_, collects)| *collects) {
+            criterion.observe(&Observation { step, epoch, examples, params, grads, taps })?;
         }
         let scored = timeline.position(step).is_some() && needs.has(Needs::GRADIENTS);
         self.shown = scored.then(|| Shown::new(&self.params, &pass.grads));
         self.params.step(setting.train.rule(lr), scale.as_ref(), |value| pass.grads.get(value))?;
         self.params.set_buffers(pass.buffers)?;
         Ok(())
+    }
+
+    /// What looks at the run: the criterion, and the one by which weights grow.
+    fn criteria(&self) -> impl Iterator<Item = &dyn Criterion<B>> {
+        std::iter::once(&self.criterion).chain(&self.grower).map(Box::as_ref)
     }
 
     /// Shows the criterion the step that comes next, without making it: no update, no statistics moved.

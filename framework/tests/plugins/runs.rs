@@ -8,12 +8,13 @@ use secateur::network::compressor::{Compressor, NoCompression};
 use secateur::network::model::Model;
 use secateur::plugins::registry::Registry;
 use secateur::prelude::{Batch, Forward, InputSpec, Layout, LayoutBuilder, Output, Sizes};
-use secateur::pruning::PruneConfig;
 use secateur::pruning::criterion::Criterion;
 use secateur::pruning::schedule::{Amount, RunLength, Schedule, Step};
+use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::seed::Seed;
 use secateur::training::event::Event;
 use secateur::training::{Observer, Run, TrainConfig};
+use std::cell::RefCell;
 
 /// Two hidden layers.
 pub struct Mlp;
@@ -68,6 +69,9 @@ pub struct Parts {
     pub schedule: Box<dyn Schedule>,
     pub compressor: Box<dyn Compressor<Cpu>>,
     pub prune: PruneConfig,
+    pub grow: GrowConfig,
+    /// What `grow.criterion` makes.
+    pub grower: Option<Box<dyn Criterion<Cpu>>>,
 }
 
 impl Default for Parts {
@@ -78,6 +82,8 @@ impl Default for Parts {
             schedule: Box::new(At(vec![(7, 0.4), (15, 0.7)])),
             compressor: Box::new(NoCompression {}),
             prune: PruneConfig::default(),
+            grow: GrowConfig::default(),
+            grower: None,
         }
     }
 }
@@ -136,7 +142,8 @@ pub struct Trace {
 
 pub fn run(parts: Parts) -> Result<Trace> {
     let (data, registry) = (bars(), Registry::linked()?);
-    let Parts { model, criterion, schedule, compressor, prune } = parts;
+    let Parts { model, criterion, schedule, compressor, prune, grow, grower } = parts;
+    let grower = RefCell::new(grower);
     let train = TrainConfig { epochs: 4, batch_size: 50, lr: 0.1, momentum: 0.9, ..TrainConfig::default() };
     let run = Run {
         name: "test".into(),
@@ -148,8 +155,12 @@ pub fn run(parts: Parts) -> Result<Trace> {
         schedule,
         compressor,
         prune,
+        grow,
         train,
-        make_criterion: &|name, options| registry.criterion(name, options),
+        make_criterion: &|name, options| match grower.borrow_mut().take() {
+            Some(grower) => Ok(grower),
+            None => registry.criterion(name, options),
+        },
     };
     let mut log = Log::default();
     let outcome = run.execute(&mut log)?;

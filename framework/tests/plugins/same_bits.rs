@@ -8,7 +8,7 @@ use secateur::options::Table;
 use secateur::plugins::boundary;
 use secateur::plugins::registry::{Kind, Registry};
 use secateur::prelude::{Tape, Tensor};
-use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::pruning::{Apply, Decay, Granularity, GrowConfig, PruneConfig, Scope};
 use secateur::state::State;
 use secateur::training::event::Event;
 
@@ -55,6 +55,20 @@ fn a_criterion_that_uses_every_signal_state_probe_and_penalty() {
         ..Parts::default()
     });
     assert!(weaker.unwrap() != same(everything), "options cross and matter");
+}
+
+#[test]
+fn a_criterion_by_which_weights_grow() {
+    let grow = GrowConfig { fraction: 0.3, decay: Decay::Constant, ..GrowConfig::default() };
+    let everything = options("penalty = 0.01\nmix = [2.0, 0.25]");
+    let grown = same(|r| Parts {
+        grow: grow.clone(),
+        grower: Some(r.criterion("everything", &everything).unwrap()),
+        ..Parts::default()
+    });
+    assert!(grown.events.iter().any(|e| matches!(e, Event::Prune { regrown, .. } if *regrown > 0)));
+    let penalised = |e: &Event| matches!(e, Event::Step { penalty: Some(penalty), .. } if *penalty > 0.0);
+    assert!(grown.events.iter().any(penalised), "it sees and does what a criterion does");
 }
 
 #[test]

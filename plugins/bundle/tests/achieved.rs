@@ -5,9 +5,9 @@
 mod common;
 
 use secateur::data::{DataConfig, Dataset};
+use secateur::options::OneOrTable;
 use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
-use secateur::options::OneOrTable;
 use secateur::pruning::{Apply, Counted, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Quantity, Scope};
 use secateur::training::event::Event;
 use secateur::training::{Outcome, TrainConfig};
@@ -186,13 +186,12 @@ fn every_combination_achieves_what_its_schedule_asks_or_says_beforehand_why_not(
                             continue;
                         }
                     };
-                    let dense: BTreeMap<String, usize> =
-                        match granularity {
-                            Granularity::Unit => units.clone(),
-                            Granularity::Block => blocks.clone(),
-                            _ => weights.clone(),
-                        }
-                        .into();
+                    let dense: BTreeMap<String, usize> = match granularity {
+                        Granularity::Unit => units.clone(),
+                        Granularity::Block => blocks.clone(),
+                        _ => weights.clone(),
+                    }
+                    .into();
                     let found: Vec<_> = (events.iter())
                         .filter_map(|e| if let Event::Prune { kept, .. } = e { Some(kept.clone()) } else { None })
                         .map(|kept| match scope {
@@ -328,11 +327,8 @@ fn least_and_largest_sparsities_hold_and_the_total_stays() {
         for scope in [Scope::Global, Scope::Layer, Scope::Erk] {
             for regrow in [false, true] {
                 let free = config(granularity, scope, 2, Apply::Mask, regrow);
-                let bound = PruneConfig {
-                    min_sparsity: table("fc1*", 0.6),
-                    max_sparsity: table("fc2*", 0.3),
-                    ..free.clone()
-                };
+                let bound =
+                    PruneConfig { min_sparsity: table("fc1*", 0.6), max_sparsity: table("fc2*", 0.3), ..free.clone() };
                 let what = format!("{granularity:?} {scope:?} regrow {regrow}");
                 let schedule = ("cubic", "sparsity = 0.55\nevery = 4");
                 // Shares of a layer each are rounded there.
@@ -355,7 +351,8 @@ fn least_and_largest_sparsities_hold_and_the_total_stays() {
             }
         }
     }
-    let refused = |prune: PruneConfig, sparsity: &'static str| run(&prune, ("one-shot", sparsity), &data).err().unwrap();
+    let refused =
+        |prune: PruneConfig, sparsity: &'static str| run(&prune, ("one-shot", sparsity), &data).err().unwrap();
     let max = PruneConfig { max_sparsity: OneOrTable::One(0.5), ..PruneConfig::default() };
     let error = refused(max, "sparsity = 0.8").to_string();
     assert!(error.contains("prune.max_sparsity") && error.contains("at most 0.5000"), "{error}");
@@ -368,10 +365,12 @@ fn least_and_largest_sparsities_hold_and_the_total_stays() {
 fn counts_in_multiples_are_as_near_as_they_can_be_and_the_run_says_by_how_much() {
     let data = data();
     for granularity in [Granularity::Weight, Granularity::Block, Granularity::Unit] {
-        let applies = if granularity == Granularity::Unit { vec![Apply::Mask, Apply::Shrink] } else { vec![Apply::Mask] };
-        for (apply, scope) in applies.into_iter().flat_map(|a| {
-            [Scope::Global, Scope::Layer, Scope::Erk, Scope::Table].map(|scope| (a, scope))
-        }) {
+        let applies =
+            if granularity == Granularity::Unit { vec![Apply::Mask, Apply::Shrink] } else { vec![Apply::Mask] };
+        for (apply, scope) in applies
+            .into_iter()
+            .flat_map(|a| [Scope::Global, Scope::Layer, Scope::Erk, Scope::Table].map(|scope| (a, scope)))
+        {
             let plain = config(granularity, scope, 1, apply, false);
             let prune = PruneConfig { multiple: 4, ..plain.clone() };
             let what = format!("{granularity:?} {apply:?} {scope:?}");
@@ -393,7 +392,8 @@ fn counts_in_multiples_are_as_near_as_they_can_be_and_the_run_says_by_how_much()
             }
             let (kept, wanted) = (steps(&events).last().unwrap().0.clone(), asked.last().unwrap().0.clone());
             let [found, wanted] = [kept, wanted].map(|counts| counts.values().sum::<usize>());
-            let said = notes(&events).iter().any(|text| text.contains(&format!("where the schedule asks for {wanted}")));
+            let said =
+                notes(&events).iter().any(|text| text.contains(&format!("where the schedule asks for {wanted}")));
             assert_eq!(said, found != wanted, "{what}: {:?}", notes(&events));
         }
     }
@@ -437,7 +437,8 @@ fn a_cost_is_met_to_the_last_unit() {
                         let fc2 = (kept["fc2"] < 7).then(|| of(kept["fc1"], kept["fc2"] + 1));
                         let fc1 = (kept["fc1"] < 12).then(|| of(kept["fc1"] + 1, kept["fc2"]));
                         // The same fraction of two layers may take a unit of both at once.
-                        let both = (scope == Scope::Layer).then(|| of((kept["fc1"] + 1).min(12), (kept["fc2"] + 1).min(7)));
+                        let both =
+                            (scope == Scope::Layer).then(|| of((kept["fc1"] + 1).min(12), (kept["fc2"] + 1).min(7)));
                         let more = fc1.max(fc2).max(both).map_or(0.0, |more| 1.0 - more as f64 / dense);
                         assert!(more <= target + 1e-9, "{what}: {more} would do for {target}, {kept:?}");
                     }
@@ -479,7 +480,8 @@ fn a_cost_of_weights_is_met_to_the_last_weight() {
             assert!((1.0 - kept - last).abs() < 1e-9, "{target:?}: {kept} {last}");
         }
     }
-    let most = PruneConfig { target: Quantity::Params, ..config(Granularity::Unit, Scope::Global, 1, Apply::Mask, false) };
+    let most =
+        PruneConfig { target: Quantity::Params, ..config(Granularity::Unit, Scope::Global, 1, Apply::Mask, false) };
     let error = run(&most, ("one-shot", "sparsity = 0.99"), &data).err().unwrap().to_string();
     assert!(error.contains("prune.target") && error.contains("at most 0.91"), "{error}");
 }

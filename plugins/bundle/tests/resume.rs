@@ -7,10 +7,11 @@ use secateur::backend::Cpu;
 use secateur::data::{DataConfig, Dataset};
 use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
-use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
+use secateur::pruning::{Apply, Granularity, GrowConfig, PruneConfig, Scope};
 use secateur::training::event::Event;
 use secateur::training::{LrSchedule, Observer, Optimizer, Outcome, Silent, TrainConfig};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 /// Keeps events, and stops before a step.
 #[derive(Default)]
@@ -50,6 +51,36 @@ impl Schedule for Ticket {
     }
     fn rewind(&self, _: Step, _: &RunLength) -> Result<Option<Step>> {
         Ok(Some(Step(3)))
+    }
+}
+
+/// A running mean of gradients, to grow by: it has a state.
+#[derive(Default)]
+struct MeanGradient(BTreeMap<String, Vec<f32>>);
+
+impl Criterion<Cpu> for MeanGradient {
+    fn needs(&self) -> Needs {
+        Needs::GRADIENTS
+    }
+    fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
+        for p in seen.params.iter().filter(|p| p.spec().prunable) {
+            let (name, grad) = (&p.spec().name, seen.grad(&p.spec().name)?.to_vec());
+            let mean = self.0.entry(name.clone()).or_insert_with(|| vec![0.0; grad.len()]);
+            mean.iter_mut().zip(grad).for_each(|(mean, grad)| *mean = 0.9 * *mean + 0.1 * grad);
+        }
+        Ok(())
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        let mean = self.0[target.name()].iter().map(|g| g.abs()).collect();
+        Ok(Tensor::from_vec(target.params().device(), mean, target.param().spec().shape)?.into())
+    }
+    fn save(&self) -> Result<State> {
+        Ok(self.0.iter().fold(State::default(), |state, (name, mean)| state.with(name, mean.iter().copied())))
+    }
+    fn load(&mut self, state: State, _: &Cpu) -> Result<()> {
+        let numbers = |mean: Vec<f64>| mean.into_iter().map(|g| g as f32).collect();
+        self.0 = state.0.into_iter().map(|(name, mean)| (name, numbers(mean))).collect();
+        Ok(())
     }
 }
 
@@ -130,6 +161,18 @@ fn ordered() -> Setup {
     setup
 }
 
+/// Weights that change places, by gradients of many steps.
+fn growing() -> Setup {
+    let grow = GrowConfig { fraction: 0.3, criterion: PluginSpec::named("mean-gradient"), ..GrowConfig::default() };
+    setup(Trial {
+        schedule: ("constant", "sparsity = 0.8\nto = 0.75\nevery = 6"),
+        prune: PruneConfig { scope: Scope::Erk, ..PruneConfig::default() },
+        grow: GrowConfig { start: Some(PluginSpec::named("random")), ..grow },
+        train: trained_by(Optimizer::Sgd, 0.1, 0.9),
+        ..regrowing().trial
+    })
+}
+
 fn tickets() -> Setup {
     Setup { tickets: true, trial: Trial { prune: PruneConfig::default(), ..regrowing().trial } }
 }
@@ -139,7 +182,13 @@ fn glyphs() -> Dataset {
 }
 
 fn run(setup: &Setup, data: &Dataset, from: Option<&[u8]>, observer: &mut dyn Observer) -> Result<Outcome<Cpu>> {
-    setup.trial.with(&secateur_bundle::registry()?, Cpu::default(), data, |mut run| {
+    let registry = secateur_bundle::registry()?;
+    let make = |name: &str, options: &secateur::options::Table| match name {
+        "mean-gradient" => Ok(Box::new(MeanGradient::default()) as Box<dyn Criterion<Cpu>>),
+        name => registry.criterion(name, options),
+    };
+    setup.trial.with(&registry, Cpu::default(), data, |mut run| {
+        run.make_criterion = &make;
         if setup.tickets {
             run.schedule = Box::new(Ticket);
         }
@@ -231,6 +280,14 @@ fn an_order_that_follows_its_units_resumes_exactly() {
     let expected = run(&ordered(), &data, None, &mut Silent).unwrap();
     let (found, _) = stopped_at(&ordered(), &data, &[0]);
     assert!(bits(&found) == bits(&expected));
+}
+
+#[test]
+fn weights_that_change_places_resume_exactly_with_what_their_growth_goes_by() {
+    resumes_exactly(&growing(), &[0, 1, 6, 16, 40]);
+    let mut redrawn = growing();
+    redrawn.trial.grow.criterion = PluginSpec::named("random-redrawn");
+    resumes_exactly(&redrawn, &[9, 30]);
 }
 
 #[test]

@@ -2,4 +2,5 @@
 
 mod activations;
 mod baselines;
+mod gradients;
 mod weights;

@@ -32,9 +32,13 @@ options! {
         /// Steps between two pruning steps.
         #[acts(always)]
         pub every: u64 = 100,
-        /// Whether masks are still renewed, at the final sparsity, after it is reached; only regrowth makes a
-        /// difference.
-        #[acts("prune.regrow", |regrow| regrow == "true", "prune.regrow = true")]
+        /// Whether masks are still renewed, at the final sparsity, after it is reached; a difference makes only what can
+        /// return or grow.
+        #[acts(
+            ["prune.regrow", "grow.fraction"],
+            |regrow, fraction| regrow == "true" || fraction.parse::<f64>().is_ok_and(|f| f > 0.0),
+            "prune.regrow = true or grow.fraction above 0"
+        )]
         pub renew: bool = false,
     }
 

@@ -7,9 +7,9 @@ use secateur::backend::DeviceName;
 use secateur::data::DataConfig;
 use secateur::error::OptionError;
 use secateur::options;
-use secateur::options::{OptionSet, Table};
+use secateur::options::{OptionSet, PluginSpec, Table};
 use secateur::plugins::registry::Kind;
-use secateur::pruning::PruneConfig;
+use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::TrainConfig;
 use toml::Value;
 
@@ -84,6 +84,8 @@ pub struct RunConfig {
     pub compressor: PluginChoice,
     /// How scores become a pruned network.
     pub prune: PruneConfig,
+    /// How weights grow in the place of others.
+    pub grow: GrowConfig,
     /// How the network is trained.
     pub train: TrainConfig,
     /// Where results go.
@@ -126,10 +128,22 @@ impl RunConfig {
             schedule: reader.plugin(Kind::Schedule.name()),
             compressor: reader.plugin(Kind::Compressor.name()),
             prune: reader.section("prune"),
+            grow: reader.section("grow"),
             train: reader.section("train"),
             output: reader.section("output"),
         };
         if reader.errors.is_empty() { Ok(run) } else { Err(ConfigErrors(reader.errors)) }
+    }
+
+    /// The criteria by which weights grow, where any do, with the keys that choose them.
+    pub fn growing(&self) -> Vec<(&'static str, PluginChoice)> {
+        let all = [("grow.criterion", Some(&self.grow.criterion)), ("grow.start", self.grow.start.as_ref())];
+        let on = all.into_iter().filter(|_| self.grow.is_on());
+        let choice = |spec: &PluginSpec| {
+            let name = spec.name().map(str::to_owned).unwrap_or_default();
+            PluginChoice { name, options: spec.options() }
+        };
+        on.filter_map(|(key, spec)| Some((key, choice(spec?)))).collect()
     }
 
     /// The name of the chosen plugin of a kind.

@@ -67,6 +67,7 @@ impl Check<'_> {
             self.refuse_unknown(&path, values, &known, None);
         }
         self.complete(&path, values, &keys, &SetBy::BuiltIn);
+        self.inner_plugins(&path, values, &keys);
         // Without its plugin a section cannot be judged; the unknown name is what must be corrected first.
         let unjudged = |error: &ConfigError| {
             matches!(
@@ -129,11 +130,16 @@ impl Check<'_> {
         self.refuse_unknown(path, values, &known, Some(format!("{kind} {name}")));
         let origin = SetBy::Plugin { kind: kind.to_owned(), name };
         self.complete(path, values, &options, &origin);
-        for option in &options {
-            if let Some(kind) = &option.plugin_kind
-                && let Some(Value::Table(inner)) = values.get_mut(&option.key)
+        self.inner_plugins(path, values, &options);
+    }
+
+    /// Values that are plugins themselves.
+    fn inner_plugins(&mut self, path: &[String], values: &mut Table, docs: &[KeyDoc]) {
+        for doc in docs {
+            if let Some(kind) = &doc.plugin_kind
+                && let Some(Value::Table(inner)) = values.get_mut(&doc.key)
             {
-                self.plugin(&[path, std::slice::from_ref(&option.key)].concat(), kind, inner, &[]);
+                self.plugin(&[path, std::slice::from_ref(&doc.key)].concat(), kind, inner, &[]);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! What may stand in a config: the program's own sections and the registered plugins.
 
 use secateur::error::OptionError;
-use secateur::options::{self, OptionSet, Table};
+use secateur::options::{self, OptionDoc, OptionSet, Table};
 use secateur::plugins::registry::Kind;
-use secateur::pruning::PruneConfig;
+use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::TrainConfig;
 use toml::Value;
 
@@ -44,6 +44,11 @@ impl Schema for Workbench {
             "" => refused(section, errors::<TopConfig>(values)),
             "data" => refused(section, data::check(values, &self.registry)),
             "prune" => refused(section, errors::<PruneConfig>(values)),
+            "grow" => {
+                let mut all = refused(section, errors::<GrowConfig>(values));
+                all.extend(self.bad_plugins(Kind::Criterion, section, &GrowConfig::docs(), values));
+                all
+            }
             "output" => refused(section, errors::<OutputConfig>(values)),
             "train" => refused(section, errors::<TrainConfig>(values)),
             plugin => known_kind(plugin).map_or_else(Vec::new, |kind| self.bad_options(kind, plugin, values)),
@@ -58,12 +63,15 @@ impl Workbench {
         let Some(Value::String(name)) = options.remove("name") else { return Vec::new() };
         let Ok(item) = self.registry.get(kind, &name) else { return Vec::new() };
         let mut errors = refused(path, item.check(&options).err().unwrap_or_default());
-        for doc in item.docs().iter().filter(|doc| doc.ty.contains("PluginSpec")) {
-            if let Some(Value::Table(inner)) = options.get(doc.name) {
-                errors.extend(self.bad_options(kind, &format!("{path}.{}", doc.name), inner));
-            }
-        }
+        errors.extend(self.bad_plugins(kind, path, &item.docs(), &options));
         errors
+    }
+
+    /// What the plugins refuse that are named in these values.
+    fn bad_plugins(&self, kind: Kind, path: &str, docs: &[OptionDoc], values: &Table) -> Vec<KeyError> {
+        let named = docs.iter().filter(|doc| doc.ty.contains("PluginSpec"));
+        let inner = named.filter_map(|doc| Some((doc.name, values.get(doc.name)?.as_table()?)));
+        inner.flat_map(|(key, inner)| self.bad_options(kind, &format!("{path}.{key}"), inner)).collect()
     }
 }
 

@@ -99,8 +99,7 @@ impl Workbench {
 
     /// The plugins that a config chooses.
     pub fn plugins_of(&self, config: &RunConfig) -> Vec<PluginInUse> {
-        let used = |kind: Kind| {
-            let name = config.plugin(kind);
+        let used = |kind: Kind, name: &str| {
             let origin = self.registry.get(kind, name).ok()?.origin();
             let linked = origin.file.is_none();
             Some(PluginInUse {
@@ -110,6 +109,8 @@ impl Workbench {
                 linked,
             })
         };
-        Kind::ALL.into_iter().filter_map(used).collect()
+        let chosen = Kind::ALL.into_iter().filter_map(|kind| used(kind, config.plugin(kind)));
+        let growing = config.growing();
+        chosen.chain(growing.iter().filter_map(|(_, choice)| used(Kind::Criterion, &choice.name))).collect()
     }
 }

@@ -49,6 +49,9 @@ pub fn of_config(config: &Resolved, registry: &Registry) -> Vec<Note> {
     ] {
         all.extend(of_plugin(registry, kind, &choice.name, kind.name(), &choice.options, sections));
     }
+    for (key, choice) in run.growing() {
+        all.extend(of_plugin(registry, Kind::Criterion, &choice.name, key, &choice.options, sections));
+    }
     let mut all: Vec<Note> = all.into_iter().map(Note::from).collect();
     all.extend(other_data_sets(config, registry));
     all.extend(checkpoints(config));
@@ -105,10 +108,15 @@ fn unused_libraries(config: &Resolved, registry: &Registry) -> Option<Note> {
     if config.run.top.plugins.is_empty() {
         return None;
     }
-    let file = |kind: Kind| registry.get(kind, config.run.plugin(kind)).ok()?.origin().file.clone();
+    let file = |kind: Kind, name: &str| registry.get(kind, name).ok()?.origin().file.clone();
     let inner = |table: &Value| table.as_table().and_then(|t| t.get("name")).is_some();
-    let nested = config.run.criterion.options.values().any(inner);
-    (!nested && Kind::ALL.into_iter().all(|kind| file(kind).is_none())).then(|| Note {
+    let growing = config.run.growing();
+    let criteria = || std::iter::once(&config.run.criterion).chain(growing.iter().map(|(_, choice)| choice));
+    let nested = criteria().any(|choice| choice.options.values().any(inner));
+    let mut chosen = Kind::ALL.map(|kind| (kind, config.run.plugin(kind))).into_iter();
+    let linked = chosen.all(|(kind, name)| file(kind, name).is_none())
+        && criteria().all(|choice| file(Kind::Criterion, &choice.name).is_none());
+    (!nested && linked).then(|| Note {
         keys: vec!["plugins".to_owned()],
         text: "plugins does nothing here: the config chooses no plugin of the libraries it lists.".to_owned(),
     })
@@ -268,7 +276,7 @@ mod tests {
         }
     }
 
-    /// Examples of the shape of a config's own: two batches of them.
+    /// Examples of the shape of a config's own: two batches of them, or as many as its masks need to change twice.
     fn stand_in(config: &Resolved) -> Dataset {
         let DataChoice { name, common, options } = &config.run.data;
         let size = options.get("size").and_then(Value::as_integer).unwrap_or(0) as usize;
@@ -280,6 +288,9 @@ mod tests {
             "cubist-spiral" => (vec![2], 2),
             other => panic!("which shape has {other}?"),
         };
+        let every = config.run.schedule.options.get("every").and_then(Value::as_integer).unwrap_or(0) as u64;
+        let steps = if config.run.grow.is_on() { 4 * every } else { 0 };
+        let batches = steps.div_ceil(config.run.train.epochs).max(2) as usize;
         let item = shape.iter().product::<usize>();
         let pool = |count: usize| {
             let values = (0..count * item).map(|i| (i * 7919 % 251) as u8).collect();
@@ -289,7 +300,7 @@ mod tests {
             name: name.clone(),
             shape: shape.clone(),
             class_names: (0..classes).map(|class| class.to_string()).collect(),
-            train: pool(2 * config.run.train.batch_size),
+            train: pool(batches * config.run.train.batch_size),
             validation: None,
             test: TestExamples::Own(pool(1)),
             origin: DataOrigin::InMemory,
@@ -321,6 +332,7 @@ mod tests {
                 schedule: registry.schedule(&told.schedule.name, &told.schedule.options).unwrap(),
                 compressor: registry.compressor(&told.compressor.name, &told.compressor.options).unwrap(),
                 prune: told.prune.clone(),
+                grow: told.grow.clone(),
                 train: told.train.clone(),
                 make_criterion: &|name, options| registry.criterion(name, options),
             };

@@ -3,7 +3,7 @@
 use secateur::data::DataConfig;
 use secateur::options::{OptionDoc, OptionSet};
 use secateur::plugins::registry::{Item, Kind, Registry};
-use secateur::pruning::PruneConfig;
+use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::TrainConfig;
 
 use crate::config::schema::{KeyDoc, SectionDoc};
@@ -15,6 +15,11 @@ pub fn all(registry: &Registry) -> Vec<SectionDoc> {
         section("", "Keys above all sections.", keys("", TopConfig::docs(), None)),
         SectionDoc { plugin_kind: Some("data".to_owned()), ..section("data", "What is learned.", data_keys(registry)) },
         section("prune", "How scores become a pruned network.", keys("prune.", PruneConfig::docs(), None)),
+        section(
+            "grow",
+            "How weights grow in the place of others that are pruned.",
+            keys("grow.", GrowConfig::docs(), Some("criterion")),
+        ),
         section("train", "How the network is trained.", keys("train.", TrainConfig::docs(), None)),
         section("output", "Where results go.", keys("output.", OutputConfig::docs(), None)),
     ]

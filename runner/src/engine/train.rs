@@ -95,6 +95,7 @@ impl Workbench {
                 .compressor(&told.compressor.name, &told.compressor.options)
                 .map_err(under("compressor"))?,
             prune: told.prune.clone(),
+            grow: told.grow.clone(),
             train: told.train.clone(),
             make_criterion: &|name, options| registry.criterion(name, options),
         };

@@ -85,6 +85,41 @@ const TRAIN: &[Case] = &[
     ),
 ];
 
+/// Growth, in which a masked weight may return.
+const GROW: &[Case] = &[
+    (
+        "grow.fraction",
+        &["grow.fraction=0.3", "schedule.name=never"],
+        Note("grow.fraction = 0.3 does nothing here: the schedule prunes at no step"),
+    ),
+    (
+        "grow.fraction",
+        &["grow.fraction=0.3", "schedule={name=\"one-shot\",at=0.9}"],
+        Note("no pruning step comes between the first update and grow.until = 0.75"),
+    ),
+    ("grow.fraction", &[UNITS, "grow.fraction=0.3"], Refused("prune.granularity is another than \"weight\"")),
+    ("grow.fraction", &["grow.fraction=0.3", "prune.regrow=true"], Refused("set prune.regrow = false")),
+    ("grow.decay", &["grow.decay=linear"], Note("acts with grow.fraction above 0, and grow.fraction is 0")),
+    ("grow.until", &["grow.until=0.5"], Note("acts with grow.fraction above 0")),
+    (
+        "grow.until",
+        &["grow={fraction=0.3,until=0.3}", "schedule={name=\"constant\",every=1}"],
+        Note("they come when no weights grow any more"),
+    ),
+    ("grow.criterion", &["grow.criterion.name=random-redrawn"], Note("acts with grow.fraction above 0")),
+    (
+        "grow.criterion.norm",
+        &["grow={fraction=0.3,criterion={name=\"magnitude\",norm=\"l2\"}}"],
+        Note("acts with prune.granularity = \"unit\""),
+    ),
+    ("grow.start", &["grow.start.name=random"], Note("acts with grow.fraction above 0")),
+    (
+        "grow.start",
+        &["grow={fraction=0.3,start={name=\"random\"}}"],
+        Note("the schedule does not prune before the first update"),
+    ),
+];
+
 const PRUNE: &[Case] = &[
     (
         "prune.granularity",
@@ -174,7 +209,11 @@ const PRUNE: &[Case] = &[
         &["prune.rounding=nearest", "criterion.threshold=0.5"],
         Note("nor does prune.rounding = \"nearest\""),
     ),
-    ("prune.rounding", &["prune={rounding=\"nearest\",target=\"params\"}"], Note("acts with prune.target = \"sparsity\"")),
+    (
+        "prune.rounding",
+        &["prune={rounding=\"nearest\",target=\"params\"}"],
+        Note("acts with prune.target = \"sparsity\""),
+    ),
     ("prune.block", &["prune.block=[2,2]"], Note("acts with prune.granularity = \"block\"")),
     (
         "prune.granularity",
@@ -197,13 +236,21 @@ const PRUNE: &[Case] = &[
         Note("prune.max_sparsity.\"fc2*\" = 0.5 does nothing here"),
     ),
     ("prune.max_sparsity", &["prune.max_sparsity=0.01"], Refused("allow at most 0.0100")),
-    ("prune.max_sparsity", &["prune.max_sparsity={\"conv*\"=0.5}"], Refused("fits no parameter; there are: fc1.weight")),
+    (
+        "prune.max_sparsity",
+        &["prune.max_sparsity={\"conv*\"=0.5}"],
+        Refused("fits no parameter; there are: fc1.weight"),
+    ),
     (
         "prune.min_sparsity",
         &["prune={min_sparsity=0.5,scope=\"table\",table={\"*\"=0.5}}"],
         Note("acts with prune.scope = \"global\""),
     ),
-    ("prune.min_sparsity", &["prune={min_sparsity=0.5,max_sparsity=0.4}"], Refused("must be at most prune.max_sparsity")),
+    (
+        "prune.min_sparsity",
+        &["prune={min_sparsity=0.5,max_sparsity=0.4}"],
+        Refused("must be at most prune.max_sparsity"),
+    ),
     (
         "prune.multiple",
         &["prune={multiple=8,scope=\"counts\",counts={\"fc1.weight\"=[9]}}"],
@@ -246,7 +293,11 @@ const OTHERS: &[Case] = &[
         &[UNITS, "criterion.norm=l2", "prune.reduce=l1"],
         Note("acts with no prune.reduce, which stands above it"),
     ),
-    ("schedule.renew", &["schedule={name=\"cubic\",renew=true}"], Note("acts with prune.regrow = true")),
+    (
+        "schedule.renew",
+        &["schedule={name=\"cubic\",renew=true}"],
+        Note("acts with prune.regrow = true or grow.fraction above 0"),
+    ),
     ("schedule.first", &["schedule={name=\"periodic\",first=50}"], Refused("must lie below train.epochs")),
     (
         "schedule.name",
@@ -371,5 +422,5 @@ pub const ELSEWHERE: &[&str] = &["data.validation", "data.image-folder.test", "t
 
 /// All of them.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    TRAIN.iter().chain(PRUNE).chain(OTHERS)
+    TRAIN.iter().chain(GROW).chain(PRUNE).chain(OTHERS)
 }

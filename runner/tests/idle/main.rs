@@ -12,7 +12,7 @@ use assert_cmd::Command;
 use secateur::data::DataConfig;
 use secateur::options::OptionSet;
 use secateur::plugins::registry::Kind;
-use secateur::pruning::PruneConfig;
+use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::TrainConfig;
 use serde_json::Value;
 
@@ -114,6 +114,7 @@ fn declared() -> BTreeMap<String, Option<String>> {
     }
     let mut all: Vec<_> = section::<TrainConfig>("train");
     all.extend(section::<PruneConfig>("prune"));
+    all.extend(section::<GrowConfig>("grow"));
     all.extend(section::<DataConfig>("data"));
     let registry = secateur_bundle::registry().unwrap();
     for kind in Kind::ALL {

@@ -89,6 +89,49 @@ fn a_sweep_runs_every_cell_and_its_controls_once() {
     compares(here.path());
 }
 
+/// Two ways to grow.
+const GROWING: &str = r#"
+extends = ["experiment/quickstart", "criterion/magnitude", "schedule/constant"]
+data.glyphs = { train = 600, test = 200 }
+train = { epochs = 6, batch_size = 60 }
+prune = { granularity = "weight", apply = "mask" }
+schedule = { every = 10, to = 0.75 }
+
+[sweep]
+axes.grow = ["grow/rigl", "grow/set"]
+"#;
+
+#[test]
+fn ways_to_grow_can_be_swept_and_their_controls_know_as_little_of_what_grows() {
+    let here = here(GROWING);
+    let (code, out, log) = secateur(here.path(), &["sweep", "s.toml", "--jobs", "2"]);
+    assert_eq!(code, 0, "{log}");
+    let all = folders(here.path());
+    let text = |run: &Path, file: &str| fs::read_to_string(run.join(file)).unwrap();
+    let mut found: Vec<(String, String)> = (all.iter())
+        .map(|run| {
+            let summary: Value = serde_json::from_str(&text(run, "summary.json")).unwrap();
+            let config: toml::Table = text(run, "config.toml").parse().unwrap();
+            let grows = config["grow"]["criterion"]["name"].as_str().unwrap().to_owned();
+            assert!(summary["control"].is_string() || summary["regrown"].as_u64() > Some(0), "{summary}");
+            (summary["control"].as_str().unwrap_or("").to_owned(), grows)
+        })
+        .collect();
+    found.sort();
+    let expected = [
+        ("", "gradient"),
+        ("", "random-redrawn"),
+        ("random", "random-redrawn"),
+        ("random", "random-redrawn"),
+        ("shuffled", "shuffled-redrawn"),
+        ("shuffled", "shuffled-redrawn"),
+        ("small-dense", "gradient"),
+        ("unpruned", "gradient"),
+    ];
+    assert_eq!(found, expected.map(|(control, grows)| (control.to_owned(), grows.to_owned())), "{out}");
+    assert!(!log.contains("note:"), "{log}");
+}
+
 #[test]
 fn what_controls_leave_idle_is_no_note_and_cells_without_controls_are_counted() {
     let here = here(CONFIG);

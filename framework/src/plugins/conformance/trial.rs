@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::network::compressor::NoCompression;
 use crate::options::Table;
 use crate::plugins::registry::{Registered, Registry};
-use crate::pruning::PruneConfig;
+use crate::pruning::{GrowConfig, PruneConfig};
 use crate::seed::Seed;
 use crate::training::event::Event;
 use crate::training::{Observer, Outcome, Run, TrainConfig};
@@ -40,6 +40,8 @@ pub struct Trial {
     pub compressor: Option<Named>,
     /// The `[prune]` section.
     pub prune: PruneConfig,
+    /// The `[grow]` section.
+    pub grow: GrowConfig,
     /// The `[train]` section.
     pub train: TrainConfig,
 }
@@ -53,6 +55,7 @@ impl Default for Trial {
             schedule: ("never", ""),
             compressor: None,
             prune: PruneConfig::default(),
+            grow: GrowConfig::default(),
             train: TrainConfig::default(),
         }
     }
@@ -86,6 +89,7 @@ impl Trial {
                 None => Box::new(NoCompression {}),
             },
             prune: self.prune.clone(),
+            grow: self.grow.clone(),
             train: self.train.clone(),
             make_criterion: &|name, options| registry.criterion(name, options),
         })

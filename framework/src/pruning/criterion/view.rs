@@ -6,10 +6,11 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::forward::{LayerCall, Needs, Taps};
 use crate::network::layout::{Layout, Member, UnitGroup};
-use crate::network::params::{Param, ParamStore};
+use crate::network::params::{Masking, Param, ParamStore};
 use crate::pruning::schedule::Step;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
+use std::borrow::Cow;
 
 /// What is known before the first step.
 pub struct Setup<'a, B: Backend> {
@@ -147,6 +148,8 @@ pub struct Target<'a, B: Backend> {
     pub(crate) step: Step,
     pub(crate) seed: Seed,
     pub(crate) to_go: Option<usize>,
+    /// One for every weight that may grow, where this is what is scored.
+    pub(crate) candidates: Option<Tensor<B>>,
 }
 
 impl<'a, B: Backend> Target<'a, B> {
@@ -162,7 +165,7 @@ impl<'a, B: Backend> Target<'a, B> {
         seed: Seed,
     ) -> Result<Self> {
         let param = params.get(param)?;
-        Ok(Self { param, params, group, weight: None, grad: None, step, seed, to_go: None })
+        Ok(Self { param, params, group, weight: None, grad: None, step, seed, to_go: None, candidates: None })
     }
 
     /// The same with gradients of the loss, for criteria that need them.
@@ -222,8 +225,18 @@ impl<'a, B: Backend> Target<'a, B> {
     }
 
     /// How many of this target's weights or units are to go in this round; `None` where one ranking over all layers
-    /// decides that.
+    /// decides that, and where weights grow.
     pub fn to_go(&self) -> Option<usize> {
         self.to_go
+    }
+
+    /// Which of the target's weights are ranked, where not all of them are: what held masks leave, or where weights grow
+    /// what they leave out.
+    pub fn ranked(&self) -> Option<Cow<'a, [bool]>> {
+        if let Some(candidates) = &self.candidates {
+            return Some(Cow::Owned(candidates.host().iter().map(|&v| v != 0.0).collect()));
+        }
+        let held = self.params.masking() == Masking::Held;
+        self.param.mask().filter(|_| held).map(|mask| Cow::Borrowed(mask.keep()))
     }
 }

@@ -1,8 +1,8 @@
 //! One pruning step: score, plan, apply, and check what came of it.
 
+mod ranking;
 mod shown;
 
-use super::probe::RunProbe;
 use super::reporter::Reporter;
 use super::run::Live;
 use super::setting::Setting;
@@ -10,15 +10,16 @@ use super::step::next_batch;
 use crate::backend::{Backend, Weight};
 use crate::data::SplitName;
 use crate::error::{Error, Result};
-use crate::network::forward::{Forward, Needs};
+use crate::network::forward::Forward;
 use crate::network::model::{Batch, Output};
 use crate::network::params::ParamStore;
-use crate::pruning::criterion::{Cut, Target};
+use crate::pruning::criterion::Cut;
 use crate::pruning::measure;
 use crate::pruning::schedule::{Position, Step};
 use crate::pruning::{self, Apply, Asked, Census, Goal, KeepCount, OnEmptyLayer};
 use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
+use ranking::Ranking;
 pub(super) use shown::Shown;
 use std::time::Instant;
 
@@ -27,15 +28,20 @@ const COMPARED: usize = 16;
 
 impl<B: Backend> Live<B> {
     /// Prunes before the first update, where the schedule says so. The criterion sees the first training batch, and
-    /// nothing is updated.
+    /// nothing is updated. `grow.start` may stand in its place.
     pub fn prune_at_start(&mut self, setting: &Setting<'_, B>, reporter: &mut Reporter<'_, B>) -> Result<()> {
         let Some(position) = setting.timeline.start else { return Ok(()) };
         let step = self.next;
         let mut batches = setting.batches_from(step);
         let batch = next_batch(&setting.device, setting.data, &mut batches)?
             .ok_or_else(|| Error::Other("the training split is empty".into()))?;
+        let later = self.first.take().map(|first| std::mem::replace(&mut self.criterion, first));
         self.look(setting, &batch)?;
-        self.prune_step(setting, position, None, &batch, reporter)
+        self.prune_step(setting, position, None, &batch, reporter)?;
+        if let Some(later) = later {
+            self.criterion = later;
+        }
+        Ok(())
     }
 
     /// Prunes after the step `after`, or before the first one.
@@ -54,17 +60,20 @@ impl<B: Backend> Live<B> {
             setting.show(&self.params, step, EvalAt::BeforePrune, reporter)?;
         }
         let clock = Instant::now();
-        let cost = |kept: &[usize]| setting.cost(kept);
         let asked = if prune.has_cost() {
-            pruning::asked_at_cost(prune, &self.params, position, &cost)?
+            pruning::asked_at_cost(prune, &self.params, position, &|kept| setting.cost(kept))?
         } else {
-            pruning::asked(prune, &self.params, position)?
+            setting.grow.asked(prune, &self.params, position)?
         };
+        let dropping = setting.grow.before_growth(&asked, setting.grow.fraction_at(after, &setting.length));
+        // What an earlier round dropped, and what then grows again, was never gone.
+        let rounds = prune.rounds_in_step();
+        let whole = (self.grower.is_some() && rounds > 1).then(|| self.params.clone());
         let (before, kept) = (Census::take(prune, &self.params)?, pruning::counts(prune, &self.params)?);
         let mut own_rule = false;
-        let rounds = prune.rounds_in_step();
         for round in 1..=rounds {
-            own_rule = self.prune_once(setting, &asked.round(round, rounds), batch, reporter)?;
+            let last = (round == rounds).then_some((&asked.keep, &whole));
+            own_rule = self.prune_once(setting, &dropping.round(round, rounds), last, batch, reporter)?;
         }
         let churn = before.churn(prune, &self.params)?;
         let (pruned, regrown) = churn.values().fold((0, 0), |(p, r), c| (p + c.0, r + c.1));
@@ -76,6 +85,7 @@ impl<B: Backend> Live<B> {
             self.params.forget_optimizer();
         }
         self.criterion.reset()?;
+        self.grower.as_mut().map_or(Ok(()), |grower| grower.reset())?;
         self.shown = None;
         check(&self.params, step)?;
         if !own_rule {
@@ -117,11 +127,15 @@ impl<B: Backend> Live<B> {
         }
         if position.nth == 0 && !own_rule && !prune.regrow && setting.forecast.idle > 0 {
             let (idle, all) = (setting.forecast.idle, setting.timeline.count());
-            let text = format!(
-                "{idle} of the {all} pruning steps ask for what is pruned by then, and do nothing: masks that are \
-                 renewed at one sparsity change only with prune.regrow = true."
-            );
-            reporter.note(step, ["prune.regrow", "schedule.name"], text)?;
+            let said = format!("{idle} of the {all} pruning steps ask for what is pruned by then, and do nothing: ");
+            if setting.grow.is_on() {
+                let text = format!("{said}they come when no weights grow any more, after grow.until.");
+                reporter.note(step, ["grow.until", "schedule.name"], text)?;
+            } else {
+                let text = "masks that are renewed at one sparsity change only with prune.regrow = true, or where \
+                            weights grow (grow.fraction).";
+                reporter.note(step, ["prune.regrow", "schedule.name"], said + text)?;
+            }
         }
         if position.nth + 1 == setting.timeline.count() && !own_rule {
             self.multiple_note(setting, &asked, reporter)?;
@@ -160,25 +174,26 @@ impl<B: Backend> Live<B> {
         reporter.note(self.next, ["prune.multiple"], text)
     }
 
-    /// One round: scores, and leaves so many. Returns whether the criterion decided itself.
+    /// One round: scores, and leaves so many; in the last one weights grow up to what is asked, and the network as it was
+    /// before all rounds gets the masks, where that is another. Returns whether the criterion decided itself.
     fn prune_once(
         &mut self,
         setting: &Setting<'_, B>,
         goal: &Goal,
+        last: Option<(&KeepCount, &Option<ParamStore<B>>)>,
         batch: &Batch<B>,
         reporter: &mut Reporter<'_, B>,
     ) -> Result<bool> {
-        let Self { next: step, params, criterion, shown, burden, .. } = self;
-        let (step, prune, seed) = (*step, &setting.prune, setting.seed.derive("criterion", &[]));
-        if criterion.needs().has(Needs::PROBE) {
-            criterion.prepare(&mut RunProbe { setting, params, step })?;
+        let Self { next: step, params, criterion, grower, shown, burden, .. } = self;
+        let (step, prune) = (*step, &setting.prune);
+        let ranking = Ranking { setting, params, shown: shown.as_ref(), step };
+        let mut plan = ranking.plan(criterion.as_mut(), goal)?;
+        if let (Some(grower), Some((counts, whole))) = (grower, last) {
+            ranking.grow(grower.as_mut(), &mut plan, counts)?;
+            if let Some(whole) = whole {
+                *params = whole.clone();
+            }
         }
-        let view = |name, group| {
-            let (weight, grad) = shown.as_ref().and_then(|shown| shown.get(name)).cloned().unzip();
-            Ok(Target { weight, grad, ..Target::new(params, name, group, step, seed)? })
-        };
-        let cost = |kept: &[usize]| setting.cost(kept);
-        let plan = pruning::plan_at_cost(prune, params, criterion.as_mut(), (goal, &cost), &view)?;
         let own_rule = plan.answers.decisions;
         for note in setting.idle_beside(plan.answers) {
             reporter.note(step, note.keys, note.text)?;

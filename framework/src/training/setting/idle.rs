@@ -37,6 +37,8 @@ impl<B: Backend> Setting<'_, B> {
         if prunes {
             all.extend(self.prune.idle().iter().map(|idle| idle.under("prune").into()));
             all.extend(self.prune.idle_in(layout).into_iter().map(Remark::from));
+            all.extend(self.grow.idle().iter().map(|idle| idle.under("grow").into()));
+            all.extend(self.growth_notes());
         } else {
             all.extend(self.nothing_is_pruned());
         }
@@ -116,8 +118,9 @@ impl<B: Backend> Setting<'_, B> {
         let prune = prune.map(|(key, value)| (format!("prune.{key}"), value));
         let train =
             self.train.changed().into_iter().filter(|(key, _)| ["eval_prunes", "fresh_optimizer"].contains(key));
+        let grow = self.grow.changed().into_iter().map(|(key, value)| (format!("grow.{key}"), value));
         let all: Vec<(String, String)> =
-            prune.chain(train.map(|(key, value)| (format!("train.{key}"), value))).collect();
+            prune.chain(grow).chain(train.map(|(key, value)| (format!("train.{key}"), value))).collect();
         let shown: Vec<String> = all.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         let verb = if shown.len() == 1 { "does" } else { "do" };
         let text = format!("{} {verb} nothing here: the schedule prunes at no step of this run.", shown.join(", "));

@@ -1,5 +1,6 @@
 //! What a run is made of and does not change while it goes on.
 
+mod growth;
 mod idle;
 mod price;
 
@@ -14,7 +15,7 @@ use crate::network::model::{InputSpec, Model};
 use crate::options::OptionSet as _;
 use crate::pruning::criterion::{Criterion, MakeCriterion};
 use crate::pruning::schedule::{RunLength, Schedule, Step};
-use crate::pruning::{self, Apply, Forecast, PruneConfig};
+use crate::pruning::{self, Apply, Forecast, GrowConfig, PruneConfig};
 use crate::seed::Seed;
 use price::Prices;
 use std::num::NonZeroUsize;
@@ -28,6 +29,7 @@ pub(super) struct Setting<'a, B: Backend> {
     pub model: Box<dyn Model<B>>,
     pub compressor: Box<dyn Compressor<B>>,
     pub prune: PruneConfig,
+    pub grow: GrowConfig,
     pub train: TrainConfig,
     pub make_criterion: &'a MakeCriterion<'a, B>,
     pub input: InputSpec,
@@ -44,7 +46,7 @@ type Parts<'a, B> = (Setting<'a, B>, Layout, Box<dyn Criterion<B>>, Box<dyn Sche
 
 impl<'a, B: Backend> Setting<'a, B> {
     pub fn new(mut run: Run<'a, B>) -> Result<Parts<'a, B>> {
-        let sections = [("train", run.train.errors()), ("prune", run.prune.errors())];
+        let sections = [("train", run.train.errors()), ("prune", run.prune.errors()), ("grow", run.grow.errors())];
         let refused = sections.into_iter().flat_map(|(path, all)| all.into_iter().map(|error| error.under(path)));
         Error::if_any(refused.collect())?;
         let input = InputSpec {
@@ -60,6 +62,7 @@ impl<'a, B: Backend> Setting<'a, B> {
         let layout_at = |sizes: &Sizes| run.model.layout(&input, sizes).map_err(|error| error.under("model"));
         let layout = layout_at(&run.prune.start_sizes(layout_at)?)?;
         run.prune.fits(&layout).map_err(|error| error.under("prune"))?;
+        run.grow.fits(&run.prune).map_err(|error| error.under("grow"))?;
         let examples = run.data.train.len();
         let steps_per_epoch = examples.div_ceil(run.train.batch_size) as u64;
         if steps_per_epoch == 0 {
@@ -73,7 +76,7 @@ impl<'a, B: Backend> Setting<'a, B> {
             let text = "must be \"mask\" with a schedule that rewinds: what is cut out cannot be brought back";
             return Err(Error::from(OptionError::new("apply", "\"shrink\"", text)).under("prune"));
         }
-        let forecast = pruning::forecast(&run.prune, &layout, timeline.positions());
+        let forecast = pruning::forecast(&run.prune, (&run.grow, &length), &layout, timeline.positions());
         let forecast = forecast.map_err(|error| error.under("prune"))?;
         let setting = Self {
             name: run.name,
@@ -83,6 +86,7 @@ impl<'a, B: Backend> Setting<'a, B> {
             model: run.model,
             compressor: run.compressor,
             prune: run.prune,
+            grow: run.grow,
             train: run.train,
             make_criterion: run.make_criterion,
             input,

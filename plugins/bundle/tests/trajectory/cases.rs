@@ -61,6 +61,8 @@ pub struct Trajectory {
     pub losses: Vec<f64>,
     /// The network at the end.
     pub weights: Checksums,
+    /// The weights that masks keep at the end, by parameter.
+    pub kept: BTreeMap<String, Vec<usize>>,
 }
 
 /// All of them.
@@ -125,6 +127,7 @@ impl Case {
             schedule: self.schedule(registry)?,
             compressor: registry.compressor(compressor.name()?, &compressor.options())?,
             prune: self.section::<PruneConfig>("prune"),
+            grow: self.section("grow"),
             train: self.train(),
             make_criterion: &|name, options| registry.criterion(name, options),
         };
@@ -132,7 +135,9 @@ impl Case {
         let outcome = run.execute(&mut log)?;
         let losses = log.0.iter().filter_map(|e| if let Event::Step { loss, .. } = e { Some(*loss) } else { None });
         let losses = losses.chain([outcome.summary.test_loss]).collect();
-        Ok(Trajectory { losses, weights: checksums(&outcome.params)? })
+        let masks = outcome.params.iter().filter_map(|p| Some((p.spec().name.clone(), p.mask()?.keep())));
+        let kept = masks.map(|(name, keep)| (name, (0..keep.len()).filter(|&i| keep[i]).collect())).collect();
+        Ok(Trajectory { losses, weights: checksums(&outcome.params)?, kept })
     }
 }
 

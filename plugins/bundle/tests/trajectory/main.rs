@@ -11,6 +11,7 @@ mod inputs;
 use cases::{Checksums, cases, checksums};
 use rayon::prelude::*;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Largest difference of a loss, relative where the loss is above 1.
 const LOSSES: f64 = 1e-5;
@@ -64,6 +65,13 @@ fn runs_follow_pytorch_and_no_other_convention() {
         let (weights, parameter) = weights_apart(&ours.weights, &pairs(&theirs["weights"]));
         let found = losses_apart(&ours.losses, &expected);
         println!("{name:20} losses {found:.1e}, weights {weights:.1e} ({parameter})");
+        if let Some(theirs) = theirs.get("kept") {
+            let theirs: BTreeMap<String, Vec<usize>> = serde_json::from_value(theirs.clone()).unwrap();
+            println!("    {} weights kept", theirs.values().map(Vec::len).sum::<usize>());
+            if ours.kept != theirs {
+                faults.push(format!("{name} keeps other weights than PyTorch"));
+            }
+        }
         if !agree(&ours.losses, &expected) || weights > WEIGHTS {
             faults.push(format!("{name} is not PyTorch's: losses differ by {found:.1e}, {parameter} by {weights:.1e}"));
         }

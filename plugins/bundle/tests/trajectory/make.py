@@ -65,6 +65,13 @@ OTHER = [
     ("weights after the update of the step that is gone back to", "tickets", Rules(rewind_to_after_update=True)),
     ("moments kept over a rewind", "tickets", Rules(keep_optimizer=True)),
     ("one learning rate schedule over all rounds", "tickets", Rules(one_rate_over_rounds=True)),
+    ("a weight that is dropped and grown at once begins at zero", "rigl", Rules(grown_again_begin_at_zero=True)),
+    ("no growth of what was just dropped", "granet", Rules(dropped_may_not_grow=True)),
+    ("a number of grown weights that is rounded down", "rigl", Rules(round_growth_down=True)),
+    ("moments of masked weights that go on", "rigl", Rules(moments_go_on_behind_masks=True)),
+    ("moments of masked weights that go on in Adam", "rigl-adam", Rules(moments_go_on_behind_masks=True)),
+    ("a fraction that stays", "rigl", Rules(fraction_stays=True)),
+    ("growth before the update of its step", "rigl-cnn", Rules(prune_before_update=True)),
 ]
 
 
@@ -78,7 +85,7 @@ class Run:
         self.buffers = {name: t for name, t in tensors.items() if running(name)}
         self.params = {name: t.requires_grad_() for name, t in tensors.items() if not running(name)}
         self.order, self.masks = list(tensors), {}
-        self.train, self.prune = case.get("train", {}), case.get("prune", {})
+        self.train, self.prune, self.grow = (case.get(key, {}) for key in ("train", "prune", "grow"))
         self.held = not self.prune.get("regrow", False)
         self.tickets = case["schedule"] if case.get("schedule", {}).get("name") == "tickets" else None
         self.end = self.tickets["every"] if self.tickets and not rules.one_rate_over_rounds else STEPS
@@ -92,7 +99,8 @@ class Run:
     def weight(self, name):
         """A parameter as the forward pass sees it: masked, and with gradients for pruned weights that may return."""
         p, mask = self.params.get(name), self.masks.get(name)
-        if mask is None:
+        # Growth wants the gradients of what is held at zero.
+        if mask is None or self.grow:
             return p
         straight_through = not self.held and self.rules.gradient_through_mask
         return p + (p * mask - p).detach() if straight_through else p * mask
@@ -172,7 +180,10 @@ class Run:
             losses.append(self.loss(self.test, self.test_classes).item())
             seen = {name: self.weight(name) for name in self.params} | self.buffers
             weights = {name: checksum(seen[name]) for name in self.order}
-        return {"losses": [number(v) for v in losses], "weights": weights}
+        found = {"losses": [number(v) for v in losses], "weights": weights}
+        if self.grow:
+            found["kept"] = {n: mask.flatten().nonzero().flatten().tolist() for n, mask in self.masks.items()}
+        return found
 
     def hold(self):
         """Held weights are zero, and so are their moments."""
@@ -181,7 +192,7 @@ class Run:
                 p = self.params[name]
                 p.data *= mask
                 for key, value in self.optimizer.state[p].items():
-                    if key != "step" and value is not None:
+                    if key != "step" and value is not None and not self.rules.moments_go_on_behind_masks:
                         value *= mask
 
     def prune_at(self, step):
@@ -193,7 +204,7 @@ class Run:
             for members, keep in kept:
                 self.prune_units(members, keep)
         else:
-            self.prune_weights(target)
+            self.prune_weights(step, target)
         self.hold()
         if self.train.get("fresh_optimizer") and not self.rules.keep_optimizer:
             self.optimizer.state.clear()
@@ -222,11 +233,13 @@ class Run:
         for _ in range(self.tickets["to"]):
             self.scheduler.step()
 
-    def prune_weights(self, target):
+    def prune_weights(self, step, target):
         last = [name for name in self.params if name.endswith(".weight")][-1]
         output = set() if self.prune.get("include_output") else {last}
         names = [n for n, p in self.params.items() if n.endswith(".weight") and p.dim() > 1 and n not in output]
-        layers = self.prune.get("scope") == "layer" or self.rules.prune_by_layer
+        layers = self.prune.get("scope") in ("layer", "erk") or self.rules.prune_by_layer
+        if self.grow:
+            return self.drop_and_grow(step, target, [[name] for name in names] if layers else [names])
         for together in [[name] for name in names] if layers else [names]:
             scores = torch.cat([self.params[n].detach().abs().flatten() for n in together])
             if self.held:
@@ -245,6 +258,55 @@ class Run:
             self.closest = min(self.closest, (ranked.values[keep - 1] - ranked.values[keep]).item())
         mask = torch.zeros_like(scores)
         mask[ranked.indices[:keep]] = 1.0
+        return mask
+
+    def drop_and_grow(self, step, target, groups):
+        """RigL, from algorithm 1 of Evci et al. 2020 (arXiv 1911.11134): of the K weights that a layer is to have, f K
+        are dropped by magnitude, and as many grow, by the gradient's magnitude, among all but those that remain."""
+        sizes = [sum(self.params[n].numel() for n in together) for together in groups]
+        counts = [n - math.floor(target * n + 1e-9) for n in sizes]
+        if self.prune.get("scope") == "erk":
+            total = sum(sizes) - math.floor(target * sum(sizes) + 1e-9)
+            counts = erk([self.params[n].shape for (n,) in groups], total)
+        f = self.fraction(step)
+        for together, count in zip(groups, counts):
+            flat = lambda of: torch.cat([of(n).detach().flatten() for n in together])
+            was = flat(lambda n: self.masks.get(n, torch.ones_like(self.params[n])))
+            grown = math.floor(f * count + (0.0 if self.rules.round_growth_down else 0.5))
+            left = min(count - grown, int(was.sum()))
+            kept = self.highest(flat(lambda n: self.params[n].abs()), was > 0, left)
+            now = kept
+            if count > left:
+                may = (was == 0) if self.rules.dropped_may_not_grow else (kept == 0)
+                now = kept + self.highest(flat(lambda n: self.params[n].grad.abs()), may, count - left)
+            anew = (now > 0) & (kept == 0)
+            if not self.rules.grown_again_begin_at_zero:
+                anew &= was == 0
+            for name, mask, new in zip(together, *(self.split(together, v) for v in (now, anew))):
+                self.masks[name] = mask
+                self.params[name].data[new] = 0.0
+
+    def split(self, names, flat):
+        parts = flat.split([self.params[n].numel() for n in names])
+        return [part.reshape(self.params[n].shape) for n, part in zip(names, parts)]
+
+    def fraction(self, step):
+        """The share that changes places at a step, none before the first."""
+        a, end = self.grow["fraction"], round(self.grow.get("until", 0.75) * (STEPS - 1))
+        if not 0 <= step < end:
+            return 0.0
+        decay = "constant" if self.rules.fraction_stays else self.grow.get("decay", "cosine")
+        cosine = 0.5 * (1 + math.cos(step * math.pi / end))
+        return a * {"cosine": cosine, "linear": 1 - step / end, "constant": 1}[decay]
+
+    def highest(self, scores, among, count):
+        """1 for the `count` highest scores among some; of equals the last ones."""
+        order = scores.where(among, -1.0).sort(stable=True).indices
+        mask = torch.zeros_like(scores)
+        mask[order[len(order) - count :]] = 1.0
+        if 0 < count < int(among.sum()):
+            last, next_one = scores[order[-count]], scores[order[-count - 1]]
+            self.closest = min(self.closest, (last - next_one).item())
         return mask
 
     def units(self):
@@ -294,6 +356,10 @@ def sparsity(schedule, step):
     due_at = lambda fraction: step == (at(fraction) if fraction > 0 else -1)
     if schedule.get("name") == "one-shot":
         return schedule["sparsity"] if due_at(schedule["at"]) else None
+    if schedule.get("name") == "constant":
+        since = step - at(schedule["from"])
+        due = step < 0 or (since > 0 and since % schedule["every"] == 0 and step <= at(schedule["to"]))
+        return schedule["sparsity"] if due else None
     if schedule.get("name") == "tickets":
         rounds, rest = divmod(step + 1, schedule["every"])
         return 1 - (1 - schedule["of_remaining"]) ** rounds if rounds and not rest else None
@@ -308,6 +374,25 @@ def sparsity(schedule, step):
         part = min(1.0, (step - first) / (last - first))
         return final + (initial - final) * (1 - part) ** 3
     return None
+
+
+def erk(shapes, total):
+    """How many weights each layer keeps of `total`: densities proportional to the sum over the product of the axes, at
+    most 1 (Evci et al. 2020, section 3, (1) sparsity distribution); the largest remainders are rounded up."""
+    sizes, raw = [s.numel() for s in shapes], [sum(s) / s.numel() for s in shapes]
+    dense = set()
+    while True:
+        rest = [i for i in range(len(sizes)) if i not in dense]
+        scale = (total - sum(sizes[i] for i in dense)) / sum(raw[i] * sizes[i] for i in rest)
+        over = [i for i in rest if scale * raw[i] > 1]
+        if not over:
+            break
+        dense.update(over)
+    want = [float(n) if i in dense else scale * raw[i] * n for i, n in enumerate(sizes)]
+    counts = [math.floor(w) for w in want]
+    for i in sorted(range(len(want)), key=lambda i: counts[i] - want[i])[: total - sum(counts)]:
+        counts[i] += 1
+    return counts
 
 
 def tensor(given):

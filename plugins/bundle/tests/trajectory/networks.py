@@ -32,6 +32,11 @@ class Rules:
     first_masks_after_update: bool = False
     rewind_to_after_update: bool = False
     one_rate_over_rounds: bool = False
+    grown_again_begin_at_zero: bool = False
+    dropped_may_not_grow: bool = False
+    round_growth_down: bool = False
+    moments_go_on_behind_masks: bool = False
+    fraction_stays: bool = False
 
 
 class Network:

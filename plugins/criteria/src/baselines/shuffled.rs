@@ -4,7 +4,7 @@ use super::order::{Order, draw};
 use secateur::prelude::*;
 
 /// The scores of another criterion, dealt out anew in a random order among the weights or units of a layer that are
-/// still there: each layer loses exactly as many as the criterion would take, but not the same ones (the control of
+/// still there (where weights grow, among those that may): each layer loses exactly as many as the criterion would take, but not the same ones (the control of
 /// Frankle et al. 2021, "Pruning Neural Networks at Initialization: Why Are We Missing the Mark?"). The order is one for
 /// the whole run: whoever stands first in it gets the highest score at every pruning step.
 ///
@@ -67,10 +67,8 @@ fn step_seed<B: Backend>(target: &Target<'_, B>) -> Seed {
 }
 
 fn deal_weights<B: Backend>(scores: Tensor<B>, target: &Target<'_, B>, order: &[f32]) -> Result<Tensor<B>> {
-    // What may return takes part.
-    let held = target.params().masking() == Masking::Held;
-    let there = target.param().mask().filter(|_| held).map(|mask| mask.keep());
-    Tensor::from_vec(scores.device(), deal(scores.to_vec(), there, order), scores.shape())
+    let dealt = deal(scores.to_vec(), target.ranked().as_deref(), order);
+    Tensor::from_vec(scores.device(), dealt, scores.shape())
 }
 
 fn units_there<'a, B: Backend>(target: &Target<'a, B>) -> Option<&'a [bool]> {

@@ -7,7 +7,8 @@ use crate::config::schema::Schema;
 ///
 /// Example: the file says `[criterion] name = "magnitude", norm = "l1"` and `--set criterion.name=random` follows; then
 /// `norm` is gone, because it was meant for magnitude. Options in the layer that sets the name, or above it, stay, and
-/// so do the keys that belong to the section itself (`data.dir`). Within one layer the order does not matter. Changing
+/// so do the keys that belong to the section itself (`data.dir`). The same goes for a key that is a plugin
+/// (`grow.criterion`). Within one layer the order does not matter. Changing
 /// the name and back drops the options too: the last change counts.
 pub fn drop_switched_options(layers: &mut [Layer], schema: &dyn Schema) {
     for section in schema.sections() {
@@ -15,6 +16,11 @@ pub fn drop_switched_options(layers: &mut [Layer], schema: &dyn Schema) {
             let prefix = format!("{}.", section.name);
             let kept: Vec<&str> = section.keys.iter().filter_map(|doc| doc.key.strip_prefix(&prefix)).collect();
             settle(layers, vec![section.name.clone()], kind, &kept, schema);
+        }
+        for key in &section.keys {
+            if let Some(kind) = &key.plugin_kind {
+                settle(layers, vec![section.name.clone(), key.bare(&section.name).key], kind, &[], schema);
+            }
         }
     }
 }

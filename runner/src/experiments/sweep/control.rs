@@ -79,6 +79,15 @@ impl Control {
                     set("prune.multiple", Value::Integer(1));
                 }
                 set("prune.rounds", Value::Integer(1));
+                // What grows, and where a network begins, is chosen without knowledge too.
+                for (key, choice) in paired.run.growing() {
+                    let anew = if key == "grow.criterion" { "-redrawn" } else { "" };
+                    let name = if self == Self::Random { "random" } else { "shuffled" };
+                    set(&format!("{key}.name"), format!("{name}{anew}").into());
+                    if self == Self::Shuffled {
+                        set(&format!("{key}.of"), Value::Table(choice.section()));
+                    }
+                }
             }
             Self::SmallDense | Self::Unpruned => {
                 // Nothing is pruned: what is said about pruning is made alike, so that cells share these controls.
@@ -96,6 +105,13 @@ impl Control {
                 ["regrow", "include_output"].into_iter().for_each(|key| set(&format!("prune.{key}"), false.into()));
                 set("prune.exempt", Value::Array(Vec::new()));
                 ["rounds", "multiple"].into_iter().for_each(|key| set(&format!("prune.{key}"), Value::Integer(1)));
+                if paired.run.grow.is_on() {
+                    let plain = [("decay", "cosine"), ("criterion.name", "gradient")];
+                    plain.into_iter().for_each(|(key, value)| set(&format!("grow.{key}"), value.into()));
+                    [("fraction", 0.0), ("until", 0.75)].into_iter().for_each(|(key, value)| {
+                        set(&format!("grow.{key}"), Value::Float(value));
+                    });
+                }
             }
         }
         match self {

@@ -147,8 +147,7 @@ fn marks(history: &History) -> Vec<(f64, String)> {
     let mark = |prune: &history::PruneStep| {
         let (step, achieved, kept) = (prune.step, percent(prune.achieved), prune.weights_kept);
         let what = history.of_what();
-        let text =
-            format!("step {step}: {achieved} of the {what} are gone, {kept} parameters remaining");
+        let text = format!("step {step}: {achieved} of the {what} are gone, {kept} parameters remaining");
         (prune.at, text)
     };
     history.prunes.iter().map(mark).collect()

@@ -191,7 +191,8 @@ unsafe extern "C" fn score(this: *mut c_void, target: *const abi::Target, out: S
             let missing = |g: &String| Error::Other(format!("there is no unit group `{g}`"));
             let group = group.map(|g| params.layout().group(&g).ok_or_else(|| missing(&g))).transpose()?;
             let (step, seed, to_go) = (Step(t.step), Seed(t.seed), Some(t.to_go).filter(|n| *n != usize::MAX));
-            match inner.score(&Target { param, params, group, weight, grad, step, seed, to_go })? {
+            let target = Target { param, params, group, weight, grad, step, seed, to_go, candidates: None };
+            match inner.score(&target)? {
                 Scores::Weights(scores) => out.tensor(abi::WEIGHT_SCORES, "", &scores),
                 Scores::Units(scores) => out.plain(abi::UNIT_SCORES, "", &scores, abi::F32),
                 Scores::Keep(keep) => {

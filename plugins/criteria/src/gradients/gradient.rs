@@ -1,0 +1,26 @@
+//! Gradient: how fast the loss falls with a weight.
+
+use secateur::prelude::*;
+
+options! {
+    /// |dL/dw| of the training step at which is pruned: weights on which the loss depends most, whatever they are now. It
+    /// ranks what grows in RigL (Evci et al. 2020, algorithm 1) and GraNet (Liu et al. 2021), where what is masked is
+    /// zero and has a gradient all the same; as a criterion of what goes it is a baseline beside |w| and |w dL/dw|.
+    pub struct Gradient {}
+}
+
+impl<B: Backend> Criterion<B> for Gradient {
+    fn needs(&self) -> Needs {
+        Needs::GRADIENTS
+    }
+
+    fn window(&self) -> Window {
+        Window::LastStep
+    }
+
+    fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
+        Ok(target.grad()?.abs()?.into())
+    }
+}
+
+register!(Criterion, "gradient", Gradient, "|dL/dw|: what grows in RigL and GraNet.");

@@ -1,0 +1,3 @@
+//! Criteria that look at the gradients of the loss.
+
+mod gradient;
