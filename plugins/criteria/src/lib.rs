@@ -2,4 +2,5 @@
 
 mod activations;
 mod baselines;
+mod gathered;
 mod weights;
