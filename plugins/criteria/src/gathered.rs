@@ -127,6 +127,11 @@ impl<B: Backend> Sums<B> {
         Ok(())
     }
 
+    /// Adds everything that a probe answered, counted once.
+    pub fn add_all(&mut self, answer: BTreeMap<String, Tensor<B>>) -> Result<()> {
+        answer.into_iter().try_for_each(|(name, value)| self.add(&name, value, 1))
+    }
+
     /// Adds `value(weight, gradient)` of every parameter that the step's gradient reached, counted once.
     pub fn add_each(
         &mut self,

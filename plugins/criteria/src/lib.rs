@@ -3,4 +3,5 @@
 mod activations;
 mod baselines;
 mod gathered;
+mod gradients;
 mod weights;
