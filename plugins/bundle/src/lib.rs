@@ -30,7 +30,21 @@ mod tests {
         let names = |kind| registry.of_kind(kind).map(|(n, _)| n).collect::<Vec<_>>();
         assert_eq!(
             names(Kind::Criterion),
-            ["contribution-rank", "magnitude", "random", "random-redrawn", "shuffled", "shuffled-redrawn", "worst"]
+            [
+                "contribution-rank",
+                "grasp",
+                "magnitude",
+                "movement",
+                "obd",
+                "random",
+                "random-redrawn",
+                "shuffled",
+                "shuffled-redrawn",
+                "snip",
+                "synflow",
+                "taylor",
+                "worst"
+            ]
         );
         assert_eq!(
             names(Kind::Schedule),

@@ -50,3 +50,8 @@ fn compare(family: &str, listed: &str, golden: &str) {
 fn criteria_over_weights() {
     compare("weights", include_str!("weights.toml"), include_str!("weights.json"));
 }
+
+#[test]
+fn criteria_over_gradients() {
+    compare("gradients", include_str!("gradients.toml"), include_str!("gradients.json"));
+}
