@@ -242,7 +242,7 @@ mod tests {
         layout.linear("fc2", &hidden.each(2), &4.into(), false);
         let layout = layout.build().unwrap();
         let mut sums = sums();
-        sums.cut(&Cut { group: layout.group("fc1").unwrap(), kept: &[0, 2] }).unwrap();
+        sums.cut(&Cut { layout: &layout, group: layout.group("fc1").unwrap(), kept: &[0, 2] }).unwrap();
         assert_eq!(sums.total("fc1").unwrap().to_vec(), [4.0, 18.0]);
         assert_eq!(sums.total("fc1.weight").unwrap().to_vec(), [4.0, -2.0, 0.0, 2.0]);
         assert_eq!(sums.total("fc2.weight").unwrap().to_vec(), [4.0, 4.0, 10.0, 12.0]);
