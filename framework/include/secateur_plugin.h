@@ -81,9 +81,9 @@ typedef struct {
  * 1 l1, 2 l2, 3 mean, 4 max. */
 typedef struct { uint32_t needs; uint32_t window; uint32_t reduce; } secateur_info;
 
-/* input: 0 a batch, 1 an example of ones, 2 per_class examples of each class; number says which batch or choice. mode: 0 training,
- * 1 evaluation (ones are refused in training mode). objective: 0 loss of the logits divided by temperature (1 for the loss as it
- * is), 1 sum of outputs. replaced: parameters with other values. */
+/* input: 0 a batch, 1 an example of ones, 2 per_class examples of each class, 3 one training example; number says which batch,
+ * choice or example. mode: 0 training, 1 evaluation (ones are refused in training mode). objective: 0 loss of the logits divided
+ * by temperature (1 for the loss as it is), 1 sum of outputs. replaced: parameters with other values. */
 typedef struct {
   uint32_t input; uint32_t mode; uint64_t number; size_t per_class; uint32_t objective; double temperature;
   const secateur_signal *replaced; size_t replaced_count;

@@ -89,7 +89,9 @@ impl<B: Backend> Criterion<B> for Everything {
         let balanced = Question::new(balanced, Objective::Loss { temperature: 20.0 });
         let loss = probe.gradients(&batch)?;
         let curved = probe.hessian_vector(&balanced, &loss)?;
-        let mixed = |(n, g): (&String, &Tensor<B>)| Ok((n.clone(), g.add(&loss[n])?.add(&curved[n])?.to_vec()));
+        let one = probe.gradients(&Question::new(ProbeInput::Example(3), Objective::LOSS))?;
+        let mixed =
+            |(n, g): (&String, &Tensor<B>)| Ok((n.clone(), g.add(&loss[n])?.add(&curved[n])?.add(&one[n])?.to_vec()));
         self.probed = flow.iter().map(mixed).collect::<Result<_>>()?;
         Ok(())
     }

@@ -33,11 +33,17 @@ mod tests {
             [
                 "contribution-rank",
                 "gradient",
+                "grasp",
                 "magnitude",
+                "movement",
+                "obd",
                 "random",
                 "random-redrawn",
                 "shuffled",
                 "shuffled-redrawn",
+                "snip",
+                "synflow",
+                "taylor",
                 "worst"
             ]
         );

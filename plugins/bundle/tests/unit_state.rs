@@ -198,6 +198,9 @@ fn what_criteria_remember_follows_a_cut() {
         ("shuffled", "of = { name = \"contribution-rank\" }"),
         ("worst", "of = { name = \"random\" }"),
         ("worst", "of = { name = \"contribution-rank\" }"),
+        ("taylor", "of = \"feature-maps\"\nwindow = \"since-prune\""),
+        ("taylor", "together = \"joint\""),
+        ("movement", "since = \"start\""),
     ] {
         let run = |apply, rounds| {
             let mut trial = trial(units(apply, false), ("periodic", "first = 2\nevery = 2\nfraction = 0.3"));
@@ -218,6 +221,28 @@ fn what_criteria_remember_follows_a_cut() {
             for (a, b) in found.iter().flatten().zip(expected.iter().flatten()) {
                 assert!((a - b).abs() < 1e-2, "{criterion:?} in {rounds} rounds: another unit stayed, {a} and {b}");
             }
+        }
+    }
+}
+
+#[test]
+fn memory_follows_cuts_of_groups_that_share_an_axis() {
+    for criterion in [("movement", "since = \"start\""), ("contribution-rank", "window = \"since-prune\"")] {
+        let run = |apply, rounds| {
+            let mut trial = trial(units(apply, false), ("periodic", "first = 1\nevery = 1\nfraction = 0.3\ncount = 3"));
+            trial.model = ("vit", "depth = 1\ndim = 24\nheads = 4\npatch = 7");
+            (trial.criterion, trial.prune.rounds) = (criterion, rounds);
+            go(&trial).0
+        };
+        let (masked, cut) = (run(Apply::Mask, 1), run(Apply::Shrink, 2));
+        let of = |outcome: &Outcome<Cpu>| {
+            let kept = outcome.params.get("blocks.0.attn.proj.weight").unwrap().effective().unwrap().to_vec();
+            kept.into_iter().filter(|v| *v != 0.0).collect::<Vec<_>>()
+        };
+        let (masked, cut) = (of(&masked), of(&cut));
+        assert_eq!(masked.len(), cut.len(), "{criterion:?}");
+        for (a, b) in masked.iter().zip(&cut) {
+            assert!((a - b).abs() < 1e-2, "{criterion:?}: another unit stayed, {a} and {b}");
         }
     }
 }

@@ -2,5 +2,6 @@
 
 mod activations;
 mod baselines;
+mod gathered;
 mod gradients;
 mod weights;

@@ -324,6 +324,26 @@ const OTHERS: &[Case] = &[
         &[UNITS, "criterion={name=\"contribution-rank\",lambda1=0.5}"],
         Note("acts with criterion.lambda2 other than 0"),
     ),
+    (
+        "criterion.form",
+        &[UNITS, "criterion={name=\"taylor\",of=\"feature-maps\",form=\"square\"}"],
+        Note("acts with criterion.of = \"weights\", and criterion.of is \"feature-maps\""),
+    ),
+    (
+        "criterion.together",
+        &[UNITS, "criterion={name=\"taylor\",of=\"feature-maps\",together=\"joint\"}"],
+        Note("acts with criterion.of = \"weights\", and criterion.of is \"feature-maps\""),
+    ),
+    (
+        "criterion.examples",
+        &["criterion={name=\"obd\",fisher=\"batches\",examples=9}"],
+        Note("acts with criterion.fisher = \"examples\", and criterion.fisher is \"batches\""),
+    ),
+    (
+        "criterion.window",
+        &["criterion={name=\"obd\",window=\"since-prune\"}"],
+        Note("acts with criterion.fisher = \"batches\", and criterion.fisher is \"examples\""),
+    ),
     ("compressor.name", &[MERGING], Note("the model has no stage at which it would be asked")),
     ("compressor.name", &[VIT, MERGING, "compressor.ratio=0"], Note("it merges no token")),
     (

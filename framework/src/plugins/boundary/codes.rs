@@ -41,6 +41,7 @@ impl abi::Question {
             ProbeInput::Batch(n) => (0, n, 0),
             ProbeInput::Ones => (1, 0, 0),
             ProbeInput::Balanced { per_class, nth } => (2, nth as u64, per_class),
+            ProbeInput::Example(n) => (3, n, 0),
         };
         let (objective, temperature) = match question.objective {
             Objective::Loss { temperature } => (0, temperature),
@@ -60,7 +61,7 @@ impl abi::Question {
 
     pub(super) fn value<'a, B: Backend>(&self, replaced: &'a [(String, Tensor<B>)]) -> Result<Question<'a, B>> {
         let balanced = ProbeInput::Balanced { per_class: self.per_class, nth: self.number as usize };
-        let inputs = [ProbeInput::Batch(self.number), ProbeInput::Ones, balanced];
+        let inputs = [ProbeInput::Batch(self.number), ProbeInput::Ones, balanced, ProbeInput::Example(self.number)];
         let objectives = [Objective::Loss { temperature: self.temperature }, Objective::OutputSum];
         let question = Question::new(
             value(&inputs, self.input, "input of a probe")?,

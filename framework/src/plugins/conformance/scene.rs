@@ -193,6 +193,7 @@ impl SceneProbe<'_> {
             ProbeInput::Batch(n) => self.0.batch(n + 100),
             ProbeInput::Balanced { per_class, nth } => balanced(self.0.store.device(), per_class, nth),
             ProbeInput::Ones => ones(self.0.store.device(), &[12]),
+            ProbeInput::Example(n) => example(self.0.store.device(), n),
         }
     }
 }
@@ -202,6 +203,12 @@ fn balanced(device: &Cpu, per_class: usize, nth: usize) -> Result<Batch<Cpu>> {
     let count = 3 * per_class;
     let input = Tensor::from_vec(device, numbers(count * 12, nth + 200), [count, 12])?;
     Ok(Batch { input, classes: (0..count).map(|i| (i / per_class) as u32).collect() })
+}
+
+/// One example, of the classes in turn.
+fn example(device: &Cpu, n: u64) -> Result<Batch<Cpu>> {
+    let input = Tensor::from_vec(device, numbers(12, n as usize + 300), [1, 12])?;
+    Ok(Batch { input, classes: vec![(n % 3) as u32] })
 }
 
 /// The logits of an output that has them.

@@ -41,6 +41,9 @@ pub enum ProbeInput {
     },
     /// One example of ones.
     Ones,
+    /// One training example as it is stored, not augmented; the first ones are all different, as many as there are. For
+    /// what needs each example's own gradient, such as the Fisher information.
+    Example(u64),
 }
 
 /// What batch normalisation and dropout do.
@@ -66,9 +69,12 @@ pub struct Question<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Question<'a, B> {
-    /// At the current weights; training data in training mode, ones in evaluation mode.
+    /// At the current weights; batches of training data in training mode, ones and single examples in evaluation mode.
     pub fn new(input: ProbeInput, objective: Objective) -> Self {
-        let mode = if input == ProbeInput::Ones { ProbeMode::Evaluation } else { ProbeMode::Training };
+        let mode = match input {
+            ProbeInput::Batch(_) | ProbeInput::Balanced { .. } => ProbeMode::Training,
+            ProbeInput::Ones | ProbeInput::Example(_) => ProbeMode::Evaluation,
+        };
         Self { input, objective, mode, replaced: &[] }
     }
 

@@ -25,6 +25,8 @@ pub struct Setup<'a, B: Backend> {
 /// A group that lost units for good.
 #[derive(Debug, Clone, Copy)]
 pub struct Cut<'a> {
+    /// The network as it was before; what the same pruning step cut out of other groups earlier is gone already.
+    pub layout: &'a Layout,
     /// The group as it was before.
     pub group: &'a UnitGroup,
     /// Which of its units stay, by their index before, in order.

@@ -14,6 +14,7 @@ use crate::network::model::Batch;
 use crate::network::params::ParamStore;
 use crate::pruning::criterion::{Probe, ProbeInput, Question};
 use crate::pruning::schedule::Step;
+use crate::seed::Seed;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -42,6 +43,11 @@ impl<B: Backend> RunProbe<'_, '_, B> {
                 let per_class = NonZeroUsize::new(per_class).ok_or_else(none)?;
                 data.balanced(SplitName::Train, per_class, nth, Order::Shuffled { seed, epoch: 0 })?
             }
+            ProbeInput::Example(n) => {
+                let mut batches = data.batches(SplitName::Train, NonZeroUsize::MIN, Order::Stored);
+                batches.skip(scattered(n, batches.left(), seed));
+                batches
+            }
         };
         next_batch(device, data, &mut batches)?.ok_or_else(|| Error::Other("the training split is empty".into()))
     }
@@ -61,6 +67,21 @@ impl<B: Backend> RunProbe<'_, '_, B> {
             noise: seed.derive("probe noise", &[&self.step.0.to_string()]),
         }
     }
+}
+
+/// The `n`-th of `len` places in an order that visits all of them, in strides that share no factor with `len`: drawing
+/// one example costs no shuffling of all.
+fn scattered(n: u64, len: usize, seed: u64) -> usize {
+    let len = len.max(1) as u64;
+    let common = |mut a: u64, mut b: u64| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let first = 1 + Seed(seed).derive("stride", &[]).0 % len;
+    let stride = (first..).find(|stride| common(*stride, len) == 1).unwrap_or(1);
+    ((u128::from(seed % len) + u128::from(n) * u128::from(stride)) % u128::from(len)) as usize
 }
 
 /// One example of ones.

@@ -215,16 +215,20 @@ impl<B: Backend> Live<B> {
         if let Some((few, expected)) = before {
             same_output(&expected, &output(setting, params, &few)?, step)?;
         }
-        let Some(layout) = layout else {
+        let Some(mut layout) = layout else {
             shown.as_mut().map_or(Ok(()), |shown| shown.follow_masks(params))?;
             return Ok(own_rule);
         };
         shown.as_mut().map_or(Ok(()), |shown| shown.follow_cut(&layout, &units))?;
         burden.shrink(&layout, &units);
+        let mut sizes = layout.sizes();
         for (name, keep) in &units {
             let kept: Vec<usize> = (0..keep.len()).filter(|&unit| keep[unit]).collect();
             if let Some(group) = layout.group(name).filter(|_| kept.len() < keep.len()) {
-                criterion.cut(&Cut { group, kept: &kept })?;
+                criterion.cut(&Cut { layout: &layout, group, kept: &kept })?;
+                // Groups can share an axis (heads, and the dimensions of each): the next one finds it without these.
+                sizes.0.insert(name.clone(), kept.len());
+                layout = setting.model.layout(&setting.input, &sizes)?;
             }
         }
         Ok(own_rule)

@@ -1,139 +1,203 @@
 //! Pruning at initialisation: scores from gradients that training does not compute.
 
 use super::*;
-use secateur::data::{Examples, Normalize, Pool};
-use secateur::network::params::Param;
+use secateur::data::{Dataset, Examples, Normalize, Pool};
+use secateur::plugins::conformance::Named;
+use std::sync::{Arc, Mutex};
 
-/// GraSP (Wang et al. 2020): removes the highest of -theta (H g), with logits at a temperature of 200 and ten examples
-/// of each class.
-#[derive(Default)]
-struct Grasp {
-    scores: BTreeMap<String, Tensor<Cpu>>,
+const SYNFLOW: Named = ("synflow", "");
+
+/// Images without a pattern: so many of each of so many classes.
+fn noise(shape: [usize; 3], each: usize, classes: usize, turn: usize) -> Dataset {
+    let (count, size) = (each * classes, shape.iter().product::<usize>());
+    let bytes = || (0..count * size).map(|i| (i * 7919 % 251) as u8).collect();
+    let pool = || Pool::bytes(bytes(), (0..count).map(|i| ((i * 7 + turn * i) % classes) as u32).collect());
+    let names: Vec<String> = (0..classes).map(|c| c.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let set = Examples::in_memory("noise", &shape, &names, pool(), pool()).unwrap();
+    set.dataset(&DataConfig { normalize: Normalize::Unit, ..DataConfig::default() }, 0).unwrap()
 }
 
-impl Criterion<Cpu> for Grasp {
+/// A run of one step that is pruned before it.
+fn at_start(model: Named, criterion: Named, schedule: &'static str, prune: PruneConfig) -> Trial {
+    let train = TrainConfig { epochs: 1, batch_size: 200, lr: 0.01, ..TrainConfig::default() };
+    Trial { model, criterion, schedule: ("one-shot", schedule), train, prune, ..Trial::default() }
+}
+
+fn in_rounds(rounds: u32) -> PruneConfig {
+    PruneConfig { rounds, ..PruneConfig::default() }
+}
+
+/// What one round asked, and the sum of the scores of each layer in it.
+#[derive(Default)]
+struct Round {
+    questions: usize,
+    sums: BTreeMap<String, f64>,
+}
+
+/// A criterion whose questions and scores are counted.
+struct Counted {
+    inner: Box<dyn Criterion<Cpu>>,
+    rounds: Arc<Mutex<Vec<Round>>>,
+}
+
+struct CountedProbe<'a> {
+    inner: &'a mut dyn Probe<Cpu>,
+    questions: usize,
+}
+
+impl Probe<Cpu> for CountedProbe<'_> {
+    fn params(&self) -> &ParamStore<Cpu> {
+        self.inner.params()
+    }
+    fn gradients(&mut self, question: &Question<'_, Cpu>) -> Result<BTreeMap<String, Tensor<Cpu>>> {
+        self.questions += 1;
+        self.inner.gradients(question)
+    }
+    fn hessian_vector(
+        &mut self,
+        question: &Question<'_, Cpu>,
+        vector: &BTreeMap<String, Tensor<Cpu>>,
+    ) -> Result<BTreeMap<String, Tensor<Cpu>>> {
+        self.questions += 1;
+        self.inner.hessian_vector(question, vector)
+    }
+}
+
+impl Criterion<Cpu> for Counted {
     fn needs(&self) -> Needs {
-        Needs::PROBE
+        self.inner.needs()
     }
     fn prepare(&mut self, probe: &mut dyn Probe<Cpu>) -> Result<()> {
-        let examples = ProbeInput::Balanced { per_class: 10, nth: 0 };
-        let question = Question::new(examples, Objective::Loss { temperature: 200.0 });
-        let g = probe.gradients(&question)?;
-        for (name, hg) in probe.hessian_vector(&question, &g)? {
-            let score = probe.params().get(&name)?.value().mul(&hg)?;
-            self.scores.insert(name, score);
-        }
+        let mut probe = CountedProbe { inner: probe, questions: 0 };
+        self.inner.prepare(&mut probe)?;
+        self.rounds.lock().unwrap().push(Round { questions: probe.questions, sums: BTreeMap::new() });
         Ok(())
     }
     fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
-        Ok(self.scores[target.name()].clone().into())
+        let scores = self.inner.score(target)?;
+        let Scores::Weights(all) = &scores else { panic!("units are scored") };
+        assert!(all.host().iter().all(|s| *s >= 0.0), "flow is never negative");
+        let sum = all.host().iter().map(|s| f64::from(*s)).sum();
+        self.rounds.lock().unwrap().last_mut().unwrap().sums.insert(target.name().to_owned(), sum);
+        Ok(scores)
     }
 }
 
-#[test]
-fn grasp_asks_for_hessian_vector_products_before_training() {
-    let (_, events) = run(Grasp::default(), At(vec![(0, 0.8)]), PruneConfig::default());
-    assert_eq!(prunes(&events).len(), 1);
-    assert!((prunes(&events)[0].1 - 0.8).abs() < 1e-4);
-}
-
-/// SynFlow (Tanaka et al. 2020): |theta dR/d|theta||, R the sum of the outputs for an input of ones under |theta|; in
-/// rounds.
-#[derive(Default)]
-struct SynFlow {
-    scores: BTreeMap<String, Tensor<Cpu>>,
-    rounds: usize,
-}
-
-/// |theta|; running statistics as before any data, so that scores do not depend on it.
-fn absolute(p: &Param<Cpu>) -> Result<(String, Tensor<Cpu>)> {
-    let (name, value) = (p.spec().name.clone(), p.effective()?.abs()?);
-    let fixed = |v: f32| Tensor::from_vec(value.device(), vec![v; value.count()], value.shape());
-    let value = match name.rsplit('.').next() {
-        Some("running_mean") => fixed(0.0)?,
-        Some("running_var") => fixed(1.0)?,
-        _ => value,
-    };
-    Ok((name, value))
-}
-
-impl Criterion<Cpu> for SynFlow {
-    fn needs(&self) -> Needs {
-        Needs::PROBE
-    }
-    fn prepare(&mut self, probe: &mut dyn Probe<Cpu>) -> Result<()> {
-        let absolute = probe.params().iter().map(absolute).collect::<Result<Vec<_>>>()?;
-        let g = probe.gradients(&Question::new(ProbeInput::Ones, Objective::OutputSum).replacing(&absolute))?;
-        self.scores = absolute.into_iter().filter_map(|(n, w)| Some((n.clone(), w.mul(g.get(&n)?).unwrap()))).collect();
-        self.rounds += 1;
-        assert!(self.scores.values().all(|s| s.host().iter().all(|v| *v >= 0.0)), "flow is never negative");
-        Ok(())
-    }
-    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
-        Ok(self.scores[target.name()].clone().into())
-    }
-}
-
-#[test]
-fn synflow_scores_anew_in_every_round_and_reaches_its_target() {
-    let (_, events) = run(SynFlow::default(), At(vec![(0, 0.9)]), PruneConfig { rounds: 20, ..PruneConfig::default() });
-    assert!((prunes(&events)[0].1 - 0.9).abs() < 1e-4);
-}
-
-/// Weights that are left in each convolution of a small VGG at 97 %, in 100 rounds.
-fn left(batch_norm: bool) -> Vec<usize> {
-    let pool = || Pool::bytes((0..8 * 3 * 32 * 32).map(|i| (i * 7 % 251) as u8).collect(), (0..8).collect());
-    let classes = ["0", "1", "2", "3", "4", "5", "6", "7"];
-    let set = Examples::in_memory("noise", &[3, 32, 32], &classes, pool(), pool()).unwrap();
-    let data = set.dataset(&DataConfig { normalize: Normalize::Unit, ..DataConfig::default() }, 0).unwrap();
-    let model = if batch_norm { "width = 0.125" } else { "width = 0.125\nbatch_norm = false" };
-    let train = TrainConfig { epochs: 1, batch_size: 8, lr: 0.01, ..TrainConfig::default() };
-    let prune = PruneConfig { rounds: 100, ..PruneConfig::default() };
-    let trial = Trial { model: ("vgg", model), train, prune, ..Trial::default() };
-    let outcome = trial.with(&secateur_bundle::registry().unwrap(), Cpu::default(), &data, |mut run| {
-        (run.criterion, run.schedule) = (Box::new(SynFlow::default()), Box::new(At(vec![(0, 0.97)])));
+/// Runs it, and tells the rounds of its one pruning step.
+fn counted(trial: &Trial, data: &Dataset) -> (Outcome<Cpu>, Vec<Round>) {
+    let rounds = Arc::new(Mutex::new(vec![]));
+    let outcome = trial.with(&secateur_bundle::registry().unwrap(), Cpu::default(), data, |mut run| {
+        run.criterion = Box::new(Counted { inner: run.criterion, rounds: rounds.clone() });
         run.execute(&mut Log::default())
     });
-    let params = outcome.unwrap().params;
-    (1..=13).map(|i| params.get(&format!("conv{i}.weight")).unwrap().kept()).collect()
+    let rounds = std::mem::take(&mut *rounds.lock().unwrap());
+    (outcome.unwrap(), rounds)
 }
 
 #[test]
-fn synflow_empties_no_layer_of_a_network_with_batch_norm() {
-    let (with, without) = (left(true), left(false));
-    // Before any data, batch normalisation is the identity but for its eps; the networks are not quite the same, because
-    // one has seen an update.
-    for (i, (with, without)) in with.iter().zip(&without).enumerate() {
-        let within = if i < 2 { 20 } else { 5 };
-        assert!(*with > 0 && with.abs_diff(*without) * within <= *without, "{with} with batch norm, {without} without");
+fn pruning_at_initialisation_reaches_its_target_before_the_first_update() {
+    let data = noise([1, 8, 8], 30, 4, 0);
+    for criterion in [("snip", ""), ("grasp", ""), SYNFLOW, ("obd", "examples = 20")] {
+        for (granularity, expected) in [(Granularity::Weight, 0.8), (Granularity::Unit, 0.8)] {
+            let prune = PruneConfig { granularity, scope: Scope::Layer, ..PruneConfig::default() };
+            let trial = at_start(("mlp", "hidden = [20, 10]"), criterion, "sparsity = 0.8\nat = 0.0", prune);
+            let (_, events) = trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &data).unwrap();
+            let found = prunes(&events);
+            assert_eq!(found.len(), 1);
+            assert!((found[0].1 - expected).abs() < 1e-3, "{criterion:?}: {found:?}");
+            assert!(events.iter().any(|e| matches!(e, Event::Prune { at_start: true, .. })));
+        }
     }
+}
+
+#[test]
+fn questions_are_asked_once_a_round() {
+    let data = noise([1, 8, 8], 30, 4, 0);
+    for (criterion, questions) in [(("snip", "batches = 2"), 2), (SYNFLOW, 1), (("obd", "examples = 7"), 7)] {
+        let trial = at_start(("mlp", "hidden = [20, 10]"), criterion, "sparsity = 0.8\nat = 0.0", in_rounds(3));
+        let (_, rounds) = counted(&trial, &data);
+        assert_eq!(rounds.iter().map(|r| r.questions).collect::<Vec<_>>(), [questions; 3], "{criterion:?}");
+    }
+}
+
+#[test]
+fn synflow_conserves_in_every_round_and_empties_no_layer() {
+    let mnist = noise([1, 28, 28], 20, 10, 0);
+    let colours = noise([3, 32, 32], 1, 8, 0);
+    for (model, data) in [
+        (("mlp", "hidden = [50, 30]\nbias = true"), &mnist),
+        (("cnn", "channels = [8, 16]\nhidden = [32]\nbatch_norm = true\nbias = true"), &mnist),
+        (("vgg", "width = 0.125"), &colours),
+        (("vgg", "width = 0.125\nbatch_norm = false\nhidden = [20]"), &colours),
+    ] {
+        let prune = PruneConfig { include_output: true, ..in_rounds(100) };
+        let (outcome, rounds) = counted(&at_start(model, SYNFLOW, "sparsity = 0.99\nat = 0.0", prune), data);
+        assert_eq!(rounds.len(), 100);
+        for Round { questions, sums } in &rounds {
+            assert_eq!(*questions, 1);
+            let first = sums.values().next().unwrap();
+            assert!(*first > 0.0 && sums.len() > 2);
+            let apart = sums.values().map(|sum| (sum / first - 1.0).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-4, "{model:?}: {apart:.1e} of {sums:?}");
+        }
+        let left: Vec<usize> = outcome.params.iter().filter(|p| p.spec().prunable).map(|p| p.kept()).collect();
+        assert!(left.iter().all(|kept| *kept > 0), "{model:?}: {left:?}");
+    }
+}
+
+#[test]
+fn synflow_with_biases_follows_its_authors_code_and_conserves_no_more() {
+    let data = noise([1, 28, 28], 20, 10, 0);
+    let model = ("mlp", "hidden = [50, 30]\nbias = true");
+    let trial = at_start(model, ("synflow", "biases = true"), "sparsity = 0.9\nat = 0.0", in_rounds(1));
+    let sums = counted(&trial, &data).1.remove(0).sums;
+    assert!(sums["fc2.weight"] > 1.0001 * sums["fc1.weight"], "flow begins in the biases of fc1: {sums:?}");
+}
+
+/// Before any data, batch normalisation is the identity but for its eps.
+#[test]
+fn synflow_prunes_a_network_with_batch_norm_as_the_one_without() {
+    let data = noise([3, 32, 32], 1, 8, 0);
+    let left = |model| {
+        let trial = at_start(("vgg", model), SYNFLOW, "sparsity = 0.97\nat = 0.0", in_rounds(100));
+        let params = counted(&trial, &data).0.params;
+        (1..=13).map(|i| params.get(&format!("conv{i}.weight")).unwrap().kept()).collect::<Vec<_>>()
+    };
+    let (with, without) = (left("width = 0.125"), left("width = 0.125\nbatch_norm = false"));
+    assert!(with.iter().zip(&without).all(|(a, b)| a.abs_diff(*b) <= 1), "{with:?} and {without:?}");
 }
 
 #[test]
 fn masks_at_initialisation_do_not_know_labels_learning_rate_or_order_of_batches() {
-    let masks = |synflow: bool, criterion, turn: u32, lr: f64, batch_size: usize| {
-        let bytes = || (0..60 * 64).map(|i| (i * 7919 % 251) as u8).collect();
-        let pool = || Pool::bytes(bytes(), (0..60).map(|i| (i * 7 + turn * i) % 4).collect());
-        let set = Examples::in_memory("noise", &[1, 8, 8], &["0", "1", "2", "3"], pool(), pool()).unwrap();
-        let data = set.dataset(&DataConfig { normalize: Normalize::Unit, ..DataConfig::default() }, 0).unwrap();
+    let masks = |criterion, turn, lr, batch_size| {
         let train = TrainConfig { epochs: 1, batch_size, lr, ..TrainConfig::default() };
-        let prune = PruneConfig { rounds: 20, ..PruneConfig::default() };
-        let schedule = ("one-shot", "sparsity = 0.9\nat = 0.0");
-        let trial = Trial { criterion: (criterion, ""), schedule, train, prune, ..Trial::default() };
-        let outcome = trial.with(&secateur_bundle::registry().unwrap(), Cpu::default(), &data, |mut run| {
-            if synflow {
-                run.criterion = Box::new(SynFlow::default());
-            }
-            run.execute(&mut Log::default())
-        });
-        let masks = outcome.unwrap().params.iter().map(|p| p.mask().map(|m| m.keep().to_vec())).collect::<Vec<_>>();
+        let trial = at_start(Trial::default().model, (criterion, ""), "sparsity = 0.9\nat = 0.0", in_rounds(20));
+        let (outcome, _) = Trial { train, ..trial }
+            .run(&secateur_bundle::registry().unwrap(), Cpu::default(), &noise([1, 8, 8], 15, 4, turn))
+            .unwrap();
+        let masks: Vec<_> = outcome.params.iter().map(|p| p.mask().map(|m| m.keep().to_vec())).collect();
         assert!(masks.iter().flatten().flatten().any(|keep| !keep));
         masks
     };
-    for (synflow, criterion) in [(true, "magnitude"), (false, "magnitude"), (false, "random")] {
-        let expected = masks(synflow, criterion, 0, 0.1, 20);
-        assert_eq!(expected, masks(synflow, criterion, 1, 0.1, 20), "{criterion}: other labels");
-        assert_eq!(expected, masks(synflow, criterion, 0, 3.0, 20), "{criterion}: another learning rate");
-        assert_eq!(expected, masks(synflow, criterion, 0, 0.1, 7), "{criterion}: other batches");
+    for criterion in ["synflow", "magnitude", "random"] {
+        let expected = masks(criterion, 0, 0.1, 20);
+        assert_eq!(expected, masks(criterion, 1, 0.1, 20), "{criterion}: other labels");
+        assert_eq!(expected, masks(criterion, 0, 3.0, 20), "{criterion}: another learning rate");
+        assert_eq!(expected, masks(criterion, 0, 0.1, 7), "{criterion}: other batches");
+    }
+    assert_ne!(masks("snip", 0, 0.1, 20), masks("snip", 1, 0.1, 20), "snip knows the labels");
+}
+
+#[test]
+fn what_scores_units_says_so_where_weights_are_pruned() {
+    let data = noise([1, 8, 8], 30, 4, 0);
+    for options in ["of = \"feature-maps\"", "together = \"joint\""] {
+        let mut trial = at_start(Trial::default().model, ("taylor", options), "sparsity = 0.5\nat = 0.0", in_rounds(1));
+        let run = |trial: &Trial| trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &data);
+        let text = run(&trial).err().unwrap().to_string();
+        assert!(text.contains(options) && text.contains("set prune.granularity = \"unit\""), "{text}");
+        trial.prune.granularity = Granularity::Unit;
+        run(&trial).unwrap();
     }
 }

@@ -9,6 +9,7 @@ mod relevance;
 
 use secateur::backend::Weight;
 use secateur::data::DataConfig;
+use secateur::network::params::ParamStore;
 use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};

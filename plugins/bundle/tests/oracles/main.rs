@@ -55,3 +55,8 @@ fn criteria_over_weights() {
 fn masks_with_a_structure() {
     compare("patterns", include_str!("patterns.toml"), include_str!("patterns.json"));
 }
+
+#[test]
+fn criteria_over_gradients() {
+    compare("gradients", include_str!("gradients.toml"), include_str!("gradients.json"));
+}

@@ -49,7 +49,43 @@ class Cnn(nn.Module):
         return x
 
 
-KINDS = {"mlp": Mlp, "cnn": Cnn}
+class Block(nn.Module):
+    def __init__(self, dim, heads, hidden):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attn = nn.ModuleDict({"qkv": nn.Linear(dim, 3 * dim), "proj": nn.Linear(dim, dim)})
+        fc1, fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        self.mlp = nn.ModuleDict({"fc1": fc1, "act": nn.GELU(approximate="tanh"), "fc2": fc2})
+
+    def forward(self, x):
+        n, t, dim = x.shape
+        q, k, v = self.attn.qkv(self.norm1(x)).reshape(n, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        a = ((q @ k.mT) / q.shape[-1] ** 0.5).softmax(-1) @ v
+        x = x + self.attn.proj(a.transpose(1, 2).reshape(n, t, dim))
+        return x + self.mlp.fc2(self.mlp.act(self.mlp.fc1(self.norm2(x))))
+
+
+class Vit(nn.Module):
+    def __init__(self, options, side=8, classes=4, patch=4):
+        super().__init__()
+        dim, self.depth, self.heads, self.size = options["dim"], options["depth"], options["heads"], patch
+        self.patch = nn.Linear(patch * patch, dim)
+        self.class_token = nn.Parameter(torch.empty(dim))
+        self.position = nn.Parameter(torch.empty((side // patch) ** 2 + 1, dim))
+        hidden = round(options["mlp_ratio"] * dim)
+        self.blocks = nn.ModuleList(Block(dim, self.heads, hidden) for _ in range(self.depth))
+        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, classes)
+
+    def forward(self, x):
+        x = self.patch(nn.functional.unfold(x, self.size, stride=self.size).mT)
+        x = torch.cat([self.class_token.expand(len(x), 1, -1), x], 1) + self.position
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x)[:, 0])
+
+
+KINDS = {"mlp": Mlp, "cnn": Cnn, "vit": Vit}
 
 
 class Inputs:
@@ -87,7 +123,7 @@ def write(family, answer):
     found = {}
     for name, case in cases.items():
         scores, kept = answer(inputs, name, case)
-        scores = {n: [float(v) for v in torch.as_tensor(s).flatten().tolist()] for n, s in scores.items()}
+        scores = {n: [float(f"{v:.9g}") for v in torch.as_tensor(s).flatten().tolist()] for n, s in scores.items()}
         found[name] = {"scores": scores, "kept": kept}
     text = json.dumps({"versions": versions(), "cases": found}, separators=(",", ":"))
     (HERE / f"{family}.json").write_text(text.replace('"kept":', '\n"kept":').replace('"scores":', '\n"scores":') + "\n")

@@ -231,7 +231,8 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
     }
 
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
-        for (weight, seen) in self.seen.get_mut(&cut.group.name).into_iter().flatten() {
+        // A weight can read several groups through one axis, as heads and the dimensions of each.
+        for (weight, seen) in self.seen.values_mut().flatten() {
             let consumer = cut.group.by_role(Role::Consumer).find(|member| member.param == *weight);
             let Some(kept) = consumer.map(|member| cut.indices(member)) else { continue };
             seen.sum = seen.sum.select(0, &kept)?;

@@ -1,3 +1,9 @@
-//! Criteria that look at the gradients of the loss.
+//! Criteria that look at gradients: those of training, or of questions of their own.
 
 mod gradient;
+mod grasp;
+mod movement;
+mod obd;
+mod snip;
+mod synflow;
+mod taylor;

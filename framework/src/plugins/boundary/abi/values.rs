@@ -156,11 +156,11 @@ c_structs! {
     }
     /// What a probe is asked.
     Question = "secateur_question" {
-        /// 0 a batch, 1 an example of ones, 2 as many examples of each class.
+        /// 0 a batch, 1 an example of ones, 2 as many examples of each class, 3 one training example.
         input: u32,
         /// 0 training, 1 evaluation; ones are refused in training mode.
         mode: u32,
-        /// Which batch, or which choice of each class.
+        /// Which batch, which choice of each class, or which example.
         number: u64,
         /// Examples of each class.
         per_class: usize,

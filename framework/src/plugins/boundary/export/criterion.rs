@@ -228,9 +228,9 @@ unsafe extern "C" fn cut(this: *mut c_void, name: Str, kept: *const usize, count
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
         let (Object { inner, mirror }, name) = (object::<Object>(this), name.text());
-        let group = mirror.layout().and_then(|layout| layout.group(&name));
-        let group = group.ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
-        inner.cut(&Cut { group, kept: slice(kept, count) })
+        let found = mirror.layout().and_then(|layout| Some((layout, layout.group(&name)?)));
+        let (layout, group) = found.ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
+        inner.cut(&Cut { layout, group, kept: slice(kept, count) })
     })
 }
 

@@ -179,6 +179,7 @@ impl<B: Backend> Criterion<B> for Adapter {
 
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
         let Some(function) = self.object.functions.cut else { return Ok(()) };
+        self.before(cut.layout)?;
         let (name, kept) = (Str::of(&cut.group.name), cut.kept);
         // SAFETY: the object and its function belong together; name and list live for the call.
         self.object.call(|this, report| unsafe { function(this, name, kept.as_ptr(), kept.len(), report) })
