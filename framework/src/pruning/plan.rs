@@ -80,7 +80,8 @@ pub fn plan<'a, B: Backend>(
         keep
     } else {
         let units = config.granularity == Granularity::Unit;
-        let how = config.normalize.unwrap_or(if units { Normalizer::Mean } else { Normalizer::None });
+        let usual = if units { Normalizer::Mean } else { Normalizer::None };
+        let how = config.normalize.or_else(|| criterion.normalizer()).unwrap_or(usual);
         if config.scope == Scope::Global {
             for (scores, before) in scored.iter_mut().zip(&before) {
                 scores.normalize(how, before.as_ref())?;

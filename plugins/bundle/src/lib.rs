@@ -30,7 +30,23 @@ mod tests {
         let names = |kind| registry.of_kind(kind).map(|(n, _)| n).collect::<Vec<_>>();
         assert_eq!(
             names(Kind::Criterion),
-            ["contribution-rank", "magnitude", "random", "random-redrawn", "shuffled", "shuffled-redrawn", "worst"]
+            [
+                "awsc",
+                "contribution-rank",
+                "fpgm",
+                "group-lasso",
+                "lamp",
+                "lasso-channel",
+                "magnitude",
+                "network-slimming",
+                "random",
+                "random-redrawn",
+                "shuffled",
+                "shuffled-redrawn",
+                "surgery",
+                "wanda",
+                "worst"
+            ]
         );
         assert_eq!(
             names(Kind::Schedule),

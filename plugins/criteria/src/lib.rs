@@ -1,5 +1,7 @@
 //! The criteria that come with Secateur: each says what a weight or a unit is worth, and has its file.
 
 mod activations;
+mod axes;
 mod baselines;
+mod units;
 mod weights;

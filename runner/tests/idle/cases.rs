@@ -194,6 +194,17 @@ const OTHERS: &[Case] = &[
         &[UNITS, "criterion.norm=l2", "prune.reduce=l1"],
         Note("acts with no prune.reduce, which stands above it"),
     ),
+    (
+        "criterion.within",
+        &[UNITS, "criterion={name=\"wanda\",within=\"layer\"}"],
+        Note("acts with prune.granularity = \"weight\", and prune.granularity is \"unit\""),
+    ),
+    (
+        "criterion.restore_above",
+        &["criterion={name=\"surgery\",restore_above=1.5}"],
+        Note("acts with prune.regrow = true, and prune.regrow is not set"),
+    ),
+    ("criterion.power", &["criterion={name=\"surgery\",power=2}"], Note("acts with criterion.gamma above 0")),
     ("schedule.renew", &["schedule={name=\"cubic\",renew=true}"], Note("acts with prune.regrow = true")),
     ("schedule.first", &["schedule={name=\"periodic\",first=50}"], Refused("must lie below train.epochs")),
     (
