@@ -3,5 +3,6 @@
 mod activations;
 mod axes;
 mod baselines;
+mod gathered;
 mod units;
 mod weights;
