@@ -78,8 +78,9 @@ typedef struct {
 
 /* needs: 1 gradients, 2 inputs, 4 outputs, 8 output gradients (with 4), 16 preactivations, 64 probe, 128 penalty, 256 products.
  * window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. reduce: how weight scores become unit scores, 0 sum,
- * 1 l1, 2 l2, 3 mean, 4 max. */
-typedef struct { uint32_t needs; uint32_t window; uint32_t reduce; } secateur_info;
+ * 1 l1, 2 l2, 3 mean, 4 max. normalize: how scores of several layers become comparable, 0 not said, 1 none, 2 mean, 3 size, 4 l2,
+ * 5 z-score. */
+typedef struct { uint32_t needs; uint32_t window; uint32_t reduce; uint32_t normalize; } secateur_info;
 
 /* input: 0 a batch, 1 an example of ones, 2 per_class examples of each class, 3 one training example; number says which batch,
  * choice or example. mode: 0 training, 1 evaluation (ones are refused in training mode). objective: 0 loss of the logits divided
@@ -114,7 +115,8 @@ typedef struct { uint64_t macs; uint64_t macs_kept; } secateur_cost;
 
 struct secateur_table;
 
-/* create: context of the entry, options as TOML, threads to use, the new object. Needed: create, destroy, score. */
+/* create: context of the entry, options as TOML, threads to use, the new object. Needed: create, destroy, score. refit: after what
+ * stays was decided (SECATEUR_KEEP of U8 by group for units, of F32 by parameter for weights), puts new values of parameters. */
 typedef struct {
   size_t size;
   int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
@@ -130,6 +132,7 @@ typedef struct {
   int32_t (*reset)(void *self, secateur_report);
   int32_t (*save)(void *self, secateur_sink out, secateur_report);
   int32_t (*load)(void *self, const secateur_signal *entries, size_t count, secateur_report);
+  int32_t (*refit)(void *self, const secateur_params *, const secateur_signal *keep, size_t count, secateur_sink out, secateur_report);
 } secateur_criterion;
 
 /* Needed: create, destroy, target. rewind gives UINT64_MAX where it does not. */

@@ -14,9 +14,10 @@ pub use crate::network::params::Masking;
 pub use crate::options;
 pub use crate::options::{Checks, OneOrList, PluginSpec};
 pub use crate::plugins::registry::{Rescore, Rescored, RescoredOptions};
+pub use crate::pruning::Normalizer;
 pub use crate::pruning::criterion::{
-    Criterion, Cut, Objective, Observation, Probe, ProbeInput, ProbeMode, Question, Rounding, Scores, Setup, Target,
-    Window,
+    Criterion, Cut, Objective, Observation, Probe, ProbeInput, ProbeMode, Question, Refit, Rounding, Scores, Setup,
+    Target, Window,
 };
 pub use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
 pub use crate::register;

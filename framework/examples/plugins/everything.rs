@@ -118,6 +118,19 @@ impl<B: Backend> Criterion<B> for Everything {
         Ok(Some((value, weight.signum()?.scale(self.options.penalty)?)))
     }
 
+    fn normalizer(&self) -> Option<Normalizer> {
+        Some(Normalizer::L2)
+    }
+
+    fn refit(&mut self, plan: &Refit<'_, B>) -> Result<Vec<(String, Tensor<B>)>> {
+        let name = "fc1.weight";
+        let Some(p) = plan.params.find(name) else { return Ok(vec![]) };
+        let kept = plan.keep.iter().map(|(_, keep)| keep.count()).sum::<Result<usize>>()?;
+        let units = plan.units("fc1").map_or(0, |keep| keep.iter().filter(|k| **k).count());
+        let factor = 1.0 + 1e-4 * (kept + 3 * units) as f32;
+        Ok(vec![(name.to_owned(), p.value().scale(factor)?)])
+    }
+
     fn reset(&mut self) -> Result<()> {
         self.sums.clear();
         Ok(())

@@ -102,7 +102,8 @@ pub fn plan_at_cost<'a, B: Backend>(
             _ if config.scope != Scope::Global => masks::best(&layers, goal)?,
             _ => {
                 let units = config.granularity == Granularity::Unit;
-                let how = config.normalize.unwrap_or(if units { Normalizer::Mean } else { Normalizer::None });
+                let usual = if units { Normalizer::Mean } else { Normalizer::None };
+                let how = config.normalize.or_else(|| criterion.normalizer()).unwrap_or(usual);
                 for Layer { scores, before } in &mut layers {
                     scores.normalize(how, before.as_ref())?;
                 }

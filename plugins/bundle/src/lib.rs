@@ -31,19 +31,27 @@ mod tests {
         assert_eq!(
             names(Kind::Criterion),
             [
+                "awsc",
                 "contribution-rank",
+                "fpgm",
                 "gradient",
                 "grasp",
+                "group-lasso",
+                "lamp",
+                "lasso-channel",
                 "magnitude",
                 "movement",
+                "network-slimming",
                 "obd",
                 "random",
                 "random-redrawn",
                 "shuffled",
                 "shuffled-redrawn",
                 "snip",
+                "surgery",
                 "synflow",
                 "taylor",
+                "wanda",
                 "worst"
             ]
         );

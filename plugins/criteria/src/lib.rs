@@ -1,7 +1,9 @@
 //! The criteria that come with Secateur: each says what a weight or a unit is worth, and has its file.
 
 mod activations;
+mod axes;
 mod baselines;
 mod gathered;
 mod gradients;
+mod units;
 mod weights;

@@ -298,6 +298,16 @@ const OTHERS: &[Case] = &[
         &["schedule={name=\"cubic\",renew=true}"],
         Note("acts with prune.regrow = true or grow.fraction above 0"),
     ),
+        "criterion.within",
+        &[UNITS, "criterion={name=\"wanda\",within=\"layer\"}"],
+        Note("acts with prune.granularity = \"weight\", and prune.granularity is \"unit\""),
+    ),
+    (
+        "criterion.restore_above",
+        &["criterion={name=\"surgery\",restore_above=1.5}"],
+        Note("acts with prune.regrow = true, and prune.regrow is not set"),
+    ),
+    ("criterion.power", &["criterion={name=\"surgery\",power=2}"], Note("acts with criterion.gamma above 0")),
     ("schedule.first", &["schedule={name=\"periodic\",first=50}"], Refused("must lie below train.epochs")),
     (
         "schedule.name",

@@ -58,6 +58,29 @@ impl<B: Backend> ParamStore<B> {
         Ok(())
     }
 
+    /// Takes over weights that a criterion fitted anew. Held masks hold for them too; optimizer state stays as it is.
+    ///
+    /// # Errors
+    /// If one is no parameter of the network, does not have its shape, or is not finite.
+    pub fn refit(&mut self, weights: Vec<(String, Tensor<B>)>) -> Result<()> {
+        for (name, value) in weights {
+            let i = self.position(&name)?;
+            let p = &mut self.params[i];
+            if p.spec.buffer || value.shape() != p.spec.shape {
+                let message = format!("`{name}` {} cannot become {}", p.spec.shape, value.shape());
+                return Err(Error::shape("refit", message));
+            }
+            if !B::norm_squared(&value)?.is_finite() {
+                return Err(Error::Other(format!("a refitted weight of `{name}` is not finite")));
+            }
+            p.value = value.detach().tracked(true);
+            if self.masking == Masking::Held {
+                p.zero_masked()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Drops all optimizer state.
     pub fn forget_optimizer(&mut self) {
         for p in &mut self.params {

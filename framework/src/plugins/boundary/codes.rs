@@ -7,12 +7,21 @@ use crate::error::{Error, Result};
 use crate::network::compressor::Stage;
 use crate::network::forward::Needs;
 use crate::plugins::registry::Kind;
+use crate::pruning::Normalizer;
 use crate::pruning::criterion::{Objective, ProbeInput, ProbeMode, Question, Window};
 use crate::pruning::schedule::Amount;
 use crate::tensor::Tensor;
 
 const WINDOWS: [Window; 3] = [Window::LastStep, Window::Epoch, Window::SincePrune];
 const REDUCTIONS: [Reduce; 5] = [Reduce::Sum, Reduce::L1, Reduce::L2, Reduce::Mean, Reduce::Max];
+const NORMALIZERS: [Option<Normalizer>; 6] = [
+    None,
+    Some(Normalizer::None),
+    Some(Normalizer::Mean),
+    Some(Normalizer::Size),
+    Some(Normalizer::L2),
+    Some(Normalizer::ZScore),
+];
 const MODES: [ProbeMode; 2] = [ProbeMode::Training, ProbeMode::Evaluation];
 const KINKS: [KinkMode; 3] = [KinkMode::Free, KinkMode::Noted, KinkMode::Kept];
 
@@ -74,11 +83,20 @@ impl abi::Question {
 impl abi::Info {
     /// What is assumed of a criterion that does not say.
     pub(super) fn default_values() -> Self {
-        Self::of(Needs::WEIGHTS, Window::SincePrune, Reduce::L1)
+        Self::of(Needs::WEIGHTS, Window::SincePrune, Reduce::L1, None)
     }
 
-    pub(super) fn of(needs: Needs, window: Window, reduce: Reduce) -> Self {
-        Self { needs: needs.bits(), window: number(&WINDOWS, &window), reduce: number(&REDUCTIONS, &reduce) }
+    pub(super) fn of(needs: Needs, window: Window, reduce: Reduce, normalizer: Option<Normalizer>) -> Self {
+        Self {
+            needs: needs.bits(),
+            window: number(&WINDOWS, &window),
+            reduce: number(&REDUCTIONS, &reduce),
+            normalize: number(&NORMALIZERS, &normalizer),
+        }
+    }
+
+    pub(super) fn normalizer(&self) -> Result<Option<Normalizer>> {
+        value(&NORMALIZERS, self.normalize, "normalizer")
     }
 
     pub(super) fn window(&self) -> Result<Window> {

@@ -21,13 +21,15 @@ struct Case<'a> {
     name: &'a str,
     options: &'a Table,
     granularity: Granularity,
+    /// Whether the network has batch normalisation.
+    normed: bool,
 }
 
 pub(super) fn check(registry: &Registry, name: &str, options: &Table) -> Vec<CheckRow> {
-    // A criterion may score weights, units, or both.
-    let case = |granularity| Case { registry, name, options, granularity };
-    let (weights, units) = (case(Granularity::Weight), case(Granularity::Unit));
-    let case = if weights.run(false).is_err() && units.run(false).is_ok() { units } else { weights };
+    // A criterion may score weights, units, or both, and units perhaps by their normalisation alone.
+    let ways = [(Granularity::Weight, false), (Granularity::Unit, false), (Granularity::Unit, true)];
+    let cases = ways.map(|(granularity, normed)| Case { registry, name, options, granularity, normed });
+    let case = cases.iter().find(|case| case.run(false).is_ok()).unwrap_or(&cases[0]);
     vec![
         CheckRow::of("scores have the right shape and are finite", || case.shapes()),
         CheckRow::of("higher is kept: strong weights or units score above weak ones", || case.planted()),
@@ -45,8 +47,12 @@ impl Case<'_> {
         self.registry.criterion(self.name, self.options)
     }
 
+    fn scene(&self) -> Result<Scene> {
+        Scene::new(self.granularity, self.normed)
+    }
+
     fn start(&self) -> Result<(Scene, Box<dyn Criterion<Cpu>>)> {
-        let (scene, mut criterion) = (Scene::new(self.granularity)?, self.build()?);
+        let (scene, mut criterion) = (self.scene()?, self.build()?);
         scene.setup(criterion.as_mut(), self.registry)?;
         Ok((scene, criterion))
     }
@@ -59,7 +65,7 @@ impl Case<'_> {
 
     fn shapes(&self) -> Result<String> {
         let (mut weights, mut units, mut decisions) = (0, 0, 0);
-        let scene = Scene::new(self.granularity)?;
+        let scene = self.scene()?;
         for (name, scores) in self.run(false)? {
             let expected = scene.store.get(&name)?.value().shape();
             let (n, finite, wanted) = match &scores {
@@ -95,8 +101,7 @@ impl Case<'_> {
                 Scores::Units(s) => (s, 1),
                 Scores::Keep(keep) => (keep.iter().map(|&k| f32::from(u8::from(k))).collect(), 0),
             };
-            let columns =
-                if columns == 0 { Scene::new(self.granularity)?.store.get(&name)?.value().shape()[1] } else { columns };
+            let columns = if columns == 0 { self.scene()?.store.get(&name)?.value().shape()[1] } else { columns };
             let weak = |i: usize| if values.len() == UNITS { i % 2 == 1 } else { Scene::weak(&name, columns, i) };
             let (weak, strong): (Vec<_>, Vec<_>) = (0..values.len()).partition(|&i| weak(i));
             let pair = |s: &usize| weak.iter().map(|w| (values[*s], values[*w])).collect::<Vec<_>>();
@@ -138,7 +143,7 @@ impl Case<'_> {
         scene.setup(again.as_mut(), self.registry)?;
         again.load(state.clone(), scene.store.device())?;
         ensure(again.save()? == state, || "what is saved after loading differs from what was loaded".into())?;
-        let mut other = Scene::new(self.granularity)?;
+        let mut other = self.scene()?;
         let mut ignored = self.build()?;
         other.setup(ignored.as_mut(), self.registry)?;
         other.train(ignored.as_mut())?;

@@ -24,8 +24,10 @@ pub(super) const UNITS: usize = 8;
 const EXAMPLES: usize = 16;
 const SEED: Seed = Seed(11);
 
-/// 12 inputs, two hidden layers, 3 classes.
-struct Net;
+/// 12 inputs, two hidden layers, with batch normalisation where a criterion goes by it, 3 classes.
+struct Net {
+    normed: bool,
+}
 
 impl Model<Cpu> for Net {
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
@@ -33,14 +35,27 @@ impl Model<Cpu> for Net {
         let (fc1, fc2) = (layout.units("fc1", UNITS), layout.units("fc2", UNITS));
         layout.linear("fc1", &input.features().into(), &fc1, true);
         layout.linear("fc2", &fc1, &fc2, true);
+        if self.normed {
+            layout.batch_norm("norm1", &fc1);
+            layout.batch_norm("norm2", &fc2);
+        }
         layout.linear("fc3", &fc2, &input.classes.into(), true);
         layout.output("fc3");
         layout.build()
     }
 
     fn forward(&self, cx: &mut Forward<'_, Cpu>, batch: &Batch<Cpu>) -> Result<Output<Cpu>> {
-        let x = cx.linear("fc1", &batch.input, Act::Relu)?;
-        let x = cx.linear("fc2", &x, Act::Relu)?;
+        let mut x = batch.input.clone();
+        for (layer, norm) in [("fc1", "norm1"), ("fc2", "norm2")] {
+            x = match self.normed {
+                false => cx.linear(layer, &x, Act::Relu)?,
+                true => {
+                    let z = cx.linear(layer, &x, Act::None)?;
+                    let z = cx.batch_norm(norm, &z)?;
+                    cx.tape().act(&z, Act::Relu)?
+                }
+            };
+        }
         Ok(Output::Logits(cx.linear("fc3", &x, Act::None)?))
     }
 }
@@ -54,18 +69,23 @@ pub(super) fn numbers(n: usize, salt: usize) -> Vec<f32> {
 pub(super) struct Scene {
     pub store: ParamStore<Cpu>,
     pub granularity: Granularity,
+    net: Net,
     step: u64,
     last: Option<Grads<Cpu>>,
 }
 
 impl Scene {
     /// Weights between weak units are a hundredth of those between strong ones.
-    pub fn new(granularity: Granularity) -> Result<Self> {
-        let device = Cpu::default();
-        let layout = Net.layout(&InputSpec { shape: vec![12], classes: 3 }, &Sizes::default())?;
+    pub fn new(granularity: Granularity, normed: bool) -> Result<Self> {
+        let (device, net) = (Cpu::default(), Net { normed });
+        let layout = net.layout(&InputSpec { shape: vec![12], classes: 3 }, &Sizes::default())?;
         let mut store = ParamStore::new(&device, layout, SEED, Masking::Held)?;
         let mut planted = vec![];
         for (salt, p) in store.iter().enumerate() {
+            if p.spec().buffer {
+                planted.push(p.value().clone());
+                continue;
+            }
             let value = numbers(p.value().count(), salt).into_iter().enumerate();
             let value = value.map(|(i, v)| {
                 if Self::weak(&p.spec().name, p.value().shape()[p.value().shape().len() - 1], i) {
@@ -77,7 +97,7 @@ impl Scene {
             planted.push(Tensor::from_vec(&device, value.collect(), p.value().shape())?);
         }
         store.set_values(planted)?;
-        Ok(Self { store, granularity, step: 0, last: None })
+        Ok(Self { store, granularity, net, step: 0, last: None })
     }
 
     /// Whether element `i` of a parameter with rows of `columns` belongs to a weak unit.
@@ -105,7 +125,7 @@ impl Scene {
     pub fn train(&mut self, criterion: &mut dyn Criterion<Cpu>) -> Result<()> {
         let (needs, batch) = (criterion.needs(), self.batch(self.step)?);
         let mut cx = Forward::training(&self.store, needs, SEED);
-        let logits = logits(Net.forward(&mut cx, &batch)?)?;
+        let logits = logits(self.net.forward(&mut cx, &batch)?)?;
         let (tape, taps, _) = cx.finish();
         let (_, gradient) = loss(&logits, &batch)?;
         let mut grads = tape.backward(&logits, gradient)?;
@@ -180,7 +200,7 @@ impl SceneProbe<'_> {
         let params = &self.0.store;
         Asked {
             params,
-            model: &Net,
+            model: &self.0.net,
             compressor: &NoCompression {},
             loss: Loss::CrossEntropy,
             smoothing: 0.0,

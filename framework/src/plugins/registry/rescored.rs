@@ -5,7 +5,8 @@ use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
 use crate::options;
-use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Scores, Setup, Target, Window};
+use crate::pruning::Normalizer;
+use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Refit, Scores, Setup, Target, Window};
 use crate::state::State;
 use crate::tensor::Tensor;
 
@@ -76,6 +77,10 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
         self.inner.as_ref().map_or(Reduce::L1, |c| c.reduce())
     }
 
+    fn normalizer(&self) -> Option<Normalizer> {
+        self.inner.as_ref().and_then(|c| c.normalizer())
+    }
+
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
         let inner = self.of.name().and_then(|name| (run.make_criterion)(name, &self.of.options()));
         let mut inner = inner.map_err(|error| error.under("of"))?;
@@ -105,6 +110,10 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
 
     fn penalty(&mut self, name: &str, weight: &Tensor<B>) -> Result<Option<(f64, Tensor<B>)>> {
         self.inner()?.penalty(name, weight)
+    }
+
+    fn refit(&mut self, plan: &Refit<'_, B>) -> Result<Vec<(String, Tensor<B>)>> {
+        self.inner()?.refit(plan)
     }
 
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {

@@ -7,12 +7,13 @@ mod view;
 pub(crate) use probe::fits;
 pub use probe::{Objective, Probe, ProbeInput, ProbeMode, Question};
 pub use rounding::Rounding;
-pub use view::{Cut, Observation, Setup, Target};
+pub use view::{Cut, Observation, Refit, Setup, Target};
 
 use crate::backend::{Backend, Reduce};
 use crate::error::Result;
 use crate::network::forward::Needs;
 use crate::options::Table;
+use crate::pruning::choices::Normalizer;
 use crate::state::State;
 use crate::tensor::Tensor;
 
@@ -82,6 +83,12 @@ pub trait Criterion<B: Backend>: Send {
         Reduce::L1
     }
 
+    /// How its scores of different layers are made comparable where they are ranked together and `prune.normalize` does
+    /// not say; where it has no opinion, weights are ranked as they are and units by their layer's mean.
+    fn normalizer(&self) -> Option<Normalizer> {
+        None
+    }
+
     /// Called once before the first step, and when a run is resumed.
     ///
     /// # Errors
@@ -120,6 +127,16 @@ pub trait Criterion<B: Backend>: Send {
     /// If the device is out of memory.
     fn penalty(&mut self, _name: &str, _weight: &Tensor<B>) -> Result<Option<(f64, Tensor<B>)>> {
         Ok(None)
+    }
+
+    /// Changes what stays: weights that take the place of a parameter's own in this pruning step, in its shape (least
+    /// squares for the survivors, He et al. 2017). Called after what stays was decided, and before the rest is masked
+    /// or cut out; masks hold for what it gives as well, and optimizer state stays as it is.
+    ///
+    /// # Errors
+    /// If what it collected does not fit the network.
+    fn refit(&mut self, _plan: &Refit<'_, B>) -> Result<Vec<(String, Tensor<B>)>> {
+        Ok(vec![])
     }
 
     /// Units were cut out: state that goes by a group's units, or by the indices of a weight's axis, follows them.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::network::forward::{LayerCall, Needs, Taps};
 use crate::network::layout::{Layout, Member, UnitGroup};
 use crate::network::params::{Masking, Param, ParamStore};
+use crate::pruning::KeepMask;
 use crate::pruning::schedule::Step;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
@@ -39,6 +40,25 @@ impl Cut<'_> {
         let mut stay: Vec<usize> = self.kept.iter().flat_map(|&unit| member.indices(unit, self.group.units)).collect();
         stay.sort_unstable();
         stay
+    }
+}
+
+/// What a pruning step is about to leave of a network.
+#[derive(Debug)]
+pub struct Refit<'a, B: Backend> {
+    /// Parameters and masks as they were before.
+    pub params: &'a ParamStore<B>,
+    /// What stays of every parameter or group that may be pruned, by name.
+    pub keep: &'a [(String, KeepMask<B>)],
+}
+
+impl<B: Backend> Refit<'_, B> {
+    /// Which units of a group stay; `None` where the group is left alone.
+    pub fn units(&self, group: &str) -> Option<&[bool]> {
+        self.keep.iter().find_map(|(name, keep)| match keep {
+            KeepMask::Units(keep) if name == group => Some(keep.as_slice()),
+            _ => None,
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::network::forward::Forward;
 use crate::network::model::{Batch, Output};
 use crate::network::params::ParamStore;
-use crate::pruning::criterion::Cut;
+use crate::pruning::criterion::{Cut, Refit};
 use crate::pruning::measure;
 use crate::pruning::schedule::{Position, Step};
 use crate::pruning::{self, Apply, Asked, Census, Goal, KeepCount, OnEmptyLayer};
@@ -207,6 +207,8 @@ impl<B: Backend> Live<B> {
                 step.0
             )));
         }
+        let refitted = criterion.refit(&Refit { params, keep: &plan.keep })?;
+        params.refit(refitted)?;
         let (shrinks, units) = (prune.apply == Apply::Shrink, plan.units());
         let masked = prune.apply == Apply::Mask && prune.regrow && !units.is_empty();
         let before = (shrinks || masked).then(|| masked_output(setting, params, &units, batch)).transpose()?;

@@ -1,3 +1,6 @@
 //! Criteria that look at what passes through the network.
 
+mod awsc;
 mod contribution_rank;
+mod inputs;
+mod wanda;

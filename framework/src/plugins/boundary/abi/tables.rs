@@ -35,6 +35,9 @@ c_structs! {
         save: Option<unsafe extern "C" fn(*mut c_void, Sink, Report) -> Status>,
         /// Takes them back.
         load: Option<unsafe extern "C" fn(*mut c_void, *const Signal, usize, Report) -> Status>,
+        /// Parameters, and what stays of them: KEEP of U8 by group for units, of F32 by parameter for weights. Puts new
+        /// values of parameters, by name.
+        refit: Option<unsafe extern "C" fn(*mut c_void, *const Params, *const Signal, usize, Sink, Report) -> Status>,
     }
     /// A schedule's functions. `create`, `destroy` and `target` must be there.
     ScheduleTable = "secateur_schedule" {

@@ -153,6 +153,8 @@ c_structs! {
         window: u32,
         /// How weight scores become unit scores: 0 sum, 1 l1, 2 l2, 3 mean, 4 max.
         reduce: u32,
+        /// How scores of several layers become comparable: 0 not said, 1 none, 2 mean, 3 size, 4 l2, 5 z-score.
+        normalize: u32,
     }
     /// What a probe is asked.
     Question = "secateur_question" {

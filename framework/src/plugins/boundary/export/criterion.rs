@@ -4,7 +4,7 @@ use super::super::abi::{self, Report, Signal, Sink, Status, Str, View, slice};
 use super::super::failure::guard;
 use super::super::host;
 use super::super::parameters::{Mirror, layout};
-use super::super::view::{self, Lender, Receiver, shared, shared_optional};
+use super::super::view::{self, Lender, Receiver, elements, shared, shared_optional};
 use super::{destroy, object, wrong_kind};
 use crate::autograd::Grads;
 use crate::backend::Cpu;
@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::network::forward::Taps;
 use crate::network::params::ParamStore;
 use crate::plugins::registry::{DeviceMaker, Kind, Registry};
-use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Question, Scores, Setup, Target};
+use crate::pruning::KeepMask;
+use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Question, Refit, Scores, Setup, Target};
 use crate::pruning::schedule::Step;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
@@ -34,6 +35,7 @@ pub(super) static TABLE: abi::CriterionTable = abi::CriterionTable {
     reset: Some(reset),
     save: Some(save),
     load: Some(load),
+    refit: Some(refit),
 };
 
 struct Object {
@@ -60,7 +62,7 @@ unsafe extern "C" fn info(this: *mut c_void, out: *mut abi::Info, report: Report
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
         let inner = &object::<Object>(this).inner;
-        *out = abi::Info::of(inner.needs(), inner.window(), inner.reduce());
+        *out = abi::Info::of(inner.needs(), inner.window(), inner.reduce(), Criterion::normalizer(inner.as_ref()));
         Ok(())
     })
 }
@@ -246,6 +248,32 @@ unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Statu
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
         out.state(&object::<Object>(this).inner.save()?);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn refit(
+    this: *mut c_void,
+    params: *const abi::Params,
+    keep: *const Signal,
+    count: usize,
+    out: Sink,
+    report: Report,
+) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        let Object { inner, mirror } = object::<Object>(this);
+        let device = mirror.device.clone();
+        let stays = |s: &Signal| {
+            let keep = match s.value.dtype {
+                abi::U8 => KeepMask::Units(elements::<u8>(&s.value, abi::U8)?.0.iter().map(|&k| k != 0).collect()),
+                _ => KeepMask::Weights(shared(&s.value, &device)?),
+            };
+            Ok((s.name.text(), keep))
+        };
+        let keep = slice(keep, count).iter().map(stays).collect::<Result<Vec<_>>>()?;
+        let found = mirror.with(&*params, |params| inner.refit(&Refit { params, keep: &keep }))?;
+        found.iter().for_each(|(name, value)| out.tensor(0, name, value));
         Ok(())
     })
 }

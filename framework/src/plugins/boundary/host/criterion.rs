@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::network::forward::Needs;
 use crate::network::layout::Layout;
 use crate::options::Table;
-use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Scores, Setup, Target, Window};
+use crate::pruning::criterion::{Criterion, Cut, Observation, Probe, Refit, Scores, Setup, Target, Window};
+use crate::pruning::{KeepMask, Normalizer};
 use crate::state::State;
 use crate::tensor::Tensor;
 use std::ffi::c_void;
@@ -24,6 +25,7 @@ pub(super) struct Adapter {
     needs: Needs,
     window: Window,
     reduce: Reduce,
+    normalizer: Option<Normalizer>,
     layout: Option<Layout>,
     /// Every plugin of the program, for a criterion that wraps another one.
     plugins: Published,
@@ -33,7 +35,7 @@ impl Adapter {
     pub fn new(loaded: &Loaded, options: &Table, plugins: Published) -> Result<Self> {
         let object = Object::new(loaded, options)?;
         let (needs, window, reduce) = (Needs::WEIGHTS, Window::SincePrune, Reduce::L1);
-        let mut new = Self { object, needs, window, reduce, layout: None, plugins };
+        let mut new = Self { object, needs, window, reduce, normalizer: None, layout: None, plugins };
         new.ask_info()?;
         Ok(new)
     }
@@ -46,6 +48,7 @@ impl Adapter {
         self.needs = Needs::from_bits(found.needs);
         self.window = found.window().map_err(|e| self.object.error(e.to_string()))?;
         self.reduce = found.reduce().map_err(|e| self.object.error(e.to_string()))?;
+        self.normalizer = found.normalizer().map_err(|e| self.object.error(e.to_string()))?;
         if self.needs.has(Needs::TRACE) {
             return Err(Error::Config(format!(
                 "criterion `{}` needs TRACE, which does not cross the plugin boundary: link its crate into the program instead",
@@ -98,6 +101,10 @@ impl<B: Backend> Criterion<B> for Adapter {
 
     fn reduce(&self) -> Reduce {
         self.reduce
+    }
+
+    fn normalizer(&self) -> Option<Normalizer> {
+        self.normalizer
     }
 
     fn setup(&mut self, run: &Setup<'_, B>) -> Result<()> {
@@ -175,6 +182,34 @@ impl<B: Backend> Criterion<B> for Adapter {
         })?;
         let gradient = receiver.finish()?.pop();
         gradient.map(|g| Ok((value, g.tensor(weight.device())?.reshape(weight.shape())?))).transpose()
+    }
+
+    fn refit(&mut self, plan: &Refit<'_, B>) -> Result<Vec<(String, Tensor<B>)>> {
+        let Some(refit) = self.object.functions.refit else { return Ok(vec![]) };
+        self.before(plan.params.layout())?;
+        let (loan, mut lender, mut receiver) = (Loan::new(plan.params), Lender::default(), Receiver::new());
+        let units: Vec<Vec<u8>> = (plan.keep.iter())
+            .map(
+                |(_, keep)| {
+                    if let KeepMask::Units(k) = keep { k.iter().map(|&k| u8::from(k)).collect() } else { vec![] }
+                },
+            )
+            .collect();
+        let mut stays = |((name, keep), units): (&(String, KeepMask<B>), &Vec<u8>)| {
+            let value = match keep {
+                KeepMask::Units(_) => lender.plain(units, abi::U8),
+                KeepMask::Weights(marks) => lender.tensor(marks),
+            };
+            Signal { what: abi::KEEP, name: Str::of(name), value }
+        };
+        let keep: Vec<Signal> = plan.keep.iter().zip(&units).map(&mut stays).collect();
+        let (params, sink) = (loan.table(), receiver.sink());
+        self.object.call(|this, report| {
+            // SAFETY: the object and its function belong together; what is lent, and the receiver, live for the call.
+            unsafe { refit(this, &params, keep.as_ptr(), keep.len(), sink, report) }
+        })?;
+        let device = plan.params.device();
+        receiver.finish()?.into_iter().map(|item| Ok((item.name.clone(), item.tensor(device)?))).collect()
     }
 
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {

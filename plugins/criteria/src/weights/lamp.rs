@@ -1,0 +1,68 @@
+//! LAMP: magnitudes as shares, so that one ranking over all layers finds each layer's part.
+
+use crate::axes::unit_rows;
+use secateur::prelude::*;
+
+options! {
+    /// Layer-adaptive magnitude (Lee et al. 2021, "Layer-adaptive Sparsity for the Magnitude-based Pruning", equation 4):
+    /// w² over the sum of itself and all larger squares of its layer. The largest weight of every layer scores 1, so that
+    /// one ranking over all layers (`prune.scope = "global"`, as in the paper) empties none; within a layer the order is
+    /// that of |w|. Scores are ranked without a normaliser, unless `prune.normalize` says otherwise.
+    ///
+    /// Of units, the squared L2 norm of a unit's weights stands for w², as in torch-pruning's `LAMPImportance`. Among
+    /// equal weights each counts those after it as larger, as the authors' code does. Masked weights that may return
+    /// take part with what they have become.
+    pub struct Lamp {}
+}
+
+impl<B: Backend> Criterion<B> for Lamp {
+    fn normalizer(&self) -> Option<Normalizer> {
+        Some(Normalizer::None)
+    }
+
+    fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
+        let Some(group) = target.group() else {
+            let weight = target.weight()?;
+            let squares: Vec<f64> = weight.host().iter().map(|w| f64::from(*w).powi(2)).collect();
+            return Ok(Tensor::from_vec(weight.device(), shares(&squares), weight.shape())?.into());
+        };
+        let mut squares = vec![0.0; group.units];
+        for member in group.producer_weights(target.params().layout()) {
+            let rows = unit_rows(target.params().get(&member.param)?.value(), member, group.units)?;
+            let norms = rows.reduce(Reduce::L2, 1)?;
+            squares.iter_mut().zip(norms.host().iter()).for_each(|(sum, norm)| *sum += f64::from(*norm).powi(2));
+        }
+        Ok(Scores::Units(shares(&squares)))
+    }
+}
+
+/// Each number over the sum of itself and all larger ones; zero where all of these are zero.
+fn shares(squares: &[f64]) -> Vec<f32> {
+    let mut order: Vec<usize> = (0..squares.len()).collect();
+    order.sort_by(|&a, &b| squares[a].total_cmp(&squares[b]).then(a.cmp(&b)));
+    let (mut larger, mut shares) = (0.0, vec![0.0; squares.len()]);
+    for i in order.into_iter().rev() {
+        larger += squares[i];
+        shares[i] = if larger > 0.0 { (squares[i] / larger) as f32 } else { 0.0 };
+    }
+    shares
+}
+
+register!(
+    Criterion,
+    "lamp",
+    Lamp,
+    "Magnitudes as shares of all that is larger in their layer, for one ranking over all layers."
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_counts_what_is_larger() {
+        assert_eq!(shares(&[4.0, 1.0, 5.0]), [4.0 / 9.0, 0.1, 1.0]);
+        assert_eq!(shares(&[2.0, 2.0]), [0.5, 1.0], "of equal ones the later is the larger");
+        assert_eq!(shares(&[0.0, 0.0]), [0.0, 0.0]);
+    }
+}
