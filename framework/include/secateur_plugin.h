@@ -1,4 +1,4 @@
-/* Secateur's plugin ABI, version 2, for plugins in C. The Rust side is framework/src/plugins/boundary/abi; a test compares the two.
+/* Secateur's plugin ABI, version 3, for plugins in C. The Rust side is framework/src/plugins/boundary/abi; a test compares the two.
  *
  * A plugin defines its tables and ends with SECATEUR_PLUGIN(entries). Build it as a shared library:
  *     cc -shared -fPIC -O2 -I framework/include -o libmine.so mine.c
@@ -220,10 +220,10 @@ static inline size_t secateur_count(secateur_view view) {
 
 #define SECATEUR_PLUGIN(list)                                                                             \
   SECATEUR_EXPORT extern const char secateur_plugin_stamp[];                                              \
-  SECATEUR_EXPORT const char secateur_plugin_stamp[] = "secateur-plugin\nabi=2\nlanguage=C\n";            \
-  SECATEUR_EXPORT const secateur_table *secateur_plugin_v2(void);                                         \
-  SECATEUR_EXPORT const secateur_table *secateur_plugin_v2(void) {                                        \
-    static const secateur_table table = {2, list, sizeof(list) / sizeof(*(list))};                        \
+  SECATEUR_EXPORT const char secateur_plugin_stamp[] = "secateur-plugin\nabi=3\nlanguage=C\n";            \
+  SECATEUR_EXPORT const secateur_table *secateur_plugin_v3(void);                                         \
+  SECATEUR_EXPORT const secateur_table *secateur_plugin_v3(void) {                                        \
+    static const secateur_table table = {3, list, sizeof(list) / sizeof(*(list))};                        \
     return &table;                                                                                        \
   }
 

@@ -1,4 +1,4 @@
-//! Version 2 of the plugin ABI: plain C data. `include/secateur_plugin.h` declares the same; a test compares every
+//! Version 3 of the plugin ABI: plain C data. `include/secateur_plugin.h` declares the same; a test compares every
 //! offset.
 //!
 //! Rules: the caller allocates inputs, and they are valid for the call; outputs of a size that only the callee knows go
@@ -8,11 +8,11 @@
 
 /// What this program speaks. Any change of a struct's existing fields raises it; new fields go to the end of a table
 /// with a `size`.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Symbol of the stamp in a plugin's file.
 pub const STAMP: &str = "secateur_plugin_stamp";
 /// Symbol of the only function that a plugin exports.
-pub const ENTRY: &str = "secateur_plugin_v2";
+pub const ENTRY: &str = "secateur_plugin_v3";
 
 /// Declares C structs, and lists their layout for the test of the header.
 macro_rules! c_structs {
