@@ -5,7 +5,7 @@
 mod case;
 mod inputs;
 
-use case::{Case, Found, cases};
+use case::{Found, cases};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -18,10 +18,6 @@ fn apart(ours: &[f32], theirs: &[f64]) -> f64 {
     ours.iter().zip(theirs).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt() / norm.max(f64::MIN_POSITIVE)
 }
 
-fn lists<T: serde::de::DeserializeOwned>(golden: &Value) -> BTreeMap<String, Vec<T>> {
-    serde_json::from_value(golden.clone()).unwrap()
-}
-
 /// Compares every case of a family; `golden` is the text of its JSON file.
 fn compare(family: &str, listed: &str, golden: &str) {
     let golden: Value = serde_json::from_str(golden).unwrap();
@@ -32,7 +28,8 @@ fn compare(family: &str, listed: &str, golden: &str) {
         let theirs = &golden["cases"][&case.name];
         assert!(theirs.is_object(), "{family}.json has no {}: run {family}.py", case.name);
         let Found { scores, kept } = case.run(&registry).unwrap();
-        let (their_scores, their_kept) = (lists::<f64>(&theirs["scores"]), lists::<usize>(&theirs["kept"]));
+        let their_scores: BTreeMap<String, Vec<f64>> = serde_json::from_value(theirs["scores"].clone()).unwrap();
+        let their_kept: BTreeMap<String, Vec<usize>> = serde_json::from_value(theirs["kept"].clone()).unwrap();
         assert!(!their_scores.is_empty() || !their_kept.is_empty(), "{}: nothing to compare", case.name);
         for (name, theirs) in their_scores {
             let ours = scores.get(&name).unwrap_or_else(|| panic!("{}: {name} was not scored", case.name));
