@@ -30,7 +30,16 @@ mod tests {
         let names = |kind| registry.of_kind(kind).map(|(n, _)| n).collect::<Vec<_>>();
         assert_eq!(
             names(Kind::Criterion),
-            ["contribution-rank", "magnitude", "random", "random-redrawn", "shuffled", "shuffled-redrawn", "worst"]
+            [
+                "contribution-rank",
+                "lrp",
+                "magnitude",
+                "random",
+                "random-redrawn",
+                "shuffled",
+                "shuffled-redrawn",
+                "worst"
+            ]
         );
         assert_eq!(
             names(Kind::Schedule),

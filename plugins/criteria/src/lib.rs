@@ -2,4 +2,5 @@
 
 mod activations;
 mod baselines;
+pub mod relevance;
 mod weights;

@@ -221,6 +221,16 @@ const OTHERS: &[Case] = &[
         &[UNITS, "criterion={name=\"contribution-rank\",lambda1=0.5}"],
         Note("acts with criterion.lambda2 other than 0"),
     ),
+    (
+        "criterion.alpha",
+        &[UNITS, "criterion={name=\"lrp\",alpha=3.0}"],
+        Note("acts with criterion.rule = \"alpha-beta\""),
+    ),
+    (
+        "criterion.beta",
+        &[UNITS, "criterion={name=\"lrp\",beta=0.5}"],
+        Note("acts with criterion.rule = \"alpha-beta\""),
+    ),
     ("compressor.name", &[MERGING], Note("the model has no stage at which it would be asked")),
     ("compressor.name", &[VIT, MERGING, "compressor.ratio=0"], Note("it merges no token")),
     (

@@ -49,7 +49,54 @@ class Cnn(nn.Module):
         return x
 
 
-KINDS = {"mlp": Mlp, "cnn": Cnn}
+class Block(nn.Module):
+    def __init__(self, dim, heads, hidden):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attn = nn.ModuleDict({"qkv": nn.Linear(dim, 3 * dim), "proj": nn.Linear(dim, dim)})
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, hidden), "fc2": nn.Linear(hidden, dim)})
+
+    def forward(self, x, ops):
+        batch, tokens, dim = x.shape
+        qkv = self.attn["qkv"](ops.norm(self.norm1, x)).reshape(batch, tokens, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        a = ops.weights(torch.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, dim=-1)) @ v
+        x = x + self.attn["proj"](a.transpose(1, 2).reshape(batch, tokens, dim))
+        return x + self.mlp["fc2"](ops.act(self.mlp["fc1"](ops.norm(self.norm2, x))))
+
+
+class Ops:
+    """What a transformer computes between its linear layers; a script may hold some of it constant."""
+
+    norm = staticmethod(lambda layer, x: layer(x))
+    weights = staticmethod(lambda p: p)
+    act = staticmethod(lambda x: nn.functional.gelu(x, approximate="tanh"))
+
+
+class Vit(nn.Module):
+    """Pre-norm, the class token first; the pixels of a patch row by row."""
+
+    def __init__(self, options, side=8, patch=4, classes=4):
+        super().__init__()
+        dim, self.side, self.ops = options["dim"], patch, Ops
+        self.patch = nn.Linear(patch * patch, dim)
+        self.class_token = nn.Parameter(torch.zeros(dim))
+        self.position = nn.Parameter(torch.zeros((side // patch) ** 2 + 1, dim))
+        hidden = round(options["mlp_ratio"] * dim)
+        self.blocks = nn.ModuleList(Block(dim, options["heads"], hidden) for _ in range(options["depth"]))
+        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, classes)
+
+    def forward(self, x):
+        patches = nn.functional.unfold(x, self.side, stride=self.side).transpose(1, 2)
+        x = self.patch(patches)
+        x = torch.cat([self.class_token.expand(len(x), 1, -1), x], dim=1) + self.position
+        for block in self.blocks:
+            x = block(x, self.ops)
+        return self.head(self.ops.norm(self.norm, x)[:, 0])
+
+
+KINDS = {"mlp": Mlp, "cnn": Cnn, "vit": Vit}
 
 
 class Inputs:
