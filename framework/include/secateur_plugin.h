@@ -1,4 +1,4 @@
-/* Secateur's plugin ABI, version 2, for plugins in C. The Rust side is framework/src/plugins/boundary/abi; a test compares the two.
+/* Secateur's plugin ABI, version 3, for plugins in C. The Rust side is framework/src/plugins/boundary/abi; a test compares the two.
  *
  * A plugin defines its tables and ends with SECATEUR_PLUGIN(entries). Build it as a shared library:
  *     cc -shared -fPIC -O2 -I framework/include -o libmine.so mine.c
@@ -65,9 +65,34 @@ typedef struct {
   const secateur_param *list; size_t count; uint32_t dynamic; const secateur_alive *alive; size_t alive_count;
 } secateur_params;
 
-/* A training step, between the backward pass and the optimizer's update. */
+/* A value of a pass: id is the same for the same value, whatever its shape; tracked is 0 where the pass did not compute it. */
+typedef struct { uint64_t id; uint32_t tracked; secateur_view value; } secateur_value;
+
+/* An operation of a pass. layer is empty but for a layer's product with its weight (and batch normalisation); single is 1 where each
+ * value comes from one value of the input alone, 0 for a linear map of all inputs. */
+typedef struct {
+  secateur_str layer; uint32_t single; const secateur_value *inputs; size_t input_count; secateur_value output;
+} secateur_call;
+
+/* The operations of a pass, in order. output: the logits, or the result of the output layer; without an array where there is none.
+ * replay computes a call (by its index) again for other inputs: its map (part 0), the map with its positive (1) or its negative (2)
+ * coefficients alone, by their size, or what does not depend on the inputs (3); it puts OUTPUT, or nothing where there is nothing of
+ * the part. vjp does the same backwards from a gradient of that output, and puts GRADIENT of each input, named by its index. release
+ * frees a trace that was given away; it is null where the trace is lent for the call. */
+typedef struct {
+  void *user; const secateur_call *calls; size_t call_count; secateur_value output; const uint32_t *classes; size_t class_count;
+  int32_t (*replay)(void *user, size_t call, uint32_t part, const secateur_view *inputs, size_t count, secateur_sink out,
+                    secateur_report report);
+  int32_t (*vjp)(void *user, size_t call, uint32_t part, const secateur_view *inputs, size_t count, secateur_view gradient,
+                 secateur_sink out, secateur_report report);
+  void (*release)(void *user);
+} secateur_trace;
+typedef struct { void *user; void (*put)(void *user, const secateur_trace *trace); } secateur_trace_sink;
+
+/* A training step, between the backward pass and the optimizer's update; trace is null where it was not asked for. */
 typedef struct {
   uint64_t step; uint64_t epoch; size_t examples; secateur_params params; const secateur_signal *signals; size_t signal_count;
+  const secateur_trace *trace;
 } secateur_observation;
 
 /* What is to be scored; group is empty where single weights are. to_go: how many of it, SIZE_MAX where all layers are ranked as one. */
@@ -76,10 +101,10 @@ typedef struct {
   uint64_t step; uint64_t seed; size_t to_go; secateur_params params;
 } secateur_target;
 
-/* needs: 1 gradients, 2 inputs, 4 outputs, 8 output gradients (with 4), 16 preactivations, 64 probe, 128 penalty, 256 products.
- * window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. reduce: how weight scores become unit scores, 0 sum,
- * 1 l1, 2 l2, 3 mean, 4 max. normalize: how scores of several layers become comparable, 0 not said, 1 none, 2 mean, 3 size, 4 l2,
- * 5 z-score. */
+/* needs: 1 gradients, 2 inputs, 4 outputs, 8 output gradients (with 4), 16 preactivations, 32 trace, 64 probe, 128 penalty, 256
+ * products. window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. reduce: how weight scores become unit scores,
+ * 0 sum, 1 l1, 2 l2, 3 mean, 4 max. normalize: how scores of several layers become comparable, 0 not said, 1 none, 2 mean, 3 size,
+ * 4 l2, 5 z-score. */
 typedef struct { uint32_t needs; uint32_t window; uint32_t reduce; uint32_t normalize; } secateur_info;
 
 /* input: 0 a batch, 1 an example of ones, 2 per_class examples of each class, 3 one training example; number says which batch,
@@ -149,7 +174,8 @@ typedef struct {
   int32_t (*load)(void *self, const secateur_signal *entries, size_t count, secateur_report);
 } secateur_schedule;
 
-/* Needed: create, destroy, compress. backward consumes what compress left, and puts SECATEUR_TOKENS named x, metric, sizes. */
+/* Needed: create, destroy, compress. backward consumes what compress left, and puts SECATEUR_TOKENS named x, metric, sizes. is_active
+ * and needs_metric say whether it may change anything at a stage, and looks at the metric there; 1 where they are null. */
 typedef struct {
   size_t size;
   int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
@@ -157,15 +183,18 @@ typedef struct {
   int32_t (*compress)(void *self, const secateur_tokens *, secateur_stage, secateur_tokens_sink out, void **left, secateur_report);
   int32_t (*backward)(void *left, secateur_view gradient, secateur_sink out, secateur_report);
   void (*forget)(void *left);
+  int32_t (*is_active)(void *self, secateur_stage, uint32_t *out, secateur_report);
+  int32_t (*needs_metric)(void *self, secateur_stage, uint32_t *out, secateur_report);
 } secateur_compressor;
 
 /* One forward pass. needs as in secateur_info; compressor is null where the run has none. training: whether dropout is on and batch
  * normalisation goes by the batch; backward: whether a backward pass may follow. kinks, of ReLUs, maxima and merges: 0 where they
- * lie now, 1 the same, to be remembered, 2 where they were remembered last; a model that cannot do so reports an error. */
+ * lie now, 1 the same, to be remembered, 2 where they were remembered last; a model that cannot do so reports an error.
+ * trace takes the operations of the pass, given away, where needs has the trace. */
 typedef struct {
   secateur_params params; const secateur_signal *replaced; size_t replaced_count; secateur_view input; const uint32_t *classes;
   size_t examples; uint32_t needs; uint32_t training; uint32_t backward; uint32_t kinks; uint64_t noise; void *compressor;
-  const secateur_compressor *compressor_table;
+  const secateur_compressor *compressor_table; secateur_trace_sink trace;
 } secateur_pass;
 
 /* All needed. forward puts LOGITS, or LOSS and PREDICTION, the signals in needs, and in training each BUFFER it moved; backward consumes what forward left, begins at
@@ -223,10 +252,10 @@ static inline size_t secateur_count(secateur_view view) {
 
 #define SECATEUR_PLUGIN(list)                                                                             \
   SECATEUR_EXPORT extern const char secateur_plugin_stamp[];                                              \
-  SECATEUR_EXPORT const char secateur_plugin_stamp[] = "secateur-plugin\nabi=2\nlanguage=C\n";            \
-  SECATEUR_EXPORT const secateur_table *secateur_plugin_v2(void);                                         \
-  SECATEUR_EXPORT const secateur_table *secateur_plugin_v2(void) {                                        \
-    static const secateur_table table = {2, list, sizeof(list) / sizeof(*(list))};                        \
+  SECATEUR_EXPORT const char secateur_plugin_stamp[] = "secateur-plugin\nabi=3\nlanguage=C\n";            \
+  SECATEUR_EXPORT const secateur_table *secateur_plugin_v3(void);                                         \
+  SECATEUR_EXPORT const secateur_table *secateur_plugin_v3(void) {                                        \
+    static const secateur_table table = {3, list, sizeof(list) / sizeof(*(list))};                        \
     return &table;                                                                                        \
   }
 

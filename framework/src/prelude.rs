@@ -1,12 +1,12 @@
 //! Everything a plugin needs: `use secateur::prelude::*;`
 
-pub use crate::autograd::{Grads, Tape};
+pub use crate::autograd::{Call, Grads, Mapping, Part, Tape};
 pub use crate::backend::{Act, Backend, Contribution, Cpu, Heads, Reduce};
 pub use crate::choices;
 pub use crate::data::{DataFiles, DataOrigin, DataSource, Examples, Folders, LoadProgress, Pool, TestExamples};
 pub use crate::error::{Error, OptionError, Result};
 pub use crate::network::compressor::{Compressor, NoCompression, Stage, Tokens};
-pub use crate::network::forward::{ConvOptions, Forward, Needs};
+pub use crate::network::forward::{ConvOptions, Forward, Needs, Trace};
 pub use crate::network::init::Init;
 pub use crate::network::layout::{Layout, LayoutBuilder, Member, ParamSpec, Role, Sizes, UnitGroup, Width};
 pub use crate::network::model::{Batch, InputSpec, Model, Output};

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{T, close, random};
-use secateur::autograd::Grads;
+use secateur::autograd::{Grads, Part, Tape};
 use secateur::backend::{Act, Cpu};
 use secateur::network::forward::{ConvOptions, Forward, Needs, Taps};
 use secateur::network::layout::{Layout, LayoutBuilder, Sizes};
@@ -268,7 +268,7 @@ fn every_place_of_every_layer_is_what_it_says() {
 fn looking_changes_nothing() {
     for (kind, act) in KINDS.into_iter().flat_map(|k| ACTS.map(|a| (k, a))) {
         let (y, _, gradients, _) = pass(kind, act, Needs::WEIGHTS);
-        for needs in ALL {
+        for needs in ALL.into_iter().chain([Needs::TRACE]) {
             let (seen, _, seen_gradients, _) = pass(kind, act, needs);
             assert_eq!(seen.to_vec(), y.to_vec(), "{kind:?} {act:?} {needs}");
             for (seen, gradient) in seen_gradients.iter().zip(&gradients) {
@@ -278,20 +278,24 @@ fn looking_changes_nothing() {
     }
 }
 
-/// A layer call that is run again gives what came before the activation, with batch normalisation and pooling.
+/// The call of a layer, computed again, gives what enters its activation, with batch normalisation folded in; its input
+/// is what the layer read, and its output what the next operation reads.
 #[test]
-fn a_replayed_call_is_the_whole_layer_without_its_activation() {
-    for kind in KINDS.into_iter().filter(|k| !matches!(k, Kind::Linear { residual: true })) {
-        let (y, taps, _, grads) = pass(kind, Act::None, Needs::TRACE);
+fn a_replayed_call_is_the_layer_before_its_activation() {
+    for (kind, act) in KINDS.into_iter().flat_map(|k| ACTS.map(|a| (k, a))) {
+        let (y, taps, _, grads) = pass(kind, act, Needs::TRACE);
         let store = store(kind);
         let seen = Observation { step: Step(0), epoch: 0, examples: BATCH, params: &store, grads: &grads, taps: &taps };
-        let [call] = seen.trace().unwrap() else { panic!("{kind:?}: one call") };
-        assert_eq!((call.layer.as_str(), call.output.to_vec()), ("layer", y.to_vec()));
-        let mut tape = secateur::autograd::Tape::off();
-        let again: Tensor<Cpu> = call.replay(&mut tape, &call.input, call.weight.clone().unwrap()).unwrap();
-        close(&again.to_vec(), &y.to_vec(), 1e-6);
-        let (positive, ..) = pass(kind, Act::Relu, Needs::TRACE);
-        let relu: Vec<f32> = again.host().iter().map(|v| v.max(0.0)).collect();
-        close(&relu, &positive.to_vec(), 1e-6);
+        let calls = &seen.trace().unwrap().calls;
+        let names: Vec<&str> = calls.iter().map(|call| call.layer.as_str()).collect();
+        let behind = usize::from(act != Act::None)
+            + usize::from(matches!(kind, Kind::Linear { residual: true } | Kind::Conv { pool: true, .. }));
+        assert_eq!(names, [vec!["layer"], vec![""; behind]].concat(), "{kind:?} {act:?}");
+        assert_eq!(calls.last().unwrap().output.id(), y.id());
+        assert!(calls.windows(2).all(|pair| pair[1].inputs[0].id() == pair[0].output.id()));
+        let part = |part| calls[0].replay(&mut Tape::off(), &calls[0].inputs, part).unwrap().unwrap();
+        let again = part(Part::All).add(&part(Part::Constant)).unwrap();
+        close(&again.to_vec(), &floats(&by_hand(kind).1), 1e-5);
+        close(&again.to_vec(), &calls[0].output.to_vec(), 1e-5);
     }
 }

@@ -32,6 +32,29 @@ impl From<EverythingOptions> for Everything {
     }
 }
 
+/// A number for each layer of a trace that depends on every part of its map, forwards and backwards.
+fn traced<B: Backend>(trace: &Trace<B>) -> Result<BTreeMap<String, f64>> {
+    let of = |t: &Tensor<B>| t.host().iter().map(|v| f64::from(*v)).sum::<f64>();
+    let classes: u32 = trace.classes.iter().sum();
+    let end = trace.output.as_ref().map_or(0.0, of) + f64::from(classes);
+    let mut all = BTreeMap::new();
+    for call in trace.calls.iter().filter(|call| !call.layer.is_empty()) {
+        let mut sum = end + of(&call.output) + f64::from(u8::from(call.inputs[0].is_tracked()));
+        for part in [Part::All, Part::Positive, Part::Negative, Part::Constant] {
+            let inputs: Vec<_> = call.inputs.iter().map(|x| x.detach().tracked(true)).collect();
+            let mut tape = Tape::recording();
+            let Some(y) = call.replay(&mut tape, &inputs, part)? else { continue };
+            sum += of(&y);
+            if part != Part::Constant {
+                let grads = tape.backward(&y, y.detach())?;
+                sum += inputs.iter().filter_map(|x| grads.get(x)).map(of).sum::<f64>();
+            }
+        }
+        all.insert(call.layer.clone(), sum);
+    }
+    Ok(all)
+}
+
 impl<B: Backend> Criterion<B> for Everything {
     fn needs(&self) -> Needs {
         Needs::GRADIENTS
@@ -40,6 +63,7 @@ impl<B: Backend> Criterion<B> for Everything {
             | Needs::OUTPUT_GRADIENTS
             | Needs::PREACTIVATIONS
             | Needs::PRODUCTS
+            | Needs::TRACE
             | Needs::PROBE
             | Needs::PENALTY
     }
@@ -58,10 +82,11 @@ impl<B: Backend> Criterion<B> for Everything {
     }
 
     fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
+        let of = |t: &Tensor<B>| t.host().iter().map(|v| f64::from(*v)).sum::<f64>();
+        let traced = traced(seen.trace()?)?;
         for p in seen.params.iter().filter(|p| p.spec().shape.len() == 2) {
             let name = &p.spec().name;
             let layer = name.trim_end_matches(".weight");
-            let of = |t: &Tensor<B>| t.host().iter().map(|v| f64::from(*v)).sum::<f64>();
             let all = [
                 of(&seen.grad(name)?),
                 of(seen.input(layer)?),
@@ -72,6 +97,7 @@ impl<B: Backend> Criterion<B> for Everything {
                 p.state().iter().map(of).sum(),
                 p.updates() as f64 + p.kept() as f64 + p.dense_count() as f64,
                 (seen.step.0 + seen.epoch) as f64 + seen.examples as f64,
+                traced[layer],
             ];
             let sums = self.sums.entry(name.clone()).or_insert_with(|| vec![0.0; all.len()]);
             sums.iter_mut().zip(all).for_each(|(s, v)| *s += v);

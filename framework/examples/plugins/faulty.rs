@@ -28,10 +28,7 @@ impl From<FaultyOptions> for Faulty {
 impl<B: Backend> Criterion<B> for Faulty {
     fn needs(&self) -> Needs {
         fail(self, "needs");
-        match self.0.at.as_str() {
-            "trace" => Needs::TRACE,
-            _ => Needs::GRADIENTS | Needs::PROBE | Needs::PENALTY,
-        }
+        Needs::GRADIENTS | Needs::PROBE | Needs::PENALTY
     }
     fn setup(&mut self, _: &Setup<'_, B>) -> Result<()> {
         fail(self, "setup");

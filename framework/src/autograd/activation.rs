@@ -15,6 +15,7 @@ impl<B: Backend> Tape<B> {
             return self.frozen_relu(x);
         }
         let y = B::activation(act, x)?;
+        self.note_elementwise(x, &y);
         if !self.wants(&[x]) {
             return Ok(y);
         }

@@ -13,6 +13,9 @@ impl<B: Backend> Tape<B> {
     /// If the shapes do not fit.
     pub fn attention(&mut self, shape: Heads, qkv: &Tensor<B>, sizes: Option<&Tensor<B>>) -> Result<Tensor<B>> {
         let (y, probabilities) = B::attention(shape, qkv, sizes, self.wants(&[qkv]))?;
+        if self.traces() {
+            self.note_attention(shape, qkv, sizes, &y)?;
+        }
         let Some(probabilities) = probabilities else { return Ok(y) };
         let qkv = qkv.clone();
         Ok(self.record(y, move |dy, grads| {

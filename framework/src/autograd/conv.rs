@@ -11,15 +11,19 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the shapes do not fit.
     pub fn conv2d(&mut self, op: Conv2d<B>) -> Result<Tensor<B>> {
-        if self.freezes() && (op.act == Act::Relu || op.pool) {
+        let apart = self.freezes() && op.act == Act::Relu || self.traces() && op.act != Act::None;
+        if apart || op.pool && (self.freezes() || self.traces()) {
             let (act, pool) = (op.act, op.pool);
             let z = self.conv2d(Conv2d { act: Act::None, pool: false, ..op })?;
-            let y = self.act(&z, act)?;
+            let y = if act == Act::None { z } else { self.act(&z, act)? };
             return if pool { self.pool(&y, Pool::HALVING) } else { Ok(y) };
         }
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());
         let (y, saved) = B::conv2d(&op, self.wants(&inputs))?;
+        if self.traces() {
+            self.note_conv2d(&op, &y)?;
+        }
         let Some(saved) = saved else { return Ok(y) };
         Ok(self.record(y, move |dy, grads| {
             let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
@@ -38,11 +42,15 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the shapes do not fit.
     pub fn conv_transpose2d(&mut self, op: ConvTranspose2d<B>) -> Result<Tensor<B>> {
-        if self.freezes() && op.act == Act::Relu {
+        if self.freezes() && op.act == Act::Relu || self.traces() && op.act != Act::None {
+            let act = op.act;
             let z = self.conv_transpose2d(ConvTranspose2d { act: Act::None, ..op })?;
-            return self.frozen_relu(&z);
+            return self.act(&z, act);
         }
         let y = B::conv_transpose2d(&op)?;
+        if self.traces() {
+            self.note_conv_transpose2d(&op, &y)?;
+        }
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());
         if !self.wants(&inputs) {

@@ -12,6 +12,7 @@ impl<B: Backend> Tape<B> {
     /// If memory runs out.
     pub fn dropout(&mut self, x: &Tensor<B>, p: f32, seed: u64) -> Result<Tensor<B>> {
         let y = B::dropout(x, p, seed)?;
+        self.note_elementwise(x, &y);
         if !self.wants(&[x]) {
             return Ok(y);
         }

@@ -12,6 +12,12 @@ impl<B: Backend> Tape<B> {
     /// If the shapes differ.
     pub fn mul(&mut self, a: &Tensor<B>, b: &Tensor<B>) -> Result<Tensor<B>> {
         let y = B::binary(Binary::Mul, a, b)?;
+        // A product of two values that both come from the examples is no linear map of them, and is not noted.
+        match (a.is_tracked(), b.is_tracked()) {
+            (true, false) => self.note_elementwise(a, &y),
+            (false, true) => self.note_elementwise(b, &y),
+            _ => {}
+        }
         if !self.wants(&[a, b]) {
             return Ok(y);
         }
@@ -33,6 +39,7 @@ impl<B: Backend> Tape<B> {
     /// If the shapes differ.
     pub fn add(&mut self, a: &Tensor<B>, b: &Tensor<B>) -> Result<Tensor<B>> {
         let y = B::binary(Binary::Add, a, b)?;
+        self.note_positive(&[a, b], &y, |tape, inputs| tape.add(&inputs[0], &inputs[1]));
         if !self.wants(&[a, b]) {
             return Ok(y);
         }

@@ -33,9 +33,10 @@ impl<B: Backend> Tape<B> {
         if let Some(r) = residual.filter(|r| *r.shape() != [rows, out]) {
             return Err(Error::shape("linear", format!("residual {} does not fit output [{rows}, {out}]", r.shape())));
         }
-        if act == Act::Relu && self.freezes() {
+        let apart = self.traces() && (act != Act::None || residual.is_some());
+        if apart || act == Act::Relu && self.freezes() {
             let z = self.linear(x, w, b, Act::None, None)?;
-            let y = self.frozen_relu(&z)?;
+            let y = if act == Act::None { z } else { self.act(&z, act)? };
             return residual.map_or(Ok(y.clone()), |r| self.add(&y, r));
         }
         let op = Linear { x: x.clone(), w, b, residual: residual.cloned(), act };
@@ -44,6 +45,9 @@ impl<B: Backend> Tape<B> {
         inputs.extend(op.residual.iter());
         let save = self.wants(&inputs);
         let (y, saved) = B::linear(&op, save)?;
+        if self.traces() {
+            self.note_linear(x, &op.w, op.b.as_ref(), &y)?;
+        }
         if !save {
             return Ok(y);
         }

@@ -43,6 +43,12 @@ impl<B: Backend> Tape<B> {
     /// If the shapes differ.
     pub fn reparametrise(&mut self, mu: &Tensor<B>, logvar: &Tensor<B>, noise: &Tensor<B>) -> Result<Tensor<B>> {
         let z = B::reparametrise(mu, logvar, noise)?;
+        if self.traces() {
+            // The noise times its deviation, which each comes from one value of `logvar`.
+            let away = z.sub(mu)?.tracked(true);
+            self.note_elementwise(logvar, &away);
+            self.note_positive(&[mu, &away], &z, |tape, inputs| tape.add(&inputs[0], &inputs[1]));
+        }
         if !self.wants(&[mu, logvar]) {
             return Ok(z);
         }

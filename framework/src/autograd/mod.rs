@@ -19,8 +19,10 @@ mod norm;
 mod pool;
 mod tape;
 mod tokens;
+mod trace;
 
 pub use grads::Grads;
 pub(crate) use kinks::KinkMode;
 pub use kinks::Kinks;
 pub use tape::Tape;
+pub use trace::{Call, Mapping, Part};

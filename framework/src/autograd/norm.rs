@@ -12,6 +12,9 @@ impl<B: Backend> Tape<B> {
     /// If the shapes do not fit.
     pub fn batch_norm(&mut self, op: BatchNorm<B>) -> Result<Tensor<B>> {
         let y = B::batch_norm(&op)?;
+        if self.traces() {
+            self.note_batch_norm(&op, &y)?;
+        }
         if !self.wants(&[&op.x, &op.gamma, &op.beta]) {
             return Ok(y);
         }
@@ -32,6 +35,9 @@ impl<B: Backend> Tape<B> {
     /// If the shapes do not fit.
     pub fn layer_norm(&mut self, x: &Tensor<B>, gamma: &Tensor<B>, beta: &Tensor<B>, eps: f32) -> Result<Tensor<B>> {
         let (y, stats) = B::layer_norm(x, gamma, beta, eps)?;
+        if self.traces() {
+            self.note_layer_norm(x, (gamma, beta), &stats, &y)?;
+        }
         if !self.wants(&[x, gamma, beta]) {
             return Ok(y);
         }

@@ -15,6 +15,10 @@ impl<B: Backend> Tape<B> {
             return self.frozen_maximum(x, pool);
         }
         let (y, argmax) = B::pool(x, pool)?;
+        match pool.kind {
+            Pooling::Max => self.note_single(x, &y, move |tape, x| tape.pool(x, pool)),
+            Pooling::Mean => self.note_positive(&[x], &y, move |tape, inputs| tape.pool(&inputs[0], pool)),
+        }
         self.through(x, y, move |x, dy, slot| B::pool_backward(x, pool, argmax.as_ref(), dy, slot))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Grads;
 use super::kinks::Freezing;
+use super::trace::Call;
 use crate::backend::{Backend, Slot};
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorId};
@@ -15,12 +16,14 @@ pub struct Tape<B: Backend> {
     keep: HashSet<TensorId>,
     recording: bool,
     pub(super) freezing: Freezing<B>,
+    /// The operations so far, where they are noted.
+    pub(super) trace: Option<Vec<Call<B>>>,
 }
 
 impl<B: Backend> Tape<B> {
     /// A tape that records.
     pub fn recording() -> Self {
-        Self { ops: vec![], keep: HashSet::new(), recording: true, freezing: Freezing::Off }
+        Self { ops: vec![], keep: HashSet::new(), recording: true, freezing: Freezing::Off, trace: None }
     }
 
     /// A tape that lets operations run without gradients.

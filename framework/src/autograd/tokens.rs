@@ -1,6 +1,6 @@
 //! Recorded operations of tokens.
 
-use super::Tape;
+use super::{Mapping, Part, Tape};
 use crate::backend::{Backend, LayerGrads, Merge};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -12,6 +12,9 @@ impl<B: Backend> Tape<B> {
     /// If the shapes do not fit.
     pub fn embed(&mut self, x: &Tensor<B>, class: Option<Tensor<B>>, position: Option<Tensor<B>>) -> Result<Tensor<B>> {
         let y = B::embed(x, class.as_ref(), position.as_ref())?;
+        if self.traces() {
+            self.note_embedding(x, class.as_ref(), position.as_ref(), &y)?;
+        }
         let inputs: Vec<&Tensor<B>> = std::iter::once(x).chain(&class).chain(&position).collect();
         if !self.wants(&inputs) {
             return Ok(y);
@@ -30,6 +33,27 @@ impl<B: Backend> Tape<B> {
         }))
     }
 
+    /// Notes [`Tape::embed`]: class token and positions do not depend on `x`.
+    fn note_embedding(
+        &mut self,
+        x: &Tensor<B>,
+        class: Option<&Tensor<B>>,
+        position: Option<&Tensor<B>>,
+        y: &Tensor<B>,
+    ) -> Result<()> {
+        let (class, position) = (class.map(Tensor::detach), position.map(Tensor::detach));
+        let none = class.as_ref().map(|class| Tensor::zeros(class.device(), class.shape())).transpose()?;
+        self.note(&[x], y, Mapping::Linear, move |tape, inputs, part| match part {
+            Part::All | Part::Positive => tape.embed(&inputs[0], none.clone(), None).map(Some),
+            Part::Negative => Ok(None),
+            Part::Constant => {
+                let zeros = Tensor::zeros(inputs[0].device(), inputs[0].shape())?;
+                tape.embed(&zeros, class.clone(), position.clone()).map(Some)
+            }
+        });
+        Ok(())
+    }
+
     /// Mean of the tokens `[batch, tokens, dim] -> [batch, dim]`, weighted by `sizes [batch, tokens]`.
     ///
     /// # Errors
@@ -37,6 +61,8 @@ impl<B: Backend> Tape<B> {
     pub fn mean_tokens(&mut self, x: &Tensor<B>, sizes: Option<&Tensor<B>>) -> Result<Tensor<B>> {
         let y = B::mean_tokens(x, sizes)?;
         let sizes = sizes.cloned();
+        let held = sizes.clone();
+        self.note_positive(&[x], &y, move |tape, inputs| tape.mean_tokens(&inputs[0], held.as_ref()));
         self.through(x, y, move |x, dy, slot| B::mean_tokens_backward(x, sizes.as_ref(), dy, slot))
     }
 
@@ -46,6 +72,7 @@ impl<B: Backend> Tape<B> {
     /// If there is no such token.
     pub fn take_token(&mut self, x: &Tensor<B>, index: usize) -> Result<Tensor<B>> {
         let y = B::take_token(x, index)?;
+        self.note_single(x, &y, move |tape, x| tape.take_token(x, index));
         self.through(x, y, move |x, dy, slot| B::take_token_backward(x, index, dy, slot))
     }
 
@@ -62,6 +89,8 @@ impl<B: Backend> Tape<B> {
         let merge = if self.freezes() { self.frozen_merge(merge)? } else { merge };
         let (y, kept) = B::merge_tokens(&merge, x, sizes)?;
         let (sizes, after) = (sizes.clone(), kept.clone());
+        let held = (merge.clone(), sizes.clone());
+        self.note_positive(&[x], &y, move |tape, inputs| Ok(tape.merge_tokens(held.0.clone(), &inputs[0], &held.1)?.0));
         let y = self.through(x, y, move |x, dy, slot| B::merge_tokens_backward(&merge, x, dy, &sizes, &after, slot))?;
         Ok((y, kept))
     }

@@ -36,6 +36,11 @@ impl TensorId {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         Self(COUNTER.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// As a number, for a plugin boundary.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// A contiguous, row-major `f32` tensor on a device. Cloning is cheap and shares the data.

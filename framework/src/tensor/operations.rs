@@ -27,6 +27,8 @@ pub enum Binary {
     Mul,
     /// The larger one of a and b.
     Max,
+    /// a / b
+    Div,
 }
 
 /// How an axis is reduced to one value.
@@ -116,6 +118,11 @@ impl<B: TensorOps> Tensor<B> {
     /// The larger one, element by element.
     pub fn max(&self, other: &Self) -> Result<Self> {
         B::binary(Binary::Max, self, other)
+    }
+
+    /// Element by element quotient.
+    pub fn div(&self, other: &Self) -> Result<Self> {
+        B::binary(Binary::Div, self, other)
     }
 
     /// The last two axes exchanged: `[..., a, b] -> [..., b, a]`.

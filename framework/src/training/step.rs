@@ -52,7 +52,8 @@ impl<B: Backend> Pass<B> {
         let mut cx = Forward::training(params, needs, noise).with_compressor(setting.compressor.as_ref());
         let output = setting.model.forward(&mut cx, batch)?;
         let buffers = cx.take_buffers();
-        let (tape, taps, _) = cx.finish();
+        let (tape, mut taps, _) = cx.finish();
+        taps.conclude(&output, &batch.classes, params.layout());
         let (metrics, root, seed) = match output {
             Output::Logits(logits) => {
                 let found = setting.train.loss.of(&logits, &batch.classes, setting.train.label_smoothing, true)?;

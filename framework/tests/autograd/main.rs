@@ -13,3 +13,4 @@ mod norm;
 mod pool;
 mod tape;
 mod tokens;
+mod trace;

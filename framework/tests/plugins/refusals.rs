@@ -51,17 +51,22 @@ fn no_code_of_a_refused_file_runs() {
             "SECATEUR_EXPORT extern const char secateur_plugin_stamp[];\nconst char secateur_plugin_stamp[] = \"secateur-plugin\\n{text}\\n\";\n{entry}"
         )
     };
-    let entry = "SECATEUR_EXPORT extern const secateur_table *secateur_plugin_v2(void);\nconst secateur_table *secateur_plugin_v2(void) { static const secateur_table t = {2, entries, 1}; return &t; }";
+    let entry = "SECATEUR_EXPORT extern const secateur_table *secateur_plugin_v3(void);\nconst secateur_table *secateur_plugin_v3(void) { static const secateur_table t = {3, entries, 1}; return &t; }";
     let cases = [
         (
-            "old",
-            own("abi=1", &entry.replace("_v2", "_v1")),
-            "it speaks plugin ABI 1, this program speaks ABI 2: build it again",
+            "first",
+            own("abi=1", &entry.replace("_v3", "_v1")),
+            "it speaks plugin ABI 1, this program speaks ABI 3: build it again",
         ),
-        ("new", own("abi=3", entry), "it speaks plugin ABI 3, this program speaks ABI 2: build it again"),
-        ("abort", own("abi=2\\npanic=abort", entry), "it was built with panic = \"abort\""),
-        ("target", own("abi=2\\ntarget=riscv64-unknown-none", entry), "it was built for riscv64-unknown-none"),
-        ("entry", own("abi=2", "const void *unused = entries;"), "does not export `secateur_plugin_v2`"),
+        (
+            "second",
+            own("abi=2", &entry.replace("_v3", "_v2")),
+            "it speaks plugin ABI 2, this program speaks ABI 3: build it again",
+        ),
+        ("new", own("abi=4", entry), "it speaks plugin ABI 4, this program speaks ABI 3: build it again"),
+        ("abort", own("abi=3\\npanic=abort", entry), "it was built with panic = \"abort\""),
+        ("target", own("abi=3\\ntarget=riscv64-unknown-none", entry), "it was built for riscv64-unknown-none"),
+        ("entry", own("abi=3", "const void *unused = entries;"), "does not export `secateur_plugin_v3`"),
         ("nostamp", entry.to_string(), "does not export `secateur_plugin_stamp`"),
     ];
     for (name, with, expected) in cases {

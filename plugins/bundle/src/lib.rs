@@ -39,6 +39,7 @@ mod tests {
                 "group-lasso",
                 "lamp",
                 "lasso-channel",
+                "lrp",
                 "magnitude",
                 "movement",
                 "network-slimming",

@@ -5,5 +5,6 @@ mod axes;
 mod baselines;
 mod gathered;
 mod gradients;
+pub mod relevance;
 mod units;
 mod weights;

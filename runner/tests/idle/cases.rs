@@ -298,6 +298,7 @@ const OTHERS: &[Case] = &[
         &["schedule={name=\"cubic\",renew=true}"],
         Note("acts with prune.regrow = true or grow.fraction above 0"),
     ),
+    (
         "criterion.within",
         &[UNITS, "criterion={name=\"wanda\",within=\"layer\"}"],
         Note("acts with prune.granularity = \"weight\", and prune.granularity is \"unit\""),
@@ -353,6 +354,16 @@ const OTHERS: &[Case] = &[
         "criterion.window",
         &["criterion={name=\"obd\",window=\"since-prune\"}"],
         Note("acts with criterion.fisher = \"batches\", and criterion.fisher is \"examples\""),
+    ),
+    (
+        "criterion.alpha",
+        &[UNITS, "criterion={name=\"lrp\",alpha=3.0}"],
+        Note("acts with criterion.rule = \"alpha-beta\""),
+    ),
+    (
+        "criterion.beta",
+        &[UNITS, "criterion={name=\"lrp\",beta=0.5}"],
+        Note("acts with criterion.rule = \"alpha-beta\""),
     ),
     ("compressor.name", &[MERGING], Note("the model has no stage at which it would be asked")),
     ("compressor.name", &[VIT, MERGING, "compressor.ratio=0"], Note("it merges no token")),

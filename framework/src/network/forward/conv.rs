@@ -1,11 +1,9 @@
 //! Convolutions, by name.
 
 use super::{Forward, LayerOperation};
-use crate::autograd::Tape;
-use crate::backend::{Act, Backend, BatchNorm, Conv2d, ConvTranspose2d, Pool, Weight};
+use crate::backend::{Act, Backend, Conv2d, ConvTranspose2d, Pool, Weight};
 use crate::error::Result;
 use crate::tensor::Tensor;
-use std::rc::Rc;
 
 /// How a convolution moves over its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +66,15 @@ impl<B: Backend> Forward<'_, B> {
         // Where one of these is wanted, nothing was fused into `z`.
         self.taps.product(name, &z);
         let operation = norm.map(|norm| self.batch_norm_operation(norm, &z)).transpose()?;
-        let z = operation.as_ref().map_or(Ok(z), |norm| self.tape.batch_norm(norm.clone()))?;
+        let z = match operation {
+            None => z,
+            Some(norm) => {
+                let y = self.tape.batch_norm(norm.clone())?;
+                self.tape.note_conv2d_norm(&unfused, &norm, &y)?;
+                y
+            }
+        };
+        self.tape.name_call(name, z.id());
         self.taps.preactivation(name, &z);
         let output = if act_apart && act != Act::None { self.tape.act(&z, act)? } else { z };
         self.taps.output(name, &output, &mut self.tape);
@@ -81,14 +87,6 @@ impl<B: Backend> Forward<'_, B> {
                 self.list(norm, LayerOperation::MaxPool { kernel: 2, stride: 2 });
             }
         }
-        // The statistics are those of this pass: what is replayed is linear in its input.
-        let norm = operation.map(|norm| BatchNorm { of_batch: false, ..norm });
-        let replay = move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| {
-            let z = tape.conv2d(Conv2d { x: x.clone(), w, ..unfused.clone() })?;
-            let z = norm.as_ref().map_or(Ok(z.clone()), |norm| tape.batch_norm(BatchNorm { x: z, ..norm.clone() }))?;
-            if pool { tape.pool(&z, Pool::HALVING) } else { Ok(z) }
-        };
-        self.taps.call(name, x, &y, Some(w), Rc::new(replay));
         Ok(y)
     }
 
@@ -111,20 +109,17 @@ impl<B: Backend> Forward<'_, B> {
         self.list(name, LayerOperation::ConvTranspose2d { stride, padding, act });
         let act_apart = act != Act::None && (act.needs_pre(false) || self.taps.before_activation());
         let fused = if act_apart { Act::None } else { act };
-        let op = ConvTranspose2d { x: x.clone(), w: w.clone(), b: b.clone(), stride, padding, act: fused };
+        let op = ConvTranspose2d { x: x.clone(), w: w.clone(), b, stride, padding, act: fused };
         let z = self.tape.conv_transpose2d(op)?;
         // Every pixel of the input meets every weight of its channel.
         let pixels = x.count() / w.value.shape().first().copied().unwrap_or(1).max(1);
         self.count(&weight_name, pixels, kept, w.value.count());
         // Where one of these is wanted, nothing was fused into `z`.
+        self.tape.name_call(name, z.id());
         self.taps.product(name, &z);
         self.taps.preactivation(name, &z);
         let y = if act_apart { self.tape.act(&z, act)? } else { z };
         self.taps.output(name, &y, &mut self.tape);
-        let replay = move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| {
-            tape.conv_transpose2d(ConvTranspose2d { x: x.clone(), w, b: b.clone(), stride, padding, act: Act::None })
-        };
-        self.taps.call(name, x, &y, Some(w), Rc::new(replay));
         Ok(y)
     }
 }

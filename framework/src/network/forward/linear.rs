@@ -1,11 +1,9 @@
 //! Fully connected layers, by name.
 
 use super::{Forward, LayerOperation};
-use crate::autograd::Tape;
-use crate::backend::{Act, Backend, Weight};
+use crate::backend::{Act, Backend};
 use crate::error::Result;
 use crate::tensor::Tensor;
-use std::rc::Rc;
 
 impl<B: Backend> Forward<'_, B> {
     /// Linear layer `name` with a fused activation: `x [rows, in]` -> `[rows, out]`.
@@ -34,22 +32,17 @@ impl<B: Backend> Forward<'_, B> {
         self.list(name, LayerOperation::Linear { act, residual: residual.is_some() });
         let bias = self.bias(name)?;
         self.taps.input(name, x);
-        let replay = {
-            let bias = bias.clone();
-            move |tape: &mut Tape<B>, x: &Tensor<B>, w: Weight<B>| tape.linear(x, w, bias.clone(), Act::None, None)
-        };
         let act_apart = act != Act::None && self.taps.before_activation();
         let residual_apart = residual.filter(|_| self.taps.before_end());
         let fused = if act_apart { Act::None } else { act };
         let added = if residual_apart.is_some() { None } else { residual };
-        let z = self.tape.linear(x, weight.clone(), bias, fused, added)?;
+        let z = self.tape.linear(x, weight, bias, fused, added)?;
         // Where one of these is wanted, nothing was fused into `z`.
+        self.tape.name_call(name, z.id());
         self.taps.product(name, &z);
         self.taps.preactivation(name, &z);
         let output = if act_apart { self.tape.act(&z, act)? } else { z };
         self.taps.output(name, &output, &mut self.tape);
-        let y = residual_apart.map_or(Ok(output.clone()), |r| self.tape.add(&output, r))?;
-        self.taps.call(name, x, &y, Some(weight), Rc::new(replay));
-        Ok(y)
+        residual_apart.map_or(Ok(output.clone()), |r| self.tape.add(&output, r))
     }
 }

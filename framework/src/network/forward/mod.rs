@@ -14,14 +14,16 @@ mod needs;
 mod norm;
 mod taps;
 mod tokens;
+mod trace;
 mod trail;
 
 pub use conv::ConvOptions;
 pub use cost::Cost;
 pub use layers::{LayerOperation, LayerRecord};
 pub use needs::Needs;
-pub use taps::{LayerCall, Taps};
+pub use taps::Taps;
 pub use tokens::Compressed;
+pub use trace::Trace;
 pub use trail::Trail;
 
 use crate::autograd::Tape;
@@ -110,7 +112,8 @@ impl<'a, B: Backend> Forward<'a, B> {
     }
 
     fn with_needs(self, needs: Needs) -> Self {
-        Self { taps: Taps::new(needs), ..self }
+        let tape = if needs.has(Needs::TRACE) { self.tape.tracing() } else { self.tape };
+        Self { taps: Taps::new(needs), tape, ..self }
     }
 
     /// Whether this pass trains (dropout on, batch statistics) or evaluates.
@@ -191,7 +194,10 @@ impl<'a, B: Backend> Forward<'a, B> {
     }
 
     /// Ends the pass: the tape, what was recorded, and the cost.
-    pub fn finish(self) -> (Tape<B>, Taps<B>, Cost) {
+    pub fn finish(mut self) -> (Tape<B>, Taps<B>, Cost) {
+        if self.taps.needs.has(Needs::TRACE) {
+            self.taps.trace = Trace::of(self.tape.take_trace());
+        }
         (self.tape, self.taps, self.cost)
     }
 }

@@ -32,7 +32,7 @@ impl Needs {
     pub const OUTPUT_GRADIENTS: Self = Self(1 << 3 | 1 << 2);
     /// What enters the activation of every layer: its product, after batch normalisation where there is one.
     pub const PREACTIVATIONS: Self = Self(1 << 4);
-    /// Every layer call in order, so that something else than gradients can be sent backwards (relevance).
+    /// Every operation in order, so that something else than gradients can be sent backwards (relevance).
     pub const TRACE: Self = Self(1 << 5);
     /// Gradients at other weights, inputs or objectives, through `Criterion::prepare`.
     pub const PROBE: Self = Self(1 << 6);

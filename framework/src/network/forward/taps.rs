@@ -1,46 +1,11 @@
 //! Signals recorded for a criterion during a forward pass.
 
 use crate::autograd::Tape;
-use crate::backend::{Backend, Weight};
-use crate::error::{Error, Result};
-use crate::network::forward::Needs;
+use crate::backend::Backend;
+use crate::error::Error;
+use crate::network::forward::{Needs, Trace};
 use crate::tensor::Tensor;
 use std::collections::HashMap;
-use std::fmt;
-use std::rc::Rc;
-
-type Replay<B> = Rc<dyn Fn(&mut Tape<B>, &Tensor<B>, Weight<B>) -> Result<Tensor<B>>>;
-
-/// One layer call: enough to run the layer again with other weights and send something else than gradients backwards.
-pub struct LayerCall<B: Backend> {
-    /// Name of the layer.
-    pub layer: String,
-    /// What went in.
-    pub input: Tensor<B>,
-    /// What the layer's call gave in the end, after batch normalisation, activation, pooling and residual.
-    pub output: Tensor<B>,
-    /// The layer's weight; `None` for pooling and the like.
-    pub weight: Option<Weight<B>>,
-    replay: Replay<B>,
-}
-
-impl<B: Backend> LayerCall<B> {
-    /// Runs the layer without its activation and residual on another input and weight, on a tape of the caller's: a z+
-    /// rule of layer-wise relevance propagation is `a * vjp(relevance / z)` with positive weights. Batch normalisation
-    /// takes part with the statistics of the recorded pass.
-    ///
-    /// # Errors
-    /// If the shapes do not fit the layer.
-    pub fn replay(&self, tape: &mut Tape<B>, input: &Tensor<B>, weight: Weight<B>) -> Result<Tensor<B>> {
-        (self.replay)(tape, input, weight)
-    }
-}
-
-impl<B: Backend> fmt::Debug for LayerCall<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} -> {}", self.layer, self.input.shape(), self.output.shape())
-    }
-}
 
 /// What a forward pass recorded.
 #[derive(Debug)]
@@ -50,7 +15,7 @@ pub struct Taps<B: Backend> {
     pub(crate) outputs: HashMap<String, Tensor<B>>,
     pub(crate) products: HashMap<String, Tensor<B>>,
     pub(crate) preactivations: HashMap<String, Tensor<B>>,
-    pub(crate) calls: Vec<LayerCall<B>>,
+    pub(crate) trace: Trace<B>,
 }
 
 impl<B: Backend> Taps<B> {
@@ -61,7 +26,7 @@ impl<B: Backend> Taps<B> {
             outputs: HashMap::new(),
             products: HashMap::new(),
             preactivations: HashMap::new(),
-            calls: vec![],
+            trace: Trace::of(vec![]),
         }
     }
 
@@ -94,25 +59,12 @@ impl<B: Backend> Taps<B> {
 
     /// Whether a value from before the activation is wanted.
     pub(super) fn before_activation(&self) -> bool {
-        self.needs.has(Needs::PRODUCTS) || self.needs.has(Needs::PREACTIVATIONS)
+        [Needs::PRODUCTS, Needs::PREACTIVATIONS, Needs::TRACE].into_iter().any(|need| self.needs.has(need))
     }
 
     /// Whether a value from before what follows the activation is wanted: pooling, a residual.
     pub(super) fn before_end(&self) -> bool {
         self.before_activation() || self.needs.has(Needs::OUTPUTS)
-    }
-
-    pub(super) fn call(
-        &mut self,
-        layer: &str,
-        x: &Tensor<B>,
-        y: &Tensor<B>,
-        weight: Option<Weight<B>>,
-        replay: Replay<B>,
-    ) {
-        if self.needs.has(Needs::TRACE) {
-            self.calls.push(LayerCall { layer: layer.into(), input: x.clone(), output: y.clone(), weight, replay });
-        }
     }
 
     pub(crate) fn missing(&self, need: Needs, layer: &str) -> Error {

@@ -1,7 +1,7 @@
 //! Enums as numbers.
 
 use super::abi;
-use crate::autograd::KinkMode;
+use crate::autograd::{KinkMode, Part};
 use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::compressor::Stage;
@@ -23,6 +23,7 @@ const NORMALIZERS: [Option<Normalizer>; 6] = [
     Some(Normalizer::ZScore),
 ];
 const MODES: [ProbeMode; 2] = [ProbeMode::Training, ProbeMode::Evaluation];
+const PARTS: [Part; 4] = [Part::All, Part::Positive, Part::Negative, Part::Constant];
 const KINKS: [KinkMode; 3] = [KinkMode::Free, KinkMode::Noted, KinkMode::Kept];
 
 fn number<T: PartialEq>(all: &[T], value: &T) -> u32 {
@@ -42,6 +43,16 @@ pub(super) fn of_kinks(mode: KinkMode) -> u32 {
 /// What a tape does about kinks.
 pub(super) fn kinks(code: u32) -> Result<KinkMode> {
     value(&KINKS, code, "way with kinks")
+}
+
+/// The number of a part of a map.
+pub(super) fn of_part(part: Part) -> u32 {
+    number(&PARTS, &part)
+}
+
+/// A part of a map.
+pub(super) fn part(code: u32) -> Result<Part> {
+    value(&PARTS, code, "part of a map")
 }
 
 impl abi::Question {

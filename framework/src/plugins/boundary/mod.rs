@@ -16,6 +16,7 @@ mod host;
 mod parameters;
 mod receiver;
 mod stamp;
+mod trace;
 mod view;
 
 /// How the last line of an option's documentation begins that says what the option needs to act.

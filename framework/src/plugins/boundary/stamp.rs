@@ -16,7 +16,7 @@ macro_rules! panic_strategy {
 }
 
 const TEXT: &str = concat!(
-    "secateur-plugin\nabi=2\nframework=",
+    "secateur-plugin\nabi=3\nframework=",
     env!("CARGO_PKG_VERSION"),
     "\nrustc=",
     env!("SECATEUR_RUSTC"),
@@ -102,7 +102,7 @@ mod tests {
         let own = Stamp::parse(&STAMP).unwrap();
         assert_eq!((own.get("abi"), own.refusal()), (Some(abi::VERSION.to_string().as_str()), None));
         let with = |from: &str, to: &str| Stamp(own.0.replace(from, to)).refusal().unwrap();
-        assert!(with("abi=2", "abi=7").contains("speaks plugin ABI 7, this program speaks ABI 2: build it again"));
+        assert!(with("abi=3", "abi=7").contains("speaks plugin ABI 7, this program speaks ABI 3: build it again"));
         assert!(with("panic=unwind", "panic=abort").contains("panic = \"abort\""));
         assert!(with("target=", "target=not-").contains("built for not-"));
         assert_eq!(Stamp::parse(b"something else\0"), None);

@@ -127,7 +127,7 @@ impl Drop for Hold {
 ///
 /// # Safety
 /// The view must be one of the ABI's: `shape` points to `rank` numbers.
-unsafe fn shape(view: &View, dtype: u32) -> Result<Shape> {
+pub(super) unsafe fn shape(view: &View, dtype: u32) -> Result<Shape> {
     if view.is_none() && view.rank == 0 {
         return Err(Error::Other("an array is missing".into()));
     }

@@ -125,8 +125,10 @@ impl Scene {
     pub fn train(&mut self, criterion: &mut dyn Criterion<Cpu>) -> Result<()> {
         let (needs, batch) = (criterion.needs(), self.batch(self.step)?);
         let mut cx = Forward::training(&self.store, needs, SEED);
-        let logits = logits(self.net.forward(&mut cx, &batch)?)?;
-        let (tape, taps, _) = cx.finish();
+        let output = self.net.forward(&mut cx, &batch)?;
+        let (tape, mut taps, _) = cx.finish();
+        taps.conclude(&output, &batch.classes, self.store.layout());
+        let logits = logits(output)?;
         let (_, gradient) = loss(&logits, &batch)?;
         let mut grads = tape.backward(&logits, gradient)?;
         if needs.has(Needs::PENALTY) {

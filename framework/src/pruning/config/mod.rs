@@ -90,8 +90,9 @@ crate::options! {
         pub reduce: Option<Reduce> = None,
         /// How scores of different layers are made comparable, for `scope = "global"`: `none`, `mean` (each layer's
         /// divided by their mean magnitude), `size` (by their number), `l2` (by their L2 norm) or `z-score`. Where
-        /// absent `none` for weights and blocks and `mean` for units: the norm of a unit grows with its fan-in, so that
-        /// raw norms empty the layers with small kernels first.
+        /// absent as the criterion says (lamp and network-slimming: `none`), and where it says nothing `none` for weights
+        /// and blocks and `mean` for units: the norm of a unit grows with its fan-in, so that raw norms empty the layers
+        /// with small kernels first.
         #[acts(|p| p.scope == Scope::Global, "scope = \"global\"")]
         #[acts(|p| !p.granularity.is_pattern(), "another granularity than n:m, which takes the same of every layer")]
         #[acts(run, "a criterion that scores, and does not decide weight by weight itself")]

@@ -4,7 +4,7 @@ use super::MakeCriterion;
 use crate::autograd::Grads;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::network::forward::{LayerCall, Needs, Taps};
+use crate::network::forward::{Needs, Taps, Trace};
 use crate::network::layout::{Layout, Member, UnitGroup};
 use crate::network::params::{Masking, Param, ParamStore};
 use crate::pruning::KeepMask;
@@ -145,13 +145,13 @@ impl<B: Backend> Observation<'_, B> {
         self.taps.preactivations.get(layer).ok_or_else(|| self.taps.missing(Needs::PREACTIVATIONS, layer))
     }
 
-    /// Every layer call of the forward pass, in order.
+    /// Every operation of the forward pass, in order, and where it ended.
     ///
     /// # Errors
     /// Without [`Needs::TRACE`].
-    pub fn trace(&self) -> Result<&[LayerCall<B>]> {
+    pub fn trace(&self) -> Result<&Trace<B>> {
         if self.taps.needs.has(Needs::TRACE) {
-            Ok(&self.taps.calls)
+            Ok(&self.taps.trace)
         } else {
             Err(self.taps.missing(Needs::TRACE, "the network"))
         }

@@ -134,6 +134,7 @@ inline double rsqrt(double x) { return 1.0 / sqrt(x); }
 // Stores keep the compiler from joining a product and a sum.
 inline float __fmul_rn(float a, float b) { volatile float product = a * b; return product; }
 inline float __fadd_rn(float a, float b) { volatile float sum = a + b; return sum; }
+inline float __fdiv_rn(float a, float b) { volatile float quotient = a / b; return quotient; }
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
 inline float __fdividef(float a, float b) { return a / b; }

@@ -24,7 +24,8 @@ fn functions_of_two_tensors_agree() {
             let (a, b) = (random(device, [n], "a"), random(device, [n], "b"));
             let mut sum = a.clone();
             TensorOps::accumulate(&mut sum, &b).unwrap();
-            vec![a.add(&b).unwrap(), a.sub(&b).unwrap(), a.mul(&b).unwrap(), a.max(&b).unwrap(), sum, a]
+            let pairs = [a.add(&b), a.sub(&b), a.mul(&b), a.max(&b), a.div(&b)].map(Result::unwrap);
+            pairs.into_iter().chain([sum, a]).collect::<Vec<_>>()
         });
     }
 }

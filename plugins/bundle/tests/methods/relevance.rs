@@ -1,64 +1,186 @@
-//! Layer-wise relevance propagation, as a criterion over the trace of a pass.
+//! Layer-wise relevance propagation: in whole runs, on every network, and from a library.
 
 use super::*;
+use secateur::network::init::Init;
+use secateur::network::params::ParamStore;
+use secateur::options::Table;
+use secateur::plugins::registry::Registry;
+use secateur_criteria::relevance::{Rule, Sharing, flow};
+use std::collections::BTreeSet;
 
-/// Layer-wise relevance propagation (Yeom et al. 2021), z+ rule: a vjp of the layer with positive weights.
-#[derive(Default)]
-struct Relevance {
-    units: BTreeMap<String, Vec<f32>>,
-}
-
-impl Criterion<Cpu> for Relevance {
-    fn needs(&self) -> Needs {
-        Needs::TRACE
-    }
-    fn window(&self) -> Window {
-        Window::LastStep
-    }
-    fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
-        let calls = seen.trace()?;
-        let device = calls[0].input.device();
-        let map = |t: &Tensor<Cpu>, f: &dyn Fn(f32) -> f32| {
-            Tensor::from_vec(device, t.host().iter().map(|v| f(*v)).collect(), t.shape())
-        };
-        let mut r = map(&calls.last().unwrap().output, &|v| v.max(0.0))?;
-        let total: f32 = r.host().iter().sum();
-        // The first layer's input may be negative; the z+ rule holds for the layers above.
-        for call in calls[1..].iter().rev() {
-            self.units.insert(call.layer.clone(), r.reduce(Reduce::L1, 0)?.to_vec());
-            let weight = Weight::plain(map(&call.weight.as_ref().unwrap().value, &|w| w.max(0.0))?);
-            let a = call.input.detach().tracked(true);
-            let mut tape = Tape::recording();
-            let z = call.replay(&mut tape, &a, weight)?;
-            let s = Tensor::from_vec(
-                device,
-                r.host().iter().zip(z.host().iter()).map(|(r, z)| r / (z + 1e-9)).collect(),
-                z.shape(),
-            )?;
-            let c = tape.backward(&z, s)?;
-            r = a.mul(c.get(&a).unwrap())?;
-        }
-        let kept: f32 = r.host().iter().sum();
-        assert!(
-            (kept - total).abs() < 0.35 * total.abs().max(1e-3),
-            "relevance is conserved but for biases: {kept} of {total}"
-        );
-        self.units.insert(calls[0].layer.clone(), r.reduce(Reduce::L1, 0)?.to_vec());
-        Ok(())
-    }
-    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
-        Ok(Scores::Units(self.units[&target.group().unwrap().name].clone()))
-    }
+fn units() -> PruneConfig {
+    PruneConfig { granularity: Granularity::Unit, scope: Scope::Layer, apply: Apply::Shrink, ..PruneConfig::default() }
 }
 
 #[test]
 fn relevance_flows_backwards_through_the_trace() {
-    let units = PruneConfig {
-        granularity: Granularity::Unit,
-        scope: Scope::Layer,
-        apply: Apply::Shrink,
-        ..PruneConfig::default()
-    };
-    let (outcome, _) = run(Relevance::default(), At(vec![(20, 0.5)]), units);
+    let lrp = secateur_bundle::registry().unwrap().criterion::<Cpu>("lrp", &Table::new()).unwrap();
+    let (outcome, _) = run(Boxed(lrp), At(vec![(20, 0.5)]), units());
     assert_eq!(outcome.summary.units.0, [("fc1".to_string(), 10), ("fc2".to_string(), 5)].into());
+}
+
+struct Boxed(Box<dyn Criterion<Cpu>>);
+
+impl Criterion<Cpu> for Boxed {
+    fn needs(&self) -> Needs {
+        self.0.needs()
+    }
+    fn window(&self) -> Window {
+        self.0.window()
+    }
+    fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
+        self.0.observe(seen)
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        self.0.score(target)
+    }
+    fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
+        self.0.cut(cut)
+    }
+    fn reset(&mut self) -> Result<()> {
+        self.0.reset()
+    }
+}
+
+/// Model, its options, compressor, side of the images and their channels.
+type Network = (&'static str, &'static str, &'static str, [usize; 3]);
+
+const VIT: &str = "dim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0";
+
+const NETWORKS: [Network; 12] = [
+    ("mlp", "hidden = [20, 10]", "", [1, 8, 8]),
+    ("mlp", "hidden = [20, 10]\nactivation = \"tanh\"", "", [1, 8, 8]),
+    ("mlp", "hidden = [20, 10]\nactivation = \"gelu-exact\"\nbias = false", "", [1, 8, 8]),
+    ("cnn", "channels = [4, 6]\nhidden = [10]\nbias = true", "", [3, 12, 12]),
+    ("cnn", "channels = [4, 6]\nhidden = [10]\nbatch_norm = true", "", [3, 12, 12]),
+    ("vgg", "width = 0.05", "", [3, 32, 32]),
+    ("vae", "channels = [4, 6]\nhidden = [24, 16]\nlatent = 4", "", [1, 12, 12]),
+    ("vit", VIT, "", [1, 16, 16]),
+    ("vit", "pool = \"mean\"\ndim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0", "", [1, 16, 16]),
+    ("vit", "dropout = 0.2\ndim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0", "", [1, 16, 16]),
+    ("vit", VIT, "at = \"before-encoder\"\nratio = 0.4", [1, 16, 16]),
+    (
+        "vit",
+        "pool = \"mean\"\ndim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0",
+        "at = \"blocks\"\nr = 3",
+        [1, 16, 16],
+    ),
+];
+
+/// The model's layout, with biases, scales and positions that are not zero or one.
+fn drawn(model: &dyn Model<Cpu>, input: &InputSpec) -> Layout {
+    let mut layout = model.layout(input, &Sizes::default()).unwrap();
+    let plain = |init| matches!(init, Init::Zeros | Init::Ones);
+    layout.params.iter_mut().filter(|spec| !spec.buffer && plain(spec.init)).for_each(|spec| {
+        spec.init = Init::TruncatedNormal { std: 0.5 };
+    });
+    layout
+}
+
+/// What comes back at the end of all, in parts of what was sent: by the examples, and absorbed; every operation on the
+/// way gives out what it got.
+fn books(network: Network, rule: Rule) -> (f64, f64) {
+    let (name, options, compressor, image) = network;
+    let registry = secateur_bundle::registry().unwrap();
+    let model = registry.model::<Cpu>(name, &options.parse().unwrap()).unwrap();
+    let merging = registry.compressor::<Cpu>("token-merging", &compressor.parse().unwrap()).unwrap();
+    let layout = drawn(model.as_ref(), &InputSpec { shape: image.to_vec(), classes: 4 });
+    let params = ParamStore::new(&Cpu::default(), layout, Seed(2), Masking::Held).unwrap();
+    let number = |i: usize| ((i * 7919 + 104_729) % 10_007) as f32 / 10_007.0;
+    let count = 6 * image.iter().product::<usize>();
+    let shape = [6, image[0], image[1], image[2]];
+    let input = Tensor::from_vec(&Cpu::default(), (0..count).map(number).collect(), shape).unwrap();
+    let batch = Batch { input, classes: (0..6).map(|i| i % 4).collect() };
+    let mut cx = Forward::training(&params, Needs::TRACE, Seed(3));
+    if !compressor.is_empty() {
+        cx = cx.with_compressor(merging.as_ref());
+    }
+    let output = model.forward(&mut cx, &batch).unwrap();
+    let (tape, mut taps, _) = cx.finish();
+    taps.conclude(&output, &batch.classes, params.layout());
+    let root = match &output {
+        Output::Logits(root) | Output::Loss { loss: root, .. } => root.clone(),
+    };
+    let grads = tape.backward(&root, root.detach()).unwrap();
+    let seen = Observation { step: Step(0), epoch: 0, examples: 6, params: &params, grads: &grads, taps: &taps };
+    let trace = seen.trace().unwrap();
+    let output = trace.output.as_ref().unwrap();
+    let sum = |t: &Tensor<Cpu>| t.host().iter().map(|v| f64::from(*v)).sum::<f64>();
+    let start = Tensor::from_vec(&Cpu::default(), output.host().iter().map(|v| v.max(0.0)).collect(), output.shape());
+    let start = start.unwrap();
+    let total = sum(&start);
+    assert!(total > 0.0, "{network:?}: there is something to send");
+    let (mut on_the_way, mut absorbed, mut layers) = (total, 0.0, BTreeSet::new());
+    flow(trace, &rule, (output, start), |call, relevance, shares| {
+        on_the_way += shares.inputs.iter().map(sum).sum::<f64>() - sum(relevance);
+        absorbed += shares.absorbed.as_ref().map_or(0.0, sum);
+        let lost = (on_the_way + absorbed - total).abs() / total;
+        assert!(lost < 1e-4, "{network:?} {rule:?}: {lost:.1e} is lost at {call:?}");
+        layers.insert(call.layer.clone());
+        Ok(())
+    })
+    .unwrap();
+    let weights = params.iter().filter(|p| p.spec().prunable || p.spec().output && p.spec().shape.len() > 1);
+    for layer in weights.filter_map(|p| p.spec().name.strip_suffix(".weight")) {
+        assert!(layers.contains(layer), "{network:?}: relevance comes by {layer}");
+    }
+    (on_the_way / total, absorbed / total)
+}
+
+#[test]
+fn relevance_is_conserved_in_every_network() {
+    let sharings = [Sharing::AlphaBeta { beta: 0.0 }, Sharing::AlphaBeta { beta: 1.0 }, Sharing::Epsilon];
+    for network in NETWORKS {
+        for (sharing, redistribute) in sharings.into_iter().flat_map(|s| [(s, true), (s, false)]) {
+            let (inputs, absorbed) = books(network, Rule { sharing, epsilon: 1e-9, redistribute });
+            println!("{network:?} {sharing:?} {redistribute}: {inputs:.5} of inputs, {absorbed:.5} absorbed");
+            // A class token does not come from the examples: what is owed to it has nowhere to go.
+            let class_token = network.0 == "vit" && !network.1.contains("mean");
+            assert!(!redistribute || class_token || absorbed.abs() < 1e-4, "{network:?} {sharing:?}: {absorbed}");
+        }
+    }
+}
+
+/// A library of built-in plugins, which Cargo builds beside this test.
+fn library(name: &str) -> Registry {
+    let file = format!("{}secateur_{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let mut registry = Registry::default();
+    registry.load(&std::env::current_exe().unwrap().with_file_name(file), None).unwrap();
+    registry
+}
+
+#[test]
+fn loaded_from_a_library_it_gives_the_same_bits() {
+    let linked = secateur_bundle::registry().unwrap();
+    let (criteria, models) = (library("criteria"), library("models"));
+    let data = common::glyphs(120, 40, DataConfig::default());
+    let merging = Some(("token-merging", "at = \"before-encoder\""));
+    let networks = [
+        (("cnn", "channels = [4, 6]\nhidden = [10]\nbatch_norm = true"), None),
+        (("vit", "dim = 12\ndepth = 2\nheads = 3\npatch = 7\nmlp_ratio = 1.0"), None),
+        (("vit", "dim = 12\ndepth = 2\nheads = 3\npatch = 7\nmlp_ratio = 1.0"), merging),
+    ];
+    for (model, compressor) in networks {
+        let train = TrainConfig { epochs: 1, batch_size: 40, lr: 0.1, ..TrainConfig::default() };
+        let trial = Trial { prune: units(), train, model, compressor, ..Trial::default() };
+        let of = |criterion: &Registry, from: &Registry| -> Result<Vec<Vec<u32>>> {
+            let outcome = trial.with(&linked, Cpu::default(), &data, |mut run| {
+                run.criterion = criterion.criterion("lrp", &Table::new())?;
+                run.model = from.model(model.0, &model.1.parse().unwrap())?;
+                run.schedule = Box::new(At(vec![(1, 0.5)]));
+                run.execute(&mut Log::default())
+            })?;
+            let bits = |t: &Tensor<Cpu>| t.host().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            Ok(outcome.params.iter().map(|p| bits(p.value())).collect::<Vec<_>>())
+        };
+        let expected = of(&linked, &linked).unwrap();
+        assert!(of(&criteria, &linked).unwrap() == expected, "{model:?}: a loaded criterion");
+        if compressor.is_none() {
+            assert!(of(&linked, &models).unwrap() == expected, "{model:?}: a loaded model");
+            assert!(of(&criteria, &models).unwrap() == expected, "{model:?}: both");
+        } else {
+            let lost: Error = of(&linked, &models).unwrap_err();
+            assert!(lost.to_string().contains("a compressor of another library"), "{lost}");
+        }
+    }
 }

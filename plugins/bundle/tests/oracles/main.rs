@@ -47,6 +47,11 @@ fn compare(family: &str, listed: &str, golden: &str) {
 }
 
 #[test]
+fn criteria_over_relevance() {
+    compare("relevance", include_str!("relevance.toml"), include_str!("relevance.json"));
+}
+
+#[test]
 fn criteria_over_weights() {
     compare("weights", include_str!("weights.toml"), include_str!("weights.json"));
 }

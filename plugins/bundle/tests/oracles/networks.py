@@ -58,31 +58,44 @@ class Block(nn.Module):
         fc1, fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
         self.mlp = nn.ModuleDict({"fc1": fc1, "act": nn.GELU(approximate="tanh"), "fc2": fc2})
 
-    def forward(self, x):
-        n, t, dim = x.shape
-        q, k, v = self.attn.qkv(self.norm1(x)).reshape(n, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        a = ((q @ k.mT) / q.shape[-1] ** 0.5).softmax(-1) @ v
-        x = x + self.attn.proj(a.transpose(1, 2).reshape(n, t, dim))
-        return x + self.mlp.fc2(self.mlp.act(self.mlp.fc1(self.norm2(x))))
+    def forward(self, x, ops):
+        batch, tokens, dim = x.shape
+        qkv = self.attn["qkv"](ops.norm(self.norm1, x)).reshape(batch, tokens, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        a = ops.weights(torch.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, dim=-1)) @ v
+        x = x + self.attn["proj"](a.transpose(1, 2).reshape(batch, tokens, dim))
+        h = self.mlp["fc1"](ops.norm(self.norm2, x))
+        return x + self.mlp["fc2"](ops.act(self.mlp["act"], h))
+
+
+class Ops:
+    """What a transformer computes between its linear layers; a script may hold some of it constant."""
+
+    norm = staticmethod(lambda layer, x: layer(x))
+    weights = staticmethod(lambda p: p)
+    act = staticmethod(lambda layer, x: layer(x))
 
 
 class Vit(nn.Module):
-    def __init__(self, options, side=8, classes=4, patch=4):
+    """Pre-norm, the class token first; the pixels of a patch row by row."""
+
+    def __init__(self, options, side=8, patch=4, classes=4):
         super().__init__()
-        dim, self.depth, self.heads, self.size = options["dim"], options["depth"], options["heads"], patch
+        dim, self.side, self.ops = options["dim"], patch, Ops
         self.patch = nn.Linear(patch * patch, dim)
-        self.class_token = nn.Parameter(torch.empty(dim))
-        self.position = nn.Parameter(torch.empty((side // patch) ** 2 + 1, dim))
+        self.class_token = nn.Parameter(torch.zeros(dim))
+        self.position = nn.Parameter(torch.zeros((side // patch) ** 2 + 1, dim))
         hidden = round(options["mlp_ratio"] * dim)
-        self.blocks = nn.ModuleList(Block(dim, self.heads, hidden) for _ in range(self.depth))
+        self.blocks = nn.ModuleList(Block(dim, options["heads"], hidden) for _ in range(options["depth"]))
         self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, classes)
 
     def forward(self, x):
-        x = self.patch(nn.functional.unfold(x, self.size, stride=self.size).mT)
-        x = torch.cat([self.class_token.expand(len(x), 1, -1), x], 1) + self.position
+        patches = nn.functional.unfold(x, self.side, stride=self.side).transpose(1, 2)
+        x = self.patch(patches)
+        x = torch.cat([self.class_token.expand(len(x), 1, -1), x], dim=1) + self.position
         for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x)[:, 0])
+            x = block(x, self.ops)
+        return self.head(self.ops.norm(self.norm, x)[:, 0])
 
 
 KINDS = {"mlp": Mlp, "cnn": Cnn, "vit": Vit}

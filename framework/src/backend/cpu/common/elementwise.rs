@@ -59,6 +59,11 @@ pub fn max(z: &mut [f32], x: &[f32], y: &[f32]) {
     zip_map(z, x, y, f32::max);
 }
 
+/// z = x / y.
+pub fn div(z: &mut [f32], x: &[f32], y: &[f32]) {
+    zip_map(z, x, y, |x, y| x / y);
+}
+
 /// Every `[rows, columns]` matrix of x transposed.
 pub fn transpose(y: &mut [f32], x: &[f32], (rows, columns): (usize, usize)) {
     let size = (rows * columns).max(1);

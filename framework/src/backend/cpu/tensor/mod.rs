@@ -73,6 +73,7 @@ impl TensorOps for Cpu {
             Binary::Sub => elementwise::sub(y, a.data(), b.data()),
             Binary::Mul => elementwise::mul(y, a.data(), b.data()),
             Binary::Max => elementwise::max(y, a.data(), b.data()),
+            Binary::Div => elementwise::div(y, a.data(), b.data()),
         }))
     }
 

@@ -17,7 +17,9 @@ extern "C" __global__ void binary(unsigned op, unsigned n, const float* a, const
         case 0: return map(n, a, b, y, [](float a, float b) { return a + b; });
         case 1: return map(n, a, b, y, [](float a, float b) { return a - b; });
         case 2: return map(n, a, b, y, [](float a, float b) { return a * b; });
-        default: return map(n, a, b, y, [](float a, float b) { return a > b ? a : b; });
+        case 3: return map(n, a, b, y, [](float a, float b) { return a > b ? a : b; });
+        // Correctly rounded, as on the CPU, whatever the compiler is told of divisions.
+        default: return map(n, a, b, y, [](float a, float b) { return __fdiv_rn(a, b); });
     }
 }
 

@@ -90,5 +90,6 @@ fn binary_code(op: Binary) -> u32 {
         Binary::Sub => 1,
         Binary::Mul => 2,
         Binary::Max => 3,
+        Binary::Div => 4,
     }
 }

@@ -1,4 +1,4 @@
-//! Version 2 of the plugin ABI: plain C data. `include/secateur_plugin.h` declares the same; a test compares every
+//! Version 3 of the plugin ABI: plain C data. `include/secateur_plugin.h` declares the same; a test compares every
 //! offset.
 //!
 //! Rules: the caller allocates inputs, and they are valid for the call; outputs of a size that only the callee knows go
@@ -8,11 +8,11 @@
 
 /// What this program speaks. Any change of a struct's existing fields raises it; new fields go to the end of a table
 /// with a `size`.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Symbol of the stamp in a plugin's file.
 pub const STAMP: &str = "secateur_plugin_stamp";
 /// Symbol of the only function that a plugin exports.
-pub const ENTRY: &str = "secateur_plugin_v2";
+pub const ENTRY: &str = "secateur_plugin_v3";
 
 /// Declares C structs, and lists their layout for the test of the header.
 macro_rules! c_structs {
@@ -43,8 +43,8 @@ mod values;
 pub use numbers::*;
 pub use tables::{CompressorTable, CriterionTable, Entry, ModelTable, OptionDoc, ScheduleTable, Table};
 pub use values::{
-    Alive, Amount, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe, Question, Report, RunLength,
-    Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, View,
+    Alive, Amount, Call, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe, Question, Report,
+    RunLength, Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, Trace, TraceSink, Value, View,
 };
 
 /// Returned by every function that can fail.

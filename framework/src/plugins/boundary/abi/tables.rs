@@ -79,6 +79,10 @@ c_structs! {
         backward: Option<unsafe extern "C" fn(*mut c_void, View, Sink, Report) -> Status>,
         /// Frees what `compress` left, where no backward pass comes.
         forget: Option<unsafe extern "C" fn(*mut c_void)>,
+        /// 1 where it may change anything at this stage; asked before `compress`, which it is always where null.
+        is_active: Option<unsafe extern "C" fn(*mut c_void, Stage, *mut u32, Report) -> Status>,
+        /// 1 where it looks at the metric of this stage; it gets what there is where null.
+        needs_metric: Option<unsafe extern "C" fn(*mut c_void, Stage, *mut u32, Report) -> Status>,
     }
     /// A model's functions; all must be there.
     ModelTable = "secateur_model" {

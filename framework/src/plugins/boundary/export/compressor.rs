@@ -28,6 +28,8 @@ impl<B: Backend> Of<B> {
         compress: Some(compress::<B>),
         backward: Some(backward::<B>),
         forget: Some(forget::<B>),
+        is_active: Some(is_active::<B>),
+        needs_metric: Some(needs_metric::<B>),
     };
 }
 
@@ -44,6 +46,15 @@ pub(in super::super) struct Object<'a, B: Backend> {
 enum Inner<'a, B: Backend> {
     Owned(Box<dyn Compressor<B>>),
     Borrowed(&'a dyn Compressor<B>),
+}
+
+impl<B: Backend> Inner<'_, B> {
+    fn get(&self) -> &dyn Compressor<B> {
+        match self {
+            Self::Owned(own) => own.as_ref(),
+            Self::Borrowed(lent) => *lent,
+        }
+    }
 }
 
 /// The program's compressor, for a loaded model; valid as long as it is borrowed.
@@ -91,10 +102,7 @@ unsafe extern "C" fn compress<B: Backend>(
     // SAFETY: the ABI's arguments; `this` is an `Object<B>`, as this table goes with no other.
     guard(report, || unsafe {
         let (Object { inner, device, read }, given) = (&*this.cast::<Object<'_, B>>(), &*tokens);
-        let inner = match inner {
-            Inner::Owned(own) => own.as_ref(),
-            Inner::Borrowed(lent) => *lent,
-        };
+        let inner = inner.get();
         let tracked = |bit: u32, t: Tensor<B>| t.tracked(given.wanted & bit != 0);
         let optional =
             |bit, v: &View| if v.is_none() { Ok(None) } else { read(v, device).map(|t| Some(tracked(bit, t))) };
@@ -127,6 +135,32 @@ unsafe extern "C" fn compress<B: Backend>(
         if found.x.is_tracked() && given.wanted != 0 {
             *left = Box::into_raw(Box::new(Left { tape, inputs, output: found.x, read: *read })).cast();
         }
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn is_active<B: Backend>(
+    this: *mut c_void,
+    stage: abi::Stage,
+    out: *mut u32,
+    report: Report,
+) -> Status {
+    // SAFETY: as in `compress`.
+    guard(report, || unsafe {
+        *out = u32::from((*this.cast::<Object<'_, B>>()).inner.get().is_active(stage.value()?));
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn needs_metric<B: Backend>(
+    this: *mut c_void,
+    stage: abi::Stage,
+    out: *mut u32,
+    report: Report,
+) -> Status {
+    // SAFETY: as in `compress`.
+    guard(report, || unsafe {
+        *out = u32::from((*this.cast::<Object<'_, B>>()).inner.get().needs_metric(stage.value()?));
         Ok(())
     })
 }

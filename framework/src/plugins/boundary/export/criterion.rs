@@ -4,6 +4,7 @@ use super::super::abi::{self, Report, Signal, Sink, Status, Str, View, slice};
 use super::super::failure::guard;
 use super::super::host;
 use super::super::parameters::{Mirror, layout};
+use super::super::trace::received;
 use super::super::view::{self, Lender, Receiver, elements, shared, shared_optional};
 use super::{destroy, object, wrong_kind};
 use crate::autograd::Grads;
@@ -114,8 +115,15 @@ unsafe extern "C" fn observe(this: *mut c_void, seen: *const abi::Observation, r
                     grads.add(output, value)?;
                 }
             }
+            let far = seen.trace.as_ref().map(|table| received(table, &device, shared)).transpose()?;
+            let far = far.map(|(trace, far)| {
+                taps.trace = trace;
+                far
+            });
             let (step, epoch, examples) = (Step(seen.step), seen.epoch, seen.examples);
-            inner.observe(&Observation { step, epoch, examples, params, grads: &grads, taps: &taps })
+            let observed = inner.observe(&Observation { step, epoch, examples, params, grads: &grads, taps: &taps });
+            far.iter().for_each(|far| far.end());
+            observed
         })
     })
 }

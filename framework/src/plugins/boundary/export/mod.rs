@@ -25,7 +25,7 @@ use std::sync::{Once, OnceLock};
 static OPENED: AtomicBool = AtomicBool::new(false);
 
 /// The only function that a plugin exports: every plugin registered in THIS library.
-#[unsafe(export_name = "secateur_plugin_v2")]
+#[unsafe(export_name = "secateur_plugin_v3")]
 pub extern "C" fn entry_point() -> *const abi::Table {
     static PUBLISHED: OnceLock<Published> = OnceLock::new();
     let table = PUBLISHED.get_or_init(|| {

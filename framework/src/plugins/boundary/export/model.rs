@@ -5,6 +5,7 @@ use super::super::codes;
 use super::super::failure::{contain, guard};
 use super::super::host::far_compressor;
 use super::super::parameters::{Mirror, layout_text};
+use super::super::trace::hand_over;
 use super::super::view::{copied, shared};
 use super::{destroy, object, wrong_kind};
 use crate::autograd::{KinkMode, Kinks, Tape};
@@ -12,7 +13,7 @@ use crate::backend::Cpu;
 use crate::error::{Error, Result};
 use crate::network::compressor::{Compressor, NoCompression};
 use crate::network::forward::Needs;
-use crate::network::forward::{Forward, Taps};
+use crate::network::forward::{Forward, Taps, Trace};
 use crate::network::layout::Sizes;
 use crate::network::model::{Batch, InputSpec, Model, Output};
 use crate::plugins::registry::{DeviceMaker, Kind};
@@ -128,7 +129,11 @@ unsafe extern "C" fn forward(
                 *kinks = Some(cx.tape().take_kinks()?);
             }
             let buffers = cx.take_buffers();
-            let (tape, taps, found) = cx.finish();
+            let (tape, mut taps, found) = cx.finish();
+            taps.conclude(&output, &batch.classes, params.layout());
+            if taps.needs.has(Needs::TRACE) {
+                hand_over(std::mem::replace(&mut taps.trace, Trace::of(vec![])), &pass.trace);
+            }
             *cost = abi::Cost { macs: found.macs, macs_kept: found.macs_kept };
             put_taps(&out, &taps);
             buffers.iter().for_each(|(name, t)| out.tensor(abi::BUFFER, name, t));

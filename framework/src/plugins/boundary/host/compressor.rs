@@ -23,6 +23,20 @@ impl Adapter {
     }
 }
 
+/// A question about a stage.
+type Asks = unsafe extern "C" fn(*mut c_void, abi::Stage, *mut u32, abi::Report) -> abi::Status;
+
+impl Adapter {
+    /// The other side's answer; yes where it has none, or fails: it then says so where it compresses.
+    fn asked(&self, function: Option<Asks>, at: Stage) -> bool {
+        let Some(function) = function else { return true };
+        let mut found = 1;
+        // SAFETY: the object and its function belong together; `found` lives for the call.
+        let asked = self.object.call(|this, report| unsafe { function(this, abi::Stage::of(at), &mut found, report) });
+        asked.is_err() || found != 0
+    }
+}
+
 /// The compressor that the other side lends for a call, if any.
 ///
 /// # Safety
@@ -87,9 +101,12 @@ unsafe extern "C" fn put<B: Backend>(user: *mut c_void, tokens: *const abi::Toke
 }
 
 impl<B: Backend> Compressor<B> for Adapter {
-    /// The other side cannot be asked, so it gets what there is.
-    fn needs_metric(&self, _: Stage) -> bool {
-        true
+    fn is_active(&self, at: Stage) -> bool {
+        self.asked(self.object.functions.is_active, at)
+    }
+
+    fn needs_metric(&self, at: Stage) -> bool {
+        self.asked(self.object.functions.needs_metric, at)
     }
 
     fn compress(&self, tape: &mut Tape<B>, tokens: Tokens<B>, at: Stage) -> Result<Tokens<B>> {

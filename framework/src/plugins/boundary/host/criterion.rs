@@ -4,12 +4,13 @@ use super::super::abi::{self, Report, Signal, Sink, Status, Str};
 use super::super::export::Published;
 use super::super::failure::guard;
 use super::super::parameters::{Loan, layout_text};
+use super::super::trace::Lent;
 use super::super::view::{self, Data, Item, Lender, Receiver, copied};
 use super::Loaded;
 use super::object::{Object, absent};
 use super::signals::signals;
 use crate::backend::{Backend, Reduce};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::network::forward::Needs;
 use crate::network::layout::Layout;
 use crate::options::Table;
@@ -49,12 +50,6 @@ impl Adapter {
         self.window = found.window().map_err(|e| self.object.error(e.to_string()))?;
         self.reduce = found.reduce().map_err(|e| self.object.error(e.to_string()))?;
         self.normalizer = found.normalizer().map_err(|e| self.object.error(e.to_string()))?;
-        if self.needs.has(Needs::TRACE) {
-            return Err(Error::Config(format!(
-                "criterion `{}` needs TRACE, which does not cross the plugin boundary: link its crate into the program instead",
-                self.object.name
-            )));
-        }
         Ok(())
     }
 
@@ -124,6 +119,8 @@ impl<B: Backend> Criterion<B> for Adapter {
         self.before(seen.params.layout())?;
         let (loan, mut lender) = (Loan::new(seen.params), Lender::default());
         let signals = signals(seen, self.needs, &mut lender);
+        let lent = self.needs.has(Needs::TRACE).then(|| seen.trace().map(Lent::new)).transpose()?;
+        let trace = lent.as_ref().map(Lent::table);
         let seen = abi::Observation {
             step: seen.step.0,
             epoch: seen.epoch,
@@ -131,6 +128,7 @@ impl<B: Backend> Criterion<B> for Adapter {
             params: loan.table(),
             signals: signals.as_ptr(),
             signal_count: signals.len(),
+            trace: trace.as_ref().map_or(std::ptr::null(), |trace| &raw const *trace),
         };
         // SAFETY: the object and its function belong together; what is lent lives for the call.
         self.object.call(|this, report| unsafe { observe(this, &seen, report) })

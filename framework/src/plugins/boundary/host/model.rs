@@ -4,13 +4,14 @@ use super::super::abi::{self, Signal, Str, TextSink};
 use super::super::codes;
 use super::super::export::borrowed_compressor;
 use super::super::parameters::{Loan, layout, layout_text};
-use super::super::view::{Item, Lender, Receiver};
+use super::super::trace::received;
+use super::super::view::{Item, Lender, Receiver, copied};
 use super::Loaded;
 use super::object::{Object, absent};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
-use crate::network::forward::{Compressed, Forward};
+use crate::network::forward::{Compressed, Forward, Trace};
 use crate::network::layout::{Layout, Sizes};
 use crate::network::model::{Batch, InputSpec, Model, Output};
 use crate::options::Table;
@@ -93,6 +94,20 @@ impl<B: Backend> Backward<B> {
     }
 }
 
+/// Takes the operations of the pass.
+struct Taken<B: Backend> {
+    device: B,
+    trace: Option<Result<Trace<B>>>,
+}
+
+unsafe extern "C" fn put_trace<B: Backend>(user: *mut c_void, trace: *const abi::Trace) {
+    // SAFETY: `user` is the `Taken` of the call under way, the trace is the ABI's and given away.
+    unsafe {
+        let taken = &mut *user.cast::<Taken<B>>();
+        taken.trace = Some(received(&*trace, &taken.device, copied::<B>).map(|(trace, _)| trace));
+    }
+}
+
 unsafe extern "C" fn put_text(user: *mut c_void, text: Str) {
     // SAFETY: `user` is the text of the call under way.
     unsafe { *user.cast::<String>() = text.text() }
@@ -113,13 +128,6 @@ impl<B: Backend> Model<B> for Adapter {
     }
 
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
-        if cx.taps.needs.has(Needs::TRACE) {
-            return Err(Error::Config(format!(
-                "the criterion needs TRACE, which does not cross the plugin boundary: link the crate of model `{}` into the program \
-                 instead",
-                self.object.name
-            )));
-        }
         let forward = self.object.functions.forward.ok_or_else(|| absent("forward"))?;
         self.tell(cx.params.layout())?;
         let device = cx.params.device().clone();
@@ -131,6 +139,7 @@ impl<B: Backend> Model<B> for Adapter {
             .collect();
         cx.compressed = Compressed::NotSeen;
         let (mut compressor, table) = borrowed_compressor(cx.compressor, &device);
+        let mut taken = Taken { device: device.clone(), trace: None };
         let pass = abi::Pass {
             params: loan.table(),
             replaced: replaced.as_ptr(),
@@ -145,6 +154,7 @@ impl<B: Backend> Model<B> for Adapter {
             noise: cx.noise.map_or(0, |s| s.0),
             compressor: (&raw mut compressor).cast(),
             compressor_table: &raw const *table,
+            trace: abi::TraceSink { user: (&raw mut taken).cast(), put: put_trace::<B> },
         };
         let mut left = Left { left: std::ptr::null_mut(), object: self.object.clone() };
         let (sink, mut cost) = (receiver.sink(), abi::Cost { macs: 0, macs_kept: 0 });
@@ -155,7 +165,17 @@ impl<B: Backend> Model<B> for Adapter {
         cx.cost.macs += cost.macs;
         cx.cost.macs_kept += cost.macs_kept;
         let roots = sort(receiver.finish()?, cx, &device)?;
-        self.output(cx, roots, left)
+        let trace = taken.trace.transpose()?;
+        if trace.is_none() && cx.taps.needs.has(Needs::TRACE) {
+            return Err(self.object.error("it gave no trace of its pass, which the criterion needs"));
+        }
+        let output = self.output(cx, roots, left)?;
+        if let Some(Trace { calls, output: far, .. }) = trace {
+            let became =
+                if let (Some(far), Output::Logits(logits)) = (&far, &output) { Some((far, logits)) } else { None };
+            cx.tape.take_over(calls, became);
+        }
+        Ok(output)
     }
 }
 
