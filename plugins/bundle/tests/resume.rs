@@ -263,6 +263,16 @@ fn a_cut_network_resumes_exactly_in_the_middle_of_what_its_criterion_watches() {
 }
 
 #[test]
+fn what_criteria_gather_of_gradients_resumes_exactly() {
+    let maps = "of = \"feature-maps\"\nwindow = \"since-prune\"";
+    for criterion in [("movement", "since = \"start\""), ("taylor", maps)] {
+        let mut setup = shrinking();
+        setup.trial.criterion = criterion;
+        resumes_exactly(&setup, &[14, 23, 53]);
+    }
+}
+
+#[test]
 fn masked_units_resume_exactly() {
     resumes_exactly(&masking(), &[20, 31]);
 }

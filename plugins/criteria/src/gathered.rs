@@ -74,7 +74,14 @@ impl<B: Backend, G: Gather<B>> Criterion<B> for Gathered<B, G> {
     }
 
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        self.how.score(&self.sums, target)
+        let scores = self.how.score(&self.sums, target)?;
+        // A weight that is masked for good may have gathered something before; to a unit it adds no more than one that is
+        // cut out.
+        let gone = target.param().mask().filter(|_| target.params().masking() == Masking::Held);
+        match (scores, gone) {
+            (Scores::Weights(scores), Some(mask)) => Ok(scores.mul(mask.tensor())?.into()),
+            (scores, _) => Ok(scores),
+        }
     }
 
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {

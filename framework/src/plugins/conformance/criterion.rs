@@ -92,9 +92,19 @@ impl Case<'_> {
         Ok(parts.join(", "))
     }
 
-    /// How often a strong element is above a weak one, over all pairs of one target; ties count half.
+    /// How often a strong element is above a weak one, over all pairs of one target; ties count half. Scores that say in
+    /// which direction something works have both signs, and those of weak elements are the smaller ones.
     fn planted(&self) -> Result<String> {
-        let (mut above, mut pairs) = (0.0, 0.0);
+        let (mut above, mut larger, mut pairs, mut signs) = (0.0, 0.0, 0.0, [false; 2]);
+        let wins = |strong: f32, weak: f32| {
+            if strong > weak {
+                1.0
+            } else if strong == weak {
+                0.5
+            } else {
+                0.0
+            }
+        };
         for (name, scores) in self.run(false)? {
             let (values, columns) = match scores {
                 Scores::Weights(t) => (t.to_vec(), t.shape()[1]),
@@ -106,21 +116,20 @@ impl Case<'_> {
             let (weak, strong): (Vec<_>, Vec<_>) = (0..values.len()).partition(|&i| weak(i));
             let pair = |s: &usize| weak.iter().map(|w| (values[*s], values[*w])).collect::<Vec<_>>();
             for (s, w) in strong.iter().flat_map(pair) {
-                above += if s > w {
-                    1.0
-                } else if s == w {
-                    0.5
-                } else {
-                    0.0
-                };
+                above += wins(s, w);
+                larger += wins(s.abs(), w.abs());
                 pairs += 1.0;
             }
+            signs = [signs[0] || values.iter().any(|v| *v < 0.0), signs[1] || values.iter().any(|v| *v > 0.0)];
         }
-        let fraction = above / f64::max(pairs, 1.0);
-        ensure(fraction > 0.6, || {
-            format!("a strong one is above a weak one in {:.0} % of all pairs; is the sign turned?", fraction * 100.0)
+        let [above, larger]: [f64; 2] = [above, larger].map(|count| count / f64::max(pairs, 1.0));
+        if above <= 0.6 && signs == [true; 2] && larger > 0.6 {
+            return Ok(format!("scores have both signs; by size in {:.0} % of all pairs", larger * 100.0));
+        }
+        ensure(above > 0.6, || {
+            format!("a strong one is above a weak one in {:.0} % of all pairs; is the sign turned?", above * 100.0)
         })?;
-        Ok(format!("in {:.0} % of all pairs", fraction * 100.0))
+        Ok(format!("in {:.0} % of all pairs", above * 100.0))
     }
 
     fn deterministic(&self) -> Result<String> {

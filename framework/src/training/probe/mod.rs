@@ -108,3 +108,20 @@ impl<B: Backend> Probe<B> for RunProbe<'_, '_, B> {
         self.asked().hessian_vector(&self.batch(question.input)?, question, vector)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_examples_are_all_different_before_any_comes_again() {
+        for len in [1, 2, 12, 97, 1000] {
+            let order = |seed| (0..len as u64).map(|n| scattered(n, len, seed)).collect::<Vec<_>>();
+            let mut places = order(7);
+            assert!(len < 12 || places != order(8), "another step draws another order");
+            assert_eq!(scattered(len as u64, len, 7), places[0]);
+            places.sort_unstable();
+            assert_eq!(places, (0..len).collect::<Vec<_>>());
+        }
+    }
+}

@@ -15,7 +15,7 @@ choices! {
 
 options! {
     /// S = -Σ w dL/dw over the training steps, with the sign that goes with it: a weight that moves away from zero is
-    /// kept, one that shrinks goes, whatever its size (Sanh et al. 2020, "Movement Pruning", equation 4, without the
+    /// kept, one that shrinks goes, whatever its size (Sanh et al. 2020, "Movement Pruning", section 4, without the
     /// factor of the learning rate, which changes no order).
     ///
     /// Where weights may return (`prune.regrow = true`), as in the paper, a pruned weight goes on collecting with the

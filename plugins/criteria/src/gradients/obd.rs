@@ -15,8 +15,8 @@ choices! {
 
 options! {
     /// ½ F w², F = E[g²] the diagonal of the empirical Fisher information, which stands for that of the Hessian where the
-    /// network is trained (LeCun et al. 1990, "Optimal Brain Damage", equation 5; Theis et al. 2018, "Faster gaze prediction
-    /// with dense networks and Fisher pruning", equation 7). Interactions of weights are left out, as by the authors: the
+    /// network is trained (LeCun et al. 1990, "Optimal Brain Damage"; Theis et al. 2018, "Faster gaze prediction with dense
+    /// networks and Fisher pruning"). Interactions of weights are left out, as by the authors: the
     /// score of a unit is the sum over its weights.
     ///
     /// Both papers' mean runs over examples: g is the gradient of one example's loss, so it is asked for example by example,

@@ -6,7 +6,7 @@ use secateur::prelude::*;
 
 options! {
     /// |w| dR/d|w|, where R is the sum of the outputs for an input of ones in the network with |w| in place of w (Tanaka et
-    /// al. 2020, "Pruning neural networks without any data by iteratively conserving synaptic flow", equations 3 and 4).
+    /// al. 2020, "Pruning neural networks without any data by iteratively conserving synaptic flow", algorithm 1).
     /// Meant for a network at initialisation, in rounds: `prune.rounds = 100` in the paper, and `schedule.name =
     /// "one-shot"` with `at = 0`.
     ///

@@ -56,7 +56,6 @@ options! {
         pub form: Form = Form::Absolute,
         /// What a unit's weights change each for itself (`sum`) or all at once (`joint`).
         #[acts(|t| t.of == Of::Weights, "of = \"weights\"")]
-        #[acts("prune.granularity", |what| what == "unit", "prune.granularity = \"unit\"")]
         pub together: Together = Together::Sum,
         /// Training steps that count: `epoch` (those of the epoch up to the pruning step), `since-prune`, or `last-step`.
         #[acts(always)]
