@@ -1,9 +1,10 @@
 //! The `[prune]` section.
 
-use super::choices::{Apply, Granularity, Normalizer, OnEmptyLayer, Scope};
+use super::choices::{Apply, Granularity, Normalizer, OnEmptyLayer, RegrowFrom, Scope};
 use crate::backend::Reduce;
 use crate::error::{Error, OptionError, Result};
 use crate::network::layout::{Layout, Sizes, UnitGroup};
+use crate::network::params::Masking;
 use crate::options::{Idle, key_in, unknown};
 use crate::pruning::criterion::Rounding;
 use std::collections::BTreeMap;
@@ -45,6 +46,12 @@ crate::options! {
         /// network is measured or written (soft filter pruning, He et al. 2018).
         #[acts(run, "pruning steps")]
         pub regrow: bool = false,
+        /// What a returning weight starts from: `learned`, what the dense gradient made of it while it was pruned (Lin et
+        /// al. 2020), or `zero`, at which it was held until then, without optimizer state (Evci et al. 2020; Peste et al.
+        /// 2021).
+        #[acts(|p| p.regrow, "regrow = true")]
+        #[acts(|p| p.granularity == Granularity::Weight, "granularity = \"weight\", since units go on learning until they return")]
+        pub regrow_from: RegrowFrom = RegrowFrom::Learned,
         /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`,
         /// `max` or `sum`; the criterion's own way where absent, `l1` where it has none.
         #[acts(|p| p.granularity == Granularity::Unit, "granularity = \"unit\"")]
@@ -64,6 +71,11 @@ crate::options! {
         #[acts(|p| p.granularity == Granularity::Weight, "granularity = \"weight\"")]
         #[acts(run, "a layer that produces the output, and that scope, table and counts do not leave alone")]
         pub include_output: bool = false,
+        /// Factor of the fraction that goes of the layer that produces the output: half of it in the lottery-ticket paper
+        /// (Frankle & Carbin 2019, appendix G).
+        #[acts(|p| p.include_output, "include_output = true")]
+        #[acts(|p| p.scope == Scope::Layer, "scope = \"layer\"")]
+        pub output_rate: f64 = 1.0,
         /// How a fraction becomes a count, whichever the criterion, so that runs that are compared count alike:
         /// `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n), as the contribution-rank report counts) or
         /// `nearest`.
@@ -104,10 +116,21 @@ crate::options! {
         let text = "needs the pruned weights, but prune.apply = \"shrink\" removes them: set prune.apply = \"mask\"";
         checks.ensure("regrow", !(shrinks && self.regrow), text);
         checks.range("rounds", self.rounds, 1.0..);
+        let part = self.output_rate > 0.0 && self.output_rate <= 1.0;
+        checks.ensure("output_rate", part, "must lie above 0 and be at most 1; prune.include_output = false is 0");
     }
 }
 
 impl PruneConfig {
+    /// What pruned weights do between pruning steps.
+    pub fn masking(&self) -> Masking {
+        match (self.regrow, self.granularity, self.regrow_from) {
+            (false, ..) => Masking::Held,
+            (true, Granularity::Weight, RegrowFrom::Zero) => Masking::Returning,
+            (true, ..) => Masking::Dynamic,
+        }
+    }
+
     /// Names of what may be pruned, sorted: parameters, or unit groups.
     pub fn names(&self, layout: &Layout) -> Vec<String> {
         let listed = |name: &str| self.exempt.iter().any(|e| e == name);

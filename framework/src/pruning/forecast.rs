@@ -33,7 +33,8 @@ pub struct Forecast {
     pub idle: usize,
 }
 
-/// Follows the pruning steps of a run through a network's counts; `None` is the time before the first step.
+/// Follows the pruning steps of a run through a network's counts; `None` is the time before the first step. Where the
+/// schedule goes by what will be measured, `up_to` holds: the steps say the most that may be asked.
 ///
 /// # Errors
 /// A step that asks for more than the one before left, where nothing returns: under the key that would let it.
@@ -41,6 +42,7 @@ pub fn forecast(
     config: &PruneConfig,
     layout: &Layout,
     positions: impl Iterator<Item = (Option<Step>, Position)>,
+    up_to: bool,
 ) -> Result<Forecast> {
     let names = config.names(layout);
     let mut layers = names.iter().map(|n| dense_budget(config, layout, n)).collect::<Result<Vec<_>>>()?;
@@ -65,12 +67,17 @@ pub fn forecast(
         }
     }
     if let Some((step, target)) = bent {
+        let up_to = if up_to { "up to " } else { "" };
         let text = format!(
-            "A sparsity of {target:.4} {} would leave groups without any unit; each keeps one, so that less is pruned \
+            "A sparsity of {up_to}{target:.4} {} would leave groups without any unit; each keeps one, so that less is pruned \
              than asked.",
             when(step)
         );
         forecast.remarks.push(Remark::new(&["schedule.name", "prune.granularity"], text));
+    }
+    if up_to {
+        // Which steps will ask for nothing new is not known yet.
+        forecast.idle = 0;
     }
     if config.regrow && steps == 1 {
         let text = "There is only one pruning step, so that nothing can return: prune.regrow = true does no more than \
@@ -89,6 +96,7 @@ fn joined(layers: &[LayerBudget]) -> LayerBudget {
         current: sum(|r| r.current),
         axes: vec![],
         least: sum(|r| r.least),
+        rate: 1.0,
         most: sum(|r| r.most),
     }
 }
@@ -145,7 +153,7 @@ mod tests {
             let position = Position { amount: Amount::Sparsity(s), progress: s / most, nth };
             (Some(Step(nth as u64 * 10)), position)
         };
-        forecast(config, &layout(), sparsities.iter().enumerate().map(position))
+        forecast(config, &layout(), sparsities.iter().enumerate().map(position), false)
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod scores;
 
 pub use apply::{Census, apply, counts, sparsity, units_in_use};
 pub use budget::{Asked, KeepCount, asked};
-pub use choices::{Apply, Granularity, Normalizer, OnEmptyLayer, Scope};
+pub use choices::{Apply, Granularity, Normalizer, OnEmptyLayer, RegrowFrom, Scope};
 pub use config::PruneConfig;
 pub use forecast::{Forecast, Remark, forecast};
 pub use masks::KeepMask;

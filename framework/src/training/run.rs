@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::{Cost, LayerRecord};
 use crate::network::model::{InputSpec, Model};
-use crate::network::params::{Masking, ParamStore, Snapshot};
+use crate::network::params::{ParamStore, Snapshot};
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
@@ -113,8 +113,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let seed = setting.seed.derive("criterion", &[]);
         let setup = Setup { layout: &layout, seed, make_criterion: setting.make_criterion };
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
-        let masking = if setting.prune.regrow { Masking::Dynamic } else { Masking::Held };
-        let params = ParamStore::new(&setting.device, layout, setting.seed, masking)?;
+        let params = ParamStore::new(&setting.device, layout, setting.seed, setting.prune.masking())?;
         let look = setting.look(&params)?;
         let (dense, idle) = (look.cost, setting.idle(params.layout(), criterion.needs(), &look));
         let live = Live {

@@ -87,7 +87,7 @@ impl<B: Backend> Pass<B> {
     /// clipped as the one without them.
     fn clip_scale(&self, limit: Option<f64>, params: &ParamStore<B>) -> Result<Option<Tensor<B>>> {
         let Some(limit) = limit else { return Ok(None) };
-        let held = params.masking() == Masking::Held;
+        let held = params.masking().zeroes();
         let moving = |p: &Param<B>| {
             let grad = self.grads.get(p.value())?;
             Some(p.mask().filter(|_| held).map_or_else(|| Ok(grad.clone()), |mask| grad.mul(mask.tensor())))
@@ -113,7 +113,8 @@ impl<B: Backend> Live<B> {
         let needs = if collecting { self.criterion.needs() } else { Needs::WEIGHTS };
         let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
         let mut pass = Pass::new(setting, &self.params, batch, needs, noise)?;
-        if looks_at_burden(step, setting.length.steps_per_epoch) {
+        let guides = timeline.position(step).is_some() && self.schedule.watches();
+        if guides || looks_at_burden(step, setting.length.steps_per_epoch) {
             self.burden.observe(&self.params, &pass.grads)?;
         }
         let penalty = pass.penalise(self.criterion.as_mut(), &self.params)?;

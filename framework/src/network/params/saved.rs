@@ -37,7 +37,7 @@ impl<B: Backend> ParamStore<B> {
                 return Err(Error::shape("rewind", message));
             }
             p.value = old.clone().tracked(!p.spec.buffer);
-            if self.masking == Masking::Held {
+            if self.masking.zeroes() {
                 p.zero_masked()?;
             }
         }

@@ -15,7 +15,7 @@ use crate::network::model::{Batch, Output};
 use crate::network::params::ParamStore;
 use crate::pruning::criterion::{Cut, Target};
 use crate::pruning::measure;
-use crate::pruning::schedule::{Position, Step};
+use crate::pruning::schedule::{Amount, Measured, Position, Step};
 use crate::pruning::{self, Apply, Census, KeepCount, OnEmptyLayer};
 use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
@@ -47,13 +47,20 @@ impl<B: Backend> Live<B> {
         batch: &Batch<B>,
         reporter: &mut Reporter<'_, B>,
     ) -> Result<()> {
-        let (step, prune) = (self.next, &setting.prune);
+        let (step, prune, plan) = (self.next, &setting.prune, position);
         let around = setting.timeline.count() <= setting.train.eval_prunes;
+        let mut validation_loss = None;
         if around {
-            setting.evaluate(&self.params, step, SplitName::Validation, EvalAt::BeforePrune, reporter)?;
+            let at = EvalAt::BeforePrune;
+            let found = setting.evaluate(&self.params, step, SplitName::Validation, at, reporter)?;
+            // Without a validation split the test split is measured, which no schedule may go by.
+            validation_loss = (!setting.data.validation.is_empty()).then_some(found.loss);
             setting.show(&self.params, step, EvalAt::BeforePrune, reporter)?;
         }
         let clock = Instant::now();
+        let watches = after.is_some() && self.schedule.watches();
+        let planned = watches.then(|| pruning::asked(prune, &self.params, plan)).transpose()?.map(|asked| asked.target);
+        let position = if watches { self.adjusted(setting, plan, validation_loss)? } else { plan };
         let asked = pruning::asked(prune, &self.params, position)?;
         let (before, kept) = (Census::take(prune, &self.params)?, pruning::counts(prune, &self.params)?);
         let mut own_rule = false;
@@ -64,6 +71,7 @@ impl<B: Backend> Live<B> {
         let churn = before.churn(prune, &self.params)?;
         let (pruned, regrown) = churn.values().fold((0, 0), |(p, r), c| (p + c.0, r + c.1));
         self.burden.moved(&churn);
+        self.burden.forget_recent();
         let rewound_to = after.and_then(|step| setting.timeline.rewind(step));
         if let Some(to) = rewound_to {
             self.rewind(to)?;
@@ -85,6 +93,7 @@ impl<B: Backend> Live<B> {
             epoch: setting.length.epoch(step),
             at_start: after.is_none(),
             target: (!own_rule).then_some(asked.target),
+            planned: planned.filter(|_| !own_rule),
             achieved: pruning::sparsity(prune, &self.params)?,
             units: pruning::units_in_use(&self.params),
             kept: pruning::counts(prune, &self.params)?,
@@ -121,6 +130,30 @@ impl<B: Backend> Live<B> {
             setting.show(&self.params, step, EvalAt::AfterPrune, reporter)?;
         }
         Ok(())
+    }
+
+    /// What the schedule asks for at a pruning step, given what was measured: its plan or less.
+    fn adjusted(
+        &mut self,
+        setting: &Setting<'_, B>,
+        plan: Position,
+        validation_loss: Option<f64>,
+    ) -> Result<Position> {
+        let (step, burden) = (self.next, self.burden.recent(&self.params));
+        let sparsity = pruning::sparsity(&setting.prune, &self.params)?;
+        let seen = Measured { step, run: setting.length, sparsity, burden: &burden, validation_loss };
+        let amount = self.schedule.adjust(plan.amount, &seen).map_err(|error| error.under("schedule"))?;
+        let alike = matches!(
+            (amount, plan.amount),
+            (Amount::Sparsity(_), Amount::Sparsity(_)) | (Amount::OfRemaining(_), Amount::OfRemaining(_))
+        );
+        if alike && (0.0..=plan.amount.fraction()).contains(&amount.fraction()) {
+            return Ok(Position { amount, ..plan });
+        }
+        Err(Error::Other(format!(
+            "after step {} the schedule asks for {amount:?}, but had planned {:?}: what is measured may only lower it",
+            step.0, plan.amount
+        )))
     }
 
     /// One round: scores, and leaves so many. Returns whether the criterion decided itself.

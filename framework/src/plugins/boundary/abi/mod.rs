@@ -43,7 +43,7 @@ mod values;
 pub use numbers::*;
 pub use tables::{CompressorTable, CriterionTable, Entry, ModelTable, OptionDoc, ScheduleTable, Table};
 pub use values::{
-    Alive, Amount, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe, Question, Report, RunLength,
+    Alive, Amount, Cost, Indicators, Info, InputSpec, Measured, Observation, Owner, Param, Params, Pass, Probe, Question, Report, RunLength,
     Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, View,
 };
 

@@ -58,6 +58,10 @@ c_structs! {
         save: Option<unsafe extern "C" fn(*mut c_void, Sink, Report) -> Status>,
         /// As in [`CriterionTable`].
         load: Option<unsafe extern "C" fn(*mut c_void, *const Signal, usize, Report) -> Status>,
+        /// 1 where it goes by what is measured.
+        watches: Option<unsafe extern "C" fn(*mut c_void, *mut u32, Report) -> Status>,
+        /// What is asked at a pruning step: the plan, what was measured, and the plan or less of the same kind.
+        adjust: Option<unsafe extern "C" fn(*mut c_void, Amount, *const Measured, *mut Amount, Report) -> Status>,
     }
     /// A compressor's functions. `create`, `destroy` and `compress` must be there; `backward` and `forget` where it can
     /// be trained.
