@@ -61,6 +61,7 @@ typedef struct {
   uint64_t updates; size_t dense_count;
 } secateur_param;
 typedef struct { secateur_str group; const uint8_t *alive; size_t units; } secateur_alive;
+/* dynamic: 0 where pruned weights are zero and stay so, 1 where they keep learning, 2 where they are zero until they return. */
 typedef struct {
   const secateur_param *list; size_t count; uint32_t dynamic; const secateur_alive *alive; size_t alive_count;
 } secateur_params;

@@ -10,7 +10,7 @@ use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::network::forward::{Forward, Needs, Taps};
 use crate::network::model::{Batch, Output};
-use crate::network::params::{Masking, Param, ParamStore};
+use crate::network::params::{Param, ParamStore};
 use crate::pruning::criterion::{Criterion, Observation};
 use crate::pruning::schedule::{RunLength, Step};
 use crate::seed::Seed;

@@ -188,7 +188,7 @@ fn a_library_is_loaded_once_and_a_folder_in_order() {
     let mut registry = Registry::default();
     let files = boundary::libraries(folder.path()).unwrap();
     let names: Vec<String> = files.iter().flat_map(|f| registry.load(f, None).unwrap()).map(|(_, n)| n).collect();
-    assert_eq!((names.len(), names.last().unwrap().as_str()), (5, "taylor"));
+    assert_eq!((names.len(), names.last().unwrap().as_str()), (6, "taylor"));
     let empty = tempfile::tempdir().unwrap();
     let text = boundary::libraries(empty.path()).unwrap_err().to_string();
     assert!(text.contains("there is no plugin"), "{text}");

@@ -122,7 +122,7 @@ fn phases() -> Trial {
 
 /// A sparsity that goes by the burden, which is above its bound at some steps and below it at others.
 fn guided() -> Trial {
-    let schedule = ("burden-guided", "every = 3\nbound = 0.8\nuntil = 1.0\nwhose = \"worst-layer\"");
+    let schedule = ("burden-guided", "every = 3\nbound = 2.0\nuntil = 1.0");
     Trial { schedule, ..regrowing() }
 }
 

@@ -232,10 +232,7 @@ const OTHERS: &[Case] = &[
     ),
     (
         "prune.scope",
-        &[
-            "schedule={name=\"burden-guided\",every=1}",
-            "prune={scope=\"table\",table={\"fc1.weight\"=0.5}}",
-        ],
+        &["schedule={name=\"burden-guided\",every=1}", "prune={scope=\"table\",table={\"fc1.weight\"=0.5}}"],
         Refused("with a schedule that goes by what is measured"),
     ),
     ("schedule.first", &["schedule={name=\"periodic\",first=50}"], Refused("must lie below train.epochs")),

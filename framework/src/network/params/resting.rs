@@ -128,9 +128,8 @@ mod tests {
         let (layout, device) = (layout.build().unwrap(), Cpu::default());
         let mut store = ParamStore::new(&device, layout, Seed(1), Masking::Returning).unwrap();
         store.set_masks(vec![("conv_b.weight".into(), vec![true, false, true])]).unwrap();
-        let five = |layer: &str| {
-            (format!("norm_{layer}.running_var"), Tensor::from_vec(&device, vec![5.0; 3], [3]).unwrap())
-        };
+        let five =
+            |layer: &str| (format!("norm_{layer}.running_var"), Tensor::from_vec(&device, vec![5.0; 3], [3]).unwrap());
         store.set_buffers(vec![five("a"), five("b")]).unwrap();
         let found = |layer: &str| store.get(&format!("norm_{layer}.running_var")).unwrap().value().to_vec();
         assert_eq!((found("a"), found("b")), (vec![5.0; 3], vec![5.0, 1.0, 5.0]));

@@ -1,6 +1,6 @@
 //! Parameters in a checkpoint, and values kept for a rewind.
 
-use super::{Mask, Masking, ParamStore};
+use super::{Mask, ParamStore};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;

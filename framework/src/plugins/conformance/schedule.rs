@@ -44,7 +44,7 @@ pub(super) fn check(registry: &Registry, name: &str, options: &Table) -> Vec<Che
             // A run that is long enough for its options, where there is one.
             let fits = |run: &&RunLength| build().and_then(|mut s| Timeline::plan(s.as_mut(), run)).is_ok();
             let run = RUNS.iter().find(fits).unwrap_or(&RUNS[0]);
-            let mut plan = |s: &mut dyn Schedule| Timeline::plan(s, run);
+            let plan = |s: &mut dyn Schedule| Timeline::plan(s, run);
             let planned = plan(first.as_mut())?;
             let asked = guide(first.as_mut(), &planned, run, 0..planned.prunes.len() / 2)?;
             second.load(first.save()?)?;
@@ -54,7 +54,8 @@ pub(super) fn check(registry: &Registry, name: &str, options: &Table) -> Vec<Che
             let goes_on = guide(first.as_mut(), &planned, run, rest.clone())?;
             let again = guide(second.as_mut(), &planned, run, rest)?;
             ensure(goes_on == again, || "after loading it asks for something else".into())?;
-            let watched = if first.watches() { format!(", {} answers", asked.len() + again.len()) } else { String::new() };
+            let watched =
+                if first.watches() { format!(", {} answers", asked.len() + again.len()) } else { String::new() };
             Ok(format!("{entries} entries of state{watched}"))
         }),
     ]

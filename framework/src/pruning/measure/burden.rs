@@ -83,10 +83,8 @@ impl Burden {
             let active = masked.as_ref().unwrap_or(g);
             let sums = self.sums.entry(p.spec().name.clone()).or_default();
             let neurons = self.neurons.entry(p.spec().name.clone()).or_default();
-            let (gradient, mean) = (
-                (B::norm_squared(active)? / kept).sqrt(),
-                neurons.observe(p, params.layout(), active)? / kept,
-            );
+            let (gradient, mean) =
+                ((B::norm_squared(active)? / kept).sqrt(), neurons.observe(p, params.layout(), active)? / kept);
             let weight = (B::norm_squared(&p.effective()?)? / kept).sqrt();
             *sums = (sums.0 + gradient, sums.1 + mean, weight);
             let recent = self.recent.entry(p.spec().name.clone()).or_default();

@@ -107,6 +107,15 @@ impl<B: Backend> Live<B> {
             rewound_to: rewound_to.map(|s| s.0),
             seconds: seconds.as_secs_f64(),
         })?;
+        let last = after.is_some() && after == setting.timeline.prunes.last().map(|prune| prune.0);
+        if let Some(most) = planned.filter(|most| last && !own_rule && asked.target < *most) {
+            let text = format!(
+                "The schedule goes by what is measured: at its last pruning step it asked for a sparsity of {:.4}, and had \
+                 planned up to {most:.4}.",
+                asked.target
+            );
+            reporter.note(step, ["schedule.name"], text)?;
+        }
         for (name, now) in pruning::counts(prune, &self.params)? {
             if now == 0 && kept.get(&name).is_some_and(|before| *before > 0) {
                 let text = format!(
@@ -133,12 +142,7 @@ impl<B: Backend> Live<B> {
     }
 
     /// What the schedule asks for at a pruning step, given what was measured: its plan or less.
-    fn adjusted(
-        &mut self,
-        setting: &Setting<'_, B>,
-        plan: Position,
-        validation_loss: Option<f64>,
-    ) -> Result<Position> {
+    fn adjusted(&mut self, setting: &Setting<'_, B>, plan: Position, validation_loss: Option<f64>) -> Result<Position> {
         let (step, burden) = (self.next, self.burden.recent(&self.params));
         let sparsity = pruning::sparsity(&setting.prune, &self.params)?;
         let seen = Measured { step, run: setting.length, sparsity, burden: &burden, validation_loss };

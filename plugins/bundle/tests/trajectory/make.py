@@ -65,7 +65,7 @@ OTHER = [
     ("weights after the update of the step that is gone back to", "tickets", Rules(rewind_to_after_update=True)),
     ("moments kept over a rewind", "tickets", Rules(keep_optimizer=True)),
     ("one learning rate schedule over all rounds", "tickets", Rules(one_rate_over_rounds=True)),
-    ("gradients for weights that return from zero", "ac-dc", Rules(returning_weights_learn=True)),
+    ("weights that learn until they return", "ac-dc", Rules(returning_weights_learn=True)),
     ("new channels in front of the old ones", "resnet", Rules(pad_before=True)),
 ]
 

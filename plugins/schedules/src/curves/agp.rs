@@ -84,7 +84,8 @@ impl Schedule for Agp {
             return Ok(());
         }
         let (epochs, steps) = (run.steps / run.steps_per_epoch.max(1), run.steps);
-        let text = format!("must lie within the run of {epochs} epochs ({steps} steps), or its sparsity is never reached");
+        let text =
+            format!("must lie within the run of {epochs} epochs ({steps} steps), or its sparsity is never reached");
         Err(OptionError::new("end", self.end, text).into())
     }
 

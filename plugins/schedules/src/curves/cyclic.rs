@@ -143,6 +143,8 @@ mod tests {
         let keys = |schedule: Cyclic| schedule.errors().into_iter().map(|e| e.key).collect::<Vec<_>>();
         assert_eq!(keys(Cyclic { low: 0.9, cycles: 0, ..Cyclic::default() }), ["sparsity", "cycles"]);
         let mut many = Cyclic { cycles: 60, ..Cyclic::default() };
-        assert!(many.setup(&RunLength { steps: 100, steps_per_epoch: 10 }).unwrap_err().to_string().contains("`cycles`"));
+        assert!(
+            many.setup(&RunLength { steps: 100, steps_per_epoch: 10 }).unwrap_err().to_string().contains("`cycles`")
+        );
     }
 }

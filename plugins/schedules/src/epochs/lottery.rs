@@ -80,7 +80,8 @@ impl Schedule for Lottery {
         }
         let (epochs, fitting) = (run.steps / run.steps_per_epoch.max(1), self.fitting(run));
         if fitting == 0 {
-            let text = format!("leaves no second round in train.epochs = {epochs}: a ticket is trained after it is drawn");
+            let text =
+                format!("leaves no second round in train.epochs = {epochs}: a ticket is trained after it is drawn");
             return Err(OptionError::new("epochs_per_round", self.epochs_per_round, text).into());
         }
         match self.rounds.filter(|rounds| *rounds > fitting) {
@@ -101,7 +102,12 @@ impl Schedule for Lottery {
     }
 }
 
-register!(Schedule, "lottery", Lottery, "Rounds of training that each start again from early weights (lottery tickets).");
+register!(
+    Schedule,
+    "lottery",
+    Lottery,
+    "Rounds of training that each start again from early weights (lottery tickets)."
+);
 
 #[cfg(test)]
 mod tests {
@@ -148,7 +154,8 @@ mod tests {
         assert_eq!(key(Lottery { rewind_to: 20, ..Lottery::default() }), "rewind_to");
         assert_eq!(key(Lottery { rounds: Some(3), ..Lottery::default() }), "rounds");
         assert!(Lottery { rounds: Some(2), ..Lottery::default() }.setup(&run).is_ok());
-        let keys: Vec<_> = Lottery { epochs_per_round: 0, fraction: 1.0, rounds: Some(0), ..Lottery::default() }.errors();
+        let keys: Vec<_> =
+            Lottery { epochs_per_round: 0, fraction: 1.0, rounds: Some(0), ..Lottery::default() }.errors();
         assert_eq!(keys.into_iter().map(|e| e.key).collect::<Vec<_>>(), ["epochs_per_round", "fraction", "rounds"]);
     }
 }

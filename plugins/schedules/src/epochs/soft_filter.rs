@@ -89,7 +89,12 @@ impl Schedule for SoftFilter {
     }
 }
 
-register!(Schedule, "soft-filter", SoftFilter, "Masks renewed every epoch, at one rate or rising to it (He et al. 2018).");
+register!(
+    Schedule,
+    "soft-filter",
+    SoftFilter,
+    "Masks renewed every epoch, at one rate or rising to it (He et al. 2018)."
+);
 
 #[cfg(test)]
 mod tests {
@@ -112,15 +117,32 @@ mod tests {
     #[test]
     fn the_asymptotic_rate_goes_through_the_papers_points() {
         let cases: [(f64, f64, u64, [f64; 7]); 3] = [
-            (0.0, 0.3, 200, [
-                0.016_182_433_1, 0.031_491_975_8, 0.072_641_541_6, 0.225, 0.281_252_575_9, 0.298_832_471_8, 0.3,
-            ]),
-            (0.0, 0.4, 200, [
-                0.021_576_577_5, 0.041_989_301, 0.096_855_388_8, 0.3, 0.375_003_434_5, 0.398_443_295_8, 0.4,
-            ]),
-            (0.1, 0.4, 100, [
-                0.125_238_376_1, 0.148_354_823_4, 0.206_674_466_9, 0.295_506_783, 0.366_687_038_5, 0.396_337_044_1, 0.4,
-            ]),
+            (
+                0.0,
+                0.3,
+                200,
+                [0.016_182_433_1, 0.031_491_975_8, 0.072_641_541_6, 0.225, 0.281_252_575_9, 0.298_832_471_8, 0.3],
+            ),
+            (
+                0.0,
+                0.4,
+                200,
+                [0.021_576_577_5, 0.041_989_301, 0.096_855_388_8, 0.3, 0.375_003_434_5, 0.398_443_295_8, 0.4],
+            ),
+            (
+                0.1,
+                0.4,
+                100,
+                [
+                    0.125_238_376_1,
+                    0.148_353_823_4,
+                    0.206_674_466_9,
+                    0.295_506_783,
+                    0.366_687_038_5,
+                    0.396_337_044_1,
+                    0.4,
+                ],
+            ),
         ];
         for (initial, sparsity, all, expected) in cases {
             let schedule = SoftFilter { sparsity, rate: Rate::Asymptotic, initial, ..SoftFilter::default() };

@@ -198,11 +198,19 @@ mod tests {
     const RUN: RunLength = RunLength { steps: 101, steps_per_epoch: 10 };
 
     fn options() -> BurdenGuidedOptions {
-        BurdenGuidedOptions { sparsity: 0.8, to: 0.5, until: 0.9, every: 10, bound: 1.2, ..BurdenGuidedOptions::default() }
+        BurdenGuidedOptions {
+            sparsity: 0.8,
+            to: 0.5,
+            until: 0.9,
+            every: 10,
+            bound: 1.2,
+            ..BurdenGuidedOptions::default()
+        }
     }
 
     fn seen(gradients: [f64; 2]) -> Vec<Indicators> {
-        let one = |(name, gradient): (&str, f64)| Indicators { name: name.into(), gradient, kept: 50, ..<_>::default() };
+        let one =
+            |(name, gradient): (&str, f64)| Indicators { name: name.into(), gradient, kept: 50, ..<_>::default() };
         [("a", gradients[0]), ("b", gradients[1])].map(one).into()
     }
 
@@ -211,8 +219,7 @@ mod tests {
         let plan = targets(schedule, RUN.steps, RUN.steps_per_epoch);
         let at = |((step, planned), gradients): (&(u64, f64), &[f64; 2])| {
             let burden = seen(*gradients);
-            let seen =
-                Measured { step: Step(*step), run: RUN, sparsity: 0.0, burden: &burden, validation_loss: None };
+            let seen = Measured { step: Step(*step), run: RUN, sparsity: 0.0, burden: &burden, validation_loss: None };
             schedule.adjust(Amount::Sparsity(*planned), &seen).unwrap().fraction()
         };
         plan[from..].iter().zip(gradients).map(at).collect()

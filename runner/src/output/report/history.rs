@@ -56,6 +56,8 @@ pub struct PruneStep {
     pub epoch: u64,
     /// The sparsity asked for, unless the criterion decided itself.
     pub target: Option<f64>,
+    /// The most that a schedule which goes by what is measured had planned.
+    pub planned: Option<f64>,
     /// The sparsity counted afterwards.
     pub achieved: f64,
     /// `units` or `weights`: what was pruned.
@@ -224,6 +226,7 @@ impl PruneStep {
             step,
             epoch,
             target,
+            planned,
             achieved,
             ref units,
             ref kept,
@@ -243,6 +246,7 @@ impl PruneStep {
             step,
             epoch,
             target,
+            planned,
             achieved,
             things,
             units,

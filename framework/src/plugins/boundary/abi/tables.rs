@@ -1,5 +1,6 @@
 //! The functions of each kind of plugin, and the list of plugins that a library exports.
 
+use super::measured::Measured;
 use super::Status;
 use super::values::*;
 use std::ffi::c_void;

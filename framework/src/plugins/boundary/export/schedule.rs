@@ -128,7 +128,8 @@ unsafe extern "C" fn adjust(
 ) -> Status {
     // SAFETY: the ABI's arguments; the list lives for the call.
     guard(report, || unsafe {
-        let planned = planned.value()?.ok_or_else(|| Error::Other("nothing is planned that could be adjusted".into()))?;
+        let planned =
+            planned.value()?.ok_or_else(|| Error::Other("nothing is planned that could be adjusted".into()))?;
         let seen = &*seen;
         let burden: Vec<Indicators> = slice(seen.burden, seen.burden_count).iter().map(|one| indicators(one)).collect();
         let seen = Measured {
