@@ -61,6 +61,7 @@ typedef struct {
   uint64_t updates; size_t dense_count;
 } secateur_param;
 typedef struct { secateur_str group; const uint8_t *alive; size_t units; } secateur_alive;
+/* dynamic: 0 where pruned weights are zero and stay so, 1 where they keep learning, 2 where they are zero until they return. */
 typedef struct {
   const secateur_param *list; size_t count; uint32_t dynamic; const secateur_alive *alive; size_t alive_count;
 } secateur_params;
@@ -127,6 +128,16 @@ typedef struct {
 typedef struct { uint32_t kind; double fraction; } secateur_amount;
 typedef struct { uint64_t steps; uint64_t steps_per_epoch; } secateur_run_length;
 
+/* The burden of a parameter over its active weights: root mean square and mean magnitude of its gradient, root mean square of its
+ * values, and how many there are. */
+typedef struct { secateur_str name; double gradient; double gradient_mean; double weight; size_t kept; } secateur_indicators;
+
+/* What was measured when a pruning step is due; validation_loss is NaN where it was not. */
+typedef struct {
+  uint64_t step; secateur_run_length run; double sparsity; double validation_loss; const secateur_indicators *burden;
+  size_t burden_count;
+} secateur_measured;
+
 /* x [batch, tokens, dim]; wanted: bits of those whose gradient is wanted, 1 x, 2 metric, 4 sizes. */
 typedef struct {
   secateur_view x; secateur_view metric; secateur_view sizes; const uint32_t *source; size_t source_count; uint32_t has_source;
@@ -160,7 +171,8 @@ typedef struct {
   int32_t (*refit)(void *self, const secateur_params *, const secateur_signal *keep, size_t count, secateur_sink out, secateur_report);
 } secateur_criterion;
 
-/* Needed: create, destroy, target. rewind gives UINT64_MAX where it does not. */
+/* Needed: create, destroy, target. rewind gives UINT64_MAX where it does not. Where watches gives 1, target says the most that may
+ * be asked, and adjust what is: the plan or less of the same kind. */
 typedef struct {
   size_t size;
   int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
@@ -172,6 +184,8 @@ typedef struct {
   int32_t (*rewind)(void *self, uint64_t step, secateur_run_length, uint64_t *to, secateur_report);
   int32_t (*save)(void *self, secateur_sink out, secateur_report);
   int32_t (*load)(void *self, const secateur_signal *entries, size_t count, secateur_report);
+  int32_t (*watches)(void *self, uint32_t *out, secateur_report);
+  int32_t (*adjust)(void *self, secateur_amount planned, const secateur_measured *seen, secateur_amount *out, secateur_report);
 } secateur_schedule;
 
 /* Needed: create, destroy, compress. backward consumes what compress left, and puts SECATEUR_TOKENS named x, metric, sizes. is_active

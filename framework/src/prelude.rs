@@ -19,7 +19,8 @@ pub use crate::pruning::criterion::{
     Criterion, Cut, Objective, Observation, Probe, ProbeInput, ProbeMode, Question, Refit, Rounding, Scores, Setup,
     Target, Window,
 };
-pub use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
+pub use crate::pruning::measure::Indicators;
+pub use crate::pruning::schedule::{Amount, Measured, RunLength, Schedule, Step};
 pub use crate::register;
 pub use crate::seed::Seed;
 pub use crate::state::State;

@@ -199,6 +199,57 @@ impl Schedule for Ticket {
 register!(Schedule, "ticket", Ticket, "Rounds of pruning, the second of which rewinds to step 2.");
 
 options! {
+    /// Goes half of the way that it planned, and less the heavier the burden was.
+    pub struct GuidedOptions {
+        /// Sparsity planned after every epoch.
+        pub sparsity: f64 = 0.6,
+    }
+}
+
+/// Remembers the first burden that it saw.
+pub struct Guided {
+    options: GuidedOptions,
+    first: Option<f64>,
+}
+
+impl From<GuidedOptions> for Guided {
+    fn from(options: GuidedOptions) -> Self {
+        Self { options, first: None }
+    }
+}
+
+impl Schedule for Guided {
+    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
+        Ok(run.epochs_finished(step).map(|_| Amount::Sparsity(self.options.sparsity)))
+    }
+
+    fn watches(&self) -> bool {
+        true
+    }
+
+    fn adjust(&mut self, planned: Amount, seen: &Measured<'_>) -> Result<Amount> {
+        let of = |one: &Indicators| one.gradient + one.gradient_mean + one.weight + one.name.len() as f64;
+        let burden: f64 = seen.burden.iter().map(of).sum::<f64>() + seen.validation_loss.unwrap_or(1.0);
+        let first = *self.first.get_or_insert(burden);
+        let done = (seen.step.0 + 1) as f64 / seen.run.steps as f64 + seen.sparsity;
+        let kept: usize = seen.burden.iter().map(|one| one.kept).sum();
+        let part = (done / (2.0 * (1.0 + (burden / first - 1.0).abs())) + kept as f64 * 1e-9).min(1.0);
+        Ok(Amount::Sparsity(planned.fraction() * part))
+    }
+
+    fn save(&self) -> Result<State> {
+        Ok(State::default().with("first", self.first))
+    }
+
+    fn load(&mut self, mut state: State) -> Result<()> {
+        self.first = state.take("first")?.first().copied();
+        Ok(())
+    }
+}
+
+register!(Schedule, "guided", Guided, "Goes by the burden that it sees.", options = GuidedOptions);
+
+options! {
     /// Adds neighbouring tokens up.
     pub struct Pairs {
         /// Factor of the sum.

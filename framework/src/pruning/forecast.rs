@@ -34,7 +34,8 @@ pub struct Forecast {
     pub idle: usize,
 }
 
-/// Follows the pruning steps of a run through a network's counts; `None` is the time before the first step.
+/// Follows the pruning steps of a run through a network's counts; `None` is the time before the first step. Where the
+/// schedule goes by what will be measured, `up_to` holds: the steps say the most that may be asked.
 ///
 /// # Errors
 /// A step that asks for more than the one before left, where nothing returns: under the key that would let it.
@@ -43,6 +44,7 @@ pub fn forecast(
     grow: (&GrowConfig, &RunLength),
     layout: &Layout,
     positions: impl Iterator<Item = (Option<Step>, Position)>,
+    up_to: bool,
 ) -> Result<Forecast> {
     if config.has_cost() {
         // How many a cost leaves is known with the scores: see `affordable`.
@@ -86,12 +88,17 @@ pub fn forecast(
     }
     forecast.remarks.extend(pattern_remarks(config, layout, &names, &amounts));
     if let Some((step, target)) = bent {
+        let up_to = if up_to { "up to " } else { "" };
         let text = format!(
-            "A sparsity of {target:.4} {} would leave groups without any unit; each keeps one, so that less is pruned \
+            "A sparsity of {up_to}{target:.4} {} would leave groups without any unit; each keeps one, so that less is pruned \
              than asked.",
             when(step)
         );
         forecast.remarks.push(Remark::new(&["schedule.name", "prune.granularity"], text));
+    }
+    if up_to {
+        // Which steps will ask for nothing new is not known yet.
+        forecast.idle = 0;
     }
     if config.regrow && steps == 1 {
         let text = "There is only one pruning step, so that nothing can return: prune.regrow = true does no more than \
@@ -111,6 +118,7 @@ fn joined(layers: &[LayerBudget], kept: Option<usize>, returns: bool) -> LayerBu
         current,
         axes: vec![],
         least: sum(|r| r.least),
+        rate: 1.0,
         most: if returns { most } else { most.min(current) },
         fixed: None,
     }
@@ -258,7 +266,7 @@ mod tests {
     }
 
     fn of(config: &PruneConfig, sparsities: &[f64]) -> Result<Forecast> {
-        forecast(config, (&GrowConfig::default(), &RUN), &layout(), positions(sparsities).into_iter())
+        forecast(config, (&GrowConfig::default(), &RUN), &layout(), positions(sparsities).into_iter(), false)
     }
 
     #[test]

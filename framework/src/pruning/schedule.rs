@@ -1,5 +1,6 @@
 //! When to prune, and how much.
 
+use super::measure::Indicators;
 use crate::error::Result;
 use crate::state::State;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,31 @@ impl RunLength {
     }
 }
 
+/// What was measured when a pruning step is due, see [`Schedule::adjust`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured<'a> {
+    /// The step after which something is to be pruned.
+    pub step: Step,
+    /// How long the run is.
+    pub run: RunLength,
+    /// Fraction of the weights or units that may be pruned which is gone now.
+    pub sparsity: f64,
+    /// The burden of every prunable parameter, in the model's order: means over the steps at which it was looked at since
+    /// the pruning step before, of the last eight where there are more. The step that is pruned after is always among
+    /// them.
+    pub burden: &'a [Indicators],
+    /// Loss on the validation split, where it was measured right before this pruning step.
+    pub validation_loss: Option<f64>,
+}
+
+impl Amount {
+    /// The fraction.
+    pub fn fraction(self) -> f64 {
+        let (Self::Sparsity(fraction) | Self::OfRemaining(fraction)) = self;
+        fraction
+    }
+}
+
 /// When to prune, and how much.
 ///
 /// A pure function of the step: the engine asks it ahead of time, to plan evaluation and to let criteria observe only
@@ -103,6 +129,21 @@ pub trait Schedule: Send {
     /// # Errors
     /// If it cannot answer.
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>>;
+
+    /// Whether it goes by what is measured: [`Schedule::adjust`] is then asked at every pruning step after an update, and
+    /// what [`Schedule::target`] says is the most that may be asked there.
+    fn watches(&self) -> bool {
+        false
+    }
+
+    /// How much is to be gone after a pruning step that is due now, given what was measured: the plan, or less of the
+    /// same kind. Its state belongs into [`Schedule::save`].
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    fn adjust(&mut self, planned: Amount, _seen: &Measured<'_>) -> Result<Amount> {
+        Ok(planned)
+    }
 
     /// The step whose weights (as they were before its update) are brought back after the pruning at `step`; masks
     /// stay. Lottery tickets rewind to step 0 or to an early step.

@@ -115,6 +115,9 @@ pub enum Event {
         at_start: bool,
         /// Sparsity asked for, as a fraction of what `of` says; none where the criterion decides itself what goes.
         target: Option<f64>,
+        /// The most that the schedule had planned to ask for here, where it goes by what is measured.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        planned: Option<f64>,
         /// Sparsity counted afterwards, of the same.
         achieved: f64,
         /// What both are fractions of; in events of earlier versions the weights or units that may be pruned.

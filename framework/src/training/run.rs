@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::{Cost, LayerRecord};
 use crate::network::model::{InputSpec, Model};
-use crate::network::params::{Masking, ParamStore, Snapshot};
+use crate::network::params::{ParamStore, Snapshot};
 use crate::options::PluginSpec;
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
@@ -133,8 +133,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         });
         let first = setting.grow.start.as_ref().filter(|_| setting.grow.is_on());
         let first = first.map(|first| named(first, &setup).map_err(|error| error.under("start").under("grow")));
-        let masking = if setting.prune.regrow { Masking::Dynamic } else { Masking::Held };
-        let params = ParamStore::new(&setting.device, layout, setting.seed, masking)?;
+        let params = ParamStore::new(&setting.device, layout, setting.seed, setting.prune.masking())?;
         let look = setting.look(&params)?;
         let (dense, idle) = (look.cost, setting.idle(params.layout(), criterion.needs(), &look));
         let live = Live {

@@ -10,7 +10,7 @@ use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::network::forward::{Forward, Needs, Taps};
 use crate::network::model::{Batch, Output};
-use crate::network::params::{Masking, Param, ParamStore};
+use crate::network::params::{Param, ParamStore};
 use crate::pruning::criterion::{Criterion, Observation};
 use crate::pruning::schedule::{RunLength, Step};
 use crate::seed::Seed;
@@ -88,7 +88,7 @@ impl<B: Backend> Pass<B> {
     /// clipped as the one without them.
     fn clip_scale(&self, limit: Option<f64>, params: &ParamStore<B>) -> Result<Option<Tensor<B>>> {
         let Some(limit) = limit else { return Ok(None) };
-        let held = params.masking() == Masking::Held;
+        let held = params.masking().zeroes();
         let moving = |p: &Param<B>| {
             let grad = self.grads.get(p.value())?;
             Some(p.mask().filter(|_| held).map_or_else(|| Ok(grad.clone()), |mask| grad.mul(mask.tensor())))
@@ -119,7 +119,8 @@ impl<B: Backend> Live<B> {
         }
         let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
         let mut pass = Pass::new(setting, &self.params, batch, needs, noise)?;
-        if looks_at_burden(step, setting.length.steps_per_epoch) {
+        let guides = timeline.position(step).is_some() && self.schedule.watches();
+        if guides || looks_at_burden(step, setting.length.steps_per_epoch) {
             self.burden.observe(&self.params, &pass.grads)?;
         }
         let mut penalty = pass.penalise(self.criterion.as_mut(), &self.params)?;

@@ -82,6 +82,23 @@ fn a_schedule_that_rewinds() {
 }
 
 #[test]
+fn a_schedule_that_goes_by_what_is_measured() {
+    let regrow = || PruneConfig { regrow: true, ..PruneConfig::default() };
+    let guided = same(|r| Parts {
+        schedule: r.schedule("guided", &options("sparsity = 0.7")).unwrap(),
+        prune: regrow(),
+        ..Parts::default()
+    });
+    let asked: Vec<_> = (guided.events.iter())
+        .filter_map(|e| if let Event::Prune { target, planned, .. } = e { Some((*target, *planned)) } else { None })
+        .collect();
+    assert!(asked.len() == 4 && asked.iter().all(|(target, planned)| target < planned && *planned == Some(0.7)));
+    let state = |r: &Registry| r.schedule("guided", &Table::new()).unwrap().save().unwrap();
+    let [linked, loaded] = registries().map(|r| state(&r));
+    assert_eq!(linked, loaded);
+}
+
+#[test]
 fn a_model_with_a_compressor_and_every_mixture_of_linked_and_loaded() {
     let trace = |model: &Registry, compressor: &Registry, criterion: &Registry, prune: PruneConfig| {
         run(Parts {
@@ -185,7 +202,7 @@ fn a_library_is_loaded_once_and_a_folder_in_order() {
     let mut registry = Registry::default();
     let files = boundary::libraries(folder.path()).unwrap();
     let names: Vec<String> = files.iter().flat_map(|f| registry.load(f, None).unwrap()).map(|(_, n)| n).collect();
-    assert_eq!((names.len(), names.last().unwrap().as_str()), (5, "taylor"));
+    assert_eq!((names.len(), names.last().unwrap().as_str()), (6, "taylor"));
     let empty = tempfile::tempdir().unwrap();
     let text = boundary::libraries(empty.path()).unwrap_err().to_string();
     assert!(text.contains("there is no plugin"), "{text}");

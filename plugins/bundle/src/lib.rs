@@ -58,10 +58,24 @@ mod tests {
         );
         assert_eq!(
             names(Kind::Schedule),
-            ["constant", "cubic", "exponential", "linear", "never", "one-shot", "periodic"]
+            [
+                "ac-dc",
+                "agp",
+                "burden-guided",
+                "constant",
+                "cubic",
+                "cyclic",
+                "exponential",
+                "linear",
+                "lottery",
+                "never",
+                "one-shot",
+                "periodic",
+                "soft-filter"
+            ]
         );
         assert_eq!(names(Kind::Compressor), ["none", "token-merging"]);
-        assert_eq!(names(Kind::Model), ["cnn", "mlp", "vae", "vgg", "vit"]);
+        assert_eq!(names(Kind::Model), ["cnn", "mlp", "resnet", "vae", "vgg", "vit"]);
         assert_eq!(
             names(Kind::Data),
             ["cifar10", "cifar100", "cubist-spiral", "fashion-mnist", "glyphs", "image-folder", "mnist"]

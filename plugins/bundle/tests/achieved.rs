@@ -46,13 +46,15 @@ const EPOCHS: u64 = 6;
 const STEPS: u64 = 5;
 const WIDTHS: [(&str, usize); 2] = [("fc1", 12), ("fc2", 7)];
 
-const SCHEDULES: [(&str, &str); 8] = [
+const SCHEDULES: [(&str, &str); 10] = [
     ("one-shot", "sparsity = 0.6\nat = 0.3"),
     ("one-shot", "sparsity = 0.6\nat = 0.0"),
     ("cubic", "sparsity = 0.7\nevery = 4"),
     ("linear", "sparsity = 0.7\nfrom = 0.0\ninitial = 0.2\nevery = 7"),
     ("exponential", "sparsity = 0.85\nevery = 5"),
     ("constant", "sparsity = 0.5\nevery = 6"),
+    ("agp", "sparsity = 0.75\nbegin = 0\nend = 4\ninitial = 0.1"),
+    ("soft-filter", "sparsity = 0.45\nrate = \"asymptotic\"\nat_start = true"),
     ("periodic", "first = 1\nevery = 1\nfraction = 0.2"),
     ("periodic", "first = 2\nevery = 2\nfraction = 0.35"),
 ];
@@ -210,7 +212,7 @@ fn every_combination_achieves_what_its_schedule_asks_or_says_beforehand_why_not(
             }
         }
     }
-    assert_eq!((runs, refused), (8 * 5 * 7 * 3, 0));
+    assert_eq!((runs, refused), (10 * 5 * 7 * 3, 0));
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn options(kind: Kind, name: &str) -> Table {
     let text = match (kind, name) {
         (Kind::Model, "vit") => "dim = 16\ndepth = 2\nheads = 2\npatch = 4",
         (Kind::Model, "vae") => "channels = [4, 6]\nhidden = [24, 16]\nlatent = 4",
+        (Kind::Model, "resnet") => "depth = 8\nwidth = 0.25",
         (Kind::Model, "vgg") => "width = 0.1",
         (Kind::Data, "glyphs") => "train = 300\ntest = 50",
         (Kind::Data, "cubist-spiral") => "per_class = 500",

@@ -7,7 +7,7 @@ use secateur::backend::Cpu;
 use secateur::data::{DataConfig, Dataset};
 use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
-use secateur::pruning::{Apply, Granularity, GrowConfig, PruneConfig, Scope};
+use secateur::pruning::{Apply, Granularity, GrowConfig, PruneConfig, RegrowFrom, Scope};
 use secateur::training::event::Event;
 use secateur::training::{LrSchedule, Observer, Optimizer, Outcome, Silent, TrainConfig};
 use std::cell::Cell;
@@ -42,18 +42,6 @@ impl Observer for Recorder {
     }
 }
 
-/// After epochs 2 and 4, 30 % of the rest goes and the weights of step 3 come back.
-struct Ticket;
-
-impl Schedule for Ticket {
-    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
-        Ok(run.epochs_finished(step).filter(|e| [2, 4].contains(e)).map(|_| Amount::OfRemaining(0.3)))
-    }
-    fn rewind(&self, _: Step, _: &RunLength) -> Result<Option<Step>> {
-        Ok(Some(Step(3)))
-    }
-}
-
 /// A running mean of gradients, to grow by: it has a state.
 #[derive(Default)]
 struct MeanGradient(BTreeMap<String, Vec<f32>>);
@@ -84,17 +72,6 @@ impl Criterion<Cpu> for MeanGradient {
     }
 }
 
-/// A run, and whether its schedule is that of lottery tickets.
-#[derive(Clone)]
-struct Setup {
-    trial: Trial,
-    tickets: bool,
-}
-
-fn setup(trial: Trial) -> Setup {
-    Setup { trial, tickets: false }
-}
-
 fn trained_by(optimizer: Optimizer, lr: f64, momentum: f64) -> TrainConfig {
     TrainConfig {
         epochs: 6,
@@ -109,20 +86,20 @@ fn trained_by(optimizer: Optimizer, lr: f64, momentum: f64) -> TrainConfig {
 }
 
 /// Weights under masks that let them return, Adam.
-fn regrowing() -> Setup {
-    setup(Trial {
+fn regrowing() -> Trial {
+    Trial {
         seed: 7,
         model: ("mlp", "hidden = [30, 20]"),
         schedule: ("cubic", "sparsity = 0.9\nevery = 7"),
         prune: PruneConfig { regrow: true, ..PruneConfig::default() },
         train: trained_by(Optimizer::Adam, 5e-3, 0.0),
         ..Trial::default()
-    })
+    }
 }
 
 /// Units cut out, ranked by what a whole epoch shows, with momentum.
-fn shrinking() -> Setup {
-    setup(Trial {
+fn shrinking() -> Trial {
+    Trial {
         criterion: ("contribution-rank", "lambda2 = 0.5\nwindow = \"since-prune\""),
         schedule: ("periodic", "first = 2\nevery = 1\nfraction = 0.2"),
         prune: PruneConfig {
@@ -132,66 +109,78 @@ fn shrinking() -> Setup {
             ..PruneConfig::default()
         },
         train: trained_by(Optimizer::Sgd, 0.1, 0.9),
-        ..regrowing().trial
-    })
+        ..regrowing()
+    }
 }
 
 /// Units masked, not removed.
-fn masking() -> Setup {
+fn masking() -> Trial {
     let mut setup = shrinking();
-    setup.trial.prune.apply = Apply::Mask;
+    setup.prune.apply = Apply::Mask;
     setup
 }
 
 /// Units that are masked and keep learning, ranked with a memory, over batch normalisation.
-fn returning() -> Setup {
+fn returning() -> Trial {
     let mut setup = masking();
-    setup.trial.model = ("cnn", "channels = [6, 8]\nhidden = [12]\nbatch_norm = true");
-    setup.trial.schedule = ("constant", "sparsity = 0.4\nevery = 9");
-    setup.trial.prune.regrow = true;
+    setup.model = ("cnn", "channels = [6, 8]\nhidden = [12]\nbatch_norm = true");
+    setup.schedule = ("constant", "sparsity = 0.4\nevery = 9");
+    setup.prune.regrow = true;
     setup
 }
 
 /// A random order that follows the units through three rounds a step, from before the first update on.
-fn ordered() -> Setup {
+fn ordered() -> Trial {
     let mut setup = shrinking();
-    setup.trial.criterion = ("shuffled", "of = { name = \"contribution-rank\" }");
-    setup.trial.schedule = ("linear", "initial = 0.1\nsparsity = 0.6\nfrom = 0.0\nevery = 13");
-    setup.trial.prune.rounds = 3;
+    setup.criterion = ("shuffled", "of = { name = \"contribution-rank\" }");
+    setup.schedule = ("linear", "initial = 0.1\nsparsity = 0.6\nfrom = 0.0\nevery = 13");
+    setup.prune.rounds = 3;
     setup
 }
 
 /// Weights that change places, by gradients of many steps.
-fn growing() -> Setup {
+fn growing() -> Trial {
     let grow = GrowConfig { fraction: 0.3, criterion: PluginSpec::named("mean-gradient"), ..GrowConfig::default() };
-    setup(Trial {
+    Trial {
         schedule: ("constant", "sparsity = 0.8\nto = 0.75\nevery = 6"),
         prune: PruneConfig { scope: Scope::Erk, ..PruneConfig::default() },
         grow: GrowConfig { start: Some(PluginSpec::named("random")), ..grow },
         train: trained_by(Optimizer::Sgd, 0.1, 0.9),
-        ..regrowing().trial
-    })
+        ..regrowing()
+    }
 }
 
-fn tickets() -> Setup {
-    Setup { tickets: true, trial: Trial { prune: PruneConfig::default(), ..regrowing().trial } }
+/// Rounds of 20, 17 and 23 steps, the last two from the weights of step 3.
+fn tickets() -> Trial {
+    let schedule = ("lottery", "epochs_per_round = 2\nfraction = 0.3\nrewind_to = 3");
+    Trial { schedule, prune: PruneConfig::default(), ..regrowing() }
+}
+
+/// Weights that are held at zero and return from there, in phases.
+fn phases() -> Trial {
+    let schedule = ("ac-dc", "warmup = 1\nphase = 1\nlast_dense = 1\nlast_compressed = 1");
+    let prune = PruneConfig { regrow: true, regrow_from: RegrowFrom::Zero, ..PruneConfig::default() };
+    Trial { schedule, prune, ..regrowing() }
+}
+
+/// A sparsity that goes by the burden, which is above its bound at some steps and below it at others.
+fn guided() -> Trial {
+    let schedule = ("burden-guided", "every = 3\nbound = 2.0\nuntil = 1.0");
+    Trial { schedule, ..regrowing() }
 }
 
 fn glyphs() -> Dataset {
     common::glyphs(500, 100, DataConfig::default())
 }
 
-fn run(setup: &Setup, data: &Dataset, from: Option<&[u8]>, observer: &mut dyn Observer) -> Result<Outcome<Cpu>> {
+fn run(setup: &Trial, data: &Dataset, from: Option<&[u8]>, observer: &mut dyn Observer) -> Result<Outcome<Cpu>> {
     let registry = secateur_bundle::registry()?;
     let make = |name: &str, options: &secateur::options::Table| match name {
         "mean-gradient" => Ok(Box::new(MeanGradient::default()) as Box<dyn Criterion<Cpu>>),
         name => registry.criterion(name, options),
     };
-    setup.trial.with(&registry, Cpu::default(), data, |mut run| {
+    setup.with(&registry, Cpu::default(), data, |mut run| {
         run.make_criterion = &make;
-        if setup.tickets {
-            run.schedule = Box::new(Ticket);
-        }
         match from {
             None => run.execute(observer),
             Some(checkpoint) => run.resume(checkpoint, "this run", observer),
@@ -225,7 +214,7 @@ fn facts(events: &[Event]) -> Vec<String> {
 }
 
 /// Stops before each of these steps in turn; each time another process goes on from the checkpoint alone.
-fn stopped_at(setup: &Setup, data: &Dataset, steps: &[u64]) -> (Outcome<Cpu>, Vec<Event>) {
+fn stopped_at(setup: &Trial, data: &Dataset, steps: &[u64]) -> (Outcome<Cpu>, Vec<Event>) {
     let (mut checkpoint, mut events) = (None::<Vec<u8>>, vec![]);
     for step in steps {
         let mut recorder = Recorder { stop_at: Some(*step), ..Recorder::default() };
@@ -240,7 +229,7 @@ fn stopped_at(setup: &Setup, data: &Dataset, steps: &[u64]) -> (Outcome<Cpu>, Ve
     (outcome, events)
 }
 
-fn resumes_exactly(setup: &Setup, steps: &[u64]) {
+fn resumes_exactly(setup: &Trial, steps: &[u64]) {
     let data = glyphs();
     let mut whole = Recorder::default();
     let expected = run(setup, &data, None, &mut whole).unwrap();
@@ -267,7 +256,7 @@ fn what_criteria_gather_of_gradients_resumes_exactly() {
     let maps = "of = \"feature-maps\"\nwindow = \"since-prune\"";
     for criterion in [("movement", "since = \"start\""), ("taylor", maps)] {
         let mut setup = shrinking();
-        setup.trial.criterion = criterion;
+        setup.criterion = criterion;
         resumes_exactly(&setup, &[14, 23, 53]);
     }
 }
@@ -296,13 +285,29 @@ fn an_order_that_follows_its_units_resumes_exactly() {
 fn weights_that_change_places_resume_exactly_with_what_their_growth_goes_by() {
     resumes_exactly(&growing(), &[0, 1, 6, 16, 40]);
     let mut redrawn = growing();
-    redrawn.trial.grow.criterion = PluginSpec::named("random-redrawn");
+    redrawn.grow.criterion = PluginSpec::named("random-redrawn");
     resumes_exactly(&redrawn, &[9, 30]);
 }
 
 #[test]
 fn a_rewind_finds_its_weights_after_a_restart() {
     resumes_exactly(&tickets(), &[2, 4, 19, 30]);
+}
+
+#[test]
+fn weights_that_return_from_zero_resume_exactly() {
+    resumes_exactly(&phases(), &[11, 25, 39]);
+}
+
+#[test]
+fn a_schedule_that_goes_by_what_is_measured_resumes_exactly() {
+    let mut whole = Recorder::default();
+    run(&guided(), &glyphs(), None, &mut whole).unwrap();
+    let asked = |e: &Event| if let Event::Prune { target, .. } = e { *target } else { None };
+    let asked: Vec<f64> = whole.events.iter().filter_map(asked).collect();
+    let rises = asked.windows(2).filter(|pair| pair[1] > pair[0]).count();
+    assert!(0 < rises && rises + 1 < asked.len(), "it rises at some steps and waits at others: {asked:?}");
+    resumes_exactly(&guided(), &[7, 14, 30, 45]);
 }
 
 #[test]
@@ -338,7 +343,7 @@ fn checkpoints_of_other_runs_are_refused() {
     let mut recorder = Recorder { stop_at: Some(20), ..Recorder::default() };
     assert!(run(&setup, &data, None, &mut recorder).is_err());
     let checkpoint = recorder.checkpoints.pop().unwrap();
-    let refused = |setup: &Setup, data: &Dataset, bytes: &[u8]| {
+    let refused = |setup: &Trial, data: &Dataset, bytes: &[u8]| {
         run(setup, data, Some(bytes), &mut Silent).err().unwrap().to_string()
     };
     let fewer = common::glyphs(300, 100, DataConfig::default());

@@ -3,6 +3,7 @@
 
 mod cnn;
 mod mlp;
+mod resnet;
 mod vae;
 mod vgg;
 mod vit;

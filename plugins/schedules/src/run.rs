@@ -94,9 +94,9 @@ pub(crate) fn targets(schedule: &dyn Schedule, steps: u64, steps_per_epoch: u64)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cubic::Cubic;
-    use crate::exponential::Exponential;
-    use crate::linear::Linear;
+    use crate::curves::cubic::Cubic;
+    use crate::curves::exponential::Exponential;
+    use crate::curves::linear::Linear;
     use secateur::options::OptionSet as _;
 
     fn options() -> Curve {

@@ -185,6 +185,26 @@ const PRUNE: &[Case] = &[
         Note("only one pruning step, so that nothing can return"),
     ),
     (
+        "prune.regrow_from",
+        &["prune.regrow_from=zero"],
+        Note("acts with prune.regrow = true, and prune.regrow is false"),
+    ),
+    (
+        "prune.regrow_from",
+        &["prune={granularity=\"unit\",regrow=true,regrow_from=\"zero\"}"],
+        Note("acts with prune.granularity = \"weight\""),
+    ),
+    (
+        "prune.output_rate",
+        &["prune={output_rate=0.5,scope=\"layer\"}"],
+        Note("acts with prune.include_output = true, and prune.include_output is false"),
+    ),
+    (
+        "prune.output_rate",
+        &["prune={output_rate=0.5,include_output=true}"],
+        Note("acts with prune.scope = \"layer\", and prune.scope is \"global\""),
+    ),
+    (
         "prune.exempt",
         &["prune.exempt=[\"fc2.weight\"]"],
         Note("acts with names that would be pruned otherwise: fc1.weight"),
@@ -309,6 +329,26 @@ const OTHERS: &[Case] = &[
         Note("acts with prune.regrow = true, and prune.regrow is not set"),
     ),
     ("criterion.power", &["criterion={name=\"surgery\",power=2}"], Note("acts with criterion.gamma above 0")),
+    (
+        "schedule.initial",
+        &["schedule={name=\"soft-filter\",initial=0.1}", "prune.regrow=true"],
+        Note("acts with schedule.rate = \"asymptotic\", and schedule.rate is \"constant\""),
+    ),
+    (
+        "schedule.rewind_unit",
+        &["schedule={name=\"lottery\",epochs_per_round=1,rewind_unit=\"epochs\"}"],
+        Note("acts with schedule.rewind_to above 0, and schedule.rewind_to is 0"),
+    ),
+    (
+        "prune.regrow",
+        &["schedule={name=\"ac-dc\",warmup=1,phase=1,last_dense=1,last_compressed=1}"],
+        Refused("nothing returns: set prune.regrow = true"),
+    ),
+    (
+        "prune.scope",
+        &["schedule={name=\"burden-guided\",every=1}", "prune={scope=\"table\",table={\"fc1.weight\"=0.5}}"],
+        Refused("with a schedule that goes by what is measured"),
+    ),
     ("schedule.first", &["schedule={name=\"periodic\",first=50}"], Refused("must lie below train.epochs")),
     (
         "schedule.name",

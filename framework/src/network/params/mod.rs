@@ -93,11 +93,14 @@ impl<B: Backend> Param<B> {
     }
 }
 
-/// Whether pruned weights keep learning.
+/// What pruned weights do between pruning steps, and whether they can come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Masking {
     /// Pruned weights are zero and stay zero.
     Held,
+    /// Pruned weights are zero until a pruning step brings them back; they learn from zero then, with fresh optimizer
+    /// state (Evci et al. 2020, RigL; Peste et al. 2021, AC/DC).
+    Returning,
     /// Pruned weights get the dense gradient and can return; the forward pass multiplies by the mask.
     Dynamic,
 }
@@ -116,6 +119,13 @@ pub struct ParamStore<B: Backend> {
     entering: HashMap<String, Tensor<B>>,
     /// Running statistics of channels without a weight, which stay as they are until a weight returns.
     resting: HashMap<String, Resting<B>>,
+}
+
+impl Masking {
+    /// Whether the values of pruned weights are zero themselves, so that no mask is needed in the forward pass.
+    pub fn zeroes(self) -> bool {
+        self != Self::Dynamic
+    }
 }
 
 impl<B: Backend> ParamStore<B> {
@@ -185,7 +195,7 @@ impl<B: Backend> ParamStore<B> {
     pub fn weight(&self, name: &str) -> Result<Weight<B>> {
         let p = self.get(name)?;
         let mask = match self.masking {
-            Masking::Held => None,
+            Masking::Held | Masking::Returning => None,
             Masking::Dynamic if self.units_learn() => self.entering.get(name).cloned(),
             Masking::Dynamic => p.mask.as_ref().map(|m| m.tensor.clone()),
         };
@@ -238,7 +248,7 @@ impl<B: Backend> ParamStore<B> {
     fn put_mask(&mut self, name: &str, mask: Mask<B>) -> Result<()> {
         let i = self.position(name)?;
         self.params[i].mask = Some(mask);
-        if self.masking == Masking::Held { self.params[i].zero_masked() } else { Ok(()) }
+        if self.masking.zeroes() { self.params[i].zero_masked() } else { Ok(()) }
     }
 
     /// Masks whole units: every slice of every parameter that belongs to a unit that is not alive.
@@ -267,7 +277,7 @@ impl<B: Backend> ParamStore<B> {
     /// Makes the masks with which the forward pass keeps masked units out.
     fn close_units(&mut self) -> Result<()> {
         self.entering.clear();
-        if self.masking == Masking::Held || self.alive.is_empty() {
+        if self.masking.zeroes() || self.alive.is_empty() {
             return Ok(());
         }
         for spec in self.layout.params.iter().filter(|spec| !spec.buffer) {

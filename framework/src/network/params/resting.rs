@@ -3,7 +3,7 @@
 use super::{Masking, ParamStore};
 use crate::backend::Backend;
 use crate::error::Result;
-use crate::network::layout::{Role, UnitGroup};
+use crate::network::layout::{ParamSpec, Role, UnitGroup};
 use crate::tensor::Tensor;
 
 /// Which channels of a buffer rest.
@@ -47,14 +47,14 @@ impl<B: Backend> ParamStore<B> {
         if self.masking == Masking::Held || !self.alive.is_empty() {
             return Ok(());
         }
-        for spec in self.layout.params.iter().filter(|spec| spec.buffer) {
-            let of = |g: &&UnitGroup| g.by_role(Role::Producer).any(|m| m.param == spec.name);
-            let Some(group) = self.layout.groups.iter().find(of) else { continue };
-            let empty = self.empty_units(group);
-            let Some(member) = group.members.iter().find(|m| m.param == spec.name) else { continue };
+        for (at, spec) in self.layout.params.iter().enumerate().filter(|(_, spec)| spec.buffer) {
             let mut rests = vec![0.0; spec.shape.count()];
-            for unit in (0..group.units).filter(|&unit| empty[unit]) {
-                member.indices(unit, group.units).for_each(|i| rests[i] = 1.0);
+            for group in &self.layout.groups {
+                let Some(member) = group.by_role(Role::Producer).find(|m| m.param == spec.name) else { continue };
+                let empty = self.empty_units(group, at);
+                for unit in (0..group.units).filter(|&unit| empty[unit]) {
+                    member.indices(unit, group.units).for_each(|i| rests[i] = 1.0);
+                }
             }
             if rests.contains(&1.0) {
                 let moves = rests.iter().map(|r| 1.0 - r).collect();
@@ -65,22 +65,21 @@ impl<B: Backend> ParamStore<B> {
         Ok(())
     }
 
-    /// Whether each unit of a group has lost all the weights that compute it.
-    fn empty_units(&self, group: &UnitGroup) -> Vec<bool> {
-        let mut empty = vec![true; group.units];
-        for member in group.producer_weights(&self.layout) {
-            let Some(p) = self.find(&member.param) else { continue };
-            let (_, n, inner) = p.value.shape().around(member.axis);
-            let keep = p.mask.as_ref().map(|mask| mask.keep());
-            let mut lives = vec![keep.is_none(); n];
-            for (row, weights) in keep.unwrap_or_default().chunks(inner.max(1)).enumerate() {
-                lives[row % n] |= weights.contains(&true);
-            }
-            for (unit, empty) in empty.iter_mut().enumerate() {
-                *empty &= !member.indices(unit, group.units).any(|i| lives[i]);
-            }
+    /// Whether each unit of a group has lost all the weights that compute it for the parameter at this place: those of
+    /// the last weight before it that does. Blocks with shortcuts add to one group from several layers, each of which has
+    /// a normalisation of its own.
+    fn empty_units(&self, group: &UnitGroup, at: usize) -> Vec<bool> {
+        let mut before = self.layout.params[..at].iter().rev().filter(|spec| spec.shape.len() > 1);
+        let feeds = |spec: &ParamSpec| group.by_role(Role::Producer).find(|m| m.param == spec.name);
+        let fed = before.find_map(feeds).and_then(|member| Some((member, self.find(&member.param)?)));
+        let Some((member, p)) = fed else { return vec![false; group.units] };
+        let (_, n, inner) = p.value.shape().around(member.axis);
+        let keep = p.mask.as_ref().map(|mask| mask.keep());
+        let mut lives = vec![keep.is_none(); n];
+        for (row, weights) in keep.unwrap_or_default().chunks(inner.max(1)).enumerate() {
+            lives[row % n] |= weights.contains(&true);
         }
-        empty
+        (0..group.units).map(|unit| !member.indices(unit, group.units).any(|i| lives[i])).collect()
     }
 }
 
@@ -112,5 +111,27 @@ mod tests {
         store.set_masks(vec![("conv.weight".into(), vec![true, true])]).unwrap();
         store.set_buffers(moved(7.0)).unwrap();
         assert_eq!(found(&store), [7.0, 7.0], "its weight is back");
+    }
+
+    /// The blocks of a residual network add to the same channels, which are never empty while one block has weights; the
+    /// statistics are those of one layer.
+    #[test]
+    fn a_channel_rests_in_the_layer_that_lost_its_weights_alone() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        let old = layout.units("old", 1);
+        let all = old.then(layout.units("new", 2));
+        for layer in ["a", "b"] {
+            layout.conv2d(&format!("conv_{layer}"), &Width::from(1), &all, 1, false);
+            layout.batch_norm(&format!("norm_{layer}"), &all);
+        }
+        let (layout, device) = (layout.build().unwrap(), Cpu::default());
+        let mut store = ParamStore::new(&device, layout, Seed(1), Masking::Returning).unwrap();
+        store.set_masks(vec![("conv_b.weight".into(), vec![true, false, true])]).unwrap();
+        let five =
+            |layer: &str| (format!("norm_{layer}.running_var"), Tensor::from_vec(&device, vec![5.0; 3], [3]).unwrap());
+        store.set_buffers(vec![five("a"), five("b")]).unwrap();
+        let found = |layer: &str| store.get(&format!("norm_{layer}.running_var")).unwrap().value().to_vec();
+        assert_eq!((found("a"), found("b")), (vec![5.0; 3], vec![5.0, 1.0, 5.0]));
     }
 }

@@ -1,6 +1,6 @@
 //! Parameters in a checkpoint, and values kept for a rewind.
 
-use super::{Mask, Masking, ParamStore};
+use super::{Mask, ParamStore};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;
@@ -37,7 +37,7 @@ impl<B: Backend> ParamStore<B> {
                 return Err(Error::shape("rewind", message));
             }
             p.value = old.clone().tracked(!p.spec.buffer);
-            if self.masking == Masking::Held {
+            if self.masking.zeroes() {
                 p.zero_masked()?;
             }
         }

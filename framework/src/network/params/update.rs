@@ -1,6 +1,6 @@
 //! What a training step changes: values and optimizer state by gradients, and running statistics.
 
-use super::{Mask, Masking, ParamStore};
+use super::{Mask, ParamStore};
 use crate::backend::{Backend, Update, Updated};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -19,7 +19,7 @@ impl<B: Backend> ParamStore<B> {
         scale: Option<&Tensor<B>>,
         grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
     ) -> Result<()> {
-        let held = self.masking == Masking::Held;
+        let held = self.masking.zeroes();
         let mut updated = vec![];
         for p in self.params.iter_mut().filter(|p| !p.spec.buffer) {
             let Some(grad) = grad(&p.value) else { continue };

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub(super) struct Loan {
     list: Vec<abi::Param>,
     alive: Vec<abi::Alive>,
-    dynamic: bool,
+    dynamic: u32,
     // What the tables above point to.
     _states: Vec<Vec<View>>,
     _bytes: Vec<Vec<u8>>,
@@ -42,7 +42,11 @@ impl Loan {
             alive.push(abi::Alive { group: Str::of(group), alive: units.as_ptr(), units: units.len() });
             bytes.push(units);
         }
-        let dynamic = store.masking() == Masking::Dynamic;
+        let dynamic = match store.masking() {
+            Masking::Held => 0,
+            Masking::Dynamic => 1,
+            Masking::Returning => 2,
+        };
         Self { list, alive, dynamic, _states: states, _bytes: bytes, _lender: lender }
     }
 
@@ -51,7 +55,7 @@ impl Loan {
         abi::Params {
             list: self.list.as_ptr(),
             count: self.list.len(),
-            dynamic: u32::from(self.dynamic),
+            dynamic: self.dynamic,
             alive: self.alive.as_ptr(),
             alive_count: self.alive.len(),
         }
@@ -94,7 +98,11 @@ impl Mirror {
         // SAFETY: promised by the caller.
         let units =
             |a: &abi::Alive| unsafe { (a.group.text(), slice(a.alive, a.units).iter().map(|&u| u != 0).collect()) };
-        let masking = if params.dynamic == 0 { Masking::Held } else { Masking::Dynamic };
+        let masking = match params.dynamic {
+            0 => Masking::Held,
+            2 => Masking::Returning,
+            _ => Masking::Dynamic,
+        };
         store.show(parts, masking, alive.iter().map(units).collect::<BTreeMap<_, _>>())?;
         let result = f(store);
         store.hide()?;

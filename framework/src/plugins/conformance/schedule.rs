@@ -4,8 +4,10 @@ use super::{CheckRow, ensure};
 use crate::error::{Error, Result};
 use crate::options::Table;
 use crate::plugins::registry::{Kind, Registry};
-use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
+use crate::pruning::measure::Indicators;
+use crate::pruning::schedule::{Amount, Measured, RunLength, Schedule, Step};
 use crate::training::Timeline;
+use std::ops::Range;
 
 const RUNS: [RunLength; 4] = [
     RunLength { steps: 1000, steps_per_epoch: 50 },
@@ -39,13 +41,48 @@ pub(super) fn check(registry: &Registry, name: &str, options: &Table) -> Vec<Che
         }),
         CheckRow::of("saved and loaded, it goes on as if nothing had happened", || {
             let (mut first, mut second) = (build()?, build()?);
+            // A run that is long enough for its options, where there is one.
+            let fits = |run: &&RunLength| build().and_then(|mut s| Timeline::plan(s.as_mut(), run)).is_ok();
+            let run = RUNS.iter().find(fits).unwrap_or(&RUNS[0]);
+            let plan = |s: &mut dyn Schedule| Timeline::plan(s, run);
+            let planned = plan(first.as_mut())?;
+            let asked = guide(first.as_mut(), &planned, run, 0..planned.prunes.len() / 2)?;
             second.load(first.save()?)?;
             let entries = first.save()?.0.len();
-            let plan = |s: &mut dyn Schedule| Timeline::plan(s, &RUNS[0]);
-            ensure(plan(first.as_mut())? == plan(second.as_mut())?, || "the plan is another one after loading".into())?;
-            Ok(format!("{entries} entries of state"))
+            ensure(planned == plan(second.as_mut())?, || "the plan is another one after loading".into())?;
+            let rest = planned.prunes.len() / 2..planned.prunes.len();
+            let goes_on = guide(first.as_mut(), &planned, run, rest.clone())?;
+            let again = guide(second.as_mut(), &planned, run, rest)?;
+            ensure(goes_on == again, || "after loading it asks for something else".into())?;
+            let watched =
+                if first.watches() { format!(", {} answers", asked.len() + again.len()) } else { String::new() };
+            Ok(format!("{entries} entries of state{watched}"))
         }),
     ]
+}
+
+/// What a schedule that goes by what is measured asks for at some of its pruning steps, under a burden that rises and
+/// falls; nothing of others.
+fn guide(schedule: &mut dyn Schedule, plan: &Timeline, run: &RunLength, nth: Range<usize>) -> Result<Vec<f64>> {
+    let mut all = vec![];
+    if !schedule.watches() {
+        return Ok(all);
+    }
+    for (i, (step, planned)) in plan.prunes[nth.clone()].iter().enumerate().map(|(i, prune)| (nth.start + i, prune)) {
+        let load = 1.0 + 0.5 * (i as f64).sin();
+        let one = |(name, kept): (&str, usize)| {
+            let (gradient, gradient_mean, weight) = (0.01 * load, 0.007 * load, 0.1 * load);
+            Indicators { name: name.into(), gradient, gradient_mean, weight, kept }
+        };
+        let burden: Vec<Indicators> = [("fc1.weight", 4000), ("fc2.weight", 600)].map(one).into();
+        let sparsity = all.last().copied().unwrap_or(0.0);
+        let seen = Measured { step: *step, run: *run, sparsity, burden: &burden, validation_loss: Some(load) };
+        let asked = schedule.adjust(*planned, &seen)?;
+        let within = (0.0..=planned.fraction()).contains(&asked.fraction());
+        ensure(within, || format!("after step {} it planned {planned:?} and asks for {asked:?}", step.0))?;
+        all.push(asked.fraction());
+    }
+    Ok(all)
 }
 
 /// The option `sparsity`, where there is one, is what it ends with.

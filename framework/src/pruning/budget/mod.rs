@@ -33,6 +33,8 @@ pub(super) struct LayerBudget {
     pub axes: Vec<usize>,
     /// Fewest that may be kept: a group keeps one unit.
     pub least: usize,
+    /// Factor of the fraction that goes, where each layer is pruned by itself.
+    pub rate: f64,
     /// Most that can be kept: of what is held at zero, or cut out, nothing comes back.
     pub most: usize,
     /// What the granularity leaves, whatever the schedule asks for: n of every m.
@@ -177,7 +179,10 @@ pub(super) fn dense_budget(config: &PruneConfig, layout: &Layout, name: &str) ->
         Granularity::NOfM { n, m } => Some(pattern::kept(&spec()?.shape, pattern::input_axis(layout, spec()?), n, m)),
         _ => None,
     };
-    Ok(LayerBudget { name: name.into(), dense, current, axes, least: usize::from(keeps_one), most: current, fixed })
+    let output = layout.spec(name).is_some_and(|spec| spec.output);
+    let rate = if output { config.output_rate } else { 1.0 };
+    let (name, least) = (name.into(), usize::from(keeps_one));
+    Ok(LayerBudget { name, dense, current, axes, least, rate, most: current, fixed })
 }
 
 /// The same layers, with `multiple`, `min_sparsity` and `max_sparsity` in what each may keep; the smallest sparsity is
@@ -210,23 +215,23 @@ pub(super) fn allocate(
 ) -> Asked {
     let sum = |of: fn(&LayerBudget) -> usize| layers.iter().map(of).sum::<usize>();
     let (dense, current, rounding) = (sum(|r| r.dense), sum(|r| r.current), config.rounding);
-    let keep = |of: usize, now: usize| match amount {
-        Amount::Sparsity(s) => rounding.keep(of, s),
-        Amount::OfRemaining(f) => rounding.keep(now, f),
+    let keep = |of: usize, now: usize, rate: f64| match amount {
+        Amount::Sparsity(s) => rounding.keep(of, s * rate),
+        Amount::OfRemaining(f) => rounding.keep(now, f * rate),
     };
     let each = |f: &dyn Fn(&LayerBudget) -> usize| KeepCount::Each(layers.iter().map(f).collect());
     let fraction = |name: &str| entry_for(&config.table, name).copied().unwrap_or(0.0);
     let wanted = match config.scope {
         _ if config.granularity.is_pattern() => each(&|r| r.fixed.unwrap_or(r.dense)),
-        Scope::Global => KeepCount::Total(keep(dense, current)),
+        Scope::Global => KeepCount::Total(keep(dense, current, 1.0)),
         // A layer that its bounds keep from the common sparsity is made up for by the others.
         Scope::Layer if config.is_bounded() => {
-            let total = layers.iter().map(|r| keep(r.dense, r.current)).sum();
+            let total = layers.iter().map(|r| keep(r.dense, r.current, r.rate)).sum();
             KeepCount::Each(share(layers, total, |_| 1.0))
         }
-        Scope::Layer => each(&|r| keep(r.dense, r.current)),
+        Scope::Layer => each(&|r| keep(r.dense, r.current, r.rate)),
         Scope::Erk => {
-            let (total, mut layers) = (keep(dense, current), layers.to_vec());
+            let (total, mut layers) = (keep(dense, current, 1.0), layers.to_vec());
             // More than there is left is told apart from what can be given, not cut down to it.
             if total > sum(|r| r.most) {
                 layers.iter_mut().for_each(|r| r.most = r.dense);
@@ -257,7 +262,8 @@ pub(super) fn allocate(
         }
         fitted => fitted,
     };
-    let own = config.granularity.is_pattern() || !config.shares();
+    let uneven = config.scope == Scope::Layer && layers.iter().any(|r| r.rate != 1.0);
+    let own = config.granularity.is_pattern() || !config.shares() || uneven;
     let target = match amount {
         _ if own => 1.0 - wanted.counts().iter().sum::<usize>() as f64 / dense.max(1) as f64,
         Amount::Sparsity(s) => s,
@@ -279,7 +285,8 @@ mod tests {
 
     fn layer(name: &str, axes: &[usize]) -> LayerBudget {
         let n = axes.iter().product();
-        LayerBudget { name: name.into(), dense: n, current: n, axes: axes.into(), least: 0, most: n, fixed: None }
+        let name = name.into();
+        LayerBudget { name, dense: n, current: n, axes: axes.into(), least: 0, rate: 1.0, most: n, fixed: None }
     }
 
     fn at(amount: Amount, progress: f64, nth: usize) -> Position {
@@ -297,6 +304,19 @@ mod tests {
         let asked = allocate(&c, &layers, at(Amount::OfRemaining(0.1), 0.0, 0));
         assert_eq!(asked.keep, KeepCount::Each(vec![45, 27]));
         assert!((asked.target - 0.1).abs() < 1e-12);
+    }
+
+    /// Frankle & Carbin 2019, appendix G: 20 % of what remains of a layer, 10 % of the last one.
+    #[test]
+    fn the_output_layer_may_lose_less() {
+        let mut layers = [layer("fc", &[300]), layer("out", &[100])];
+        layers[1].rate = 0.5;
+        let asked = allocate(&config(Scope::Layer), &layers, at(Amount::OfRemaining(0.2), 0.0, 0));
+        assert_eq!((asked.keep, asked.target), (KeepCount::Each(vec![240, 90]), 1.0 - 330.0 / 400.0));
+        let asked = allocate(&config(Scope::Layer), &layers, at(Amount::Sparsity(0.5), 0.0, 0));
+        assert_eq!(asked.keep, KeepCount::Each(vec![150, 75]));
+        let asked = allocate(&config(Scope::Global), &layers, at(Amount::Sparsity(0.5), 0.0, 0));
+        assert_eq!((asked.keep, asked.target), (KeepCount::Total(200), 0.5), "one ranking has no rates");
     }
 
     #[test]

@@ -40,6 +40,16 @@ pub enum OnEmptyLayer {
     KeepOne,
 }
 
+/// Where what was pruned starts from when it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegrowFrom {
+    /// From what it learned in the meantime, from the gradient of the dense network.
+    Learned,
+    /// From zero, at which it was held in the meantime.
+    Zero,
+}
+
 /// How the scores of different layers are made comparable before they are ranked together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -6,10 +6,11 @@ mod idle;
 mod names;
 mod start;
 
-pub use choices::{Apply, Counted, Normalizer, OnEmptyLayer, Quantity, Scope};
+pub use choices::{Apply, Counted, Normalizer, OnEmptyLayer, Quantity, RegrowFrom, Scope};
 pub use granularity::Granularity;
 
 use crate::backend::Reduce;
+use crate::network::params::Masking;
 use crate::options::{OneOrTable, key_in};
 use crate::pruning::criterion::Rounding;
 use std::collections::BTreeMap;
@@ -83,6 +84,15 @@ crate::options! {
         /// network is measured or written (soft filter pruning, He et al. 2018).
         #[acts(run, "pruning steps")]
         pub regrow: bool = false,
+        /// What a returning weight starts from: `learned`, what the dense gradient made of it while it was pruned (Lin et
+        /// al. 2020), or `zero`, at which it was held until then, without optimizer state (Evci et al. 2020; Peste et al.
+        /// 2021).
+        #[acts(|p| p.regrow, "regrow = true")]
+        #[acts(
+            |p| p.granularity != Granularity::Unit,
+            "another granularity than \"unit\", since units go on learning until they return"
+        )]
+        pub regrow_from: RegrowFrom = RegrowFrom::Learned,
         /// How the scores of a unit's or block's weights become one, for a criterion that scores weights: `l1`, `l2`,
         /// `mean`, `max` or `sum`; the criterion's own way where absent, `l1` where it has none.
         #[acts(|p| [Granularity::Unit, Granularity::Block].contains(&p.granularity), "granularity = \"unit\" or \"block\"")]
@@ -104,6 +114,11 @@ crate::options! {
         #[acts(|p| p.granularity != Granularity::Unit, "another granularity than \"unit\"")]
         #[acts(run, "a layer that produces the output, and that scope, table and counts do not leave alone")]
         pub include_output: bool = false,
+        /// Factor of the fraction that goes of the layer that produces the output: half of it in the lottery-ticket paper
+        /// (Frankle & Carbin 2019, appendix G).
+        #[acts(|p| p.include_output, "include_output = true")]
+        #[acts(|p| p.scope == Scope::Layer, "scope = \"layer\"")]
+        pub output_rate: f64 = 1.0,
         /// How a fraction becomes a count, whichever the criterion, so that runs that are compared count alike:
         /// `floor-pruned` (n - floor(s n)), `floor-kept` (floor((1 - s) n), as the contribution-rank report counts),
         /// `nearest`, or as another library counts: `torch`, `jaxpruner`, `torchao`, `nncf`.
@@ -162,10 +177,23 @@ crate::options! {
         let text = "needs the pruned weights, but prune.apply = \"shrink\" removes them: set prune.apply = \"mask\"";
         checks.ensure("regrow", !(shrinks && self.regrow), text);
         checks.range("rounds", self.rounds, 1.0..);
+        let part = self.output_rate > 0.0 && self.output_rate <= 1.0;
+        checks.ensure("output_rate", part, "must lie above 0 and be at most 1; prune.include_output = false is 0");
+        let text = "stands beside prune.min_sparsity or max_sparsity, which bind layers too: leave out one of them";
+        checks.ensure("output_rate", self.output_rate == 1.0 || !self.is_bounded(), text);
     }
 }
 
 impl PruneConfig {
+    /// What pruned weights do between pruning steps.
+    pub fn masking(&self) -> Masking {
+        match (self.regrow, self.granularity, self.regrow_from) {
+            (false, ..) => Masking::Held,
+            (true, granularity, RegrowFrom::Zero) if granularity != Granularity::Unit => Masking::Returning,
+            (true, ..) => Masking::Dynamic,
+        }
+    }
+
     /// Whether the scope shares one sparsity among the layers, and does not say each layer's own.
     pub(super) fn shares(&self) -> bool {
         matches!(self.scope, Scope::Global | Scope::Layer | Scope::Erk)

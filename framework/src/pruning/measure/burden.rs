@@ -35,6 +35,24 @@ pub struct LayerBurden {
     pub neurons: Option<NeuronSummary>,
 }
 
+/// Indicators of one parameter at one moment of a run; as in [`LayerBurden`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Indicators {
+    /// Name of the parameter.
+    pub name: String,
+    /// ‖g m‖₂ / √nnz.
+    pub gradient: f64,
+    /// Σ |g m| / nnz.
+    pub gradient_mean: f64,
+    /// ‖w m‖₂ / √nnz.
+    pub weight: f64,
+    /// Active weights, nnz.
+    pub kept: usize,
+}
+
+/// Looks that are remembered one by one.
+const RECENT: usize = 8;
+
 /// Weights that changed places, by parameter: how many were pruned, and how many regrown.
 pub type Churn = BTreeMap<String, (usize, usize)>;
 
@@ -45,6 +63,9 @@ pub struct Burden {
     #[serde(default)]
     neurons: BTreeMap<String, Neurons>,
     looks: usize,
+    /// The last looks since the last pruning step.
+    #[serde(default)]
+    recent: BTreeMap<String, Vec<(f64, f64, f64)>>,
     churn: Churn,
     latest: Vec<LayerBurden>,
     total: (usize, usize),
@@ -61,13 +82,35 @@ impl Burden {
             let masked = p.mask().map(|m| g.mul(m.tensor())).transpose()?;
             let active = masked.as_ref().unwrap_or(g);
             let sums = self.sums.entry(p.spec().name.clone()).or_default();
-            sums.0 += (B::norm_squared(active)? / kept).sqrt();
             let neurons = self.neurons.entry(p.spec().name.clone()).or_default();
-            sums.1 += neurons.observe(p, params.layout(), active)? / kept;
-            sums.2 = (B::norm_squared(&p.effective()?)? / kept).sqrt();
+            let (gradient, mean) =
+                ((B::norm_squared(active)? / kept).sqrt(), neurons.observe(p, params.layout(), active)? / kept);
+            let weight = (B::norm_squared(&p.effective()?)? / kept).sqrt();
+            *sums = (sums.0 + gradient, sums.1 + mean, weight);
+            let recent = self.recent.entry(p.spec().name.clone()).or_default();
+            if recent.len() == RECENT {
+                recent.remove(0);
+            }
+            recent.push((gradient, mean, weight));
         }
         self.looks += 1;
         Ok(())
+    }
+
+    /// Indicators of every parameter over the last looks since the last pruning step, in the model's order.
+    pub fn recent<B: Backend>(&self, params: &ParamStore<B>) -> Vec<Indicators> {
+        let of = |p: &Param<B>| {
+            let looks = self.recent.get(&p.spec().name).filter(|looks| !looks.is_empty())?;
+            let mean = |of: fn(&(f64, f64, f64)) -> f64| looks.iter().map(of).sum::<f64>() / looks.len() as f64;
+            let (gradient, gradient_mean, weight) = (mean(|l| l.0), mean(|l| l.1), mean(|l| l.2));
+            Some(Indicators { name: p.spec().name.clone(), gradient, gradient_mean, weight, kept: p.kept() })
+        };
+        params.iter().filter_map(of).collect()
+    }
+
+    /// A pruning step is over: earlier looks say nothing of the network that is left.
+    pub fn forget_recent(&mut self) {
+        self.recent.clear();
     }
 
     /// Counts weights that changed places.
@@ -148,6 +191,12 @@ mod tests {
             grads.add(&w, Tensor::from_vec(&device, gradient.to_vec(), [2, 2]).unwrap()).unwrap();
             burden.observe(&params, &grads).unwrap();
         }
+        let recent = burden.recent(&params);
+        assert_eq!((recent.len(), recent[0].kept), (1, 3));
+        let expected = ((3f64.sqrt() + (25f64 / 3.0).sqrt()) / 2.0, (5.0 / 3.0 + 7.0 / 3.0) / 2.0);
+        assert!((recent[0].gradient - expected.0).abs() < 1e-6 && (recent[0].gradient_mean - expected.1).abs() < 1e-6);
+        burden.forget_recent();
+        assert_eq!(burden.recent(&params), []);
         burden.moved(&[("fc.weight".to_string(), (2, 1))].into());
         burden.moved(&[("fc.weight".to_string(), (1, 1))].into());
         let each = burden.neurons(&params);

@@ -5,7 +5,7 @@ mod memory;
 mod neurons;
 mod paths;
 
-pub use burden::{Burden, Churn, LayerBurden};
+pub use burden::{Burden, Churn, Indicators, LayerBurden};
 pub use memory::peak_memory_bytes;
 pub use neurons::{LayerNeurons, NeuronSummary};
 pub use paths::Paths;

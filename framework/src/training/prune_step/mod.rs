@@ -1,5 +1,6 @@
 //! One pruning step: score, plan, apply, and check what came of it.
 
+mod checks;
 mod ranking;
 mod shown;
 
@@ -7,24 +8,20 @@ use super::reporter::Reporter;
 use super::run::Live;
 use super::setting::Setting;
 use super::step::next_batch;
-use crate::backend::{Backend, Weight};
+use crate::backend::Backend;
 use crate::data::SplitName;
 use crate::error::{Error, Result};
-use crate::network::forward::Forward;
-use crate::network::model::{Batch, Output};
+use crate::network::model::Batch;
 use crate::network::params::ParamStore;
 use crate::pruning::criterion::{Cut, Refit};
 use crate::pruning::measure;
-use crate::pruning::schedule::{Position, Step};
+use crate::pruning::schedule::{Amount, Measured, Position, Step};
 use crate::pruning::{self, Apply, Asked, Census, Goal, KeepCount, OnEmptyLayer};
-use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
+use checks::{check, masked_output, output, same_output};
 use ranking::Ranking;
 pub(super) use shown::Shown;
 use std::time::Instant;
-
-/// Examples on which a pruned network is compared with one that has zeros in place of what is gone.
-const COMPARED: usize = 16;
 
 impl<B: Backend> Live<B> {
     /// Prunes before the first update, where the schedule says so. The criterion sees the first training batch, and
@@ -53,18 +50,27 @@ impl<B: Backend> Live<B> {
         batch: &Batch<B>,
         reporter: &mut Reporter<'_, B>,
     ) -> Result<()> {
-        let (step, prune) = (self.next, &setting.prune);
+        let (step, prune, plan) = (self.next, &setting.prune, position);
         let around = setting.timeline.count() <= setting.train.eval_prunes;
+        let mut validation_loss = None;
         if around {
-            setting.evaluate(&self.params, step, SplitName::Validation, EvalAt::BeforePrune, reporter)?;
+            let at = EvalAt::BeforePrune;
+            let found = setting.evaluate(&self.params, step, SplitName::Validation, at, reporter)?;
+            // Without a validation split the test split is measured, which no schedule may go by.
+            validation_loss = (!setting.data.validation.is_empty()).then_some(found.loss);
             setting.show(&self.params, step, EvalAt::BeforePrune, reporter)?;
         }
         let clock = Instant::now();
-        let asked = if prune.has_cost() {
-            pruning::asked_at_cost(prune, &self.params, position, &|kept| setting.cost(kept))?
-        } else {
-            setting.grow.asked(prune, &self.params, position)?
+        let asking = |params: &ParamStore<B>, position| {
+            if prune.has_cost() {
+                return pruning::asked_at_cost(prune, params, position, &|kept| setting.cost(kept));
+            }
+            setting.grow.asked(prune, params, position)
         };
+        let watches = after.is_some() && self.schedule.watches();
+        let planned = watches.then(|| asking(&self.params, plan)).transpose()?.map(|asked| asked.target);
+        let position = if watches { self.adjusted(setting, plan, validation_loss)? } else { plan };
+        let asked = asking(&self.params, position)?;
         let dropping = setting.grow.before_growth(&asked, setting.grow.fraction_at(after, &setting.length));
         // What an earlier round dropped, and what then grows again, was never gone.
         let rounds = prune.rounds_in_step();
@@ -78,6 +84,7 @@ impl<B: Backend> Live<B> {
         let churn = before.churn(prune, &self.params)?;
         let (pruned, regrown) = churn.values().fold((0, 0), |(p, r), c| (p + c.0, r + c.1));
         self.burden.moved(&churn);
+        self.burden.forget_recent();
         let rewound_to = after.and_then(|step| setting.timeline.rewind(step));
         if let Some(to) = rewound_to {
             self.rewind(to)?;
@@ -101,6 +108,7 @@ impl<B: Backend> Live<B> {
             epoch: setting.length.epoch(step),
             at_start: after.is_none(),
             target: (!own_rule).then_some(asked.target),
+            planned: planned.filter(|_| !own_rule),
             achieved: setting.gone(&self.params)?,
             of: Some(prune.counted()),
             units: pruning::units_in_use(&self.params),
@@ -115,6 +123,15 @@ impl<B: Backend> Live<B> {
             rewound_to: rewound_to.map(|s| s.0),
             seconds: seconds.as_secs_f64(),
         })?;
+        let last = after.is_some() && after == setting.timeline.prunes.last().map(|prune| prune.0);
+        if let Some(most) = planned.filter(|most| last && !own_rule && asked.target < *most) {
+            let text = format!(
+                "The schedule goes by what is measured: at its last pruning step it asked for a sparsity of {:.4}, and had \
+                 planned up to {most:.4}.",
+                asked.target
+            );
+            reporter.note(step, ["schedule.name"], text)?;
+        }
         for (name, now) in pruning::counts(prune, &self.params)? {
             if now == 0 && kept.get(&name).is_some_and(|before| *before > 0) {
                 let text = format!(
@@ -172,6 +189,25 @@ impl<B: Backend> Live<B> {
             asked.target,
         );
         reporter.note(self.next, ["prune.multiple"], text)
+    }
+
+    /// What the schedule asks for at a pruning step, given what was measured: its plan or less.
+    fn adjusted(&mut self, setting: &Setting<'_, B>, plan: Position, validation_loss: Option<f64>) -> Result<Position> {
+        let (step, burden) = (self.next, self.burden.recent(&self.params));
+        let sparsity = setting.gone(&self.params)?;
+        let seen = Measured { step, run: setting.length, sparsity, burden: &burden, validation_loss };
+        let amount = self.schedule.adjust(plan.amount, &seen).map_err(|error| error.under("schedule"))?;
+        let alike = matches!(
+            (amount, plan.amount),
+            (Amount::Sparsity(_), Amount::Sparsity(_)) | (Amount::OfRemaining(_), Amount::OfRemaining(_))
+        );
+        if alike && (0.0..=plan.amount.fraction()).contains(&amount.fraction()) {
+            return Ok(Position { amount, ..plan });
+        }
+        Err(Error::Other(format!(
+            "after step {} the schedule asks for {amount:?}, but had planned {:?}: what is measured may only lower it",
+            step.0, plan.amount
+        )))
     }
 
     /// One round: scores, and leaves so many; in the last one weights grow up to what is asked, and the network as it was
@@ -242,64 +278,4 @@ impl<B: Backend> Live<B> {
             self.snapshots.get(&to).ok_or_else(|| Error::Other(format!("no weights were kept of step {}", to.0)))?;
         self.params.rewind(snapshot)
     }
-}
-
-/// The output of the network in which the units that go are zero on both sides, on a few examples.
-fn masked_output<B: Backend>(
-    setting: &Setting<'_, B>,
-    params: &ParamStore<B>,
-    units: &[(String, Vec<bool>)],
-    batch: &Batch<B>,
-) -> Result<(Batch<B>, Vec<f32>)> {
-    let few = batch.first(COMPARED)?;
-    let mut masked = params.holding();
-    masked.set_alive(units.to_vec())?;
-    let output = output(setting, &masked, &few)?;
-    Ok((few, output))
-}
-
-fn output<B: Backend>(setting: &Setting<'_, B>, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Vec<f32>> {
-    let mut cx = Forward::evaluation(params).with_compressor(setting.compressor.as_ref());
-    let (Output::Logits(t) | Output::Loss { prediction: t, .. }) = setting.model.forward(&mut cx, batch)?;
-    Ok(t.to_vec())
-}
-
-/// What must hold after every pruning step.
-fn check<B: Backend>(params: &ParamStore<B>, step: Step) -> Result<()> {
-    for p in params.iter() {
-        let name = &p.spec().name;
-        let fail = |message: String| Err(Error::Invariant { step: step.0, layer: name.clone(), message });
-        if let Some(state) = p.state().iter().find(|s| s.shape() != p.value().shape()) {
-            return fail(format!("optimizer state is {}, the parameter is {}", state.shape(), p.value().shape()));
-        }
-        let Some(mask) = p.mask() else { continue };
-        // What a layer really gets: with held masks the value itself, which must be zero already.
-        let Weight { value, mask: applied } = params.weight(name)?;
-        // Units that keep learning are kept out on one side alone; the outputs were compared.
-        if params.units_learn() {
-            continue;
-        }
-        let entering = applied.map_or(Ok(value.clone()), |applied| value.mul(&applied))?;
-        let pruned: Tensor<B> = entering.sub(&entering.mul(mask.tensor())?)?;
-        if B::norm_squared(&pruned)? == 0.0 {
-            continue;
-        }
-        let (at, weight) = pruned.host().iter().copied().enumerate().find(|(_, w)| *w != 0.0).unwrap_or_default();
-        return fail(format!("weight {at} is masked but enters the forward pass as {weight}"));
-    }
-    Ok(())
-}
-
-fn same_output(expected: &[f32], found: &[f32], step: Step) -> Result<()> {
-    let scale = expected.iter().fold(1.0f32, |m, x| m.max(x.abs()));
-    let worst = expected.iter().zip(found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    // Sums run over fewer terms after a removal, so the last bits differ.
-    if expected.len() == found.len() && worst <= 1e-4 * scale {
-        return Ok(());
-    }
-    let message = format!(
-        "the output of the pruned network differs by {worst} from that of one with zeros in place of the units that are \
-         gone (largest value {scale}): the model's unit groups do not list all that reads them"
-    );
-    Err(Error::Invariant { step: step.0, layer: "the output".into(), message })
 }

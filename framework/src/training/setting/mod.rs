@@ -15,7 +15,7 @@ use crate::network::model::{InputSpec, Model};
 use crate::options::OptionSet as _;
 use crate::pruning::criterion::{Criterion, MakeCriterion};
 use crate::pruning::schedule::{RunLength, Schedule, Step};
-use crate::pruning::{self, Apply, Forecast, GrowConfig, PruneConfig};
+use crate::pruning::{self, Apply, Forecast, GrowConfig, PruneConfig, Scope};
 use crate::seed::Seed;
 use price::Prices;
 use std::num::NonZeroUsize;
@@ -76,7 +76,18 @@ impl<'a, B: Backend> Setting<'a, B> {
             let text = "must be \"mask\" with a schedule that rewinds: what is cut out cannot be brought back";
             return Err(Error::from(OptionError::new("apply", "\"shrink\"", text)).under("prune"));
         }
-        let forecast = pruning::forecast(&run.prune, (&run.grow, &length), &layout, timeline.positions());
+        let watches = run.schedule.watches();
+        let told = match run.prune.scope {
+            Scope::Table => Some("\"table\""),
+            Scope::Counts => Some("\"counts\""),
+            Scope::Global | Scope::Layer | Scope::Erk => None,
+        };
+        if let Some(scope) = told.filter(|_| watches) {
+            let text = "must be \"global\", \"layer\" or \"erk\" with a schedule that goes by what is measured: tables and \
+                        counts say how much goes, whatever that is";
+            return Err(Error::from(OptionError::new("scope", scope, text)).under("prune"));
+        }
+        let forecast = pruning::forecast(&run.prune, (&run.grow, &length), &layout, timeline.positions(), watches);
         let forecast = forecast.map_err(|error| error.under("prune"))?;
         let setting = Self {
             name: run.name,

@@ -22,12 +22,20 @@ fn run(
     schedule: impl Schedule + 'static,
     prune: PruneConfig,
 ) -> (Outcome<Cpu>, Vec<Event>) {
+    run_boxed(criterion, Box::new(schedule), prune)
+}
+
+fn run_boxed(
+    criterion: impl Criterion<Cpu> + 'static,
+    schedule: Box<dyn Schedule>,
+    prune: PruneConfig,
+) -> (Outcome<Cpu>, Vec<Event>) {
     let train = TrainConfig { epochs: 4, batch_size: 60, lr: 0.1, ..TrainConfig::default() };
     let trial = Trial { prune, train, ..Trial::default() };
     let (registry, data) = (secateur_bundle::registry().unwrap(), common::glyphs(600, 200, DataConfig::default()));
     let mut log = Log::default();
     let outcome = trial.with(&registry, Cpu::default(), &data, |mut run| {
-        (run.criterion, run.schedule) = (Box::new(criterion), Box::new(schedule));
+        (run.criterion, run.schedule) = (Box::new(criterion), schedule);
         run.execute(&mut log)
     });
     (outcome.unwrap(), log.0)
@@ -121,18 +129,6 @@ fn surgery_decides_itself_and_restores() {
     assert!(p.iter().map(|p| p.2).sum::<usize>() > 0, "weights return");
 }
 
-/// Lottery tickets (Frankle & Carbin 2019): a round an epoch, 20 % of the rest, back to the weights of step 3.
-struct Ticket;
-
-impl Schedule for Ticket {
-    fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
-        Ok(run.epochs_finished(step).filter(|e| *e < 4).map(|_| Amount::OfRemaining(0.2)))
-    }
-    fn rewind(&self, _: Step, _: &RunLength) -> Result<Option<Step>> {
-        Ok(Some(Step(3)))
-    }
-}
-
 /// Remembers the weights of step 3 and compares them with those after the rewind.
 #[derive(Default)]
 struct Witness {
@@ -142,6 +138,9 @@ struct Witness {
 }
 
 impl Criterion<Cpu> for Witness {
+    fn window(&self) -> Window {
+        Window::SincePrune
+    }
     fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
         let p = seen.params.get("fc1.weight")?;
         if seen.step == Step(3) {
@@ -173,7 +172,10 @@ impl Criterion<Cpu> for Witness {
 
 #[test]
 fn lottery_tickets_rewind_round_after_round() {
-    let (outcome, events) = run(Witness::default(), Ticket, PruneConfig::default());
+    // Rounds of 10, 7 and 7 steps, and the last to the end.
+    let options = "epochs_per_round = 1\nfraction = 0.2\nrewind_to = 3\nrounds = 3".parse().unwrap();
+    let ticket = secateur_bundle::registry().unwrap().schedule("lottery", &options).unwrap();
+    let (outcome, events) = run_boxed(Witness::default(), ticket, PruneConfig::default());
     let rewound: Vec<_> = events
         .iter()
         .filter_map(|e| if let Event::Prune { rewound_to, .. } = e { *rewound_to } else { None })

@@ -11,7 +11,6 @@ use secateur::plugins::conformance::Log;
 use secateur::plugins::registry::{PluginSpec, Registry};
 use secateur::prelude::*;
 use secateur::pruning::PruneConfig;
-use secateur::pruning::schedule::RunLength;
 use secateur::training::event::Event;
 use secateur::training::{Loss, Run, TrainConfig};
 use std::collections::BTreeMap;
@@ -26,29 +25,6 @@ pub struct Case {
     pub name: String,
     table: Table,
     pub data: Dataset,
-}
-
-options! {
-    /// Lottery tickets, which no schedule of ours is yet: a part of what remains goes, and the rest starts again from
-    /// early weights.
-    pub struct Tickets {
-        /// Steps of a round.
-        pub every: u64 = 1,
-        /// What goes after a round.
-        pub of_remaining: f64 = 0.5,
-        /// The step whose weights come back.
-        pub to: u64 = 0,
-    }
-}
-
-impl Schedule for Tickets {
-    fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
-        Ok((step.0 + 1).is_multiple_of(self.every).then_some(Amount::OfRemaining(self.of_remaining)))
-    }
-
-    fn rewind(&self, _: Step, _: &RunLength) -> Result<Option<Step>> {
-        Ok(Some(Step(self.to)))
-    }
 }
 
 /// Sum and norm of every parameter and running statistic.
@@ -100,10 +76,7 @@ impl Case {
 
     fn schedule(&self, registry: &Registry) -> Result<Box<dyn Schedule>> {
         let spec = self.plugin("schedule", "never");
-        match spec.name()? {
-            "tickets" => Ok(Box::new(parse::<Tickets>(&spec.options()).unwrap())),
-            name => registry.schedule(name, &spec.options()),
-        }
+        registry.schedule(spec.name()?, &spec.options())
     }
 
     /// The weights that the run starts from.

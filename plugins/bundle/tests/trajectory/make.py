@@ -72,6 +72,8 @@ OTHER = [
     ("moments of masked weights that go on in Adam", "rigl-adam", Rules(moments_go_on_behind_masks=True)),
     ("a fraction that stays", "rigl", Rules(fraction_stays=True)),
     ("growth before the update of its step", "rigl-cnn", Rules(prune_before_update=True)),
+    ("weights that learn until they return", "ac-dc", Rules(returning_weights_learn=True)),
+    ("new channels in front of the old ones", "resnet", Rules(pad_before=True)),
 ]
 
 
@@ -86,9 +88,10 @@ class Run:
         self.params = {name: t.requires_grad_() for name, t in tensors.items() if not running(name)}
         self.order, self.masks = list(tensors), {}
         self.train, self.prune, self.grow = (case.get(key, {}) for key in ("train", "prune", "grow"))
-        self.held = not self.prune.get("regrow", False)
-        self.tickets = case["schedule"] if case.get("schedule", {}).get("name") == "tickets" else None
-        self.end = self.tickets["every"] if self.tickets and not rules.one_rate_over_rounds else STEPS
+        self.returns = self.prune.get("regrow_from") == "zero" and not rules.returning_weights_learn
+        self.held = self.returns or not self.prune.get("regrow", False)
+        self.tickets = case["schedule"] if case.get("schedule", {}).get("name") == "lottery" else None
+        self.end = self.tickets["epochs_per_round"] if self.tickets and not rules.one_rate_over_rounds else STEPS
         self.net = Network(case, rules, self.weight, self.buffers)
         self.images, self.test = (tensor(given[split]) for split in ("train", "test"))
         self.classes, self.test_classes = (torch.tensor(given[split]["classes"]) for split in ("train", "test"))
@@ -213,7 +216,7 @@ class Run:
 
     def keep_early(self, step):
         """The weights before the update of the step that is gone back to."""
-        if self.tickets and step == self.tickets["to"] + int(self.rules.rewind_to_after_update):
+        if self.tickets and step == self.tickets["rewind_to"] + int(self.rules.rewind_to_after_update):
             self.early = {name: p.detach().clone() for name, p in self.params.items()}
 
     def rewind(self, step):
@@ -224,13 +227,16 @@ class Run:
         if self.rules.one_rate_over_rounds:
             self.optimizer.state.clear()
             return
-        self.end = self.tickets["to"] + min(self.tickets["every"], STEPS - 1 - step)
+        # The last round goes on to the end of the run.
+        first, again, fitting = rounds(self.tickets)
+        last = (step + 1 - first) // again + 1 == fitting
+        self.end = self.tickets["rewind_to"] + (STEPS - 1 - step if last else again)
         moments = self.optimizer.state
         self.optimizer = self.make_optimizer()
         if self.rules.keep_optimizer:
             self.optimizer.state = moments
         self.scheduler = self.make_scheduler()
-        for _ in range(self.tickets["to"]):
+        for _ in range(self.tickets["rewind_to"]):
             self.scheduler.step()
 
     def prune_weights(self, step, target):
@@ -242,7 +248,7 @@ class Run:
             return self.drop_and_grow(step, target, [[name] for name in names] if layers else [names])
         for together in [[name] for name in names] if layers else [names]:
             scores = torch.cat([self.params[n].detach().abs().flatten() for n in together])
-            if self.held:
+            if self.held and not self.returns:
                 # What is pruned stays so.
                 before = [self.masks.get(n, torch.ones_like(self.params[n])).flatten() for n in together]
                 scores = scores.where(torch.cat(before) > 0, -1.0)
@@ -360,9 +366,14 @@ def sparsity(schedule, step):
         since = step - at(schedule["from"])
         due = step < 0 or (since > 0 and since % schedule["every"] == 0 and step <= at(schedule["to"]))
         return schedule["sparsity"] if due else None
-    if schedule.get("name") == "tickets":
-        rounds, rest = divmod(step + 1, schedule["every"])
-        return 1 - (1 - schedule["of_remaining"]) ** rounds if rounds and not rest else None
+    if schedule.get("name") == "lottery":
+        first, again, fitting = rounds(schedule)
+        nth, rest = divmod(step + 1 - first, again)
+        return 1 - (1 - schedule["fraction"]) ** (nth + 1) if 0 <= nth < fitting and not rest else None
+    if schedule.get("name") == "ac-dc":
+        # An epoch is one step: what the epoch after this step begins with.
+        before, after = (compressed(schedule, epoch) for epoch in (step, step + 1))
+        return (schedule["sparsity"] if after else 0.0) if step + 1 < STEPS and before != after else None
     if schedule.get("name") == "cubic":
         first, last = at(schedule["from"]), at(schedule["to"])
         initial, final = schedule.get("initial", 0.0), schedule["sparsity"]
@@ -393,6 +404,23 @@ def erk(shapes, total):
     for i in sorted(range(len(want)), key=lambda i: counts[i] - want[i])[: total - sum(counts)]:
         counts[i] += 1
     return counts
+
+
+def rounds(schedule):
+    """Steps of the first round of lottery tickets (an epoch is one step), those of a later one, which begins with early
+    weights, and how many rounds a whole one follows."""
+    first = schedule["epochs_per_round"]
+    again = first - schedule["rewind_to"]
+    return first, again, (STEPS - first) // again
+
+
+def compressed(schedule, epoch):
+    """Whether an epoch of AC/DC is sparse (Peste et al. 2021): dense at first, in turn, dense once more, sparse."""
+    if epoch >= STEPS - schedule["last_compressed"]:
+        return True
+    if epoch < schedule["warmup"] or epoch >= STEPS - schedule["last_compressed"] - schedule["last_dense"]:
+        return False
+    return (epoch - schedule["warmup"]) // schedule["phase"] % 2 == 0
 
 
 def tensor(given):

@@ -37,6 +37,8 @@ class Rules:
     round_growth_down: bool = False
     moments_go_on_behind_masks: bool = False
     fraction_stays: bool = False
+    returning_weights_learn: bool = False
+    pad_before: bool = False
 
 
 class Network:
@@ -71,6 +73,27 @@ class Network:
                 x = self.batch_norm(f"norm{i}", x)
             x = F.max_pool2d(F.relu(x), 2)
         return self.mlp(x)
+
+    def resnet(self, x):
+        """He et al. 2016, section 4.2."""
+        conv = lambda name, x, stride: F.conv2d(x, self.weight(f"{name}.weight"), None, stride, padding=1)
+        x = F.relu(self.batch_norm("norm1", conv("conv1", x, 1)))
+        each = (self.options["depth"] - 2) // 6
+        for stage, i in ((stage, i) for stage in (1, 2, 3) for i in range(each)):
+            name, stride = f"stage{stage}.{i}", 2 if i == 0 and stage > 1 else 1
+            y = F.relu(self.batch_norm(f"{name}.norm1", conv(f"{name}.conv1", x, stride)))
+            y = self.batch_norm(f"{name}.norm2", conv(f"{name}.conv2", y, 1))
+            if stride == 2:
+                x = self.shortcut(name, x, y.shape[1])
+            x = F.relu(y + x)
+        return self.linear("fc", x.mean((2, 3)))
+
+    def shortcut(self, name, x, channels):
+        if self.options.get("shortcut") == "project":
+            projected = F.conv2d(x, self.weight(f"{name}.shortcut.weight"), None, 2)
+            return self.batch_norm(f"{name}.shortcut_norm", projected)
+        new = channels - x.shape[1]
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, *((new, 0) if self.rules.pad_before else (0, new))))
 
     def batch_norm(self, name, x):
         names = [f"{name}.running_mean", f"{name}.running_var"]

@@ -57,6 +57,8 @@ pub struct PruneStep {
     pub epoch: u64,
     /// The sparsity asked for, unless the criterion decided itself.
     pub target: Option<f64>,
+    /// The most that a schedule which goes by what is measured had planned.
+    pub planned: Option<f64>,
     /// The sparsity counted afterwards.
     pub achieved: f64,
     /// What the two are fractions of, where that is known.
@@ -225,6 +227,7 @@ impl PruneStep {
             step,
             epoch,
             target,
+            planned,
             achieved,
             of,
             ref units,
@@ -245,6 +248,7 @@ impl PruneStep {
             step,
             epoch,
             target,
+            planned,
             achieved,
             counted,
             units,

@@ -74,6 +74,7 @@ pub fn prune_table(history: &History) -> Markup {
     }
     let regrown = history.prunes.iter().any(|prune| prune.regrown > 0);
     let measured = history.prunes.iter().any(|prune| prune.accuracy.is_some());
+    let planned = history.prunes.iter().any(|prune| prune.planned.is_some());
     let layers = if history.shrinks() && history.layers.len() <= 8 { history.layers.as_slice() } else { &[] };
     html! {
         section.card.wide {
@@ -85,7 +86,7 @@ pub fn prune_table(history: &History) -> Markup {
             div.scroll {
                 table {
                     thead { tr {
-                        th { "epoch" } th { "step" } th { "target" } th { "achieved" }
+                        th { "epoch" } th { "step" } @if planned { th { "planned at most" } } th { "target" } th { "achieved" }
                         @for layer in layers { th { (layer.name) } }
                         th { "parameters remaining" }
                         @if regrown { th { "pruned" } th { "regrown" } }
@@ -96,6 +97,7 @@ pub fn prune_table(history: &History) -> Markup {
                         @for prune in &history.prunes {
                             tr {
                                 td { (prune.epoch + 1) } td { (prune.step) }
+                                @if planned { td { (prune.planned.map(percent).unwrap_or_default()) } }
                                 td { (prune.target.map_or("its own".to_owned(), percent)) } td { (percent(prune.achieved)) }
                                 @for layer in layers { td { @if let Some(units) = prune.units.get(&layer.name) { (units) } } }
                                 td { (grouped(prune.weights_kept)) }

@@ -36,10 +36,12 @@ macro_rules! c_numbers {
     };
 }
 
+mod measured;
 mod numbers;
 mod tables;
 mod values;
 
+pub use measured::{Indicators, Measured};
 pub use numbers::*;
 pub use tables::{CompressorTable, CriterionTable, Entry, ModelTable, OptionDoc, ScheduleTable, Table};
 pub use values::{
@@ -55,7 +57,7 @@ pub type Layout = (&'static str, usize, Vec<(&'static str, usize)>);
 
 /// Every struct.
 pub fn layouts() -> Vec<Layout> {
-    [values::layouts(), tables::layouts()].concat()
+    [values::layouts(), measured::layouts(), tables::layouts()].concat()
 }
 
 /// The exported function.

@@ -1,6 +1,7 @@
 //! The functions of each kind of plugin, and the list of plugins that a library exports.
 
 use super::Status;
+use super::measured::Measured;
 use super::values::*;
 use std::ffi::c_void;
 
@@ -61,6 +62,10 @@ c_structs! {
         save: Option<unsafe extern "C" fn(*mut c_void, Sink, Report) -> Status>,
         /// As in [`CriterionTable`].
         load: Option<unsafe extern "C" fn(*mut c_void, *const Signal, usize, Report) -> Status>,
+        /// 1 where it goes by what is measured.
+        watches: Option<unsafe extern "C" fn(*mut c_void, *mut u32, Report) -> Status>,
+        /// What is asked at a pruning step: the plan, what was measured, and the plan or less of the same kind.
+        adjust: Option<unsafe extern "C" fn(*mut c_void, Amount, *const Measured, *mut Amount, Report) -> Status>,
     }
     /// A compressor's functions. `create`, `destroy` and `compress` must be there; `backward` and `forget` where it can
     /// be trained.

@@ -97,7 +97,7 @@ c_structs! {
         list: *const Param,
         /// Number of parameters.
         count: usize,
-        /// 1 where pruned weights keep learning.
+        /// 0 where pruned weights are zero and stay so, 1 where they keep learning, 2 where they are zero until they return.
         dynamic: u32,
         /// Groups with units that are gone.
         alive: *const Alive,

@@ -5,8 +5,10 @@ use super::super::failure::guard;
 use super::super::view;
 use super::{destroy, object, wrong_kind};
 use crate::backend::Cpu;
+use crate::error::Error;
 use crate::plugins::registry::{DeviceMaker, Kind};
-use crate::pruning::schedule::{RunLength, Schedule, Step};
+use crate::pruning::measure::Indicators;
+use crate::pruning::schedule::{Measured, RunLength, Schedule, Step};
 use std::ffi::c_void;
 
 pub(super) static TABLE: abi::ScheduleTable = abi::ScheduleTable {
@@ -20,6 +22,8 @@ pub(super) static TABLE: abi::ScheduleTable = abi::ScheduleTable {
     rewind: Some(rewind),
     save: Some(save),
     load: Some(load),
+    watches: Some(watches),
+    adjust: Some(adjust),
 };
 
 type Object = Box<dyn Schedule>;
@@ -105,4 +109,45 @@ unsafe extern "C" fn save(this: *mut c_void, out: Sink, report: Report) -> Statu
 unsafe extern "C" fn load(this: *mut c_void, entries: *const Signal, count: usize, report: Report) -> Status {
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe { object::<Object>(this).load(view::state(slice(entries, count))?) })
+}
+
+unsafe extern "C" fn watches(this: *mut c_void, out: *mut u32, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        *out = u32::from(object::<Object>(this).watches());
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn adjust(
+    this: *mut c_void,
+    planned: abi::Amount,
+    seen: *const abi::Measured,
+    out: *mut abi::Amount,
+    report: Report,
+) -> Status {
+    // SAFETY: the ABI's arguments; the list lives for the call.
+    guard(report, || unsafe {
+        let planned =
+            planned.value()?.ok_or_else(|| Error::Other("nothing is planned that could be adjusted".into()))?;
+        let seen = &*seen;
+        let burden: Vec<Indicators> = slice(seen.burden, seen.burden_count).iter().map(|one| indicators(one)).collect();
+        let seen = Measured {
+            step: Step(seen.step),
+            run: seen.run.value(),
+            sparsity: seen.sparsity,
+            burden: &burden,
+            validation_loss: (!seen.validation_loss.is_nan()).then_some(seen.validation_loss),
+        };
+        *out = abi::Amount::of(Some(object::<Object>(this).adjust(planned, &seen)?));
+        Ok(())
+    })
+}
+
+/// # Safety
+/// The name must be the ABI's, and live for the call.
+unsafe fn indicators(one: &abi::Indicators) -> Indicators {
+    let abi::Indicators { name, gradient, gradient_mean, weight, kept } = *one;
+    // SAFETY: promised by the caller.
+    Indicators { name: unsafe { name.text() }, gradient, gradient_mean, weight, kept }
 }

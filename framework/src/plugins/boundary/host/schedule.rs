@@ -1,12 +1,12 @@
 //! A loaded schedule as a [`Schedule`].
 
-use super::super::abi;
+use super::super::abi::{self, Str};
 use super::super::view::{self, Lender, Receiver};
 use super::Loaded;
 use super::object::{Object, absent};
 use crate::error::Result;
 use crate::options::Table;
-use crate::pruning::schedule::{Amount, RunLength, Schedule, Step};
+use crate::pruning::schedule::{Amount, Measured, RunLength, Schedule, Step};
 use crate::state::State;
 
 /// A schedule that lives in a plugin.
@@ -53,6 +53,40 @@ impl Schedule for Adapter {
         // SAFETY: the object and its function belong together; `amount` lives for the call.
         self.object.call(|this, report| unsafe { target(this, step.0, length(run), &mut amount, report) })?;
         amount.value().map_err(|e| self.object.error(e.to_string()))
+    }
+
+    fn watches(&self) -> bool {
+        let Some(function) = self.object.functions.watches else { return false };
+        let mut answer = 0;
+        // SAFETY: as in `may_be_idle`.
+        let asked = self.object.call(|this, report| unsafe { function(this, &mut answer, report) });
+        asked.is_ok() && answer != 0 && self.object.functions.adjust.is_some()
+    }
+
+    fn adjust(&mut self, planned: Amount, seen: &Measured<'_>) -> Result<Amount> {
+        let adjust = self.object.functions.adjust.ok_or_else(|| absent("adjust"))?;
+        let burden: Vec<abi::Indicators> = (seen.burden.iter())
+            .map(|one| abi::Indicators {
+                name: Str::of(&one.name),
+                gradient: one.gradient,
+                gradient_mean: one.gradient_mean,
+                weight: one.weight,
+                kept: one.kept,
+            })
+            .collect();
+        let seen = abi::Measured {
+            step: seen.step.0,
+            run: length(&seen.run),
+            sparsity: seen.sparsity,
+            validation_loss: seen.validation_loss.unwrap_or(f64::NAN),
+            burden: burden.as_ptr(),
+            burden_count: burden.len(),
+        };
+        let (planned, mut amount) = (abi::Amount::of(Some(planned)), abi::Amount::of(None));
+        // SAFETY: the object and its function belong together; `seen`, its list and `amount` live for the call.
+        self.object.call(|this, report| unsafe { adjust(this, planned, &seen, &mut amount, report) })?;
+        let amount = amount.value().map_err(|e| self.object.error(e.to_string()))?;
+        amount.ok_or_else(|| self.object.error("it asks for nothing where it had planned to prune"))
     }
 
     fn rewind(&self, step: Step, run: &RunLength) -> Result<Option<Step>> {

@@ -1,0 +1,5 @@
+//! One sparsity, or none.
+
+mod constant;
+mod never;
+mod one_shot;
