@@ -28,6 +28,8 @@ pub mod pruning;
 
 pub mod training;
 
+pub mod deep_compression;
+
 pub mod plugins;
 
 pub mod prelude;

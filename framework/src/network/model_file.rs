@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::network::forward::LayerRecord;
 use crate::network::layout::Sizes;
 use crate::network::model::{InputSpec, Model};
-use crate::network::params::{Masking, ParamStore};
+use crate::network::params::{Masking, Param, ParamStore};
 use crate::options::Table;
 use crate::seed::Seed;
 use crate::state::Archive;
@@ -79,24 +79,47 @@ impl ModelFile {
     /// # Errors
     /// If a value cannot be read back from the device.
     pub fn write<B: Backend>(&self, params: &ParamStore<B>) -> Result<Vec<u8>> {
-        let mut entries: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = vec![];
-        for p in params.iter() {
-            let (name, value) = (p.spec().name.clone(), p.effective()?);
-            if let Some(mask) = p.mask() {
-                let bytes = mask.keep().iter().map(|keep| u8::from(*keep)).collect();
-                entries.push((format!("{name}.mask"), Dtype::U8, value.shape().to_vec(), bytes));
+        self.write_stored(&params.iter().map(Stored::of).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// The file of parameters that stand nowhere else.
+    pub(crate) fn write_stored(&self, params: &[Stored]) -> Result<Vec<u8>> {
+        let mut entries: Vec<(String, Dtype, &[usize], Vec<u8>)> = vec![];
+        for Stored { name, shape, values, mask } in params {
+            if let Some(mask) = mask {
+                let bytes = mask.iter().map(|keep| u8::from(*keep)).collect();
+                entries.push((format!("{name}.mask"), Dtype::U8, shape, bytes));
             }
-            let bytes = value.host().iter().flat_map(|v| v.to_le_bytes()).collect();
-            entries.push((name, Dtype::F32, value.shape().to_vec(), bytes));
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            entries.push((name.clone(), Dtype::F32, shape, bytes));
         }
         let refused = |e: &dyn std::fmt::Display| Error::Other(format!("model.safetensors cannot be written: {e}"));
         let mut views = vec![];
         for (name, dtype, shape, bytes) in &entries {
-            views.push((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| refused(&e))?));
+            views.push((name, TensorView::new(*dtype, shape.to_vec(), bytes).map_err(|e| refused(&e))?));
         }
         let about = serde_json::to_string(self).map_err(|e| refused(&e))?;
         // One key only: several would be written in no fixed order.
         safetensors::serialize(views, Some([(KEY.to_string(), about)].into())).map_err(|e| refused(&e))
+    }
+}
+
+/// A parameter as it stands in the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// Pruned weights are zero.
+    pub values: Vec<f32>,
+    pub mask: Option<Vec<bool>>,
+}
+
+impl Stored {
+    /// A parameter of a network.
+    pub fn of<B: Backend>(p: &Param<B>) -> Result<Self> {
+        let (name, value) = (p.spec().name.clone(), p.effective()?);
+        let mask = p.mask().map(|mask| mask.keep().to_vec());
+        Ok(Self { name, shape: value.shape().to_vec(), values: value.to_vec(), mask })
     }
 }
 

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
 mod compare;
+mod compress;
 mod config;
 mod data;
+mod decompress;
 mod plugin_check;
 mod plugin_new;
 mod plugin_reference;
@@ -27,6 +29,8 @@ pub fn execute(cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
         Command::Run(arguments) => run::execute(arguments, cli, workbench),
         Command::Sweep(arguments) => sweep::execute(arguments, cli, workbench),
         Command::Compare(arguments) => compare::execute(arguments),
+        Command::Compress(arguments) => compress::execute(arguments, cli, workbench),
+        Command::Decompress(arguments) => decompress::execute(arguments),
         Command::Config(arguments) => config::execute(arguments, cli, workbench),
         Command::Plugins(command) => plugins::execute(command, workbench),
         Command::Data(command) => data::execute(command, workbench),
@@ -45,6 +49,7 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
         }
         Command::Run(arguments) => layered(&arguments.layers(), cli)?,
         Command::Config(arguments) => layered(&arguments.layers, cli)?,
+        Command::Compress(arguments) => compress::request(arguments, cli)?,
         Command::Sweep(arguments) => {
             return Ok(crate::experiments::sweep::plugin_files(&layered(&arguments.layers, cli)?)?);
         }

@@ -1,14 +1,19 @@
 //! Joins the command line to the framework: the plugins, the data sets, and the training of a run.
 
+mod bits;
 mod catalog;
 mod check;
+mod compress;
 mod data;
 mod data_cache;
+mod device;
 mod notes;
 mod sections;
 mod train;
 
+pub use bits::BitsOf;
 pub use check::Checked;
+pub use compress::{Compressed, Compression, Sizes, Test};
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use secateur::backend::{Cpu, DeviceName};
 use secateur::data::LoadProgress;
 use secateur::error::OptionError;
 use secateur::network::model_file::ModelFile;
@@ -12,6 +11,7 @@ use secateur::training::{Observer, Run};
 use serde_json::{Map, Value};
 
 use super::Workbench;
+use super::device::{Work, on_device};
 use super::notes::{self, Telling};
 use crate::config::{ConfigError, ConfigErrors, Resolved};
 use crate::failure::Failure;
@@ -49,20 +49,7 @@ impl Workbench {
         observer: &mut O,
         loading: fn(&mut O, Option<LoadProgress>),
     ) -> Result<Trained, Failure> {
-        let top = &config.run.top;
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
-        let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
-        let place =
-            DeviceName::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;
-        threads.install(|| match place {
-            #[cfg(feature = "cuda")]
-            DeviceName::Cuda(n) => self.train_on(secateur::backend::cuda::cuda(n)?, config, from, observer, loading),
-            #[cfg(not(feature = "cuda"))]
-            DeviceName::Cuda(_) => {
-                Err(Failure::Failed(format!("device = \"{place}\": this program was built without CUDA")))
-            }
-            DeviceName::Cpu => self.train_on(Cpu::default(), config, from, observer, loading),
-        })
+        on_device(&config.run.top, Training { bench: self, config, from, observer, loading })
     }
 
     fn train_on<B: Registered, O: Observer>(
@@ -116,6 +103,23 @@ impl Workbench {
             outcome.layers,
         );
         Ok(Trained { summary, model: about.write(&outcome.params)? })
+    }
+}
+
+/// A run that waits for its device.
+struct Training<'a, O> {
+    bench: &'a Workbench,
+    config: &'a Resolved,
+    from: Option<Checkpoint<'a>>,
+    observer: &'a mut O,
+    loading: fn(&mut O, Option<LoadProgress>),
+}
+
+impl<O: Observer + Send> Work for Training<'_, O> {
+    type Made = Trained;
+
+    fn on<B: Registered>(self, device: B) -> Result<Trained, Failure> {
+        self.bench.train_on(device, self.config, self.from, self.observer, self.loading)
     }
 }
 

@@ -5,6 +5,7 @@ mod pictures;
 mod progress;
 mod report;
 mod share;
+mod size_table;
 mod tensorboard;
 
 pub use page::page;
@@ -12,6 +13,7 @@ pub use pictures::{PICTURES, Shown, png};
 pub use progress::Progress;
 pub use report::{Curves, headlines, render as report};
 pub use share::percent;
+pub use size_table::size_table;
 pub use tensorboard::file as tensorboard;
 
 use secateur::training::event::Event;

@@ -6,6 +6,18 @@ use std::path::Path;
 
 use super::error::{RunDirError, failed};
 
+/// Writes a whole file at a path, and sees to it that its name is on the disk.
+///
+/// # Errors
+/// It cannot be written; then neither it nor a part of it is there.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), RunDirError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match path.file_name() {
+        Some(name) => replace(folder, &name.to_string_lossy(), content),
+        None => Err(failed(path, "write it")(io::ErrorKind::IsADirectory.into())),
+    }
+}
+
 /// Writes a whole file, and sees to it that its name is on the disk.
 pub(super) fn replace(folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
     rename_into(folder, name, content)?;

@@ -13,5 +13,6 @@ mod recorder;
 pub use error::RunDirError;
 pub use event_log::EVENTS;
 pub use execute::{begin, execute};
-pub use folder::{CONFIG, Opened, PROVENANCE, REPORT, RunDir, SUMMARY, SWEEP, Saved, is_finished};
+pub use files::write_whole;
+pub use folder::{COMPRESSED, CONFIG, MODEL, Opened, PROVENANCE, REPORT, RunDir, SUMMARY, SWEEP, Saved, is_finished};
 pub use interrupt::Interrupt;
