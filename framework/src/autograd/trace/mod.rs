@@ -117,7 +117,9 @@ impl<B: Backend> Tape<B> {
 
     /// Notes the operations of another pass, and which value of it became one of this.
     pub(crate) fn take_over(&mut self, calls: Vec<Call<B>>, became: Option<(&Tensor<B>, &Tensor<B>)>) {
-        self.trace.iter_mut().for_each(|trace| trace.extend(calls));
+        if let Some(trace) = &mut self.trace {
+            trace.extend(calls);
+        }
         became.into_iter().for_each(|(from, to)| self.note_elementwise(from, to));
     }
 

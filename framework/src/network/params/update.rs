@@ -74,7 +74,7 @@ impl<B: Backend> ParamStore<B> {
                 return Err(Error::Other(format!("a refitted weight of `{name}` is not finite")));
             }
             p.value = value.detach().tracked(true);
-            if self.masking == Masking::Held {
+            if self.masking.zeroes() {
                 p.zero_masked()?;
             }
         }

@@ -13,7 +13,7 @@ use crate::backend::{Backend, Reduce};
 use crate::error::Result;
 use crate::network::forward::Needs;
 use crate::options::Table;
-use crate::pruning::choices::Normalizer;
+use crate::pruning::Normalizer;
 use crate::state::State;
 use crate::tensor::Tensor;
 

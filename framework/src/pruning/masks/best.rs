@@ -38,6 +38,7 @@ pub(in crate::pruning) fn best<B: Backend>(layers: &[Layer<B>], goal: &Goal) -> 
     }
     if !weights.is_empty() {
         return match &goal.counts {
+            KeepCount::Cost(_) => Err(no_number()),
             KeepCount::Total(total) => best_weights_within(weights, alive, *total, &goal.bounds),
             KeepCount::Each(counts) => {
                 let one = |((w, a), n): ((&Tensor<B>, &Option<Tensor<B>>), &usize)| {
@@ -49,6 +50,7 @@ pub(in crate::pruning) fn best<B: Backend>(layers: &[Layer<B>], goal: &Goal) -> 
         };
     }
     match &goal.counts {
+        KeepCount::Cost(_) => return Err(no_number()),
         KeepCount::Total(total) => best_units(&mut keep, &units, *total, &goal.bounds),
         KeepCount::Each(counts) => {
             for (((keep, scores), count), (least, _)) in keep.iter_mut().zip(&units).zip(counts).zip(&goal.bounds) {
@@ -57,6 +59,10 @@ pub(in crate::pruning) fn best<B: Backend>(layers: &[Layer<B>], goal: &Goal) -> 
         }
     }
     Ok(keep.into_iter().map(if blocks { KeepMask::Blocks } else { KeepMask::Units }).collect())
+}
+
+fn no_number() -> Error {
+    Error::Other("a ranking leaves a number, and the goal is a cost: find the number that costs as much first".into())
 }
 
 /// Leaves the `total` best weights over several lists, and makes sure that the device kept as many.

@@ -97,7 +97,7 @@ impl<B: Backend> Live<B> {
         check(&self.params, step)?;
         if !own_rule {
             asked.verify(prune, &self.params, step)?;
-            asked.verify_cost(prune, &self.params, step, &cost)?;
+            asked.verify_cost(prune, &self.params, step, &|kept| setting.cost(kept))?;
         }
         let seconds = clock.elapsed();
         reporter.clock.prune += seconds;

@@ -187,15 +187,14 @@ impl<B: Backend> Criterion<B> for Adapter {
         self.before(plan.params.layout())?;
         let (loan, mut lender, mut receiver) = (Loan::new(plan.params), Lender::default(), Receiver::new());
         let units: Vec<Vec<u8>> = (plan.keep.iter())
-            .map(
-                |(_, keep)| {
-                    if let KeepMask::Units(k) = keep { k.iter().map(|&k| u8::from(k)).collect() } else { vec![] }
-                },
-            )
+            .map(|(_, keep)| match keep {
+                KeepMask::Units(k) | KeepMask::Blocks(k) => k.iter().map(|&k| u8::from(k)).collect(),
+                KeepMask::Weights(_) => vec![],
+            })
             .collect();
         let mut stays = |((name, keep), units): (&(String, KeepMask<B>), &Vec<u8>)| {
             let value = match keep {
-                KeepMask::Units(_) => lender.plain(units, abi::U8),
+                KeepMask::Units(_) | KeepMask::Blocks(_) => lender.plain(units, abi::U8),
                 KeepMask::Weights(marks) => lender.tensor(marks),
             };
             Signal { what: abi::KEEP, name: Str::of(name), value }
