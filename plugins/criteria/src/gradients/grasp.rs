@@ -37,8 +37,7 @@ impl<B: Backend> Gather<B> for Grasp {
 
     fn round(&self, probe: &mut dyn Probe<B>, sums: &mut Sums<B>) -> Result<()> {
         let loss = Objective::Loss { temperature: self.temperature };
-        let question =
-            |nth| Question::new(ProbeInput::Balanced { per_class: self.per_class, nth }, loss);
+        let question = |nth| Question::new(ProbeInput::Balanced { per_class: self.per_class, nth }, loss);
         let mut gradients = Sums::default();
         for nth in 0..self.batches {
             gradients.add_all(probe.gradients(&question(nth))?)?;
