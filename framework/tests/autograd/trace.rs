@@ -2,7 +2,9 @@
 
 use crate::common::{T, close, mask, pick, random, weight};
 use secateur::autograd::{Call, Mapping, Part, Tape};
-use secateur::backend::{Act, BatchNorm, Conv2d, ConvTranspose2d, Cpu, Heads, NormOps as _, Pool, Pooling, TokenOps as _};
+use secateur::backend::{
+    Act, BatchNorm, Conv2d, ConvTranspose2d, Cpu, Heads, NormOps as _, Pool, Pooling, TokenOps as _,
+};
 use secateur::tensor::Tensor;
 
 fn traced(f: impl Fn(&mut Tape<Cpu>) -> T) -> (Vec<Call<Cpu>>, T) {

@@ -214,6 +214,13 @@ fn a_cut_network_resumes_exactly_in_the_middle_of_what_its_criterion_watches() {
 }
 
 #[test]
+fn relevance_that_was_seen_is_remembered() {
+    let mut setup = shrinking();
+    setup.trial.criterion = ("lrp", "window = \"since-prune\"");
+    resumes_exactly(&setup, &[18, 23]);
+}
+
+#[test]
 fn masked_units_resume_exactly() {
     resumes_exactly(&masking(), &[20, 31]);
 }

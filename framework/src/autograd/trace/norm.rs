@@ -26,10 +26,8 @@ impl<B: Backend> BatchNorm<B> {
     /// `x` with every channel times `scale`, plus `shift`.
     pub(super) fn scaling(&self, x: &Tensor<B>, scale: &Tensor<B>, shift: Option<&Tensor<B>>) -> Result<Self> {
         let (n, device) = (scale.count(), scale.device());
-        let stats = ChannelStats {
-            mean: Tensor::zeros(device, [n])?,
-            variance: Tensor::from_vec(device, vec![1.0; n], [n])?,
-        };
+        let stats =
+            ChannelStats { mean: Tensor::zeros(device, [n])?, variance: Tensor::from_vec(device, vec![1.0; n], [n])? };
         let beta = shift.map_or_else(|| Tensor::zeros(device, [n]), |shift| Ok(shift.clone()))?;
         Ok(Self { x: x.clone(), gamma: scale.clone(), beta, stats, of_batch: false, eps: 0.0 })
     }

@@ -176,7 +176,9 @@ impl<B: Backend> Criterion<B> for Lrp<B> {
         }
         if !found {
             let name = &group.name;
-            return Err(Error::Other(format!("no relevance came by `{name}`: the output does not depend on its units")));
+            return Err(Error::Other(format!(
+                "no relevance came by `{name}`: the output does not depend on its units"
+            )));
         }
         Ok(Scores::Units(scores.into_iter().map(|s| s as f32).collect()))
     }

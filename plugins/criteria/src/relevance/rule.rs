@@ -182,10 +182,7 @@ fn zeros<B: Backend>(like: &[Tensor<B>]) -> Result<Vec<Tensor<B>>> {
 }
 
 /// The sum of those that are there, in the shape of `like`.
-fn sum<'a, B: Backend>(
-    parts: impl IntoIterator<Item = Option<&'a Tensor<B>>>,
-    like: &Tensor<B>,
-) -> Result<Tensor<B>> {
+fn sum<'a, B: Backend>(parts: impl IntoIterator<Item = Option<&'a Tensor<B>>>, like: &Tensor<B>) -> Result<Tensor<B>> {
     let mut total: Option<Tensor<B>> = None;
     for part in parts.into_iter().flatten() {
         let part = part.detach().reshape(like.shape())?;

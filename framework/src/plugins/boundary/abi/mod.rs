@@ -43,8 +43,8 @@ mod values;
 pub use numbers::*;
 pub use tables::{CompressorTable, CriterionTable, Entry, ModelTable, OptionDoc, ScheduleTable, Table};
 pub use values::{
-    Alive, Amount, Call, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe, Question, Report, RunLength,
-    Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, Trace, TraceSink, Value, View,
+    Alive, Amount, Call, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe, Question, Report,
+    RunLength, Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, Trace, TraceSink, Value, View,
 };
 
 /// Returned by every function that can fail.

@@ -171,7 +171,8 @@ impl<B: Backend> Model<B> for Adapter {
         }
         let output = self.output(cx, roots, left)?;
         if let Some(Trace { calls, output: far, .. }) = trace {
-            let became = if let (Some(far), Output::Logits(logits)) = (&far, &output) { Some((far, logits)) } else { None };
+            let became =
+                if let (Some(far), Output::Logits(logits)) = (&far, &output) { Some((far, logits)) } else { None };
             cx.tape.take_over(calls, became);
         }
         Ok(output)
