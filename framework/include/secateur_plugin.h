@@ -102,8 +102,8 @@ typedef struct {
 } secateur_target;
 
 /* needs: 1 gradients, 2 inputs, 4 outputs, 8 output gradients (with 4), 16 preactivations, 32 trace, 64 probe, 128 penalty, 256
- * products. window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. reduce: how weight scores become unit scores, 0 sum,
- * 1 l1, 2 l2, 3 mean, 4 max. */
+ * products. window: 0 the pruning step alone, 1 its epoch, 2 all since the last one. reduce: how weight scores become unit scores,
+ * 0 sum, 1 l1, 2 l2, 3 mean, 4 max. */
 typedef struct { uint32_t needs; uint32_t window; uint32_t reduce; } secateur_info;
 
 /* input: 0 a batch, 1 an example of ones, 2 per_class examples of each class; number says which batch or choice. mode: 0 training,
