@@ -99,6 +99,13 @@ fn a_pruned_cnn_trains_as_on_the_cpu() {
     agrees(&Trial { model, criterion: ("contribution-rank", ""), prune: units(), ..mlp() });
 }
 
+#[test]
+fn units_go_by_the_same_relevance() {
+    let model = ("cnn", "channels = [4, 5]\nhidden = [12]\nbatch_norm = true");
+    agrees(&Trial { model, criterion: ("lrp", ""), prune: units(), ..mlp() });
+    agrees(&Trial { model: ("vit", VIT), criterion: ("lrp", ""), prune: units(), ..mlp() });
+}
+
 /// A network with a mask on every weight, and a batch; merges tokens where it has any.
 struct Stepper {
     model: Box<dyn Model<Cuda>>,

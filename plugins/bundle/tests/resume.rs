@@ -262,6 +262,13 @@ fn what_criteria_gather_of_gradients_resumes_exactly() {
 }
 
 #[test]
+fn relevance_that_was_seen_is_remembered() {
+    let mut setup = shrinking();
+    setup.criterion = ("lrp", "window = \"since-prune\"");
+    resumes_exactly(&setup, &[18, 23]);
+}
+
+#[test]
 fn masked_units_resume_exactly() {
     resumes_exactly(&masking(), &[20, 31]);
 }

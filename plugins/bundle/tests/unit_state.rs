@@ -194,6 +194,7 @@ fn what_criteria_remember_follows_a_cut() {
     // With masks nothing moves; with a cut, in several rounds too, every memory must follow, or other units go.
     for criterion in [
         ("contribution-rank", "lambda2 = 0.5"),
+        ("lrp", "window = \"since-prune\""),
         ("random", ""),
         ("shuffled", "of = { name = \"contribution-rank\" }"),
         ("worst", "of = { name = \"random\" }"),

@@ -1,7 +1,7 @@
 //! What a pass computed, operation by operation, so that something else than gradients can be sent backwards.
 //!
-//! Every operation is either a linear map of its inputs (plus what does not depend on them), or makes each of its values
-//! of one value of its input alone. So a rule that shares something out backwards needs no more than the map with its
+//! Every operation is either a linear map of its inputs (plus what does not depend on them), or makes each value of
+//! one value of its input alone. So a rule that shares something out backwards needs no more than the map with its
 //! positive or its negative coefficients, on a tape of its own: shares are what the map's backward pass gives. What is
 //! no linear map by itself is one where something is held as it was in the pass: the weights of an attention, the
 //! deviation that a normalisation divides by, the winners of a maximum.

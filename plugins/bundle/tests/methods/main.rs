@@ -7,7 +7,6 @@ mod common;
 mod initial;
 mod relevance;
 
-use secateur::backend::Weight;
 use secateur::data::DataConfig;
 use secateur::network::params::ParamStore;
 use secateur::plugins::conformance::{Log, Trial};

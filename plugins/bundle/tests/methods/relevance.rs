@@ -46,6 +46,8 @@ impl Criterion<Cpu> for Boxed {
 type Network = (&'static str, &'static str, &'static str, [usize; 3]);
 
 const VIT: &str = "dim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0";
+const MEAN: &str = "pool = \"mean\"\ndim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0";
+const DROPOUT: &str = "dropout = 0.2\ndim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0";
 
 const NETWORKS: [Network; 12] = [
     ("mlp", "hidden = [20, 10]", "", [1, 8, 8]),
@@ -56,15 +58,10 @@ const NETWORKS: [Network; 12] = [
     ("vgg", "width = 0.05", "", [3, 32, 32]),
     ("vae", "channels = [4, 6]\nhidden = [24, 16]\nlatent = 4", "", [1, 12, 12]),
     ("vit", VIT, "", [1, 16, 16]),
-    ("vit", "pool = \"mean\"\ndim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0", "", [1, 16, 16]),
-    ("vit", "dropout = 0.2\ndim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0", "", [1, 16, 16]),
+    ("vit", MEAN, "", [1, 16, 16]),
+    ("vit", DROPOUT, "", [1, 16, 16]),
     ("vit", VIT, "at = \"before-encoder\"\nratio = 0.4", [1, 16, 16]),
-    (
-        "vit",
-        "pool = \"mean\"\ndim = 12\ndepth = 2\nheads = 3\npatch = 4\nmlp_ratio = 2.0",
-        "at = \"blocks\"\nr = 3",
-        [1, 16, 16],
-    ),
+    ("vit", MEAN, "at = \"blocks\"\nr = 3", [1, 16, 16]),
 ];
 
 /// The model's layout, with biases, scales and positions that are not zero or one.
@@ -77,9 +74,9 @@ fn drawn(model: &dyn Model<Cpu>, input: &InputSpec) -> Layout {
     layout
 }
 
-/// What comes back at the end of all, in parts of what was sent: by the examples, and absorbed; every operation on the
-/// way gives out what it got.
-fn books(network: Network, rule: Rule) -> (f64, f64) {
+/// In parts of the relevance that was sent: what comes to the examples, what was absorbed on the way, and the largest
+/// difference, behind any operation, between what was sent and what is on its way or absorbed.
+fn books(network: Network, rule: Rule) -> [f64; 3] {
     let (name, options, compressor, image) = network;
     let registry = secateur_bundle::registry().unwrap();
     let model = registry.model::<Cpu>(name, &options.parse().unwrap()).unwrap();
@@ -110,12 +107,11 @@ fn books(network: Network, rule: Rule) -> (f64, f64) {
     let start = start.unwrap();
     let total = sum(&start);
     assert!(total > 0.0, "{network:?}: there is something to send");
-    let (mut on_the_way, mut absorbed, mut layers) = (total, 0.0, BTreeSet::new());
+    let (mut on_the_way, mut absorbed, mut lost, mut layers) = (total, 0.0, 0.0, BTreeSet::new());
     flow(trace, &rule, (output, start), |call, relevance, shares| {
         on_the_way += shares.inputs.iter().map(sum).sum::<f64>() - sum(relevance);
         absorbed += shares.absorbed.as_ref().map_or(0.0, sum);
-        let lost = (on_the_way + absorbed - total).abs() / total;
-        assert!(lost < 1e-4, "{network:?} {rule:?}: {lost:.1e} is lost at {call:?}");
+        lost = f64::max(lost, (on_the_way + absorbed - total).abs() / total);
         layers.insert(call.layer.clone());
         Ok(())
     })
@@ -124,21 +120,32 @@ fn books(network: Network, rule: Rule) -> (f64, f64) {
     for layer in weights.filter_map(|p| p.spec().name.strip_suffix(".weight")) {
         assert!(layers.contains(layer), "{network:?}: relevance comes by {layer}");
     }
-    (on_the_way / total, absorbed / total)
+    [on_the_way / total, absorbed / total, lost]
 }
 
 #[test]
 fn relevance_is_conserved_in_every_network() {
     let sharings = [Sharing::AlphaBeta { beta: 0.0 }, Sharing::AlphaBeta { beta: 1.0 }, Sharing::Epsilon];
+    let mut faults = vec![];
     for network in NETWORKS {
         for (sharing, redistribute) in sharings.into_iter().flat_map(|s| [(s, true), (s, false)]) {
-            let (inputs, absorbed) = books(network, Rule { sharing, epsilon: 1e-9, redistribute });
-            println!("{network:?} {sharing:?} {redistribute}: {inputs:.5} of inputs, {absorbed:.5} absorbed");
-            // A class token does not come from the examples: what is owed to it has nowhere to go.
-            let class_token = network.0 == "vit" && !network.1.contains("mean");
-            assert!(!redistribute || class_token || absorbed.abs() < 1e-4, "{network:?} {sharing:?}: {absorbed}");
+            let [inputs, absorbed, lost] = books(network, Rule { sharing, epsilon: 1e-9, redistribute });
+            let found = format!("{inputs:.5} of inputs, {absorbed:.5} absorbed, {lost:.1e} lost");
+            println!("{network:?} {sharing:?} redistribute={redistribute}: {found}");
+            // A class token does not come from the examples: what is owed to it has nowhere to go. Nor has what is owed
+            // to an output whose inputs are all zero, as a narrow VGG has some.
+            let most = match network.0 {
+                _ if !redistribute => f64::INFINITY,
+                "vit" if network.1 != MEAN => f64::INFINITY,
+                "vgg" => 1e-2,
+                _ => 1e-4,
+            };
+            if lost > 1e-4 || absorbed.abs() > most {
+                faults.push(format!("{network:?} {sharing:?} redistribute={redistribute}: {found}"));
+            }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// A library of built-in plugins, which Cargo builds beside this test.

@@ -92,9 +92,13 @@ def zennit(inputs, net, criterion):
     with composite.context(net) as modified:
         x = inputs.x.clone().requires_grad_()
         logits = modified(x)
-        logits.backward(start(criterion, logits.detach(), inputs.classes))
+        sent = start(criterion, logits.detach(), inputs.classes)
+        logits.backward(sent)
     [h.remove() for h in handles]
     found = {n: outputs[n].grad for n, _ in hidden(net)}
+    # Where an output has contributions of one sign only, zennit loses, turns or doubles what it is owed: no such case.
+    sums = [sent.sum(), *(r.sum() for r in reversed(found.values()))]
+    assert zero == [] or all(torch.isclose(r, sums[0], rtol=1e-6) for r in sums), sums
     return {n: sizes(r) for n, r in found.items()}
 
 

@@ -190,3 +190,45 @@ fn sum<'a, B: Backend>(parts: impl IntoIterator<Item = Option<&'a Tensor<B>>>, l
     }
     total.map_or_else(|| Tensor::zeros(like.device(), like.shape()), Ok)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secateur::backend::Weight;
+
+    /// The shares of two inputs 1 and 2 in the relevance 6 and 10 of what two units make of them: contributions 1 and -2
+    /// to the one, -1 and -4 to the other. And what is absorbed of each.
+    fn shares(sharing: Sharing, redistribute: bool, bias: Option<[f32; 2]>) -> [Vec<f32>; 2] {
+        let device = Cpu::default();
+        let row = |values: [f32; 2]| Tensor::from_vec(&device, values.to_vec(), [1, 2]).unwrap();
+        let w = Weight::plain(Tensor::from_vec(&device, vec![1.0, -1.0, -1.0, -2.0], [2, 2]).unwrap());
+        let bias = bias.map(|bias| row(bias).reshape([2]).unwrap());
+        let mut tape = Tape::recording().tracing();
+        tape.linear(&row([1.0, 2.0]), w, bias, Act::None, None).unwrap();
+        let calls = tape.take_trace();
+        let rule = Rule { sharing, epsilon: 1e-9, redistribute };
+        let found = rule.share(&calls[0], &row([6.0, 10.0])).unwrap();
+        [found.inputs[0].to_vec(), found.absorbed.unwrap().to_vec()]
+    }
+
+    fn close(found: [Vec<f32>; 2], inputs: [f32; 2], absorbed: [f32; 2]) {
+        let pairs = found.iter().flatten().zip(inputs.iter().chain(&absorbed));
+        assert!(pairs.clone().count() == 4 && pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-4), "{found:?}");
+    }
+
+    #[test]
+    fn inputs_share_by_their_contributions() {
+        close(shares(Sharing::Epsilon, true, None), [-6.0 + 2.0, 12.0 + 8.0], [0.0; 2]);
+        // The second unit has no positive contributions: the negative ones share what it is owed.
+        close(shares(Sharing::AlphaBeta { beta: 0.0 }, true, None), [6.0 + 2.0, 8.0], [0.0; 2]);
+        close(shares(Sharing::AlphaBeta { beta: 1.0 }, true, None), [12.0 + 2.0, -6.0 + 8.0], [0.0; 2]);
+    }
+
+    #[test]
+    fn a_bias_takes_its_share_or_leaves_it() {
+        let (bias, z_plus) = (Some([1.0, -5.0]), Sharing::AlphaBeta { beta: 0.0 });
+        close(shares(z_plus, false, bias), [3.0 + 1.0, 4.0], [3.0, 5.0]);
+        close(shares(z_plus, true, bias), [6.0 + 2.0, 8.0], [0.0; 2]);
+        close(shares(Sharing::Epsilon, false, Some([3.0, -5.0])), [3.0 + 1.0, -6.0 + 4.0], [9.0, 5.0]);
+    }
+}
