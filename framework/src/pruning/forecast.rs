@@ -209,9 +209,11 @@ fn pattern_remarks(config: &PruneConfig, layout: &Layout, names: &[String], amou
 /// Refuses a step that asks for weights or units which are gone by then.
 fn rises(config: &PruneConfig, names: &[String], asked: &Asked, step: Option<Step>) -> Result<()> {
     let pairs = || asked.wanted.counts().iter().zip(asked.now.counts());
-    // Erdős–Rényi shares move between layers a little while the total falls: what counts is the total.
+    // Shares move between layers a little while the total falls: what counts is the total.
     let more = match config.scope {
-        Scope::Erk => pairs().map(|p| p.0).sum::<usize>() > pairs().map(|p| p.1).sum::<usize>(),
+        Scope::Erk | Scope::Layer if config.scope == Scope::Erk || config.is_bounded() => {
+            pairs().map(|p| p.0).sum::<usize>() > pairs().map(|p| p.1).sum::<usize>()
+        }
         _ => pairs().any(|(wanted, now)| wanted > now),
     };
     // A pattern asks for the same at every step.

@@ -224,19 +224,18 @@ pub(super) fn allocate(
     let wanted = match config.scope {
         _ if config.granularity.is_pattern() => each(&|r| r.fixed.unwrap_or(r.dense)),
         Scope::Global => KeepCount::Total(keep(dense, current, 1.0)),
-        // A layer that its bounds keep from the common sparsity is made up for by the others.
-        Scope::Layer if config.is_bounded() => {
-            let total = layers.iter().map(|r| keep(r.dense, r.current, r.rate)).sum();
-            KeepCount::Each(share(layers, total, |_| 1.0))
-        }
-        Scope::Layer => each(&|r| keep(r.dense, r.current, r.rate)),
-        Scope::Erk => {
-            let (total, mut layers) = (keep(dense, current, 1.0), layers.to_vec());
+        Scope::Layer if !config.is_bounded() => each(&|r| keep(r.dense, r.current, r.rate)),
+        // What the bounds of a layer keep it from giving is made up for by the others.
+        Scope::Layer | Scope::Erk => {
+            let erks = config.scope == Scope::Erk;
+            let of_each = || layers.iter().map(|r| keep(r.dense, r.current, 1.0)).sum();
+            let (total, mut layers) = (if erks { keep(dense, current, 1.0) } else { of_each() }, layers.to_vec());
             // More than there is left is told apart from what can be given, not cut down to it.
             if total > sum(|r| r.most) {
                 layers.iter_mut().for_each(|r| r.most = r.dense);
             }
-            KeepCount::Each(share(&layers, total, erk))
+            let density: fn(&LayerBudget) -> f64 = if erks { erk } else { |_| 1.0 };
+            KeepCount::Each(share(&layers, total, density))
         }
         // Final fractions, whichever way the schedule tells its amounts.
         Scope::Table => each(&|r| rounding.keep(r.dense, fraction(&r.name) * progress)),
