@@ -46,11 +46,11 @@ crate::options! {
         /// network is measured or written (soft filter pruning, He et al. 2018).
         #[acts(run, "pruning steps")]
         pub regrow: bool = false,
-        /// What a returning weight starts from: `learned`, what the dense gradient made of it while it was pruned (Lin et
-        /// al. 2020), or `zero`, at which it was held until then, without optimizer state (Evci et al. 2020; Peste et al.
-        /// 2021).
+        /// What a returning weight starts from: `learned`, what the dense gradient made of it while it was pruned (Lin
+        /// et al. 2020), or `zero`, at which it was held until then, without optimizer state (Evci et al. 2020; Peste
+        /// et al. 2021).
         #[acts(|p| p.regrow, "regrow = true")]
-        #[acts(|p| p.granularity == Granularity::Weight, "granularity = \"weight\", since units go on learning until they return")]
+        #[acts(|p| p.granularity == Granularity::Weight, "granularity = \"weight\", since units go on learning")]
         pub regrow_from: RegrowFrom = RegrowFrom::Learned,
         /// How the scores of a unit's weights become one, for a criterion that scores weights: `l1`, `l2`, `mean`,
         /// `max` or `sum`; the criterion's own way where absent, `l1` where it has none.
@@ -71,8 +71,8 @@ crate::options! {
         #[acts(|p| p.granularity == Granularity::Weight, "granularity = \"weight\"")]
         #[acts(run, "a layer that produces the output, and that scope, table and counts do not leave alone")]
         pub include_output: bool = false,
-        /// Factor of the fraction that goes of the layer that produces the output: half of it in the lottery-ticket paper
-        /// (Frankle & Carbin 2019, appendix G).
+        /// Factor of the fraction that goes of the layer that produces the output: half of it in the lottery-ticket
+        /// paper (Frankle & Carbin 2019, section 2).
         #[acts(|p| p.include_output, "include_output = true")]
         #[acts(|p| p.scope == Scope::Layer, "scope = \"layer\"")]
         pub output_rate: f64 = 1.0,

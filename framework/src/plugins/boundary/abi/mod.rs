@@ -45,8 +45,8 @@ pub use measured::{Indicators, Measured};
 pub use numbers::*;
 pub use tables::{CompressorTable, CriterionTable, Entry, ModelTable, OptionDoc, ScheduleTable, Table};
 pub use values::{
-    Alive, Amount, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe,
-    Question, Report, RunLength, Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, View,
+    Alive, Amount, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe, Question, Report, RunLength,
+    Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, View,
 };
 
 /// Returned by every function that can fail.

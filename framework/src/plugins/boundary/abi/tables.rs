@@ -1,7 +1,7 @@
 //! The functions of each kind of plugin, and the list of plugins that a library exports.
 
-use super::measured::Measured;
 use super::Status;
+use super::measured::Measured;
 use super::values::*;
 use std::ffi::c_void;
 
