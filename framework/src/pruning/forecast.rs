@@ -90,8 +90,8 @@ pub fn forecast(
     if let Some((step, target)) = bent {
         let up_to = if up_to { "up to " } else { "" };
         let text = format!(
-            "A sparsity of {up_to}{target:.4} {} would leave groups without any unit; each keeps one, so that less is pruned \
-             than asked.",
+            "A sparsity of {up_to}{target:.4} {} would leave groups without any unit; each keeps one, so that less is \
+             pruned than asked.",
             when(step)
         );
         forecast.remarks.push(Remark::new(&["schedule.name", "prune.granularity"], text));

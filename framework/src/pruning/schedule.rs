@@ -67,9 +67,9 @@ pub struct Measured<'a> {
     pub run: RunLength,
     /// Fraction of the weights or units that may be pruned which is gone now.
     pub sparsity: f64,
-    /// The burden of every prunable parameter, in the model's order: means over the steps at which it was looked at since
-    /// the pruning step before, of the last eight where there are more. The step that is pruned after is always among
-    /// them.
+    /// The burden of every prunable parameter, in the model's order: means over the steps at which it was looked at
+    /// since the pruning step before, of the last eight where there are more. The step that is pruned after is always
+    /// among them.
     pub burden: &'a [Indicators],
     /// Loss on the validation split, where it was measured right before this pruning step.
     pub validation_loss: Option<f64>,
@@ -130,8 +130,8 @@ pub trait Schedule: Send {
     /// If it cannot answer.
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>>;
 
-    /// Whether it goes by what is measured: [`Schedule::adjust`] is then asked at every pruning step after an update, and
-    /// what [`Schedule::target`] says is the most that may be asked there.
+    /// Whether it goes by what is measured: [`Schedule::adjust`] is then asked at every pruning step after an update,
+    /// and what [`Schedule::target`] says is the most that may be asked there.
     fn watches(&self) -> bool {
         false
     }

@@ -15,13 +15,13 @@ choices! {
 
 options! {
     /// A convolution `conv1`, then three stages of (depth - 2) / 6 blocks `stageS.B`, each of two 3x3 convolutions with
-    /// batch normalisation around which a shortcut leads, then the mean over the image and the linear layer `fc`: 16, 32
-    /// and 64 channels, the first block of the second and third stage halving the image.
+    /// batch normalisation around which a shortcut leads, then the mean over the image and the linear layer `fc`: 16,
+    /// 32 and 64 channels, the first block of the second and third stage halving the image.
     ///
     /// Unit groups: `stageS.B.conv1`, the channels inside of a block; and `residual1`, `residual2`, `residual3`, the
-    /// channels that blocks add to. With the shortcut `pad` a channel of the first stage is the same channel in all that
-    /// follow and goes from all of them at once: `residual2` and `residual3` are the channels that the second and third
-    /// stage add at the end. With `project` each stage has channels of its own.
+    /// channels that blocks add to. With the shortcut `pad` a channel of the first stage is the same channel in all
+    /// that follow and goes from all of them at once: `residual2` and `residual3` are the channels that the second and
+    /// third stage add at the end. With `project` each stage has channels of its own.
     pub struct Resnet {
         /// Number of layers with weights, 6n + 2: 20, 32, 44, 56 or 110 in the paper.
         #[acts(always)]

@@ -66,8 +66,8 @@ impl<B: Backend> ParamStore<B> {
     }
 
     /// Whether each unit of a group has lost all the weights that compute it for the parameter at this place: those of
-    /// the last weight before it that does. Blocks with shortcuts add to one group from several layers, each of which has
-    /// a normalisation of its own.
+    /// the last weight before it that does. Blocks with shortcuts add to one group from several layers, each of which
+    /// has a normalisation of its own.
     fn empty_units(&self, group: &UnitGroup, at: usize) -> Vec<bool> {
         let mut before = self.layout.params[..at].iter().rev().filter(|spec| spec.shape.len() > 1);
         let feeds = |spec: &ParamSpec| group.by_role(Role::Producer).find(|m| m.param == spec.name);
@@ -113,8 +113,8 @@ mod tests {
         assert_eq!(found(&store), [7.0, 7.0], "its weight is back");
     }
 
-    /// The blocks of a residual network add to the same channels, which are never empty while one block has weights; the
-    /// statistics are those of one layer.
+    /// The blocks of a residual network add to the same channels, which are never empty while one block has weights;
+    /// the statistics are those of one layer.
     #[test]
     fn a_channel_rests_in_the_layer_that_lost_its_weights_alone() {
         let sizes = Sizes::default();

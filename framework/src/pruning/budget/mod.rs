@@ -305,7 +305,7 @@ mod tests {
         assert!((asked.target - 0.1).abs() < 1e-12);
     }
 
-    /// Frankle & Carbin 2019, appendix G: 20 % of what remains of a layer, 10 % of the last one.
+    /// Frankle & Carbin 2019, section 2: 20 % of what remains of a layer, 10 % of the last one.
     #[test]
     fn the_output_layer_may_lose_less() {
         let mut layers = [layer("fc", &[300]), layer("out", &[100])];

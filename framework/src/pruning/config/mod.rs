@@ -115,7 +115,7 @@ crate::options! {
         #[acts(run, "a layer that produces the output, and that scope, table and counts do not leave alone")]
         pub include_output: bool = false,
         /// Factor of the fraction that goes of the layer that produces the output: half of it in the lottery-ticket paper
-        /// (Frankle & Carbin 2019, appendix G).
+        /// (Frankle & Carbin 2019, section 2).
         #[acts(|p| p.include_output, "include_output = true")]
         #[acts(|p| p.scope == Scope::Layer, "scope = \"layer\"")]
         pub output_rate: f64 = 1.0,

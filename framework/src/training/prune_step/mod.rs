@@ -126,8 +126,8 @@ impl<B: Backend> Live<B> {
         let last = after.is_some() && after == setting.timeline.prunes.last().map(|prune| prune.0);
         if let Some(most) = planned.filter(|most| last && !own_rule && asked.target < *most) {
             let text = format!(
-                "The schedule goes by what is measured: at its last pruning step it asked for a sparsity of {:.4}, and had \
-                 planned up to {most:.4}.",
+                "The schedule goes by what is measured: at its last pruning step it asked for a sparsity of {:.4}, and \
+                 had planned up to {most:.4}.",
                 asked.target
             );
             reporter.note(step, ["schedule.name"], text)?;

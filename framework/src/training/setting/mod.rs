@@ -83,8 +83,8 @@ impl<'a, B: Backend> Setting<'a, B> {
             Scope::Global | Scope::Layer | Scope::Erk => None,
         };
         if let Some(scope) = told.filter(|_| watches) {
-            let text = "must be \"global\", \"layer\" or \"erk\" with a schedule that goes by what is measured: tables and \
-                        counts say how much goes, whatever that is";
+            let text = "must be \"global\", \"layer\" or \"erk\" with a schedule that goes by what is measured: \
+                        tables and counts say how much goes, whatever that is";
             return Err(Error::from(OptionError::new("scope", scope, text)).under("prune"));
         }
         let forecast = pruning::forecast(&run.prune, (&run.grow, &length), &layout, timeline.positions(), watches);

@@ -3,10 +3,10 @@
 use secateur::prelude::*;
 
 options! {
-    /// AC/DC: after a dense warm-up the network is compressed to `sparsity` and decompressed again in turn, each time for
-    /// `phase` epochs; a longer dense phase and a longer compressed one end the run. The defaults are the paper's for 100
-    /// epochs of ImageNet. Every decompression is a pruning step to sparsity 0, so that it needs `prune.regrow = true`;
-    /// in the paper weights are zero while they are pruned and start from there when they return, which is
+    /// AC/DC: after a dense warm-up the network is compressed to `sparsity` and decompressed again in turn, each time
+    /// for `phase` epochs; a longer dense phase and a longer compressed one end the run. The defaults are the paper's
+    /// for 100 epochs of ImageNet. Every decompression is a pruning step to sparsity 0, so that it needs `prune.regrow
+    /// = true`; in the paper weights are zero while they are pruned and start from there when they return, which is
     /// `prune.regrow_from = "zero"`.
     pub struct AcDc {
         /// Sparsity of the compressed phases.

@@ -13,12 +13,12 @@ choices! {
 }
 
 options! {
-    /// Iterative magnitude pruning with rewinding: a round trains the network, `fraction` of the remaining weights goes,
-    /// and what stays starts the next round from its weights at initialisation (Frankle & Carbin 2019), or from those
-    /// after `rewind_to` steps or epochs (Frankle et al. 2020). Every round ends as far into its training as the first,
-    /// its learning rate follows `train.lr_schedule` anew, and the optimizer starts afresh; the last round goes on to the
-    /// end of the run, and lasts a whole round at least. The paper prunes every layer by itself (`prune.scope =
-    /// "layer"`), the output layer at half the rate (`prune.include_output = true`, `prune.output_rate = 0.5`).
+    /// Iterative magnitude pruning with rewinding: a round trains the network, `fraction` of the remaining weights
+    /// goes, and what stays starts the next round from its weights at initialisation (Frankle & Carbin 2019), or from
+    /// those after `rewind_to` steps or epochs (Frankle et al. 2020). Every round ends as far into its training as the
+    /// first, its learning rate follows `train.lr_schedule` anew, and the optimizer starts afresh; the last round goes
+    /// on to the end of the run, and lasts a whole round at least. The paper prunes every layer by itself (`prune.scope
+    /// = "layer"`), the output layer at half the rate (`prune.include_output = true`, `prune.output_rate = 0.5`).
     pub struct Lottery {
         /// Epochs of a round; a rewind shortens those after the first by what it does not repeat.
         #[acts(always)]

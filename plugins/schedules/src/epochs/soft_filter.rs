@@ -13,11 +13,11 @@ choices! {
 }
 
 options! {
-    /// The masks are renewed at the end of every epoch, the last one included, and what is masked goes on learning until
-    /// then: with `prune.granularity = "unit"` and `prune.regrow = true` this is soft filter pruning (He et al. 2018),
-    /// there with the L2 norm in every layer. The asymptotic rate is `P(e) = a exp(-k e) + b` after e of E epochs,
-    /// through (0, P_min), (E/8, 3/4 P_goal) and (E, P_goal) (He et al. 2019, section III; the paper's earlier form was
-    /// called progressive).
+    /// The masks are renewed at the end of every epoch, the last one included, and what is masked goes on learning
+    /// until then: with `prune.granularity = "unit"` and `prune.regrow = true` this is soft filter pruning (He et al.
+    /// 2018), there with the L2 norm in every layer. The asymptotic rate is `P(e) = a exp(-k e) + b` after e of E
+    /// epochs, through (0, P_min), (E/8, 3/4 P_goal) and (E, P_goal) (He et al. 2019, section III; the paper's earlier
+    /// form was called progressive).
     pub struct SoftFilter {
         /// Sparsity of every pruning step, or the one at the end of the run.
         #[acts(always)]
@@ -31,8 +31,8 @@ options! {
         /// Epochs between two pruning steps.
         #[acts(always)]
         pub every: u64 = 1,
-        /// Whether the network is pruned before the first update too, as the authors' code does and the paper's algorithm
-        /// does not.
+        /// Whether the network is pruned before the first update too, as the authors' code does and the paper's
+        /// algorithm does not.
         #[acts(always)]
         pub at_start: bool = false,
     }
@@ -43,7 +43,8 @@ options! {
         checks.sparsity("initial", self.initial);
         // A decay through all three points exists below this ratio only.
         let decays = self.rate == Rate::Constant || self.initial < 5.0 / 7.0 * self.sparsity;
-        checks.ensure("initial", decays, "must lie below 5/7 of `sparsity`: no exponential goes through all three points");
+        let allowed = "must lie below 5/7 of `sparsity`: no exponential goes through all three points";
+        checks.ensure("initial", decays, allowed);
         checks.ensure("every", self.every > 0, "must be at least 1 epoch");
     }
 }
@@ -60,8 +61,8 @@ impl SoftFilter {
 
 /// `a exp(-k e) + b` at a part `p` of all epochs, through (0, least), (1/8, 3/4 goal) and (1, goal).
 ///
-/// With x = exp(-k/8) the three points give (1 - x⁸) / (1 - x) = (goal - least) / (3/4 goal - least), whose left side is
-/// 1 + x + ... + x⁷ and grows from 1 to 8.
+/// With x = exp(-k/8) the three points give (1 - x⁸) / (1 - x) = (goal - least) / (3/4 goal - least), whose left side
+/// is 1 + x + ... + x⁷ and grows from 1 to 8.
 fn asymptotic(least: f64, goal: f64, p: f64) -> f64 {
     let ratio = (goal - least) / (0.75 * goal - least);
     let sum = |x: f64| (0..8).fold(0.0, |sum, _| sum * x + 1.0);

@@ -26,13 +26,13 @@ choices! {
 }
 
 options! {
-    /// A cubic rise that waits: at every pruning step the burden (arXiv 2407.16716) is compared with the dense network's,
-    /// measured at the first of them, which takes only the initial sparsity. Where the ratio is at most `bound` the
-    /// sparsity goes one pruning step further along the curve, otherwise it holds until the burden has fallen. The curve
-    /// reaches `sparsity` at `to` if it never waits; what it has waited is made up for until `until`, and a run may end
-    /// below `sparsity`. The burden is the mean over the last eight looks, or as many as were since the pruning step
-    /// before. The paper reports the indicators and leaves open what to do by them (its open question 3): this rule is
-    /// ours.
+    /// A cubic rise that waits: at every pruning step the burden (arXiv 2407.16716) is compared with the dense
+    /// network's, measured at the first of them, which takes only the initial sparsity. Where the ratio is at most
+    /// `bound` the sparsity goes one pruning step further along the curve, otherwise it holds until the burden has
+    /// fallen. The curve reaches `sparsity` at `to` if it never waits; what it has waited is made up for until `until`,
+    /// and a run may end below `sparsity`. The burden is the mean over the last eight looks, or as many as were since
+    /// the pruning step before. The paper reports the indicators and leaves open what to do by them (its open question
+    /// 3): this rule is ours.
     pub struct BurdenGuidedOptions {
         /// Sparsity of the first pruning step.
         #[acts(always)]
@@ -135,8 +135,8 @@ impl Schedule for BurdenGuided {
             return Ok(());
         }
         let text = format!(
-            "must be small enough for {rises} rises after the first pruning step: {fit} fit between the steps {from} and \
-             {until} (`until`)"
+            "must be small enough for {rises} rises after the first pruning step: {fit} fit between the steps {from} \
+             and {until} (`until`)"
         );
         Err(OptionError::new("every", every, text).into())
     }

@@ -86,7 +86,9 @@ pub fn prune_table(history: &History) -> Markup {
             div.scroll {
                 table {
                     thead { tr {
-                        th { "epoch" } th { "step" } @if planned { th { "planned at most" } } th { "target" } th { "achieved" }
+                        th { "epoch" } th { "step" }
+                        @if planned { th { "planned at most" } }
+                        th { "target" } th { "achieved" }
                         @for layer in layers { th { (layer.name) } }
                         th { "parameters remaining" }
                         @if regrown { th { "pruned" } th { "regrown" } }

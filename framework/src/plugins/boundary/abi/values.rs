@@ -97,7 +97,8 @@ c_structs! {
         list: *const Param,
         /// Number of parameters.
         count: usize,
-        /// 0 where pruned weights are zero and stay so, 1 where they keep learning, 2 where they are zero until they return.
+        /// 0 where pruned weights are zero and stay so, 1 where they keep learning, 2 where they are zero until they
+        /// return.
         dynamic: u32,
         /// Groups with units that are gone.
         alive: *const Alive,
