@@ -180,7 +180,8 @@ pub fn grow<'a, B: Backend>(
     }
     if answers.decisions {
         return Err(Error::Config(
-            "grow.criterion decides weight by weight itself, and does not rank what may grow: choose one that scores".into(),
+            "grow.criterion decides weight by weight itself, and does not rank what may grow: choose one that scores"
+                .into(),
         ));
     }
     if prune.scope == Scope::Global {
@@ -228,11 +229,14 @@ mod tests {
         };
         assert_eq!(left(10, KeepCount::Total(10), 0.25), KeepCount::Total(7), "round(2.5) is 3");
         assert_eq!(left(10, KeepCount::Total(40), 0.25), KeepCount::Total(7));
-        assert_eq!(left(10, KeepCount::Total(4), 0.25), KeepCount::Total(4), "the schedule asks for more than is there");
+        assert_eq!(
+            left(10, KeepCount::Total(4), 0.25),
+            KeepCount::Total(4),
+            "the schedule asks for more than is there"
+        );
         assert_eq!(left(1, KeepCount::Total(1), 0.3), KeepCount::Total(1));
         let each = |counts: &[usize]| KeepCount::Each(counts.to_vec());
-        let asked =
-            Asked { target: 0.5, wanted: each(&[10, 20]), keep: each(&[10, 20]), now: each(&[9, 30]) };
+        let asked = Asked { target: 0.5, wanted: each(&[10, 20]), keep: each(&[10, 20]), now: each(&[9, 30]) };
         assert_eq!(GrowConfig::left_before(&asked, 0.3), each(&[7, 14]));
     }
 

@@ -31,7 +31,14 @@ fn trial(schedule: (&'static str, &'static str), scope: Scope, grow: GrowConfig)
         schedule,
         prune: PruneConfig { scope, include_output: true, ..PruneConfig::default() },
         grow,
-        train: TrainConfig { epochs: 60, batch_size: 50, lr: 0.05, momentum: 0.9, eval_every: 60, ..TrainConfig::default() },
+        train: TrainConfig {
+            epochs: 60,
+            batch_size: 50,
+            lr: 0.05,
+            momentum: 0.9,
+            eval_every: 60,
+            ..TrainConfig::default()
+        },
         ..Trial::default()
     }
 }
@@ -96,8 +103,8 @@ fn every_update_leaves_exactly_what_its_schedule_asks_for() {
                         let was: usize = before.kept.values().sum();
                         assert_eq!(was + update.regrown, total + update.pruned, "{what}");
                     }
-                    // In the last step of the run nothing grows any more; at the first, nothing was out.
-                    let changes = before.is_some() && !update.at_start && update.step < 119 * 4 / 5;
+                    // Of nothing that is out nothing comes in, and towards the end hardly anything grows.
+                    let changes = before.is_some_and(|before| before.target > 0.3) && update.step < 119 * 4 / 5;
                     assert!(!changes || update.regrown > 0, "{what}: nothing grew");
                     before = Some(update);
                 }
@@ -135,7 +142,8 @@ fn a_sparsity_may_fall_and_rounds_do_not_matter() {
             run.execute(&mut log)
         };
         let outcome = trial.with(&secateur_bundle::registry().unwrap(), Cpu::default(), &glyphs(), go).unwrap();
-        let found = log.0.iter().filter_map(|e| if let Event::Prune { kept, .. } = e { Some(kept.clone()) } else { None });
+        let found =
+            log.0.iter().filter_map(|e| if let Event::Prune { kept, .. } = e { Some(kept.clone()) } else { None });
         let values: Vec<Vec<f32>> = outcome.params.iter().map(|p| p.value().to_vec()).collect();
         (found.collect::<Vec<_>>(), values)
     };
@@ -217,8 +225,10 @@ fn a_network_begins_by_a_criterion_of_its_own() {
         let run = trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &glyphs()).unwrap();
         run.0.params.get("fc1.weight").unwrap().mask().unwrap().keep().to_vec()
     };
-    let random = trial(("constant", "sparsity = 0.8\nfrom = 0.0\nto = 1.0\nevery = 1000"), Scope::Layer, growing(0.0, ""));
-    let random = Trial { criterion: ("random", ""), train: TrainConfig { epochs: 1, ..random.train.clone() }, ..random };
+    let random =
+        trial(("constant", "sparsity = 0.8\nfrom = 0.0\nto = 1.0\nevery = 1000"), Scope::Layer, growing(0.0, ""));
+    let random =
+        Trial { criterion: ("random", ""), train: TrainConfig { epochs: 1, ..random.train.clone() }, ..random };
     let random = random.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &glyphs()).unwrap();
     let random = random.0.params.get("fc1.weight").unwrap().mask().unwrap().keep().to_vec();
     assert!(start(Some("random")) == random, "the same random network as by criterion.name = \"random\"");

@@ -229,7 +229,11 @@ const OTHERS: &[Case] = &[
         &[UNITS, "criterion.norm=l2", "prune.reduce=l1"],
         Note("acts with no prune.reduce, which stands above it"),
     ),
-    ("schedule.renew", &["schedule={name=\"cubic\",renew=true}"], Note("acts with prune.regrow = true or grow.fraction above 0")),
+    (
+        "schedule.renew",
+        &["schedule={name=\"cubic\",renew=true}"],
+        Note("acts with prune.regrow = true or grow.fraction above 0"),
+    ),
     ("schedule.first", &["schedule={name=\"periodic\",first=50}"], Refused("must lie below train.epochs")),
     (
         "schedule.name",

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-pub(crate) use entry::Source;
 pub use crate::options::PluginSpec;
+pub(crate) use entry::Source;
 pub use entry::{DeviceMaker, Entry, Item, Kind, Makers, Origin, Registered};
 pub use inventory;
 pub use register::{build, check, idle};

@@ -41,8 +41,7 @@ type Parts<'a, B> = (Setting<'a, B>, Layout, Box<dyn Criterion<B>>, Box<dyn Sche
 
 impl<'a, B: Backend> Setting<'a, B> {
     pub fn new(mut run: Run<'a, B>) -> Result<Parts<'a, B>> {
-        let sections =
-            [("train", run.train.errors()), ("prune", run.prune.errors()), ("grow", run.grow.errors())];
+        let sections = [("train", run.train.errors()), ("prune", run.prune.errors()), ("grow", run.grow.errors())];
         let refused = sections.into_iter().flat_map(|(path, all)| all.into_iter().map(|error| error.under(path)));
         Error::if_any(refused.collect())?;
         let input = InputSpec {
