@@ -138,8 +138,8 @@ impl<B: Backend> Live<B> {
         Ok(())
     }
 
-    /// One round: scores, and leaves so many; in the last one weights grow up to what is asked, and the network as it was
-    /// before all rounds gets the masks, where that is another. Returns whether the criterion decided itself.
+    /// One round: scores, and leaves so many. In the `last` one weights grow up to what is asked, and the network as it
+    /// was before all rounds gets the masks, where there were others. Returns whether the criterion decided itself.
     fn prune_once(
         &mut self,
         setting: &Setting<'_, B>,
