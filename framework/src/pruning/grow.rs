@@ -1,12 +1,12 @@
 //! Sparse training: masks are held, but a pruning step takes more than the schedule asks for, and as much grows
 //! elsewhere, by a criterion of its own (SET, Mocanu et al. 2018; RigL, Evci et al. 2020; GraNet, Liu et al. 2021).
 //!
-//! Where the schedule leaves K weights of a layer (of all layers, where one ranking goes over them), [`plan`] keeps the
-//! best K - g of those that are there, g = round(f K) with the fraction f of this step, and [`grow`] takes the best g of
-//! all that is out then. What was dropped a moment ago is among them (RigL, algorithm 1: the candidates are all but the
-//! connections that remain); where it wins its place back it was never gone, and keeps its value and its optimizer state,
-//! as in the authors' code. All others begin at zero without optimizer state, as held masks left them. Exactly K weights
-//! remain.
+//! Where the schedule leaves K weights of a layer (of all layers, where one ranking goes over them), [`plan`] keeps
+//! the best K - g of those that are there, g = round(f K) with the fraction f of this step, and [`grow`] takes the best
+//! g of all that is out then. What was dropped a moment ago is among them (RigL, algorithm 1: the candidates are all but
+//! the connections that remain); where it wins its place back it was never gone, and keeps its value and its optimizer
+//! state, as in the authors' code. All others begin at zero without optimizer state, as held masks left them. Exactly K
+//! weights remain.
 //!
 //! [`plan`]: super::plan
 

@@ -103,8 +103,8 @@ fn every_update_leaves_exactly_what_its_schedule_asks_for() {
                         let was: usize = before.kept.values().sum();
                         assert_eq!(was + update.regrown, total + update.pruned, "{what}");
                     }
-                    // In the last step of the run nothing grows any more; at the first, nothing was out.
-                    let changes = before.is_some() && !update.at_start && update.step < 119 * 4 / 5;
+                    // Of nothing that is out nothing comes in, and towards the end hardly anything grows.
+                    let changes = before.is_some_and(|before| before.target > 0.3) && update.step < 119 * 4 / 5;
                     assert!(!changes || update.regrown > 0, "{what}: nothing grew");
                     before = Some(update);
                 }

@@ -32,8 +32,8 @@ options! {
         /// Steps between two pruning steps.
         #[acts(always)]
         pub every: u64 = 100,
-        /// Whether masks are still renewed, at the final sparsity, after it is reached; a difference makes only what can
-        /// return or grow.
+        /// Whether masks are still renewed, at the final sparsity, after it is reached: where weights return or grow,
+        /// which alone makes a difference.
         #[acts(
             ["prune.regrow", "grow.fraction"],
             |regrow, fraction| regrow == "true" || fraction.parse::<f64>().is_ok_and(|f| f > 0.0),

@@ -252,8 +252,8 @@ impl<'a, B: Backend> Target<'a, B> {
         self.to_go
     }
 
-    /// Which of the target's weights are ranked, where not all of them are: what held masks leave, or where weights grow
-    /// what they leave out.
+    /// Which of the target's weights are ranked, where not all of them are: what held masks leave, or, where weights
+    /// grow, all that may.
     pub fn ranked(&self) -> Option<Cow<'a, [bool]>> {
         if let Some(candidates) = &self.candidates {
             return Some(Cow::Owned(candidates.host().iter().map(|&v| v != 0.0).collect()));

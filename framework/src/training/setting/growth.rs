@@ -28,8 +28,8 @@ impl<B: Backend> Setting<'_, B> {
         }
         if let Some(start) = grow.start.as_ref().filter(|_| timeline.start.is_none()) {
             let text = format!(
-                "grow.start = {} does nothing here: the schedule does not prune before the first update, as one does that \
-                 begins at 0 of the run.",
+                "grow.start = {} does nothing here: the schedule does not prune before the first update, as one does \
+                 that begins at 0 of the run.",
                 toml::Value::Table(start.0.clone())
             );
             all.push(Remark::new(&["grow.start", "schedule.name"], text));

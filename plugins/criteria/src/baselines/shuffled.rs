@@ -4,9 +4,10 @@ use super::order::{Order, draw};
 use secateur::prelude::*;
 
 /// The scores of another criterion, dealt out anew in a random order among the weights or units of a layer that are
-/// still there (where weights grow, among those that may): each layer loses exactly as many as the criterion would take, but not the same ones (the control of
-/// Frankle et al. 2021, "Pruning Neural Networks at Initialization: Why Are We Missing the Mark?"). The order is one for
-/// the whole run: whoever stands first in it gets the highest score at every pruning step.
+/// still there (where weights grow, among those that may): each layer loses exactly as many as the criterion would take,
+/// but not the same ones (the control of Frankle et al. 2021, "Pruning Neural Networks at Initialization: Why Are We
+/// Missing the Mark?"). The order is one for the whole run: whoever stands first in it gets the highest score at every
+/// pruning step.
 ///
 /// A weight criterion under `prune.granularity = "unit"` is shuffled weight by weight before its scores are summed.
 #[derive(Default)]

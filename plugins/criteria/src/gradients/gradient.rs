@@ -3,9 +3,9 @@
 use secateur::prelude::*;
 
 options! {
-    /// |dL/dw| of the training step at which is pruned: weights on which the loss depends most, whatever they are now. It
-    /// ranks what grows in RigL (Evci et al. 2020, algorithm 1) and GraNet (Liu et al. 2021), where what is masked is
-    /// zero and has a gradient all the same; as a criterion of what goes it is a baseline beside |w| and |w dL/dw|.
+    /// |dL/dw| of the last training step: high where the loss would change most with the weight, whatever the weight is
+    /// now. It ranks what grows in RigL (Evci et al. 2020, algorithm 1) and GraNet (Liu et al. 2021), where what is
+    /// masked is zero and has a gradient all the same; of what goes it is a baseline beside |w| and |w dL/dw|.
     pub struct Gradient {}
 }
 
