@@ -16,8 +16,9 @@ options! {
     /// its formula. The score of a unit is the sum over its weights.
     pub struct SynFlow {
         /// Whether biases and shifts take part with their size, as in the authors' code. The paper's R has none: with them
-        /// flow begins in every layer, and the sums of the scores fall from the output to the input.
-        #[acts(run, "biases that are not zero")]
+        /// flow begins in every layer, and the sums of the scores fall from the output to the input; where all are zero, as
+        /// after batch normalisation before any training, both are the same.
+        #[acts(always)]
         pub biases: bool = false,
     }
 }
