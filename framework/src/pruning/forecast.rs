@@ -307,7 +307,8 @@ mod tests {
     fn with_growth_a_sparsity_may_fall_and_a_step_at_the_same_one_is_not_idle_before_growth_ends() {
         let grow = GrowConfig { fraction: 0.3, until: 0.25, ..GrowConfig::default() };
         let of = |sparsities: &[f64]| {
-            forecast(&PruneConfig::default(), (&grow, &RUN), &layout(), positions(sparsities).into_iter()).unwrap()
+            forecast(&PruneConfig::default(), (&grow, &RUN), &layout(), positions(sparsities).into_iter(), false)
+                .unwrap()
         };
         assert_eq!(of(&[0.9, 0.9, 0.5]).idle, 0);
         assert_eq!(of(&[0.5; 6]).idle, 3, "steps 30, 40 and 50 come after step 25");

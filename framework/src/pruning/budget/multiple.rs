@@ -60,7 +60,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn layer(dense: usize, least: usize, most: usize) -> LayerBudget {
-        LayerBudget { name: String::new(), dense, current: dense, axes: vec![dense], least, most, fixed: None }
+        LayerBudget {
+            name: String::new(),
+            dense,
+            current: dense,
+            axes: vec![dense],
+            least,
+            rate: 1.0,
+            most,
+            fixed: None,
+        }
     }
 
     #[test]

@@ -80,6 +80,7 @@ mod tests {
                     current: dense,
                     axes: vec![dense],
                     least: (a.min(b) * dense as f64) as usize,
+                    rate: 1.0,
                     most: (a.max(b) * dense as f64).ceil() as usize,
                     fixed: None,
                 })

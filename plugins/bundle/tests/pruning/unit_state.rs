@@ -1,9 +1,7 @@
 //! What belongs to a unit has a fate when the unit is masked, returns, or is cut: weights, optimizer state, running
 //! statistics, gradients that a criterion is shown, and what a criterion remembers. (Resumed: `resume.rs`.)
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
+use crate::common;
 use secateur::data::{DataConfig, Dataset};
 use secateur::network::params::{Param, ParamStore};
 use secateur::plugins::conformance::{Log, Trial};

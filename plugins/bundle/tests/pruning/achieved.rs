@@ -1,9 +1,7 @@
 //! What was asked is what is achieved: over the whole product of granularity, scope, rounds, schedule, apply and
 //! regrowth, a run keeps what its schedule asked for to the last weight or unit, or says why not before it begins.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
+use crate::common;
 use secateur::data::{DataConfig, Dataset};
 use secateur::options::OneOrTable;
 use secateur::plugins::conformance::{Log, Trial};

@@ -1,8 +1,6 @@
 //! Sparse training: weights that go and weights that grow, counted over whole runs.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
+use crate::common;
 use secateur::backend::Cpu;
 use secateur::data::{DataConfig, Dataset};
 use secateur::options::Table;

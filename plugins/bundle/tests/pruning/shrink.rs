@@ -1,5 +1,4 @@
 //! A network with units masked, and the same network with these units cut out, compute the same.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use rand::RngExt as _;
 use secateur::network::init::Init;

@@ -1,8 +1,6 @@
 //! Weights on a path from an input to an output, in the built-in models with masks made by hand and in whole runs.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
+use crate::common;
 use secateur::data::DataConfig;
 use secateur::network::params::{Masking, ParamStore};
 use secateur::plugins::conformance::Trial;
