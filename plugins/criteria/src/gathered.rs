@@ -65,6 +65,7 @@ impl<B: Backend, G: Gather<B>> Criterion<B> for Gathered<B, G> {
     }
 
     fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
+        self.sums.settle()?;
         self.how.step(seen, &mut self.sums)
     }
 
@@ -74,6 +75,7 @@ impl<B: Backend, G: Gather<B>> Criterion<B> for Gathered<B, G> {
     }
 
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
+        self.sums.settle()?;
         self.how.score(&self.sums, target)
     }
 
@@ -85,7 +87,7 @@ impl<B: Backend, G: Gather<B>> Criterion<B> for Gathered<B, G> {
         if self.how.forgets() {
             self.sums = Sums::default();
         }
-        Ok(())
+        self.sums.settle()
     }
 
     fn save(&self) -> Result<State> {
@@ -106,6 +108,8 @@ pub(crate) struct Sums<B: Backend>(BTreeMap<String, Sum<B>>);
 struct Sum<B: Backend> {
     total: Tensor<B>,
     count: u64,
+    /// Which indices of an axis are left of cuts under way: the cuts of one round all count by the network before it.
+    stay: BTreeMap<usize, Vec<bool>>,
 }
 
 impl<B: Backend> Default for Sums<B> {
@@ -122,7 +126,7 @@ impl<B: Backend> Sums<B> {
                 B::accumulate(&mut sum.total, &value)?;
                 sum.count += count;
             }
-            None => _ = self.0.insert(name.into(), Sum { total: value, count }),
+            None => _ = self.0.insert(name.into(), Sum { total: value, count, stay: BTreeMap::new() }),
         }
         Ok(())
     }
@@ -172,7 +176,22 @@ impl<B: Backend> Sums<B> {
         }
         for member in &cut.group.members {
             if let Some(sum) = self.0.get_mut(&member.param).filter(|sum| sum.total.shape()[member.axis] > 1) {
-                sum.total = sum.total.select(member.axis, &cut.indices(member))?;
+                let n = sum.total.shape()[member.axis];
+                let stay = sum.stay.entry(member.axis).or_insert_with(|| vec![true; n]);
+                for unit in (0..cut.group.units).filter(|unit| !cut.kept.contains(unit)) {
+                    member.indices(unit, cut.group.units).for_each(|i| stay[i] = false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out what was cut.
+    fn settle(&mut self) -> Result<()> {
+        for sum in self.0.values_mut() {
+            for (axis, stay) in std::mem::take(&mut sum.stay) {
+                let kept: Vec<usize> = (0..stay.len()).filter(|&i| stay[i]).collect();
+                sum.total = sum.total.select(axis, &kept)?;
             }
         }
         Ok(())
@@ -238,10 +257,26 @@ mod tests {
         let layout = layout.build().unwrap();
         let mut sums = sums();
         sums.cut(&Cut { group: layout.group("fc1").unwrap(), kept: &[0, 2] }).unwrap();
+        sums.settle().unwrap();
         assert_eq!(sums.total("fc1").unwrap().to_vec(), [4.0, 18.0]);
         assert_eq!(sums.total("fc1.weight").unwrap().to_vec(), [4.0, -2.0, 0.0, 2.0]);
         assert_eq!(sums.total("fc2.weight").unwrap().to_vec(), [4.0, 4.0, 10.0, 12.0]);
         assert_eq!(*sums.total("fc2.weight").unwrap().shape(), [1, 4]);
+    }
+
+    #[test]
+    fn cuts_of_two_groups_on_one_axis_both_count_by_the_network_before() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        let (heads, dims) = (layout.units("heads", 2), layout.units("dims", 3));
+        layout.linear("proj", &heads.times(&dims), &1.into(), false);
+        let layout = layout.build().unwrap();
+        let mut sums = Sums::default();
+        sums.add("proj.weight", tensor(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &[1, 6]), 1).unwrap();
+        sums.cut(&Cut { group: layout.group("heads").unwrap(), kept: &[1] }).unwrap();
+        sums.cut(&Cut { group: layout.group("dims").unwrap(), kept: &[0, 2] }).unwrap();
+        sums.settle().unwrap();
+        assert_eq!(sums.total("proj.weight").unwrap().to_vec(), [3.0, 5.0]);
     }
 
     #[test]
