@@ -9,12 +9,13 @@ mod relevance;
 
 use secateur::data::DataConfig;
 use secateur::network::params::ParamStore;
-use secateur::plugins::conformance::{Log, Trial};
+use secateur::plugins::conformance::{Log, Named, Trial};
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
 use secateur::training::event::Event;
 use secateur::training::{Outcome, TrainConfig};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 fn run(
     criterion: impl Criterion<Cpu> + 'static,
@@ -59,73 +60,111 @@ fn prunes(events: &[Event]) -> Vec<(Option<f64>, f64, usize)> {
     events.iter().filter_map(of).collect()
 }
 
-/// Network slimming's penalty (Liu et al. 2017), here on every first-layer weight: s |w| with subgradient s sign(w).
-struct Slimming(f32);
-
-impl Criterion<Cpu> for Slimming {
-    fn needs(&self) -> Needs {
-        Needs::PENALTY
-    }
-    fn penalty(&mut self, name: &str, weight: &Tensor<Cpu>) -> Result<Option<(f64, Tensor<Cpu>)>> {
-        if name != "fc1.weight" {
-            return Ok(None);
-        }
-        let value = f64::from(self.0) * weight.host().iter().map(|w| f64::from(w.abs())).sum::<f64>();
-        Ok(Some((value, weight.signum()?.scale(self.0)?)))
-    }
-    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
-        Ok(target.weight()?.abs()?.into())
-    }
+/// A run with built-in plugins, on a network with batch normalisation.
+fn built_in(criterion: Named, schedule: impl Schedule + 'static, prune: PruneConfig) -> (Outcome<Cpu>, Vec<Event>) {
+    let train = TrainConfig { epochs: 4, batch_size: 60, lr: 0.1, ..TrainConfig::default() };
+    let model = ("cnn", "channels = [4, 6]\nhidden = [10]\nbatch_norm = true");
+    let trial = Trial { model, criterion, prune, train, ..Trial::default() };
+    let (registry, data) = (secateur_bundle::registry().unwrap(), common::glyphs(600, 200, DataConfig::default()));
+    let mut log = Log::default();
+    let outcome = trial.with(&registry, Cpu::default(), &data, |mut run| {
+        run.schedule = Box::new(schedule);
+        run.execute(&mut log)
+    });
+    (outcome.unwrap(), log.0)
 }
 
 #[test]
 fn a_penalty_reaches_the_gradients_and_the_log() {
     let norm = |s| {
-        let (outcome, events) = run(Slimming(s), At(vec![]), PruneConfig::default());
+        let criterion = ("network-slimming", if s > 0.0 { "s = 0.01" } else { "s = 0.0" });
+        let (outcome, events) = built_in(criterion, At(vec![]), PruneConfig::default());
         assert!(events.iter().any(|e| matches!(e, Event::Step { penalty: Some(p), .. } if (*p > 0.0) == (s > 0.0))));
-        outcome.params.get("fc1.weight").unwrap().value().host().iter().map(|w| w.abs()).sum::<f32>()
+        let scales = ["norm1.weight", "norm2.weight"].map(|n| outcome.params.get(n).unwrap().value().to_vec());
+        scales.concat().iter().map(|w| w.abs()).sum::<f32>()
     };
-    assert!(norm(1e-2) < 0.7 * norm(0.0));
+    assert!(norm(1e-2) < 0.8 * norm(0.0));
 }
 
-/// Dynamic network surgery (Guo et al. 2016): its own rule with hysteresis, from statistics of the first step; weights
-/// may return.
-#[derive(Default)]
-struct Surgery {
-    thresholds: BTreeMap<String, f32>,
+#[test]
+fn a_penalty_ends_with_the_first_pruning_where_asked() {
+    let units = PruneConfig { granularity: Granularity::Unit, apply: Apply::Shrink, ..PruneConfig::default() };
+    for criterion in ["network-slimming", "group-lasso"] {
+        let prune = PruneConfig { exempt: vec!["fc1".into()], ..units.clone() };
+        let (_, events) = built_in((criterion, "until_pruned = true"), At(vec![(20, 0.5)]), prune);
+        let penalty =
+            |e: &Event| if let Event::Step { step, penalty, .. } = e { Some((*step, *penalty)) } else { None };
+        let penalties: Vec<_> = events.iter().filter_map(penalty).collect();
+        assert!(penalties.iter().all(|(step, p)| (p.unwrap() > 0.0) == (*step <= 20)), "{criterion}: {penalties:?}");
+    }
 }
 
-impl Criterion<Cpu> for Surgery {
+/// What a layer looked like when surgery was asked about it: its weights, its mask, and the answer.
+type Case = (String, Vec<f32>, Option<Vec<bool>>, Vec<bool>);
+
+/// The built-in surgery, and what it was asked.
+struct Watched {
+    inner: Box<dyn Criterion<Cpu>>,
+    first: Arc<Mutex<BTreeMap<String, Vec<f32>>>>,
+    asked: Arc<Mutex<Vec<Case>>>,
+}
+
+impl Criterion<Cpu> for Watched {
     fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
+        let mut first = self.first.lock().unwrap();
         for p in seen.params.iter().filter(|p| p.spec().prunable) {
-            self.thresholds.entry(p.spec().name.clone()).or_insert_with(|| {
-                let w = p.value().host();
-                let mean = w.iter().map(|w| w.abs()).sum::<f32>() / w.len() as f32;
-                let std = (w.iter().map(|w| (w.abs() - mean).powi(2)).sum::<f32>() / w.len() as f32).sqrt();
-                (mean + 0.1 * std).max(0.0)
-            });
+            first.entry(p.spec().name.clone()).or_insert_with(|| p.value().to_vec());
         }
-        Ok(())
+        self.inner.observe(seen)
     }
     fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
-        let t = self.thresholds[target.name()];
-        let was = target.param().mask().map(|m| m.keep().to_vec());
-        let rule = |(i, w): (usize, &f32)| match w.abs() {
-            a if a <= 0.9 * t => false,
-            a if a > 1.1 * t => true,
-            _ => was.as_ref().is_none_or(|m| m[i]),
-        };
-        Ok(Scores::Keep(target.weight()?.host().iter().enumerate().map(rule).collect()))
+        let scores = self.inner.score(target)?;
+        let Scores::Keep(keep) = &scores else { panic!("it decides itself") };
+        let mask = target.param().mask().map(|m| m.keep().to_vec());
+        self.asked.lock().unwrap().push((target.name().into(), target.weight()?.to_vec(), mask, keep.clone()));
+        Ok(scores)
     }
 }
 
 #[test]
-fn surgery_decides_itself_and_restores() {
+fn surgery_decides_itself_and_restores_as_the_authors_loop_does() {
     let steps = (0..40).step_by(2).map(|s| (s, 0.5)).collect();
-    let (_, events) = run(Surgery::default(), At(steps), PruneConfig { regrow: true, ..PruneConfig::default() });
+    let (first, asked) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()));
+    let options = "c_rate = 0.1".parse().unwrap();
+    let inner = secateur_bundle::registry().unwrap().criterion("surgery", &options).unwrap();
+    let watched = Watched { inner, first: Arc::clone(&first), asked: Arc::clone(&asked) };
+    let (_, events) = run(watched, At(steps), PruneConfig { regrow: true, ..PruneConfig::default() });
     let p = prunes(&events);
     assert!(p.iter().all(|(target, achieved, _)| target.is_none() && *achieved > 0.2), "its own rule decides");
     assert!(p.iter().map(|p| p.2).sum::<usize>() > 0, "weights return");
+    // Guo et al. 2016, equation 3, with the constants of the authors' code.
+    let thresholds: BTreeMap<String, f64> = (first.lock().unwrap().iter())
+        .map(|(name, w)| {
+            let (mut mu, mut std) = (0.0, 0.0);
+            for w in w {
+                mu += f64::from(w.abs());
+                std += f64::from(*w) * f64::from(*w);
+            }
+            mu /= w.len() as f64;
+            std = ((std - w.len() as f64 * mu * mu) / w.len() as f64).sqrt();
+            (name.clone(), f64::max(mu + 0.1 * std, 0.0))
+        })
+        .collect();
+    let mut between = 0;
+    for (name, weights, mask, found) in asked.lock().unwrap().iter() {
+        let (t, mut expected) = (thresholds[name], mask.clone().unwrap_or_else(|| vec![true; weights.len()]));
+        for (k, w) in weights.iter().enumerate() {
+            if expected[k] && f64::from(w.abs()) <= 0.9 * t {
+                expected[k] = false;
+            } else if !expected[k] && f64::from(w.abs()) > 1.1 * t {
+                expected[k] = true;
+            } else if f64::from(w.abs()) > 0.9 * t && f64::from(w.abs()) <= 1.1 * t {
+                between += usize::from(!expected[k]);
+            }
+        }
+        assert_eq!(*found, expected, "{name}");
+    }
+    assert!(between > 10, "{between} weights between the thresholds stayed out");
 }
 
 /// Remembers the weights of step 3 and compares them with those after the rewind.

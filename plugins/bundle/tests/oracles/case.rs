@@ -3,12 +3,11 @@
 use secateur::backend::Cpu;
 use secateur::data::{DataConfig, Dataset, Examples, Normalize, Pool};
 use secateur::network::init::Init;
-use secateur::network::params::ParamStore;
+use secateur::network::params::{Param, ParamStore};
 use secateur::options::{Table, parse};
 use secateur::plugins::conformance::{Log, Trial};
 use secateur::plugins::registry::{PluginSpec, Registry};
 use secateur::prelude::*;
-use secateur::pruning::criterion::Cut;
 use secateur::pruning::{Granularity, PruneConfig};
 use secateur::state::State;
 use secateur::training::TrainConfig;
@@ -33,6 +32,8 @@ pub struct Found {
     pub scores: Lists<f32>,
     /// Indices that are kept, by parameter or unit group.
     pub kept: Lists<usize>,
+    /// Every parameter at the end of the run, zero where it is masked.
+    pub params: Lists<f32>,
 }
 
 pub fn cases(listed: &str) -> Vec<Case> {
@@ -90,6 +91,9 @@ impl Criterion<Cpu> for Recorded {
     fn reduce(&self) -> Reduce {
         self.inner.reduce()
     }
+    fn normalizer(&self) -> Option<Normalizer> {
+        self.inner.normalizer()
+    }
     fn setup(&mut self, run: &Setup<'_, Cpu>) -> Result<()> {
         self.inner.setup(run)
     }
@@ -111,6 +115,9 @@ impl Criterion<Cpu> for Recorded {
     }
     fn penalty(&mut self, name: &str, weight: &Tensor<Cpu>) -> Result<Option<(f64, Tensor<Cpu>)>> {
         self.inner.penalty(name, weight)
+    }
+    fn refit(&mut self, plan: &Refit<'_, Cpu>) -> Result<Vec<(String, Tensor<Cpu>)>> {
+        self.inner.refit(plan)
     }
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
         self.inner.cut(cut)
@@ -164,7 +171,9 @@ impl Case {
             run.execute(&mut Log::default())
         })?;
         let scores = scores.lock().unwrap().clone();
-        Ok(Found { scores, kept: kept(&prune, &outcome.params) })
+        let values = |p: &Param<Cpu>| Ok((p.spec().name.clone(), p.effective()?.to_vec()));
+        let params = outcome.params.iter().map(values).collect::<Result<_>>()?;
+        Ok(Found { scores, kept: kept(&prune, &outcome.params), params })
     }
 }
 

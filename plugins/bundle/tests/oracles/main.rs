@@ -27,7 +27,7 @@ fn compare(family: &str, listed: &str, golden: &str) {
     for case in all {
         let theirs = &golden["cases"][&case.name];
         assert!(theirs.is_object(), "{family}.json has no {}: run {family}.py", case.name);
-        let Found { scores, kept } = case.run(&registry).unwrap();
+        let Found { scores, kept, params } = case.run(&registry).unwrap();
         let their_scores: BTreeMap<String, Vec<f64>> = serde_json::from_value(theirs["scores"].clone()).unwrap();
         let their_kept: BTreeMap<String, Vec<usize>> = serde_json::from_value(theirs["kept"].clone()).unwrap();
         assert!(!their_scores.is_empty() || !their_kept.is_empty(), "{}: nothing to compare", case.name);
@@ -37,6 +37,14 @@ fn compare(family: &str, listed: &str, golden: &str) {
             println!("{:28} {name:24} {difference:.1e}", case.name);
             if difference.is_nan() || difference > SCORES {
                 faults.push(format!("{}: the scores of {name} differ by {difference:.1e}", case.name));
+            }
+        }
+        // Weights at the end of the run, where these are what a method makes.
+        for (name, theirs) in theirs.get("params").map(lists::<f64>).unwrap_or_default() {
+            let difference = apart(&params[&name], &theirs);
+            println!("{:28} {name:24} {difference:.1e} at the end", case.name);
+            if difference.is_nan() || difference > SCORES {
+                faults.push(format!("{}: {name} differs by {difference:.1e} at the end", case.name));
             }
         }
         for (name, theirs) in their_kept.iter().filter(|(name, theirs)| kept.get(*name) != Some(*theirs)) {
@@ -64,4 +72,14 @@ fn masks_with_a_structure() {
 #[test]
 fn criteria_over_gradients() {
     compare("gradients", include_str!("gradients.toml"), include_str!("gradients.json"));
+}
+
+#[test]
+fn criteria_over_activations() {
+    compare("activations", include_str!("activations.toml"), include_str!("activations.json"));
+}
+
+#[test]
+fn criteria_over_units_and_their_penalties() {
+    compare("units", include_str!("units.toml"), include_str!("units.json"));
 }

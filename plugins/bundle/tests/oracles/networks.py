@@ -129,15 +129,25 @@ def best(scores, sparsity, rounding=lambda n: int(n + 1e-9)):
     return {name: [i for i in range(len(scores[name])) if (name, i) not in gone] for name in scores}
 
 
+def train(net, inputs, case, penalty=lambda net: 0.0):
+    """As many full-batch steps of plain SGD as the case has, on the cross-entropy plus a penalty."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=case.get("train", {}).get("lr", 0.1))
+    for _ in range(case["steps"]):
+        optimizer.zero_grad()
+        (nn.functional.cross_entropy(net(inputs.x), inputs.classes) + penalty(net)).backward()
+        optimizer.step()
+
+
 def write(family, answer):
     """Calls answer(inputs, name, case) for every case of FAMILY.toml, and writes FAMILY.json."""
     inputs = Inputs(sys.argv[1])
     cases = tomllib.loads((HERE / f"{family}.toml").read_text())
     found = {}
     for name, case in cases.items():
-        scores, kept = answer(inputs, name, case)
-        scores = {n: [float(f"{v:.9g}") for v in torch.as_tensor(s).flatten().tolist()] for n, s in scores.items()}
-        found[name] = {"scores": scores, "kept": kept}
+        scores, kept, *params = answer(inputs, name, case)
+        flat = lambda values: [float(f"{v:.9g}") for v in torch.as_tensor(values).flatten().tolist()]
+        lists = lambda all: {n: flat(values) for n, values in all.items()}
+        found[name] = {"scores": lists(scores), "kept": kept} | {"params": lists(p) for p in params}
     text = json.dumps({"versions": versions(), "cases": found}, separators=(",", ":"))
     (HERE / f"{family}.json").write_text(text.replace('"kept":', '\n"kept":').replace('"scores":', '\n"scores":') + "\n")
 

@@ -1,6 +1,7 @@
 //! AWSC: weights by their share in what their neuron receives.
 
-use super::inputs::{Inputs, Within, ranks, shares};
+use super::inputs::{self, Within};
+use crate::gathered::{Gather, Gathered, Sums};
 use secateur::prelude::*;
 
 options! {
@@ -15,7 +16,7 @@ options! {
     /// A convolution's input is a channel, at all positions of all images, and its neurons are the filters. Shares of a
     /// neuron sum to one, so that they say nothing of the neuron itself: where units are pruned, `contribution-rank` sums
     /// the same shares over the neurons that a unit feeds.
-    pub struct AwscOptions {
+    pub struct Awsc {
         /// Which weights are compared: `output`, those of one neuron or filter, or `layer`.
         #[acts(always)]
         pub within: Within = Within::Output,
@@ -26,32 +27,20 @@ options! {
     }
 }
 
-/// Magnitudes of inputs, summed up.
-pub struct Awsc<B: Backend> {
-    options: AwscOptions,
-    inputs: Inputs<B>,
-}
-
-impl<B: Backend> From<AwscOptions> for Awsc<B> {
-    fn from(options: AwscOptions) -> Self {
-        Self { options, inputs: Inputs::default() }
-    }
-}
-
-impl<B: Backend> Criterion<B> for Awsc<B> {
+impl<B: Backend> Gather<B> for Awsc {
     fn needs(&self) -> Needs {
         Needs::INPUTS
     }
 
     fn window(&self) -> Window {
-        self.options.window
+        self.window
     }
 
-    fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
-        self.inputs.add(seen, Tensor::abs)
+    fn step(&self, seen: &Observation<'_, B>, sums: &mut Sums<B>) -> Result<()> {
+        inputs::add(seen, sums, Tensor::abs)
     }
 
-    fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
+    fn score(&self, sums: &Sums<B>, target: &Target<'_, B>) -> Result<Scores<B>> {
         if target.group().is_some() {
             return Err(Error::Config(
                 "awsc scores single weights, whose shares sum to one in every neuron: set prune.granularity = \"weight\", \
@@ -60,33 +49,21 @@ impl<B: Backend> Criterion<B> for Awsc<B> {
             ));
         }
         // How many samples there were cancels out.
-        let (products, axis) = self.inputs.weighted(target, |sum| sum)?;
-        let shares = shares(&products, axis)?;
-        Ok(match self.options.within {
-            Within::Output => ranks(&shares, axis, target)?,
+        let (products, axis) = inputs::weighted(sums, target, |sum| sum)?;
+        let shares = inputs::shares(&products, axis)?;
+        Ok(match self.within {
+            Within::Output => inputs::ranks(&shares, axis, target)?,
             Within::Layer => shares,
         }
         .into())
     }
-
-    fn reset(&mut self) -> Result<()> {
-        self.inputs.clear();
-        Ok(())
-    }
-
-    fn save(&self) -> Result<State> {
-        Ok(self.inputs.save())
-    }
-
-    fn load(&mut self, state: State, device: &B) -> Result<()> {
-        self.inputs.load(state, device)
-    }
 }
 
+type AwscCriterion<B> = Gathered<B, Awsc>;
 register!(
     Criterion,
     "awsc",
-    Awsc<B>,
+    AwscCriterion<B>,
     "Weights by their share in what their neuron receives on average.",
-    options = AwscOptions
+    options = Awsc
 );

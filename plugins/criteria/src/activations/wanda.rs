@@ -1,6 +1,7 @@
 //! Wanda: weights by their size and that of what they are multiplied with.
 
-use super::inputs::{Inputs, Within, ranks};
+use super::inputs::{self, Within};
+use crate::gathered::{Gather, Gathered, Sums};
 use secateur::prelude::*;
 
 options! {
@@ -16,7 +17,7 @@ options! {
     /// Where units are pruned, products are summed over a unit (`prune.reduce`). A convolution's input is a channel, at
     /// all positions of all images; kernels at the border see less of it, which is left out. The samples are those of the
     /// training batches in `window`; the paper takes 128.
-    pub struct WandaOptions {
+    pub struct Wanda {
         /// Which weights are compared: `output`, those of one neuron or filter, or `layer`.
         #[acts("prune.granularity", |what| what != "unit", "prune.granularity = \"weight\"")]
         pub within: Within = Within::Output,
@@ -27,62 +28,37 @@ options! {
     }
 }
 
-/// Squares of inputs, summed up.
-pub struct Wanda<B: Backend> {
-    options: WandaOptions,
-    inputs: Inputs<B>,
-}
-
-impl<B: Backend> From<WandaOptions> for Wanda<B> {
-    fn from(options: WandaOptions) -> Self {
-        Self { options, inputs: Inputs::default() }
-    }
-}
-
-impl<B: Backend> Criterion<B> for Wanda<B> {
+impl<B: Backend> Gather<B> for Wanda {
     fn needs(&self) -> Needs {
         Needs::INPUTS
     }
 
     fn window(&self) -> Window {
-        self.options.window
+        self.window
     }
 
-    fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
-        self.inputs.add(seen, Tensor::square)
+    fn reduce(&self) -> Reduce {
+        Reduce::L1
     }
 
-    fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        let (products, axis) = self.inputs.weighted(target, f32::sqrt)?;
+    fn step(&self, seen: &Observation<'_, B>, sums: &mut Sums<B>) -> Result<()> {
+        inputs::add(seen, sums, Tensor::square)
+    }
+
+    fn score(&self, sums: &Sums<B>, target: &Target<'_, B>) -> Result<Scores<B>> {
+        let (products, axis) = inputs::weighted(sums, target, f32::sqrt)?;
         match target.group() {
-            None if self.options.within == Within::Output => Ok(ranks(&products, axis, target)?.into()),
+            None if self.within == Within::Output => Ok(inputs::ranks(&products, axis, target)?.into()),
             _ => Ok(products.into()),
         }
     }
-
-    fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
-        self.inputs.cut(cut);
-        Ok(())
-    }
-
-    fn reset(&mut self) -> Result<()> {
-        self.inputs.clear();
-        Ok(())
-    }
-
-    fn save(&self) -> Result<State> {
-        Ok(self.inputs.save())
-    }
-
-    fn load(&mut self, state: State, device: &B) -> Result<()> {
-        self.inputs.load(state, device)
-    }
 }
 
+type WandaCriterion<B> = Gathered<B, Wanda>;
 register!(
     Criterion,
     "wanda",
-    Wanda<B>,
+    WandaCriterion<B>,
     "Weights by |w| times the norm of their input, compared within each output.",
-    options = WandaOptions
+    options = Wanda
 );

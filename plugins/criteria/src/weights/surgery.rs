@@ -168,6 +168,7 @@ mod tests {
         let weights = [1.0, -1.0, 0.5, 1.5, -0.9, 1.1];
         assert!((surgery.threshold("w", &weights) - 1.0).abs() < 1e-6);
         let was = [true, false, true, false, true, false];
+        let weights = [1.0, -1.0, 0.5, 1.5, -0.9, 1.05];
         assert_eq!(surgery.rule(1.0, &weights, Some(&was)), [true, false, false, true, false, false]);
         assert_eq!(surgery.rule(1.0, &weights, None), [true, true, false, true, false, true]);
         assert_eq!(
