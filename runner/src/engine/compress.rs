@@ -158,8 +158,9 @@ impl Work for Compressing<'_> {
         let about = saved.about.clone();
         let model = registry.model(&run.model.name, &run.model.options)?;
         let mut params = saved.params::<B>(&device, model.as_ref())?;
-        let index_bits = bits(&how.index_bits, "--bits", params.iter().map(Param::spec))?;
-        let offset_bits = bits(&how.offset_bits, "--offset-bits", params.iter().map(Param::spec))?;
+        let specs: Vec<&ParamSpec> = params.iter().map(Param::spec).filter(|spec| spec.prunable).collect();
+        known_layers(&how.index_bits, "--bits", &specs)?;
+        known_layers(&how.offset_bits, "--offset-bits", &specs)?;
         let data = bench.data.dataset(registry, &run.data, run.top.seed, &mut |_| ());
         let data = data.map_err(|error: Arc<Error>| Failure::from(&*error))?;
         let compressor = registry.compressor(&run.compressor.name, &run.compressor.options)?;
@@ -167,8 +168,12 @@ impl Work for Compressing<'_> {
         let measure = |params: &_| evaluate(&task, params, &data, SplitName::Test, run.train.eval_batch_size);
 
         let pruned = measure(&params)?;
-        let paper = |spec: &ParamSpec| Bits { index: index_bits(spec), offset: offset_bits(spec) };
-        let mut shared = SharedWeights::cluster(&mut params, paper)?;
+        let bits = |spec: &ParamSpec| {
+            let paper = Bits::of_paper(spec);
+            let index = BitsOf::last(&how.index_bits, spec).unwrap_or(paper.index);
+            Bits { index, offset: BitsOf::last(&how.offset_bits, spec).unwrap_or(paper.offset) }
+        };
+        let mut shared = SharedWeights::cluster(&mut params, bits)?;
         let quantised = measure(&params)?;
         let lr = how.lr.unwrap_or(run.train.lr / SLOWER);
         let train_on = TrainOn {
@@ -221,19 +226,12 @@ impl Work for Compressing<'_> {
     }
 }
 
-/// The bits of each layer: what was asked for, else the paper's, which are the same for indices and offsets.
-fn bits<'a>(
-    asked: &'a [BitsOf],
-    flag: &str,
-    specs: impl Iterator<Item = &'a ParamSpec>,
-) -> Result<impl Fn(&ParamSpec) -> u32, Failure> {
-    let specs: Vec<&ParamSpec> = specs.filter(|spec| spec.prunable).collect();
-    if let Some(layers) = BitsOf::for_none(asked, &specs) {
-        let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        let fix = format!("name one of {}, or a kind: conv, fc", known.join(", "));
-        return Err(Failure::Usage(format!("{flag} {layers}=...: the network has no such layer\n  fix: {fix}")));
-    }
-    Ok(|spec: &ParamSpec| BitsOf::last(asked, spec).unwrap_or(Bits::of_paper(spec).index))
+/// Refuses bits for layers that the network does not have.
+fn known_layers(asked: &[BitsOf], flag: &str, specs: &[&ParamSpec]) -> Result<(), Failure> {
+    let Some(layers) = BitsOf::for_none(asked, specs) else { return Ok(()) };
+    let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    let fix = format!("name one of {}, or a kind: conv, fc", known.join(", "));
+    Err(Failure::Usage(format!("{flag} {layers}=...: the network has no such layer\n  fix: {fix}")))
 }
 
 fn diverged(error: Error, lr: f64) -> Failure {

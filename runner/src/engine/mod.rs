@@ -13,7 +13,7 @@ mod train;
 
 pub use bits::BitsOf;
 pub use check::Checked;
-pub use compress::{Compressed, Compression, Sizes, Test};
+pub use compress::{Compression, Sizes, Test};
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 

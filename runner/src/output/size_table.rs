@@ -70,9 +70,14 @@ fn shown(test: &Test) -> String {
 /// `1,234,567`
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
-    let place =
-        |(at, digit)| [if at > 0 && (digits.len() - at) % 3 == 0 { "," } else { "" }.to_owned(), String::from(digit)];
-    digits.chars().enumerate().flat_map(place).collect()
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Names to the left, numbers to the right.
