@@ -110,8 +110,12 @@ impl GrowConfig {
         Ok(budget::allocate(prune, &layers, position))
     }
 
-    /// How many the pruning criterion is to leave, so that growth makes up what is asked.
-    pub fn left_before(asked: &Asked, fraction: f64) -> KeepCount {
+    /// How many the pruning criterion is to leave where this fraction changes places, so that growth makes up what is
+    /// asked.
+    pub fn left_before(&self, asked: &Asked, fraction: f64) -> KeepCount {
+        if !self.is_on() {
+            return asked.keep.clone();
+        }
         let left = |(keep, now): (&usize, &usize)| {
             let grown = (fraction * *keep as f64).round() as usize;
             keep.saturating_sub(grown).min(*now)
@@ -223,9 +227,10 @@ mod tests {
 
     #[test]
     fn what_is_dropped_and_what_grows_make_up_what_is_asked() {
+        let on = GrowConfig { fraction: 0.3, ..GrowConfig::default() };
         let left = |keep, now, fraction| {
             let asked = Asked { target: 0.5, wanted: KeepCount::Total(keep), keep: KeepCount::Total(keep), now };
-            GrowConfig::left_before(&asked, fraction)
+            on.left_before(&asked, fraction)
         };
         assert_eq!(left(10, KeepCount::Total(10), 0.25), KeepCount::Total(7), "round(2.5) is 3");
         assert_eq!(left(10, KeepCount::Total(40), 0.25), KeepCount::Total(7));
@@ -237,7 +242,9 @@ mod tests {
         assert_eq!(left(1, KeepCount::Total(1), 0.3), KeepCount::Total(1));
         let each = |counts: &[usize]| KeepCount::Each(counts.to_vec());
         let asked = Asked { target: 0.5, wanted: each(&[10, 20]), keep: each(&[10, 20]), now: each(&[9, 30]) };
-        assert_eq!(GrowConfig::left_before(&asked, 0.3), each(&[7, 14]));
+        assert_eq!(on.left_before(&asked, 0.3), each(&[7, 14]));
+        let off = GrowConfig::default().left_before(&asked, 0.0);
+        assert_eq!(off, asked.keep, "masks that return may keep more than they did");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::network::params::ParamStore;
 use crate::pruning::criterion::Cut;
 use crate::pruning::measure;
 use crate::pruning::schedule::{Position, Step};
-use crate::pruning::{self, Apply, Census, GrowConfig, KeepCount, OnEmptyLayer};
+use crate::pruning::{self, Apply, Census, KeepCount, OnEmptyLayer};
 use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
 use ranking::Ranking;
@@ -61,7 +61,7 @@ impl<B: Backend> Live<B> {
         }
         let clock = Instant::now();
         let asked = setting.grow.asked(prune, &self.params, position)?;
-        let left = GrowConfig::left_before(&asked, setting.grow.fraction_at(after, &setting.length));
+        let left = setting.grow.left_before(&asked, setting.grow.fraction_at(after, &setting.length));
         // What an earlier round dropped, and what then grows again, was never gone.
         let whole = (self.grower.is_some() && prune.rounds > 1).then(|| self.params.clone());
         let (before, kept) = (Census::take(prune, &self.params)?, pruning::counts(prune, &self.params)?);
