@@ -223,7 +223,7 @@ fn an_option_of_a_plugin_within_a_plugin_has_its_whole_path() {
     for key in ["criterion", "start"] {
         let set = format!("--set=grow.{key}={{name=\"magnitude\",threshold=-1,nrom=\"l2\"}}");
         let error = refused(here.path(), &[&set]);
-        let unknown = format!("grow.{key}.nrom: unknown key of criterion magnitude");
+        let unknown = format!("grow.{key}.nrom: unknown key for criterion magnitude");
         assert!(error.contains(&unknown), "{error}");
         let error = refused(here.path(), &[&set.replace(",nrom=\"l2\"", "")]);
         assert!(error.contains(&format!("grow.{key}.threshold: not a value it can have")), "{error}");

@@ -249,6 +249,8 @@ mod tests {
         assert_eq!(left(1, KeepCount::Total(1), 0.3), KeepCount::Total(1));
         let each = |counts: &[usize]| KeepCount::Each(counts.to_vec());
         assert_eq!(on.before_growth(&asked(each(&[10, 20]), each(&[9, 30])), 0.3).keep, each(&[7, 14]));
+        let off = GrowConfig::default().before_growth(&asked(each(&[10, 20]), each(&[9, 30])), 0.0);
+        assert_eq!(off.keep, each(&[10, 20]), "masks that return may keep more than they did");
     }
 
     #[test]

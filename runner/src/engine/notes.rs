@@ -253,7 +253,7 @@ mod tests {
     use secateur::backend::Cpu;
     use secateur::data::{DataOrigin, Dataset, Pool, TestExamples};
     use secateur::seed::Seed;
-    use secateur::training::Run;
+    use secateur::training::{Run, TrainConfig};
 
     #[test]
     fn every_key_of_the_program_says_when_it_acts() {
@@ -274,6 +274,11 @@ mod tests {
         fn should_stop(&self) -> bool {
             true
         }
+    }
+
+    /// A few of a batch's examples: the pruning before the first update sees one.
+    fn batch_of(config: &Resolved) -> usize {
+        config.run.train.batch_size.min(16)
     }
 
     /// Examples of the shape of a config's own: two batches of them, or as many as its masks need to change twice.
@@ -300,7 +305,7 @@ mod tests {
             name: name.clone(),
             shape: shape.clone(),
             class_names: (0..classes).map(|class| class.to_string()).collect(),
-            train: pool(batches * config.run.train.batch_size),
+            train: pool(batches * batch_of(config)),
             validation: None,
             test: TestExamples::Own(pool(1)),
             origin: DataOrigin::InMemory,
@@ -333,7 +338,7 @@ mod tests {
                 compressor: registry.compressor(&told.compressor.name, &told.compressor.options).unwrap(),
                 prune: told.prune.clone(),
                 grow: told.grow.clone(),
-                train: told.train.clone(),
+                train: TrainConfig { batch_size: batch_of(&config), ..told.train.clone() },
                 make_criterion: &|name, options| registry.criterion(name, options),
             };
             let mut start = Start::default();
