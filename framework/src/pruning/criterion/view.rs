@@ -35,11 +35,13 @@ pub struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// Which indices along the axis of `member` stay, in order.
+    /// Which indices along the axis of `member` stay, in order; those of other groups, if it has any, among them.
     pub fn indices(&self, member: &Member) -> Vec<usize> {
-        let mut stay: Vec<usize> = self.kept.iter().flat_map(|&unit| member.indices(unit, self.group.units)).collect();
-        stay.sort_unstable();
-        stay
+        let mut stays = vec![true; self.layout.spec(&member.param).map_or(0, |spec| spec.shape[member.axis])];
+        for unit in (0..self.group.units).filter(|unit| !self.kept.contains(unit)) {
+            member.indices(unit, self.group.units).for_each(|i| stays[i] = false);
+        }
+        (0..stays.len()).filter(|&i| stays[i]).collect()
     }
 }
 
@@ -260,5 +262,27 @@ impl<'a, B: Backend> Target<'a, B> {
         }
         let held = self.params.masking() == Masking::Held;
         self.param.mask().filter(|_| held).map(|mask| Cow::Borrowed(mask.keep()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::layout::{LayoutBuilder, Sizes};
+
+    #[test]
+    fn what_other_groups_have_of_an_axis_stays() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        let old = layout.units("old", 3);
+        let all = old.then(layout.units("new", 2));
+        layout.linear("fc", &all, &1.into(), false);
+        let layout = layout.build().unwrap();
+        let stay = |name: &str, kept: &[usize]| {
+            let group = layout.group(name).unwrap();
+            Cut { layout: &layout, group, kept }.indices(&group.members[0])
+        };
+        assert_eq!(stay("old", &[0, 2]), [0, 2, 3, 4]);
+        assert_eq!(stay("new", &[1]), [0, 1, 2, 4]);
     }
 }

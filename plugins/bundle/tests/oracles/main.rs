@@ -29,6 +29,8 @@ fn compare(family: &str, listed: &str, golden: &str) {
         assert!(theirs.is_object(), "{family}.json has no {}: run {family}.py", case.name);
         let Found { scores, kept, params } = case.run(&registry).unwrap();
         let their_scores: BTreeMap<String, Vec<f64>> = serde_json::from_value(theirs["scores"].clone()).unwrap();
+        let their_params: BTreeMap<String, Vec<f64>> =
+            theirs.get("params").map_or_else(BTreeMap::new, |params| serde_json::from_value(params.clone()).unwrap());
         let their_kept: BTreeMap<String, Vec<usize>> = serde_json::from_value(theirs["kept"].clone()).unwrap();
         assert!(!their_scores.is_empty() || !their_kept.is_empty(), "{}: nothing to compare", case.name);
         for (name, theirs) in their_scores {
@@ -40,7 +42,7 @@ fn compare(family: &str, listed: &str, golden: &str) {
             }
         }
         // Weights at the end of the run, where these are what a method makes.
-        for (name, theirs) in theirs.get("params").map(lists::<f64>).unwrap_or_default() {
+        for (name, theirs) in their_params {
             let difference = apart(&params[&name], &theirs);
             println!("{:28} {name:24} {difference:.1e} at the end", case.name);
             if difference.is_nan() || difference > SCORES {

@@ -100,7 +100,10 @@ def lasso(net, inputs, case):
     for name, reader in zip(names, names[1:]):
         columns = np.arange(x[reader].shape[1]).reshape(len(weights[name]), -1)[kept[name]].ravel()
         w = np.zeros_like(weights[reader])
-        w[:, columns] = np.linalg.lstsq(x[reader][:, columns], x[reader] @ weights[reader].T, rcond=None)[0].T
+        # What the samples leave open (a unit that is dead in all of them) changes as little as it can.
+        before, read = weights[reader][:, columns], x[reader][:, columns]
+        missing = x[reader] @ weights[reader].T - read @ before.T
+        w[:, columns] = before + np.linalg.lstsq(read, missing, rcond=None)[0].T
         gone = [i for i in range(len(w)) if reader in kept and i not in kept[reader]]
         w[gone] = 0
         fitted[f"{reader}.weight"] = w

@@ -186,14 +186,7 @@ impl<B: Backend> Criterion<B> for Lrp<B> {
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
         for member in cut.group.by_role(Role::Producer).filter(|m| m.param.ends_with(".weight")) {
             if let Some(sizes) = self.seen.get_mut(member.layer()) {
-                // A layer's other units, if it has any, are not the group's.
-                let gone = |i: &usize| {
-                    (0..cut.group.units).any(|unit| {
-                        !cut.kept.contains(&unit) && member.indices(unit, cut.group.units).any(|index| index == *i)
-                    })
-                };
-                let stay: Vec<usize> = (0..sizes.count()).filter(|i| !gone(i)).collect();
-                *sizes = sizes.select(0, &stay)?;
+                *sizes = sizes.select(0, &cut.indices(member))?;
             }
         }
         Ok(())

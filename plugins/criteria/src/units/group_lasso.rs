@@ -38,8 +38,6 @@ pub struct GroupLasso {
 struct Units {
     axis: usize,
     labels: Vec<i32>,
-    /// Which indices are left of a cut under way: the cuts of one pruning step all count by the network before it.
-    stay: Option<Vec<bool>>,
 }
 
 impl Units {
@@ -48,14 +46,7 @@ impl Units {
         for unit in 0..units {
             member.indices(unit, units).for_each(|i| labels[i] = unit as i32);
         }
-        Self { axis: member.axis, labels, stay: None }
-    }
-
-    fn settle(&mut self) {
-        if let Some(stay) = self.stay.take() {
-            let mut stay = stay.into_iter();
-            self.labels.retain(|_| stay.next().unwrap_or(true));
-        }
+        Self { axis: member.axis, labels }
     }
 
     /// `Σ √n ‖w_u‖` and its gradient.
@@ -120,25 +111,19 @@ impl<B: Backend> Criterion<B> for GroupLasso {
     }
 
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
-        self.units.values_mut().for_each(Units::settle);
         Ok(target.weight()?.abs()?.into())
     }
 
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
         for ((param, _), units) in &mut self.units {
             for member in cut.group.members.iter().filter(|m| m.param == *param && m.axis == units.axis) {
-                let n = units.labels.len();
-                let stay = units.stay.get_or_insert_with(|| vec![true; n]);
-                for unit in (0..cut.group.units).filter(|unit| !cut.kept.contains(unit)) {
-                    member.indices(unit, cut.group.units).for_each(|i| stay[i] = false);
-                }
+                units.labels = cut.indices(member).into_iter().map(|i| units.labels[i]).collect();
             }
         }
         Ok(())
     }
 
     fn reset(&mut self) -> Result<()> {
-        self.units.values_mut().for_each(Units::settle);
         self.pruned = true;
         Ok(())
     }
@@ -160,7 +145,7 @@ impl<B: Backend> Criterion<B> for GroupLasso {
             let (param, group) = name.split_once('/').ok_or_else(damaged)?;
             let (axis, labels) = numbers.split_first().ok_or_else(damaged)?;
             let labels = labels.iter().map(|label| *label as i32).collect();
-            let units = Units { axis: *axis as usize, labels, stay: None };
+            let units = Units { axis: *axis as usize, labels };
             self.units.insert((param.to_owned(), group.to_owned()), units);
         }
         Ok(())

@@ -81,8 +81,7 @@ impl LassoChannel {
     ) -> Result<&Squares> {
         if !self.squares.contains_key(name) {
             let missing = || Error::Other(format!("no input of `{name}` was sampled: no layer of that name ran"));
-            let samples = self.samples.get_mut(name).ok_or_else(missing)?;
-            samples.settle();
+            let samples = self.samples.get(name).ok_or_else(missing)?;
             self.squares.insert(name.to_owned(), Squares::of(samples));
         }
         let weight = params.get(name)?.value();
@@ -186,8 +185,7 @@ impl<B: Backend> Criterion<B> for LassoChannel {
     fn cut(&mut self, cut: &Cut<'_>) -> Result<()> {
         for member in cut.group.by_role(Role::Consumer) {
             if let Some(samples) = self.samples.get_mut(&member.param) {
-                let gone = (0..cut.group.units).filter(|unit| !cut.kept.contains(unit));
-                samples.drop_inputs(gone.flat_map(|unit| member.indices(unit, cut.group.units)));
+                samples.keep_inputs(&cut.indices(member));
                 self.squares.remove(&member.param);
             }
         }

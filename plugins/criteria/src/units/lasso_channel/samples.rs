@@ -10,8 +10,6 @@ use secateur::prelude::*;
 pub(super) struct Samples {
     pub columns: usize,
     pub values: Vec<f32>,
-    /// Which inputs are left of a cut under way: the cuts of one pruning step all count by the network before it.
-    stay: Vec<bool>,
     /// Values of one input in a row: the size of a kernel.
     kernel: usize,
 }
@@ -22,22 +20,12 @@ impl Samples {
         self.values.extend(rows);
     }
 
-    pub fn drop_inputs(&mut self, gone: impl Iterator<Item = usize>) {
-        self.stay.resize(self.columns / self.kernel.max(1), true);
-        gone.for_each(|i| self.stay[i] = false);
-    }
-
-    pub fn settle(&mut self) {
-        if self.stay.is_empty() {
-            return;
-        }
-        let (columns, kernel, stay) = (self.columns, self.kernel.max(1), std::mem::take(&mut self.stay));
-        let mut i = 0;
-        self.values.retain(|_| {
-            i += 1;
-            stay[(i - 1) % columns / kernel]
-        });
-        self.columns = stay.iter().filter(|stay| **stay).count() * kernel;
+    /// Leaves the inputs of these indices, in order.
+    pub fn keep_inputs(&mut self, stay: &[usize]) {
+        let (columns, kernel) = (self.columns.max(1), self.kernel.max(1));
+        let rows = self.values.chunks(columns);
+        self.values = rows.flat_map(|row| stay.iter().flat_map(|i| &row[i * kernel..][..kernel])).copied().collect();
+        self.columns = stay.len() * kernel;
     }
 
     pub fn save(&self) -> Vec<f64> {
@@ -48,7 +36,7 @@ impl Samples {
     pub fn load(numbers: &[f64]) -> Self {
         let head = |i: usize| numbers.get(i).map_or(0, |n| *n as usize);
         let values = numbers.iter().skip(2).map(|v| *v as f32).collect();
-        Self { columns: head(0), kernel: head(1), values, stay: vec![] }
+        Self { columns: head(0), kernel: head(1), values }
     }
 }
 
