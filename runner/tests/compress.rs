@@ -190,7 +190,9 @@ fn what_cannot_be_compressed_is_told_apart() {
     let (code, log) = refused(&["compress", name, "--lr", "1e30", "--quiet"]);
     assert!(code == 1 && log.contains("fix: lower --lr, which is 1e30"), "{log}");
     let (code, log) = refused(&["compress", name, "--data-dir", "elsewhere"]);
-    assert!(code == 2 && log.contains("data.dir") && log.contains("--data-dir"), "{log}");
+    assert!(code == 2 && log.contains("--data-dir does nothing here: \"glyphs\" reads no file"), "{log}");
+    let (code, log) = refused(&["compress", name, "--lr", "0.1", "--epochs", "0"]);
+    assert!(code == 2 && log.contains("--lr does nothing with --epochs 0"), "{log}");
     assert!(!folder.join(&run).join("model.compressed").exists());
 
     compressed(folder, &run, &["--epochs", "0"]);

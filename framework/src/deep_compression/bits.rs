@@ -55,7 +55,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Whether nothing is left but the zeros that fill up the last byte.
-    pub fn is_spent(mut self) -> bool {
+    pub fn ends_here(mut self) -> bool {
         self.bytes.len() * 8 - self.at < 8 && std::iter::from_fn(|| self.bit()).all(|bit| bit == 0)
     }
 }
@@ -84,7 +84,7 @@ mod tests {
         let after = |bytes: &[u8], bits| {
             let mut reader = BitReader::new(bytes);
             reader.take(bits);
-            reader.is_spent()
+            reader.ends_here()
         };
         assert!(after(&[0b1010_0000], 3) && after(&[], 0) && after(&[255], 8));
         assert!(!after(&[0b1010_0001], 3) && !after(&[0b1010_0000, 0], 3) && !after(&[0], 0));

@@ -112,7 +112,7 @@ fn shared(form: &Form, count: usize, bytes: &mut &[u8]) -> Result<(Vec<f32>, Vec
     if weights.len() < count {
         return Err(format!("it has {} weights, and its shape {count}", weights.len()));
     }
-    if !index.is_spent() || !offset.is_spent() {
+    if !index.ends_here() || !offset.ends_here() {
         return Err(format!("bits follow its {entries} entries"));
     }
     Ok((weights, kept))

@@ -147,7 +147,7 @@ mod tests {
         let mut reader = BitReader::new(&bytes);
         assert_eq!(Code::read(symbols, &mut reader).unwrap(), code);
         let found = text.iter().map(|_| code.decode(&mut reader).unwrap()).collect();
-        assert!(reader.is_spent());
+        assert!(reader.ends_here());
         found
     }
 

@@ -34,6 +34,7 @@ pub fn request(arguments: &CompressArgs, cli: &Cli) -> Result<Request, Failure> 
 
 pub fn execute(arguments: &CompressArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let config = resolve(&request(arguments, cli)?, workbench)?;
+    without_effect(arguments, &config.run.data.name, workbench)?;
     let model = arguments.run.join(MODEL);
     let bytes = fs::read(&model).map_err(|error| {
         let fix = "run it again: secateur run CONFIG... --force";
@@ -64,6 +65,21 @@ pub fn execute(arguments: &CompressArgs, cli: &Cli, workbench: &Workbench) -> Re
         None => {}
     }
     super::print(&text(&out, &size_table(&found.sizes), found.sizes.pruned));
+    Ok(())
+}
+
+/// Refuses flags that could change nothing.
+fn without_effect(arguments: &CompressArgs, data: &str, workbench: &Workbench) -> Result<(), Failure> {
+    let generated = workbench.data_sets().iter().any(|set| set.name == data && set.how_to_get.is_empty());
+    if arguments.data_dir.is_some() && generated {
+        return Err(Failure::Usage(format!(
+            "--data-dir does nothing here: \"{data}\" reads no file\n  fix: leave it out"
+        )));
+    }
+    if arguments.lr.is_some() && arguments.epochs == 0 {
+        let fix = "leave it out, or train for an epoch or more";
+        return Err(Failure::Usage(format!("--lr does nothing with --epochs 0\n  fix: {fix}")));
+    }
     Ok(())
 }
 

@@ -1,11 +1,13 @@
 //! The command line.
 
+mod compress;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flag;
-use crate::engine::BitsOf;
+pub use compress::{CompressArgs, DecompressArgs};
 
 const ABOUT: &str = "Prunes neural networks while they train.";
 
@@ -64,21 +66,6 @@ Examples:
 Runs that differ in the seed alone form a group. Groups are compared seed by seed: mean difference with its 95 % interval, paired t-test
 with Holm's correction, Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not compared.";
 
-const COMPRESS_EXAMPLES: &str = "\
-Examples:
-  secateur compress runs/mnist-magnitude-weight-1f2e3d4c5b6a
-  secateur compress RUN --bits 4                          16 shared values in every layer, zero among them
-  secateur compress RUN --bits conv=8,fc=5 --bits 'head*=6' --json -
-  secateur compress RUN --epochs 0                        quantise only
-
-Each layer's weights become 2^BITS - 1 shared values by k-means, the shared values are trained on, and Huffman codes of cluster
-indices and offsets go into one file (Han, Mao & Dally 2015). `secateur decompress FILE` gives the network back.";
-
-const DECOMPRESS_EXAMPLES: &str = "\
-Examples:
-  secateur decompress runs/mnist-magnitude-weight-1f2e3d4c5b6a/model.compressed
-  secateur decompress model.compressed --out model.safetensors";
-
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   secateur config experiment/mnist-rank                     each value, and the layer that set it
@@ -116,10 +103,10 @@ pub enum Command {
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
     /// Compress the network of a finished run: shared weights, trained on, in one Huffman-coded file
-    #[command(after_help = COMPRESS_EXAMPLES)]
+    #[command(after_help = compress::EXAMPLES)]
     Compress(CompressArgs),
     /// Make a model.safetensors of a compressed network
-    #[command(after_help = DECOMPRESS_EXAMPLES)]
+    #[command(after_help = compress::INVERSE_EXAMPLES)]
     Decompress(DecompressArgs),
     /// Print the resolved config, each value with the layer that set it
     #[command(after_help = CONFIG_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{CONFIG_EXAMPLES}"))]
@@ -228,71 +215,6 @@ pub struct CompareArgs {
     /// Write tables and sentences as Markdown; `-` for standard output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
-}
-
-/// Arguments of `compress`.
-#[derive(Debug, Args)]
-pub struct CompressArgs {
-    /// The folder of the run
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
-    /// Bits of a cluster's index: for all layers, for a kind (conv=8, fc=5) or by name ('blocks.*=6'); the last word on a
-    /// layer holds [default: conv=8,fc=5]
-    #[arg(long, value_name = "BITS", value_delimiter = ',')]
-    pub bits: Vec<BitsOf>,
-    /// Bits of the number of zeros before a weight, told like --bits [default: conv=8,fc=5]
-    #[arg(long, value_name = "BITS", value_delimiter = ',')]
-    pub offset_bits: Vec<BitsOf>,
-    /// Epochs in which the shared values are trained on, with the run's data, loss and batch size
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub epochs: u64,
-    /// Learning rate of the shared values [default: a hundredth of the run's train.lr]
-    #[arg(long, value_name = "LR", value_parser = learning_rate)]
-    pub lr: Option<f64>,
-    /// Where to compute: cpu, or cuda:N; where the run did, unless given
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
-    /// The folder of the data set; the run's data.dir, unless given
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// The file to write; RUN/model.compressed unless given
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Write the table of sizes as JSON; `-` for standard output
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-}
-
-fn learning_rate(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|lr: &f64| *lr > 0.0 && lr.is_finite());
-    number.ok_or_else(|| "must be a number above 0".to_owned())
-}
-
-impl CompressArgs {
-    /// The flags that stand for a key.
-    pub fn flags(&self) -> Vec<Flag> {
-        let device =
-            self.device.as_ref().map(|value| Flag { name: "--device", key: "device", value: value.as_str().into() });
-        let dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
-        device
-            .into_iter()
-            .chain(dir.map(|dir| Flag { name: "--data-dir", key: "data.dir", value: dir.into() }))
-            .collect()
-    }
-}
-
-/// Arguments of `decompress`.
-#[derive(Debug, Args)]
-pub struct DecompressArgs {
-    /// A file that `compress` wrote
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The file to write; FILE.safetensors unless given
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Replace a file that is there
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// Arguments of `config`.
