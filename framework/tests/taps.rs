@@ -287,7 +287,7 @@ fn a_replayed_call_is_the_layer_before_its_activation() {
         let store = store(kind);
         let seen = Observation { step: Step(0), epoch: 0, examples: BATCH, params: &store, grads: &grads, taps: &taps };
         let calls = &seen.trace().unwrap().calls;
-        let names: Vec<&str> = calls.iter().map(|call| call.layer.as_str()).collect();
+        let names: Vec<_> = calls.iter().map(|call| call.layer.as_str()).collect();
         let behind = usize::from(act != Act::None)
             + usize::from(matches!(kind, Kind::Linear { residual: true } | Kind::Conv { pool: true, .. }));
         assert_eq!(names, [vec!["layer"], vec![""; behind]].concat(), "{kind:?} {act:?}");

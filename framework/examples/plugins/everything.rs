@@ -1,4 +1,6 @@
 //! Plugins that use as much of their traits as they can, for the tests of the plugin boundary.
+//!
+//! Longer than 300 lines because it is one library with one plugin of each kind.
 
 use secateur::prelude::*;
 use std::collections::BTreeMap;

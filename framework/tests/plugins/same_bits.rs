@@ -59,7 +59,7 @@ fn a_criterion_that_uses_every_signal_state_probe_and_penalty() {
 
 #[test]
 fn a_criterion_by_which_weights_grow() {
-    let grow = GrowConfig { fraction: 0.3, decay: Decay::Constant, ..GrowConfig::default() };
+    let grow = GrowConfig { fraction: 0.3, decay: Decay::Constant, until: 1.0, ..GrowConfig::default() };
     let everything = options("penalty = 0.01\nmix = [2.0, 0.25]");
     let grown = same(|r| Parts {
         grow: grow.clone(),

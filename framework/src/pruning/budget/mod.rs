@@ -256,7 +256,7 @@ pub(super) fn allocate(
     };
     let fitted = match fitted {
         KeepCount::Each(counts) if config.rounds_to_multiples() => {
-            let total = config.shares().then(|| counts.iter().sum());
+            let total = config.shares().then(|| wanted.counts().iter().sum());
             KeepCount::Each(in_multiples(&counts, layers, config.multiple, total))
         }
         fitted => fitted,

@@ -18,8 +18,7 @@ fn inputs() {
         let layout = model.layout(&input, &Sizes::default()).unwrap();
         let params = ParamStore::new(&Cpu::default(), layout, Seed(1), Masking::Held).unwrap();
         let tensor = |t: &Tensor<Cpu>| json!({ "shape": t.shape().to_vec(), "data": t.to_vec() });
-        let weights: Map<String, Value> =
-            params.iter().map(|p| (p.spec().name.clone(), tensor(p.value()))).collect();
+        let weights: Map<String, Value> = params.iter().map(|p| (p.spec().name.clone(), tensor(p.value()))).collect();
         all.insert(name, Value::Object(weights));
     }
     let (mut values, mut classes) = (vec![], vec![]);

@@ -1,5 +1,5 @@
-//! Scores of criteria against implementations that we did not write. For every family of criteria `FAMILY.toml` lists
-//! what is scored, and `FAMILY.json` holds what `FAMILY.py` found for it: the scores, and what they keep.
+//! Scores of criteria against implementations that we did not write. For every family of criteria `FAMILY/cases.toml`
+//! lists what is scored, and `golden.json` holds what `make.py` found for it: the scores, and what they keep.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod case;
@@ -23,10 +23,10 @@ fn compare(family: &str, listed: &str, golden: &str) {
     let golden: Value = serde_json::from_str(golden).unwrap();
     let (registry, mut faults) = (secateur_bundle::registry().unwrap(), vec![]);
     let all = cases(listed);
-    assert_eq!(golden["cases"].as_object().unwrap().len(), all.len(), "run {family}.py: its cases are others");
+    assert_eq!(golden["cases"].as_object().unwrap().len(), all.len(), "run {family}/make.py: its cases are others");
     for case in all {
         let theirs = &golden["cases"][&case.name];
-        assert!(theirs.is_object(), "{family}.json has no {}: run {family}.py", case.name);
+        assert!(theirs.is_object(), "{family}/golden.json has no {}: run {family}/make.py", case.name);
         let Found { scores, kept, params } = case.run(&registry).unwrap();
         let their_scores: BTreeMap<String, Vec<f64>> = serde_json::from_value(theirs["scores"].clone()).unwrap();
         let their_params: BTreeMap<String, Vec<f64>> =
@@ -58,30 +58,30 @@ fn compare(family: &str, listed: &str, golden: &str) {
 
 #[test]
 fn criteria_over_relevance() {
-    compare("relevance", include_str!("relevance.toml"), include_str!("relevance.json"));
+    compare("relevance", include_str!("relevance/cases.toml"), include_str!("relevance/golden.json"));
 }
 
 #[test]
 fn criteria_over_weights() {
-    compare("weights", include_str!("weights.toml"), include_str!("weights.json"));
+    compare("weights", include_str!("weights/cases.toml"), include_str!("weights/golden.json"));
 }
 
 #[test]
 fn masks_with_a_structure() {
-    compare("patterns", include_str!("patterns.toml"), include_str!("patterns.json"));
+    compare("patterns", include_str!("patterns/cases.toml"), include_str!("patterns/golden.json"));
 }
 
 #[test]
 fn criteria_over_gradients() {
-    compare("gradients", include_str!("gradients.toml"), include_str!("gradients.json"));
+    compare("gradients", include_str!("gradients/cases.toml"), include_str!("gradients/golden.json"));
 }
 
 #[test]
 fn criteria_over_activations() {
-    compare("activations", include_str!("activations.toml"), include_str!("activations.json"));
+    compare("activations", include_str!("activations/cases.toml"), include_str!("activations/golden.json"));
 }
 
 #[test]
 fn criteria_over_units_and_their_penalties() {
-    compare("units", include_str!("units.toml"), include_str!("units.json"));
+    compare("units", include_str!("units/cases.toml"), include_str!("units/golden.json"));
 }

@@ -139,9 +139,9 @@ def train(net, inputs, case, penalty=lambda net: 0.0):
 
 
 def write(family, answer):
-    """Calls answer(inputs, name, case) for every case of FAMILY.toml, and writes FAMILY.json."""
+    """Calls answer(inputs, name, case) for every case of FAMILY/cases.toml, and writes golden.json."""
     inputs = Inputs(sys.argv[1])
-    cases = tomllib.loads((HERE / f"{family}.toml").read_text())
+    cases = tomllib.loads((HERE / family / "cases.toml").read_text())
     found = {}
     for name, case in cases.items():
         scores, kept, *params = answer(inputs, name, case)
@@ -149,7 +149,7 @@ def write(family, answer):
         lists = lambda all: {n: flat(values) for n, values in all.items()}
         found[name] = {"scores": lists(scores), "kept": kept} | {"params": lists(p) for p in params}
     text = json.dumps({"versions": versions(), "cases": found}, separators=(",", ":"))
-    (HERE / f"{family}.json").write_text(text.replace('"kept":', '\n"kept":').replace('"scores":', '\n"scores":') + "\n")
+    (HERE / family / "golden.json").write_text(text.replace('"kept":', '\n"kept":').replace('"scores":', '\n"scores":') + "\n")
 
 
 def versions():

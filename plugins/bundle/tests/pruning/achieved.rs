@@ -328,7 +328,7 @@ fn least_and_largest_sparsities_hold_and_the_total_stays() {
             for regrow in [false, true] {
                 let free = config(granularity, scope, 2, Apply::Mask, regrow);
                 let bound =
-                    PruneConfig { min_sparsity: table("fc1*", 0.6), max_sparsity: table("fc2*", 0.3), ..free.clone() };
+                    PruneConfig { min_sparsity: table("fc1*", 0.5), max_sparsity: table("fc2*", 0.3), ..free.clone() };
                 let what = format!("{granularity:?} {scope:?} regrow {regrow}");
                 let schedule = ("cubic", "sparsity = 0.55\nevery = 4");
                 // Shares of a layer each are rounded there.
@@ -346,7 +346,7 @@ fn least_and_largest_sparsities_hold_and_the_total_stays() {
                 };
                 let (kept, ..) = found[1].last().unwrap();
                 let kept: Vec<usize> = kept.values().copied().collect();
-                assert!(kept[0] as f64 <= 0.4 * dense[0] as f64 + 1e-9, "{what}: {kept:?}");
+                assert!(kept[0] as f64 <= 0.5 * dense[0] as f64 + 1e-9, "{what}: {kept:?}");
                 assert!(kept[1] as f64 >= 0.7 * dense[1] as f64 - 1e-9, "{what}: {kept:?}");
             }
         }

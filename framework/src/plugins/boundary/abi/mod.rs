@@ -39,14 +39,16 @@ macro_rules! c_numbers {
 mod measured;
 mod numbers;
 mod tables;
+mod trace;
 mod values;
 
 pub use measured::{Indicators, Measured};
 pub use numbers::*;
 pub use tables::{CompressorTable, CriterionTable, Entry, ModelTable, OptionDoc, ScheduleTable, Table};
+pub use trace::{Call, Trace, TraceSink, Value};
 pub use values::{
-    Alive, Amount, Call, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe, Question, Report,
-    RunLength, Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, Trace, TraceSink, Value, View,
+    Alive, Amount, Cost, Info, InputSpec, Observation, Owner, Param, Params, Pass, Probe, Question, Report, RunLength,
+    Signal, Sink, Stage, Str, Target, TextSink, Tokens, TokensSink, View,
 };
 
 /// Returned by every function that can fail.
@@ -57,7 +59,7 @@ pub type Layout = (&'static str, usize, Vec<(&'static str, usize)>);
 
 /// Every struct.
 pub fn layouts() -> Vec<Layout> {
-    [values::layouts(), measured::layouts(), tables::layouts()].concat()
+    [values::layouts(), trace::layouts(), measured::layouts(), tables::layouts()].concat()
 }
 
 /// The exported function.

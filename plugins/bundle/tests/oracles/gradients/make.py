@@ -1,15 +1,19 @@
-"""Writes gradients.json: what autograd and torch-pruning find for the cases of gradients.toml, in double precision.
+"""Writes golden.json: what autograd and torch-pruning find for the cases of cases.toml, in double precision.
 
     SECATEUR_ORACLES="$PWD/inputs.json" cargo test -p secateur-bundle --test oracles -- --ignored
-    python3 gradients.py "$PWD/inputs.json"
+    python3 make.py "$PWD/inputs.json"
 
-Needs Python 3.11, PyTorch 2 and torch-pruning 1.6.1; gradients.json says which versions made it.
+Needs Python 3.11, PyTorch 2 and torch-pruning 1.6.1; golden.json says which versions made it.
 """
+
+import sys
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 import torch_pruning as tp
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import best, write
 
 

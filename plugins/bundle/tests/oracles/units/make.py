@@ -1,7 +1,7 @@
-"""Writes units.json: what PyTorch's autograd, scikit-learn and NumPy find for the cases of units.toml.
+"""Writes golden.json: what PyTorch's autograd, scikit-learn and NumPy find for the cases of cases.toml.
 
     SECATEUR_ORACLES="$PWD/inputs.json" cargo test -p secateur-bundle --test oracles -- --ignored
-    python3 units.py "$PWD/inputs.json"
+    python3 make.py "$PWD/inputs.json"
 
 Penalties are part of the loss, so that autograd finds their gradients, and the scores after some steps are those of a trained
 trajectory. Channels: scikit-learn's Lasso, whose objective is that of He et al. 2017 over n = samples times outputs values,
@@ -9,12 +9,16 @@ trajectory. Channels: scikit-learn's Lasso, whose objective is that of He et al.
 and scikit-learn 1.9.1.
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import sklearn  # noqa: F401, for its version
 import torch
 from sklearn.linear_model import Lasso
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import best, train, write
 
 STEPS, FIRST = 73, 1e-3

@@ -1,17 +1,21 @@
-"""Writes weights.json: what other implementations find for the cases of weights.toml.
+"""Writes golden.json: what other implementations find for the cases of cases.toml.
 
     SECATEUR_ORACLES="$PWD/inputs.json" cargo test -p secateur-bundle --test oracles -- --ignored
-    python3 weights.py "$PWD/inputs.json"
+    python3 make.py "$PWD/inputs.json"
 
-Needs Python 3.11, PyTorch 2 and torch-pruning 1.6.1; weights.json says which versions made it. torch-pruning's FPGMImportance is
+Needs Python 3.11, PyTorch 2 and torch-pruning 1.6.1; golden.json says which versions made it. torch-pruning's FPGMImportance is
 no oracle: it takes distances between squared weights, so that the sign is lost. FPGM is taken from the paper's formula instead, and
 dynamic network surgery, which no library has, is a plain loop with the constants of the authors' code.
 """
+
+import sys
+from pathlib import Path
 
 import torch
 import torch.nn.utils.prune as prune
 import torch_pruning as tp
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import best, train, write
 
 

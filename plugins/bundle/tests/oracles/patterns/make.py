@@ -1,18 +1,22 @@
-"""Writes patterns.json: what PyTorch's WeightNormSparsifier keeps for the cases of patterns.toml.
+"""Writes golden.json: what PyTorch's WeightNormSparsifier keeps for the cases of cases.toml.
 
     SECATEUR_ORACLES="$PWD/inputs.json" cargo test -p secateur-bundle --test oracles -- --ignored
-    python3 patterns.py "$PWD/inputs.json"
+    python3 make.py "$PWD/inputs.json"
 
-Needs Python 3.11 and PyTorch 2; patterns.json says which version made it. Only layers that the pattern divides are
+Needs Python 3.11 and PyTorch 2; golden.json says which version made it. Only layers that the pattern divides are
 compared: the sparsifier fills an incomplete group up with values that are never the lowest, so that of two weights left
 over 2:4 zeroes both, and ours keep their share. A convolution is handed to it as the matrix that each pattern is defined
 on.
 """
 
+import sys
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.ao.pruning import WeightNormSparsifier
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import write
 
 

@@ -1,10 +1,13 @@
-"""Writes relevance.json: what other implementations find for the cases of relevance.toml.
+"""Writes golden.json: what other implementations find for the cases of cases.toml.
 
     SECATEUR_ORACLES="$PWD/inputs.json" cargo test -p secateur-bundle --test oracles -- --ignored
-    python3 relevance.py "$PWD/inputs.json"
+    python3 make.py "$PWD/inputs.json"
 
-Needs Python 3.11, PyTorch 2, captum 0.9.0 and zennit 0.5.1; relevance.json says which versions made it.
+Needs Python 3.11, PyTorch 2, captum 0.9.0 and zennit 0.5.1; golden.json says which versions made it.
 """
+
+import sys
+from pathlib import Path
 
 import torch
 from captum.attr import LayerLRP
@@ -13,6 +16,7 @@ from zennit.composites import LayerMapComposite
 from zennit.rules import AlphaBeta, Epsilon, Pass, ZPlus
 from zennit.types import Activation, Convolution, Linear
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import Ops, best, write
 
 

@@ -1,14 +1,18 @@
-"""Writes activations.json: what the papers' formulas give in PyTorch for the cases of activations.toml.
+"""Writes golden.json: what the papers' formulas give in PyTorch for the cases of cases.toml.
 
     SECATEUR_ORACLES="$PWD/inputs.json" cargo test -p secateur-bundle --test oracles -- --ignored
-    python3 activations.py "$PWD/inputs.json"
+    python3 make.py "$PWD/inputs.json"
 
 Wanda: |w| times the L2 norm of its input (Sun et al. 2023). torchao's WandaSparsifier is no oracle: it lacks the root, and ranks whole
 layers. AWSC: E|a_i w_ij| / sum_k E|a_k w_kj| (Dong et al. 2017). Needs Python 3.11 and PyTorch 2.
 """
 
+import sys
+from pathlib import Path
+
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from networks import best, write
 
 
