@@ -281,7 +281,8 @@ mod tests {
         config.run.train.batch_size.min(16)
     }
 
-    /// Examples of the shape of a config's own: two batches of them, or as many as its masks need to change twice.
+    /// Examples of the shape of a config's own: two batches of them, or as many as its masks need to change twice, and ten
+    /// of each class, which some criteria ask for.
     fn stand_in(config: &Resolved) -> Dataset {
         let DataChoice { name, common, options } = &config.run.data;
         let size = options.get("size").and_then(Value::as_integer).unwrap_or(0) as usize;
@@ -305,7 +306,7 @@ mod tests {
             name: name.clone(),
             shape: shape.clone(),
             class_names: (0..classes).map(|class| class.to_string()).collect(),
-            train: pool(batches * batch_of(config)),
+            train: pool((batches * batch_of(config)).max(10 * classes)),
             validation: None,
             test: TestExamples::Own(pool(1)),
             origin: DataOrigin::InMemory,

@@ -192,7 +192,7 @@ const PRUNE: &[Case] = &[
     (
         "prune.regrow_from",
         &["prune={granularity=\"unit\",regrow=true,regrow_from=\"zero\"}"],
-        Note("acts with prune.granularity = \"weight\""),
+        Note("acts with another prune.granularity than \"unit\""),
     ),
     (
         "prune.output_rate",
@@ -326,7 +326,7 @@ const OTHERS: &[Case] = &[
     (
         "criterion.restore_above",
         &["criterion={name=\"surgery\",restore_above=1.5}"],
-        Note("acts with prune.regrow = true, and prune.regrow is not set"),
+        Note("acts with prune.regrow = true, and prune.regrow is false"),
     ),
     ("criterion.power", &["criterion={name=\"surgery\",power=2}"], Note("acts with criterion.gamma above 0")),
     (

@@ -67,6 +67,7 @@ options! {
     }
 
     fn check(&self, checks: &mut Checks) {
+        checks.range("alpha", self.alpha, 0.0..=2e3);
         checks.range("beta", self.beta, 0.0..=1e3);
         let one = (self.alpha - self.beta - 1.0).abs() < 1e-6;
         let allowed = format!("must be beta + 1 = {}, so that relevance is conserved", self.beta + 1.0);
