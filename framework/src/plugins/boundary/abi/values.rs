@@ -1,6 +1,6 @@
 //! What is passed to functions.
 
-use super::{CompressorTable, Status, Trace};
+use super::{CompressorTable, Status, Trace, TraceSink};
 use std::ffi::c_void;
 
 c_structs! {
