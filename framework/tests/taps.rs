@@ -12,7 +12,6 @@ use secateur::network::params::{Masking, ParamStore};
 use secateur::pruning::criterion::Observation;
 use secateur::pruning::schedule::Step;
 use secateur::seed::Seed;
-use secateur::tensor::Tensor;
 
 const ACTS: [Act; 5] = [Act::None, Act::Relu, Act::Tanh, Act::Sigmoid, Act::GeluExact];
 const ALL: [Needs; 5] =

@@ -113,7 +113,8 @@ fn tokens_are_embedded_averaged_and_merged_by_linear_maps() {
 fn what_comes_from_one_value_sends_everything_back_to_it() {
     let (image, x) = (random([2, 3, 4, 4], "image"), random([2, 4, 3], "x"));
     let factor = random([2, 4, 3], "factor").tracked(false);
-    let all: [&dyn Fn(&mut Tape<Cpu>) -> T; 5] = [
+    type Pass<'a> = &'a dyn Fn(&mut Tape<Cpu>) -> T;
+    let all: [Pass<'_>; 5] = [
         &|t| t.act(&x, Act::Gelu).unwrap(),
         &|t| t.pool(&image, Pool::HALVING).unwrap(),
         &|t| t.take_token(&x, 2).unwrap(),

@@ -169,7 +169,8 @@ mod tests {
             let goal = Goal { counts: KeepCount::Total(total), bounds: bounds.clone(), multiple: 1 };
             let device = Cpu::default();
             let tensor = |s: &Vec<f32>| Tensor::from_vec(&device, s.clone(), [s.len()]).unwrap();
-            let forms: [&dyn Fn(&Vec<f32>) -> LayerScores<Cpu>; 2] =
+            type Form<'a> = &'a dyn Fn(&Vec<f32>) -> LayerScores<Cpu>;
+            let forms: [Form<'_>; 2] =
                 [&|s| LayerScores::Weights(tensor(s)), &|s| LayerScores::Units(s.clone())];
             for form in forms {
                 let layers: Vec<Layer<Cpu>> =

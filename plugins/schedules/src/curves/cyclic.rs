@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn every_cycle_goes_from_low_to_high() {
         let parts = [0.0, 15.0 / 44.0, 30.0 / 44.0, 1.0];
-        let rises: [(Shape, fn(f64) -> f64); 3] = [
+        type Rise = fn(f64) -> f64;
+        let rises: [(Shape, Rise); 3] = [
             (Shape::Cosine, |p| 0.5 - 0.5 * (std::f64::consts::PI * p).cos()),
             (Shape::Linear, |p| p),
             (Shape::Cubic, |p| 1.0 - (1.0 - p) * (1.0 - p) * (1.0 - p)),

@@ -118,9 +118,10 @@ impl BurdenGuided {
 
     /// The burden in parts of the dense network's.
     fn ratio(&self, burden: &[f64]) -> f64 {
-        let ratios = burden.iter().zip(&self.level).map(|(now, dense)| if *dense > 0.0 { now / dense } else { 0.0 });
+        let mut ratios =
+            burden.iter().zip(&self.level).map(|(now, dense)| if *dense > 0.0 { now / dense } else { 0.0 });
         match self.options.whose {
-            Whose::Network => ratios.last().unwrap_or(0.0),
+            Whose::Network => ratios.next_back().unwrap_or(0.0),
             Whose::WorstLayer => ratios.take(burden.len() - 1).fold(0.0, f64::max),
         }
     }
