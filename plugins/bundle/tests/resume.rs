@@ -1,4 +1,6 @@
 //! A run that was stopped and resumed is the run that was never stopped: the same bits, the same events.
+//!
+//! Longer than 300 lines because every kind of run is a case of one comparison.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;

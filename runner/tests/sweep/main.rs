@@ -1,4 +1,6 @@
 //! Sweeps and comparisons as people meet them.
+//!
+//! Longer than 300 lines because every test needs the program and the small sweep at its head.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -1,5 +1,7 @@
 //! What was asked is what is achieved: over the whole product of granularity, scope, rounds, schedule, apply and
 //! regrowth, a run keeps what its schedule asked for to the last weight or unit, or says why not before it begins.
+//!
+//! Longer than 300 lines because all combinations are told by the same expectations.
 
 use crate::common;
 use secateur::data::{DataConfig, Dataset};

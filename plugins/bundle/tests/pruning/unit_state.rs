@@ -1,5 +1,7 @@
 //! What belongs to a unit has a fate when the unit is masked, returns, or is cut: weights, optimizer state, running
 //! statistics, gradients that a criterion is shown, and what a criterion remembers. (Resumed: `resume.rs`.)
+//!
+//! Longer than 300 lines because its tests share the networks and the states at its head.
 
 use crate::common;
 use secateur::data::{DataConfig, Dataset};
