@@ -1,6 +1,6 @@
 //! Linked in and loaded, a plugin does the same to the last bit.
 
-use crate::runs::{Parts, Trace, run};
+use crate::runs::{At, Parts, Trace, run};
 use crate::{library, loaded};
 use secateur::backend::Cpu;
 use secateur::network::compressor::{Stage, Tokens};
@@ -64,6 +64,7 @@ fn a_criterion_by_which_weights_grow() {
     let grown = same(|r| Parts {
         grow: grow.clone(),
         grower: Some(r.criterion("everything", &everything).unwrap()),
+        schedule: Box::new(At(vec![(3, 0.4), (7, 0.4), (11, 0.7)])),
         ..Parts::default()
     });
     assert!(grown.events.iter().any(|e| matches!(e, Event::Prune { regrown, .. } if *regrown > 0)));
