@@ -294,8 +294,9 @@ mod tests {
             "cubist-spiral" => (vec![2], 2),
             other => panic!("which shape has {other}?"),
         };
-        let every = config.run.schedule.options.get("every").and_then(Value::as_integer).unwrap_or(0) as u64;
-        let steps = if config.run.grow.is_on() { 4 * every } else { 0 };
+        let every = config.run.schedule.options.get("every").and_then(Value::as_integer).unwrap_or(100) as u64;
+        let renews = config.run.grow.is_on() || config.run.prune.regrow;
+        let steps = if renews { 4 * every } else { 0 };
         let batches = steps.div_ceil(config.run.train.epochs).max(2) as usize;
         let item = shape.iter().product::<usize>();
         let pool = |count: usize| {

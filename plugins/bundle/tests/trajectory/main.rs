@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 
 /// Largest difference of a loss, relative where the loss is above 1.
 const LOSSES: f64 = 1e-5;
-/// Largest difference of the sum or the norm of a parameter at the end of a run, in parts of its norm.
+/// Largest difference of the sum or the norm of a parameter at the end of a run, in parts of its norm, or of 0.1 where
+/// that is larger.
 const WEIGHTS: f64 = 5e-5;
 
 /// Whether two runs are one: what [`losses_apart`] may be.
@@ -33,8 +34,8 @@ fn losses_apart(ours: &[f64], theirs: &[f64]) -> f64 {
 fn weights_apart(ours: &Checksums, theirs: &Checksums) -> (f64, String) {
     assert!(ours.keys().eq(theirs.keys()), "{:?} and {:?}", ours.keys(), theirs.keys());
     let each = ours.iter().zip(theirs.values()).map(|((name, a), b)| {
-        // Biases that start at zero have no norm yet.
-        let differences = [0, 1].map(|i| (a[i] - b[i]).abs() / b[1].max(1e-3));
+        // Biases that start at zero have hardly a norm yet; their gradients are sums that cancel, rounded as large ones.
+        let differences = [0, 1].map(|i| (a[i] - b[i]).abs() / b[1].max(0.1));
         (differences[0].max(differences[1]), name.clone())
     });
     each.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
