@@ -171,7 +171,7 @@ const RANGES: &[Ranges] = &[
             ("prune.min_sparsity", &["-0.1", "1", "nan"]),
             ("prune.multiple", &["0"]),
             ("prune.block", &["[0, 4]", "[4]", "4"]),
-            ("prune.target", &["\"hours\"", "\"milliseconds\"", "\"bytes\""]),
+            ("prune.target", &["\"hours\""]),
             ("prune.latency_batch", &["0", "-1", "\"all\""]),
             ("prune.latency_table", &["7"]),
             ("prune.regrow", &["true"]),

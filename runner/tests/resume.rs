@@ -161,7 +161,7 @@ fn a_run_that_measured_times_leaves_them_and_is_repeated_by_them() {
     };
     let (measured, told, errors) = run("first", "prune.latency_batch=20");
     assert!(errors.contains("networks timed: the dense one takes") && errors.contains("for a batch of 20"), "{errors}");
-    assert!(told.contains("ms for a batch of 20, ") && told.contains("asked, "), "{told}");
+    assert!(told.contains("for a batch of 20, ") && told.contains("asked, "), "{told}");
     let table: Value = serde_json::from_str(&text(measured.join("latency.json"))).unwrap();
     assert_eq!((&table["batch"], &table["network"]["units"]["fc1"]), (&20.into(), &50.into()));
     let summary: Value = serde_json::from_str(&text(measured.join("summary.json"))).unwrap();
