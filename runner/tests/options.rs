@@ -80,6 +80,7 @@ type Ranges = (&'static str, &'static [(&'static str, &'static [&'static str])])
 
 const RANGES: &[Ranges] = &[
     ("criterion.name=magnitude", &[("criterion.threshold", &["-1", "0", "1e39"])]),
+    ("criterion.name=taylor", &[("criterion.flops", &["-1", "nan"])]),
     ("criterion.name=contribution-rank", &[("criterion.lambda1", &["0"]), ("criterion.eps", &["0", "-1"])]),
     ("criterion={name=\"contribution-rank\",compat=\"authors\"}", &[("criterion.lambda2", &["0.5"])]),
     ("schedule.name=one-shot", &[("schedule.sparsity", &["-0.1", "1"]), ("schedule.at", &["-0.1", "1.1"])]),
@@ -170,7 +171,9 @@ const RANGES: &[Ranges] = &[
             ("prune.min_sparsity", &["-0.1", "1", "nan"]),
             ("prune.multiple", &["0"]),
             ("prune.block", &["[0, 4]", "[4]", "4"]),
-            ("prune.target", &["\"milliseconds\""]),
+            ("prune.target", &["\"hours\""]),
+            ("prune.latency_batch", &["0", "-1", "\"all\""]),
+            ("prune.latency_table", &["7"]),
             ("prune.regrow", &["true"]),
             ("grow.fraction", &["-0.1", "1"]),
             ("grow.until", &["0", "1.1"]),

@@ -140,3 +140,38 @@ fn what_cannot_be_resumed_says_why() {
     let (_, message) = refused(&["run", "--resume", dir]);
     assert!(message.contains("this run left no checkpoint"), "{message}");
 }
+
+#[test]
+fn a_run_that_measured_times_leaves_them_and_is_repeated_by_them() {
+    let here = tempfile::tempdir().unwrap();
+    let small = ["data.glyphs={train=200,test=60}", "train.epochs=4", "schedule.first=2", "schedule.fraction=0.000001"];
+    let timed = ["prune={target=\"milliseconds\",rounding=\"floor-pruned\"}", "criterion.name=magnitude"];
+    let run = |name: &str, more: &str| {
+        let name = format!("--set=name={name}");
+        let mut arguments = vec!["run", "experiment/quickstart", name.as_str()];
+        let sets: Vec<String> = small.iter().chain(&timed).chain([&more]).map(|set| format!("--set={set}")).collect();
+        arguments.extend(sets.iter().map(String::as_str));
+        let output = secateur(here.path(), &arguments).output().unwrap();
+        let told = String::from_utf8(output.stdout.clone()).unwrap();
+        let (code, errors) = ended(output);
+        assert_eq!(code, Some(0), "{errors}");
+        let folder = fs::read_dir(here.path().join("runs")).unwrap().map(|entry| entry.unwrap().path());
+        let folder = folder.into_iter().find(|path| path.to_str().unwrap().contains(&name[11..])).unwrap();
+        (folder, told, errors)
+    };
+    let (measured, told, errors) = run("first", "prune.latency_batch=20");
+    assert!(errors.contains("networks timed: the dense one takes") && errors.contains("for a batch of 20"), "{errors}");
+    assert!(told.contains("for a batch of 20, ") && told.contains("asked, "), "{told}");
+    let table: Value = serde_json::from_str(&text(measured.join("latency.json"))).unwrap();
+    assert_eq!((&table["batch"], &table["network"]["units"]["fc1"]), (&20.into(), &50.into()));
+    let summary: Value = serde_json::from_str(&text(measured.join("summary.json"))).unwrap();
+    for number in ["dense", "pruned", "asked", "predicted", "measured"] {
+        assert!(summary["inference"][number].is_f64(), "{number}: {}", summary["inference"]);
+    }
+    assert!(text(measured.join("report.html")).contains("for a batch of 20, "));
+    let file = format!("prune.latency_table={:?}", measured.join("latency.json").to_str().unwrap());
+    let (again, ..) = run("second", &file);
+    let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
+    assert!(model(&again) == model(&measured), "the same table gives the same bits");
+    assert_eq!(text(again.join("latency.json")), text(measured.join("latency.json")));
+}

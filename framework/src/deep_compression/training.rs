@@ -4,12 +4,11 @@ use super::SharedWeights;
 use crate::backend::Backend;
 use crate::data::{Dataset, Order, SplitName};
 use crate::error::{Error, Result};
-use crate::network::forward::{Forward, Needs};
-use crate::network::model::{Batch, Output};
+use crate::network::forward::Needs;
+use crate::network::model::Batch;
 use crate::network::params::ParamStore;
 use crate::seed::Seed;
-use crate::tensor::Tensor;
-use crate::training::{Task, next_batch};
+use crate::training::{Pass, Task, next_batch};
 use std::num::NonZeroUsize;
 
 /// How shared values are trained on: by stochastic gradient descent at a constant rate. Masks stay, and so do biases and
@@ -69,24 +68,9 @@ impl TrainOn {
         shared: &SharedWeights,
         noise: Seed,
     ) -> Result<f64> {
-        let mut cx = Forward::training(params, Needs::WEIGHTS, noise).with_compressor(task.compressor);
-        let output = task.model.forward(&mut cx, batch)?;
-        let buffers = cx.take_buffers();
-        let tape = cx.finish().0;
-        let (metrics, root, seed) = match output {
-            Output::Logits(logits) => {
-                let found = task.loss.of(&logits, &batch.classes, self.label_smoothing, true)?;
-                let seed = found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
-                (found.metrics, logits, seed)
-            }
-            Output::Loss { loss, .. } => {
-                let seed = Tensor::from_vec(params.device(), vec![1.0], loss.shape())?;
-                (loss.detach(), loss, seed)
-            }
-        };
-        let grads = tape.backward(&root, seed)?;
-        shared.step(params, &grads, self.lr as f32)?;
-        params.set_buffers(buffers)?;
-        Ok(f64::from(metrics.host().first().copied().unwrap_or(f32::NAN)))
+        let pass = Pass::new(task, self.label_smoothing, params, batch, (Needs::WEIGHTS, noise))?;
+        shared.step(params, &pass.grads, self.lr as f32)?;
+        params.set_buffers(pass.buffers)?;
+        Ok(f64::from(pass.metrics.host().first().copied().unwrap_or(f32::NAN)))
     }
 }

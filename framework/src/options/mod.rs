@@ -8,6 +8,7 @@
 mod acts;
 mod checks;
 mod one_or_list;
+mod one_or_more;
 mod one_or_table;
 mod pattern;
 mod plugin_spec;

@@ -1,10 +1,9 @@
 //! An option that is one number, or a list of them.
 
+use super::one_or_more::{OneOrMore, read};
+use serde::de::SeqAccess;
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{self, IntoDeserializer as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::fmt;
-use std::marker::PhantomData;
 
 /// One number for all, or a list with a number for each; `8` or `[8, 4, 2]` in a config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,34 +17,20 @@ pub enum OneOrList<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Either(PhantomData))
+        read(deserializer)
     }
 }
 
-/// Written out because serde's `untagged` would lose what is wrong with the number.
-struct Either<T>(PhantomData<T>);
+impl<'de, T: Deserialize<'de>> OneOrMore<'de> for OneOrList<T> {
+    type Number = T;
+    const EXPECTED: &'static str = "a number, or a list of numbers";
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-    type Value = OneOrList<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, or a list of numbers")
+    fn one(number: T) -> Self {
+        Self::One(number)
     }
 
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-        T::deserialize(number.into_deserializer()).map(OneOrList::One)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        T::deserialize(number.into_deserializer()).map(OneOrList::One)
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-        T::deserialize(number.into_deserializer()).map(OneOrList::One)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(list)).map(OneOrList::List)
+    fn list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::List)
     }
 }
 
@@ -73,6 +58,7 @@ mod tests {
             ("0.5", "invalid type: floating point `0.5`, expected usize"),
             ("[3, -1]", "invalid value: integer `-1`, expected usize"),
             ("\"much\"", "expected a number, or a list of numbers"),
+            ("{ a = 3 }", "invalid type: map, expected a number, or a list of numbers"),
         ] {
             let error = parse::<Example>(&format!("r = {bad}").parse().unwrap()).unwrap_err()[0].to_string();
             assert!(error.contains(expected), "{error}");

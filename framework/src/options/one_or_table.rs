@@ -1,12 +1,11 @@
 //! An option that is one number, or a table of them by name.
 
+use super::one_or_more::{OneOrMore, read};
 use super::{entry_for, key_in};
+use serde::de::MapAccess;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, IntoDeserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
 /// One number for all, or a table of numbers by name, where `*` stands for any run of characters: `0.9`, or
 /// `{ "conv*" = 0.5, "*" = 0.9 }` in a config.
@@ -54,34 +53,20 @@ impl<T> OneOrTable<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrTable<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Either(PhantomData))
+        read(deserializer)
     }
 }
 
-/// Written out because serde's `untagged` would lose what is wrong with the number.
-struct Either<T>(PhantomData<T>);
+impl<'de, T: Deserialize<'de>> OneOrMore<'de> for OneOrTable<T> {
+    type Number = T;
+    const EXPECTED: &'static str = "a number, or a table of numbers by name";
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-    type Value = OneOrTable<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, or a table of numbers by name")
+    fn one(number: T) -> Self {
+        Self::One(number)
     }
 
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-        T::deserialize(number.into_deserializer()).map(OneOrTable::One)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        T::deserialize(number.into_deserializer()).map(OneOrTable::One)
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-        T::deserialize(number.into_deserializer()).map(OneOrTable::One)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Self::Value, A::Error> {
-        BTreeMap::deserialize(MapAccessDeserializer::new(table)).map(OneOrTable::Table)
+    fn table<A: MapAccess<'de>>(table: A) -> Result<Self, A::Error> {
+        BTreeMap::deserialize(MapAccessDeserializer::new(table)).map(Self::Table)
     }
 }
 
@@ -113,6 +98,7 @@ mod tests {
         assert!(OneOrTable::<f64>::default().is_empty() && !table.is_empty());
         for (bad, expected) in [
             ("\"much\"", "expected a number, or a table of numbers by name"),
+            ("[0.5]", "invalid type: sequence, expected a number, or a table of numbers by name"),
             ("{ fc1 = \"much\" }", "invalid type: string \"much\", expected f64"),
         ] {
             let error = parse::<Example>(&format!("most = {bad}").parse().unwrap()).unwrap_err()[0].to_string();

@@ -130,7 +130,9 @@ impl Asked {
         if found <= limit || least {
             return Ok(());
         }
-        let message = format!("{found} {} are kept, the schedule asked for {limit}", config.counted().words());
+        let counted = config.counted();
+        let (found, limit) = (counted.number(found), counted.number(limit));
+        let message = format!("{found} {} are kept, the schedule asked for {limit}", counted.words());
         Err(Error::Invariant { step: step.0, layer: "the network".into(), message })
     }
 }

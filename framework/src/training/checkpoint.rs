@@ -8,6 +8,7 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Sizes;
 use crate::network::params::Snapshot;
+use crate::pruning::LatencyTable;
 use crate::pruning::measure::Burden;
 use crate::pruning::schedule::Step;
 use crate::state::Archive;
@@ -28,6 +29,10 @@ struct Manifest {
     clock: Clock,
     #[serde(default)]
     notes: Vec<Said>,
+    #[serde(default)]
+    latency: Option<LatencyTable>,
+    #[serde(default)]
+    asked: Option<f64>,
 }
 
 /// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).
@@ -36,6 +41,13 @@ struct Manifest {
 /// If it is damaged, or was written by another version.
 pub fn checkpoint_name(checkpoint: &[u8]) -> Result<String> {
     Ok(Archive::from_bytes::<Manifest>(checkpoint)?.0.run)
+}
+
+/// The table of times by which the run of that name went on from a checkpoint; whatever is wrong with a checkpoint of
+/// another run is told when the state is taken from it.
+pub(super) fn latency_of(checkpoint: &[u8], name: &str) -> Result<Option<LatencyTable>> {
+    let manifest = Archive::from_bytes::<Manifest>(checkpoint)?.0;
+    Ok(manifest.latency.filter(|_| manifest.run == name))
 }
 
 impl<B: Backend> Live<B> {
@@ -62,6 +74,8 @@ impl<B: Backend> Live<B> {
             burden: self.burden.clone(),
             clock: reported.clock,
             notes: reported.notes,
+            latency: setting.latency.clone(),
+            asked: self.asked,
         })
     }
 
@@ -101,6 +115,7 @@ impl<B: Backend> Live<B> {
         }
         self.next = manifest.next;
         self.burden = manifest.burden;
+        self.asked = manifest.asked;
         let reported = Reported { epoch: manifest.progress, clock: manifest.clock, notes: manifest.notes };
         reporter.restore(self.next, reported);
         Ok(())

@@ -2,8 +2,8 @@
 
 use crate::data::SplitName;
 use crate::network::layout::Sizes;
-use crate::pruning::Counted;
 use crate::pruning::measure::{LayerBurden, LayerNeurons};
+use crate::pruning::{Counted, LatencyTable};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,6 +36,13 @@ pub enum Event {
         params: usize,
         /// Unit groups of the dense network.
         layers: Vec<GroupSize>,
+    },
+    /// What inference takes by the units of the network's groups, where pruning goes by it: before the first step.
+    Latency {
+        /// 0.
+        step: u64,
+        /// The times.
+        table: LatencyTable,
     },
     /// One optimizer update; not every one is reported.
     Step {

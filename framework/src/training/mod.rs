@@ -21,6 +21,7 @@ pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
 pub use evaluate::{Evaluation, Task, evaluate};
 pub use observer::{Observer, Silent};
 pub use run::{Outcome, Run};
+pub(crate) use step::Pass;
 pub use step::next_batch;
-pub use summary::Summary;
+pub use summary::{Inference, Summary};
 pub use timeline::Timeline;

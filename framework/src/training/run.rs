@@ -1,5 +1,6 @@
 //! A run, from its first step to its summary.
 
+use super::checkpoint::latency_of;
 use super::prune_step::Shown;
 use super::reporter::Reporter;
 use super::setting::Setting;
@@ -16,7 +17,7 @@ use crate::options::PluginSpec;
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
-use crate::pruning::{GrowConfig, PruneConfig, Remark};
+use crate::pruning::{GrowConfig, LatencyTable, PruneConfig, Remark};
 use crate::seed::Seed;
 use crate::training::event::{EvalAt, Event, GroupSize};
 use std::collections::BTreeMap;
@@ -70,7 +71,7 @@ impl<B: Backend> Run<'_, B> {
     /// Options that do not fit together, before anything runs; what a plugin reports; a loss that is not finite; a
     /// violated invariant; what the observer reports.
     pub fn execute(self, observer: &mut dyn Observer) -> Result<Outcome<B>> {
-        Training::new(self, observer)?.train()
+        Training::new(self, None, observer)?.train()
     }
 
     /// Goes on from a checkpoint that [`Observer::boundary`] took of this run under this name; what follows is bit for
@@ -79,7 +80,7 @@ impl<B: Backend> Run<'_, B> {
     /// # Errors
     /// A checkpoint that is damaged, or of another run or version; what [`Run::execute`] reports.
     pub fn resume(self, checkpoint: &[u8], name: &str, observer: &mut dyn Observer) -> Result<Outcome<B>> {
-        let mut training = Training::new(self, observer)?;
+        let mut training = Training::new(self, latency_of(checkpoint, name)?, observer)?;
         training.live.restore(&training.setting, &mut training.reporter, checkpoint, name)?;
         training.train()
     }
@@ -119,11 +120,13 @@ pub(super) struct Live<B: Backend> {
     /// What the criterion scores by at the pruning step that comes next, where it asked for gradients.
     pub shown: Option<Shown<B>>,
     pub burden: Burden,
+    /// The sparsity that the schedule asked for at the last pruning step, unless the criterion decided itself.
+    pub asked: Option<f64>,
 }
 
 impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
-    fn new(run: Run<'a, B>, observer: &'o mut dyn Observer) -> Result<Self> {
-        let (setting, layout, mut criterion, schedule) = Setting::new(run)?;
+    fn new(run: Run<'a, B>, saved: Option<LatencyTable>, observer: &'o mut dyn Observer) -> Result<Self> {
+        let (setting, layout, mut criterion, schedule) = Setting::new(run, saved)?;
         let seed = setting.seed.derive("criterion", &[]);
         let setup = Setup { layout: &layout, seed, make_criterion: setting.make_criterion };
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
@@ -146,6 +149,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             snapshots: BTreeMap::new(),
             shown: None,
             burden: Burden::default(),
+            asked: None,
         };
         let reporter = Reporter::new(observer, setting.length);
         Ok(Self { setting, live, reporter, dense, idle })
@@ -202,6 +206,9 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             reporter.note(live.next, note.keys, note.text)?;
         }
         if live.next == Step(0) {
+            if let Some(table) = &setting.latency {
+                reporter.event(&Event::Latency { step: 0, table: table.clone() })?;
+            }
             setting.show(&live.params, Step(0), EvalAt::Start, reporter)?;
             live.prune_at_start(setting, reporter)?;
         }
@@ -237,7 +244,8 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let test = setting.evaluate(&live.params, last, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
         let look = setting.look(&live.params)?;
-        let summary = Summary::of(&setting, &live, test, (dense, look.cost), &reporter)?;
+        let inference = setting.inference(&live.params, live.asked)?;
+        let summary = Summary { inference, ..Summary::of(&setting, &live, test, (dense, look.cost), &reporter)? };
         reporter.event(&Event::Finish { step: setting.length.steps, metrics: summary.metrics() })?;
         setting.device.trim();
         Ok(Outcome { summary, params: live.params, input: setting.input, layers: look.layers })

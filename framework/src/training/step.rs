@@ -1,5 +1,6 @@
 //! One training step: forward, backward, observe, update.
 
+use super::Task;
 use super::prune_step::Shown;
 use super::reporter::{PendingStep, Reporter};
 use super::run::Live;
@@ -17,7 +18,7 @@ use crate::seed::Seed;
 use crate::tensor::Tensor;
 
 /// What a pass leaves.
-pub(super) struct Pass<B: Backend> {
+pub(crate) struct Pass<B: Backend> {
     /// The loss and, of a classifier, the number of examples classified rightly.
     pub metrics: Tensor<B>,
     pub grads: Grads<B>,
@@ -42,26 +43,27 @@ pub fn next_batch<B: Backend>(device: &B, data: &Dataset, batches: &mut Batches<
 }
 
 impl<B: Backend> Pass<B> {
-    fn new(
-        setting: &Setting<'_, B>,
+    /// Forward and backward over a batch, with the loss that trains; `noise` seeds dropout and the like.
+    pub fn new(
+        task: &Task<'_, B>,
+        label_smoothing: f64,
         params: &ParamStore<B>,
         batch: &Batch<B>,
-        needs: Needs,
-        noise: Seed,
+        (needs, noise): (Needs, Seed),
     ) -> Result<Self> {
-        let mut cx = Forward::training(params, needs, noise).with_compressor(setting.compressor.as_ref());
-        let output = setting.model.forward(&mut cx, batch)?;
+        let mut cx = Forward::training(params, needs, noise).with_compressor(task.compressor);
+        let output = task.model.forward(&mut cx, batch)?;
         let buffers = cx.take_buffers();
         let (tape, mut taps, _) = cx.finish();
         taps.conclude(&output, &batch.classes, params.layout());
         let (metrics, root, seed) = match output {
             Output::Logits(logits) => {
-                let found = setting.train.loss.of(&logits, &batch.classes, setting.train.label_smoothing, true)?;
+                let found = task.loss.of(&logits, &batch.classes, label_smoothing, true)?;
                 let seed = found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
                 (found.metrics, logits, seed)
             }
             Output::Loss { loss, .. } => {
-                let seed = Tensor::from_vec(&setting.device, vec![1.0], loss.shape())?;
+                let seed = Tensor::from_vec(params.device(), vec![1.0], loss.shape())?;
                 (loss.detach(), loss, seed)
             }
         };
@@ -118,7 +120,7 @@ impl<B: Backend> Live<B> {
             collecting.push(collects);
         }
         let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
-        let mut pass = Pass::new(setting, &self.params, batch, needs, noise)?;
+        let mut pass = Pass::new(&setting.task(), setting.train.label_smoothing, &self.params, batch, (needs, noise))?;
         let guides = timeline.position(step).is_some() && self.schedule.watches();
         if guides || looks_at_burden(step, setting.length.steps_per_epoch) {
             self.burden.observe(&self.params, &pass.grads)?;
@@ -153,7 +155,7 @@ impl<B: Backend> Live<B> {
     pub fn look(&mut self, setting: &Setting<'_, B>, batch: &Batch<B>) -> Result<()> {
         let (step, needs) = (self.next, self.criterion.needs());
         let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
-        let mut pass = Pass::new(setting, &self.params, batch, needs, noise)?;
+        let mut pass = Pass::new(&setting.task(), setting.train.label_smoothing, &self.params, batch, (needs, noise))?;
         pass.penalise(self.criterion.as_mut(), &self.params)?;
         let (epoch, examples, params) = (setting.length.epoch(step), batch.len(), &self.params);
         let (grads, taps) = (&pass.grads, &pass.taps);

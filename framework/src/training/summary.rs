@@ -50,6 +50,9 @@ pub struct Summary {
     /// What a person should know who set the run up, see [`Event::Note`](super::event::Event::Note).
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What inference takes, where `prune.target = "milliseconds"` asks for a share of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<Inference>,
     /// Parameters of the dense network.
     pub params_dense: usize,
     /// Parameters that remain.
@@ -78,6 +81,27 @@ pub struct Summary {
     pub device: String,
 }
 
+/// How long a forward pass of a batch takes in evaluation: medians of both networks, read in turns when the run was over.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Inference {
+    /// Examples in the batch.
+    pub batch: usize,
+    /// Milliseconds of the dense network.
+    pub dense: f64,
+    /// Milliseconds of a network of the units that are left.
+    pub pruned: f64,
+    /// Share of the dense network's time that the schedule asked to be gone at the last pruning step; none where nothing
+    /// was pruned.
+    pub asked: Option<f64>,
+    /// Share that is gone by the table.
+    pub predicted: f64,
+    /// Share that is gone by these two times; below 0 where it got slower.
+    pub measured: f64,
+    /// Whether the run's own network has these units; else they are masked in it, and the time is that of the network
+    /// which `prune.apply = "shrink"` would leave.
+    pub shrunk: bool,
+}
+
 impl Summary {
     pub(super) fn of<B: Backend>(
         setting: &Setting<'_, B>,
@@ -104,6 +128,7 @@ impl Summary {
             regrown,
             burden: burden.latest().to_vec(),
             notes: reporter.notes(),
+            inference: None,
             params_dense,
             params_kept,
             macs_dense: dense.macs,
@@ -134,6 +159,9 @@ impl Summary {
         ]);
         let counts = [("nnz", self.nnz), ("nnz_effective", self.nnz_effective)];
         all.extend(counts.into_iter().filter_map(|(name, count)| Some((name.to_string(), count? as f64))));
+        if let Some(inference) = self.inference {
+            all.extend([("milliseconds".to_string(), inference.pruned), ("latency_gone".into(), inference.measured)]);
+        }
         all.extend(self.test_accuracy.map(|a| ("test_accuracy".to_string(), a)));
         all
     }

@@ -19,6 +19,11 @@ pub(crate) trait Gather<B: Backend>: Send {
         Reduce::Sum
     }
 
+    /// See [`Criterion::normalizer`].
+    fn normalizer(&self) -> Option<Normalizer> {
+        None
+    }
+
     /// Adds what a training step in the window says.
     fn step(&self, _seen: &Observation<'_, B>, _sums: &mut Sums<B>) -> Result<()> {
         Ok(())
@@ -62,6 +67,10 @@ impl<B: Backend, G: Gather<B>> Criterion<B> for Gathered<B, G> {
 
     fn reduce(&self) -> Reduce {
         self.how.reduce()
+    }
+
+    fn normalizer(&self) -> Option<Normalizer> {
+        self.how.normalizer()
     }
 
     fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {

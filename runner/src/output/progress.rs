@@ -183,7 +183,11 @@ impl State {
             Event::Prune { achieved, of, kept, units, .. } => {
                 (self.sparsity, self.counted) = (*achieved, counted(*of, kept, units));
             }
-            Event::Finish { .. } | Event::Burden { .. } | Event::Neurons { .. } | Event::Note { .. } => {}
+            Event::Finish { .. }
+            | Event::Latency { .. }
+            | Event::Burden { .. }
+            | Event::Neurons { .. }
+            | Event::Note { .. } => {}
         }
     }
 
@@ -201,9 +205,18 @@ impl State {
     }
 }
 
-/// What is a line of its own: notes and pruning steps.
+/// What is a line of its own: notes, times and pruning steps.
 fn line_of(event: &Event) -> Option<String> {
-    if let Event::Note { text, .. } = event { Some(format!("note: {text}")) } else { prune_line(event) }
+    match event {
+        Event::Note { text, .. } => Some(format!("note: {text}")),
+        Event::Latency { table, .. } => Some(format!(
+            "  {} networks timed: the dense one takes {:.3} ms for a batch of {}",
+            table.networks(),
+            table.dense as f64 / 1e6,
+            table.batch
+        )),
+        other => prune_line(other),
+    }
 }
 
 /// A pruning step in one line; nothing for other events.

@@ -45,7 +45,7 @@ fn scalars(event: &Event) -> (u64, Vec<(String, f64)>) {
         }
         Event::Prune { step, target, achieved, of, weights_kept, units, .. } => {
             let what = match of {
-                Some(cost @ (Counted::Params | Counted::Macs | Counted::Bytes)) => {
+                Some(cost @ (Counted::Params | Counted::Macs | Counted::Bytes | Counted::Milliseconds)) => {
                     format!("{}_of_the_dense_network", cost.words())
                 }
                 _ => "what_may_be_pruned".to_owned(),

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use secateur::pruning::LatencyTable;
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -207,7 +208,9 @@ impl RunDir {
 
     /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
     fn clear(&self) -> Result<(), RunDirError> {
-        for name in [SUMMARY, REPORT, MODEL, COMPRESSED, TENSORBOARD, EVENTS, SWEEP, PROVENANCE, CONFIG] {
+        let files =
+            [SUMMARY, REPORT, MODEL, COMPRESSED, TENSORBOARD, EVENTS, SWEEP, PROVENANCE, CONFIG, LatencyTable::FILE];
+        for name in files {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),

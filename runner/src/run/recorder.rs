@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use secateur::Error;
 use secateur::data::LoadProgress;
+use secateur::pruning::LatencyTable;
 use secateur::training::Observer;
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
@@ -66,6 +67,11 @@ impl<'a> Recorder<'a> {
         if let Event::Start { step, steps, .. } = event {
             self.stride = steps.div_ceil(STEPS).max(1);
             self.log.drop_from(*step)?;
+        }
+        if let Event::Latency { table, .. } = event {
+            // Text and numbers are JSON.
+            let text = format!("{:#}\n", serde_json::to_value(table).unwrap_or_default());
+            self.folder.write(LatencyTable::FILE, text.as_bytes())?;
         }
         self.log.append(event)
     }

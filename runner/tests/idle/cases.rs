@@ -282,7 +282,25 @@ const PRUNE: &[Case] = &[
         Note("acts with prune.scope = \"global\", \"layer\" or \"erk\""),
     ),
     ("prune.target", &["prune.target=bytes"], Refused("needs a saved model that gets smaller")),
-    ("prune.target", &["prune={granularity=\"block\",target=\"macs\"}"], Refused("single weights and of units")),
+    ("prune.target", &["prune={granularity=\"2:4\",target=\"macs\"}"], Refused("n:m makes a sparsity of its own")),
+    ("prune.target", &["prune.target=milliseconds"], Refused("no time is gained by them")),
+    ("prune.latency_batch", &["prune.latency_batch=8"], Note("acts with prune.target = \"milliseconds\"")),
+    (
+        "prune.latency_batch",
+        &["prune={granularity=\"unit\",target=\"milliseconds\",scope=\"table\",table={fc1=0.5},latency_batch=8}"],
+        Note("acts with prune.scope = \"global\", \"layer\" or \"erk\""),
+    ),
+    (
+        "prune.latency_batch",
+        &["prune={granularity=\"unit\",target=\"milliseconds\",latency_batch=100000}"],
+        Refused("training examples: lower it, or raise data.train_limit"),
+    ),
+    ("prune.latency_table", &["prune.latency_table=\"t.json\""], Note("acts with prune.target = \"milliseconds\"")),
+    (
+        "prune.latency_table",
+        &["prune={granularity=\"unit\",target=\"milliseconds\",latency_table=\"nowhere.json\"}"],
+        Refused("cannot be read"),
+    ),
     ("prune.exempt", &["prune.exempt=[\"conv*\"]"], Refused("fits no parameter")),
     (
         "prune.table",
@@ -384,6 +402,16 @@ const OTHERS: &[Case] = &[
         "criterion.together",
         &[UNITS, "criterion={name=\"taylor\",of=\"feature-maps\",together=\"joint\"}"],
         Note("acts with criterion.of = \"weights\", and criterion.of is \"feature-maps\""),
+    ),
+    (
+        "criterion.flops",
+        &[UNITS, "criterion={name=\"taylor\",flops=0.001}"],
+        Note("acts with criterion.of = \"feature-maps\", and criterion.of is \"weights\""),
+    ),
+    (
+        "criterion.flops",
+        &[UNITS, "prune.scope=layer", "criterion={name=\"taylor\",of=\"feature-maps\",flops=0.001}"],
+        Note("acts with prune.scope = \"global\", since the units of a layer cost the same"),
     ),
     (
         "criterion.examples",

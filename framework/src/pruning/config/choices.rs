@@ -78,6 +78,8 @@ pub enum Quantity {
     Macs,
     /// Bytes of the values that the saved model holds: parameters and running statistics.
     Bytes,
+    /// Milliseconds of the dense network's forward pass of a batch, by a table of what its widths take.
+    Milliseconds,
 }
 
 /// What a pruning step counts.
@@ -96,6 +98,8 @@ pub enum Counted {
     Macs,
     /// Bytes of the dense network.
     Bytes,
+    /// Milliseconds of the dense network's forward pass, counted in nanoseconds.
+    Milliseconds,
 }
 
 impl Counted {
@@ -108,7 +112,13 @@ impl Counted {
             Self::Params => "parameters",
             Self::Macs => "multiply-accumulates",
             Self::Bytes => "bytes",
+            Self::Milliseconds => "milliseconds",
         }
+    }
+
+    /// So many of them, for people.
+    pub fn number(self, n: usize) -> String {
+        if self == Self::Milliseconds { format!("{:.6}", n as f64 / 1e6) } else { n.to_string() }
     }
 
     /// What a fraction of them is taken of.
@@ -120,6 +130,7 @@ impl Counted {
             Self::Params => "parameters of the dense network",
             Self::Macs => "multiply-accumulates of the dense network",
             Self::Bytes => "bytes of the dense network",
+            Self::Milliseconds => "milliseconds of the dense network's forward pass",
         }
     }
 }

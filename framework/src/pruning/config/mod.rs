@@ -14,6 +14,7 @@ use crate::network::params::Masking;
 use crate::options::{OneOrTable, key_in};
 use crate::pruning::criterion::Rounding;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 crate::options! {
     /// How scores become a pruned network.
@@ -33,12 +34,28 @@ crate::options! {
         #[acts(run, "pruning steps in which the criterion scores")]
         pub scope: Scope = Scope::Global,
         /// What a schedule's sparsity is a fraction of: `sparsity` (the weights or units that may be pruned), or of the
-        /// whole dense network its `params`, its `macs` (multiply-accumulate operations for one example) or the `bytes` of
-        /// its saved values (for units that are cut). The lowest scores go until so much is gone. What a layer without
+        /// whole dense network its `params`, its `macs` (multiply-accumulate operations for one example), the `bytes` of
+        /// its saved values (for units that are cut) or the `milliseconds` of its forward pass (of units, as
+        /// `latency_batch` and `latency_table` say). The lowest scores go until so much is gone. What a layer without
         /// anything to prune costs counts too; more than can go is refused before the run.
         #[acts(|p| p.shares(), "scope = \"global\", \"layer\" or \"erk\"")]
         #[acts(run, "pruning steps in which the criterion scores")]
         pub target: Quantity = Quantity::Sparsity,
+        /// Examples in the batch whose forward pass is timed, for `target = "milliseconds"`; `train.batch_size` where
+        /// absent. The pass is one in evaluation, without the loss, on the run's device and threads: of the dense
+        /// network, of networks with one group at one unit and at a quarter, a half and three quarters of its units, and
+        /// with each two groups that share a weight at one unit and at half of them.
+        #[acts(|p| p.target == Quantity::Milliseconds, "target = \"milliseconds\"")]
+        #[acts(|p| p.shares(), "scope = \"global\", \"layer\" or \"erk\"")]
+        #[acts(|p| p.latency_table.is_none(), "no latency_table, which says its own batch")]
+        #[acts(run, "pruning steps")]
+        pub latency_batch: Option<usize> = None,
+        /// A table of times to go by instead of measuring: the `latency.json` that a run of this network left. With it a
+        /// run prunes the same units on every machine, whatever its own speed; its summary tells what is measured there.
+        #[acts(|p| p.target == Quantity::Milliseconds, "target = \"milliseconds\"")]
+        #[acts(|p| p.shares(), "scope = \"global\", \"layer\" or \"erk\"")]
+        #[acts(run, "pruning steps")]
+        pub latency_table: Option<PathBuf> = None,
         /// Final sparsity by parameter (`fc1.weight`) or unit group (`fc1`), for `scope = "table"`: reached when the
         /// schedule reaches its own largest one, and on the way there in proportion to it. Those not listed are left
         /// alone. A `*` in a name stands for any run of characters (`"blocks.*.attn.*"`, `"*"` for all); the longest
@@ -165,9 +182,16 @@ crate::options! {
         checks.range("multiple", self.multiple, 1.0..);
         let sides = self.block.iter().all(|side| *side > 0);
         checks.ensure("block", sides, "must be two numbers of at least 1, rows and columns: [4, 4]");
-        let whole = [Granularity::Weight, Granularity::Unit].contains(&self.granularity);
-        let text = "can be asked of single weights and of units: set prune.granularity, or prune.target = \"sparsity\"";
-        checks.ensure("target", whole || self.target == Quantity::Sparsity || !self.shares(), text);
+        checks.range("latency_batch", self.latency_batch, 1.0..);
+        let timed = self.target == Quantity::Milliseconds;
+        let text = "can be asked of weights, units and blocks, and n:m makes a sparsity of its own: set prune.granularity, \
+                    or prune.target = \"sparsity\"";
+        let free = !self.granularity.is_pattern() || self.target == Quantity::Sparsity || timed;
+        checks.ensure("target", free || !self.shares(), text);
+        let text = "can be asked of units alone: weights and blocks are held at zero and multiplied like all others, so that \
+                    no time is gained by them; set prune.granularity = \"unit\", or prune.target = \"macs\" for what they \
+                    would save";
+        checks.ensure("target", self.granularity == Granularity::Unit || !timed || !self.shares(), text);
         let cut = self.granularity == Granularity::Unit && self.apply == Apply::Shrink;
         let text = "needs a saved model that gets smaller: set prune.granularity = \"unit\" and prune.apply = \"shrink\"";
         checks.ensure("target", cut || self.target != Quantity::Bytes || !self.shares(), text);
@@ -209,12 +233,18 @@ impl PruneConfig {
         self.target != Quantity::Sparsity && self.shares() && !self.granularity.is_pattern()
     }
 
+    /// Whether that cost is time.
+    pub(crate) fn has_latency(&self) -> bool {
+        self.target == Quantity::Milliseconds && self.has_cost()
+    }
+
     /// What a pruning step counts.
     pub fn counted(&self) -> Counted {
         match (self.target, self.granularity) {
             (Quantity::Params, _) if self.has_cost() => Counted::Params,
             (Quantity::Macs, _) if self.has_cost() => Counted::Macs,
             (Quantity::Bytes, _) if self.has_cost() => Counted::Bytes,
+            (Quantity::Milliseconds, _) if self.has_cost() => Counted::Milliseconds,
             (_, Granularity::Unit) => Counted::Units,
             (_, Granularity::Block) => Counted::Blocks,
             (_, Granularity::Weight | Granularity::NOfM { .. }) => Counted::Weights,

@@ -48,10 +48,33 @@ impl Blocks {
     }
 }
 
+/// The most weights that so many blocks of a weight of this shape hold, by their number from none to all: those at an edge
+/// come last.
+pub(crate) fn weights_by_blocks(shape: &Shape, block: [usize; 2]) -> Vec<usize> {
+    let blocks = Blocks::new(shape, block);
+    let mut sizes = vec![0; blocks.count()];
+    (0..shape.count()).for_each(|weight| sizes[blocks.of(weight)] += 1);
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let mut sum = 0;
+    std::iter::once(0)
+        .chain(sizes.into_iter().map(|size| {
+            sum += size;
+            sum
+        }))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backend::Cpu;
+
+    #[test]
+    fn so_many_blocks_hold_so_many_weights_at_most() {
+        // Blocks of 4, 4, 2 weights above and 2, 2, 1 below.
+        assert_eq!(weights_by_blocks(&Shape::from([3, 5]), [2, 2]), [0, 4, 8, 10, 12, 14, 15]);
+        assert_eq!(weights_by_blocks(&Shape::from([4, 4]), [2, 2]), [0, 4, 8, 12, 16]);
+    }
 
     #[test]
     fn edges_that_do_not_divide_are_smaller_blocks() {

@@ -6,6 +6,7 @@ pub(super) mod pattern;
 
 pub(super) use best::{Layer, best};
 pub(super) use blocks::Blocks;
+pub(crate) use blocks::weights_by_blocks;
 
 use super::scores::LayerScores;
 use crate::backend::Backend;

@@ -99,6 +99,7 @@ impl<B: Backend> Live<B> {
             asked.verify(prune, &self.params, step)?;
             asked.verify_cost(prune, &self.params, step, &|kept| setting.cost(kept))?;
         }
+        self.asked = (!own_rule).then_some(asked.target);
         let seconds = clock.elapsed();
         reporter.clock.prune += seconds;
         let (weights_kept, weights_total) = measure::count_params(&self.params);
@@ -181,10 +182,13 @@ impl<B: Backend> Live<B> {
         if prune.multiple == 1 || found == wanted {
             return Ok(());
         }
+        let counted = prune.counted();
         let text = format!(
-            "prune.multiple = {} leaves {found} {} where the schedule asks for {wanted}: a sparsity of {:.4} instead of {:.4}.",
+            "prune.multiple = {} leaves {} {} where the schedule asks for {}: a sparsity of {:.4} instead of {:.4}.",
             prune.multiple,
-            prune.counted().words(),
+            counted.number(found),
+            counted.words(),
+            counted.number(wanted),
             setting.gone(&self.params)?,
             asked.target,
         );

@@ -3,6 +3,7 @@
 mod growth;
 mod idle;
 mod price;
+mod stopwatch;
 
 use super::evaluate::Task;
 use super::{Loss, Run, Timeline, TrainConfig};
@@ -15,7 +16,7 @@ use crate::network::model::{InputSpec, Model};
 use crate::options::OptionSet as _;
 use crate::pruning::criterion::{Criterion, MakeCriterion};
 use crate::pruning::schedule::{RunLength, Schedule, Step};
-use crate::pruning::{self, Apply, Forecast, GrowConfig, PruneConfig, Scope};
+use crate::pruning::{self, Apply, Forecast, GrowConfig, LatencyTable, PruneConfig, Scope};
 use crate::seed::Seed;
 use price::Prices;
 use std::num::NonZeroUsize;
@@ -36,6 +37,8 @@ pub(super) struct Setting<'a, B: Backend> {
     pub length: RunLength,
     pub timeline: Timeline,
     pub forecast: Forecast,
+    /// What inference takes, where the schedule's sparsity is a share of it.
+    pub latency: Option<LatencyTable>,
     /// The network at the start.
     layout: Layout,
     prices: Prices,
@@ -45,7 +48,8 @@ pub(super) struct Setting<'a, B: Backend> {
 type Parts<'a, B> = (Setting<'a, B>, Layout, Box<dyn Criterion<B>>, Box<dyn Schedule>);
 
 impl<'a, B: Backend> Setting<'a, B> {
-    pub fn new(mut run: Run<'a, B>) -> Result<Parts<'a, B>> {
+    /// Checks the parts; `saved` is the table of a run that goes on.
+    pub fn new(mut run: Run<'a, B>, saved: Option<LatencyTable>) -> Result<Parts<'a, B>> {
         let sections = [("train", run.train.errors()), ("prune", run.prune.errors()), ("grow", run.grow.errors())];
         let refused = sections.into_iter().flat_map(|(path, all)| all.into_iter().map(|error| error.under(path)));
         Error::if_any(refused.collect())?;
@@ -89,7 +93,7 @@ impl<'a, B: Backend> Setting<'a, B> {
         }
         let forecast = pruning::forecast(&run.prune, (&run.grow, &length), &layout, timeline.positions(), watches);
         let forecast = forecast.map_err(|error| error.under("prune"))?;
-        let setting = Self {
+        let mut setting = Self {
             name: run.name,
             device: run.device,
             seed: run.seed,
@@ -104,10 +108,14 @@ impl<'a, B: Backend> Setting<'a, B> {
             length,
             timeline,
             forecast,
+            latency: None,
             layout: layout.clone(),
             prices: Prices::default(),
         };
-        if setting.prune.has_cost() {
+        if setting.prune.has_latency() && setting.timeline.count() > 0 {
+            setting.latency = Some(setting.latency_table(saved)?);
+        }
+        if setting.prune.has_cost() && (setting.latency.is_some() || !setting.prune.has_latency()) {
             let cost = |kept: &[usize]| setting.cost(kept);
             pruning::affordable(&setting.prune, &layout, setting.timeline.positions(), &cost)
                 .map_err(|error| error.under("prune"))?;

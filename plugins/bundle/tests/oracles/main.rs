@@ -77,6 +77,11 @@ fn criteria_over_gradients() {
 }
 
 #[test]
+fn feature_maps_that_pay_for_their_operations() {
+    compare("flops", include_str!("flops/cases.toml"), include_str!("flops/golden.json"));
+}
+
+#[test]
 fn criteria_over_activations() {
     compare("activations", include_str!("activations/cases.toml"), include_str!("activations/golden.json"));
 }

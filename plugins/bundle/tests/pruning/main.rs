@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod achieved;
+mod bounds;
 #[path = "../common/mod.rs"]
 mod common;
+mod costs;
 mod growth;
+mod latency;
 mod paths;
+mod scene;
 mod shrink;
 mod unit_state;

@@ -46,7 +46,13 @@ options! {
     /// a feature) for each example with its own loss C, averaged over examples; z is what the layer gives after batch
     /// normalisation and activation, before pooling. The paper divides the scores of each layer by their L2 norm, which is
     /// `prune.normalize = "l2"`. Of a unit with several values in a layer (a head) the mean runs over all of them, and over
-    /// several layers it is summed up. The paper's term for FLOPs is left out.
+    /// several layers it is summed up.
+    ///
+    /// The paper's regularisation by FLOPs is `flops` (its lambda): lambda times the floating-point operations of a unit is
+    /// taken off its score, in millions and for one example, as the paper's appendix counts them: 2 (inputs + 1) for each
+    /// value of a convolution's map, whose inputs are those of its window, and 2 inputs - 1 for each value of a linear layer.
+    /// The scores of each layer are divided by their L2 norm before that, here, so that `prune.normalize` is best left
+    /// alone.
     pub struct Taylor {
         /// `weights` or `feature-maps`.
         #[acts(always)]
@@ -57,9 +63,17 @@ options! {
         /// What a unit's weights change each for itself (`sum`) or all at once (`joint`).
         #[acts(|t| t.of == Of::Weights, "of = \"weights\"")]
         pub together: Together = Together::Sum,
+        /// What a million floating-point operations of a unit cost it, 0 for nothing; 0.001 in the paper.
+        #[acts(|t| t.of == Of::FeatureMaps, "of = \"feature-maps\"")]
+        #[acts("prune.scope", |scope| scope == "global", "prune.scope = \"global\", since the units of a layer cost the same")]
+        pub flops: f64 = 0.0,
         /// Training steps that count: `epoch` (those of the epoch up to the pruning step), `since-prune`, or `last-step`.
         #[acts(always)]
         pub window: Window = Window::Epoch,
+    }
+
+    fn check(&self, checks: &mut Checks) {
+        checks.range("flops", self.flops, 0.0..);
     }
 }
 
@@ -73,12 +87,21 @@ impl Taylor {
         }
     }
 
+    fn by_cost(&self) -> bool {
+        self.of == Of::FeatureMaps && self.flops > 0.0
+    }
+
     fn magnitude<B: Backend>(&self, change: &Tensor<B>) -> Result<Tensor<B>> {
         match self.form {
             Form::Absolute => change.abs(),
             Form::Square => change.square(),
         }
     }
+}
+
+/// Under what the operations of a group's units are remembered.
+fn cost_of(group: &UnitGroup) -> String {
+    format!("{}/flops", group.name)
 }
 
 /// w g of a weight, summed up over all but the axis of the units: `[1, axis]`; nothing where no gradient reached it.
@@ -105,6 +128,22 @@ fn of_map<B: Backend>(seen: &Observation<'_, B>, member: &Member) -> Result<Tens
     let values = change.shape()[positions] * member.outer * member.inner;
     // The loss is a mean over the batch: that of one example counts so many times as much.
     change.reduce(Reduce::Sum, positions)?.scale(n as f32 / values as f32)
+}
+
+/// Floating-point operations that compute one unit of a group for one example, in millions, as Molchanov et al. 2017 count
+/// them in their appendix; a transposed convolution counts as one that slides over its output.
+fn megaflops<B: Backend>(seen: &Observation<'_, B>, group: &UnitGroup) -> Result<f32> {
+    let mut total = 0.0;
+    for member in group.producer_weights(seen.params.layout()) {
+        let weight = seen.params.get(&member.param)?.value().shape();
+        let inputs = (weight.count() / weight[member.axis].max(1)) as f64;
+        let each = match *seen.output(member.layer())?.shape() {
+            [_, _, rows, columns] => 2.0 * (inputs + 1.0) * (rows * columns) as f64,
+            ref shape => (2.0 * inputs - 1.0) * (shape[0] / seen.examples.max(1)) as f64,
+        };
+        total += each * (member.outer * member.inner) as f64;
+    }
+    Ok((total / 1e6) as f32)
 }
 
 /// Sums up what belongs to each unit: `[rows, axis]` to `[rows, units]`.
@@ -142,6 +181,10 @@ impl<B: Backend> Gather<B> for Taylor {
         self.window
     }
 
+    fn normalizer(&self) -> Option<Normalizer> {
+        self.by_cost().then_some(Normalizer::None)
+    }
+
     fn step(&self, seen: &Observation<'_, B>, sums: &mut Sums<B>) -> Result<()> {
         if self.of_units().is_none() {
             return sums.add_each(seen, |w, g| self.magnitude(&w.mul(g)?));
@@ -157,6 +200,10 @@ impl<B: Backend> Gather<B> for Taylor {
                     (change.map(|change| change.abs()), seen.examples as u64)
                 }
             };
+            if self.by_cost() {
+                let cost = Tensor::from_vec(seen.params.device(), vec![megaflops(seen, group)?], [1])?;
+                sums.add(&cost_of(group), cost, 1)?;
+            }
             if let Some(change) = change {
                 sums.add(&group.name, change?.reduce(Reduce::Sum, 0)?, count)?;
             }
@@ -167,6 +214,12 @@ impl<B: Backend> Gather<B> for Taylor {
     fn score(&self, sums: &Sums<B>, target: &Target<'_, B>) -> Result<Scores<B>> {
         match (self.of_units(), target.group()) {
             (None, _) => Ok(sums.mean(target.name())?.into()),
+            (Some(_), Some(group)) if self.by_cost() => {
+                let scores = sums.mean(&group.name)?.to_vec();
+                let norm = scores.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+                let cost = self.flops * f64::from(sums.mean(&cost_of(group))?.host()[0]);
+                Ok(Scores::Units(scores.into_iter().map(|s| (f64::from(s) / norm - cost) as f32).collect()))
+            }
             (Some(_), Some(group)) => Ok(Scores::Units(sums.mean(&group.name)?.to_vec())),
             (Some(key), None) => Err(Error::Config(format!(
                 "taylor with criterion.{key} scores units: set prune.granularity = \"unit\""

@@ -4,6 +4,11 @@ use crate::run::Curve;
 use secateur::prelude::*;
 
 /// `s = s_f + (s_i - s_f) (1 - p)³` (Zhu & Gupta 2017, equation 1).
+pub(crate) fn rise(initial: f64, last: f64, part: f64) -> f64 {
+    last + (initial - last) * (1.0 - part).powi(3)
+}
+
+/// Sparsity along [`rise`].
 pub struct Cubic(Curve);
 
 impl From<Curve> for Cubic {
@@ -18,7 +23,7 @@ impl Schedule for Cubic {
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
-        Ok(self.0.target(step, run, |i, f, p| f + (i - f) * (1.0 - p).powi(3)))
+        Ok(self.0.target(step, run, rise))
     }
 }
 

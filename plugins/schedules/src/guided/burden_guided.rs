@@ -1,5 +1,6 @@
 //! Sparsity that rises while the remaining weights can carry it.
 
+use crate::curves::cubic::rise;
 use crate::run::check_span;
 use secateur::prelude::*;
 
@@ -97,7 +98,7 @@ impl BurdenGuided {
         let BurdenGuidedOptions { initial, sparsity, from, to, every, .. } = self.options;
         let way = run.at_fraction(to).0 - run.at_fraction(from).0;
         let part = risen.saturating_mul(every) as f64 / way.max(1) as f64;
-        if part >= 1.0 { sparsity } else { sparsity + (initial - sparsity) * (1.0 - part).powi(3) }
+        if part >= 1.0 { sparsity } else { rise(initial, sparsity, part) }
     }
 
     /// The burden by layer, and that of all layers: the same root or mean over all active weights.

@@ -190,7 +190,7 @@ impl History {
                 Event::Burden { step, layers, .. } => self.burden.push((self.at(*step), layers.clone())),
                 Event::Finish { step, .. } => self.end = self.end.max(self.at(step.saturating_sub(1))),
                 Event::Note { text, .. } => self.notes.push(text.clone()),
-                Event::Start { .. } | Event::Neurons { .. } => {}
+                Event::Start { .. } | Event::Latency { .. } | Event::Neurons { .. } => {}
             }
         }
         for prune in &mut self.prunes {

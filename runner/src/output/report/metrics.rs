@@ -1,6 +1,7 @@
 //! The numbers of the report: headlines and the table of pruning steps.
 
 use maud::{Markup, html};
+use secateur::training::Inference;
 use serde_json::{Map, Value};
 
 use super::history::History;
@@ -33,6 +34,7 @@ pub fn headlines(summary: &Map<String, Value>) -> Vec<Headline> {
         on_paths(summary),
         kept("params", "parameters"),
         kept("macs", "multiply-adds"),
+        inference(summary),
         number("seconds_train").map(|_| {
             let parts = format!("train {}, prune {}, evaluate {}", time(train), time(prune), time(eval));
             (time(train + prune + eval), parts)
@@ -54,6 +56,21 @@ fn on_paths(summary: &Map<String, Value>) -> Option<(String, String)> {
     };
     let text = format!("of the {} prunable weights left are on a path from an input to an output{end}", grouped(kept));
     Some((grouped(effective), text))
+}
+
+/// What inference takes, where pruning went by it.
+fn inference(summary: &Map<String, Value>) -> Option<(String, String)> {
+    let found: Inference = serde_json::from_value(summary.get("inference")?.clone()).ok()?;
+    let asked = found.asked.map(|asked| format!("{} asked, ", percent(asked))).unwrap_or_default();
+    let shrunk = if found.shrunk { "" } else { "; of the network that prune.apply = \"shrink\" would leave" };
+    let text = format!(
+        "for a batch of {}, {:.3} ms dense: {} gone ({asked}{} by the table){shrunk}",
+        found.batch,
+        found.dense,
+        percent(found.measured),
+        percent(found.predicted),
+    );
+    Some((format!("{:.3} ms", found.pruned), text))
 }
 
 fn units(n: usize) -> String {
@@ -181,6 +198,22 @@ mod tests {
         );
         assert_eq!(text(1712, 1712, 0), "");
         assert!(headlines(serde_json::json!({"status": "finished"}).as_object().unwrap()).is_empty(), "an old run");
+    }
+
+    #[test]
+    fn times_are_told_with_what_was_asked_and_predicted() {
+        let text = |shrunk: bool| {
+            let inference = serde_json::json!({
+                "batch": 64, "dense": 2.0, "pruned": 1.25, "asked": 0.4, "predicted": 0.4125, "measured": 0.375,
+                "shrunk": shrunk,
+            });
+            let summary = serde_json::json!({ "inference": inference });
+            let all = headlines(summary.as_object().unwrap());
+            all.iter().map(|one| format!("{} {}", one.value, one.label)).collect::<String>()
+        };
+        let told = "1.250 ms for a batch of 64, 2.000 ms dense: 37.5 % gone (40.0 % asked, 41.2 % by the table)";
+        assert_eq!(text(true), told);
+        assert_eq!(text(false), format!("{told}; of the network that prune.apply = \"shrink\" would leave"));
     }
 
     #[test]
