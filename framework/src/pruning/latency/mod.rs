@@ -109,14 +109,11 @@ impl LatencyTable {
             together: vec![],
         };
         for name in names {
-            let mut times = vec![];
-            let mut wider = table.dense;
-            for units in quarters(table.units(name)).into_iter().rev() {
-                wider = time(&Sizes([(name.clone(), units)].into()))?.clamp(1, wider);
-                times.push((units, wider));
-            }
-            times.reverse();
-            table.alone.insert(name.clone(), times);
+            let widths = quarters(table.units(name));
+            let found = widths.iter().map(|units| time(&Sizes([(name.clone(), *units)].into())));
+            let times = rising(&found.collect::<Result<Vec<_>>>()?);
+            let times = times.into_iter().map(|t| t.clamp(1, table.dense));
+            table.alone.insert(name.clone(), widths.into_iter().zip(times).collect());
         }
         for [a, b] in sharing(layout, names) {
             let (halves_a, halves_b) = (halves(table.units(&a)), halves(table.units(&b)));
@@ -234,12 +231,33 @@ fn sharing(layout: &Layout, names: &[String]) -> BTreeSet<[String; 2]> {
     pairs
 }
 
+/// The nearest times, by least squares, that never fall from one width to the next wider one (pool adjacent violators,
+/// Ayer et al. 1955): a wider network is not faster, and noise must not pull all narrower ones down with it.
+fn rising(times: &[u64]) -> Vec<u64> {
+    let mut pools: Vec<(u64, u64)> = vec![];
+    for time in times {
+        let mut pool = (*time, 1);
+        while let Some((sum, count)) = pools.pop_if(|before| before.0 * pool.1 > pool.0 * before.1) {
+            pool = (sum + pool.0, count + pool.1);
+        }
+        pools.push(pool);
+    }
+    pools.into_iter().flat_map(|(sum, count)| (0..count).map(move |_| sum / count)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::layout::LayoutBuilder;
     use proptest::prelude::*;
 
+    #[test]
+    fn times_never_fall_and_noise_is_shared_by_neighbours() {
+        assert_eq!(rising(&[1, 2, 3]), [1, 2, 3]);
+        assert_eq!(rising(&[3, 1, 2]), [2, 2, 2]);
+        assert_eq!(rising(&[1, 5, 3, 4, 9]), [1, 4, 4, 4, 9]);
+        assert_eq!(rising(&[]), [0; 0]);
+    }
     const UNITS: [(&str, usize); 3] = [("a", 12), ("b", 8), ("c", 5)];
 
     fn layout() -> Layout {
