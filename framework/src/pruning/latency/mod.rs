@@ -258,6 +258,7 @@ mod tests {
         assert_eq!(rising(&[1, 5, 3, 4, 9]), [1, 4, 4, 4, 9]);
         assert_eq!(rising(&[]), [0; 0]);
     }
+
     const UNITS: [(&str, usize); 3] = [("a", 12), ("b", 8), ("c", 5)];
 
     fn layout() -> Layout {
