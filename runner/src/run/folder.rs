@@ -23,7 +23,9 @@ pub const PROVENANCE: &str = "provenance.toml";
 pub const SUMMARY: &str = "summary.json";
 /// The pruned network.
 pub const MODEL: &str = "model.safetensors";
-/// The same, compressed.
+/// How many pruning steps each weight survived.
+pub const SURVIVAL: &str = "survival.safetensors";
+/// The network, compressed.
 pub const COMPRESSED: &str = "model.compressed";
 /// The page with the curves.
 pub const REPORT: &str = "report.html";
@@ -207,7 +209,7 @@ impl RunDir {
 
     /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
     fn clear(&self) -> Result<(), RunDirError> {
-        for name in [SUMMARY, REPORT, MODEL, COMPRESSED, TENSORBOARD, EVENTS, SWEEP, PROVENANCE, CONFIG] {
+        for name in [SUMMARY, REPORT, MODEL, SURVIVAL, COMPRESSED, TENSORBOARD, EVENTS, SWEEP, PROVENANCE, CONFIG] {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),
