@@ -40,7 +40,7 @@ impl Survival {
     ) -> Result<(), RunDirError> {
         let mut all = if nth == 0 { Self::default() } else { Self::read(folder.path())? };
         if all.steps < nth {
-            return Err(missing(folder.path(), "what earlier pruning steps of this run left is not known"));
+            return Err(refused(folder.path(), "what earlier pruning steps of this run left is not known"));
         }
         all.add(nth, kept);
         folder.write(SURVIVAL, &all.to_bytes(folder.path())?)
@@ -64,18 +64,17 @@ impl Survival {
     pub fn read(folder: &Path) -> Result<Self, RunDirError> {
         let path = folder.join(SURVIVAL);
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => missing(folder, "this run has not recorded how long its weights survived"),
+            ErrorKind::NotFound => refused(folder, "this run has not recorded how long its weights survived"),
             _ => failed(&path, "read it")(error),
         })?;
-        let damaged = |why: &str| failed(&path, "read it")(io::Error::new(ErrorKind::InvalidData, why));
-        let (_, about) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error.to_string()))?;
-        let steps = about.metadata().as_ref().and_then(|about| about.get(STEPS)?.parse().ok());
-        let steps = steps.ok_or_else(|| damaged("it does not say how many pruning steps there were"))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&error.to_string()))?;
+        let damaged = || refused(&path, "it is damaged");
+        let (_, about) = SafeTensors::read_metadata(&bytes).map_err(|_| damaged())?;
+        let steps = about.metadata().as_ref().and_then(|about| about.get(STEPS)?.parse().ok()).ok_or_else(damaged)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|_| damaged())?;
         let mut weights = BTreeMap::new();
         for (name, tensor) in tensors.tensors() {
             if tensor.dtype() != Dtype::U16 {
-                return Err(damaged("its numbers are no whole numbers of 16 bits"));
+                return Err(damaged());
             }
             let numbers = tensor.data().as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
             weights.insert(name, (tensor.shape().to_vec(), numbers));
@@ -91,15 +90,14 @@ impl Survival {
             .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::U16, shape.to_vec(), bytes)?)))
             .collect();
         let about = HashMap::from([(STEPS.to_owned(), self.steps.to_string())]);
-        let refused = |error: SafeTensorError| io::Error::new(ErrorKind::InvalidData, error.to_string());
         let written = views.and_then(|views| safetensors::serialize(views, Some(about)));
-        written.map_err(|error| failed(&folder.join(SURVIVAL), "write it")(refused(error)))
+        written.map_err(|error| failed(&folder.join(SURVIVAL), "write it")(io::Error::other(error)))
     }
 }
 
-fn missing(folder: &Path, problem: &'static str) -> RunDirError {
+fn refused(path: &Path, problem: &'static str) -> RunDirError {
     let fix = "run it again with --set output.survival=true --force";
-    RunDirError::NotResumable { path: folder.to_owned(), problem, fix }
+    RunDirError::NotResumable { path: path.to_owned(), problem, fix }
 }
 
 #[cfg(test)]
@@ -130,7 +128,7 @@ mod tests {
         for damage in [&b"no safetensors"[..], &safetensors::serialize([("a", &whole_view())], None).unwrap()] {
             folder.write(SURVIVAL, damage).unwrap();
             let text = Survival::read(folder.path()).unwrap_err().to_string();
-            assert!(text.contains("survival.safetensors: cannot read it"), "{text}");
+            assert!(text.contains("survival.safetensors: it is damaged"), "{text}");
         }
     }
 
