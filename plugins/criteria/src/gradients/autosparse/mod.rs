@@ -21,7 +21,7 @@ options! {
     /// gradient_squared g² + product w g + product_size |w g|`. The coefficients are fitted by least squares to the share of
     /// the pruning steps that each weight survived in a run of another network: `secateur fit autosparse RUN --out FILE`
     /// writes them into a config, to be named after the others (`secateur run CONFIG FILE`). The defaults were fitted to
-    /// `experiment/lottery-lenet-300-100-small`.
+    /// `experiment/lottery-lenet-300-100-small`, seed 0, where they explain 42 % of the variance.
     ///
     /// The paper trains a network on w and g as they are, whose scale is that of one architecture; here the terms are the
     /// even ones up to second order (a network does the same with a weight and its gradient turned to the other sign), in
@@ -30,22 +30,22 @@ options! {
     pub struct AutoSparse {
         /// Coefficient of |w|.
         #[acts(always)]
-        pub weight: f64 = 0.1,
+        pub weight: f64 = 0.2464,
         /// Coefficient of |g|.
         #[acts(always)]
-        pub gradient: f64 = 0.0,
+        pub gradient: f64 = 0.0607,
         /// Coefficient of w².
         #[acts(always)]
-        pub weight_squared: f64 = 0.0,
+        pub weight_squared: f64 = 0.1508,
         /// Coefficient of g².
         #[acts(always)]
-        pub gradient_squared: f64 = 0.0,
+        pub gradient_squared: f64 = 0.0014,
         /// Coefficient of w g: below 0, weights that the first update enlarges are kept.
         #[acts(always)]
-        pub product: f64 = 0.0,
+        pub product: f64 = -0.0276,
         /// Coefficient of |w g|.
         #[acts(always)]
-        pub product_size: f64 = 0.0,
+        pub product_size: f64 = -0.0514,
         /// Batches whose gradients are averaged.
         #[acts(always)]
         pub batches: u64 = 1,
