@@ -19,7 +19,7 @@ mod timeline;
 pub use checkpoint::checkpoint_name;
 pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
 pub use evaluate::{Evaluation, Task, evaluate};
-pub use observer::{Observer, Silent};
+pub use observer::{KeptWeights, Observer, Silent};
 pub use run::{Outcome, Run};
 pub(crate) use step::Pass;
 pub use step::next_batch;

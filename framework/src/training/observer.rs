@@ -1,8 +1,20 @@
 //! Who is told what happens in a run.
 
 use crate::error::Result;
+use crate::tensor::Shape;
 use crate::training::event::Event;
 use crate::training::picture::Picture;
+
+/// Which of a parameter's weights a pruning step left.
+#[derive(Debug, Clone, Copy)]
+pub struct KeptWeights<'a> {
+    /// The parameter.
+    pub name: &'a str,
+    /// Its shape.
+    pub shape: Shape,
+    /// Whether each weight is kept, in row-major order.
+    pub keep: &'a [bool],
+}
 
 /// Takes a run's events, and may ask it to stop.
 pub trait Observer {
@@ -28,6 +40,15 @@ pub trait Observer {
     /// # Errors
     /// Ends the run.
     fn picture(&mut self, _picture: &Picture) -> Result<()> {
+        Ok(())
+    }
+
+    /// What a pruning step left, of every parameter that has a mask; `nth` counts pruning steps from 0. Who does not look
+    /// at it has no cost.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn pruned(&mut self, _nth: usize, _kept: &mut dyn Iterator<Item = KeptWeights<'_>>) -> Result<()> {
         Ok(())
     }
 

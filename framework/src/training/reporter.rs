@@ -1,7 +1,7 @@
 //! What a run tells its observer, in order. Losses wait on the device until somebody reads them; every other report
 //! reads them first.
 
-use super::Observer;
+use super::{KeptWeights, Observer};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::pruning::schedule::{RunLength, Step};
@@ -123,6 +123,11 @@ impl<'o, B: Backend> Reporter<'o, B> {
     pub fn picture(&mut self, picture: &Picture) -> Result<()> {
         self.flush()?;
         self.observer.picture(picture)
+    }
+
+    /// What the `nth` pruning step left.
+    pub fn pruned(&mut self, nth: usize, kept: &mut dyn Iterator<Item = KeptWeights<'_>>) -> Result<()> {
+        self.observer.pruned(nth, kept)
     }
 
     /// A point from which the run can go on; `take` makes the checkpoint for a run of that name.

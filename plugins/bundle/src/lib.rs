@@ -9,6 +9,9 @@ use secateur_data as _;
 use secateur_models as _;
 use secateur_schedules as _;
 
+// What `secateur fit` learns by.
+pub use secateur_criteria::autosparse;
+
 use secateur::error::Result;
 use secateur::plugins::registry::Registry;
 
@@ -31,12 +34,14 @@ mod tests {
         assert_eq!(
             names(Kind::Criterion),
             [
+                "autosparse",
                 "awsc",
                 "contribution-rank",
                 "fpgm",
                 "gradient",
                 "grasp",
                 "group-lasso",
+                "hrank",
                 "lamp",
                 "lasso-channel",
                 "lrp",
@@ -46,6 +51,7 @@ mod tests {
                 "obd",
                 "random",
                 "random-redrawn",
+                "ria",
                 "shuffled",
                 "shuffled-redrawn",
                 "snip",

@@ -8,3 +8,5 @@ mod gradients;
 pub mod relevance;
 mod units;
 mod weights;
+
+pub use gradients::autosparse;

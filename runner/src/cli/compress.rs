@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::Flag;
+use super::OfRun;
 use crate::engine::BitsOf;
 
 /// What `compress --help` ends with.
@@ -27,9 +27,9 @@ Examples:
 /// Arguments of `compress`.
 #[derive(Debug, Args)]
 pub struct CompressArgs {
-    /// The folder of the run
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    /// The run.
+    #[command(flatten)]
+    pub of: OfRun,
     /// Bits of a cluster's index: for all layers, for a kind (conv=8, fc=5) or by name ('blocks.*=6'); the last word on a
     /// layer holds [default: conv=8,fc=5]
     #[arg(long, value_name = "BITS", value_delimiter = ',')]
@@ -43,12 +43,6 @@ pub struct CompressArgs {
     /// Learning rate of the shared values [default: a hundredth of the run's train.lr]
     #[arg(long, value_name = "LR", value_parser = learning_rate)]
     pub lr: Option<f64>,
-    /// Where to compute: cpu, or cuda:N; where the run did, unless given
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
-    /// The folder of the data set; the run's data.dir, unless given
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
     /// The file to write; RUN/model.compressed unless given
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -60,19 +54,6 @@ pub struct CompressArgs {
 fn learning_rate(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|lr: &f64| *lr > 0.0 && lr.is_finite());
     number.ok_or_else(|| "must be a number above 0".to_owned())
-}
-
-impl CompressArgs {
-    /// The flags that stand for a key.
-    pub fn flags(&self) -> Vec<Flag> {
-        let device =
-            self.device.as_ref().map(|value| Flag { name: "--device", key: "device", value: value.as_str().into() });
-        let dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
-        device
-            .into_iter()
-            .chain(dir.map(|dir| Flag { name: "--data-dir", key: "data.dir", value: dir.into() }))
-            .collect()
-    }
 }
 
 /// Arguments of `decompress`.

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod compress;
+mod fit;
+mod of_run;
 
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flag;
 pub use compress::{CompressArgs, DecompressArgs};
+pub use fit::{AutosparseArgs, FitCommand};
+pub use of_run::OfRun;
 
 const ABOUT: &str = "Prunes neural networks while they train.";
 
@@ -108,6 +112,9 @@ pub enum Command {
     /// Make a model.safetensors of a compressed network
     #[command(after_help = compress::INVERSE_EXAMPLES)]
     Decompress(DecompressArgs),
+    /// Learn something from finished runs that others can use
+    #[command(subcommand)]
+    Fit(FitCommand),
     /// Print the resolved config, each value with the layer that set it
     #[command(after_help = CONFIG_EXAMPLES, after_long_help = format!("{CONFIGS}\n\n{CONFIG_EXAMPLES}"))]
     Config(ConfigArgs),

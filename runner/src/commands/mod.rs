@@ -5,6 +5,7 @@ mod compress;
 mod config;
 mod data;
 mod decompress;
+mod fit;
 mod plugin_check;
 mod plugin_new;
 mod plugin_reference;
@@ -15,10 +16,11 @@ mod sweep;
 use std::env;
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, Layers};
+use crate::cli::{Cli, Command, Layers, OfRun};
 use crate::config::{self as layers, PluginFile, Request, Resolved, resolve};
 use crate::engine::Workbench;
 use crate::failure::Failure;
+use crate::run::{CONFIG, is_finished};
 
 /// Does what the command line asks for.
 ///
@@ -31,6 +33,7 @@ pub fn execute(cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
         Command::Compare(arguments) => compare::execute(arguments),
         Command::Compress(arguments) => compress::execute(arguments, cli, workbench),
         Command::Decompress(arguments) => decompress::execute(arguments),
+        Command::Fit(command) => fit::execute(command, cli, workbench),
         Command::Config(arguments) => config::execute(arguments, cli, workbench),
         Command::Plugins(command) => plugins::execute(command, workbench),
         Command::Data(command) => data::execute(command, workbench),
@@ -49,7 +52,8 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
         }
         Command::Run(arguments) => layered(&arguments.layers(), cli)?,
         Command::Config(arguments) => layered(&arguments.layers, cli)?,
-        Command::Compress(arguments) => compress::request(arguments, cli)?,
+        Command::Compress(arguments) => own_config(&arguments.of, cli)?,
+        Command::Fit(command) => own_config(command.of(), cli)?,
         Command::Sweep(arguments) => {
             return Ok(crate::experiments::sweep::plugin_files(&layered(&arguments.layers, cli)?)?);
         }
@@ -69,6 +73,38 @@ fn layered(layers: &Layers, cli: &Cli) -> Result<Request, Failure> {
     }
     let (configs, sets, plugins) = (layers.configs.clone(), layers.sets.clone(), cli.plugins.clone());
     Ok(Request { configs, flags: layers.flags(), sets, plugins, ..request()? })
+}
+
+/// A finished run's own config: neither the environment nor other configs say what its network is.
+fn own_config(of: &OfRun, cli: &Cli) -> Result<Request, Failure> {
+    let run = &of.run;
+    let refused = |problem: &str, fix: &str| Failure::Usage(format!("{}: {problem}\n  fix: {fix}", run.display()));
+    if !run.join(CONFIG).is_file() {
+        return Err(refused(
+            "this is not the folder of a run",
+            "give one, such as runs/NAME-HASH: it holds config.toml",
+        ));
+    }
+    if !is_finished(run) {
+        let fix = format!("finish it first: secateur run --resume {}", run.display());
+        return Err(refused("this run is not finished", &fix));
+    }
+    let configs = vec![run.join(CONFIG).to_string_lossy().into_owned()];
+    let (flags, plugins) = (of.flags(), cli.plugins.clone());
+    Ok(Request { configs, flags, plugins, variables: Vec::new(), ..request()? })
+}
+
+/// The resolved config of a finished run; refuses a folder that its data set does not read.
+fn of_run(of: &OfRun, cli: &Cli, workbench: &Workbench) -> Result<Resolved, Failure> {
+    let config = resolve(&own_config(of, cli)?, workbench)?;
+    let data = &config.run.data.name;
+    let generated = workbench.data_sets().iter().any(|set| set.name == *data && set.how_to_get.is_empty());
+    if of.data_dir.is_some() && generated {
+        return Err(Failure::Usage(format!(
+            "--data-dir does nothing here: \"{data}\" reads no file\n  fix: leave it out"
+        )));
+    }
+    Ok(config)
 }
 
 /// The environment and the working directory; no configs yet.

@@ -57,6 +57,10 @@ options! {
         /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures.
         #[acts(run, "images, and a network that reconstructs them or merges their tokens")]
         pub pictures: usize = 8,
+        /// Whether to record how many pruning steps each weight survived, which `secateur fit` learns from.
+        #[acts("prune.apply", |apply| apply == "mask", "prune.apply = \"mask\"")]
+        #[acts("schedule.name", |name| name != "never", "a schedule that prunes")]
+        pub survival: bool = false,
         /// Whether to write an event file for TensorBoard too.
         #[acts(always)]
         pub tensorboard: bool = false,

@@ -7,6 +7,7 @@ mod compress;
 mod data;
 mod data_cache;
 mod device;
+mod fit;
 mod notes;
 mod sections;
 mod train;

@@ -6,9 +6,9 @@ use secateur::Result;
 use secateur::data::{DataConfig, Examples};
 use secateur::options::{Idle, OptionSet, Table};
 use secateur::plugins::registry::{Kind, Registry};
-use secateur::training::Observer;
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
+use secateur::training::{KeptWeights, Observer};
 use toml::Value;
 
 use crate::config::{DataChoice, OutputConfig, Resolved, SetBy};
@@ -213,6 +213,10 @@ impl<O: Observer> Observer for Telling<'_, O> {
     fn picture(&mut self, picture: &Picture) -> Result<()> {
         self.waits = None;
         self.to.picture(picture)
+    }
+
+    fn pruned(&mut self, nth: usize, kept: &mut dyn Iterator<Item = KeptWeights<'_>>) -> Result<()> {
+        self.to.pruned(nth, kept)
     }
 
     fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {

@@ -24,7 +24,9 @@ pub const PROVENANCE: &str = "provenance.toml";
 pub const SUMMARY: &str = "summary.json";
 /// The pruned network.
 pub const MODEL: &str = "model.safetensors";
-/// The same, compressed.
+/// How many pruning steps each weight survived.
+pub const SURVIVAL: &str = "survival.safetensors";
+/// The network, compressed.
 pub const COMPRESSED: &str = "model.compressed";
 /// The page with the curves.
 pub const REPORT: &str = "report.html";
@@ -208,9 +210,8 @@ impl RunDir {
 
     /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
     fn clear(&self) -> Result<(), RunDirError> {
-        let files =
-            [SUMMARY, REPORT, MODEL, COMPRESSED, TENSORBOARD, EVENTS, SWEEP, PROVENANCE, CONFIG, LatencyTable::FILE];
-        for name in files {
+        let outputs = [SUMMARY, REPORT, MODEL, SURVIVAL, COMPRESSED, LatencyTable::FILE, TENSORBOARD, EVENTS, SWEEP];
+        for name in outputs.into_iter().chain([PROVENANCE, CONFIG]) {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),

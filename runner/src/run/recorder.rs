@@ -5,15 +5,16 @@ use std::time::Instant;
 use secateur::Error;
 use secateur::data::LoadProgress;
 use secateur::pruning::LatencyTable;
-use secateur::training::Observer;
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
+use secateur::training::{KeptWeights, Observer};
 
 use super::checkpoints::Checkpoints;
 use super::error::RunDirError;
 use super::event_log::EventLog;
 use super::folder::RunDir;
 use super::interrupt::Interrupt;
+use super::survival::Survival;
 use crate::config::OutputConfig;
 use crate::output::{Progress, Shown, png};
 
@@ -29,6 +30,7 @@ pub struct Recorder<'a> {
     progress: Progress,
     checkpoints: Checkpoints,
     pictures: usize,
+    survival: bool,
     interrupt: Interrupt,
     /// One in this many optimizer steps is recorded.
     stride: u64,
@@ -46,9 +48,9 @@ impl<'a> Recorder<'a> {
         progress: Progress,
         interrupt: Interrupt,
     ) -> Result<Self, RunDirError> {
-        let (log, pictures) = (folder.events()?, output.pictures);
+        let (log, pictures, survival) = (folder.events()?, output.pictures, output.survival);
         let checkpoints = Checkpoints::new(output.checkpoint_every, Instant::now());
-        Ok(Self { folder, identity, log, progress, checkpoints, pictures, interrupt, stride: 1 })
+        Ok(Self { folder, identity, log, progress, checkpoints, pictures, survival, interrupt, stride: 1 })
     }
 
     /// Shows how far loading the data has come.
@@ -113,6 +115,13 @@ impl Observer for Recorder<'_> {
 
     fn picture(&mut self, picture: &Picture) -> secateur::Result<()> {
         self.draw(picture).map_err(ended)
+    }
+
+    fn pruned(&mut self, nth: usize, kept: &mut dyn Iterator<Item = KeptWeights<'_>>) -> secateur::Result<()> {
+        if !self.survival {
+            return Ok(());
+        }
+        Survival::record(self.folder, nth, kept).map_err(ended)
     }
 
     /// Always takes a checkpoint before a stop, else as often as agreed.

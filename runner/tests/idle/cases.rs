@@ -521,6 +521,8 @@ const OTHERS: &[Case] = &[
     ),
     ("data.train_limit", &["data.train_limit=300"], Refused("only 200 examples are there")),
     ("data.test_limit", &["data.test_limit=300"], Refused("only 50 examples are there")),
+    ("output.survival", &["output.survival=true", UNITS], Note("prune.apply is \"shrink\"")),
+    ("output.survival", &["output.survival=true", "schedule.name=never"], Note("schedule.name is \"never\"")),
     ("output.checkpoint_every", &["output.checkpoint_every=4"], Note("the run has 4 epochs")),
     ("output.pictures", &["output.pictures=3"], Note("there are no images, or the network neither reconstructs them")),
 ];

@@ -12,11 +12,12 @@ use crate::backend::Backend;
 use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::network::model::Batch;
-use crate::network::params::ParamStore;
+use crate::network::params::{Param, ParamStore};
 use crate::pruning::criterion::{Cut, Refit};
 use crate::pruning::measure;
 use crate::pruning::schedule::{Amount, Measured, Position, Step};
 use crate::pruning::{self, Apply, Asked, Census, Goal, KeepCount, OnEmptyLayer};
+use crate::training::KeptWeights;
 use crate::training::event::{EvalAt, Event};
 use checks::{check, masked_output, output, same_output};
 use ranking::Ranking;
@@ -124,6 +125,8 @@ impl<B: Backend> Live<B> {
             rewound_to: rewound_to.map(|s| s.0),
             seconds: seconds.as_secs_f64(),
         })?;
+        let prunable = self.params.iter().filter(|p| p.spec().prunable);
+        reporter.pruned(position.nth, &mut prunable.filter_map(kept_weights))?;
         let last = after.is_some() && after == setting.timeline.prunes.last().map(|prune| prune.0);
         if let Some(most) = planned.filter(|most| last && !own_rule && asked.target < *most) {
             let text = format!(
@@ -282,4 +285,9 @@ impl<B: Backend> Live<B> {
             self.snapshots.get(&to).ok_or_else(|| Error::Other(format!("no weights were kept of step {}", to.0)))?;
         self.params.rewind(snapshot)
     }
+}
+
+/// What is kept of a parameter that has a mask.
+fn kept_weights<B: Backend>(p: &Param<B>) -> Option<KeptWeights<'_>> {
+    Some(KeptWeights { name: &p.spec().name, shape: p.value().shape(), keep: p.mask()?.keep() })
 }

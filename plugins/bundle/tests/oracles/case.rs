@@ -134,9 +134,9 @@ impl Criterion<Cpu> for Recorded {
 }
 
 /// Prunes once: before the first update, or after so many.
-struct Once {
-    steps: u64,
-    sparsity: f64,
+pub struct Once {
+    pub steps: u64,
+    pub sparsity: f64,
 }
 
 impl Schedule for Once {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod case;
+mod fits;
 mod inputs;
 
 use case::{Found, cases};
@@ -89,4 +90,14 @@ fn criteria_over_activations() {
 #[test]
 fn criteria_over_units_and_their_penalties() {
     compare("units", include_str!("units/cases.toml"), include_str!("units/golden.json"));
+}
+
+#[test]
+fn criteria_over_maps() {
+    compare("maps", include_str!("maps/cases.toml"), include_str!("maps/golden.json"));
+}
+
+#[test]
+fn scores_of_autosparse() {
+    compare("autosparse", include_str!("autosparse/cases.toml"), include_str!("autosparse/golden.json"));
 }

@@ -2,5 +2,7 @@
 
 mod awsc;
 mod contribution_rank;
+mod hrank;
 mod inputs;
+mod ria;
 mod wanda;
