@@ -89,7 +89,7 @@ fn several_comparisons_are_corrected() {
 fn one_seed_shows_nothing_and_says_so() {
     let (_here, out) = compared(&[cell("rank", 0, 0.95), cell("magnitude", 0, 0.9)]);
     assert!(out.contains("one run only, so no interval and no test: magnitude; rank"), "{out}");
-    assert!(out.contains("5.00 points above magnitude in one pair, which shows nothing: run more seeds"), "{out}");
+    assert!(out.contains("5.00 points above magnitude at equal sparsity (90.0 % of all weights) in one pair, which shows nothing: run more seeds"), "{out}");
 }
 
 #[test]

@@ -22,18 +22,18 @@ def table(number):
     seeds = list(range(rng.choice([1, 2, 3, 5, 5, 8])))
     if number == 0:
         criteria, rates, seeds = [f"c{i:02}" for i in range(40)], ["0.1"], [0, 1, 2]
-    holes, failing, copying = rng.choice([0, 0, 0.1, 0.3]), rng.choice([0, 0, 0.15]), rng.choice([0, 0, 0.2])
+    holes, failing, copying = rng.choice([0, 0, 0.1, 0.3, 0.6]), rng.choice([0, 0, 0.15]), rng.choice([0, 0, 0.2])
     controlled, equal = rng.random() < 0.5, rng.random() < 0.25
     coarse = rng.random() < 0.3
     runs = []
     for place, (criterion, rate) in enumerate(itertools.product(criteria, rates)):
         # Some groups are all alike, some differ from others by a constant.
-        flat, level = equal and rng.random() < 0.5, rng.uniform(0.5, 0.95)
+        flat, level = equal and rng.random() < 0.5, rng.uniform(0.85, 0.95)
         kept = 1000 if coarse else 1000 + place
         for seed in seeds:
             if rng.random() < holes and not (criterion == criteria[0] and seed == 0):
                 continue
-            accuracy = 0.7 + 0.01 * seed if flat else round(level + rng.gauss(0, 0.01), 2 if coarse else 6)
+            accuracy = 0.7 + 0.01 * seed if flat else round(level + rng.gauss(0, 0.004), 2 if coarse else 6)
             run = {
                 "folder": f"{criterion}-{rate}-{seed}", "criterion": criterion, "lr": rate, "seed": seed,
                 "accuracy": accuracy, "sparsity": rng.choice([0.9, 0.9, 0.95]), "params": kept, "failed": False,
@@ -47,7 +47,7 @@ def table(number):
                 control = run | {"folder": "control-of-" + run["folder"], "control": "random", "of": run["folder"]}
                 runs.append(control | {"accuracy": round(accuracy - rng.uniform(0, 0.05), 6), "place": place})
     by = rng.choice([None, None, "criterion.name"])
-    return {"runs": runs, "by": by, "margin": rng.choice([0.3, 1.0, 3.0])}
+    return {"runs": runs, "by": by, "margin": rng.choice([0.5, 2.0, 8.0])}
 
 
 def settled(values, size):

@@ -1,4 +1,6 @@
 //! Every sentence, label and number is true of the runs.
+//!
+//! Longer than 300 lines because every claim of a comparison has its own runs.
 
 use serde_json::{Value, json};
 
@@ -20,7 +22,7 @@ fn group<'a>(found: &'a Value, label: &str) -> &'a Value {
 
 /// Three seeds of four criteria at one sparsity whose sum divided by three is another number, and their random control.
 pub fn one_sparsity() -> Vec<Cell> {
-    let sparsity = json!({"sparsity": 0.953_333_333_333_333_4, "nnz": 1000, "nnz_effective": 990});
+    let sparsity = json!({"sparsity": 0.95, "nnz": 1000, "nnz_effective": 990});
     let mut all = Vec::new();
     for (number, criterion) in ["magnitude", "rank", "snip", "worst"].into_iter().enumerate() {
         for seed in 0..3 {
@@ -44,7 +46,7 @@ fn the_mean_of_equal_values_is_their_value_and_a_loser_is_not_on_the_front() {
     let found = found(here.path(), &[]);
     for group in found["groups"].as_array().unwrap() {
         let sparsity = &group["metrics"]["sparsity"];
-        assert_eq!((&sparsity["mean"], &sparsity["std"]), (&json!(0.953_333_333_333_333_4), &json!(0.0)), "{group}");
+        assert_eq!((&sparsity["mean"], &sparsity["std"]), (&json!(0.95), &json!(0.0)), "{group}");
         assert!(sparsity["interval"].is_null(), "{group}");
     }
     let front = found["fronts"].as_array().unwrap().iter().find(|front| front["cost"] == "sparsity").unwrap();

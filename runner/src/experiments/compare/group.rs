@@ -142,7 +142,7 @@ impl Maker<'_> {
     fn label(&self, group: &Group, beside: &[String]) -> String {
         let named = |keys: &[String], values: &[&str]| {
             let part = |(key, value): (&String, &&str)| match key.strip_suffix(".name") {
-                _ if *value == &ABSENT => None,
+                _ if *value == ABSENT => None,
                 Some(_) => Some((*value).to_owned()),
                 None => Some(format!("{} {value}", short(key, self.by.iter().chain(beside)))),
             };

@@ -66,10 +66,11 @@ pub fn telling(configs: &[&Flat], given: &[String]) -> Vec<String> {
     order.into_iter().filter(|key| refine(key)).cloned().collect()
 }
 
-/// Whether a key is an option of a plugin whose name is among the given keys: it is part of what that name stands for.
+/// Whether a key is an option of a plugin whose name is among the given keys, or the library that it comes from: it is part
+/// of what that name stands for.
 pub fn owned(given: &[String], key: &str) -> bool {
     let sections = given.iter().filter_map(|given| given.strip_suffix("name")).filter(|section| section.ends_with('.'));
-    sections.into_iter().any(|section| key.starts_with(section))
+    sections.into_iter().any(|section| key.starts_with(section) || key == "plugins")
 }
 
 /// The values of a key among some configs.

@@ -52,12 +52,12 @@ pub const METRICS: [Metric; 11] = [
     metric("test_loss", "test loss", Unit::Plain, Some(false), "Mean loss on the test split, at the end."),
     metric(
         "sparsity",
-        "of all weights gone",
+        "sparsity, all weights",
         Unit::Percent,
         None,
         "Fraction of the weights of all layers, exempt ones too.",
     ),
-    metric("unit_sparsity", "of all units gone", Unit::Percent, None, "Fraction of the units of all groups."),
+    metric("unit_sparsity", "sparsity, all units", Unit::Percent, None, "Fraction of the units of all groups."),
     metric("params_kept", "parameters", Unit::Count, Some(false), "Parameters remaining, biases and norms among them."),
     metric(
         "idle_weights",

@@ -77,15 +77,16 @@ fn tested(pair: &Pair, (a, b): (&str, &str), (found, family): (&Paired, Family),
 fn untested(pair: &Pair, (a, b): (&str, &str), found: &Paired, metric: &Metric) -> String {
     let budget = pair.budget.sparsity();
     let (size, above) = (metric.difference(found.mean.abs()), if found.mean >= 0.0 { "above" } else { "below" });
+    let each = if pair.settings > 1 { "seeds" } else { "pairs" };
     match found.n {
         1 => format!(
             "{a} is {size} {above} {b}{budget} in {}, which shows nothing: run more seeds",
             repeated(pair, found)
         ),
         n if found.mean == 0.0 => {
-            format!("{a} and {b} are equal{budget} in each of {n} pairs; without variation there is no test")
+            format!("{a} and {b} are equal{budget} in each of {n} {each}; without variation there is no test")
         }
-        n => format!("{a} is {size} {above} {b}{budget} in each of {n} pairs; without variation there is no test"),
+        n => format!("{a} is {size} {above} {b}{budget} in each of {n} {each}; without variation there is no test"),
     }
 }
 

@@ -19,7 +19,7 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 }
 
 /// Values with those set equal that are equal but for rounding, where `size` is that of the numbers that they were made
-/// from: 0.914 - 0.904 and 0.92 - 0.91 become the same 0.01, and a difference of rounding alone becomes 0.
+/// from: 0.914 - 0.904 and 0.11 - 0.1 become the same 0.01, and a difference of rounding alone becomes 0.
 pub fn settled(values: &[f64], size: f64) -> Vec<f64> {
     let rounding = ROUNDING * size;
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn what_differs_by_rounding_becomes_equal_and_nothing_else_does() {
-        let differences = [0.914 - 0.904, 0.92 - 0.91, 0.899 - 0.909, 1.0 / 3.0 - (1.0 - 2.0 / 3.0)];
+        let differences = [0.914 - 0.904, 0.11 - 0.1, 0.899 - 0.909, 1.0 / 3.0 - (1.0 - 2.0 / 3.0)];
         assert_ne!(differences[0], differences[1]);
         let found = settled(&differences, 1.0);
         assert_eq!(found[0], found[1]);
