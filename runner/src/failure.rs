@@ -12,6 +12,8 @@ pub enum Failure {
     Usage(String),
     /// Something went wrong on the way: exit code 1.
     Failed(String),
+    /// The same, and it would go wrong again in the same run: a loss that is not finite.
+    Certain(String),
     /// Ctrl-C, or the system's request to end: exit code [`STOPPED`].
     Stopped(String),
 }
@@ -21,7 +23,7 @@ impl Failure {
     pub fn report(&self) -> u8 {
         let (message, code) = match self {
             Self::Usage(message) => (message, 2),
-            Self::Failed(message) => (message, 1),
+            Self::Failed(message) | Self::Certain(message) => (message, 1),
             Self::Stopped(message) => {
                 eprintln!("{message}");
                 return STOPPED;
@@ -35,7 +37,7 @@ impl Failure {
     /// The message.
     pub fn message(&self) -> &str {
         match self {
-            Self::Usage(message) | Self::Failed(message) | Self::Stopped(message) => message,
+            Self::Usage(message) | Self::Failed(message) | Self::Certain(message) | Self::Stopped(message) => message,
         }
     }
 }
@@ -52,6 +54,9 @@ impl From<&secateur::Error> for Failure {
         match error {
             secateur::Error::Stopped { .. } => Self::Stopped(error.to_string()),
             _ if error.is_usage() => Self::Usage(error.to_string()),
+            secateur::Error::NotFinite { .. } | secateur::Error::Shape { .. } | secateur::Error::Invariant { .. } => {
+                Self::Certain(error.to_string())
+            }
             _ => Self::Failed(error.to_string()),
         }
     }

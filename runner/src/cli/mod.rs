@@ -190,6 +190,9 @@ pub struct SweepArgs {
     /// List the cells and estimate the time; run nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Try cells again whose failure would come again, such as a loss that became NaN; other failures always are
+    #[arg(long)]
+    pub retry_failed: bool,
     /// Runs at a time; one for each core (divided by `threads`, where that is set) unless given
     #[arg(long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
@@ -204,9 +207,16 @@ pub struct CompareArgs {
     /// Group by this config key; by all that differ, seeds aside, unless given
     #[arg(long, value_name = "KEY")]
     pub by: Vec<String>,
-    /// What to compare: test_accuracy, test_loss, seconds, ...
-    #[arg(long, value_name = "NAME")]
+    /// What to compare: test_accuracy, seconds, validation_accuracy, or any other number of summary.json, by its dotted key
+    #[arg(long, value_name = "KEY")]
     pub metric: Option<String>,
+    /// Keep of each group the value of this key that is best on validation data: then test data is asked once
+    #[arg(long, value_name = "KEY")]
+    pub choose: Option<String>,
+    /// Differences of less than this do not matter, in points where the metric is a percentage: says better, worse, the
+    /// same within it, or undecided and how many more seeds would settle it
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub margin: Option<f64>,
     /// The value of the first key that the others are compared with; magnitude, or the first, unless given
     #[arg(long, value_name = "VALUE")]
     pub baseline: Option<String>,

@@ -21,8 +21,17 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     records.sort_by(|a, b| a.folder.cmp(&b.folder));
     records.dedup_by(|a, b| a.folder == b.folder);
     let cells = Cells::new(records);
-    let question =
-        Question { by: arguments.by.clone(), metric: arguments.metric.clone(), baseline: arguments.baseline.clone() };
+    let question = Question {
+        by: arguments.by.clone(),
+        metric: arguments.metric.clone(),
+        baseline: arguments.baseline.clone(),
+        margin: arguments.margin,
+        choose: arguments.choose.clone(),
+    };
+    if let Some(margin) = arguments.margin.filter(|margin| !(margin.is_finite() && *margin > 0.0)) {
+        let fix = "give what does not matter: 0.5 for half a point of accuracy";
+        return Err(Failure::Usage(format!("--margin {margin}: a margin is more than 0\n  fix: {fix}")));
+    }
     let comparison = cells.compare(&question).map_err(Failure::Usage)?;
     let mut quiet = false;
     if let Some(path) = &arguments.html {

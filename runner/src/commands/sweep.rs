@@ -8,7 +8,7 @@ use crate::cli::{Cli, SweepArgs};
 use crate::config::ConfigErrors;
 use crate::engine::Workbench;
 use crate::experiments::index::{self, Index};
-use crate::experiments::sweep::{SweepPlan, Tally, Workers, time};
+use crate::experiments::sweep::{SweepPlan, Tally, Workers, fails_again, time};
 use crate::failure::Failure;
 use crate::run::Interrupt;
 
@@ -29,7 +29,8 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Resul
         plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
     let interrupt = Interrupt::listen()?;
-    let tally = Workers { plan: &plan, workbench, jobs, threads, interrupt, index }.run(cli.quiet);
+    let retry_failed = arguments.retry_failed;
+    let tally = Workers { plan: &plan, workbench, jobs, threads, retry_failed, interrupt, index }.run(cli.quiet)?;
     report(&plan, &tally, cli.quiet)
 }
 
@@ -69,8 +70,8 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
         _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
     }
     plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
-    let done = finished(plan);
-    let left = plan.cells.len().saturating_sub(done.len());
+    let (done, failed) = ended(plan);
+    let left = plan.cells.len().saturating_sub(done.len() + failed);
     let mean = done.iter().sum::<f64>() / done.len().max(1) as f64;
     let estimate = if done.is_empty() {
         "no estimate of the time: none of them has run yet".to_owned()
@@ -82,14 +83,15 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
     Ok(())
 }
 
-/// Seconds of the sweep's finished cells, without controls.
-fn finished(plan: &SweepPlan) -> Vec<f64> {
+/// Seconds of the sweep's finished cells, without controls, and how many failed and would fail again.
+fn ended(plan: &SweepPlan) -> (Vec<f64>, usize) {
     if !plan.folder.is_dir() {
-        return Vec::new();
+        return (Vec::new(), 0);
     }
     let records = Index::open(&plan.out).and_then(|mut index| index.records(&plan.folder)).unwrap_or_default();
     let own = records.iter().filter(|record| record.status == "finished" && record.control.is_none());
-    own.filter_map(|record| index::seconds(&record.summary)).collect()
+    let failed = records.iter().filter(|record| record.status == "failed" && fails_again(&record.folder).is_some());
+    (own.filter_map(|record| index::seconds(&record.summary)).collect(), failed.count())
 }
 
 fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
@@ -105,11 +107,16 @@ fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
         ));
     }
     if tally.unpaired > 0 {
-        let cells =
-            if tally.unpaired == 1 { "1 cell has".to_owned() } else { format!("{} cells have", tally.unpaired) };
+        let have = if tally.unpaired == 1 { "has" } else { "have" };
         text.push_str(&format!(
-            "\n  note: sweep.controls does nothing for some: {cells} no control, because nothing was pruned there"
+            "\n  note: sweep.controls does nothing for some: {} {have} no control, because nothing was pruned there",
+            cells(tally.unpaired)
         ));
+    }
+    if !tally.untried.is_empty() {
+        let cells = cells(tally.untried.len());
+        let reasons = reasons(&tally.untried).replace('\n', "\n  ");
+        text.push_str(&format!("\n  {cells} failed before and would again (--retry-failed tries again):\n  {reasons}"));
     }
     text.push_str(&format!("\n  secateur compare {}\n", plan.folder.display()));
     if !quiet || tally.failed.is_empty() {
@@ -118,8 +125,12 @@ fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
     match (tally.failed.as_slice(), tally.left) {
         ([], 0) => Ok(()),
         ([], left) => Err(Failure::Stopped(format!("stopped with {left} cells left; go on with the same command"))),
-        (failed, _) => Err(Failure::Failed(format!("{} cells failed\n\n{}", failed.len(), reasons(failed)))),
+        (failed, _) => Err(Failure::Failed(format!("{} failed\n\n{}", cells(failed.len()), reasons(failed)))),
     }
+}
+
+fn cells(count: usize) -> String {
+    if count == 1 { "1 cell".to_owned() } else { format!("{count} cells") }
 }
 
 /// Every reason once, with the cells that it stopped.

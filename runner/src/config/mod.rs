@@ -28,7 +28,7 @@ pub use identity::earlier_identity;
 use layers::Merged;
 pub use layers::{Layer, Stack};
 pub use libraries::PluginFile;
-pub use run_config::{DataChoice, OutputConfig, RunConfig, TopConfig};
+pub use run_config::{DataChoice, OutputConfig, PluginChoice, RunConfig, TopConfig};
 pub use schema::Schema;
 pub use set_by::SetBy;
 pub use show::Row;

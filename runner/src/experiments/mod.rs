@@ -4,3 +4,4 @@ pub mod compare;
 pub mod index;
 mod statistics;
 pub mod sweep;
+mod ties;

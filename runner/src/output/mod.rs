@@ -7,6 +7,7 @@ mod report;
 mod share;
 mod size_table;
 mod tensorboard;
+mod validated;
 
 pub use page::page;
 pub use pictures::{PICTURES, Shown, png};
@@ -15,6 +16,7 @@ pub use report::{Curves, headlines, render as report};
 pub use share::percent;
 pub use size_table::size_table;
 pub use tensorboard::file as tensorboard;
+pub use validated::validated;
 
 use secateur::training::event::Event;
 

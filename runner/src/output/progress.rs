@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use secateur::data::LoadProgress;
+use secateur::data::{LoadProgress, SplitName};
 use secateur::pruning::Counted;
 use secateur::training::event::{EvalAt, Event};
 
@@ -44,8 +44,8 @@ struct State {
     /// The training loss of the last finished epoch, or of the last step before there is one.
     loss: Option<f64>,
     train_accuracy: Option<f64>,
-    /// The accuracy on held-out data.
-    accuracy: Option<f64>,
+    /// The accuracy on held-out data, and which: that of this epoch, or of the last one that was measured.
+    accuracy: Option<(SplitName, f64)>,
     /// Fraction that is gone of what pruning steps count.
     sparsity: f64,
     /// What they count, where one has told.
@@ -175,11 +175,13 @@ impl State {
             }
             Event::Epoch { epoch, loss, accuracy, sparsity, seconds, .. } => {
                 (self.epoch, self.loss, self.train_accuracy) = (*epoch, Some(*loss), *accuracy);
+                // What was measured in an epoch before says nothing about this one.
+                self.accuracy = None;
                 // A run that goes on may be pruned already.
                 self.sparsity = *sparsity;
                 self.unwritten = Some(speed(self.examples as f64 / seconds.max(1e-9)));
             }
-            Event::Eval { accuracy, .. } => self.accuracy = *accuracy,
+            Event::Eval { split, accuracy, .. } => self.accuracy = accuracy.map(|accuracy| (*split, accuracy)),
             Event::Prune { achieved, of, kept, units, .. } => {
                 (self.sparsity, self.counted) = (*achieved, counted(*of, kept, units));
             }
@@ -195,10 +197,12 @@ impl State {
         let width = self.epochs.to_string().len();
         let mut text = format!("epoch {:>width$}/{}", self.epoch + 1, self.epochs);
         if let Some(loss) = self.loss.filter(|loss| loss.is_finite()) {
-            text.push_str(&format!("  loss {loss:.4}"));
+            text.push_str(&format!("  training loss {loss:.4}"));
         }
-        if let Some(accuracy) = self.accuracy.or(self.train_accuracy) {
-            text.push_str(&format!("  accuracy {:.2} %", accuracy * 100.0));
+        if let Some((split, accuracy)) = self.accuracy {
+            text.push_str(&format!("  {split} accuracy {:.2} %", accuracy * 100.0));
+        } else if let Some(accuracy) = self.train_accuracy {
+            text.push_str(&format!("  training accuracy {:.2} %", accuracy * 100.0));
         }
         let things = self.counted.map_or_else(|| "pruned".to_owned(), |counted| format!("{} pruned", counted.words()));
         text + &format!("  {things} {}", percent(self.sparsity))
@@ -294,10 +298,10 @@ mod tests {
             progress.event(&serde_json::from_str(line).unwrap());
         }
         let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
-        let expected = "note: train.eps = 1 does nothing here.\nepoch  1/20  loss 1.5000  accuracy 50.00 %  pruned 0.0 %  24 k samples/s\n  \
+        let expected = "note: train.eps = 1 does nothing here.\nepoch  1/20  training loss 1.5000  training accuracy 50.00 %  pruned 0.0 %  24 k samples/s\n  \
             pruned after epoch 2 (step 19): 10.0 % of the units that may be pruned are gone, 900 of 1000 parameters \
             remaining  units: fc1 45, fc2 27\n\
-            epoch  2/20  loss 1.2500  accuracy 75.00 %  units pruned 10.0 %  24 k samples/s\n";
+            epoch  2/20  training loss 1.2500  validation accuracy 75.00 %  units pruned 10.0 %  24 k samples/s\n";
         assert_eq!(text, expected);
     }
 

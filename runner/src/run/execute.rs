@@ -47,7 +47,9 @@ pub fn execute(
         // The reason why the run ended matters more than a disk that is too full to note it.
         _ = folder.give_up(status, failure.message());
         let ending = [("status".to_owned(), status.into()), ("error".to_owned(), failure.message().into())];
-        _ = write_report(config, folder, &Map::from_iter(ending));
+        let mut told = part_in_sweep(folder);
+        told.extend(ending);
+        _ = write_report(config, folder, &told);
     }
     ended
 }
@@ -63,6 +65,7 @@ fn name_of(saved: &Saved, config: &Resolved, folder: &RunDir, workbench: &Workbe
 /// Writes what a run leaves, the summary last: only then does it look finished.
 fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<String, Value>, Failure> {
     let mut summary = trained.summary;
+    summary.extend(output::validated(&events(folder)?));
     summary.extend(part_in_sweep(folder));
     summary.insert("status".to_owned(), "finished".into());
     // Those of the log say who set what.

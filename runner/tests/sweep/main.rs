@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../common/browser.rs"]
+mod browser;
 mod page;
 mod plan;
 
@@ -279,7 +281,88 @@ fn a_cell_that_fails_is_recorded_and_the_rest_goes_on() {
     assert!(errors.contains("6 cells failed") && errors.contains("fc9"), "{errors}");
     assert_eq!(folders(here.path()).iter().filter(|run| finished(run)).count(), 6);
     let (_, out, _) = secateur(here.path(), &["compare", "runs/s"]);
-    assert!(out.contains("6 failed runs are left out"), "{out}");
+    assert!(out.contains("random, exempt [\"fc9\"]: 2 of 2 failed: ") && out.contains("2 failed"), "{out}");
+}
+
+#[test]
+fn a_failure_that_would_come_again_is_tried_again_only_if_asked() {
+    let here = here(CONFIG);
+    let rates = ["--set", "sweep.controls=[\"random\"]", "--set", "sweep.axes.train.lr=[0.1, 1e9]"];
+    let again = |more: &[&str]| secateur(here.path(), &[&["sweep", "s.toml"], &rates[..], more].concat());
+    let (code, out, errors) = again(&[]);
+    assert_eq!(code, 1, "{out}{errors}");
+    assert!(errors.contains("6 cells failed") && errors.contains("NaN") || errors.contains("inf"), "{errors}");
+    assert!(
+        out.contains("8 cells finished now, 0 before"),
+        "six cells, and a control for each seed of magnitude: {out}"
+    );
+    let stamps = || {
+        let time = |run: &PathBuf| fs::metadata(run.join("summary.json")).unwrap().modified().unwrap();
+        folders(here.path()).iter().map(time).collect::<Vec<_>>()
+    };
+    let before = stamps();
+    let (code, out, errors) = again(&[]);
+    assert_eq!(code, 0, "every cell has ended: {out}{errors}");
+    assert!(out.contains("0 cells finished now, 8 before"), "{out}");
+    assert!(out.contains("6 cells failed before and would again (--retry-failed tries again)"), "{out}");
+    assert_eq!(stamps(), before, "nothing is repeated");
+    let (_, out, _) = again(&["--dry-run"]);
+    assert!(out.contains("\n0 to run"), "{out}");
+    let (_, out, _) = secateur(here.path(), &["compare", "runs/s"]);
+    assert!(out.contains("random, lr 1000000000.0: 2 of 2 diverged: the "), "{out}");
+    let (code, _, errors) = again(&["--retry-failed"]);
+    assert!(code == 1 && errors.contains("6 cells failed"), "{errors}");
+    assert!(stamps() != before);
+    // What another version failed at, this one may do.
+    let failed = folders(here.path()).into_iter().find(|run| !finished(run)).unwrap();
+    let provenance = fs::read_to_string(failed.join("provenance.toml")).unwrap();
+    fs::write(failed.join("provenance.toml"), provenance.replace(env!("CARGO_PKG_VERSION"), "0.0.1")).unwrap();
+    let (code, out, errors) = again(&[]);
+    assert!(code == 1 && errors.contains("1 cell failed") && out.contains("5 cells failed before"), "{out}{errors}");
+}
+
+#[test]
+fn controls_are_noted_for_each_cell_and_a_random_cell_needs_none() {
+    let here = here(CONFIG);
+    let (code, out, log) =
+        secateur(here.path(), &["sweep", "s.toml", "--set", "sweep.controls=[\"random\", \"unpruned\"]"]);
+    assert_eq!(code, 0, "{log}");
+    // Magnitude's two norms keep as many units, and share the random control of their seed.
+    assert!(out.contains("10 cells finished now"), "{out}");
+    let ties: Value = serde_json::from_slice(&fs::read(here.path().join("runs/s/controls.json")).unwrap()).unwrap();
+    let ties = ties.as_object().unwrap();
+    assert_eq!(ties.len(), 6);
+    let kinds = |controls: &Value| controls.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    let mut all: Vec<String> = ties.values().map(kinds).collect();
+    all.sort();
+    assert_eq!(
+        all,
+        ["random unpruned", "random unpruned", "random unpruned", "random unpruned", "unpruned", "unpruned"]
+    );
+    let (_, text, _) = secateur(here.path(), &["compare", "runs/s", "--json", "-"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let labels: Vec<&str> =
+        found["groups"].as_array().unwrap().iter().filter_map(|group| group["label"].as_str()).collect();
+    let expected = [
+        "magnitude, norm l1",
+        "magnitude, norm l2",
+        "random",
+        "control: random (magnitude, norm l1; magnitude, norm l2)",
+        "control: unpruned",
+    ];
+    assert_eq!(labels, expected);
+    let run = folders(here.path())
+        .into_iter()
+        .find(|run| fs::read_to_string(run.join("summary.json")).unwrap().contains("control_of"));
+    let run = run.unwrap();
+    let summary: Value = serde_json::from_slice(&fs::read(run.join("summary.json")).unwrap()).unwrap();
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    let (kind, of) = (summary["control"].as_str().unwrap(), summary["control_of"].as_str().unwrap());
+    assert!(report.contains(&format!("<h1>s: control {kind} of criterion=")), "titled by what varies");
+    assert!(report.contains(&format!("A control of the run in {of}")));
+    assert!(summary["validation_accuracy"].is_number(), "{summary}");
+    let (code, out, errors) = secateur(here.path(), &["compare", "runs/s", "--metric", "validation_accuracy"]);
+    assert!(code == 0 && out.contains("validation accuracy ± std"), "{errors}");
 }
 
 #[test]

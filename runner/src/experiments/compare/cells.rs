@@ -1,15 +1,18 @@
 //! From run folders to groups and pairs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::group::{self, Group, METRICS, Metric};
-use super::keys::{self, ABSENT, Flat};
+use super::choice::chosen;
+use super::controls::Controls;
+use super::copies::{self, Once};
+use super::group::{Group, Maker};
+use super::keys::{self, Flat};
+use super::metric::{self, METRICS, Metric};
 use super::{Comparison, pair, pareto};
 use crate::experiments::index::Record;
-use crate::experiments::statistics::Sample;
 
-/// Sections that a control changes: their values say what it is a control of.
-const CHANGED_BY_CONTROLS: [&str; 3] = ["criterion.", "prune.", "schedule."];
+/// Keys of summaries that are the same for all runs, or no measurement.
+const NO_METRICS: [&str; 5] = ["seed", "threads", "jobs", "steps", "epochs"];
 
 /// What is to be compared.
 #[derive(Clone, Debug, Default)]
@@ -20,36 +23,32 @@ pub struct Question {
     pub metric: Option<String>,
     /// The value of the first key that others are compared with.
     pub baseline: Option<String>,
+    /// Differences of less than this do not matter; points, where the metric is a percentage.
+    pub margin: Option<f64>,
+    /// A key of which each group keeps the value that is best on validation data.
+    pub choose: Option<String>,
 }
 
-/// Finished runs.
+/// Runs that finished, and those that failed.
 #[derive(Debug)]
 pub struct Cells {
-    /// The runs as their folders describe them.
+    /// The runs as their folders describe them, each once.
     pub records: Vec<Record>,
-    /// Their configs; a control's is that of the run it belongs to, with what makes it a control in `origin`.
     configs: Vec<Flat>,
+    controls: Controls,
     notes: Vec<String>,
 }
 
 impl Cells {
-    /// Takes the finished ones, and notes what is left out.
+    /// Takes the finished and the failed ones, and notes what is left out.
     pub fn new(records: Vec<Record>) -> Self {
-        let (records, others): (Vec<Record>, Vec<Record>) =
-            records.into_iter().partition(|record| record.status == "finished");
-        let notes = [left_out(&others), of_other_versions(&records)].concat();
-        let own: Vec<Flat> = records.iter().map(|record| keys::flat(&record.config)).collect();
-        let by_folder: HashMap<&str, usize> =
-            records.iter().enumerate().filter_map(|(i, r)| Some((r.folder.file_name()?.to_str()?, i))).collect();
-        let configs = (records.iter().enumerate())
-            .map(|(i, record)| {
-                let of = record.control.as_ref().and(record.summary.get("control_of")?.as_str());
-                of.and_then(|of| by_folder.get(of)).map(|of| own[*of].clone()).or_else(|| Some(own[i].clone()))
-            })
-            .zip(&own)
-            .map(|(config, own)| config.unwrap_or_else(|| own.clone()))
-            .collect();
-        Self { records, configs, notes }
+        let ended = |record: &Record| ["finished", "failed"].contains(&record.status.as_str());
+        let (records, others): (Vec<Record>, Vec<Record>) = records.into_iter().partition(ended);
+        let Once { records, copies, notes: copied } = copies::once(records);
+        let notes = [left_out(&others), copied, of_other_versions(&records)].concat();
+        let configs: Vec<Flat> = records.iter().map(|record| keys::flat(&record.config)).collect();
+        let controls = Controls::of(&records, &configs, &copies);
+        Self { records, configs, controls, notes }
     }
 
     /// Makes groups, tests their differences, and says what was found.
@@ -57,48 +56,50 @@ impl Cells {
     /// # Errors
     /// What was asked about is not in these runs.
     pub fn compare(&self, question: &Question) -> Result<Comparison, String> {
-        let mains: Vec<usize> = (0..self.records.len()).filter(|i| self.records[*i].control.is_none()).collect();
-        if mains.is_empty() {
-            let notes = self.notes.join("\n  ");
+        let mut mains: Vec<usize> = (0..self.records.len()).filter(|i| self.records[*i].control.is_none()).collect();
+        if !mains.iter().any(|i| self.records[*i].status == "finished") {
+            let notes = self.notes.iter().cloned().chain(self.failed_alone()).collect::<Vec<_>>().join("\n  ");
             return Err(format!(
                 "there is no finished run to compare\n  {notes}\n  fix: name folders that hold run folders"
             ));
         }
         let configs: Vec<&Flat> = mains.iter().map(|i| &self.configs[*i]).collect();
-        self.check_keys(&question.by, &configs)?;
-        let by = if question.by.is_empty() { keys::telling(&configs, &[]) } else { question.by.clone() };
-        let mut within = keys::telling(&configs, &by);
-        within.push("seed".to_owned());
+        self.check_keys("--by", &question.by, &configs)?;
+        self.check_keys("--choose", question.choose.as_slice(), &configs)?;
+        let mut by = if question.by.is_empty() { keys::telling(&configs, &[]) } else { question.by.clone() };
+        by.retain(|key| Some(key) != question.choose.as_ref());
+        let choice = question.choose.as_ref().map(|key| chosen(&self.records, &self.configs, &mains, &by, key));
+        let choice = choice.transpose()?.unwrap_or_default();
+        mains.retain(|run| !choice.left.contains(run));
+        let configs: Vec<&Flat> = mains.iter().map(|i| &self.configs[*i]).collect();
+        // What was chosen is part of what a group is.
+        let settled: Vec<String> = by.iter().chain(&question.choose).cloned().collect();
+        let within = keys::telling(&configs, &settled);
         let metric = self.metric(question.metric.as_deref())?;
-        let groups = self.groups(&by);
-        let mut notes = self.notes.clone();
-        if by.is_empty() {
-            notes.push("all runs have one setting: there is nothing to compare it with".to_owned());
-        }
-        let alone: Vec<&str> =
-            groups.iter().filter(|group| group.cells.len() == 1).map(|group| group.label.as_str()).collect();
-        if !alone.is_empty() {
-            notes.push(format!("one run only, so no interval and no test: {}", alone.join("; ")));
-        }
-        if self
-            .records
-            .iter()
-            .any(|record| record.summary.get("jobs").and_then(serde_json::Value::as_u64).unwrap_or(1) > 1)
-        {
-            notes.push(
-                "several runs went on at once: time is that of a busy machine, peak memory that of the whole process"
-                    .to_owned(),
-            );
-        }
+        let margin = question.margin.map(|margin| metric.margin(margin));
+        let groups = self.groups(&mains, &by, &metric);
         let baseline = self.baseline(&groups, question.baseline.as_deref(), by.first())?;
-        let view = pair::View { records: &self.records, configs: &self.configs, by: &by, within: &within, metric };
+        let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
+        let view = pair::View {
+            records,
+            configs,
+            controls,
+            by: &by,
+            settled: &settled,
+            within: &within,
+            metric: &metric,
+            margin,
+        };
         let (pairs, control_pairs) = pair::all(&view, &groups, baseline.as_deref());
-        let alone = without_baseline(&groups, &pairs, baseline.as_deref());
-        if let (false, Some(key), Some(value)) = (alone.is_empty(), by.first(), &baseline) {
-            notes.push(format!("the baseline {key} = {value} was not run beside {}", alone.join("; ")));
-        }
-        let fronts = pareto::fronts(&groups, metric);
-        Ok(Comparison { by, metric, groups, pairs, control_pairs, fronts, notes })
+        let notes = [
+            self.notes.clone(),
+            question.choose.iter().map(|_| choice.note.clone()).collect(),
+            self.about(&by, &groups),
+            about_baseline(&by, &groups, &pairs, baseline.as_deref()),
+            about_keys(&by, &pairs),
+        ];
+        let fronts = pareto::fronts(&groups, &metric);
+        Ok(Comparison { by, metric, margin, groups, pairs, control_pairs, fronts, notes: notes.concat() })
     }
 
     /// The config of a cell.
@@ -106,61 +107,97 @@ impl Cells {
         keys::flat(&self.records[cell].config)
     }
 
-    fn check_keys(&self, by: &[String], configs: &[&Flat]) -> Result<(), String> {
+    /// Why runs of a group failed, in a few words; `None` where none did.
+    pub fn failure(&self, group: &Group) -> Option<String> {
+        let all = group.cells.len() + group.failed.len();
+        let reason = |run: &usize| self.records[*run].error.clone().unwrap_or_default();
+        let reasons: Vec<String> = group.failed.iter().map(reason).collect();
+        let first = reasons.first()?.lines().next().unwrap_or_default().to_owned();
+        let diverged = |reason: &String| reason.contains(" is NaN at step ") || reason.contains(" is inf at step ");
+        let how = if reasons.iter().all(diverged) { "diverged" } else { "failed" };
+        let alike = how == "diverged" || reasons.iter().all(|reason| *reason == reasons[0]);
+        let others = if alike { "" } else { "; others for other reasons" };
+        Some(format!("{} of {all} {how}: {first}{others}", group.failed.len()))
+    }
+
+    fn failed_alone(&self) -> Option<String> {
+        let failed = self.records.iter().filter(|record| record.status == "failed");
+        let reasons: Vec<&str> = failed.filter_map(|record| record.error.as_deref()?.lines().next()).collect();
+        let runs =
+            if reasons.len() == 1 { "1 run failed".to_owned() } else { format!("{} runs failed", reasons.len()) };
+        Some(format!("{runs}: {}", reasons.first()?))
+    }
+
+    /// Notes on what these runs cannot say.
+    fn about(&self, by: &[String], groups: &[Group]) -> Vec<String> {
+        let mut notes = Vec::new();
+        if by.is_empty() {
+            notes.push("all runs have one setting: there is nothing to compare it with".to_owned());
+        }
+        let failed = groups.iter().filter_map(|group| Some(format!("{}: {}", group.label, self.failure(group)?)));
+        notes.extend(failed);
+        let alone: Vec<&str> =
+            groups.iter().filter(|group| group.cells.len() == 1).map(|group| group.label.as_str()).collect();
+        if !alone.is_empty() {
+            notes.push(format!("one run only, so no interval and no test: {}", alone.join("; ")));
+        }
+        let jobs = |record: &Record| record.summary.get("jobs").and_then(serde_json::Value::as_u64).unwrap_or(1);
+        if self.records.iter().any(|record| jobs(record) > 1) {
+            notes.push(
+                "several runs went on at once: time is that of a busy machine, peak memory that of the whole process"
+                    .to_owned(),
+            );
+        }
+        notes
+    }
+
+    fn check_keys(&self, flag: &str, by: &[String], configs: &[&Flat]) -> Result<(), String> {
         let known: BTreeSet<&str> = configs.iter().flat_map(|config| config.keys().map(String::as_str)).collect();
         let Some(key) = by.iter().find(|key| !known.contains(key.as_str())) else { return Ok(()) };
         let fix = match crate::config::nearest(key, known.iter().copied()) {
             Some(near) => format!("did you mean {near}?"),
             None => format!("what differs here: {}", keys::telling(configs, &[]).join(", ")),
         };
-        Err(format!("--by {key}: no run has that key\n  fix: {fix}"))
+        Err(format!("{flag} {key}: no run has that key\n  fix: {fix}"))
     }
 
     fn metric(&self, asked: Option<&str>) -> Result<Metric, String> {
         let there = |metric: &Metric| self.records.iter().any(|record| metric.of(&record.summary).is_some());
-        match asked {
-            None => METRICS.into_iter().find(there).ok_or_else(|| "these runs have no metrics".to_owned()),
-            Some(name) => group::known(name).filter(there).ok_or_else(|| {
-                let known: Vec<&str> = METRICS.iter().filter(|metric| there(metric)).map(|metric| metric.key).collect();
-                format!("--metric {name}: these runs have no such metric\n  known: {}", known.join(", "))
-            }),
+        let Some(name) = asked else {
+            return METRICS.into_iter().find(there).ok_or_else(|| "these runs have no metrics".to_owned());
+        };
+        let metric = metric::named(name);
+        if there(&metric) {
+            return Ok(metric);
         }
+        let tables = METRICS.into_iter().filter(there).map(|metric| metric.key.to_string());
+        let others: BTreeSet<String> =
+            self.records.iter().flat_map(|record| metric::numbers(&record.summary)).collect();
+        let mut known: Vec<String> = tables.collect();
+        known.extend(others.into_iter().filter(|key| !NO_METRICS.contains(&key.as_str())));
+        let mut seen = BTreeSet::new();
+        known.retain(|key| seen.insert(key.clone()));
+        let near = crate::config::nearest(name, known.iter().map(String::as_str));
+        let fix = near.map_or_else(String::new, |near| format!("\n  did you mean {near}?"));
+        Err(format!("--metric {name}: these runs have no such metric\n  known: {}{fix}", known.join(", ")))
     }
 
-    fn groups(&self, by: &[String]) -> Vec<Group> {
-        let mut members: BTreeMap<(Option<String>, Vec<String>), Vec<usize>> = BTreeMap::new();
-        for (i, record) in self.records.iter().enumerate() {
-            let value = |key: &String| match record.control.as_deref() {
-                Some("unpruned") if CHANGED_BY_CONTROLS.iter().any(|section| key.starts_with(section)) => ABSENT,
-                Some("random" | "small-dense") if key.starts_with("criterion.") => ABSENT,
-                _ => keys::value(&self.configs[i], key),
-            };
-            let values = by.iter().map(|key| value(key).to_owned()).collect();
-            members.entry((record.control.clone(), values)).or_default().push(i);
+    fn groups(&self, mains: &[usize], by: &[String], metric: &Metric) -> Vec<Group> {
+        let mut metrics = METRICS.to_vec();
+        if !metrics.contains(metric) {
+            metrics.push(metric.clone());
         }
-        let group = |((control, values), cells): ((Option<String>, Vec<String>), Vec<usize>)| {
-            let of = |metric: &Metric| {
-                let all: Vec<f64> = cells.iter().filter_map(|i| metric.of(&self.records[*i].summary)).collect();
-                Some((metric.key, Sample::of(&all)?))
-            };
-            let metrics = METRICS.iter().filter_map(of).collect();
-            Group { label: label(by, &values, control.as_deref()), values, control, cells, metrics }
-        };
-        let mut groups: Vec<Group> = members.into_iter().map(group).collect();
-        groups.sort_by(|a, b| {
-            let numbers =
-                |values: &[String]| values.iter().map(|v| v.parse::<f64>().unwrap_or(0.0)).collect::<Vec<_>>();
-            let by_number = numbers(&a.values).partial_cmp(&numbers(&b.values)).unwrap_or(std::cmp::Ordering::Equal);
-            a.control.cmp(&b.control).then(by_number).then(a.values.cmp(&b.values))
-        });
-        groups
+        let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
+        Maker { records, configs, controls, by, metrics: &metrics }.groups(mains)
     }
 
     /// The value of the first key that others are compared with.
     fn baseline(&self, groups: &[Group], asked: Option<&str>, key: Option<&String>) -> Result<Option<String>, String> {
         let Some(key) = key else { return Ok(None) };
-        let values: Vec<&str> =
-            groups.iter().filter(|group| group.control.is_none()).map(|group| group.values[0].as_str()).collect();
+        let own = groups.iter().filter(|group| group.control.is_none());
+        // What failed altogether is compared with nothing, unless somebody asks.
+        let finished = |group: &&Group| asked.is_some() || !group.cells.is_empty();
+        let values: Vec<&str> = own.filter(finished).map(|group| group.values[0].as_str()).collect();
         match asked {
             Some(asked) if !values.contains(&asked) => {
                 let mut known = values.clone();
@@ -177,15 +214,12 @@ impl Cells {
     }
 }
 
-/// What is wrong with runs that are not finished, and how many there are.
+/// What is wrong with runs that did not end, and how many there are.
 fn left_out(others: &[Record]) -> Vec<String> {
     let mut notes = Vec::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for record in others {
-        let status = match record.status.as_str() {
-            known @ ("failed" | "damaged") => known,
-            _ => "unfinished",
-        };
+        let status = if record.status == "damaged" { "damaged" } else { "unfinished" };
         *counts.entry(status).or_default() += 1;
         notes.extend(record.error.clone().filter(|_| status == "damaged"));
     }
@@ -210,30 +244,26 @@ fn of_other_versions(records: &[Record]) -> Vec<String> {
 }
 
 /// Groups that are not the baseline, and have none.
-fn without_baseline<'a>(groups: &'a [Group], pairs: &[pair::Pair], baseline: Option<&str>) -> Vec<&'a str> {
-    let own = groups.iter().enumerate().filter(|(_, group)| group.control.is_none() && !group.values.is_empty());
-    own.filter(|(index, group)| {
-        group.values.first().map(String::as_str) != baseline && pairs.iter().all(|pair| pair.group != *index)
-    })
-    .map(|(_, group)| group.label.as_str())
-    .collect()
+fn about_baseline(by: &[String], groups: &[Group], pairs: &[pair::Pair], baseline: Option<&str>) -> Vec<String> {
+    let (Some(key), Some(value)) = (by.first(), baseline) else { return Vec::new() };
+    let own = groups.iter().enumerate().filter(|(_, group)| group.control.is_none() && !group.cells.is_empty());
+    let alone = own.filter(|(index, group)| group.values[0] != value && pairs.iter().all(|pair| pair.group != *index));
+    let alone: Vec<&str> = alone.map(|(_, group)| group.label.as_str()).collect();
+    if alone.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("the baseline {key} = {value} was not run beside {}", alone.join("; "))]
 }
 
-fn label(by: &[String], values: &[String], control: Option<&str>) -> String {
-    let part = |(key, value): (&String, &String)| match key.strip_suffix(".name") {
-        _ if value == ABSENT => None,
-        Some(_) => Some(value.clone()),
-        None => Some(format!("{} {value}", key.rsplit('.').next().unwrap_or(key))),
-    };
-    let parts: Vec<String> = by.iter().zip(values).filter_map(part).collect();
-    let setting = match (by, parts.is_empty()) {
-        ([], _) => "all runs".to_owned(),
-        (_, true) => format!("without {}", by.join(", ")),
-        _ => parts.join(", "),
-    };
-    match control {
-        None => setting,
-        Some(control) if parts.is_empty() => format!("control: {control}"),
-        Some(control) => format!("control: {control} ({setting})"),
+/// Keys beside those that were asked about in which paired runs differ.
+fn about_keys(by: &[String], pairs: &[pair::Pair]) -> Vec<String> {
+    let keys: BTreeSet<&str> =
+        pairs.iter().flat_map(|pair| &pair.beside).filter_map(|text| text.split(' ').next()).collect();
+    if keys.is_empty() {
+        return Vec::new();
     }
+    let (by, keys) = (by.join(", "), keys.into_iter().collect::<Vec<_>>().join(", "));
+    vec![format!(
+        "groups differ in more than {by}: {keys}; what is shown may be due to that: run them alike, or name it with --by"
+    )]
 }

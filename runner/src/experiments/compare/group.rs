@@ -2,137 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
-use crate::experiments::index;
+use super::controls::Controls;
+use super::keys::{self, ABSENT, Flat};
+use super::metric::Metric;
+use crate::experiments::index::Record;
 use crate::experiments::statistics::Sample;
 
-/// One thing that is measured of runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name in summaries and files.
-    pub key: &'static str,
-    /// Its name for people.
-    pub label: &'static str,
-    /// How its values are written.
-    pub unit: Unit,
-    /// Whether more is better; `None` where neither is.
-    pub more_is_better: Option<bool>,
-}
-
-/// How a metric is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// 0.921 is written as 92.1 %; differences in points.
-    Percent,
-    /// A number as it is.
-    Plain,
-    /// A count: 12 k, 1.3 M.
-    Count,
-    /// A time in seconds.
-    Seconds,
-    /// Memory in megabytes.
-    Bytes,
-}
-
-const fn metric(key: &'static str, label: &'static str, unit: Unit, more_is_better: Option<bool>) -> Metric {
-    Metric { key, label, unit, more_is_better }
-}
-
-/// Everything that is measured, in the order in which it is shown.
-pub const METRICS: [Metric; 11] = [
-    metric("test_accuracy", "accuracy", Unit::Percent, Some(true)),
-    metric("test_loss", "loss", Unit::Plain, Some(false)),
-    metric("sparsity", "weights removed", Unit::Percent, None),
-    metric("unit_sparsity", "units removed", Unit::Percent, None),
-    metric("params_kept", "parameters", Unit::Count, Some(false)),
-    // Kept prunable weights on no path from an input to an output.
-    metric("idle_weights", "idle weights", Unit::Count, Some(false)),
-    metric("macs_kept", "MACs", Unit::Count, Some(false)),
-    metric("seconds", "time", Unit::Seconds, Some(false)),
-    metric("peak_memory_bytes", "peak memory", Unit::Bytes, Some(false)),
-    // Weights or units that were pruned, and those that were regrown, every time counted.
-    metric("churn", "churn", Unit::Count, None),
-    // Norm of the gradient for each weight remaining, the mean over layers (arXiv 2407.16716).
-    metric("burden", "burden", Unit::Plain, Some(false)),
-];
-
-/// The metric of that name, or of that label.
-pub fn known(name: &str) -> Option<Metric> {
-    let name = if name == "accuracy" || name == "loss" { format!("test_{name}") } else { name.to_owned() };
-    METRICS.into_iter().find(|metric| metric.key == name || metric.label == name)
-}
-
-impl Metric {
-    /// The value of one run, by its summary.
-    pub fn of(&self, summary: &Map<String, Value>) -> Option<f64> {
-        match self.key {
-            "seconds" => index::seconds(summary),
-            "idle_weights" => {
-                let number = |key: &str| summary.get(key).and_then(Value::as_f64);
-                Some(number("nnz")? - number("nnz_effective")?)
-            }
-            "churn" => Some(either(summary, "pruned", "left")? + either(summary, "regrown", "returned")?),
-            "burden" => {
-                let layers = summary.get("burden")?.as_array()?;
-                let all: Option<Vec<f64>> = layers.iter().map(|layer| layer.get("gradient")?.as_f64()).collect();
-                all.filter(|all| !all.is_empty()).map(|all| all.iter().sum::<f64>() / all.len() as f64)
-            }
-            key => summary.get(key).and_then(Value::as_f64),
-        }
-    }
-
-    /// A value as people read it.
-    pub fn written(&self, value: f64) -> String {
-        match self.unit {
-            Unit::Percent => format!("{:.2} %", value * 100.0),
-            Unit::Plain => format!("{value:.4}"),
-            Unit::Count if value >= 1e9 => format!("{:.2} G", value / 1e9),
-            Unit::Count if value >= 1e6 => format!("{:.2} M", value / 1e6),
-            Unit::Count if value >= 1e4 => format!("{:.1} k", value / 1e3),
-            Unit::Count => format!("{value:.0}"),
-            Unit::Seconds if value >= 600.0 => format!("{:.1} min", value / 60.0),
-            Unit::Seconds => format!("{value:.2} s"),
-            Unit::Bytes => format!("{:.0} MB", value / 1e6),
-        }
-    }
-
-    /// A difference without its sign: 1.3 points.
-    pub fn difference(&self, value: f64) -> String {
-        match self.unit {
-            Unit::Percent => format!("{:.2} points", value * 100.0),
-            _ => self.written(value),
-        }
-    }
-
-    /// A number of an interval of differences: no unit.
-    pub fn bare(&self, value: f64) -> String {
-        match self.unit {
-            Unit::Percent => format!("{:.2}", value * 100.0),
-            Unit::Plain => format!("{value:.4}"),
-            _ => self.written(value),
-        }
-    }
-}
-
-/// A number of a summary, by its name or by the one that earlier versions gave it.
-fn either(summary: &Map<String, Value>, name: &str, earlier: &str) -> Option<f64> {
-    summary.get(name).or_else(|| summary.get(earlier))?.as_f64()
-}
+/// More keys than this are not named in a label.
+const MOST_NAMED: usize = 4;
 
 /// Runs under one setting.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// The setting for people: `magnitude`, `magnitude, train.lr 0.1`, `random control`.
+    /// The setting for people: `magnitude`, `magnitude, lr 0.1`, `control: random (magnitude)`.
     pub label: String,
-    /// The values of the keys that tell groups apart.
+    /// The values of the keys that tell groups apart; of a control, those that its owners have in common.
     pub values: Vec<String>,
     /// Which control it is, where it is one.
     pub control: Option<String>,
-    /// The indices of its cells.
+    /// The groups that it is a control of.
+    pub owners: Vec<usize>,
+    /// The indices of its finished runs.
     pub cells: Vec<usize>,
+    /// Those of the runs that failed.
+    pub failed: Vec<usize>,
     /// Mean and spread of every metric that its runs have.
-    pub metrics: BTreeMap<&'static str, Sample>,
+    pub metrics: BTreeMap<String, Sample>,
 }
 
 impl Group {
@@ -142,31 +37,138 @@ impl Group {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What groups are made from.
+pub struct Maker<'a> {
+    /// All runs.
+    pub records: &'a [Record],
+    /// Their configs.
+    pub configs: &'a [Flat],
+    /// Whose control each is.
+    pub controls: &'a Controls,
+    /// Keys that tell groups apart.
+    pub by: &'a [String],
+    /// What is measured.
+    pub metrics: &'a [Metric],
+}
 
-    #[test]
-    fn metrics_that_a_summary_spells_out_are_put_together() {
-        let summary = serde_json::json!({
-            "seconds_train": 2.0, "seconds_eval": 0.5, "left": 30, "returned": 12,
-            "burden": [{ "name": "fc1", "gradient": 0.1 }, { "name": "fc2", "gradient": 0.3 }],
+impl Maker<'_> {
+    /// The groups of these runs, which are no controls, in the order of their values, and after them those of their controls:
+    /// one for each set of runs that is the control of a group, shared where several groups have the same.
+    pub fn groups(&self, mains: &[usize]) -> Vec<Group> {
+        let mut members: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+        for run in mains {
+            let values = self.by.iter().map(|key| keys::value(&self.configs[*run], key).to_owned()).collect();
+            members.entry(values).or_default().push(*run);
+        }
+        let mut groups: Vec<Group> =
+            members.into_iter().map(|(values, cells)| self.group(values, None, Vec::new(), &cells)).collect();
+        groups.sort_by(|a, b| {
+            let numbers =
+                |values: &[String]| values.iter().map(|v| v.parse::<f64>().unwrap_or(0.0)).collect::<Vec<_>>();
+            let by_number = numbers(&a.values).partial_cmp(&numbers(&b.values)).unwrap_or(std::cmp::Ordering::Equal);
+            by_number.then(a.values.cmp(&b.values))
         });
-        let summary = summary.as_object().unwrap();
-        let of = |name| known(name).unwrap().of(summary);
-        let now = serde_json::json!({ "pruned": 30, "regrown": 12 });
-        assert_eq!(known("churn").unwrap().of(now.as_object().unwrap()), Some(42.0));
-        assert_eq!((of("seconds"), of("churn"), of("loss")), (Some(2.5), Some(42.0), None));
-        assert!((of("burden").unwrap() - 0.2).abs() < 1e-12);
-        assert_eq!(of("burden").map(|_| known("burden").unwrap().of(&Map::new())), Some(None), "absent, not zero");
+        let beside = self.beside(&groups);
+        for group in &mut groups {
+            group.label = self.label(group, &beside);
+        }
+        groups.extend(self.controls_of(&groups));
+        groups
     }
 
-    #[test]
-    fn values_are_written_for_people() {
-        let written = |name, value| known(name).unwrap().written(value);
-        assert_eq!(written("accuracy", 0.9213), "92.13 %");
-        assert_eq!(written("macs_kept", 41_250.0), "41.2 k");
-        assert_eq!(written("seconds", 1234.0), "20.6 min");
-        assert_eq!(known("accuracy").unwrap().difference(0.0131), "1.31 points");
+    fn controls_of(&self, mains: &[Group]) -> Vec<Group> {
+        let mut found = Vec::new();
+        for kind in self.controls.kinds() {
+            // By the runs, in the order of the first group that has them.
+            let mut sets: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+            for (number, group) in mains.iter().enumerate() {
+                let mut runs: Vec<usize> =
+                    group.cells.iter().filter_map(|cell| self.controls.get(*cell, kind)).collect();
+                runs.sort_unstable();
+                runs.dedup();
+                match sets.iter_mut().find(|(known, _)| *known == runs) {
+                    Some((_, owners)) => owners.push(number),
+                    None if runs.is_empty() => {}
+                    None => sets.push((runs, vec![number])),
+                }
+            }
+            let with_runs = mains.iter().filter(|group| !group.cells.is_empty()).count();
+            for (runs, owners) in sets {
+                let common = |place: usize| {
+                    let mut values = owners.iter().map(|owner| mains[*owner].values[place].as_str());
+                    let first = values.next().unwrap_or(ABSENT);
+                    if values.all(|value| value == first) { first.to_owned() } else { ABSENT.to_owned() }
+                };
+                let values = (0..self.by.len()).map(common).collect();
+                let names: Vec<&str> = owners.iter().map(|owner| mains[*owner].label.as_str()).collect();
+                let label = if owners.len() == with_runs {
+                    format!("control: {kind}")
+                } else {
+                    format!("control: {kind} ({})", names.join("; "))
+                };
+                found.push(Group { label, ..self.group(values, Some(kind.to_owned()), owners, &runs) });
+            }
+        }
+        found
     }
+
+    fn group(&self, values: Vec<String>, control: Option<String>, owners: Vec<usize>, runs: &[usize]) -> Group {
+        let (cells, failed): (Vec<usize>, Vec<usize>) =
+            runs.iter().partition(|run| self.records[**run].status == "finished");
+        let of = |metric: &Metric| {
+            let all: Vec<f64> = cells.iter().filter_map(|i| metric.of(&self.records[*i].summary)).collect();
+            let mut sample = Sample::of(&all)?;
+            let (low, high) = metric.bounds();
+            sample.interval = sample.interval.map(|interval| interval.within(low, high));
+            Some((metric.key.to_string(), sample))
+        };
+        let metrics = self.metrics.iter().filter_map(of).collect();
+        Group { label: String::new(), values, control, owners, cells, failed, metrics }
+    }
+
+    /// Keys in which the groups differ although nobody asked about them: each group has one value, and not all the same.
+    fn beside(&self, groups: &[Group]) -> Vec<String> {
+        let all: Vec<Vec<&Flat>> = (groups.iter())
+            .map(|group| group.cells.iter().chain(&group.failed).map(|cell| &self.configs[*cell]).collect())
+            .collect();
+        let Some((first, rest)) = all.split_first() else { return Vec::new() };
+        let mut keys: Vec<&str> = rest.iter().flat_map(|other| keys::beside(first, other, self.by)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let settled = |key: &&str| all.iter().all(|group| keys::values(group.iter().copied(), key).len() == 1);
+        keys.into_iter().filter(settled).map(str::to_owned).collect()
+    }
+
+    fn label(&self, group: &Group, beside: &[String]) -> String {
+        let named = |keys: &[String], values: &[&str]| {
+            let part = |(key, value): (&String, &&str)| match key.strip_suffix(".name") {
+                _ if *value == ABSENT => None,
+                Some(_) => Some((*value).to_owned()),
+                None => Some(format!("{} {value}", short(key, self.by.iter().chain(beside)))),
+            };
+            keys.iter().zip(values).filter_map(part).collect::<Vec<_>>()
+        };
+        let values: Vec<&str> = group.values.iter().map(String::as_str).collect();
+        let parts = named(self.by, &values);
+        let setting = match (self.by, parts.is_empty()) {
+            ([], _) => "all runs".to_owned(),
+            (_, true) => format!("without {}", self.by.join(", ")),
+            _ => parts.join(", "),
+        };
+        let Some(first) = group.cells.iter().chain(&group.failed).next() else { return setting };
+        let values: Vec<&str> = beside.iter().map(|key| keys::value(&self.configs[*first], key)).collect();
+        let mut parts = named(beside, &values);
+        if parts.len() > MOST_NAMED {
+            let more = parts.len() - MOST_NAMED;
+            parts.truncate(MOST_NAMED);
+            parts.push(format!("{more} more keys"));
+        }
+        if parts.is_empty() { setting } else { format!("{setting} (with {})", parts.join(", ")) }
+    }
+}
+
+/// The last part of a key, where no other key ends like it.
+fn short<'a>(key: &'a str, all: impl Iterator<Item = &'a String>) -> &'a str {
+    let last = |key: &'a str| key.rsplit('.').next().unwrap_or(key);
+    if all.filter(|other| last(other) == last(key)).count() > 1 { key } else { last(key) }
 }

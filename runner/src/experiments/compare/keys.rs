@@ -66,6 +66,26 @@ pub fn telling(configs: &[&Flat], given: &[String]) -> Vec<String> {
     order.into_iter().filter(|key| refine(key)).cloned().collect()
 }
 
+/// Whether a key is an option of a plugin whose name is among the given keys, or the library that it comes from: it is part
+/// of what that name stands for.
+pub fn owned(given: &[String], key: &str) -> bool {
+    let sections = given.iter().filter_map(|given| given.strip_suffix("name")).filter(|section| section.ends_with('.'));
+    sections.into_iter().any(|section| key.starts_with(section) || key == "plugins")
+}
+
+/// The values of a key among some configs.
+pub fn values<'a>(configs: impl Iterator<Item = &'a Flat>, key: &str) -> BTreeSet<&'a str> {
+    configs.map(|config| value(config, key)).collect()
+}
+
+/// Keys in which some configs differ from others, seeds, the given keys and the options of their plugins aside.
+pub fn beside<'a>(ours: &[&'a Flat], theirs: &[&'a Flat], given: &[String]) -> Vec<&'a str> {
+    let all: BTreeSet<&str> = ours.iter().chain(theirs).flat_map(|config| config.keys().map(String::as_str)).collect();
+    let open = |key: &&str| *key != "seed" && !given.iter().any(|given| given == key) && !owned(given, key);
+    let differs = |key: &&str| values(ours.iter().copied(), key) != values(theirs.iter().copied(), key);
+    all.into_iter().filter(open).filter(differs).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +104,8 @@ mod tests {
         assert_eq!(telling(&[&a, &b, &c], &[]), ["criterion.name", "train.lr"]);
         assert_eq!(telling(&[&a, &b, &c], &["criterion.name".to_owned()]), ["train.lr"]);
         assert!(telling(&[&a], &[]).is_empty());
+        assert_eq!(beside(&[&a], &[&c], &["criterion.name".to_owned()]), ["train.lr"]);
+        assert_eq!(beside(&[&a], &[&b], &["train.lr".to_owned()]), ["criterion.name", "criterion.norm"]);
+        assert!(owned(&["criterion.name".to_owned()], "criterion.norm") && !owned(&["name".to_owned()], "train.lr"));
     }
 }

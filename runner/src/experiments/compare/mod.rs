@@ -1,17 +1,24 @@
 //! Comparisons: which setting is better, by how much, how sure we are, and at what cost.
 
+mod blocks;
+mod budget;
 mod cells;
+mod choice;
+mod controls;
+mod copies;
 mod group;
-mod html;
 mod keys;
+mod metric;
+mod page;
 mod pair;
 mod pareto;
 mod sentence;
 mod text;
 
 pub use cells::{Cells, Question};
-pub use group::{Group, Metric};
-pub use html::page;
+pub use group::Group;
+pub use metric::Metric;
+pub use page::page;
 pub use pair::Pair;
 pub use pareto::Front;
 pub use text::{csv, json, markdown, terminal};
@@ -23,6 +30,8 @@ pub struct Comparison {
     pub by: Vec<String>,
     /// The metric that groups are compared in.
     pub metric: Metric,
+    /// Differences of that metric within this do not matter, where that was asked.
+    pub margin: Option<f64>,
     /// The groups, controls last.
     pub groups: Vec<Group>,
     /// Each group against the baseline.

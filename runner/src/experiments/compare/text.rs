@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::group::{Group, METRICS, Metric, Unit};
-use super::sentence::{self, LEVEL, probability};
+use super::group::Group;
+use super::metric::{METRICS, Metric};
+use super::sentence::{self, is_shown, probability};
 use super::{Cells, Comparison, Pair};
 use crate::experiments::statistics::Sample;
 
@@ -26,7 +27,7 @@ pub fn terminal(comparison: &Comparison, colour: bool) -> String {
         text.push('\n');
         let controls = pairs.iter().all(|pair| comparison.groups[pair.baseline].control.is_some());
         for pair in pairs {
-            let shown = pair.p_holm.is_some_and(|p| p <= LEVEL);
+            let shown = is_shown(pair);
             let sentence = &pair.sentence;
             // Controls are many: what the table says is not said again, unless it is a finding or something is missing.
             if shown || !controls || pair.found.is_none() || !pair.missing.is_empty() {
@@ -70,7 +71,7 @@ pub fn csv(comparison: &Comparison) -> String {
             let mut row: Vec<String> = group.values.clone();
             row.extend([
                 group.control.clone().unwrap_or_default(),
-                (*key).to_owned(),
+                key.clone(),
                 sample.n.to_string(),
                 sample.mean.to_string(),
             ]);
@@ -85,17 +86,22 @@ pub fn csv(comparison: &Comparison) -> String {
 /// Everything that was found, for programs.
 pub fn json(comparison: &Comparison, cells: &Cells) -> Value {
     let group = |group: &Group| {
-        let folders: Vec<String> =
-            group.cells.iter().map(|cell| cells.records[*cell].folder.display().to_string()).collect();
+        let folders = |runs: &[usize]| -> Vec<String> {
+            runs.iter().map(|run| cells.records[*run].folder.display().to_string()).collect()
+        };
+        let owners: Vec<&str> = group.owners.iter().map(|owner| comparison.groups[*owner].label.as_str()).collect();
         json!({
-            "label": group.label, "values": group.values, "control": group.control, "metrics": group.metrics, "runs": folders,
+            "label": group.label, "values": group.values, "control": group.control, "control_of": owners,
+            "metrics": group.metrics, "runs": folders(&group.cells), "failed": folders(&group.failed),
+            "failure": cells.failure(group),
         })
     };
     let pair = |pair: &Pair| {
         json!({
             "group": comparison.groups[pair.group].label, "baseline": comparison.groups[pair.baseline].label,
-            "difference": pair.found, "p_holm": pair.p_holm, "unlike": pair.unlike, "budgets": pair.asked, "missing": pair.missing,
-            "sentence": pair.sentence,
+            "difference": pair.found, "settings": pair.settings, "family": pair.family, "margin": pair.margin,
+            "verdict": sentence::verdict(pair, &comparison.metric), "unlike": pair.unlike, "budgets": pair.asked,
+            "beside": pair.beside, "missing": pair.missing, "sentence": pair.sentence,
         })
     };
     let front = |front: &super::Front| {
@@ -105,6 +111,7 @@ pub fn json(comparison: &Comparison, cells: &Cells) -> Value {
     json!({
         "by": comparison.by,
         "metric": comparison.metric.key,
+        "margin": comparison.margin,
         "groups": comparison.groups.iter().map(group).collect::<Vec<_>>(),
         "pairs": comparison.pairs.iter().map(pair).collect::<Vec<_>>(),
         "control_pairs": comparison.control_pairs.iter().map(pair).collect::<Vec<_>>(),
@@ -115,10 +122,9 @@ pub fn json(comparison: &Comparison, cells: &Cells) -> Value {
 
 /// The metrics that any group has.
 pub fn metrics(comparison: &Comparison) -> Vec<Metric> {
-    let there = |metric: &Metric| comparison.groups.iter().any(|group| group.metrics.contains_key(metric.key));
-    let mut all: Vec<Metric> = METRICS.into_iter().filter(there).collect();
-    all.sort_by_key(|metric| *metric != comparison.metric);
-    all
+    let there = |metric: &Metric| comparison.groups.iter().any(|group| group.metrics.contains_key(&*metric.key));
+    let others = METRICS.into_iter().filter(there).filter(|metric| *metric != comparison.metric);
+    [comparison.metric.clone()].into_iter().chain(others).collect()
 }
 
 /// The metrics of a table for people: where accuracy is compared, the loss beside it would only widen it, as would idle
@@ -130,23 +136,23 @@ pub fn headline_metrics(comparison: &Comparison) -> Vec<Metric> {
     metrics(comparison).into_iter().filter(also).filter(any).collect()
 }
 
-/// A mean with its deviation, and with its interval where that is wanted: `92.1 ± 0.3 % [91.7, 92.5]`.
-pub fn spread(metric: Metric, sample: &Sample, interval: bool) -> String {
-    let mean = metric.written(sample.mean);
-    let Some(std) = sample.std else { return mean };
-    // Counts that do not vary need no deviation.
-    let mut text = if std == 0.0 && !interval { mean } else { format!("{mean} ±{}", short(metric, std)) };
+/// A mean with its deviation, and with its interval where that is wanted: `92.1 ± 0.3 % [91.7, 92.5]`. Values that are all
+/// the same have neither.
+pub fn spread(metric: &Metric, sample: &Sample, interval: bool) -> String {
+    let mut text = metric.written(sample.mean);
+    if let Some(std) = sample.std.filter(|std| *std > 0.0) {
+        text += &format!(" ±{}", metric.bare(std).trim_end_matches(" s"));
+    }
     if let (true, Some(i)) = (interval, sample.interval) {
         text += &format!(" [{}, {}]", metric.bare(i.low), metric.bare(i.high));
     }
     text
 }
 
-fn short(metric: Metric, std: f64) -> String {
-    match metric.unit {
-        Unit::Percent => format!("{:.2}", std * 100.0),
-        _ => metric.bare(std).trim_end_matches(" s").to_owned(),
-    }
+/// How many runs a group has, and how many of them failed.
+pub fn counts(group: &Group) -> String {
+    let finished = group.cells.len();
+    if group.failed.is_empty() { finished.to_string() } else { format!("{finished}, {} failed", group.failed.len()) }
 }
 
 fn groups(comparison: &Comparison) -> Table {
@@ -154,15 +160,15 @@ fn groups(comparison: &Comparison) -> Table {
     let mut head =
         vec![if comparison.by.is_empty() { "group".to_owned() } else { comparison.by.join(", ") }, "runs".to_owned()];
     head.extend(metrics.iter().map(|metric| {
-        if *metric == comparison.metric { format!("{} ± std [95 %]", metric.label) } else { metric.label.to_owned() }
+        if *metric == comparison.metric { format!("{} ± std [95 %]", metric.label) } else { metric.label.to_string() }
     }));
     let row = |group: &Group| {
-        let mut row = vec![group.label.clone(), group.cells.len().to_string()];
+        let mut row = vec![group.label.clone(), counts(group)];
         row.extend(metrics.iter().map(|metric| {
             group
                 .metrics
-                .get(metric.key)
-                .map_or_else(String::new, |sample| spread(*metric, sample, *metric == comparison.metric))
+                .get(&*metric.key)
+                .map_or_else(String::new, |sample| spread(metric, sample, *metric == comparison.metric))
         }));
         row
     };
@@ -170,28 +176,42 @@ fn groups(comparison: &Comparison) -> Table {
 }
 
 fn tables(comparison: &Comparison) -> Vec<(&'static str, &[Pair], Table)> {
+    let metric = &comparison.metric;
     let table = |pairs: &[Pair]| {
-        let head = ["compared", "pairs", "difference", "95 %", "p (t)", "p (t, Holm)", "p (Wilcoxon)", "effect d"];
-        let p = |p: Option<f64>| p.map_or_else(|| "–".to_owned(), probability);
+        let together = match pairs.iter().find_map(|pair| pair.family).map_or(1, |family| family.comparisons) {
+            1 => String::new(),
+            n => format!(", all {n} at once"),
+        };
+        let mut head = ["compared", "seeds", "difference"].map(str::to_owned).to_vec();
+        head.extend([format!("95 %{together}"), format!("p (t{together})")]);
+        head.extend(["p (t) alone", "p (Wilcoxon) alone", "effect d"].map(str::to_owned));
+        head.extend(comparison.margin.map(|margin| format!("verdict at {}", metric.difference(margin))));
+        let none = || "–".to_owned();
+        let p = |p: Option<f64>| p.map_or_else(none, probability);
         let row = |pair: &Pair| {
             let name = format!("{} – {}", comparison.groups[pair.group].label, comparison.groups[pair.baseline].label);
             let Some(found) = pair.found else {
-                return [vec![name, "0".to_owned()], vec!["–".to_owned(); 6]].concat();
+                return [vec![name, "0".to_owned()], vec![none(); head.len() - 2]].concat();
             };
-            let bare = |value| comparison.metric.bare(value);
             let sign = if found.mean < 0.0 { "−" } else { "+" };
-            vec![
+            let range = |i: crate::experiments::statistics::Interval| {
+                format!("[{}, {}]", metric.bare(i.low), metric.bare(i.high))
+            };
+            let mut row = vec![
                 name,
                 found.n.to_string(),
-                format!("{sign}{}", comparison.metric.difference(found.mean.abs())),
-                found.interval.map_or_else(|| "–".to_owned(), |i| format!("[{}, {}]", bare(i.low), bare(i.high))),
+                format!("{sign}{}", metric.difference(found.mean.abs())),
+                pair.family.map_or_else(none, |family| range(family.interval)),
+                p(pair.family.map(|family| family.p)),
                 p(found.p_t),
-                p(pair.p_holm),
                 p(found.p_wilcoxon),
-                found.effect.map_or_else(|| "–".to_owned(), |effect| format!("{effect:.2}")),
-            ]
+                found.effect.map_or_else(none, |effect| format!("{effect:.2}")),
+            ];
+            row.extend(sentence::verdict(pair, metric));
+            row
         };
-        Table { head: head.map(str::to_owned).to_vec(), rows: pairs.iter().map(row).collect() }
+        let rows = pairs.iter().map(row).collect();
+        Table { head, rows }
     };
     let all = [("Against the baseline", &comparison.pairs), ("Against their controls", &comparison.control_pairs)];
     all.into_iter()

@@ -1,7 +1,11 @@
 //! Two groups, pair by pair.
 
+use super::rounding::settled;
 use super::sample::{Interval, Sample, t_two_sided};
 use super::wilcoxon::wilcoxon;
+
+/// The level of every test and interval.
+pub const LEVEL: f64 = 0.05;
 
 /// Differences between paired values, and how sure we are that they are not zero.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -10,45 +14,56 @@ pub struct Paired {
     pub n: usize,
     /// The mean difference.
     pub mean: f64,
-    /// Its 95 % interval; absent for a single pair.
+    /// Standard deviation of the differences with n - 1; absent for a single pair.
+    pub std: Option<f64>,
+    /// Its 95 % interval, for this comparison alone; absent where there is no test.
     pub interval: Option<Interval>,
-    /// Probability under the paired t-test; absent for a single pair, or where differences do not vary.
+    /// Probability under the paired t-test, for this comparison alone; absent for a single pair, and where differences do
+    /// not vary: they say nothing about chance.
     pub p_t: Option<f64>,
-    /// Probability under Wilcoxon's signed-rank test; absent for a single pair, or where all differences are zero.
+    /// Probability under Wilcoxon's signed-rank test; absent where there is no t-test.
     pub p_wilcoxon: Option<f64>,
-    /// Cohen's d_z: mean difference in standard deviations of the differences; absent where they do not vary.
+    /// Cohen's d_z: mean difference in standard deviations of the differences; absent where there is no test.
     pub effect: Option<f64>,
 }
 
+/// A comparison as one of several: what of it holds for all of them at once.
+///
+/// Bonferroni's correction, of the interval and the probability alike, so that the interval excludes zero just where the
+/// probability is below 5 %. Holm's probabilities are smaller, but no interval goes with them.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Family {
+    /// How many comparisons there are.
+    pub comparisons: usize,
+    /// All of their intervals hold the true differences with a probability of at least 95 %.
+    pub interval: Interval,
+    /// A level of 5 % on these keeps the probability of calling any equal pair different below 5 %.
+    pub p: f64,
+}
+
 impl Paired {
-    /// Compares differences with zero; `None` where there are none.
-    pub fn of(differences: &[f64]) -> Option<Self> {
-        let sample = Sample::of(differences)?;
+    /// Compares each pair's first value with its second; `None` where there are no pairs.
+    pub fn of(pairs: &[(f64, f64)]) -> Option<Self> {
+        let size = pairs.iter().fold(0.0f64, |size, (a, b)| size.max(a.abs()).max(b.abs()));
+        let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
+        let sample = Sample::of_size(&differences, size)?;
         let varying = sample.std.filter(|std| *std > 0.0);
         let t = varying.map(|std| sample.mean / (std / (sample.n as f64).sqrt()));
-        // Differences that do not vary say nothing about chance, unless they are all zero.
-        let constant = (sample.std.is_some() && sample.mean == 0.0).then_some(1.0);
         Some(Self {
             n: sample.n,
             mean: sample.mean,
+            std: sample.std,
             interval: sample.interval,
-            p_t: t.map(|t| t_two_sided(t, sample.n - 1)).or(constant),
-            p_wilcoxon: if sample.n > 1 { wilcoxon(differences) } else { None },
+            p_t: t.map(|t| t_two_sided(t, sample.n - 1)),
+            p_wilcoxon: varying.and_then(|_| wilcoxon(&settled(&differences, size))),
             effect: varying.map(|std| sample.mean / std),
         })
     }
-}
 
-/// Holm's correction: the probabilities to compare with the level when several comparisons are made (Holm 1979).
-pub fn holm(probabilities: &[f64]) -> Vec<f64> {
-    let n = probabilities.len();
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
-    let mut corrected = vec![0.0; n];
-    let mut least: f64 = 0.0;
-    for (rank, index) in order.into_iter().enumerate() {
-        least = least.max(probabilities[index] * (n - rank) as f64).min(1.0);
-        corrected[index] = least;
+    /// The comparison as one of so many; `None` where there is no test.
+    pub fn among(&self, comparisons: usize) -> Option<Family> {
+        let Self { n, mean, std, interval, .. } = *self;
+        let interval = Sample { n, mean, std, interval }.interval_at(LEVEL / comparisons as f64)?;
+        Some(Family { comparisons, interval, p: (self.p_t? * comparisons as f64).min(1.0) })
     }
-    corrected
 }

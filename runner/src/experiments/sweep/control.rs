@@ -8,7 +8,7 @@ use secateur::pruning::{Granularity, PruneConfig};
 use serde_json::Value as Json;
 use toml::Value;
 
-use crate::config::{Layer, Resolved, SetBy};
+use crate::config::{Layer, PluginChoice, Resolved, SetBy};
 use crate::failure::Failure;
 use crate::run::{EVENTS, SUMMARY};
 
@@ -64,8 +64,10 @@ impl Control {
         };
         match self {
             Self::Random | Self::Shuffled => {
-                // A random order, shuffled, is a random order.
-                if self == Self::Shuffled && paired.run.criterion.name == "random" {
+                // A random order at the counts of a random order, and one that is shuffled, is the same run.
+                if paired.run.criterion.name == "random"
+                    && paired.run.growing().iter().all(|(_, grown)| is_random(grown))
+                {
                     return None;
                 }
                 set("criterion.name", if self == Self::Random { "random" } else { "shuffled" }.into());
@@ -140,6 +142,10 @@ impl Control {
         }
         Some(layer)
     }
+}
+
+fn is_random(choice: &PluginChoice) -> bool {
+    choice.name.starts_with("random")
 }
 
 impl Facts {

@@ -2,6 +2,7 @@
 
 mod choice;
 mod control;
+mod failed;
 mod grid;
 mod plan;
 mod section;
@@ -9,6 +10,7 @@ mod spec;
 mod table;
 mod workers;
 
+pub use failed::reason as fails_again;
 pub use plan::{SweepPlan, plugin_files};
 pub use table::time;
 pub use workers::{Tally, Workers};

@@ -103,12 +103,12 @@ impl Table {
         let percent = |key: &str| summary.get(key).and_then(Value::as_f64).map(|value| value * 100.0);
         let mut text = String::new();
         match (percent("test_accuracy"), summary.get("test_loss").and_then(Value::as_f64)) {
-            (Some(accuracy), _) => text += &format!("accuracy {accuracy:6.2} %"),
-            (None, Some(loss)) => text += &format!("loss {loss:.4}"),
+            (Some(accuracy), _) => text += &format!("test accuracy {accuracy:6.2} %"),
+            (None, Some(loss)) => text += &format!("test loss {loss:.4}"),
             _ => {}
         }
         let removed = summary.get("sparsity").and_then(Value::as_f64).map_or_else(|| "–".to_owned(), share);
-        text += &format!("  weights removed {removed:>7}  {seconds:6.2} s  {label}");
+        text += &format!("  {removed:>7} of all weights gone  {seconds:6.2} s  {label}");
         self.say(&text);
     }
 

@@ -10,11 +10,13 @@ use serde_json::{Map, Value as Json};
 use toml::Value;
 
 use super::control::{self, Control, Facts};
+use super::failed;
 use super::plan::SweepPlan;
 use super::table::Table;
 use crate::config::{Layer, Resolved, SetBy};
 use crate::engine::Workbench;
 use crate::experiments::index::{self, Index};
+use crate::experiments::ties::Ties;
 use crate::failure::Failure;
 use crate::output::Progress;
 use crate::run::{self, Interrupt, Opened, RunDir, RunDirError, SWEEP};
@@ -28,6 +30,8 @@ pub struct Tally {
     pub skipped: usize,
     /// The label of each cell that went wrong, and the reason.
     pub failed: Vec<(String, String)>,
+    /// The same of those that went wrong before, would again, and were not tried.
+    pub untried: Vec<(String, String)>,
     /// Cells that were not run because the sweep was stopped.
     pub left: usize,
     /// Cells without controls, because nothing was pruned there.
@@ -48,6 +52,8 @@ pub struct Workers<'a> {
     pub jobs: usize,
     /// The threads of each run.
     pub threads: usize,
+    /// Whether cells are tried again that would fail again.
+    pub retry_failed: bool,
     /// Whether the person wants to stop.
     pub interrupt: Interrupt,
     /// Where results are noted.
@@ -68,17 +74,24 @@ struct Queue {
     running: usize,
     /// The folders of controls: cells may share one.
     controls: HashSet<String>,
+    /// Whose control each is.
+    ties: Ties,
     tally: Tally,
 }
 
 enum Done {
     Now(Map<String, Json>),
     Before,
+    /// It failed before, and would again.
+    Untried(String),
 }
 
 impl Workers<'_> {
     /// Runs everything that is not finished.
-    pub fn run(&self, quiet: bool) -> Tally {
+    ///
+    /// # Errors
+    /// Whose control each run is cannot be noted.
+    pub fn run(&self, quiet: bool) -> Result<Tally, Failure> {
         let cells = self.plan.cells.len();
         let table = Arc::new(Table::new(quiet, self.jobs, cells));
         let jobs = (0..cells).map(|cell| Job { cell, control: None }).collect();
@@ -92,7 +105,8 @@ impl Workers<'_> {
         table.clear();
         let mut queue = locked(&queue.0);
         queue.tally.left += queue.jobs.len();
-        std::mem::take(&mut queue.tally)
+        queue.ties.add_to(&self.plan.folder)?;
+        Ok(std::mem::take(&mut queue.tally))
     }
 
     fn work(&self, worker: usize, (queue, changed): &(Mutex<Queue>, Condvar), table: &Arc<Table>) {
@@ -117,11 +131,19 @@ impl Workers<'_> {
             let ran = config.and_then(|config| Ok((self.cell(worker, &job, &config, table)?, config)));
             let mut unpaired = false;
             let controls = match &ran {
+                Ok((Done::Untried(_), _)) => Ok(Vec::new()),
                 Ok((_, config)) if job.control.is_none() => self.controls(job.cell, config, &mut unpaired),
                 _ => Ok(Vec::new()),
             };
             let mut state = locked(queue);
             state.running -= 1;
+            if let (Ok((_, config)), Ok(controls)) = (&ran, &controls)
+                && !controls.is_empty()
+            {
+                let kinds = controls.iter().filter_map(|(folder, job)| Some((job.control.as_ref()?.0, folder)));
+                let kinds = kinds.map(|(kind, folder)| (kind.name().to_owned(), folder.clone()));
+                state.ties.insert(&config.folder_name(), kinds);
+            }
             let ended = ran.and_then(|(done, _)| Ok((done, controls?)));
             match ended {
                 Err(Failure::Stopped(_)) => state.tally.left += 1,
@@ -136,6 +158,10 @@ impl Workers<'_> {
                     match done {
                         Done::Before => {
                             state.tally.skipped += 1;
+                            table.skip();
+                        }
+                        Done::Untried(reason) => {
+                            state.tally.untried.push((label, reason));
                             table.skip();
                         }
                         Done::Now(summary) => {
@@ -182,6 +208,11 @@ impl Workers<'_> {
 
     fn cell(&self, worker: usize, job: &Job, config: &Resolved, table: &Arc<Table>) -> Result<Done, Failure> {
         let name = config.folder_name();
+        let path = self.plan.folder.join(&name);
+        if let (Some(reason), false) = (failed::reason(&path), self.retry_failed) {
+            self.note(&path);
+            return Ok(Done::Untried(reason));
+        }
         let ended = match RunDir::open(&self.plan.folder, &name, false) {
             Ok(Opened::Finished(path)) => {
                 self.note(&path);
@@ -212,7 +243,12 @@ impl Workers<'_> {
                 }
             }
         };
-        self.note(&self.plan.folder.join(&name));
+        if let Err(failure) = &ended
+            && failed::is_certain(failure, &config.run.top.device)
+        {
+            failed::note(&path)?;
+        }
+        self.note(&path);
         ended.map(Done::Now)
     }
 
@@ -227,6 +263,7 @@ impl Workers<'_> {
         run::begin(config, folder, self.workbench)?;
         let mut part = Map::from_iter([
             ("sweep".to_owned(), self.plan.name.clone().into()),
+            ("cell".to_owned(), self.plan.label(&self.plan.cells[job.cell]).into()),
             ("jobs".to_owned(), self.jobs.into()),
         ]);
         if let Some((control, _, of)) = &job.control {

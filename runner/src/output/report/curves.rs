@@ -19,6 +19,10 @@ type Point = (f32, f32);
 pub struct Curves {
     /// The unit of positions: epoch or step.
     pub axis: &'static str,
+    /// What the sparsities of pruning steps are fractions of, in words.
+    of: &'static str,
+    /// Which split was measured during the run.
+    held_out: String,
     train_accuracy: Vec<Point>,
     held_out_accuracy: Vec<Point>,
     train_loss: Vec<Point>,
@@ -53,6 +57,8 @@ impl Curves {
         };
         Self {
             axis: history.axis(),
+            of: history.of_what(),
+            held_out: history.held_out.clone(),
             train_accuracy: thinned(&history.train_accuracy),
             held_out_accuracy: thinned(&history.held_out_accuracy),
             train_loss: thinned(&history.train_loss),

@@ -109,7 +109,7 @@ pub fn prune_table(history: &History) -> Markup {
                         @for layer in layers { th { (layer.name) } }
                         th { "parameters remaining" }
                         @if regrown { th { "pruned" } th { "regrown" } }
-                        @if measured { th { "accuracy before" } th { "after" } th { "change" } }
+                        @if measured { th { (history.held_out) " accuracy before" } th { "after" } th { "change" } }
                         th { "time" }
                     } }
                     tbody {

@@ -50,7 +50,19 @@ pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, fil
             (config_table(config))
         }
     };
-    page(config.name(), "", body)
+    page(&title(config, summary), "", body)
+}
+
+/// What varies in its sweep, after the sweep's name; the run's name where it is in none. A control says what it is.
+fn title(config: &Resolved, summary: &Map<String, Value>) -> String {
+    let text = |key: &str| summary.get(key).and_then(Value::as_str);
+    let control = text("control").map(|kind| format!("control {kind} of ")).unwrap_or_default();
+    match text("cell") {
+        Some(cell) => format!("{}: {control}{cell}", config.name()),
+        None => {
+            format!("{}{}", config.name(), text("control").map(|kind| format!(": control {kind}")).unwrap_or_default())
+        }
+    }
 }
 
 fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
@@ -59,11 +71,12 @@ fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
     let named = |kind| Some(run.plugin(kind)).filter(|name| !name.is_empty()).unwrap_or("–");
     html! {
         header {
-            h1 { (config.name()) }
+            h1 { (title(config, summary)) }
             span.status.failed[status == "failed"] { (status) }
             p {
                 (named(Kind::Model)) " on " (named(Kind::Data)) ", pruned by " (named(Kind::Criterion))
                 ", schedule " (named(Kind::Schedule)) ", seed " (run.top.seed)
+                @if let Some(of) = summary.get("control_of").and_then(Value::as_str) { br; "A control of the run in " (of) }
                 @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }
             }
         }

@@ -94,6 +94,7 @@ fn metrics_steps_and_origins_are_on_the_page() {
     ] {
         assert!(page.contains(shown), "{shown}");
     }
+    assert!(page.contains("<th>validation accuracy before</th>"), "which data it was measured on");
     assert_eq!(page.matches("points</td>").count(), 10, "one row for each pruning step");
 }
 
@@ -102,4 +103,26 @@ fn a_run_that_failed_at_once_still_has_a_report() {
     let failed = json!({"status": "failed", "error": "loss is NaN at step 3"});
     let page = render(&config(), "", failed.as_object().unwrap(), &|_| None);
     assert!(page.contains("loss is NaN at step 3") && page.contains("Nothing was pruned."));
+}
+
+#[test]
+fn a_report_is_titled_by_what_varies_and_a_control_says_whose_it_is() {
+    let of = |part: Value| {
+        let mut summary = summary();
+        summary.extend(part.as_object().unwrap().clone());
+        render(&config(), &events(), &summary, &|_| None)
+    };
+    let alone = of(json!({}));
+    let name = config().name().to_owned();
+    assert!(
+        alone.contains(&format!("<title>{name} – Secateur</title>")) && alone.contains(&format!("<h1>{name}</h1>"))
+    );
+    let cell = of(json!({"sweep": "s", "cell": "criterion=magnitude seed=3"}));
+    assert!(cell.contains(&format!("<h1>{name}: criterion=magnitude seed=3</h1>")));
+    let control = json!({"cell": "criterion=magnitude seed=3", "control": "random", "control_of": "s-0123"});
+    let control = of(control);
+    assert!(
+        control.contains(&format!("<title>{name}: control random of criterion=magnitude seed=3 – Secateur</title>"))
+    );
+    assert!(control.contains("A control of the run in s-0123"));
 }

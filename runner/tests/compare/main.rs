@@ -3,46 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../common/browser.rs"]
+mod browser;
+#[path = "../common/folders.rs"]
+mod folders;
+mod page;
+mod reference;
+mod truth;
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
+use folders::{Cell, cell};
 use serde_json::{Value, json};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// A finished run: its criterion, its seed, its accuracy, and what else its config and its summary say.
-struct Cell<'a> {
-    criterion: &'a str,
-    seed: u64,
-    accuracy: f64,
-    config: &'a str,
-    summary: Value,
-}
-
-fn cell(criterion: &str, seed: u64, accuracy: f64) -> Cell<'_> {
-    Cell { criterion, seed, accuracy, config: "", summary: json!({}) }
-}
-
-impl Cell<'_> {
-    fn write(&self, sweep: &Path) {
-        let Self { criterion, seed, accuracy, config, summary } = self;
-        let folder = sweep.join(format!("{criterion}-{seed}-{:x}", config.len()));
-        fs::create_dir_all(&folder).unwrap();
-        let epochs = if config.contains("epochs") { "" } else { "train.epochs = 5\n" };
-        let data = if config.contains("data.") { "" } else { "data.name = 'glyphs'\n" };
-        let text = format!("seed = {seed}\n{data}criterion.name = '{criterion}'\n{epochs}{config}");
-        fs::write(folder.join("config.toml"), text).unwrap();
-        fs::write(folder.join("provenance.toml"), format!("[program]\nversion = '{VERSION}'")).unwrap();
-        let mut all = json!({
-            "status": "finished", "test_accuracy": accuracy, "test_loss": 1.0 - accuracy, "sparsity": 0.9, "params_kept": 1000,
-            "macs_kept": 900, "seconds_train": 1.0, "seconds_prune": 0.1, "seconds_eval": 0.1,
-        });
-        all.as_object_mut().unwrap().extend(summary.as_object().unwrap().clone());
-        fs::write(folder.join("summary.json"), all.to_string()).unwrap();
-    }
-}
 
 fn compare(folder: &Path, more: &[&str]) -> (i32, String) {
     let mut command = Command::cargo_bin("secateur").unwrap();
@@ -52,9 +27,11 @@ fn compare(folder: &Path, more: &[&str]) -> (i32, String) {
 }
 
 /// Compares cells; they are in `runs/s` of the folder that is given back.
-fn compared(cells: &[Cell<'_>]) -> (tempfile::TempDir, String) {
+fn compared(cells: &[Cell]) -> (tempfile::TempDir, String) {
     let here = tempfile::tempdir().unwrap();
-    cells.iter().for_each(|cell| cell.write(&here.path().join("runs/s")));
+    for cell in cells {
+        cell.write(&here.path().join("runs/s"));
+    }
     let (code, out) = compare(here.path(), &[]);
     assert_eq!(code, 0, "{out}");
     (here, out)
@@ -67,7 +44,7 @@ fn metrics_and_words_are_those_of_the_differences() {
     let rank = [(0, 0.910), (1, 0.914), (2, 0.918)].map(|(seed, accuracy)| cell("rank", seed, accuracy));
     let magnitude = [0, 1, 2].map(|seed| cell("magnitude", seed, 0.9));
     let slow = json!({ "seconds_train": 1.036 });
-    let rank = rank.map(|cell| Cell { summary: slow.clone(), ..cell });
+    let rank = rank.map(|cell| cell.with(slow.clone()));
     let (here, out) = compared(&rank.into_iter().chain(magnitude).collect::<Vec<_>>());
     let sentence = "rank is 1.40 points above magnitude [0.41, 2.39] at equal sparsity (90.0 % of all weights), p = 0.026, 3 pairs; it costs 3 % more time.";
     assert!(out.contains(sentence), "{out}");
@@ -77,6 +54,7 @@ fn metrics_and_words_are_those_of_the_differences() {
     let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-6;
     assert!(near(&pair["difference"]["p_t"], 0.026_148_3), "{pair}");
     assert!(near(&pair["difference"]["interval"]["low"], 0.004_063_45), "{pair}");
+    assert_eq!((&pair["family"]["comparisons"], &pair["family"]["p"]), (&json!(1), &pair["difference"]["p_t"]));
     assert!(near(&pair["difference"]["effect"], 3.5) && near(&pair["difference"]["p_wilcoxon"], 0.25), "{pair}");
     // From the other side: the named baseline.
     let (_, out) = compare(here.path(), &["--baseline", "rank"]);
@@ -101,7 +79,8 @@ fn several_comparisons_are_corrected() {
         cell("magnitude", 2, 0.9),
     ]);
     assert!(
-        out.contains("No difference is shown between a and magnitude") && out.contains("p = 0.052 after Holm"),
+        out.contains("No difference is shown between a and magnitude")
+            && out.contains("p = 0.052, interval and p for 2 comparisons at once, 3 pairs"),
         "{out}"
     );
 }
@@ -110,12 +89,12 @@ fn several_comparisons_are_corrected() {
 fn one_seed_shows_nothing_and_says_so() {
     let (_here, out) = compared(&[cell("rank", 0, 0.95), cell("magnitude", 0, 0.9)]);
     assert!(out.contains("one run only, so no interval and no test: magnitude; rank"), "{out}");
-    assert!(out.contains("5.00 points above magnitude in one pair, which shows nothing: run more seeds"), "{out}");
+    assert!(out.contains("5.00 points above magnitude at equal sparsity (90.0 % of all weights) in one pair, which shows nothing: run more seeds"), "{out}");
 }
 
 #[test]
 fn seeds_without_a_partner_are_named() {
-    let cells: Vec<Cell<'_>> = (0..4)
+    let cells: Vec<Cell> = (0..4)
         .map(|seed| cell("rank", seed, 0.91 + 0.001 * seed as f64))
         .chain((1..6).map(|seed| cell("magnitude", seed, 0.9)))
         .collect();
@@ -134,30 +113,26 @@ fn seeds_without_a_partner_are_named() {
 
 #[test]
 fn unlike_runs_are_not_compared_in_silence() {
-    let of = |config: &'static str, criterion: &'static str| {
-        (0..3).map(move |seed| Cell { config, ..cell(criterion, seed, 0.9 + 0.001 * seed as f64) })
-    };
-    let all: Vec<Cell<'_>> = of("data.name = 'mnist'\n", "rank").chain(of("", "magnitude")).collect();
+    let of = |criterion: &'static str| (0..3).map(move |seed| cell(criterion, seed, 0.9 + 0.001 * seed as f64));
+    let all: Vec<Cell> = of("rank").map(|cell| cell.set("data.name", "'mnist'")).chain(of("magnitude")).collect();
     let (_here, out) = compared(&all);
     assert!(out.contains("not compared, because they are unlike: data.name is mnist against glyphs"), "{out}");
-    let all: Vec<Cell<'_>> = of("train.epochs = 50\n", "rank").chain(of("", "magnitude")).collect();
+    let all: Vec<Cell> = of("rank").map(|cell| cell.set("train.epochs", "50")).chain(of("magnitude")).collect();
     let (here, out) = compared(&all);
     assert!(out.contains("unlike: train.epochs is 50 against 5"), "{out}");
     // Asked about, it is compared and named.
     let (_, out) = compare(here.path(), &["--by", "train.epochs", "--baseline", "5"]);
     assert!(out.contains("The budgets differ: train.epochs is 50 against 5."), "{out}");
     let sparser = json!({ "sparsity": 0.95, "params_kept": 500 });
-    let all: Vec<Cell<'_>> =
-        of("", "rank").map(|cell| Cell { summary: sparser.clone(), ..cell }).chain(of("", "magnitude")).collect();
+    let all: Vec<Cell> = of("rank").map(|cell| cell.with(sparser.clone())).chain(of("magnitude")).collect();
     let (_here, out) = compared(&all);
     assert!(out.contains("at unequal sparsity (95.0 % of all weights against 90.0 %)"), "{out}");
 }
 
 #[test]
 fn groups_without_a_baseline_are_named() {
-    let fast = |criterion, seed| Cell { config: "train.lr = 0.5\n", ..cell(criterion, seed, 0.8 + 0.01 * seed as f64) };
-    let slow =
-        |criterion, seed| Cell { config: "train.lr = 0.1  \n", ..cell(criterion, seed, 0.9 + 0.01 * seed as f64) };
+    let fast = |criterion, seed| cell(criterion, seed, 0.8 + 0.01 * seed as f64).set("train.lr", "0.5");
+    let slow = |criterion, seed| cell(criterion, seed, 0.9 + 0.01 * seed as f64).set("train.lr", "0.1");
     let all = [
         slow("magnitude", 0),
         slow("magnitude", 1),
@@ -172,12 +147,12 @@ fn groups_without_a_baseline_are_named() {
 
 #[test]
 fn folders_that_are_damaged_or_of_another_version_are_named() {
-    let cells: Vec<Cell<'_>> = ["rank", "magnitude"]
+    let cells: Vec<Cell> = ["rank", "magnitude"]
         .into_iter()
         .flat_map(|criterion| (0..4).map(move |seed| cell(criterion, seed, 0.9 + 0.001 * seed as f64)))
         .collect();
     let (here, _) = compared(&cells);
-    let run = |name: &str| here.path().join("runs/s").join(format!("{name}-0"));
+    let run = |name: &str| here.path().join("runs/s").join(name);
     fs::write(run("rank-0").join("summary.json"), "{\"status\": \"fini").unwrap();
     fs::write(run("rank-1").join("summary.json"), "{}").unwrap();
     fs::remove_file(run("rank-2").join("config.toml")).unwrap();
@@ -188,9 +163,9 @@ fn folders_that_are_damaged_or_of_another_version_are_named() {
     let (code, out) = compare(here.path(), &[]);
     assert_eq!(code, 0, "{out}");
     for expected in [
-        "rank-0-0/summary.json: EOF while parsing",
-        "rank-1-0/summary.json: it has no status",
-        "rank-2-0/config.toml: No such file",
+        "rank-0/summary.json: EOF while parsing",
+        "rank-1/summary.json: it has no status",
+        "rank-2/config.toml: No such file",
         "3 damaged runs are left out",
         "1 unfinished run is left out",
         "1 run was made by 0.0.7 of secateur",
@@ -215,14 +190,12 @@ fn folders_that_are_damaged_or_of_another_version_are_named() {
 #[test]
 fn two_thousand_cells_are_compared_at_once() {
     let here = tempfile::tempdir().unwrap();
-    let configs: Vec<String> = (0..50).map(|i| format!("train.lr = {}\n", 0.01 + 0.001 * f64::from(i))).collect();
-    for (i, config) in configs.iter().enumerate() {
+    for i in 0..50 {
+        let lr = format!("{}", 0.01 + 0.001 * f64::from(i));
         for criterion in ["magnitude", "random", "rank", "worst"] {
             for seed in 0..10 {
-                // Folders are told apart by length: pad.
-                let config = format!("{config}{}", "\n".repeat(i * 20));
-                Cell { config: &config, ..cell(criterion, seed, 0.9 + 0.0001 * ((seed * 7 + i as u64) % 13) as f64) }
-                    .write(&here.path().join("runs/s"));
+                let accuracy = 0.9 + 0.0001 * ((seed * 7 + u64::try_from(i).unwrap()) % 13) as f64;
+                cell(criterion, seed, accuracy).set("train.lr", &lr).write(&here.path().join("runs/s"));
             }
         }
     }

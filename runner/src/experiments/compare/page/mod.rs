@@ -1,18 +1,18 @@
 //! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within
 //! it.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use maud::{Markup, PreEscaped, html};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::group::Unit;
 use super::keys::{self, Flat};
-use super::sentence::{self, LEVEL, probability};
-use super::text::{headline_metrics, metrics, spread};
+use super::metric::Unit;
+use super::sentence::{self, is_shown, probability};
+use super::text::{counts, headline_metrics, metrics, spread};
 use super::{Cells, Comparison, Pair};
-use crate::experiments::statistics::Paired;
 use crate::output::{self, Curves};
 use crate::run::EVENTS;
 
@@ -20,7 +20,7 @@ use crate::run::EVENTS;
 pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
     let data = data(comparison, cells).to_string().replace("</", "<\\/");
     let body = html! {
-        main #overview { (overview(title, comparison)) }
+        main #overview { (overview(title, comparison, cells)) }
         main #cell hidden {}
         script type="application/json" id="data" { (PreEscaped(data)) }
         script { (PreEscaped(include_str!("page.js"))) }
@@ -28,16 +28,16 @@ pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
     output::page(title, include_str!("page.css"), body)
 }
 
-fn overview(title: &str, comparison: &Comparison) -> Markup {
-    let metric = comparison.metric.label;
-    let runs = comparison.groups.iter().map(|group| group.cells.len()).sum::<usize>();
+fn overview(title: &str, comparison: &Comparison, cells: &Cells) -> Markup {
+    let metric = comparison.metric.label.as_ref();
+    let runs: BTreeSet<usize> = comparison.groups.iter().flat_map(|group| group.cells.iter().copied()).collect();
     let families = [("Against the baseline", &comparison.pairs), ("Against their controls", &comparison.control_pairs)];
     let fronts = comparison.fronts.iter().enumerate();
     html! {
         header {
             h1 { (title) }
             p {
-                (runs) " runs in " (comparison.groups.len()) " groups, compared in " (metric)
+                (runs.len()) " runs in " (comparison.groups.len()) " groups, compared in " (metric)
                 @if !comparison.by.is_empty() { ", by " (comparison.by.join(", ")) }
             }
         }
@@ -54,12 +54,19 @@ fn overview(title: &str, comparison: &Comparison) -> Markup {
             @if !pairs.is_empty() {
                 section.card.wide {
                     h2 { (title) }
-                    p { "Paired differences in " (metric) " with their 95 % intervals; p is corrected after Holm. Hover for the sentence." }
+                    p {
+                        "Paired differences in " (metric) ", seed by seed. Interval and p hold for all "
+                        "comparisons of this table at once (Bonferroni). Hover for the sentence."
+                    }
                     div.scroll { (differences(comparison, pairs)) }
                 }
             }
         }
-        section.card.wide { h2 { "Groups" } p { "Mean ± standard deviation over runs, and the 95 % interval of " (metric) "." } div.scroll { (groups(comparison)) } }
+        section.card.wide {
+            h2 { "Groups" }
+            p { "Mean ± standard deviation over runs, and the 95 % interval of " (metric) ". Hover over a head for what it means." }
+            div.scroll { (groups(comparison, cells)) }
+        }
         @if !comparison.fronts.is_empty() {
             section.card.wide {
                 h2 { "Cost" }
@@ -72,44 +79,59 @@ fn overview(title: &str, comparison: &Comparison) -> Markup {
     }
 }
 
-fn is_shown(pair: &Pair) -> bool {
-    pair.p_holm.is_some_and(|p| p <= LEVEL)
-}
-
 /// One row a pair, with its interval drawn to the scale of the table.
 fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
-    let metric = comparison.metric;
-    let ends = |found: &Paired| found.interval.map_or((found.mean, found.mean), |i| (i.low, i.high));
-    let all = pairs.iter().filter_map(|pair| pair.found.as_ref()).map(ends);
-    let (low, high) = all.fold((0.0f64, 0.0f64), |(low, high), (a, b)| (low.min(a), high.max(b)));
-    let x = |value: f64| 6.0 + 228.0 * (value - low) / (high - low).max(f64::MIN_POSITIVE);
-    let p = |p: Option<f64>| p.map_or_else(|| "–".to_owned(), probability);
+    let metric = &comparison.metric;
+    let ends = |pair: &Pair| {
+        let mean = pair.found.map_or(0.0, |found| found.mean);
+        pair.family.map_or((mean, mean), |family| (family.interval.low, family.interval.high))
+    };
+    let (low, high) = pairs.iter().map(ends).fold((0.0f64, 0.0f64), |(low, high), (a, b)| (low.min(a), high.max(b)));
+    let x = |value: f64| 6.0 + 148.0 * (value - low) / (high - low).max(f64::MIN_POSITIVE);
+    let none = || "–".to_owned();
+    let p = |p: Option<f64>| p.map_or_else(none, probability);
+    let heads = [
+        ("compared", "A group and what it is compared with"),
+        ("seeds", "Pairs: one difference for each seed, the mean over settings where there are several"),
+        ("difference", "Mean of the differences, the first minus the second"),
+        ("95 % interval", "Of the mean difference; all intervals of this table hold at once with 95 %"),
+        ("", "The interval, drawn to the scale of the table"),
+        ("p", "Paired t-test, corrected for all comparisons of this table"),
+        ("p alone", "Paired t-test, as if it were the only comparison"),
+        ("p, Wilcoxon", "Signed-rank test, as if it were the only comparison"),
+        ("effect d", "Mean difference in standard deviations of the differences"),
+    ];
     html! {
         table.sortable.differences {
-            thead { tr { @for head in ["compared", "pairs", "difference", "95 % interval", "", "p", "p, Wilcoxon", "effect d"] { th { (head) } } } }
+            thead { tr {
+                @for (head, about) in heads { th title=(about) { (head) } }
+                @if let Some(margin) = comparison.margin { th { "verdict at " (metric.difference(margin)) } }
+            } }
             tbody {
                 @for pair in pairs {
                     @let (group, baseline) = (&comparison.groups[pair.group], &comparison.groups[pair.baseline]);
                     tr.shown[is_shown(pair)] title=(pair.sentence) {
                         td { (group.label) span.soft { " – " (baseline.label) } }
                         @if let Some(found) = &pair.found {
-                            @let (a, b) = ends(found);
+                            @let (a, b) = ends(pair);
                             td { (found.n) }
                             td data-sort=(found.mean) { (if found.mean < 0.0 { "−" } else { "+" }) (metric.difference(found.mean.abs())) }
-                            td data-sort=(a) { @if found.interval.is_some() { "[" (metric.bare(a)) ", " (metric.bare(b)) "]" } @else { "–" } }
+                            td data-sort=(a) { @if pair.family.is_some() { "[" (metric.bare(a)) ", " (metric.bare(b)) "]" } @else { "–" } }
                             td data-sort=(found.mean) {
-                                svg.forest viewBox="0 0 240 18" {
+                                svg.forest viewBox="0 0 160 18" {
                                     line.zero x1=(x(0.0)) x2=(x(0.0)) y1="0" y2="18" {}
                                     line.range x1=(x(a)) x2=(x(b)) y1="9" y2="9" {}
                                     circle cx=(x(found.mean)) cy="9" r="4" {}
                                 }
                             }
-                            td data-sort=[pair.p_holm] { (p(pair.p_holm)) }
+                            td data-sort=[pair.family.map(|family| family.p)] { (p(pair.family.map(|family| family.p))) }
+                            td data-sort=[found.p_t] { (p(found.p_t)) }
                             td data-sort=[found.p_wilcoxon] { (p(found.p_wilcoxon)) }
-                            td { (found.effect.map_or_else(|| "–".to_owned(), |effect| format!("{effect:.2}"))) }
+                            td { (found.effect.map_or_else(none, |effect| format!("{effect:.2}"))) }
                         } @else {
-                            td { "0" } td colspan="6" { "not compared" }
+                            td { "0" } td { "not compared" } @for _ in 0..6 { td { "–" } }
                         }
+                        @if comparison.margin.is_some() { td { (sentence::verdict(pair, metric).unwrap_or_else(none)) } }
                     }
                 }
             }
@@ -117,21 +139,21 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
     }
 }
 
-fn groups(comparison: &Comparison) -> Markup {
+fn groups(comparison: &Comparison, cells: &Cells) -> Markup {
     let metrics = headline_metrics(comparison);
     html! {
         table.sortable #groups {
-            thead { tr { th { "group" } th { "runs" } @for metric in &metrics { th { (metric.label) } } } }
+            thead { tr { th { "group" } th { "runs" } @for metric in &metrics { th title=(metric.about) { (metric.label) } } } }
             tbody {
                 @for group in &comparison.groups {
-                    tr.control[group.control.is_some()] {
-                        td { (group.label) } td data-sort=(group.cells.len()) { (group.cells.len()) }
+                    tr.control[group.control.is_some()] title=[cells.failure(group)] {
+                        td { (group.label) } td.failed[!group.failed.is_empty()] data-sort=(group.cells.len()) { (counts(group)) }
                         @for metric in &metrics {
-                            @match group.metrics.get(metric.key) {
+                            @match group.metrics.get(&*metric.key) {
                                 Some(sample) => td data-sort=(sample.mean) {
-                                    (spread(*metric, sample, false))
+                                    (spread(metric, sample, false))
                                     @if let Some(i) = sample.interval.filter(|_| *metric == comparison.metric) {
-                                        span.soft { " [" (metric.bare(i.low)) ", " (metric.bare(i.high)) "]" }
+                                        " " span.soft.range { "[" (metric.bare(i.low)) ", " (metric.bare(i.high)) "]" }
                                     }
                                 },
                                 None => td {},
@@ -150,8 +172,11 @@ fn data(comparison: &Comparison, cells: &Cells) -> Value {
     let reference: Option<usize> = comparison.groups.get(baseline).and_then(|group| group.cells.first().copied());
     let reference: Flat = reference.map(|cell| cells.config(cell)).unwrap_or_default();
     let metrics = metrics(comparison);
+    // A control may belong to several groups: its run stands there once.
+    let mut seen = BTreeSet::new();
     let all: Vec<(usize, usize)> = (comparison.groups.iter().enumerate())
-        .flat_map(|(number, group)| group.cells.iter().map(move |cell| (number, *cell)))
+        .flat_map(|(number, group)| group.cells.iter().chain(&group.failed).map(move |cell| (number, *cell)))
+        .filter(|(_, cell)| seen.insert(*cell))
         .collect();
     let run = |(number, cell): (usize, usize)| {
         let record = &cells.records[cell];
@@ -162,13 +187,13 @@ fn data(comparison: &Comparison, cells: &Cells) -> Value {
             .collect();
         json!({
             "folder": record.folder.file_name().map(|name| name.to_string_lossy()), "group": number, "seed": keys::value(&config, "seed"),
-            "metrics": values, "differs": differences_from(&reference, &config), "curves": Curves::read(&events),
+            "error": record.error.as_deref().filter(|_| record.status == "failed"), "metrics": values, "differs": differences_from(&reference, &config), "curves": Curves::read(&events),
         })
     };
     let runs: Vec<Value> = all.into_par_iter().map(run).collect();
     let percent = |unit| unit == Unit::Percent;
     let heads: Vec<Value> = (metrics.iter())
-        .map(|metric| json!({ "key": metric.key, "label": metric.label, "percent": percent(metric.unit), "seconds": metric.unit == Unit::Seconds }))
+        .map(|metric| json!({ "key": metric.key, "label": metric.label, "about": metric.about, "percent": percent(metric.unit), "seconds": metric.unit == Unit::Seconds }))
         .collect();
     let fronts: Vec<Value> =
         comparison.fronts.iter().map(|front| json!({ "key": front.cost.key, "groups": front.groups })).collect();

@@ -9,8 +9,18 @@ const make = (name, attributes = {}, ...children) => {
 };
 const colour = (i) => `var(--s${(i % 8) + 1})`;
 
-// Tables: a click on a head sorts, another turns the order.
+// Marks: eight colours and six shapes, paired so that 48 groups have 48 of them, and no two in a row share either.
+const SHAPES = ["M0-5A5 5 0 1 1 0 5A5 5 0 1 1 0-5Z", "M-4.5-4.5H4.5V4.5H-4.5Z", "M0-6L5.6 4.2H-5.6Z", "M0-6.2L5 0L0 6.2L-5 0Z", "M0 6L-5.6-4.2H5.6Z",
+  "M-1.8-5.4H1.8V-1.8H5.4V1.8H1.8V5.4H-1.8V1.8H-5.4V-1.8H-1.8Z"];
+const shape = (i) => SHAPES[(i + Math.floor(i / 24)) % SHAPES.length];
+// Controls are hollow.
+const mark = ({ index, hollow }, x = 0, y = 0) => make("path", { class: hollow ? "point hollow" : "point", d: shape(index),
+  transform: `translate(${x} ${y})`, style: hollow ? `stroke:${colour(index)}` : `fill:${colour(index)}` });
+
+// Tables: a click on a head sorts, another turns the order. Narrow screens stack a row's cells, each after its head.
 function sortable(table) {
+  const heads = [...table.querySelectorAll("th")].map((head) => head.textContent);
+  for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, column) => { cell.dataset.label = heads[column] ?? ""; });
   table.querySelectorAll("th").forEach((head, column) => {
     head.tabIndex = 0;
     const sort = () => {
@@ -31,11 +41,14 @@ function sortable(table) {
 }
 
 const H = 280, L = 56, R = 14, T = 12, B = 40;
+// An axis is never narrower than this part of its numbers: below lies rounding.
+const NARROWEST = 1e-6;
 function ticks(low, high, count) {
-  const raw = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= raw * 0.999);
-  const all = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) all.push(i * step);
+  const raw = (high - low) / count;
+  if (!(raw > 0) || !Number.isFinite(raw)) return [low];
+  const power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= raw * 0.999) ?? 10 * power;
+  const all = [], first = Math.ceil(low / step - 1e-9);
+  for (let i = 0; i <= 2 * count + 2 && (first + i) * step <= high + step * 1e-9; i++) all.push((first + i) * step);
   return all;
 }
 const short = (v, percent) => {
@@ -50,8 +63,14 @@ function chart(host, spec) {
   let view = null;
   const whole = () => {
     const xs = spec.xs.filter(Number.isFinite), ys = spec.ys.filter(Number.isFinite);
-    const pad = (a, b, room) => { const d = (b - a) * room || Math.abs(a) * 0.1 || 0.1; return [a - d, b + d]; };
-    return [...(spec.tight ? [Math.min(...xs), Math.max(...xs)] : pad(Math.min(...xs), Math.max(...xs), spec.room ?? 0.06)), ...pad(Math.min(...ys), Math.max(...ys), 0.06)];
+    const least = (all) => all.reduce((a, b) => Math.min(a, b), Infinity), most = (all) => all.reduce((a, b) => Math.max(a, b), -Infinity);
+    const pad = (a, b, room, percent) => {
+      if (a > b) return [0, 1];
+      const size = Math.max(Math.abs(a), Math.abs(b)), d = b - a > size * NARROWEST ? (b - a) * room : size * 0.1 || 0.1;
+      // No percentage lies outside 0 to 100.
+      return percent ? [Math.max(a - d, Math.min(a, 0)), Math.min(b + d, Math.max(b, 1))] : [a - d, b + d];
+    };
+    return [...pad(least(xs), most(xs), spec.tight && most(xs) > least(xs) ? 0 : spec.room ?? 0.06, spec.xPercent), ...pad(least(ys), most(ys), 0.06, spec.yPercent)];
   };
   const draw = () => {
     const [x0, x1, y0, y1] = view ?? whole();
@@ -80,6 +99,7 @@ function chart(host, spec) {
         box.remove();
         const [a, b] = at(up);
         if (Math.abs(a - c) < 8 || Math.abs(b - d) < 8) return;
+        if ((x1 - x0) / Math.max(Math.abs(x0), Math.abs(x1)) < NARROWEST * 100 || (y1 - y0) / Math.max(Math.abs(y0), Math.abs(y1)) < NARROWEST * 100) return;
         const ux = (p) => x0 + ((p - L) / (W - L - R)) * (x1 - x0), uy = (p) => y1 - ((p - T) / (H - T - B)) * (y1 - y0);
         view = [ux(Math.min(a, c)), ux(Math.max(a, c)), uy(Math.max(b, d)), uy(Math.min(b, d))];
         host.dataset.zoomed = "true";
@@ -93,32 +113,22 @@ function chart(host, spec) {
   draw();
 }
 
-const marks = (items, box = make("div", { class: "legend" })) => {
-  for (const [name, tint, shape] of items) { const mark = make("i", shape ? { class: shape } : {}); mark.style.color = tint; box.append(make("span", {}, mark, name)); }
+const legend = (items, box = make("div", { class: "legend" })) => {
+  for (const [name, symbol] of items) box.append(make("span", {}, symbol, name));
   return box;
 };
+const stroke = (tint) => { const line = make("i"); line.style.color = tint; return line; };
 
-// Groups by colour, controls as hollow squares with colours of their own.
-const tints = (() => {
+// Groups and controls are counted apart: a hollow mark and a full one differ anyway.
+const looks = (() => {
   const counts = { own: 0, control: 0 };
-  return data.groups.map((g) => colour(counts[g.control ? "control" : "own"]++));
+  return data.groups.map((g) => ({ index: counts[g.control ? "control" : "own"]++, hollow: !!g.control }));
 })();
-
-// Where points would hide each other, each is moved by a few pixels.
-function aside(points, x) {
-  const taken = [];
-  for (const p of [...points].sort((a, b) => a.x.mean - b.x.mean)) {
-    let at = x(p.x.mean), shift = 0;
-    const free = (v) => taken.every((t) => Math.abs(t - v) >= 7);
-    for (let n = 1; !free(at + shift) && n < 40; n++) shift = (n % 2 ? 1 : -1) * Math.ceil(n / 2) * 7;
-    p.at = at + shift;
-    taken.push(p.at);
-  }
-}
 
 function fronts() {
   const metric = data.metrics.find((f) => f.key === data.metric), box = document.getElementById("legend");
-  if (box && data.groups.length <= 16) marks(data.groups.map((g, i) => [g.label, tints[i], g.control ? "square" : "round"]), box);
+  const symbol = (i) => make("svg", { class: "symbol", viewBox: "-8 -8 16 16" }, mark(looks[i]));
+  if (box) legend(data.groups.flatMap((g, i) => (Object.keys(g.metrics).length ? [[g.label, symbol(i)]] : [])), box);
   document.querySelectorAll("[data-front]").forEach((host) => {
     const front = data.fronts[+host.dataset.front], cost = data.metrics.find((f) => f.key === front.key);
     const points = data.groups.map((g, i) => ({ g, i, x: g.metrics[front.key], y: g.metrics[data.metric] })).filter((p) => p.x && p.y);
@@ -127,16 +137,18 @@ function fronts() {
       label: `${metric.label} against ${cost.label}`, axis: cost.label + (cost.seconds ? ", s" : ""), xPercent: cost.percent, yPercent: metric.percent,
       xs: points.flatMap((p) => ends(p.x)), ys: points.flatMap((p) => ends(p.y)), room: 0.12,
       draw: (svg, x, y) => {
-        if (points.length <= 40) aside(points, x); else points.forEach((p) => { p.at = x(p.x.mean); });
-        const line = front.groups.map((i) => points.find((p) => p.i === i)).map((p, n) => `${n ? "L" : "M"}${p.at} ${y(p.y.mean)}`).join("");
+        const line = front.groups.map((i) => points.find((p) => p.i === i)).map((p, n) => `${n ? "L" : "M"}${x(p.x.mean)} ${y(p.y.mean)}`).join("");
         svg.append(make("path", { class: "front", d: line }));
+        // A mark stands where its mean is, even on top of another: the whiskers first, so that none hides a mark.
         for (const p of points) {
-          const tint = tints[p.i], [px, py] = [p.at, y(p.y.mean)], move = p.at - x(p.x.mean);
-          const rule = (s, across) => s.interval && svg.append(make("line", { class: "whisker", style: `stroke:${tint}`,
-            ...(across ? { x1: x(s.interval.low) + move, x2: x(s.interval.high) + move, y1: py, y2: py } : { x1: px, x2: px, y1: y(s.interval.low), y2: y(s.interval.high) }) }));
+          const [px, py] = [x(p.x.mean), y(p.y.mean)];
+          const rule = (s, across) => s.interval && svg.append(make("line", { class: "whisker", style: `stroke:${colour(looks[p.i].index)}`,
+            ...(across ? { x1: x(s.interval.low), x2: x(s.interval.high), y1: py, y2: py } : { x1: px, x2: px, y1: y(s.interval.low), y2: y(s.interval.high) }) }));
           rule(p.y, false); rule(p.x, true);
-          const dot = p.g.control ? make("rect", { class: "control-point", x: px - 4, y: py - 4, width: 8, height: 8, style: `stroke:${tint}` })
-            : make("circle", { class: "point", cx: px, cy: py, r: 5, style: `fill:${tint}` });
+        }
+        for (const p of points) {
+          const dot = mark(looks[p.i], x(p.x.mean), y(p.y.mean));
+          dot.dataset.x = p.x.mean;
           dot.append(make("title", {}, `${p.g.label}: ${short(p.y.mean, metric.percent)} at ${short(p.x.mean, cost.percent)}`));
           svg.append(dot);
         }
@@ -147,12 +159,13 @@ function fronts() {
 
 function runs() {
   const table = document.getElementById("runs");
-  const head = make("tr", {}, ...["run", "group", "seed", ...data.metrics.map((f) => f.label)].map((t) => make("th", {}, t)));
+  const head = make("tr", {}, ...["run", "group", "seed"].map((t) => make("th", {}, t)), ...data.metrics.map((f) => make("th", { title: f.about }, f.label)));
   const body = make("tbody");
   data.runs.forEach((run, i) => {
     const row = make("tr", data.groups[run.group].control ? { class: "control" } : {});
     row.append(make("td", {}, make("a", { href: `#run/${i}` }, run.folder)), make("td", {}, data.groups[run.group].label), make("td", { "data-sort": run.seed }, run.seed));
-    for (const f of run.metrics) row.append(f ? make("td", { "data-sort": f[0] }, f[1]) : make("td"));
+    run.metrics.forEach((f, n) => row.append(f ? make("td", { "data-sort": f[0] }, f[1]) : make("td", {}, run.error && !n ? "failed" : "")));
+    if (run.error) { row.classList.add("failed"); row.title = run.error; }
     row.addEventListener("click", () => { location.hash = `run/${i}`; });
     body.append(row);
   });
@@ -166,11 +179,11 @@ function curve(title, run, series, percent) {
   const card = make("section", { class: "card" }, make("h2", {}, title)), host = make("div", { class: "chart" });
   const shown = series.filter((s) => s.points.length);
   if (!shown.length) return "";
-  card.append(marks(shown.map((s, i) => [s.name, colour(i)])), host);
+  card.append(legend(shown.map((s, i) => [s.name, stroke(colour(i))])), host);
   chart(host, {
     label: title, axis: run.curves.axis, tight: true, width: 600, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
     draw: (svg, x, y) => {
-      for (const p of run.curves.prunes) svg.append(make("line", { class: "vline", x1: x(p.at), x2: x(p.at), y1: T, y2: H - B }, make("title", {}, `${p.remaining} weights remaining`)));
+      for (const p of run.curves.prunes) svg.append(make("line", { class: "vline", x1: x(p.at), x2: x(p.at), y1: T, y2: H - B }, make("title", {}, `${p.remaining} parameters remaining`)));
       shown.forEach((s, i) => svg.append(make("path", { class: "line", style: `stroke:${colour(i)}`, d: s.points.filter((p) => p[1] !== null).map((p, n) => `${n ? "L" : "M"}${x(p[0])} ${y(p[1])}`).join("") })));
     },
   });
@@ -187,11 +200,13 @@ function show() {
   const card = (title, ...rest) => make("section", { class: "card wide" }, make("h2", {}, title), ...rest);
   cell.replaceChildren(
     make("header", {}, make("a", { href: "#", id: "back" }, "← all runs"), make("h1", {}, run.folder), make("p", {}, `${group.label}, seed ${run.seed}`)),
+    run.error ? card("Failed", make("p", { class: "down" }, run.error)) : "",
     tiles,
-    make("div", { class: "charts" }, curve("Accuracy", run, [{ name: "training", points: c.train_accuracy }, { name: "held out", points: c.held_out_accuracy }], true),
-      curve("Loss", run, [{ name: "training", points: c.train_loss }, { name: "held out", points: c.held_out_loss }], false)),
+    make("div", { class: "charts" }, curve("Accuracy", run, [{ name: "training", points: c.train_accuracy }, { name: c.held_out || "held out", points: c.held_out_accuracy }], true),
+      curve("Loss", run, [{ name: "training", points: c.train_loss }, { name: c.held_out || "held out", points: c.held_out_loss }], false)),
     card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs, { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
-    card("Pruning steps", c.prunes.length ? table(["epoch", "step", "target", "achieved", "weights remaining"], c.prunes.map((p) => [p.epoch + 1, p.step, (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
+    card("Pruning steps", c.prunes.length ? table(["epoch", "step", `target, of the ${c.of}`, "achieved, of those", "parameters remaining"],
+      c.prunes.map((p) => [p.epoch + 1, p.step, p.target === null ? "its own" : (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
   );
   scrollTo(0, 0);
 }
