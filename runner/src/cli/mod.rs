@@ -1,13 +1,15 @@
 //! The command line.
 
 mod compress;
+mod plugin_kind;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::Flag;
 pub use compress::{CompressArgs, DecompressArgs};
+pub use plugin_kind::PluginKind;
 
 const ABOUT: &str = "Prunes neural networks while they train.";
 
@@ -31,7 +33,8 @@ Examples:
   secateur run --resume runs/mnist-rank-1f2e3d4c            go on where Ctrl-C or a crash ended it
 
 The results are in OUT/NAME-HASH, where HASH stands for everything that can change them: open report.html there.
-Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong, 130 stopped by Ctrl-C with a checkpoint.";
+Ctrl-C, TERM, HUP, USR1 and USR2 finish the step and leave a checkpoint; a second Ctrl-C, a second later, ends at once.
+Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong, 128 + N where signal N stopped it (130 Ctrl-C).";
 
 const SWEEP: &str = "\
 The [sweep] section of a config:
@@ -162,6 +165,10 @@ pub struct RunArgs {
     /// Go on with an interrupted run from its checkpoint; without CONFIG, as its folder says
     #[arg(long, value_name = "DIR", conflicts_with = "force")]
     pub resume: Option<PathBuf>,
+    /// Go on although the data, the program's build or the processor's vector instructions are not those of the
+    /// checkpoint
+    #[arg(long, requires = "resume")]
+    pub accept_changed: bool,
 }
 
 impl RunArgs {
@@ -186,6 +193,9 @@ pub struct SweepArgs {
     /// Runs at a time; one for each core (divided by `threads`, where that is set) unless given
     #[arg(long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
+    /// Go on with cells that another build of the program began, or a processor with other vector instructions
+    #[arg(long)]
+    pub accept_changed: bool,
 }
 
 /// Arguments of `compare`.
@@ -263,21 +273,6 @@ pub enum PluginsCommand {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
     },
-}
-
-/// What a plugin can be.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PluginKind {
-    /// Scores weights or units
-    Criterion,
-    /// Says when, and how much
-    Schedule,
-    /// Makes fewer tokens
-    Compressor,
-    /// A network
-    Model,
-    /// A data set
-    Data,
 }
 
 /// `data ...`

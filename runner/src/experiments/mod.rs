@@ -2,5 +2,6 @@
 
 pub mod compare;
 pub mod index;
+mod record;
 mod statistics;
 pub mod sweep;

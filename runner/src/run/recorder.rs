@@ -4,16 +4,18 @@ use std::time::Instant;
 
 use secateur::Error;
 use secateur::data::LoadProgress;
-use secateur::training::Observer;
+use secateur::options::Table;
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
+use secateur::training::{Evaluation, Observer};
 
+use super::best::Best;
 use super::checkpoints::Checkpoints;
 use super::error::RunDirError;
 use super::event_log::EventLog;
-use super::folder::RunDir;
-use super::interrupt::Interrupt;
-use crate::config::OutputConfig;
+use super::folder::{BEST, RunDir};
+use super::interrupt::{Interrupt, Stage};
+use crate::config::RunConfig;
 use crate::output::{Progress, Shown, png};
 
 /// Optimizer steps that are recorded in a run: more would make no curve finer.
@@ -23,31 +25,41 @@ const STEPS: u64 = 2000;
 pub struct Recorder<'a> {
     folder: &'a RunDir,
     /// The name under which checkpoints are taken.
-    identity: String,
+    name: String,
     log: EventLog,
     progress: Progress,
     checkpoints: Checkpoints,
     pictures: usize,
+    /// How many checkpoints stay.
+    keep: usize,
+    best: Option<Best>,
+    /// Steps that were made.
+    steps: u64,
     interrupt: Interrupt,
+    stage: &'a Stage,
     /// One in this many optimizer steps is recorded.
     stride: u64,
 }
 
 impl<'a> Recorder<'a> {
-    /// Records in a run's folder and on a display, as the config's `[output]` says, until it is interrupted.
+    /// Records in a run's folder and on a display, as the config's `[output]` says, until it is interrupted; `stage` is
+    /// told when the run comes to its steps.
     ///
     /// # Errors
     /// The log cannot be opened.
     pub fn new(
         folder: &'a RunDir,
-        identity: String,
-        output: &OutputConfig,
+        name: String,
+        config: &RunConfig,
         progress: Progress,
         interrupt: Interrupt,
+        stage: &'a Stage,
     ) -> Result<Self, RunDirError> {
-        let (log, pictures) = (folder.events()?, output.pictures);
+        let output = &config.output;
+        let (log, pictures, keep, steps) = (folder.events()?, output.pictures, output.keep, 0);
+        let best = output.best.then(|| Best::new(config.model.section()));
         let checkpoints = Checkpoints::new(output.checkpoint_every, Instant::now());
-        Ok(Self { folder, identity, log, progress, checkpoints, pictures, interrupt, stride: 1 })
+        Ok(Self { folder, name, log, progress, checkpoints, pictures, keep, best, steps, interrupt, stage, stride: 1 })
     }
 
     /// Shows how far loading the data has come.
@@ -63,9 +75,14 @@ impl<'a> Recorder<'a> {
     /// Appends one event to the log. Where the run begins or goes on, what an earlier process recorded of the steps
     /// that follow is dropped.
     fn record(&mut self, event: &Event) -> Result<(), RunDirError> {
-        if let Event::Start { step, steps, .. } = event {
+        if let Event::Start { step, steps, params, .. } = event {
             self.stride = steps.div_ceil(STEPS).max(1);
+            self.checkpoints.begin(*params, Instant::now());
             self.log.drop_from(*step)?;
+            self.steps = *step;
+            if let Some(best) = &mut self.best {
+                best.recall(self.folder.path())?;
+            }
         }
         self.log.append(event)
     }
@@ -80,7 +97,7 @@ impl<'a> Recorder<'a> {
     /// Writes a checkpoint that took since `began` to make; events up to here are on the disk before it.
     fn checkpoint(&mut self, began: Instant, bytes: &[u8]) -> Result<(), RunDirError> {
         self.log.sync()?;
-        self.folder.write_checkpoint(bytes)?;
+        self.folder.write_checkpoint(bytes, self.keep, self.steps)?;
         self.checkpoints.written(began, Instant::now());
         Ok(())
     }
@@ -88,6 +105,9 @@ impl<'a> Recorder<'a> {
 
 impl Observer for Recorder<'_> {
     fn event(&mut self, event: &Event) -> secateur::Result<()> {
+        if let Event::Step { step, .. } = event {
+            self.steps = step + 1;
+        }
         // Most optimizer steps are not recorded, and cost nothing.
         if matches!(event, Event::Step { step, .. } if !step.is_multiple_of(self.stride)) {
             return Ok(());
@@ -98,7 +118,12 @@ impl Observer for Recorder<'_> {
     }
 
     fn should_stop(&self) -> bool {
+        self.stage.trains();
         self.interrupt.asked()
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        self.checkpoints.due(Instant::now())
     }
 
     fn pictures(&self) -> usize {
@@ -109,13 +134,26 @@ impl Observer for Recorder<'_> {
         self.draw(picture).map_err(ended)
     }
 
+    fn validated(
+        &mut self,
+        found: &Evaluation,
+        network: &dyn Fn(Table) -> secateur::Result<Vec<u8>>,
+    ) -> secateur::Result<()> {
+        let Some(best) = &mut self.best else { return Ok(()) };
+        if best.beaten_by(found.loss, found.accuracy) {
+            let bytes = network(best.section())?;
+            self.folder.write(BEST, &bytes).map_err(ended)?;
+        }
+        Ok(())
+    }
+
     /// Always takes a checkpoint before a stop, else as often as agreed.
     fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str) -> secateur::Result<Vec<u8>>) -> secateur::Result<()> {
-        if !stopping && !self.checkpoints.after_epoch(Instant::now()) {
+        if !stopping && !self.checkpoints.wanted(Instant::now()) {
             return Ok(());
         }
         let began = Instant::now();
-        let bytes = take(&self.identity)?;
+        let bytes = take(&self.name)?;
         self.checkpoint(began, &bytes).map_err(ended)
     }
 }

@@ -50,6 +50,8 @@ pub struct Workers<'a> {
     pub threads: usize,
     /// Whether the person wants to stop.
     pub interrupt: Interrupt,
+    /// Whether cells go on that another build began, or another kind of processor.
+    pub accept: bool,
     /// Where results are noted.
     pub index: Mutex<Index>,
 }
@@ -177,7 +179,8 @@ impl Workers<'_> {
         let of_others = |(control, ..): &(Control, Layer, String)| *control != Control::Shuffled;
         let none_used = || self.workbench.plugins_of(&config.run).iter().all(|plugin| plugin.linked);
         let without = job.control.as_ref().is_some_and(of_others) && none_used();
-        Ok(if without { config.without_libraries() } else { config })
+        let config = if without { config.without_libraries() } else { config };
+        self.workbench.identified(config, &mut |_| ())
     }
 
     fn cell(&self, worker: usize, job: &Job, config: &Resolved, table: &Arc<Table>) -> Result<Done, Failure> {
@@ -191,29 +194,33 @@ impl Workers<'_> {
             Err(RunDirError::Busy(_)) if job.control.is_some() => return Ok(Done::Before),
             Err(error) => return Err(error.into()),
             Ok(Opened::Ready(folder)) => self.anew(worker, job, config, &folder, table),
-            Ok(Opened::Interrupted(path)) => {
-                let (folder, saved) = RunDir::reopen(&path)?;
-                let ended = run::execute(
-                    config,
-                    &folder,
-                    Some(&saved),
-                    progress(table, worker),
-                    &self.interrupt,
-                    self.workbench,
-                );
-                drop(folder);
-                match ended {
-                    // The checkpoint may be damaged, or of another version.
-                    Err(Failure::Failed(reason)) => match RunDir::open(&self.plan.folder, &name, true)? {
-                        Opened::Ready(folder) => self.anew(worker, job, config, &folder, table),
-                        _ => Err(Failure::Failed(reason)),
-                    },
-                    ended => ended,
-                }
-            }
+            Ok(Opened::Interrupted(path)) => self.resumed(worker, job, config, &path, table),
         };
         self.note(&self.plan.folder.join(&name));
         ended.map(Done::Now)
+    }
+
+    /// Goes on with a cell. Only a checkpoint that nobody could go on from is begun anew, and that is said; it is kept
+    /// aside until the cell is finished. Whatever else stands in the way, the checkpoint waits for.
+    fn resumed(
+        &self,
+        worker: usize,
+        job: &Job,
+        config: &Resolved,
+        path: &Path,
+        table: &Arc<Table>,
+    ) -> Result<Map<String, Json>, Failure> {
+        let (folder, saved) = RunDir::reopen(path)?;
+        run::same_or_accepted(config, &folder, &saved, self.accept)?;
+        let told = progress(table, worker);
+        let ended = run::execute(config, &folder, Some(&saved), told, &self.interrupt, self.workbench);
+        drop(folder);
+        let Err(Failure::Checkpoint(reason)) = ended else { return ended };
+        table.anew(&self.label(job), &reason);
+        match RunDir::open(&self.plan.folder, &config.folder_name(), true)? {
+            Opened::Ready(folder) => self.anew(worker, job, config, &folder, table),
+            _ => Err(Failure::Checkpoint(reason)),
+        }
     }
 
     fn anew(
