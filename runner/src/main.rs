@@ -2,7 +2,7 @@
 //!
 //! The modules in the order of use; each imports only what stands before it:
 //!
-//! failure < config < engine < output < run < experiments < cli < commands
+//! printable < failure < config < engine < output < run < experiments < cli < commands
 
 mod cli;
 mod commands;
@@ -11,6 +11,7 @@ mod engine;
 mod experiments;
 mod failure;
 mod output;
+mod printable;
 mod run;
 
 use std::process::ExitCode;

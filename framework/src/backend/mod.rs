@@ -40,6 +40,12 @@ pub use pool::{Pool, PoolOps, Pooling};
 pub use ranking::RankingOps;
 pub use tokens::{Merge, TokenOps};
 
+/// The vector instructions that kernels on this processor use: `avx512`, `avx2` or `baseline`. Sums of products are
+/// added in another order with others, so that the last bits of a result depend on it.
+pub fn vector_level() -> &'static str {
+    cpu::common::simd::level().name()
+}
+
 /// A device with every operation that models, criteria and the engine use: the sum of the families.
 pub trait Backend:
     TensorOps

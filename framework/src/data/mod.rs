@@ -6,6 +6,7 @@
 mod batches;
 mod config;
 mod dataset;
+mod digest;
 mod examples;
 mod folders;
 mod normalize;

@@ -10,7 +10,9 @@ use crate::error::Result;
 use crate::network::compressor::Compressor;
 use crate::network::forward::{Compressed, Cost, Forward, LayerRecord};
 use crate::network::model::{Batch, Model, Output};
+use crate::network::model_file::ModelFile;
 use crate::network::params::ParamStore;
+use crate::options::Table;
 use crate::pruning::schedule::Step;
 use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
@@ -110,6 +112,12 @@ impl<B: Backend> Setting<'_, B> {
         let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.epoch(step), found);
         reporter.event(&Event::Eval { step: step.0, epoch, split, loss, accuracy, at })?;
         Ok(found)
+    }
+
+    /// The file of the network, which `section` of a config describes.
+    pub fn network(&self, params: &ParamStore<B>, section: Table) -> Result<Vec<u8>> {
+        let (input, data, layers) = (self.input.clone(), self.data, self.look(params)?.layers);
+        ModelFile::new(section, params, input, &data.class_names, &data.normalizer, layers).write(params)
     }
 
     /// What the forward pass of one example shows.

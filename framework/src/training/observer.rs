@@ -1,6 +1,8 @@
 //! Who is told what happens in a run.
 
+use super::Evaluation;
 use crate::error::Result;
+use crate::options::Table;
 use crate::tensor::Shape;
 use crate::training::event::Event;
 use crate::training::picture::Picture;
@@ -52,9 +54,24 @@ pub trait Observer {
         Ok(())
     }
 
-    /// A point from which the run can go on: after every epoch but the last, and where it stops because it was asked
-    /// to. `take` makes the bytes of a checkpoint for [`Run::resume`](super::Run::resume), under the name that
-    /// identifies the run.
+    /// Whether it wants a checkpoint before the next step; asked before every one.
+    fn wants_checkpoint(&self) -> bool {
+        false
+    }
+
+    /// The network was measured on the validation split at the end of an epoch, where there is such a split. `network`
+    /// makes its file, see [`ModelFile`](crate::network::model_file::ModelFile), with the model's section of a config
+    /// in it.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn validated(&mut self, _found: &Evaluation, _network: &dyn Fn(Table) -> Result<Vec<u8>>) -> Result<()> {
+        Ok(())
+    }
+
+    /// A point from which the run can go on: after every epoch but the last, before a step where one is wanted, and
+    /// where it stops because it was asked to. `take` makes the bytes of a checkpoint for
+    /// [`Run::resume`](super::Run::resume), under the name that identifies the run.
     ///
     /// # Errors
     /// Ends the run.

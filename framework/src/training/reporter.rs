@@ -1,9 +1,10 @@
 //! What a run tells its observer, in order. Losses wait on the device until somebody reads them; every other report
 //! reads them first.
 
-use super::{KeptWeights, Observer};
+use super::{Evaluation, KeptWeights, Observer};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
+use crate::options::Table;
 use crate::pruning::schedule::{RunLength, Step};
 use crate::tensor::Tensor;
 use crate::training::event::Event;
@@ -113,6 +114,14 @@ impl<'o, B: Backend> Reporter<'o, B> {
 
     pub fn stop_asked(&self) -> bool {
         self.observer.should_stop()
+    }
+
+    pub fn validated(&mut self, found: &Evaluation, network: &dyn Fn(Table) -> Result<Vec<u8>>) -> Result<()> {
+        self.observer.validated(found, network)
+    }
+
+    pub fn checkpoint_wanted(&self) -> bool {
+        self.observer.wants_checkpoint()
     }
 
     /// How many examples the observer wants to see in pictures.

@@ -160,7 +160,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         while self.live.next.0 < self.setting.length.steps {
             self.epoch()?;
             if self.live.next.0 < self.setting.length.steps {
-                self.boundary(false)?;
+                boundary(&self.setting, &self.live, &mut self.reporter, false)?;
             }
         }
         self.finish()
@@ -174,8 +174,11 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         while setting.length.epoch(live.next) == epoch {
             let step = live.next;
             if reporter.stop_asked() {
-                self.boundary(true)?;
+                boundary(setting, live, reporter, true)?;
                 return Err(Error::Stopped { step: step.0 });
+            }
+            if reporter.checkpoint_wanted() {
+                boundary(setting, live, reporter, false)?;
             }
             let clock = Instant::now();
             let batch = next_batch(&setting.device, setting.data, &mut batches)?
@@ -227,15 +230,12 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             reporter.event(&Event::Neurons { step: step.0, epoch, layers: neurons })?;
         }
         if last || (epoch + 1).is_multiple_of(setting.train.eval_every) {
-            setting.evaluate(&live.params, step, SplitName::Validation, EvalAt::Epoch, reporter)?;
+            let found = setting.evaluate(&live.params, step, SplitName::Validation, EvalAt::Epoch, reporter)?;
+            if !setting.data.validation.is_empty() {
+                reporter.validated(&found, &|section| setting.network(&live.params, section))?;
+            }
         }
         Ok(())
-    }
-
-    /// A point from which the run can go on.
-    fn boundary(&mut self, stopping: bool) -> Result<()> {
-        let Self { setting, live, reporter, .. } = self;
-        reporter.boundary(stopping, &|name, reported| live.checkpoint(setting, reported, name))
     }
 
     fn finish(self) -> Result<Outcome<B>> {
@@ -250,4 +250,14 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         setting.device.trim();
         Ok(Outcome { summary, params: live.params, input: setting.input, layers: look.layers })
     }
+}
+
+/// A point from which the run can go on.
+fn boundary<B: Backend>(
+    setting: &Setting<'_, B>,
+    live: &Live<B>,
+    reporter: &mut Reporter<'_, B>,
+    stopping: bool,
+) -> Result<()> {
+    reporter.boundary(stopping, &|name, reported| live.checkpoint(setting, reported, name))
 }

@@ -3,13 +3,13 @@
 //! Two zero bytes, the element type, the number of dimensions, each dimension as a big-endian u32, then the elements
 //! (<http://yann.lecun.com/exdb/mnist/>). Only bytes (type 0x08) are read here.
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use std::io::{self, Read};
 
 const UNSIGNED_BYTE: u8 = 0x08;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// Deflate cannot shrink by more than this; bounds what a header may make us reserve.
-const DEFLATE_LIMIT: usize = 1032;
+/// What a header alone may make us reserve; from there on, memory follows what was read.
+const BELIEVED: usize = 64 << 20;
 
 /// An array of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub enum IdxError {
     /// The dimensions multiply to more than memory can hold.
     #[error("its header claims impossible dimensions {0:?}")]
     Dimensions(Vec<usize>),
+    /// There is not so much memory.
+    #[error("it holds {0} bytes and more, for which there is no memory")]
+    Memory(usize),
     /// There are fewer elements than the header says.
     #[error("it holds {found} of the {expected} bytes that its header {dims:?} promises: it is cut short")]
     Truncated {
@@ -63,14 +66,32 @@ pub enum IdxError {
 /// # Errors
 /// [`IdxError`] for anything but a whole, undamaged file.
 pub fn parse(bytes: &[u8]) -> Result<Idx, IdxError> {
-    if bytes.starts_with(&GZIP) {
-        decode(MultiGzDecoder::new(bytes), bytes.len().saturating_mul(DEFLATE_LIMIT))
-    } else {
-        decode(bytes, bytes.len())
+    if bytes.starts_with(&GZIP) { decode(Members { current: GzDecoder::new(bytes) }) } else { decode(bytes) }
+}
+
+/// The members of a gzip file, one after the other. Zeros between them and after the last one are padding (tapes and
+/// block devices leave them), as they are for `gzip` and for Python; anything else there is damage.
+struct Members<'a> {
+    current: GzDecoder<&'a [u8]>,
+}
+
+impl Read for Members<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.current.read(to)?;
+            if count > 0 || to.is_empty() {
+                return Ok(count);
+            }
+            let rest = *self.current.get_ref();
+            match rest.iter().position(|byte| *byte != 0) {
+                None => return Ok(0),
+                Some(padding) => self.current = GzDecoder::new(&rest[padding..]),
+            }
+        }
     }
 }
 
-fn decode(mut from: impl Read, at_most: usize) -> Result<Idx, IdxError> {
+fn decode(mut from: impl Read) -> Result<Idx, IdxError> {
     let magic = header_word(&mut from)?;
     if magic[..3] != [0, 0, UNSIGNED_BYTE] || magic[3] == 0 {
         return Err(IdxError::Magic { found: magic });
@@ -82,9 +103,18 @@ fn decode(mut from: impl Read, at_most: usize) -> Result<Idx, IdxError> {
     else {
         return Err(IdxError::Dimensions(dims));
     };
-    let mut data = Vec::with_capacity(expected.min(at_most) + 1);
     // One byte more than expected: finds trailing bytes, and makes gzip reach and check its checksum.
-    from.take(expected as u64 + 1).read_to_end(&mut data).map_err(IdxError::Gzip)?;
+    let (mut data, mut left) = (Vec::new(), expected + 1);
+    while left > 0 {
+        // As much again as was there already, so that a header that lies costs little.
+        let more = left.min(data.len().max(BELIEVED));
+        data.try_reserve_exact(more).map_err(|_| IdxError::Memory(data.len()))?;
+        let read = from.by_ref().take(more as u64).read_to_end(&mut data).map_err(IdxError::Gzip)?;
+        left -= read;
+        if read < more {
+            break;
+        }
+    }
     match data.len() {
         found if found < expected => Err(IdxError::Truncated { dims, expected, found }),
         found if found > expected => Err(IdxError::Trailing { dims, expected }),
@@ -151,6 +181,30 @@ pub(crate) mod tests {
         assert!(refused(&idx(&[u32::MAX; 5], &[])).contains("impossible dimensions"));
         assert!(refused(&idx(&[u32::MAX, 28, 28], &[1])).contains("cut short"));
         assert!(refused(&[]).contains("within its header"));
+    }
+
+    #[test]
+    fn zeros_after_a_gzip_member_are_padding() {
+        let bytes = idx(&[2, 3], &[1, 2, 3, 4, 5, 6]);
+        let expected = parse(&bytes).unwrap();
+        let (head, tail) = bytes.split_at(7);
+        for padding in [1, 7, 512, 10_000] {
+            let zeros = vec![0; padding];
+            assert_eq!(parse(&[&gzip(&bytes)[..], &zeros].concat()).unwrap(), expected, "{padding}");
+            let members = [&gzip(head)[..], &zeros, &gzip(tail), &zeros].concat();
+            assert_eq!(parse(&members).unwrap(), expected, "between two members, {padding}");
+        }
+        assert!(refused(&[&gzip(&bytes)[..], &[0, 0, 5]].concat()).contains("gzip"), "that is no padding");
+    }
+
+    #[test]
+    fn a_header_is_not_believed_beyond_what_is_there() {
+        // Sixteen terabytes and more, in a file of a few bytes.
+        let lie = idx(&[u32::MAX, 4096], &[1, 2, 3]);
+        assert!(refused(&lie).contains("3 of the 17592186040320 bytes"), "{}", refused(&lie));
+        assert!(refused(&gzip(&lie)).contains("3 of the 17592186040320 bytes"));
+        let large = vec![7; BELIEVED + 5];
+        assert_eq!(parse(&idx(&[large.len() as u32], &large)).unwrap().data.len(), large.len());
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! The command line.
 
+mod compare;
 mod compress;
 mod fit;
 mod of_run;
+mod plugin_kind;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::Flag;
+pub use compare::CompareArgs;
 pub use compress::{CompressArgs, DecompressArgs};
 pub use fit::{AutosparseArgs, FitCommand};
 pub use of_run::OfRun;
+pub use plugin_kind::PluginKind;
 
 const ABOUT: &str = "Prunes neural networks while they train.";
 
@@ -35,7 +39,8 @@ Examples:
   secateur run --resume runs/mnist-rank-1f2e3d4c            go on where Ctrl-C or a crash ended it
 
 The results are in OUT/NAME-HASH, where HASH stands for everything that can change them: open report.html there.
-Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong, 130 stopped by Ctrl-C with a checkpoint.";
+Ctrl-C, TERM, HUP, USR1 and USR2 finish the step and leave a checkpoint; a second Ctrl-C, a second later, ends at once.
+Exit code: 0 finished, 1 the run failed, 2 the command line or a config is wrong, 128 + N where signal N stopped it (130 Ctrl-C).";
 
 const SWEEP: &str = "\
 The [sweep] section of a config:
@@ -60,15 +65,6 @@ Examples:
 
 The cells are run folders in OUT/NAME. Stop with ctrl-C, and start again with the same command.
 Exit code: 0 all cells finished, 1 some failed or were left, 2 the command line or a config is wrong.";
-
-const COMPARE_EXAMPLES: &str = "\
-Examples:
-  secateur compare runs/mnist-criteria
-  secateur compare runs/mnist-criteria --baseline random --html report.html
-  secateur compare runs/a runs/b --by train.lr --metric test_loss --json -
-
-Runs that differ in the seed alone form a group. Groups are compared seed by seed: mean difference with its 95 % interval, paired t-test
-with Holm's correction, Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not compared.";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
@@ -104,7 +100,7 @@ pub enum Command {
     #[command(after_help = SWEEP_EXAMPLES, after_long_help = format!("{SWEEP}\n\n{CONFIGS}\n\n{SWEEP_EXAMPLES}"))]
     Sweep(SweepArgs),
     /// Say which setting is better, by how much, how sure that is, and at what cost
-    #[command(after_help = COMPARE_EXAMPLES)]
+    #[command(after_help = compare::EXAMPLES)]
     Compare(CompareArgs),
     /// Compress the network of a finished run: shared weights, trained on, in one Huffman-coded file
     #[command(after_help = compress::EXAMPLES)]
@@ -169,6 +165,10 @@ pub struct RunArgs {
     /// Go on with an interrupted run from its checkpoint; without CONFIG, as its folder says
     #[arg(long, value_name = "DIR", conflicts_with = "force")]
     pub resume: Option<PathBuf>,
+    /// Go on although the data, the program's build or the processor's vector instructions are not those of the
+    /// checkpoint
+    #[arg(long, requires = "resume")]
+    pub accept_changed: bool,
 }
 
 impl RunArgs {
@@ -196,42 +196,9 @@ pub struct SweepArgs {
     /// Runs at a time; one for each core (divided by `threads`, where that is set) unless given
     #[arg(long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
-}
-
-/// Arguments of `compare`.
-#[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// Folders of runs or sweeps
-    #[arg(value_name = "DIR", required = true)]
-    pub folders: Vec<PathBuf>,
-    /// Group by this config key; by all that differ, seeds aside, unless given
-    #[arg(long, value_name = "KEY")]
-    pub by: Vec<String>,
-    /// What to compare: test_accuracy, seconds, validation_accuracy, or any other number of summary.json, by its dotted key
-    #[arg(long, value_name = "KEY")]
-    pub metric: Option<String>,
-    /// Keep of each group the value of this key that is best on validation data: then test data is asked once
-    #[arg(long, value_name = "KEY")]
-    pub choose: Option<String>,
-    /// Differences of less than this do not matter, in points where the metric is a percentage: says better, worse, the
-    /// same within it, or undecided and how many more seeds would settle it
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub margin: Option<f64>,
-    /// The value of the first key that the others are compared with; magnitude, or the first, unless given
-    #[arg(long, value_name = "VALUE")]
-    pub baseline: Option<String>,
-    /// Write one page with tables, charts and every run
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Write everything as JSON; `-` for standard output
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write means and intervals as CSV; `-` for standard output
-    #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
-    /// Write tables and sentences as Markdown; `-` for standard output
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
+    /// Go on with cells that another build of the program began, or a processor with other vector instructions
+    #[arg(long)]
+    pub accept_changed: bool,
 }
 
 /// Arguments of `config`.
@@ -280,21 +247,6 @@ pub enum PluginsCommand {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
     },
-}
-
-/// What a plugin can be.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PluginKind {
-    /// Scores weights or units
-    Criterion,
-    /// Says when, and how much
-    Schedule,
-    /// Makes fewer tokens
-    Compressor,
-    /// A network
-    Model,
-    /// A data set
-    Data,
 }
 
 /// `data ...`

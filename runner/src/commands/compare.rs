@@ -52,7 +52,9 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     }
     if !quiet {
         let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        super::print(&compare::terminal(&comparison, colour));
+        // Values of configs were made printable when they were read; the rest of an escape sequence is ours.
+        let text = compare::terminal(&comparison, colour);
+        if colour { super::print_exactly(&text) } else { super::print(&text) }
     }
     Ok(())
 }
@@ -60,7 +62,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
 /// To a file, or to standard output where it is `-`.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     if path.as_os_str() == "-" {
-        super::print(text);
+        super::print_exactly(text);
         return Ok(());
     }
     fs::write(path, text).map_err(|error| {

@@ -35,7 +35,7 @@ pub fn execute(arguments: &CompressArgs, cli: &Cli, workbench: &Workbench) -> Re
     let json = serde_json::to_value(&found.sizes).map_err(|error| Failure::Failed(format!("--json: {error}")))?;
     match &arguments.json {
         Some(path) if path.as_os_str() == "-" => {
-            super::print(&format!("{json:#}\n"));
+            super::print_exactly(&format!("{json:#}\n"));
             return Ok(());
         }
         Some(path) => write_whole(path, format!("{json:#}\n").as_bytes())?,

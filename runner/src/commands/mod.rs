@@ -20,6 +20,7 @@ use crate::cli::{Cli, Command, Layers, OfRun};
 use crate::config::{self as layers, PluginFile, Request, Resolved, resolve};
 use crate::engine::Workbench;
 use crate::failure::Failure;
+use crate::printable::printable;
 use crate::run::{CONFIG, is_finished};
 
 /// Does what the command line asks for.
@@ -118,8 +119,13 @@ fn request() -> Result<Request, Failure> {
     Ok(Request { variables: variables.collect(), root, ..Request::default() })
 }
 
-/// Prints to standard output; a reader that went away (`| head`) is no error.
+/// Prints text for people to standard output: what others wrote into it is shown and does nothing.
 fn print(text: &str) {
+    print_exactly(&printable(text));
+}
+
+/// Prints to standard output; a reader that went away (`| head`) is no error.
+fn print_exactly(text: &str) {
     use std::io::Write;
     _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,22 +1,24 @@
 //! `secateur run`
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::cli::{Cli, Layers, RunArgs};
+use crate::cli::{Cli, RunArgs};
 use crate::config::Resolved;
 use crate::engine::Workbench;
 use crate::failure::Failure;
 use crate::output::{Progress, headlines};
-use crate::run::{self, Interrupt, Opened, REPORT, RunDir, SUMMARY, Saved};
+use crate::run::{self, Interrupt, Opened, REPORT, RunDir, Saved};
 
 pub fn execute(arguments: &RunArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
+    let interrupt = Interrupt::listen(cli.quiet)?;
+    run::ask_repository();
     if let Some(dir) = &arguments.resume {
-        return resume(dir, &arguments.layers(), cli, workbench);
+        return resume(dir, arguments, cli, &interrupt, workbench);
     }
     let config = super::resolve_layers(&arguments.layers, cli, workbench)?;
+    let (config, progress) = identified(config, cli.quiet, workbench)?;
     match RunDir::open(Path::new(&config.run.output.dir), &config.folder_name(), arguments.force)? {
         Opened::Finished(path) => {
             super::print(&already_finished(&path));
@@ -29,29 +31,54 @@ pub fn execute(arguments: &RunArgs, cli: &Cli, workbench: &Workbench) -> Result<
         ))),
         Opened::Ready(folder) => {
             run::begin(&config, &folder, workbench)?;
-            alone(&config, &folder, None, cli.quiet, workbench)
+            alone(&config, &folder, None, progress, &interrupt, workbench)
         }
     }
 }
 
 /// Goes on with an interrupted run, as its folder or the same configs say.
-fn resume(dir: &Path, layers: &Layers, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
+fn resume(
+    dir: &Path,
+    arguments: &RunArgs,
+    cli: &Cli,
+    interrupt: &Interrupt,
+    workbench: &Workbench,
+) -> Result<(), Failure> {
+    let config = || super::resolve_layers(&arguments.layers(), cli, workbench);
+    let refused = |differences: Vec<String>, problem: &str, fix: &str| {
+        let (dir, differences) = (dir.display(), differences.join("\n  "));
+        Err(Failure::Usage(format!("{dir}: {problem}\n  {differences}\n  fix: {fix}")))
+    };
     if run::is_finished(dir) {
+        // The folder's own config is what it was.
+        let other = !arguments.layers.configs.is_empty() || !arguments.layers.sets.is_empty();
+        let differences = if other { config()?.differences(&run::config_of(dir)?, workbench) } else { Vec::new() };
+        if !differences.is_empty() {
+            let fix = "run it as a run of its own, without --resume: what follows depends on the whole config from the first \
+                       step on";
+            return refused(differences, "this run is finished, and was of another config", fix);
+        }
         super::print(&already_finished(dir));
         return Ok(());
     }
     let (folder, checkpoint) = RunDir::reopen(dir)?;
-    let config = super::resolve_layers(layers, cli, workbench)?;
+    let (config, progress) = identified(config()?, cli.quiet, workbench)?;
     let differences = config.differences(&folder.config()?, workbench);
     if !differences.is_empty() {
-        return Err(Failure::Usage(format!(
-            "{}: the checkpoint is of another config\n  {}\n  fix: resume it as it was begun: secateur run --resume {}",
-            dir.display(),
-            differences.join("\n  "),
-            dir.display()
-        )));
+        let fix = format!("resume it as it was begun: secateur run --resume {}", dir.display());
+        return refused(differences, "the checkpoint is of another config", &fix);
     }
-    alone(&config, &folder, Some(&checkpoint), cli.quiet, workbench)
+    run::same_or_accepted(&config, &folder, &checkpoint, arguments.accept_changed)?;
+    alone(&config, &folder, Some(&checkpoint), progress, interrupt, workbench)
+}
+
+/// The config with the content of its data, which takes a while to read; whoever waits is shown how far that has come.
+fn identified(config: Resolved, quiet: bool, workbench: &Workbench) -> Result<(Resolved, Progress), Failure> {
+    let mut progress = Progress::new(quiet);
+    progress.loading(None);
+    let identified = workbench.identified(config, &mut |some| progress.loading(Some(some)));
+    progress.clear();
+    Ok((identified?, progress))
 }
 
 /// Carries out one run on the screen.
@@ -59,24 +86,29 @@ fn alone(
     config: &Resolved,
     folder: &RunDir,
     from: Option<&Saved>,
-    quiet: bool,
+    progress: Progress,
+    interrupt: &Interrupt,
     workbench: &Workbench,
 ) -> Result<(), Failure> {
-    let interrupt = Interrupt::listen()?;
-    let summary = run::execute(config, folder, from, Progress::new(quiet), &interrupt, workbench);
-    let summary = summary.map_err(|failure| match failure {
-        Failure::Stopped(why) => {
-            Failure::Stopped(format!("{why}; go on with: secateur run --resume {}", folder.path().display()))
-        }
-        other => other,
+    let summary = run::execute(config, folder, from, progress, interrupt, workbench);
+    let summary = summary.map_err(|failure| {
+        let stopped = matches!(failure, Failure::Stopped(_));
+        failure.saying(|mut why| {
+            if stopped {
+                why += &format!("; go on with: secateur run --resume {}", folder.path().display());
+            }
+            if let Some(earlier) = folder.earlier().last() {
+                why += &format!("\n  what the earlier run left is in {} until this one is finished", earlier.display());
+            }
+            why
+        })
     })?;
     super::print(&results(folder.path(), &summary));
     Ok(())
 }
 
 fn already_finished(path: &Path) -> String {
-    let summary = fs::read(path.join(SUMMARY)).ok();
-    let summary: Map<String, Value> = summary.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let summary = run::read_summary(path).ok().flatten().unwrap_or_default();
     let hint =
         "This run finished before; nothing was done. Run it again with --force, or another one with --set seed=N.";
     format!("{}\n{hint}\n", results(path, &summary))

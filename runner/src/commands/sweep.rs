@@ -10,12 +10,14 @@ use crate::engine::Workbench;
 use crate::experiments::index::{self, Index};
 use crate::experiments::sweep::{SweepPlan, Tally, Workers, fails_again, time};
 use crate::failure::Failure;
-use crate::run::Interrupt;
+use crate::run::{Interrupt, ask_repository};
 
 /// Cells of a dry run that are resolved in full, contradictions between single values included.
 const RESOLVED_IN_DRY_RUN: usize = 500;
 
 pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
+    let interrupt = Interrupt::listen(cli.quiet)?;
+    ask_repository();
     let plan = SweepPlan::make(&super::layered(&arguments.layers, cli)?, workbench)?;
     let (jobs, threads) = workers(arguments, &plan, workbench)?;
     if arguments.dry_run {
@@ -28,9 +30,9 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Resul
     if !cli.quiet {
         plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
-    let interrupt = Interrupt::listen()?;
-    let retry_failed = arguments.retry_failed;
-    let tally = Workers { plan: &plan, workbench, jobs, threads, retry_failed, interrupt, index }.run(cli.quiet)?;
+    let (retry_failed, accept) = (arguments.retry_failed, arguments.accept_changed);
+    let tally =
+        Workers { plan: &plan, workbench, jobs, threads, retry_failed, interrupt, accept, index }.run(cli.quiet)?;
     report(&plan, &tally, cli.quiet)
 }
 

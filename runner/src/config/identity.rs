@@ -44,12 +44,28 @@ pub fn hash(covered: &Table) -> String {
     Sha256::digest(covered.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The hash of a complete config whose data has not been read.
+pub fn identity_of(config: &Table, schema: &dyn Schema) -> String {
+    hash(&covered(config, schema))
+}
+
+/// What [`covered`] found, with the content of the data in place of where its files lie.
+pub fn with_content(covered: &Table, content: &str) -> Table {
+    let mut covered = covered.clone();
+    if let Some(data) = covered.get_mut("data").and_then(Value::as_table_mut) {
+        data.remove("dir");
+        data.insert("content".to_owned(), content.into());
+    }
+    covered
+}
+
 /// The hash under which earlier versions took their checkpoints: that of the whole config, defaults among it.
 pub fn earlier_identity(config: &Table) -> String {
     hash(&effective(config))
 }
 
-/// The keys that make two complete configs two runs, each with both values: `train.lr: 0.1 there, 0.2 here`.
+/// The keys that make two complete configs two runs, each with both values: `train.lr: 0.1 there, 0.2 here`. Where the
+/// data lies is not among them: its content is compared, not its place.
 pub fn differences(there: &Table, here: &Table, schema: &dyn Schema) -> Vec<String> {
     let values = |config: &Table| (leaves(&covered(config, schema)), leaves(config));
     let (there, here) = (values(there), values(here));
@@ -58,6 +74,7 @@ pub fn differences(there: &Table, here: &Table, schema: &dyn Schema) -> Vec<Stri
     };
     let mut keys: Vec<&String> =
         there.0.keys().chain(here.0.keys()).filter(|key| there.0.get(*key) != here.0.get(*key)).collect();
+    keys.retain(|key| *key != "data.dir");
     keys.sort();
     keys.dedup();
     // An option that is a plugin counts as a whole: what is the same on both sides is no difference.
@@ -281,6 +298,19 @@ mod tests {
             "train.momentum: not set there, 0.9 here",
         ];
         assert_eq!(found, expected, "a batch of 128 is the default, set or not");
+    }
+
+    #[test]
+    fn the_content_of_the_data_counts_and_not_where_it_lies() {
+        let of = |dir: &str, content| {
+            let config = table(&WHOLE.replace("name = 'glyphs'", &format!("name = 'glyphs'\ndir = '{dir}'")));
+            hash(&with_content(&covered(&config, &Fixture), content))
+        };
+        assert_eq!(of("/here", "a"), of("/there", "a"));
+        assert_ne!(of("/here", "a"), of("/here", "b"));
+        let (there, here) =
+            (table("data.name = 'a'\ndata.dir = '/there'"), table("data.name = 'a'\ndata.dir = '/here'"));
+        assert_eq!(differences(&there, &here, &Fixture), Vec::<String>::new());
     }
 
     #[test]

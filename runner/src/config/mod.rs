@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 pub use error::{ConfigError, ConfigErrors, nearest};
-pub use identity::earlier_identity;
+pub use identity::{earlier_identity, identity_of};
 use layers::Merged;
 pub use layers::{Layer, Stack};
 pub use libraries::PluginFile;
@@ -72,6 +72,8 @@ pub struct Resolved {
     origins: BTreeMap<String, SetBy>,
     /// What identifies the run, see [`identity::covered`].
     covered: Table,
+    /// SHA-256 of the content of the data, where that is read from files and has been.
+    content: Option<String>,
 }
 
 /// Merges all layers, fills in defaults, and checks the result.
@@ -104,7 +106,7 @@ impl Resolved {
         let Merged { table, origins } = values;
         let run = RunConfig::read(&table, &origins)?;
         let covered = identity::covered(&table, schema);
-        Ok(Self { run, table, origins, covered })
+        Ok(Self { run, table, origins, covered, content: None })
     }
 
     /// Every value, section by section.
@@ -122,10 +124,26 @@ impl Resolved {
         format!("{}-{}", self.name(), &self.identity()[..12])
     }
 
-    /// A hash of everything that can change the results and has not its default: runs of the same identity are the same
-    /// run.
+    /// A hash of everything that can change the results and has not its default, and of the content of the data: runs
+    /// of the same identity are the same run.
     pub fn identity(&self) -> String {
-        identity::hash(&self.covered)
+        self.content.as_ref().map_or_else(|| identity::hash(&self.covered), |content| self.identity_on(content))
+    }
+
+    /// The identity of the same run on data of another content.
+    pub fn identity_on(&self, content: &str) -> String {
+        identity::hash(&identity::with_content(&self.covered, content))
+    }
+
+    /// The same run, on data of this content.
+    pub fn on_content(mut self, content: String) -> Self {
+        self.content = Some(content);
+        self
+    }
+
+    /// SHA-256 of the content of the data; `None` where it is not read from files, or has not been.
+    pub fn content(&self) -> Option<&str> {
+        self.content.as_deref()
     }
 
     /// The keys that make another run of this one than of the config `there`, each with both values.
@@ -167,9 +185,10 @@ impl Resolved {
         show::rows(&self.table, &self.origins)
     }
 
-    /// The config as JSON: `{"config": {...}, "origins": {"train.lr": "--set", ...}, "folder": "..."}`.
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({ "config": self.table, "origins": self.origins(), "folder": self.folder_name() })
+    /// The config as JSON: `{"config": {...}, "origins": {"train.lr": "--set", ...}, "folder": "..."}`; no folder where
+    /// it depends on data that is not here.
+    pub fn to_json(&self, folder: Option<String>) -> serde_json::Value {
+        serde_json::json!({ "config": self.table, "origins": self.origins(), "folder": folder })
     }
 }
 

@@ -50,10 +50,18 @@ options! {
         /// The folder that holds run folders.
         #[acts(always)]
         pub dir: String = "runs".into(),
-        /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, as often as takes
-        /// less than 1 % of the time.
+        /// Epochs between two checkpoints, 0 for none but the one that Ctrl-C leaves; where absent, so often that at
+        /// most a minute is lost, or fifty times what a checkpoint takes where that is longer.
         #[acts(run, "at most as many epochs as the run has")]
         pub checkpoint_every: Option<u64> = None,
+        /// Checkpoints that are kept while the run is not finished, the newest ones; from 2 on each has a name of its
+        /// own too, with the number of its steps: `checkpoint/steps-000000000340.safetensors`.
+        #[acts(|o| o.checkpoint_every != Some(0), "checkpoint_every other than 0")]
+        pub keep: usize = 1,
+        /// Whether the network of the best evaluation on the validation split is kept too, as `best.safetensors`: of
+        /// the highest accuracy, or of the lowest loss where there is none.
+        #[acts(run, "a validation split")]
+        pub best: bool = false,
         /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures.
         #[acts(run, "images, and a network that reconstructs them or merges their tokens")]
         pub pictures: usize = 8,
@@ -68,6 +76,7 @@ options! {
 
     fn check(&self, checks: &mut Checks) {
         checks.ensure("dir", !self.dir.is_empty(), "must name a folder: \"runs\"");
+        checks.range("keep", self.keep, 1.0..);
     }
 }
 

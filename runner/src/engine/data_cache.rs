@@ -18,6 +18,7 @@ type Slot<T> = Arc<OnceLock<Result<Arc<T>, Arc<Error>>>>;
 pub struct DataCache {
     opened: Mutex<HashMap<String, Slot<Examples>>>,
     sets: Mutex<HashMap<String, Slot<Dataset>>>,
+    digests: Mutex<HashMap<String, Slot<String>>>,
 }
 
 impl DataCache {
@@ -52,6 +53,20 @@ impl DataCache {
     ) -> Result<Arc<Examples>, Arc<Error>> {
         let opened = slot(&self.opened, data::source(choice));
         opened.get_or_init(|| data::open(choice, registry, progress).map(Arc::new).map_err(Arc::new)).clone()
+    }
+
+    /// The hash of their content.
+    ///
+    /// # Errors
+    /// What the data set reports.
+    pub fn digest(
+        &self,
+        registry: &Registry,
+        choice: &DataChoice,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Arc<String>, Arc<Error>> {
+        let digest = slot(&self.digests, data::source(choice));
+        digest.get_or_init(|| Ok(Arc::new(self.examples(registry, choice, progress)?.digest()))).clone()
     }
 }
 

@@ -18,6 +18,8 @@ pub use compress::{Compression, Sizes, Test};
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 
+use std::path::Path;
+
 use secateur::options::Table;
 use secateur::plugins::registry::{Item, Kind, Registry};
 use serde::Serialize;
@@ -66,6 +68,13 @@ impl Workbench {
         let mut registry = secateur_bundle::registry()?;
         for file in libraries {
             registry.load(&file.path, file.sha256.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
+            if anybody_writes(&file.path) {
+                let fix = format!("chmod o-w {}", file.path.display());
+                tracing::warn!(
+                    "{}: anybody may write to this library, and it runs as you\n  fix: {fix}",
+                    file.path.display()
+                );
+            }
         }
         Ok(Self { registry, data: DataCache::default() })
     }
@@ -119,4 +128,17 @@ impl Workbench {
         let growing = config.growing();
         chosen.chain(growing.iter().filter_map(|(_, choice)| used(Kind::Criterion, &choice.name))).collect()
     }
+}
+
+/// Whether everybody on this machine may change a file.
+#[cfg(unix)]
+fn anybody_writes(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    const OTHERS_WRITE: u32 = 0o002;
+    path.metadata().is_ok_and(|about| about.permissions().mode() & OTHERS_WRITE != 0)
+}
+
+#[cfg(not(unix))]
+fn anybody_writes(_: &Path) -> bool {
+    false
 }

@@ -8,10 +8,10 @@ use secateur::options::{Idle, OptionSet, Table};
 use secateur::plugins::registry::{Kind, Registry};
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
-use secateur::training::{KeptWeights, Observer};
+use secateur::training::{Evaluation, KeptWeights, Observer};
 use toml::Value;
 
-use crate::config::{DataChoice, OutputConfig, Resolved, SetBy};
+use crate::config::{OutputConfig, Resolved, RunConfig, SetBy};
 
 /// How the origin of what a control sets begins.
 const CONTROL: &str = "control ";
@@ -123,7 +123,8 @@ fn unused_libraries(config: &Resolved, registry: &Registry) -> Option<Note> {
 }
 
 /// What is set and cannot act on these examples.
-pub fn of_data(choice: &DataChoice, examples: &Examples, registry: &Registry) -> Result<Vec<Note>> {
+pub fn of_data(run: &RunConfig, examples: &Examples, registry: &Registry) -> Result<Vec<Note>> {
+    let choice = &run.data;
     let source = registry.data(&choice.name, &choice.options)?;
     let path = format!("data.{}", choice.name);
     let mut all: Vec<Note> = source.idle(examples).iter().map(|idle| idle.under(&path).into()).collect();
@@ -134,7 +135,15 @@ pub fn of_data(choice: &DataChoice, examples: &Examples, registry: &Registry) ->
             text: format!("data.dir = {dir:?} does nothing here: \"{name}\" makes its examples and reads no file."),
         });
     }
-    let changed = choice.common.validation != DataConfig::default().validation;
+    let none = DataConfig::default().validation;
+    if run.output.best && examples.validation.is_none() && choice.common.validation == none {
+        all.push(Note {
+            keys: vec!["output.best".to_owned(), "data.validation".to_owned()],
+            text: "output.best = true does nothing here: it acts with a validation split, and data.validation is 0."
+                .to_owned(),
+        });
+    }
+    let changed = choice.common.validation != none;
     if examples.validation.is_some() && changed {
         let size = f64::from(choice.common.validation);
         all.push(Note {
@@ -206,6 +215,14 @@ impl<O: Observer> Observer for Telling<'_, O> {
         self.to.should_stop()
     }
 
+    fn wants_checkpoint(&self) -> bool {
+        self.to.wants_checkpoint()
+    }
+
+    fn validated(&mut self, found: &Evaluation, network: &dyn Fn(Table) -> Result<Vec<u8>>) -> Result<()> {
+        self.to.validated(found, network)
+    }
+
     fn pictures(&self) -> usize {
         self.to.pictures()
     }
@@ -241,18 +258,18 @@ fn set_by(config: &Resolved, keys: &[String], text: &str) -> String {
 }
 
 /// The sentences among the lines of `events.jsonl`.
-pub fn told(lines: &str) -> Vec<String> {
-    let note = |line: &str| match serde_json::from_str(line).ok()? {
+pub fn told(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let note = |line: String| match serde_json::from_str(&line).ok()? {
         Event::Note { text, .. } => Some(text),
         _ => None,
     };
-    lines.lines().filter(|line| line.contains("\"note\"")).filter_map(note).collect()
+    lines.filter(|line| line.contains("\"note\"")).filter_map(note).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Request, TopConfig, resolve};
+    use crate::config::{DataChoice, Request, TopConfig, resolve};
     use crate::engine::Workbench;
     use secateur::backend::Cpu;
     use secateur::data::{DataOrigin, Dataset, Pool, TestExamples};
@@ -285,8 +302,8 @@ mod tests {
         config.run.train.batch_size.min(16)
     }
 
-    /// Examples of the shape of a config's own: two batches of them, or as many as its masks need to change twice, and ten
-    /// of each class, which some criteria ask for.
+    /// Examples of the shape of a config's own: two batches of them, or as many as its masks need to change twice, and
+    /// ten of each class, which some criteria ask for.
     fn stand_in(config: &Resolved) -> Dataset {
         let DataChoice { name, common, options } = &config.run.data;
         let size = options.get("size").and_then(Value::as_integer).unwrap_or(0) as usize;

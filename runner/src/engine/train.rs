@@ -52,6 +52,22 @@ impl Workbench {
         on_device(&config.run.top, Training { bench: self, config, from, observer, loading })
     }
 
+    /// The config, and with it the content of the data that it names, where that is read from files: it is read now,
+    /// and kept for the run.
+    ///
+    /// # Errors
+    /// The data is not there, or not what it should be.
+    pub fn identified(&self, config: Resolved, progress: &mut dyn FnMut(LoadProgress)) -> Result<Resolved, Failure> {
+        let choice = &config.run.data;
+        let source = self.registry.data(&choice.name, &choice.options)?;
+        if source.files().is_none() {
+            return Ok(config);
+        }
+        let digest = self.data.digest(&self.registry, choice, progress);
+        let digest = digest.map_err(|error| refused(&error, None, &config))?;
+        Ok(config.on_content(digest.to_string()))
+    }
+
     fn train_on<B: Registered, O: Observer>(
         &self,
         device: B,
@@ -67,7 +83,7 @@ impl Workbench {
         let examples = self.data.examples(registry, &told.data, &mut |_| ());
         let examples = examples.map_err(|error| refused(&error, from, config))?;
         let mut idle = self.idle(config);
-        idle.extend(notes::of_data(&told.data, &examples, registry)?);
+        idle.extend(notes::of_data(told, &examples, registry)?);
         let mut observer = Telling::new(observer, config, idle);
         let under = |section: &'static str| move |error: secateur::Error| refused(&error.under(section), from, config);
         let run = Run {
@@ -131,7 +147,7 @@ fn refused(error: &secateur::Error, from: Option<Checkpoint<'_>>, config: &Resol
         (secateur::Error::Options(errors), _) => errors.clone(),
         (error @ secateur::Error::Checkpoint(_), Some(checkpoint)) => {
             let fix = "start the run anew: secateur run CONFIG... --force";
-            return Failure::Failed(format!("{}: {error}\n  fix: {fix}", checkpoint.file.display()));
+            return Failure::Checkpoint(format!("{}: {error}\n  fix: {fix}", checkpoint.file.display()));
         }
         (other, _) => return other.into(),
     };

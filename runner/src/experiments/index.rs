@@ -7,24 +7,26 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, Error, ErrorCode, Row, params};
 use serde_json::{Map, Value};
 
+pub use super::record::Record;
+use super::record::{is_run, read, stamp};
 use crate::failure::Failure;
-use crate::run::{CONFIG, PROVENANCE, SUMMARY};
 
 /// The file's name.
 pub const INDEX: &str = "index.sqlite";
 
 /// Raised when columns change; an index of another version is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE runs (
   folder TEXT PRIMARY KEY,    -- relative to the index
-  stamp TEXT NOT NULL,        -- time and size of summary.json when it was read
+  stamp TEXT NOT NULL,        -- time and size of the files that were read
+  seal TEXT NOT NULL,         -- SHA-256 of what a comparison takes from this row
   name TEXT, seed INTEGER,
   status TEXT NOT NULL,       -- finished, failed, unfinished, damaged
   error TEXT,
@@ -37,25 +39,6 @@ CREATE TABLE runs (
   config TEXT,                -- JSON: json_extract(config, '$.criterion.name')
   summary TEXT                -- JSON
 ) STRICT";
-
-/// One run, as its folder describes it.
-#[derive(Clone, Debug, Default)]
-pub struct Record {
-    /// The run's folder.
-    pub folder: PathBuf,
-    /// What became of it: `finished`, `failed`, `unfinished`, `damaged`.
-    pub status: String,
-    /// Why it failed, or what is wrong with the folder.
-    pub error: Option<String>,
-    /// Version of the program that ran it; empty where the folder does not say.
-    pub version: String,
-    /// Which control it is, where it is one.
-    pub control: Option<String>,
-    /// The resolved config.
-    pub config: Map<String, Value>,
-    /// The final metrics.
-    pub summary: Map<String, Value>,
-}
 
 /// An open index.
 pub struct Index {
@@ -72,20 +55,7 @@ impl Index {
         let there = folder.ancestors().take(3).find(|above| above.join(INDEX).is_file());
         let beside = folder.parent().filter(|_| is_run(&folder)).unwrap_or(&folder);
         let root = there.unwrap_or(beside).to_owned();
-        let path = root.join(INDEX);
-        let open = || Connection::open(&path).and_then(prepared);
-        let opened = open().or_else(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                tracing::warn!("{}: {error}; it is made again from the run folders", path.display());
-                _ = fs::remove_file(&path);
-                open()
-            }
-            _ => Err(error),
-        });
-        let db = opened.or_else(|error| {
-            tracing::warn!("{}: {error}; results are read without an index", path.display());
-            prepared(Connection::open_in_memory()?)
-        })?;
+        let db = connected(&root.join(INDEX))?;
         Ok(Self { root, db })
     }
 
@@ -95,54 +65,67 @@ impl Index {
         self.insert(&read(&folder), &stamp(&folder))
     }
 
-    /// Brings the index up to date with the run folders under a folder, and returns them all, sorted by folder.
+    /// Brings the index up to date with the run folders under a folder, and returns them all, sorted by folder. What
+    /// the index says is checked: where it is damaged, the folders are read again.
     pub fn records(&mut self, under: &Path) -> rusqlite::Result<Vec<Record>> {
+        let found = self.up_to_date(under);
+        let Err(error) = found else { return found };
+        if !is_damage(&error) {
+            return Err(error);
+        }
+        let path = self.root.join(INDEX);
+        self.db = Connection::open_in_memory()?;
+        begin_anew(&path, &error);
+        self.db = connected(&path)?;
+        self.up_to_date(under)
+    }
+
+    fn up_to_date(&self, under: &Path) -> rusqlite::Result<Vec<Record>> {
         let under = fs::canonicalize(under).unwrap_or_else(|_| under.to_owned());
-        let known: HashMap<String, String> = self
+        let prefix = self.relative(&under);
+        let within = |name: &str| prefix.is_empty() || name == prefix || name.starts_with(&format!("{prefix}/"));
+        let mut known: HashMap<String, (String, Option<Record>)> = self
             .db
-            .prepare("SELECT folder, stamp FROM runs")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .prepare("SELECT folder, stamp, seal, status, error, control, config, summary, version FROM runs")?
+            .query_map([], |row| self.recorded(row))?
             .collect::<rusqlite::Result<_>>()?;
+        known.retain(|name, _| within(name));
         let mut folders = run_folders(&under);
         folders.sort();
         let stamps: Vec<String> = folders.iter().map(|folder| stamp(folder)).collect();
         let transaction = self.db.unchecked_transaction()?;
-        let mut there = Vec::with_capacity(folders.len());
+        let mut all = Vec::with_capacity(folders.len());
         for (folder, stamp) in folders.iter().zip(&stamps) {
-            let name = self.relative(folder);
-            if known.get(&name) != Some(stamp) {
-                self.insert(&read(folder), stamp)?;
-            }
-            there.push(name);
+            all.push(match known.remove(&self.relative(folder)) {
+                Some((there, Some(record))) if there == *stamp => record,
+                _ => {
+                    let record = read(folder);
+                    self.insert(&record, stamp)?;
+                    record
+                }
+            });
         }
-        let prefix = self.relative(&under);
-        let present: HashSet<&String> = there.iter().collect();
-        let within = |name: &str| prefix.is_empty() || name == prefix || name.starts_with(&format!("{prefix}/"));
-        for gone in known.keys().filter(|name| within(name) && !present.contains(name)) {
+        let present: HashSet<String> = folders.iter().map(|folder| self.relative(folder)).collect();
+        for gone in known.keys().filter(|name| !present.contains(*name)) {
             self.db.execute("DELETE FROM runs WHERE folder = ?1", [gone])?;
         }
         transaction.commit()?;
-        let mut all = self
-            .db
-            .prepare("SELECT folder, status, error, control, config, summary, version FROM runs ORDER BY folder")?;
-        let rows = all.query_map([], |row| {
-            let json =
-                |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            let folder: String = row.get(0)?;
-            Ok((
-                folder.clone(),
-                Record {
-                    folder: self.root.join(folder),
-                    status: row.get(1)?,
-                    error: row.get(2)?,
-                    control: row.get(3)?,
-                    config: json(row.get(4)?),
-                    summary: json(row.get(5)?),
-                    version: row.get(6)?,
-                },
-            ))
-        })?;
-        rows.filter_map(|row| row.map(|(name, record)| within(&name).then_some(record)).transpose()).collect()
+        all.sort_by_key(|record| self.relative(&record.folder));
+        Ok(all)
+    }
+
+    /// A row: the folder, its stamp, and the record, where that is what was written.
+    fn recorded(&self, row: &Row<'_>) -> rusqlite::Result<(String, (String, Option<Record>))> {
+        let json = |text: String| serde_json::from_str(&text).ok();
+        let (folder, stamp, seal): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (config, summary) = (json(row.get(6)?), json(row.get(7)?));
+        let (status, error, control, version) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(8)?);
+        let record = config.zip(summary).map(|(config, summary)| {
+            let folder = self.root.join(&folder);
+            Record { folder, status, error, control, version, config, summary }
+        });
+        let record = record.filter(|record| record.seal(&folder, &stamp) == seal);
+        Ok((folder, (stamp, record)))
     }
 
     fn insert(&self, record: &Record, stamp: &str) -> rusqlite::Result<()> {
@@ -151,11 +134,12 @@ impl Index {
         let whole = |key: &str| summary.get(key).and_then(Value::as_i64);
         let text = |map: &Map<String, Value>, key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
         let mut statement = self.db.prepare_cached(
-            "INSERT OR REPLACE INTO runs VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)",
+            "INSERT OR REPLACE INTO runs VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
         )?;
         statement.execute(params![
             self.relative(&record.folder),
             stamp,
+            record.seal(&self.relative(&record.folder), stamp),
             text(&record.config, "name"),
             record.config.get("seed").and_then(Value::as_i64),
             record.status,
@@ -196,6 +180,44 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
+/// Opens an index, or makes a new one where it is damaged; in memory where none can be written.
+fn connected(path: &Path) -> rusqlite::Result<Connection> {
+    let open = || Connection::open(path).and_then(prepared);
+    let opened = open().or_else(|error| match is_damage(&error) {
+        true => {
+            begin_anew(path, &error);
+            open()
+        }
+        false => Err(error),
+    });
+    opened.or_else(|error| {
+        tracing::warn!("{}: {error}; results are read without an index", path.display());
+        prepared(Connection::open_in_memory()?)
+    })
+}
+
+/// Removes an index that is damaged: everything in it stands in the folders.
+fn begin_anew(path: &Path, error: &Error) {
+    tracing::warn!("{}: {error}; it is made again from the run folders", path.display());
+    _ = fs::remove_file(path);
+}
+
+/// Whether an error says that the file is not what was written, rather than that it cannot be used just now.
+fn is_damage(error: &Error) -> bool {
+    !matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::DiskFull
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OutOfMemory
+        )
+    )
+}
+
 fn prepared(db: Connection) -> rusqlite::Result<Connection> {
     db.busy_timeout(Duration::from_secs(10))?;
     db.pragma_update(None, "synchronous", "OFF")?;
@@ -225,59 +247,63 @@ fn run_folders(under: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn is_run(folder: &Path) -> bool {
-    folder.join(CONFIG).is_file() || folder.join(SUMMARY).is_file()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
 
-fn stamp(folder: &Path) -> String {
-    let Ok(about) = fs::metadata(folder.join(SUMMARY)) else { return "unfinished".to_owned() };
-    let time = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    format!("{} {}", time.map_or(0, |time| time.as_nanos()), about.len())
-}
+    fn run(folder: &Path, accuracy: f64) {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("config.toml"), "seed = 1\n[criterion]\nname = 'magnitude'\n").unwrap();
+        let summary = json!({ "status": "finished", "test_accuracy": accuracy, "seconds_train": 1.5 });
+        fs::write(folder.join("summary.json"), summary.to_string()).unwrap();
+    }
 
-fn read(folder: &Path) -> Record {
-    let mut record = Record { folder: folder.to_owned(), ..Record::default() };
-    let damaged = |file: &str, reason: String| {
-        let fix = "remove the folder and run it again";
-        (format!("{}: {reason}\n  fix: {fix}", folder.join(file).display()), "damaged".to_owned())
-    };
-    let provenance =
-        fs::read_to_string(folder.join(PROVENANCE)).unwrap_or_default().parse::<toml::Table>().unwrap_or_default();
-    let version = provenance.get("program").and_then(|program| program.get("version")?.as_str());
-    record.version = version.unwrap_or_default().to_owned();
-    match fs::read_to_string(folder.join(CONFIG)) {
-        Ok(text) => match toml::from_str::<Map<String, Value>>(&text) {
-            Ok(config) => record.config = config,
-            Err(error) => {
-                let (error, status) = damaged(CONFIG, error.message().to_owned());
-                return Record { error: Some(error), status, ..record };
-            }
-        },
-        Err(error) => {
-            let (error, status) = damaged(CONFIG, error.to_string());
-            return Record { error: Some(error), status, ..record };
+    fn shown(records: &[Record]) -> Vec<String> {
+        records.iter().map(|record| format!("{record:?}")).collect()
+    }
+
+    #[test]
+    fn no_changed_byte_of_the_index_gives_other_figures() {
+        let here = tempfile::tempdir().unwrap();
+        (0..2).for_each(|i| run(&here.path().join(format!("r-{i}")), 0.5 + f64::from(i) / 10.0));
+        let expected = shown(&Index::open(here.path()).unwrap().records(here.path()).unwrap());
+        let path = here.path().join(INDEX);
+        let whole = fs::read(&path).unwrap();
+        // Every byte that something is written in, with a bit of it turned.
+        for at in (0..whole.len()).filter(|at| whole[*at] != 0) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            fs::write(&path, damaged).unwrap();
+            let found = Index::open(here.path()).unwrap().records(here.path());
+            assert_eq!(shown(&found.unwrap()), expected, "byte {at}");
+            ["-journal", "-wal", "-shm"].map(|end| fs::remove_file(here.path().join(format!("{INDEX}{end}"))).ok());
+        }
+        for end in [0, 1, 100, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..end]).unwrap();
+            assert_eq!(
+                shown(&Index::open(here.path()).unwrap().records(here.path()).unwrap()),
+                expected,
+                "cut to {end}"
+            );
         }
     }
-    let Ok(text) = fs::read(folder.join(SUMMARY)) else {
-        return Record { status: "unfinished".to_owned(), ..record };
-    };
-    match serde_json::from_slice::<Map<String, Value>>(&text) {
-        Ok(summary) => {
-            let text = |key: &str| summary.get(key).and_then(Value::as_str).map(str::to_owned);
-            (record.error, record.control) = (text("error"), text("control"));
-            match text("status") {
-                Some(status) => record.status = status,
-                None => {
-                    let (error, status) = damaged(SUMMARY, "it has no status".to_owned());
-                    (record.error, record.status) = (Some(error), status);
-                }
-            }
-            record.summary = summary;
-        }
-        Err(error) => {
-            let (error, status) = damaged(SUMMARY, error.to_string());
-            (record.error, record.status) = (Some(error), status);
-        }
+
+    #[test]
+    fn a_config_that_is_cut_after_it_was_read_is_seen() {
+        let here = tempfile::tempdir().unwrap();
+        let folder = here.path().join("r-1");
+        run(&folder, 0.5);
+        let status = || Index::open(here.path()).unwrap().records(here.path()).unwrap()[0].status.clone();
+        assert_eq!(status(), "finished");
+        let (config, summary) = (folder.join("config.toml"), folder.join("summary.json"));
+        let sealed = crate::run::sealed(
+            serde_json::from_slice(&fs::read(&summary).unwrap()).unwrap(),
+            Some(&fs::read(&config).unwrap()),
+        );
+        fs::write(summary, sealed).unwrap();
+        assert_eq!(status(), "finished");
+        fs::write(config, "seed = 1\n").unwrap();
+        assert_eq!(status(), "damaged");
     }
-    record
 }

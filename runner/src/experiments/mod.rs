@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod index;
+mod record;
 mod statistics;
 pub mod sweep;
 mod ties;

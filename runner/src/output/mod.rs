@@ -22,6 +22,6 @@ use secateur::training::event::Event;
 
 /// The events among the lines of `events.jsonl`. A last line that was cut off, and lines of unknown kinds, are passed
 /// over.
-fn events(lines: &str) -> impl Iterator<Item = Event> {
-    lines.lines().filter_map(|line| serde_json::from_str(line).ok())
+fn events<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> impl Iterator<Item = Event> {
+    lines.filter_map(|line| serde_json::from_str(line.as_ref()).ok())
 }

@@ -9,6 +9,7 @@ use secateur::pruning::Counted;
 use secateur::training::event::{EvalAt, Event};
 
 use super::share::{counted, of_what, percent};
+use crate::printable::printable;
 
 /// The text beside the bar changes at most this often.
 const REFRESH: Duration = Duration::from_millis(120);
@@ -103,7 +104,7 @@ impl Progress {
             // A reader that went away is no reason to end a run.
             Show::Lines(out) => {
                 if let Some(line) = line_of(event) {
-                    _ = writeln!(out, "{line}");
+                    _ = writeln!(out, "{}", printable(&line));
                 }
             }
         }
@@ -144,7 +145,7 @@ impl Bar {
             }
             _ => {
                 if let Some(line) = line_of(event) {
-                    self.bar.println(line);
+                    self.bar.println(printable(&line));
                 }
             }
         }

@@ -12,7 +12,7 @@ use secateur::training::event::{EvalAt, Event};
 use super::events;
 
 /// The event file of a run, from the lines of its `events.jsonl`.
-pub fn file(lines: &str) -> Vec<u8> {
+pub fn file<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
     let mut file = Vec::new();
     record(&mut file, &[field(1, Wire::Double(now)), field(3, Wire::Bytes(b"brain.Event:2"))].concat());
@@ -140,7 +140,7 @@ mod tests {
     fn epochs_and_pruning_steps_become_scalars() {
         let lines = r#"{"event":"epoch","step":9,"epoch":0,"loss":1.5,"accuracy":0.5,"sparsity":0.0,"seconds":0.5}
 {"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45},"weights_kept":900,"weights_total":1000,"left":100,"returned":0,"seconds":0.1}"#;
-        let text = String::from_utf8_lossy(&file(lines)).into_owned();
+        let text = String::from_utf8_lossy(&file(lines.lines())).into_owned();
         for tag in
             ["brain.Event:2", "train/loss", "train/accuracy", "prune/achieved_of_what_may_be_pruned", "units/fc1"]
         {

@@ -9,10 +9,14 @@ const EVAL: &str = r#"{"event":"eval","#;
 
 /// `validation_loss` and `validation_accuracy` of a run's summary: of the network as it was after the last step. A run
 /// without validation data has neither, nor has one whose log ends before that.
-pub fn validated(lines: &str) -> Map<String, Value> {
-    // The last epoch is always measured; what follows it is about test data.
-    let last = lines.lines().rev().filter(|line| line.starts_with(EVAL)).take(2);
-    let last: Vec<Event> = last.filter_map(|line| serde_json::from_str(line).ok()).collect();
+pub fn validated<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> Map<String, Value> {
+    // The last epoch is always measured; what follows it is about test data. A log may be larger than memory.
+    let mut last_two = [None, None];
+    for line in lines.filter(|line| line.as_ref().starts_with(EVAL)) {
+        last_two = [Some(line), last_two[0].take()];
+    }
+    let last = last_two.iter().flatten();
+    let last: Vec<Event> = last.filter_map(|line| serde_json::from_str(line.as_ref()).ok()).collect();
     let (Some(Event::Eval { step: end, .. }), Some(Event::Eval { step, loss, accuracy, .. })) =
         (last.first(), last.iter().find(|event| matches!(event, Event::Eval { split: SplitName::Validation, .. })))
     else {
@@ -41,11 +45,11 @@ mod tests {
                 line(19, "test", "0.9", "end"),
             ]
         };
-        let found = validated(&log(19).join("\n"));
+        let found = validated(log(19).iter());
         assert_eq!(Value::from(found), json!({"validation_loss": 0.5, "validation_accuracy": 0.7}));
-        assert!(validated(&log(18).join("\n")).is_empty(), "weights changed after it");
-        assert!(validated(&[line(19, "test", "0.9", "epoch"), line(19, "test", "0.9", "end")].join("\n")).is_empty());
-        let reconstruction = [line(19, "validation", "null", "epoch"), line(19, "test", "null", "end")].join("\n");
-        assert_eq!(Value::from(validated(&reconstruction)), json!({"validation_loss": 0.5}));
+        assert!(validated(log(18).iter()).is_empty(), "weights changed after it");
+        assert!(validated([line(19, "test", "0.9", "epoch"), line(19, "test", "0.9", "end")].iter()).is_empty());
+        let reconstruction = [line(19, "validation", "null", "epoch"), line(19, "test", "null", "end")];
+        assert_eq!(Value::from(validated(reconstruction.iter())), json!({"validation_loss": 0.5}));
     }
 }

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-/// Where nobody says how often, one second of writing is followed by this many seconds without: less than 1 % of the
-/// time.
-const REST: u32 = 100;
-/// The time that a checkpoint is taken to cost at least: short runs need none, and nobody misses ten seconds.
-const GUESS: Duration = Duration::from_millis(100);
+/// Where nobody says how often, a second of writing is followed by this many seconds without: that is less than 2 % of
+/// the time.
+const REST: u32 = 50;
+/// Nothing is written more often than this: nobody misses half a minute, and short runs need no checkpoint.
+const SHORTEST: Duration = Duration::from_secs(30);
+/// What a checkpoint is taken to hold for each parameter before the first one is written: its value and two of the
+/// optimizer, on a disk that takes a gigabyte a second.
+const GUESS: Duration = Duration::from_nanos(12);
 
-/// Decides at the end of each epoch whether a checkpoint is written.
+/// Decides when a checkpoint is written.
 #[derive(Debug)]
 pub struct Checkpoints {
     every: Option<u64>,
@@ -17,24 +20,39 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Checkpoints every so many epochs, never for 0, and as often as costs little where absent.
+    /// Checkpoints every so many epochs, never for 0; where absent, so often that at most a minute is lost, or fifty
+    /// times what a checkpoint takes where that is longer.
     pub fn new(every: Option<u64>, now: Instant) -> Self {
-        Self { every, epochs: 0, due: now + GUESS * REST }
+        Self { every, epochs: 0, due: now + SHORTEST }
     }
 
-    /// Whether one is wanted now that another epoch is over.
-    pub fn after_epoch(&mut self, now: Instant) -> bool {
-        self.epochs += 1;
+    /// The steps begin, of a network of so many parameters.
+    pub fn begin(&mut self, params: usize, now: Instant) {
+        let guess = GUESS * u32::try_from(params).unwrap_or(u32::MAX);
+        self.due = now + (guess * REST).max(SHORTEST);
+    }
+
+    /// Whether so much time has gone by that one is wanted, wherever the run is.
+    pub fn due(&self, now: Instant) -> bool {
+        self.every.is_none() && now >= self.due
+    }
+
+    /// Whether one is wanted where one can be written: at the end of an epoch, and where one is [`due`](Self::due).
+    pub fn wanted(&mut self, now: Instant) -> bool {
         match self.every {
             Some(0) => false,
-            Some(every) => self.epochs.is_multiple_of(every),
-            None => now >= self.due,
+            // Nothing else is then asked for, so that this is the end of an epoch.
+            Some(every) => {
+                self.epochs += 1;
+                self.epochs.is_multiple_of(every)
+            }
+            None => self.due(now),
         }
     }
 
     /// Learns what the last one cost.
     pub fn written(&mut self, began: Instant, now: Instant) {
-        self.due = now + (now - began).max(GUESS) * REST;
+        self.due = now + ((now - began) * REST).max(SHORTEST);
     }
 }
 
@@ -42,27 +60,50 @@ impl Checkpoints {
 mod tests {
     use super::*;
 
-    /// Epochs of half a second each, checkpoints of 40 ms: how many epochs of a hundred end with one.
-    fn count(every: Option<u64>) -> usize {
-        let mut now = Instant::now();
-        let mut checkpoints = Checkpoints::new(every, now);
-        let one = |_: &u32| {
-            now += Duration::from_millis(500);
-            let wanted = checkpoints.after_epoch(now);
-            if wanted {
-                let began = now;
-                now += Duration::from_millis(40);
-                checkpoints.written(began, now);
+    /// Steps of 100 ms, four to an epoch, checkpoints that take `cost`: how many are written in an hour, the share of
+    /// the time that they take, and the longest time without one.
+    fn hour(every: Option<u64>, cost: Duration) -> (usize, f64, Duration) {
+        let (start, step) = (Instant::now(), Duration::from_millis(100));
+        let mut checkpoints = Checkpoints::new(every, start);
+        checkpoints.begin(1000, start);
+        let (mut now, mut last, mut count, mut longest) = (start, start, 0, Duration::ZERO);
+        for steps in 1.. {
+            now += step;
+            if now - start > Duration::from_secs(3600) {
+                break;
             }
-            wanted
-        };
-        (0..100).filter(one).count()
+            let epoch_over = steps % 4 == 0;
+            if (checkpoints.due(now) || epoch_over) && checkpoints.wanted(now) {
+                longest = longest.max(now - last);
+                let began = now;
+                now += cost;
+                checkpoints.written(began, now);
+                (last, count) = (now, count + 1);
+            }
+        }
+        (count, cost.as_secs_f64() * count as f64 / 3600.0, longest.max(now - last))
     }
 
     #[test]
-    fn as_often_as_asked_for_or_as_costs_little() {
-        assert_eq!((count(Some(0)), count(Some(1)), count(Some(3))), (0, 100, 33));
-        // One in every ten seconds, of fifty.
-        assert_eq!(count(None), 5);
+    fn at_most_a_minute_is_lost_or_fifty_times_a_checkpoint_at_less_than_a_fiftieth_of_the_time() {
+        for (cost, most) in [(1, 60), (40, 60), (900, 60), (2_000, 101), (20_000, 1_001)] {
+            let (count, share, longest) = hour(None, Duration::from_millis(cost));
+            assert!(count > 0 && share < 0.02, "{cost} ms: {count}, {share}");
+            assert!(longest <= Duration::from_secs(most), "{cost} ms: {longest:?}");
+        }
+    }
+
+    #[test]
+    fn epochs_are_counted_where_that_is_asked_for() {
+        let cost = Duration::ZERO;
+        assert_eq!([Some(0), Some(1), Some(3)].map(|every| hour(every, cost).0), [0, 9_000, 3_000]);
+    }
+
+    #[test]
+    fn a_large_network_gets_its_first_checkpoint_later() {
+        let now = Instant::now();
+        let mut checkpoints = Checkpoints::new(None, now);
+        checkpoints.begin(85_000_000, now);
+        assert!(!checkpoints.due(now + Duration::from_secs(45)) && checkpoints.due(now + Duration::from_secs(60)));
     }
 }

@@ -54,6 +54,7 @@ fn reason(source: &io::Error) -> String {
         ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file stands where a folder should be".to_owned(),
+        ErrorKind::InvalidData => "it holds something else than it should".to_owned(),
         _ => source.to_string(),
     }
 }
@@ -61,6 +62,7 @@ fn reason(source: &io::Error) -> String {
 fn fix(source: &io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or write elsewhere with --out DIR",
+        ErrorKind::InvalidData => "the file is damaged: start the run anew, with --force",
         _ => "choose a folder that you can write to with --out DIR",
     }
 }

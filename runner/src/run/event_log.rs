@@ -1,16 +1,38 @@
 //! `events.jsonl`: one fact a line, written at once.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::error::{RunDirError, failed};
-use super::files::replace;
+use super::files::{rename_made, sync_folder};
 
 /// The file's name.
 pub const EVENTS: &str = "events.jsonl";
+
+/// The part of an event that says where it belongs.
+#[derive(Deserialize)]
+struct At {
+    step: Option<u64>,
+}
+
+/// The lines of a run's log, one at a time: a long run's log is larger than a page about it. Bytes that are no text are
+/// replaced.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn lines(folder: &Path) -> Result<impl Iterator<Item = String> + use<>, RunDirError> {
+    let path = folder.join(EVENTS);
+    let mut all = BufReader::new(File::open(&path).map_err(failed(&path, "read it"))?);
+    let mut line = Vec::new();
+    Ok(std::iter::from_fn(move || {
+        line.clear();
+        let read = all.read_until(b'\n', &mut line).unwrap_or(0);
+        (read > 0).then(|| String::from_utf8_lossy(&line).trim_end().to_owned())
+    }))
+}
 
 /// The open `events.jsonl`.
 #[derive(Debug)]
@@ -44,22 +66,29 @@ impl EventLog {
         written.map_err(failed(&self.path, "write it"))
     }
 
-    /// Drops the events of `step` and later ones, and a last line that was cut off.
+    /// Drops the events of `step` and later ones, and lines that are damaged or were cut off. The file may be larger
+    /// than memory.
     ///
     /// # Errors
     /// The file cannot be read or written.
     pub fn drop_from(&mut self, step: u64) -> Result<(), RunDirError> {
-        let before = |line: &&str| {
-            let event: Option<Value> = serde_json::from_str(line).ok();
-            event.and_then(|event| event["step"].as_u64()).is_some_and(|at| at < step)
-        };
-        let text = fs::read_to_string(&self.path).map_err(failed(&self.path, "read it"))?;
-        let kept: String = text.lines().filter(before).flat_map(|line| [line, "\n"]).collect();
-        if kept == text {
+        if self.file.metadata().map_err(failed(&self.path, "read it"))?.len() == 0 {
             return Ok(());
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        replace(folder, EVENTS, kept.as_bytes())?;
+        rename_made(folder, EVENTS, |file| {
+            let (mut all, mut line) = (BufReader::new(File::open(&self.path)?), Vec::new());
+            let mut kept = BufWriter::new(file);
+            while all.read_until(b'\n', &mut line)? > 0 {
+                let before = |At { step: at }: At| at.is_some_and(|at| at < step);
+                if line.ends_with(b"\n") && serde_json::from_slice(&line).is_ok_and(before) {
+                    kept.write_all(&line)?;
+                }
+                line.clear();
+            }
+            kept.flush()
+        })?;
+        sync_folder(folder).map_err(failed(&self.path, "write it"))?;
         let reopened = OpenOptions::new().append(true).open(&self.path);
         self.file = reopened.map_err(failed(&self.path, "write it"))?;
         Ok(())
@@ -77,7 +106,8 @@ impl EventLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+    use std::fs;
 
     #[test]
     fn events_are_whole_lines_at_once() {
@@ -109,6 +139,15 @@ mod tests {
         let steps: Vec<u64> =
             text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["step"].as_u64().unwrap()).collect();
         assert_eq!(steps, [0, 1, 2]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_cost_their_line_only() {
+        let out = tempfile::tempdir().unwrap();
+        fs::write(out.path().join(EVENTS), b"{\"step\":0}\n{\"step\":1,\"x\":\"\xff\"}\n{\"step\":2}\n").unwrap();
+        assert_eq!(lines(out.path()).unwrap().count(), 3);
+        EventLog::open(out.path()).unwrap().drop_from(9).unwrap();
+        assert_eq!(fs::read(out.path().join(EVENTS)).unwrap(), b"{\"step\":0}\n{\"step\":2}\n");
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use std::fs;
 
-use secateur::training::checkpoint_name;
 use serde_json::{Map, Value};
 
-use super::folder::{CONFIG, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, Saved, TENSORBOARD};
+use super::event_log::lines;
+use super::folder::{CONFIG, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
+use super::made::Made;
 use super::recorder::Recorder;
-use super::{EVENTS, Interrupt, provenance};
-use crate::config::{Resolved, earlier_identity};
+use super::resumed::name_of;
+use super::saved::Saved;
+use super::{Interrupt, provenance};
+use crate::config::Resolved;
 use crate::engine::{Checkpoint, Trained, Workbench, notes_told};
 use crate::failure::Failure;
 use crate::output::{self, Progress};
@@ -35,9 +38,11 @@ pub fn execute(
     interrupt: &Interrupt,
     workbench: &Workbench,
 ) -> Result<Map<String, Value>, Failure> {
-    let identity = from.map_or_else(|| config.identity(), |saved| name_of(saved, config, folder, workbench));
-    let mut recorder = Recorder::new(folder, identity.clone(), &config.run.output, progress, interrupt.clone())?;
-    let checkpoint = from.map(|saved| Checkpoint { file: &saved.path, bytes: &saved.bytes, name: &identity });
+    let name = Made::here(config).name(&config.identity());
+    let stage = interrupt.run();
+    let mut recorder = Recorder::new(folder, name, &config.run, progress, interrupt.clone(), &stage)?;
+    let taken = from.map(|saved| name_of(saved, config, folder, workbench)).unwrap_or_default();
+    let checkpoint = from.map(|saved| Checkpoint { file: &saved.path, bytes: &saved.bytes, name: &taken });
     let trained = workbench.train(config, checkpoint, &mut recorder, Recorder::loading);
     recorder.clear_screen();
     drop(recorder);
@@ -54,27 +59,22 @@ pub fn execute(
     ended
 }
 
-/// The name under which a run's checkpoints are taken: its identity, or in a folder that an earlier version began, the
-/// hash of the whole config there, where that config is this one.
-fn name_of(saved: &Saved, config: &Resolved, folder: &RunDir, workbench: &Workbench) -> String {
-    let begun = folder.config().ok().filter(|begun| config.differences(begun, workbench).is_empty());
-    let earlier = begun.as_ref().map(earlier_identity);
-    earlier.filter(|name| checkpoint_name(&saved.bytes).is_ok_and(|there| there == *name)).unwrap_or(config.identity())
-}
-
 /// Writes what a run leaves, the summary last: only then does it look finished.
 fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<String, Value>, Failure> {
     let mut summary = trained.summary;
-    summary.extend(output::validated(&events(folder)?));
+    summary.extend(output::validated(lines(folder.path())?));
     summary.extend(part_in_sweep(folder));
     summary.insert("status".to_owned(), "finished".into());
     // Those of the log say who set what.
-    summary.insert("notes".to_owned(), notes_told(&events(folder)?).into());
+    summary.insert("notes".to_owned(), notes_told(lines(folder.path())?).into());
     folder.write(MODEL, &trained.model)?;
-    if config.run.output.tensorboard {
-        folder.write(TENSORBOARD, &output::tensorboard(&events(folder)?))?;
+    // What is drawn of a run that is over can be drawn again; the network cannot be trained again for that.
+    let tensorboard = || Ok(folder.write(TENSORBOARD, &output::tensorboard(lines(folder.path())?))?);
+    let drawn =
+        [if config.run.output.tensorboard { tensorboard() } else { Ok(()) }, write_report(config, folder, &summary)];
+    for failure in drawn.iter().filter_map(|drawn: &Result<(), Failure>| drawn.as_ref().err()) {
+        tracing::warn!("{}\n  the run is finished, and its network written", failure.message());
     }
-    write_report(config, folder, &summary)?;
     folder.finish(&summary)?;
     Ok(summary)
 }
@@ -87,24 +87,19 @@ fn part_in_sweep(folder: &RunDir) -> Map<String, Value> {
 
 fn write_report(config: &Resolved, folder: &RunDir, summary: &Map<String, Value>) -> Result<(), Failure> {
     let files = |name: &str| fs::read(folder.path().join(name)).ok();
-    Ok(folder.write(REPORT, output::report(config, &events(folder)?, summary, &files).as_bytes())?)
-}
-
-fn events(folder: &RunDir) -> Result<String, Failure> {
-    let path = folder.path().join(EVENTS);
-    let unreadable = |error| Failure::Failed(format!("{}: cannot read it: {error}", path.display()));
-    fs::read_to_string(&path).map_err(unreadable)
+    Ok(folder.write(REPORT, output::report(config, lines(folder.path())?, summary, &files).as_bytes())?)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use secateur::training::event::Event;
+    use secateur::training::event::{EvalAt, Event};
 
     use super::*;
-    use crate::config::{Request, resolve};
-    use crate::run::Opened;
+    use crate::config::{Request, earlier_identity, resolve};
+    use crate::run::folder::BEST;
+    use crate::run::{Opened, is_finished, same_or_accepted};
 
     const SMALL: [&str; 5] = [
         "data.glyphs={train=300,test=60}",
@@ -115,7 +110,11 @@ mod tests {
     ];
 
     fn config(out: &Path, workbench: &Workbench) -> Resolved {
-        let mut sets: Vec<String> = SMALL.map(str::to_owned).to_vec();
+        with(&[], out, workbench)
+    }
+
+    fn with(more: &[&str], out: &Path, workbench: &Workbench) -> Resolved {
+        let mut sets: Vec<String> = SMALL.iter().chain(more).map(|set| (*set).to_owned()).collect();
         sets.push(format!("output.dir=\"{}\"", out.display()));
         let configs = vec!["experiment/quickstart".to_owned()];
         resolve(&Request { configs, sets, root: out.to_owned(), ..Request::default() }, workbench).unwrap()
@@ -138,8 +137,8 @@ mod tests {
                 asked.ask();
             }
         });
-        let output = &config.run.output;
-        let mut recorder = Recorder::new(folder, name.to_owned(), output, progress, interrupt).unwrap();
+        let stage = interrupt.run();
+        let mut recorder = Recorder::new(folder, name.to_owned(), &config.run, progress, interrupt, &stage).unwrap();
         let ended = workbench.train(config, None, &mut recorder, Recorder::loading);
         assert!(matches!(ended, Err(Failure::Stopped(_))), "{ended:?}");
     }
@@ -190,8 +189,7 @@ mod tests {
         let starts = ["train.beta1 = 0.5 does nothing", "output.checkpoint_every = 6 does nothing"];
         assert_eq!(notes.len(), 2, "{notes:?}");
         assert!(starts.iter().all(|start| notes.iter().any(|note| note.starts_with(start))), "{notes:?}");
-        let events = fs::read_to_string(path.join(EVENTS)).unwrap();
-        assert_eq!(crate::engine::notes_told(&events), notes);
+        assert_eq!(crate::engine::notes_told(lines(&path).unwrap()), notes);
     }
 
     #[test]
@@ -206,5 +204,65 @@ mod tests {
         folder.write(CONFIG, other.to_string().as_bytes()).unwrap();
         let error = resumed(&config, folder, &workbench).unwrap_err();
         assert!(error.message().contains("belongs to the run") && error.message().contains("--force"), "{error:?}");
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_build_waits_until_that_is_accepted() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = config(out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        let made = Made { build: Some("another".to_owned()), ..Made::here(&config) };
+        interrupted(&made.name(&config.identity()), &config, &folder, &workbench);
+        let path = folder.path().to_owned();
+        drop(folder);
+        let (folder, saved) = RunDir::reopen(&path).unwrap();
+        let refused = same_or_accepted(&config, &folder, &saved, false).unwrap_err();
+        let told = ["the program's build: another there", "--accept-changed"];
+        assert!(matches!(&refused, Failure::Usage(text) if told.iter().all(|part| text.contains(part))), "{refused:?}");
+        assert!(saved.path.exists());
+        same_or_accepted(&config, &folder, &saved, true).unwrap();
+        let noted = fs::read_to_string(path.join(PROVENANCE)).unwrap();
+        assert!(noted.contains("[[accepted]]") && noted.contains("another there"), "{noted}");
+        resumed(&config, folder, &workbench).unwrap();
+        assert!(is_finished(&path));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_disk_that_is_full_at_the_report_fails_no_run_whose_network_is_written() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = config(out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        std::os::unix::fs::symlink("/dev/full", folder.path().join(".report.html.unfinished")).unwrap();
+        execute(&config, &folder, None, Progress::new(true), &Interrupt::default(), &workbench).unwrap();
+        assert!(is_finished(folder.path()) && folder.path().join(MODEL).exists());
+        assert!(!folder.path().join(REPORT).exists());
+    }
+
+    #[test]
+    fn the_network_of_the_best_validation_is_kept_where_that_is_asked_for() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let run = |more: &[&str]| {
+            let config = with(&[&["data.validation=100"], more].concat(), out.path(), &workbench);
+            let folder = ready(&config, out.path(), &workbench);
+            execute(&config, &folder, None, Progress::new(true), &Interrupt::default(), &workbench).unwrap();
+            folder
+        };
+        let folder = run(&["output.best=true"]);
+        let mut best = (0, f64::NEG_INFINITY);
+        for line in lines(folder.path()).unwrap() {
+            if let Ok(Event::Eval { at: EvalAt::Epoch, epoch, accuracy: Some(accuracy), .. }) =
+                serde_json::from_str(&line)
+                && accuracy > best.1
+            {
+                best = (epoch, accuracy);
+            }
+        }
+        let kept = fs::read(folder.path().join(BEST)).unwrap();
+        drop(folder);
+        // A run that ends with that epoch ends with that network.
+        let epochs = format!("train.epochs={}", best.0 + 1);
+        assert!(fs::read(run(&[&epochs]).path().join(MODEL)).unwrap() == kept, "{best:?}");
+        assert!(!run(&["seed=1"]).path().join(BEST).exists());
     }
 }

@@ -1,5 +1,6 @@
 //! Files that are there whole or not at all.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -24,21 +25,29 @@ pub(super) fn replace(folder: &Path, name: &str, content: &[u8]) -> Result<(), R
     sync_folder(folder).map_err(failed(&folder.join(name), "write it"))
 }
 
+/// Whether a file of this name is one that [`rename_into`] did not come to rename.
+pub(super) fn is_unfinished(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".unfinished"))
+}
+
 /// Writes a whole file: under another name first, then synced, then renamed.
 pub(super) fn rename_into(folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+    rename_made(folder, name, |file| file.write_all(content))
+}
+
+/// The same for a file that `make` writes piece by piece.
+pub(super) fn rename_made(
+    folder: &Path,
+    name: &str,
+    make: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), RunDirError> {
     let (path, unfinished) = (folder.join(name), folder.join(format!(".{name}.unfinished")));
-    let written = write_synced(&unfinished, content).and_then(|()| fs::rename(&unfinished, &path));
-    written.map_err(|source| {
+    let written = File::create(&unfinished).and_then(|mut file| make(&mut file).and_then(|()| file.sync_all()));
+    written.and_then(|()| fs::rename(&unfinished, &path)).map_err(|source| {
         // The disk may be full: what is left of the attempt only takes room.
         _ = fs::remove_file(&unfinished);
         failed(&path, "write it")(source)
     })
-}
-
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 /// Makes a rename or removal last; only Unix opens folders as files.

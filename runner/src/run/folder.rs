@@ -1,7 +1,6 @@
 //! The folder of a run. Nothing in it that is half-written looks finished: files appear under their name when they are
 //! complete, and `summary.json`, which says `"status": "finished"`, appears last.
 
-use std::fmt::Display;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,10 @@ use toml::Table;
 
 use super::error::{RunDirError, failed};
 use super::event_log::{EVENTS, EventLog};
-use super::files::{rename_into, replace, sync_folder};
+use super::files::{is_unfinished, rename_into, replace, sync_folder};
+use super::resumed::config_of;
+use super::saved::{STEPS, Saved, kept};
+use super::summary::{is_finished, sealed};
 use crate::failure::Failure;
 use crate::output::PICTURES;
 
@@ -24,9 +26,11 @@ pub const PROVENANCE: &str = "provenance.toml";
 pub const SUMMARY: &str = "summary.json";
 /// The pruned network.
 pub const MODEL: &str = "model.safetensors";
+/// The network of the best evaluation on validation data.
+pub const BEST: &str = "best.safetensors";
 /// How many pruning steps each weight survived.
 pub const SURVIVAL: &str = "survival.safetensors";
-/// The network, compressed.
+/// The pruned network, compressed.
 pub const COMPRESSED: &str = "model.compressed";
 /// The page with the curves.
 pub const REPORT: &str = "report.html";
@@ -37,10 +41,29 @@ pub const SWEEP: &str = "sweep.json";
 /// The folder of the newest checkpoint.
 const CHECKPOINT: &str = "checkpoint";
 
+/// How the folders begin into which an earlier run goes until its successor has come to its end.
+const EARLIER: &str = ".earlier-";
+
 /// The file in [`CHECKPOINT`].
 const STATE: &str = "state.safetensors";
 /// The file whose lock says that a process writes in the folder.
 const LOCK: &str = ".lock";
+
+/// The files of a run, the one first that says that it is finished.
+const FILES: [&str; 12] = [
+    SUMMARY,
+    REPORT,
+    MODEL,
+    BEST,
+    SURVIVAL,
+    COMPRESSED,
+    LatencyTable::FILE,
+    TENSORBOARD,
+    EVENTS,
+    SWEEP,
+    PROVENANCE,
+    CONFIG,
+];
 
 /// What stands where a run wants its folder.
 #[derive(Debug)]
@@ -60,20 +83,12 @@ pub struct RunDir {
     _lock: File,
 }
 
-/// A checkpoint as it was found.
-#[derive(Debug)]
-pub struct Saved {
-    /// The file that it was read from.
-    pub path: PathBuf,
-    /// The content of that file.
-    pub bytes: Vec<u8>,
-}
-
 impl RunDir {
     /// Creates or takes over the folder `out/name`.
     ///
-    /// A finished run, and one that can be resumed, are left alone unless `force` is set. What else an earlier run left
-    /// is removed first.
+    /// A finished run, and one that can be resumed, are left alone unless `force` is set. What an earlier run left that
+    /// may have cost hours is kept aside until this one has come to its end, see [`earlier`](Self::earlier); what else
+    /// it left is removed first.
     ///
     /// # Errors
     /// The folder cannot be created or written, or another process has it.
@@ -82,12 +97,17 @@ impl RunDir {
         fs::create_dir_all(&path).map_err(failed(&path, "create it"))?;
         let folder = Self::locked(path)?;
         if !force && is_finished(&folder.path) {
+            folder.tidy();
             return Ok(Opened::Finished(folder.path));
         }
         if !force && folder.state().exists() {
             return Ok(Opened::Interrupted(folder.path));
         }
-        folder.clear()?;
+        if folder.state().exists() || folder.path.join(MODEL).exists() {
+            folder.set_aside()?
+        } else {
+            folder.clear()?
+        }
         Ok(Opened::Ready(folder))
     }
 
@@ -104,11 +124,12 @@ impl RunDir {
         }
         let folder = Self::locked(path.to_owned())?;
         let state = folder.state();
-        match fs::read(&state) {
-            Ok(bytes) => Ok((folder, Saved { path: state, bytes })),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(refused("this run left no checkpoint")),
-            Err(error) => Err(failed(&state, "read it")(error)),
-        }
+        let saved = match fs::read(&state) {
+            Ok(bytes) => Saved { path: state, bytes },
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(refused("this run left no checkpoint")),
+            Err(error) => return Err(failed(&state, "read it")(error)),
+        };
+        Ok((folder, saved.or_an_earlier_one(&kept(&path.join(CHECKPOINT)))))
     }
 
     fn locked(path: PathBuf) -> Result<Self, RunDirError> {
@@ -137,10 +158,7 @@ impl RunDir {
     /// # Errors
     /// It cannot be read, or is not TOML.
     pub fn config(&self) -> Result<Table, Failure> {
-        let path = self.path.join(CONFIG);
-        let unreadable = |error: &dyn Display| Failure::Failed(format!("{}: cannot read it: {error}", path.display()));
-        let text = fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
-        text.parse().map_err(|error: toml::de::Error| unreadable(&error))
+        config_of(&self.path)
     }
 
     /// Writes a whole file: under another name first, then synced, then renamed. That the name is on the disk too is
@@ -152,14 +170,22 @@ impl RunDir {
         rename_into(&self.path, name, content)
     }
 
-    /// Replaces the newest checkpoint.
+    /// Replaces the newest checkpoint, taken after so many steps; of those before it, `keep` with this one stay.
     ///
     /// # Errors
     /// It cannot be written; the one before is then still there.
-    pub fn write_checkpoint(&self, content: &[u8]) -> Result<(), RunDirError> {
+    pub fn write_checkpoint(&self, content: &[u8], keep: usize, steps: u64) -> Result<(), RunDirError> {
         let folder = self.path.join(CHECKPOINT);
         fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
-        replace(&folder, STATE, content)
+        if keep > 1 {
+            // Twelve digits: names sort as numbers do.
+            rename_into(&folder, &format!("{STEPS}{steps:012}.safetensors"), content)?;
+        }
+        replace(&folder, STATE, content)?;
+        for old in kept(&folder).iter().rev().skip(if keep > 1 { keep } else { 0 }) {
+            _ = fs::remove_file(old);
+        }
+        Ok(())
     }
 
     /// Writes a file into [`PICTURES`].
@@ -181,14 +207,54 @@ impl RunDir {
     }
 
     /// Ends the run: `summary.json` with the given metrics and `"status": "finished"`. Everything else must be there;
-    /// the checkpoint is of no more use and goes.
+    /// the checkpoint is of no more use and goes, and so does what an earlier run left.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn finish(&self, metrics: &serde_json::Map<String, Value>) -> Result<(), RunDirError> {
         self.summary("finished", metrics.clone())?;
-        _ = fs::remove_dir_all(self.path.join(CHECKPOINT));
+        self.tidy();
         Ok(())
+    }
+
+    /// Removes what a finished run needs no more, also where a process before this one was ended before it came to
+    /// that. What cannot be removed takes room, and harms nobody.
+    fn tidy(&self) {
+        _ = fs::remove_dir_all(self.path.join(CHECKPOINT));
+        self.earlier().iter().for_each(|folder| _ = fs::remove_dir_all(folder));
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if is_unfinished(&entry.file_name()) {
+                _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// The folders into which earlier runs went, the latest last.
+    pub fn earlier(&self) -> Vec<PathBuf> {
+        let mut all: Vec<(u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let number = entry.file_name().to_str().and_then(|name| name.strip_prefix(EARLIER)?.parse().ok());
+            all.extend(number.map(|number| (number, entry.path())));
+        }
+        all.sort();
+        all.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// Puts everything of an earlier run into a folder of its own. The summary goes first, so that a crash in between
+    /// leaves nothing that looks finished.
+    fn set_aside(&self) -> Result<(), RunDirError> {
+        let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(EARLIER)?.parse::<u64>().ok();
+        let next = self.earlier().last().and_then(number).unwrap_or(0) + 1;
+        let aside = self.path.join(format!("{EARLIER}{next}"));
+        fs::create_dir(&aside).map_err(failed(&aside, "create it"))?;
+        for name in FILES.into_iter().chain([PICTURES, CHECKPOINT]) {
+            let path = self.path.join(name);
+            match fs::rename(&path, aside.join(name)) {
+                Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "move it")(source)),
+                _ => {}
+            }
+        }
+        sync_folder(&aside).and_then(|()| sync_folder(&self.path)).map_err(failed(&self.path, "write it"))
     }
 
     /// Ends a run early: `summary.json` with a status such as `failed`, and the reason.
@@ -201,8 +267,7 @@ impl RunDir {
 
     fn summary(&self, status: &str, mut metrics: serde_json::Map<String, Value>) -> Result<(), RunDirError> {
         metrics.insert("status".to_owned(), json!(status));
-        let mut text = format!("{:#}", Value::Object(metrics));
-        text.push('\n');
+        let text = sealed(metrics, fs::read(self.path.join(CONFIG)).ok().as_deref());
         // The names of all other files first: a summary is never there without them.
         sync_folder(&self.path).map_err(failed(&self.path, "write it"))?;
         replace(&self.path, SUMMARY, text.as_bytes())
@@ -210,8 +275,7 @@ impl RunDir {
 
     /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
     fn clear(&self) -> Result<(), RunDirError> {
-        let outputs = [SUMMARY, REPORT, MODEL, SURVIVAL, COMPRESSED, LatencyTable::FILE, TENSORBOARD, EVENTS, SWEEP];
-        for name in outputs.into_iter().chain([PROVENANCE, CONFIG]) {
+        for name in FILES {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),
@@ -227,13 +291,6 @@ impl RunDir {
         }
         sync_folder(&self.path).map_err(failed(&self.path, "write it"))
     }
-}
-
-/// Whether a folder holds a run that came to its end.
-pub fn is_finished(folder: &Path) -> bool {
-    let summary = fs::read(folder.join(SUMMARY)).ok();
-    let summary: Option<Value> = summary.and_then(|text| serde_json::from_slice(&text).ok());
-    summary.is_some_and(|summary| summary["status"] == "finished")
 }
 
 #[cfg(test)]
@@ -274,6 +331,38 @@ mod tests {
         assert!(out.path().join("r-1").join(MODEL).exists());
         let folder = ready(out.path(), true);
         assert!(!is_finished(folder.path()) && !folder.path().join(MODEL).exists());
+        let earlier = folder.earlier();
+        assert!(is_finished(&earlier[0]) && fs::read(earlier[0].join(MODEL)).unwrap() == b"weights", "{earlier:?}");
+        folder.finish(&serde_json::Map::new()).unwrap();
+        assert_eq!(folder.earlier(), [""; 0].map(PathBuf::from), "it has a successor");
+    }
+
+    #[test]
+    fn what_may_have_cost_hours_is_kept_until_a_successor_is_finished() {
+        let out = tempfile::tempdir().unwrap();
+        ready(out.path(), false).write_checkpoint(b"first", 1, 7).unwrap();
+        ready(out.path(), true).write_checkpoint(b"second", 1, 7).unwrap();
+        let folder = ready(out.path(), true);
+        let states: Vec<_> =
+            folder.earlier().iter().map(|at| fs::read(at.join(CHECKPOINT).join(STATE)).unwrap()).collect();
+        assert_eq!(states, [b"first".to_vec(), b"second".to_vec()]);
+        folder.give_up("failed", "loss is NaN").unwrap();
+        assert_eq!(folder.earlier().len(), 2);
+    }
+
+    #[test]
+    fn what_a_process_left_that_was_killed_right_after_its_summary_goes() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        folder.finish(&serde_json::Map::new()).unwrap();
+        folder.write_checkpoint(b"state", 1, 7).unwrap();
+        fs::write(folder.path().join(".report.html.unfinished"), "half").unwrap();
+        drop(folder);
+        assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Finished(_)));
+        let mut left: Vec<_> =
+            fs::read_dir(out.path().join("r-1")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [LOCK, SUMMARY]);
     }
 
     #[test]
@@ -281,13 +370,33 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let folder = ready(out.path(), false);
         folder.events().unwrap().append(&json!({"event": "step"})).unwrap();
-        folder.write_checkpoint(b"state").unwrap();
+        folder.write_checkpoint(b"state", 1, 7).unwrap();
         drop(folder);
         assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Interrupted(_)));
         assert_eq!(RunDir::reopen(&out.path().join("r-1")).unwrap_err().to_string().lines().count(), 2);
+        fs::remove_dir_all(out.path().join("r-1").join(CHECKPOINT)).unwrap();
         let folder = ready(out.path(), true);
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [LOCK]);
+    }
+
+    #[test]
+    fn as_many_checkpoints_stay_as_are_kept() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        let names = || {
+            let all = kept(&folder.path().join(CHECKPOINT));
+            all.iter()
+                .map(|path| path.file_stem().unwrap().to_str().unwrap()[STEPS.len()..].parse().unwrap())
+                .collect::<Vec<u64>>()
+        };
+        for steps in [8, 9, 10, 100] {
+            folder.write_checkpoint(format!("after {steps}").as_bytes(), 3, steps).unwrap();
+        }
+        assert_eq!(names(), [9, 10, 100]);
+        assert_eq!(fs::read(folder.state()).unwrap(), b"after 100");
+        folder.write_checkpoint(b"alone", 1, 101).unwrap();
+        assert_eq!((names(), fs::read(folder.state()).unwrap()), (vec![], b"alone".to_vec()));
     }
 
     #[test]

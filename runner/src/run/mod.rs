@@ -1,5 +1,6 @@
 //! One run: its folder, what is recorded there, and how it is carried out from a config to its results.
 
+mod best;
 mod checkpoints;
 mod error;
 mod event_log;
@@ -7,16 +8,24 @@ mod execute;
 mod files;
 mod folder;
 mod interrupt;
+mod made;
 mod provenance;
 mod recorder;
+mod resumed;
+mod saved;
+mod summary;
 mod survival;
 
 pub use error::RunDirError;
-pub use event_log::EVENTS;
+pub use event_log::{EVENTS, lines as event_lines};
 pub use execute::{begin, execute};
 pub use files::write_whole;
-pub use folder::{
-    COMPRESSED, CONFIG, MODEL, Opened, PROVENANCE, REPORT, RunDir, SUMMARY, SURVIVAL, SWEEP, Saved, is_finished,
-};
+pub use folder::{COMPRESSED, CONFIG, MODEL, Opened, PROVENANCE, REPORT, RunDir, SUMMARY, SURVIVAL, SWEEP};
 pub use interrupt::Interrupt;
+pub use provenance::ask_repository;
+pub use resumed::{config_of, same_or_accepted};
+pub use saved::Saved;
+#[cfg(test)]
+pub use summary::sealed;
+pub use summary::{Damage, is_finished, read_summary};
 pub use survival::Survival;

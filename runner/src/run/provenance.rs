@@ -7,11 +7,14 @@ use std::{env, fs, thread};
 
 use serde::Serialize;
 
+use super::made::Made;
 use crate::config::Resolved;
 use crate::engine::PluginInUse;
 
 #[derive(Serialize)]
 struct Provenance {
+    /// What the bits depend on beside the config.
+    made: Made,
     program: Program,
     machine: Machine,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,10 +51,31 @@ struct Git {
 /// The repository, asked about once: a sweep describes many runs.
 static GIT: OnceLock<Option<Git>> = OnceLock::new();
 
+/// Asks about the repository, where nobody has yet. A process that is made while a folder is locked holds that lock too
+/// until it runs its own program, longer than this one may live: so this is done before any folder is opened.
+pub fn ask_repository() {
+    GIT.get_or_init(git);
+}
+
+/// What is noted of a resume that was asked for although not everything was as it had been.
+///
+/// # Errors
+/// The file's text is no TOML.
+pub fn with_changes(text: &str, step: &str, changes: &[String]) -> Result<String, toml::de::Error> {
+    let mut table: toml::Table = text.parse()?;
+    let accepted = table.entry("accepted").or_insert_with(|| toml::Value::Array(Vec::new()));
+    if let Some(all) = accepted.as_array_mut() {
+        let entry = [("at".to_owned(), step.into()), ("changes".to_owned(), changes.to_vec().into())];
+        all.push(toml::Value::Table(toml::Table::from_iter(entry)));
+    }
+    Ok(table.to_string())
+}
+
 /// The text of the file.
 pub fn describe(config: &Resolved, plugins: Vec<PluginInUse>) -> String {
     let logical_cpus = thread::available_parallelism().map_or(1, usize::from);
     let provenance = Provenance {
+        made: Made::here(config),
         program: Program {
             version: env!("CARGO_PKG_VERSION"),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" },

@@ -4,18 +4,20 @@ use std::time::Instant;
 
 use secateur::Error;
 use secateur::data::LoadProgress;
+use secateur::options::Table;
 use secateur::pruning::LatencyTable;
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
-use secateur::training::{KeptWeights, Observer};
+use secateur::training::{Evaluation, KeptWeights, Observer};
 
+use super::best::Best;
 use super::checkpoints::Checkpoints;
 use super::error::RunDirError;
 use super::event_log::EventLog;
-use super::folder::RunDir;
-use super::interrupt::Interrupt;
+use super::folder::{BEST, RunDir};
+use super::interrupt::{Interrupt, Stage};
 use super::survival::Survival;
-use crate::config::OutputConfig;
+use crate::config::RunConfig;
 use crate::output::{Progress, Shown, png};
 
 /// Optimizer steps that are recorded in a run: more would make no curve finer.
@@ -25,32 +27,53 @@ const STEPS: u64 = 2000;
 pub struct Recorder<'a> {
     folder: &'a RunDir,
     /// The name under which checkpoints are taken.
-    identity: String,
+    name: String,
     log: EventLog,
     progress: Progress,
     checkpoints: Checkpoints,
     pictures: usize,
     survival: bool,
+    /// How many checkpoints stay.
+    keep: usize,
+    best: Option<Best>,
+    /// Steps that were made.
+    steps: u64,
     interrupt: Interrupt,
+    stage: &'a Stage,
     /// One in this many optimizer steps is recorded.
     stride: u64,
 }
 
 impl<'a> Recorder<'a> {
-    /// Records in a run's folder and on a display, as the config's `[output]` says, until it is interrupted.
+    /// Records in a run's folder and on a display, as the config's `[output]` says, until it is interrupted; `stage` is
+    /// told when the run comes to its steps.
     ///
     /// # Errors
     /// The log cannot be opened.
     pub fn new(
         folder: &'a RunDir,
-        identity: String,
-        output: &OutputConfig,
+        name: String,
+        config: &RunConfig,
         progress: Progress,
         interrupt: Interrupt,
+        stage: &'a Stage,
     ) -> Result<Self, RunDirError> {
-        let (log, pictures, survival) = (folder.events()?, output.pictures, output.survival);
-        let checkpoints = Checkpoints::new(output.checkpoint_every, Instant::now());
-        Ok(Self { folder, identity, log, progress, checkpoints, pictures, survival, interrupt, stride: 1 })
+        let output = &config.output;
+        Ok(Self {
+            folder,
+            name,
+            log: folder.events()?,
+            progress,
+            checkpoints: Checkpoints::new(output.checkpoint_every, Instant::now()),
+            pictures: output.pictures,
+            survival: output.survival,
+            keep: output.keep,
+            best: output.best.then(|| Best::new(config.model.section())),
+            steps: 0,
+            interrupt,
+            stage,
+            stride: 1,
+        })
     }
 
     /// Shows how far loading the data has come.
@@ -66,9 +89,14 @@ impl<'a> Recorder<'a> {
     /// Appends one event to the log. Where the run begins or goes on, what an earlier process recorded of the steps
     /// that follow is dropped.
     fn record(&mut self, event: &Event) -> Result<(), RunDirError> {
-        if let Event::Start { step, steps, .. } = event {
+        if let Event::Start { step, steps, params, .. } = event {
             self.stride = steps.div_ceil(STEPS).max(1);
+            self.checkpoints.begin(*params, Instant::now());
             self.log.drop_from(*step)?;
+            self.steps = *step;
+            if let Some(best) = &mut self.best {
+                best.recall(self.folder.path())?;
+            }
         }
         if let Event::Latency { table, .. } = event {
             // Text and numbers are JSON.
@@ -88,7 +116,7 @@ impl<'a> Recorder<'a> {
     /// Writes a checkpoint that took since `began` to make; events up to here are on the disk before it.
     fn checkpoint(&mut self, began: Instant, bytes: &[u8]) -> Result<(), RunDirError> {
         self.log.sync()?;
-        self.folder.write_checkpoint(bytes)?;
+        self.folder.write_checkpoint(bytes, self.keep, self.steps)?;
         self.checkpoints.written(began, Instant::now());
         Ok(())
     }
@@ -96,6 +124,9 @@ impl<'a> Recorder<'a> {
 
 impl Observer for Recorder<'_> {
     fn event(&mut self, event: &Event) -> secateur::Result<()> {
+        if let Event::Step { step, .. } = event {
+            self.steps = step + 1;
+        }
         // Most optimizer steps are not recorded, and cost nothing.
         if matches!(event, Event::Step { step, .. } if !step.is_multiple_of(self.stride)) {
             return Ok(());
@@ -106,7 +137,12 @@ impl Observer for Recorder<'_> {
     }
 
     fn should_stop(&self) -> bool {
+        self.stage.trains();
         self.interrupt.asked()
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        self.checkpoints.due(Instant::now())
     }
 
     fn pictures(&self) -> usize {
@@ -124,13 +160,26 @@ impl Observer for Recorder<'_> {
         Survival::record(self.folder, nth, kept).map_err(ended)
     }
 
+    fn validated(
+        &mut self,
+        found: &Evaluation,
+        network: &dyn Fn(Table) -> secateur::Result<Vec<u8>>,
+    ) -> secateur::Result<()> {
+        let Some(best) = &mut self.best else { return Ok(()) };
+        if best.beaten_by(found.loss, found.accuracy) {
+            let bytes = network(best.section())?;
+            self.folder.write(BEST, &bytes).map_err(ended)?;
+        }
+        Ok(())
+    }
+
     /// Always takes a checkpoint before a stop, else as often as agreed.
     fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str) -> secateur::Result<Vec<u8>>) -> secateur::Result<()> {
-        if !stopping && !self.checkpoints.after_epoch(Instant::now()) {
+        if !stopping && !self.checkpoints.wanted(Instant::now()) {
             return Ok(());
         }
         let began = Instant::now();
-        let bytes = take(&self.identity)?;
+        let bytes = take(&self.name)?;
         self.checkpoint(began, &bytes).map_err(ended)
     }
 }

@@ -524,6 +524,12 @@ const OTHERS: &[Case] = &[
     ("output.survival", &["output.survival=true", UNITS], Note("prune.apply is \"shrink\"")),
     ("output.survival", &["output.survival=true", "schedule.name=never"], Note("schedule.name is \"never\"")),
     ("output.checkpoint_every", &["output.checkpoint_every=4"], Note("the run has 4 epochs")),
+    (
+        "output.keep",
+        &["output={keep=3,checkpoint_every=0}"],
+        Note("acts with output.checkpoint_every other than 0, and output.checkpoint_every is 0"),
+    ),
+    ("output.best", &["output.best=true"], Note("acts with a validation split, and data.validation is 0")),
     ("output.pictures", &["output.pictures=3"], Note("there are no images, or the network neither reconstructs them")),
 ];
 

@@ -8,17 +8,21 @@ use tempfile::NamedTempFile;
 
 const MARK: &[u8; 8] = b"SCTRIMG1";
 
-/// The pixels of an entry; `None` if there is none, or it is not whole.
-pub(super) fn read(at: &Path, length: usize) -> Option<Vec<u8>> {
-    let mut file = File::open(at).ok()?;
-    if file.metadata().ok()?.len() != (MARK.len() + length + size_of::<u32>()) as u64 {
-        return None;
+/// Reads the pixels of an entry; `false` if there is none, or it is not whole.
+pub(super) fn read(at: &Path, pixels: &mut [u8]) -> bool {
+    try_read(at, pixels).unwrap_or(false)
+}
+
+fn try_read(at: &Path, pixels: &mut [u8]) -> io::Result<bool> {
+    let mut file = File::open(at)?;
+    if file.metadata()?.len() != (MARK.len() + pixels.len() + size_of::<u32>()) as u64 {
+        return Ok(false);
     }
-    let (mut mark, mut pixels, mut sum) = ([0; MARK.len()], vec![0; length], [0; size_of::<u32>()]);
-    file.read_exact(&mut mark).ok()?;
-    file.read_exact(&mut pixels).ok()?;
-    file.read_exact(&mut sum).ok()?;
-    (mark == *MARK && u32::from_le_bytes(sum) == checksum(&pixels)).then_some(pixels)
+    let (mut mark, mut sum) = ([0; MARK.len()], [0; size_of::<u32>()]);
+    file.read_exact(&mut mark)?;
+    file.read_exact(pixels)?;
+    file.read_exact(&mut sum)?;
+    Ok(mark == *MARK && u32::from_le_bytes(sum) == checksum(pixels))
 }
 
 /// Writes an entry under a temporary name and renames it, so that no other run sees half of it.

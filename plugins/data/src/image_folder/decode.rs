@@ -47,7 +47,8 @@ impl Form {
     }
 }
 
-/// Decodes an image, whatever its name says it is, into `pixels`, channel after channel.
+/// Decodes an image, whatever its name says it is, into `pixels`, channel after channel. The decoder refuses one that
+/// would take more than half a gigabyte (the limits of `image`).
 pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<()> {
     let image = reader(path)?.decode().map_err(|error| undecodable(path, &error))?;
     let image = if form.scaled { crop(image, form.height as u32) } else { of_size(image, form, path)? };
@@ -86,14 +87,29 @@ fn of_size(image: DynamicImage, form: Form, path: &Path) -> Result<DynamicImage>
     Err(Error::file(path, message))
 }
 
+/// The longer side of what is scaled, in shorter sides: nothing further out can reach the middle, and a picture of one
+/// row would become gigabytes.
+const REACH: u32 = 8;
+
 /// Scales the shorter side to `side` and cuts out the middle; an image of that size stays as it is.
 fn crop(image: DynamicImage, side: u32) -> DynamicImage {
+    let image = without_ends(image);
     let (width, height) = (image.width(), image.height());
     let shorter = u64::from(width.min(height).max(1));
     let scaled = |length: u32| (u64::from(length) * u64::from(side)).div_ceil(shorter) as u32;
     let image = if shorter == u64::from(side) { image } else { scale(&image, scaled(width), scaled(height)) };
     let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 2);
     if (image.width(), image.height()) == (side, side) { image } else { image.crop_imm(left, top, side, side) }
+}
+
+/// The middle of an image that is far longer than wide; as long as the whole, or one pixel less, modulo two, so that
+/// its middle is the same.
+fn without_ends(image: DynamicImage) -> DynamicImage {
+    let (width, height) = (image.width(), image.height());
+    let most = width.min(height).max(1).saturating_mul(REACH);
+    let cut = |length: u32| if length > most { (length - most) / 2 } else { 0 };
+    let (left, top) = (cut(width), cut(height));
+    if (left, top) == (0, 0) { image } else { image.crop_imm(left, top, width - 2 * left, height - 2 * top) }
 }
 
 /// The triangle filter averages over everything that falls into a pixel when it shrinks: no aliasing.
@@ -150,6 +166,24 @@ mod tests {
             let pixels = decoded(image.into(), "a.png", 32, false);
             assert_eq!([pixels[0], pixels[1024], pixels[3071]], [9, 8, 7], "{width} x {height}");
         }
+    }
+
+    #[test]
+    fn a_picture_of_one_column_costs_no_more_than_its_middle() {
+        for (width, height) in [(1, 20_000), (20_000, 1), (20_001, 2)] {
+            let image = GrayImage::from_fn(width, height, |x, y| Luma([if x.max(y) < 9_000 { 10 } else { 90 }]));
+            assert_eq!(
+                without_ends(image.clone().into()).width().max(without_ends(image.clone().into()).height()) / 8,
+                width.min(height)
+            );
+            // It is the middle that is kept: all of it lies beyond the edge at 9,000.
+            assert!(decoded(image.into(), "a.png", 512, true).iter().all(|&v| v == 90), "{width} x {height}");
+        }
+        // An image that is only long loses nothing that its middle was made from.
+        let long = GrayImage::from_fn(90, 10, |x, y| Luma([(x * 7 + y * 3) as u8]));
+        let expected = scale(&long.clone().into(), 54, 6).crop_imm(24, 0, 6, 6).to_luma8().into_raw();
+        let found = decoded(long.into(), "a.png", 6, true);
+        assert!(found.iter().zip(&expected).all(|(a, b)| a.abs_diff(*b) <= 1), "{found:?} {expected:?}");
     }
 
     #[test]

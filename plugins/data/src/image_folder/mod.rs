@@ -71,7 +71,10 @@ impl DataSource for ImageFolder {
     fn open(&self, folders: &Folders, progress: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
         let root =
             folders.named().ok_or_else(|| OptionError::new("data.dir", "(not set)", "must be the images' folder"))?;
-        let Listing { classes, splits } = scan::scan(&root)?;
+        let Listing { classes, splits, passed } = scan::scan(&root)?;
+        if passed.any() {
+            tracing::warn!("{}: {passed}", root.display());
+        }
         let images: Vec<&Image> = splits.iter().flatten().collect();
         let (content, bytes) = hash(&root, &images, progress)?;
         let form = match (self.size, images.first()) {
@@ -80,7 +83,7 @@ impl DataSource for ImageFolder {
         };
         let key = Sha256::new_with_prefix(VERSION).chain_update(content).chain_update(form.key()).finalize();
         let at = folders.cache.as_ref().map(|dir| dir.join("images").join(hex(&key)));
-        let mut pixels = pixels(at.as_deref(), form, &images, progress)?;
+        let mut pixels = pixels(&root, at.as_deref(), form, &images, progress)?;
         let origin = DataOrigin::Folder { path: root.clone(), files: images.len(), bytes, sha256: hex(&content) };
 
         let [train, validation, test] = splits;
@@ -148,16 +151,24 @@ fn hex(digest: &[u8]) -> String {
 
 /// The images' pixels, from the cache if it holds them.
 fn pixels(
+    root: &Path,
     cached: Option<&Path>,
     form: Form,
     images: &[&Image],
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Vec<u8>> {
-    let length = images.len() * form.item();
-    if let Some(pixels) = cached.and_then(|at| cache::read(at, length)) {
+    let (count, item) = (images.len(), form.item());
+    let mut pixels = Vec::new();
+    let length = count.checked_mul(item).filter(|length| pixels.try_reserve_exact(*length).is_ok());
+    let length = length.ok_or_else(|| {
+        let needed = count as f64 * item as f64 / 1e9;
+        let message = format!("its {count} images of {item} bytes each need {needed:.0} GB of memory");
+        Error::file(root, format!("{message}; make them smaller: set data.image-folder.size"))
+    })?;
+    pixels.resize(length, 0);
+    if cached.is_some_and(|at| cache::read(at, &mut pixels)) {
         return Ok(pixels);
     }
-    let mut pixels = vec![0; length];
     let pieces = images.chunks(REPORT_EVERY).zip(pixels.chunks_mut(REPORT_EVERY * form.item()));
     for (piece, (some, pixels)) in pieces.enumerate() {
         let decode = |(image, pixels): (&&Image, &mut [u8])| decode::decode(&image.path, form, pixels);

@@ -1,10 +1,13 @@
 //! Which images a folder holds, and of which class.
 
 use secateur::error::{Error, Result};
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
+/// Pictures that are not read.
+const OTHERS: [&str; 10] = ["webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "jxl", "jp2"];
 
 /// An image file and its class.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +22,17 @@ pub(super) struct Listing {
     pub classes: Vec<String>,
     /// Train, validation and test; all but train may be empty.
     pub splits: [Vec<Image>; 3],
+    /// Pictures that are there and are not read.
+    pub passed: Passed,
+}
+
+/// How many pictures were passed over.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// Of formats that are not read, by extension.
+    pub formats: BTreeMap<String, usize>,
+    /// In folders below those of the classes.
+    pub below: usize,
 }
 
 /// What lies in one folder, sorted by name; hidden entries and other files are passed over.
@@ -27,18 +41,40 @@ struct Entries {
     images: Vec<PathBuf>,
 }
 
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = self.formats.iter().map(|(format, count)| format!("{count} .{format}")).collect();
+        if self.below > 0 {
+            parts.push(format!("{} in folders below those of the classes", self.below));
+        }
+        write!(
+            f,
+            "pictures that are not read: {} (.jpg, .jpeg and .png are, right in their class's folder)",
+            parts.join(", ")
+        )
+    }
+}
+
+impl Passed {
+    /// Whether any were.
+    pub(super) fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// Lists the images under `root`.
 ///
 /// # Errors
 /// A folder that cannot be read, a class without images, class folders that differ between the parts.
 pub(super) fn scan(root: &Path) -> Result<Listing> {
     let train_dir = root.join("train");
-    let (classes, train) = classes_of(if train_dir.is_dir() { &train_dir } else { root })?;
+    let mut passed = Passed::default();
+    let (classes, train) = classes_of(if train_dir.is_dir() { &train_dir } else { root }, &mut passed)?;
     let mut splits = [train, vec![], vec![]];
     if train_dir.is_dir() {
         for (split, names) in [(1, &["validation", "val"][..]), (2, &["test"])] {
             let Some(dir) = names.iter().map(|name| root.join(name)).find(|dir| dir.is_dir()) else { continue };
-            let (own, images) = classes_of(&dir)?;
+            let (own, images) = classes_of(&dir, &mut passed)?;
             if let Some((name, has, lacks)) = difference(&classes, &train_dir, &own, &dir) {
                 let has = has.display();
                 let message = format!(
@@ -49,36 +85,61 @@ pub(super) fn scan(root: &Path) -> Result<Listing> {
             splits[split] = images;
         }
     }
-    Ok(Listing { classes, splits })
+    Ok(Listing { classes, splits, passed })
 }
 
 /// The classes of one part and their images.
-fn classes_of(dir: &Path) -> Result<(Vec<String>, Vec<Image>)> {
-    let Entries { folders, images } = entries(dir)?;
-    let no_images =
-        |dir: &Path| Err(Error::file(dir, "it holds no images; put .jpg, .jpeg or .png files into it, or remove it"));
+fn classes_of(dir: &Path, passed: &mut Passed) -> Result<(Vec<String>, Vec<Image>)> {
+    let Entries { folders, images } = entries(dir, passed)?;
+    let no_images = |dir: &Path, passed: &Passed| {
+        let others = if passed.any() { format!(", only {passed}") } else { String::new() };
+        let fix = "put .jpg, .jpeg or .png files into it, or remove it";
+        Err(Error::file(dir, format!("it holds no images{others}; {fix}")))
+    };
     if folders.is_empty() {
         if images.is_empty() {
-            return no_images(dir);
+            return no_images(dir, passed);
         }
         return Ok((vec!["image".to_string()], of_class(images, 0).collect()));
     }
+    // Beside folders of classes, images belong to none.
+    passed.below += images.len();
     let mut all = vec![];
     for (class, folder) in folders.iter().enumerate() {
-        let images = entries(folder)?.images;
+        let mut own = Passed::default();
+        let Entries { folders: below, images } = entries(folder, &mut own)?;
+        own.below += below.iter().map(|folder| pictures_under(folder)).sum::<usize>();
         if images.is_empty() {
-            return no_images(folder);
+            return no_images(folder, &own);
         }
+        passed.below += own.below;
+        own.formats.into_iter().for_each(|(format, count)| *passed.formats.entry(format).or_default() += count);
         all.extend(of_class(images, class as u32));
     }
     Ok((folders.iter().map(|folder| name(folder)).collect(), all))
+}
+
+/// How many pictures of any format a folder holds, and those below it; links are not followed.
+fn pictures_under(folder: &Path) -> usize {
+    let of = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => pictures_under(&entry.path()),
+        Ok(kind) if kind.is_file() => {
+            usize::from(extension(&entry.path()).is_some_and(|e| EXTENSIONS.contains(&&*e) || OTHERS.contains(&&*e)))
+        }
+        _ => 0,
+    };
+    fs::read_dir(folder).into_iter().flatten().flatten().map(of).sum()
+}
+
+fn extension(path: &Path) -> Option<String> {
+    path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase)
 }
 
 fn of_class(images: Vec<PathBuf>, class: u32) -> impl Iterator<Item = Image> {
     images.into_iter().map(move |path| Image { path, class })
 }
 
-fn entries(dir: &Path) -> Result<Entries> {
+fn entries(dir: &Path, passed: &mut Passed) -> Result<Entries> {
     let refused = |reason: std::io::Error| Error::file(dir, format!("cannot list the folder: {reason}"));
     let mut found = Entries { folders: vec![], images: vec![] };
     for entry in fs::read_dir(dir).map_err(refused)? {
@@ -90,11 +151,20 @@ fn entries(dir: &Path) -> Result<Entries> {
         // Asking the entry costs no system call, which counts with 200,000 images; links are followed.
         let kind = entry.file_type().map_err(refused)?;
         let is_dir = kind.is_dir() || (kind.is_symlink() && path.is_dir());
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+        let extension = extension(&path).unwrap_or_default();
         if is_dir {
             found.folders.push(path);
-        } else if extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
+        } else if EXTENSIONS.contains(&&*extension) {
+            // Whoever opens a pipe waits for somebody to write into it.
+            let is_file = kind.is_file() || (kind.is_symlink() && path.is_file());
+            if !is_file {
+                let message =
+                    "it has the name of an image but is no regular file; remove it, or the link that leads nowhere";
+                return Err(Error::file(&path, message));
+            }
             found.images.push(path);
+        } else if OTHERS.contains(&&*extension) {
+            *passed.formats.entry(extension).or_default() += 1;
         }
     }
     found.folders.sort_unstable();
@@ -160,6 +230,37 @@ mod tests {
         let dir = folder(&["train/a/1.jpg", "train/a/._1.jpg", "train/a/list.txt", "train/.git/x.png", "readme.md"]);
         let found = scan(dir.path()).unwrap();
         assert_eq!((found.classes.as_slice(), found.splits[0].len()), (&["a".to_string()][..], 1));
+    }
+
+    #[test]
+    fn pictures_that_are_not_read_are_counted() {
+        let dir = folder(&[
+            "train/a/1.jpg",
+            "train/a/2.webp",
+            "train/a/3.WebP",
+            "train/a/more/4.png",
+            "train/a/more/5/6.gif",
+        ]);
+        let passed = scan(dir.path()).unwrap().passed;
+        let text = passed.to_string();
+        assert!(text.contains("2 .webp") && text.contains("2 in folders below those of the classes"), "{text}");
+        assert!(!scan(folder(&["a/1.jpg"]).path()).unwrap().passed.any());
+        let text = refused(&["train/a/1.jpg", "train/b/1.webp", "train/b/2.webp"]);
+        assert!(text.contains("train/b: it holds no images, only pictures that are not read: 2 .webp"), "{text}");
+        assert_eq!(scan(folder(&["a/1.jpg", "b/1.jpg", "2.png"]).path()).unwrap().passed.below, 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_pipe_is_named_and_not_waited_for() {
+        let dir = folder(&["a/1.jpg"]);
+        let pipe = dir.path().join("a/2.png");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let text = scan(dir.path()).unwrap_err().to_string();
+        assert!(text.contains("2.png: it has the name of an image but is no regular file"), "{text}");
+        fs::remove_file(&pipe).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("nowhere"), &pipe).unwrap();
+        assert!(scan(dir.path()).unwrap_err().to_string().contains("2.png"));
     }
 
     #[test]

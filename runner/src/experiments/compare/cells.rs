@@ -10,6 +10,7 @@ use super::keys::{self, Flat};
 use super::metric::{self, METRICS, Metric};
 use super::{Comparison, pair, pareto};
 use crate::experiments::index::Record;
+use crate::printable::printable;
 
 /// Keys of summaries that are the same for all runs, or no measurement.
 const NO_METRICS: [&str; 5] = ["seed", "threads", "jobs", "steps", "epochs"];
@@ -98,8 +99,10 @@ impl Cells {
             about_baseline(&by, &groups, &pairs, baseline.as_deref()),
             about_keys(&by, &pairs),
         ];
+        // They name folders, which may be called anything.
+        let notes = notes.concat().iter().map(|note| printable(note).into_owned()).collect();
         let fronts = pareto::fronts(&groups, &metric);
-        Ok(Comparison { by, metric, margin, groups, pairs, control_pairs, fronts, notes: notes.concat() })
+        Ok(Comparison { by, metric, margin, groups, pairs, control_pairs, fronts, notes })
     }
 
     /// The config of a cell.

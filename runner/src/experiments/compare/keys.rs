@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value};
 
 use crate::config::key::dotted;
+use crate::printable::in_one_line;
 
 /// A config by dotted key, each value as text.
 pub type Flat = BTreeMap<String, String>;
@@ -19,7 +20,7 @@ pub fn flat(config: &Map<String, Value>) -> Flat {
             path.push(name.clone());
             match value {
                 Value::Object(inner) if !inner.is_empty() => leaves(path, inner, found),
-                Value::String(text) => _ = found.insert(dotted(path), text.clone()),
+                Value::String(text) => _ = found.insert(dotted(path), in_one_line(text)),
                 other => _ = found.insert(dotted(path), other.to_string()),
             }
             path.pop();

@@ -9,6 +9,7 @@ use super::metric::{METRICS, Metric};
 use super::sentence::{self, is_shown, probability};
 use super::{Cells, Comparison, Pair};
 use crate::experiments::statistics::Sample;
+use crate::printable::{csv_cell, markdown_line};
 
 /// A head and rows of cells, the first column to the left, the others to the right.
 struct Table {
@@ -53,10 +54,10 @@ pub fn markdown(comparison: &Comparison) -> String {
     let mut text = groups(comparison).markdown();
     for (title, pairs, table) in tables(comparison) {
         text += &format!("\n### {title}\n\n{}\n", table.markdown());
-        pairs.iter().for_each(|pair| text += &format!("- {}\n", pair.sentence));
+        pairs.iter().for_each(|pair| text += &format!("- {}\n", markdown_line(&pair.sentence)));
     }
     text.push('\n');
-    fronts(comparison).iter().chain(&comparison.notes).for_each(|line| text += &format!("- {line}\n"));
+    fronts(comparison).iter().chain(&comparison.notes).for_each(|line| text += &format!("- {}\n", markdown_line(line)));
     text
 }
 
@@ -64,7 +65,7 @@ pub fn markdown(comparison: &Comparison) -> String {
 pub fn csv(comparison: &Comparison) -> String {
     let mut keys: Vec<String> = comparison.by.clone();
     keys.extend(["control", "metric", "n", "mean", "std", "low", "high"].map(str::to_owned));
-    let mut text = keys.iter().map(|key| quoted(key)).collect::<Vec<_>>().join(",") + "\n";
+    let mut text = keys.iter().map(|key| csv_cell(key)).collect::<Vec<_>>().join(",") + "\n";
     for group in &comparison.groups {
         for (key, sample) in &group.metrics {
             let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
@@ -77,7 +78,7 @@ pub fn csv(comparison: &Comparison) -> String {
             ]);
             let interval = sample.interval;
             row.extend([number(sample.std), number(interval.map(|i| i.low)), number(interval.map(|i| i.high))]);
-            text += &(row.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",") + "\n");
+            text += &(row.iter().map(|cell| csv_cell(cell)).collect::<Vec<_>>().join(",") + "\n");
         }
     }
     text
@@ -248,14 +249,13 @@ impl Table {
 
     fn markdown(&self) -> String {
         let line = |cells: &[String]| {
-            format!("| {} |\n", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+            format!(
+                "| {} |\n",
+                cells.iter().map(|cell| markdown_line(cell).replace('|', "\\|")).collect::<Vec<_>>().join(" | ")
+            )
         };
         let rule: Vec<String> =
             (0..self.head.len()).map(|column| if column == 0 { "---".to_owned() } else { "---:".to_owned() }).collect();
         line(&self.head) + &line(&rule) + &self.rows.iter().map(|row| line(row)).collect::<String>()
     }
-}
-
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }

@@ -1,7 +1,6 @@
 //! Controls: what a pruned network must beat before anything is said about its criterion.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use secateur::pruning::{Granularity, PruneConfig};
@@ -10,7 +9,7 @@ use toml::Value;
 
 use crate::config::{Layer, PluginChoice, Resolved, SetBy};
 use crate::failure::Failure;
-use crate::run::{EVENTS, SUMMARY};
+use crate::run::{EVENTS, SUMMARY, event_lines, read_summary};
 
 /// One kind of control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,14 +163,14 @@ impl Facts {
             let fix = "remove the folder and run the sweep again, or set sweep.controls = []";
             Failure::Failed(format!("{}: {what}, so the run's controls cannot be made\n  fix: {fix}", path.display()))
         };
-        let summary = fs::read(folder.join(SUMMARY)).ok().and_then(|text| serde_json::from_slice::<Json>(&text).ok());
-        let summary = summary.ok_or_else(|| damaged(SUMMARY, "it cannot be read"))?;
-        let events = fs::read_to_string(folder.join(EVENTS)).map_err(|_| damaged(EVENTS, "it cannot be read"))?;
+        let summary = read_summary(folder).map_err(|damage| damaged(damage.file, &damage.reason))?;
+        let summary = Json::Object(summary.ok_or_else(|| damaged(SUMMARY, "it cannot be read"))?);
+        let events = event_lines(folder).map_err(|_| damaged(EVENTS, "it cannot be read"))?;
         let mut facts = Self { params: summary["params_kept"].as_i64().unwrap_or(0), ..Self::default() };
         let counts = |value: &Json| value.as_object().cloned().unwrap_or_default();
         facts.units = counts(&summary["units"]).into_iter().filter_map(|(name, n)| Some((name, n.as_i64()?))).collect();
-        for line in events.lines().filter(|line| line.contains("\"prune\"")) {
-            let event: Json = serde_json::from_str(line).map_err(|_| damaged(EVENTS, "a line is damaged"))?;
+        for line in events.filter(|line| line.contains("\"prune\"")) {
+            let event: Json = serde_json::from_str(&line).map_err(|_| damaged(EVENTS, "a line is damaged"))?;
             if event["event"] != "prune" {
                 continue;
             }

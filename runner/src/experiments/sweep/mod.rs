@@ -1,5 +1,6 @@
 //! Sweeps: a grid of runs from one config, planned before anything runs, finished cell by cell.
 
+mod cell;
 mod choice;
 mod control;
 mod failed;

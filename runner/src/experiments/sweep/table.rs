@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use secateur::training::event::Event;
 
 use crate::output::percent as share;
+use crate::printable::printable;
 
 /// The state of all cells, and who is told about it.
 pub struct Table {
@@ -69,7 +70,7 @@ impl Table {
     pub fn begin(&self, worker: usize, label: &str) {
         if let Show::Live { rows, .. } = &self.show {
             rows[worker].set_position(0);
-            rows[worker].set_message(label.to_owned());
+            rows[worker].set_message(printable(label).into_owned());
         }
         self.refresh();
     }
@@ -112,6 +113,13 @@ impl Table {
         self.say(&text);
     }
 
+    /// A cell begins again, because nothing can go on from its checkpoint.
+    pub fn anew(&self, label: &str, reason: &str) {
+        let text = format!("begins again  {label}: {}", reason.lines().next().unwrap_or(""));
+        // What was trained before is lost: that is said also where nothing else is.
+        if matches!(self.show, Show::Nothing) { eprintln!("{}", printable(&text)) } else { self.say(&text) }
+    }
+
     /// A cell went wrong.
     pub fn fail(&self, label: &str, reason: &str) {
         self.change(|state| state.failed += 1);
@@ -136,8 +144,8 @@ impl Table {
         match &self.show {
             Show::Nothing => {}
             // A reader that went away is no reason to end a sweep.
-            Show::Lines => _ = writeln!(io::stderr(), "{done}  {text}"),
-            Show::Live { screen, .. } => _ = screen.println(format!("{done}  {text}")),
+            Show::Lines => _ = writeln!(io::stderr(), "{done}  {}", printable(text)),
+            Show::Live { screen, .. } => _ = screen.println(format!("{done}  {}", printable(text))),
         }
     }
 

@@ -1,25 +1,20 @@
 //! Runs the cells of a sweep in one process, several at a time, and their controls after them.
 
 use std::collections::{HashSet, VecDeque};
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use serde_json::{Map, Value as Json};
-use toml::Value;
-
-use super::control::{self, Control, Facts};
-use super::failed;
+use super::cell::{Done, Job};
+use super::control::Facts;
 use super::plan::SweepPlan;
 use super::table::Table;
-use crate::config::{Layer, Resolved, SetBy};
+use crate::config::Resolved;
 use crate::engine::Workbench;
 use crate::experiments::index::{self, Index};
 use crate::experiments::ties::Ties;
 use crate::failure::Failure;
-use crate::output::Progress;
-use crate::run::{self, Interrupt, Opened, RunDir, RunDirError, SWEEP};
+use crate::run::Interrupt;
 
 /// What became of a sweep's cells, controls among them.
 #[derive(Clone, Debug, Default)]
@@ -56,15 +51,10 @@ pub struct Workers<'a> {
     pub retry_failed: bool,
     /// Whether the person wants to stop.
     pub interrupt: Interrupt,
+    /// Whether cells go on that another build began, or another kind of processor.
+    pub accept: bool,
     /// Where results are noted.
     pub index: Mutex<Index>,
-}
-
-/// One run: a cell, or a control of one.
-struct Job {
-    cell: usize,
-    /// For a control: the kind, what it changes, and the folder of the cell it belongs to.
-    control: Option<(Control, Layer, String)>,
 }
 
 #[derive(Default)]
@@ -77,13 +67,6 @@ struct Queue {
     /// Whose control each is.
     ties: Ties,
     tally: Tally,
-}
-
-enum Done {
-    Now(Map<String, Json>),
-    Before,
-    /// It failed before, and would again.
-    Untried(String),
 }
 
 impl Workers<'_> {
@@ -183,96 +166,6 @@ impl Workers<'_> {
         }
     }
 
-    fn label(&self, job: &Job) -> String {
-        let cell = self.plan.label(&self.plan.cells[job.cell]);
-        job.control
-            .as_ref()
-            .map_or_else(|| cell.clone(), |(control, ..)| format!("control {} of {cell}", control.name()))
-    }
-
-    fn config(&self, job: &Job) -> Result<Resolved, Failure> {
-        // In a sweep, runs are in its folder, and have the threads of a worker.
-        let mut own = Layer::default();
-        let origin = SetBy::Flag("the sweep".to_owned());
-        own.insert(&["threads".to_owned()], Value::Integer(self.threads as i64), &origin);
-        let folder = self.plan.folder.to_string_lossy();
-        own.insert(&["output".to_owned(), "dir".to_owned()], folder.as_ref().into(), &origin);
-        let stronger: Vec<&Layer> = job.control.iter().map(|(_, layer, _)| layer).chain([&own]).collect();
-        let config = self.plan.resolve(&self.plan.cells[job.cell], &stronger, self.workbench)?;
-        // Without its criterion, a control may need no library: then it is the same run for all criteria, run once.
-        let of_others = |(control, ..): &(Control, Layer, String)| *control != Control::Shuffled;
-        let none_used = || self.workbench.plugins_of(&config.run).iter().all(|plugin| plugin.linked);
-        let without = job.control.as_ref().is_some_and(of_others) && none_used();
-        Ok(if without { config.without_libraries() } else { config })
-    }
-
-    fn cell(&self, worker: usize, job: &Job, config: &Resolved, table: &Arc<Table>) -> Result<Done, Failure> {
-        let name = config.folder_name();
-        let path = self.plan.folder.join(&name);
-        if let (Some(reason), false) = (failed::reason(&path), self.retry_failed) {
-            self.note(&path);
-            return Ok(Done::Untried(reason));
-        }
-        let ended = match RunDir::open(&self.plan.folder, &name, false) {
-            Ok(Opened::Finished(path)) => {
-                self.note(&path);
-                return Ok(Done::Before);
-            }
-            // A control that is a cell of the sweep too, and runs as that just now.
-            Err(RunDirError::Busy(_)) if job.control.is_some() => return Ok(Done::Before),
-            Err(error) => return Err(error.into()),
-            Ok(Opened::Ready(folder)) => self.anew(worker, job, config, &folder, table),
-            Ok(Opened::Interrupted(path)) => {
-                let (folder, saved) = RunDir::reopen(&path)?;
-                let ended = run::execute(
-                    config,
-                    &folder,
-                    Some(&saved),
-                    progress(table, worker),
-                    &self.interrupt,
-                    self.workbench,
-                );
-                drop(folder);
-                match ended {
-                    // The checkpoint may be damaged, or of another version.
-                    Err(Failure::Failed(reason)) => match RunDir::open(&self.plan.folder, &name, true)? {
-                        Opened::Ready(folder) => self.anew(worker, job, config, &folder, table),
-                        _ => Err(Failure::Failed(reason)),
-                    },
-                    ended => ended,
-                }
-            }
-        };
-        if let Err(failure) = &ended
-            && failed::is_certain(failure, &config.run.top.device)
-        {
-            failed::note(&path)?;
-        }
-        self.note(&path);
-        ended.map(Done::Now)
-    }
-
-    fn anew(
-        &self,
-        worker: usize,
-        job: &Job,
-        config: &Resolved,
-        folder: &RunDir,
-        table: &Arc<Table>,
-    ) -> Result<Map<String, Json>, Failure> {
-        run::begin(config, folder, self.workbench)?;
-        let mut part = Map::from_iter([
-            ("sweep".to_owned(), self.plan.name.clone().into()),
-            ("cell".to_owned(), self.plan.label(&self.plan.cells[job.cell]).into()),
-            ("jobs".to_owned(), self.jobs.into()),
-        ]);
-        if let Some((control, _, of)) = &job.control {
-            part.extend(control::mark(*control, of));
-        }
-        folder.write(SWEEP, Json::Object(part).to_string().as_bytes())?;
-        run::execute(config, folder, None, progress(table, worker), &self.interrupt, self.workbench)
-    }
-
     /// The controls of a cell that is finished, by the name of their folder.
     fn controls(&self, cell: usize, config: &Resolved, unpaired: &mut bool) -> Result<Vec<(String, Job)>, Failure> {
         if self.plan.controls().is_empty() {
@@ -290,19 +183,10 @@ impl Workers<'_> {
         }
         Ok(jobs)
     }
-
-    /// The index only repeats what the folders hold: it may lag, and is brought up to date when it is read.
-    fn note(&self, folder: &Path) {
-        _ = locked(&self.index).add(folder);
-    }
 }
 
-fn progress(table: &Arc<Table>, worker: usize) -> Progress {
-    let table = Arc::clone(table);
-    Progress::told(move |event| table.event(worker, event))
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks what workers share.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A worker that panicked leaves counts that are at most one job behind.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

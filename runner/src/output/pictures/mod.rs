@@ -41,10 +41,9 @@ pub enum Kind {
 }
 
 impl Shown {
-    /// The pictures among the lines of `events.jsonl`, in order.
-    pub fn among(lines: &str) -> Vec<Self> {
-        let lines = lines.lines().filter(|line| line.starts_with(LINE));
-        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    /// The picture that a line of `events.jsonl` is about, if any.
+    pub fn in_line(line: &str) -> Option<Self> {
+        serde_json::from_str(line.starts_with(LINE).then_some(line)?).ok()
     }
 
     /// How a picture is recorded.
@@ -97,6 +96,6 @@ mod tests {
             r#"{"event":"picture","step":3,"epoch":0,"kind":"tokens","at":"start","file":"pictures/a.png"}"#
         );
         let lines = format!("{{\"event\":\"finish\",\"step\":4}}\n{line}\n{}", &line[..40]);
-        assert_eq!(Shown::among(&lines), [shown]);
+        assert_eq!(lines.lines().filter_map(Shown::in_line).collect::<Vec<_>>(), [shown]);
     }
 }

@@ -42,11 +42,13 @@ struct Step {
 
 impl Curves {
     /// Reads the lines of a run's `events.jsonl`; a run without events has empty curves.
-    pub fn read(events: &str) -> Self {
+    pub fn of<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> Self {
         // Steps are most of the lines, and are drawn only where there is no epoch.
-        let epochs = events.contains(EPOCH);
-        let lines: Vec<&str> = events.lines().filter(|line| !epochs || !line.starts_with(STEP)).collect();
-        let history = History::read(&lines.join("\n"));
+        let mut epochs = false;
+        let history = History::of(lines.filter(|line| {
+            epochs |= line.as_ref().starts_with(EPOCH);
+            !epochs || !line.as_ref().starts_with(STEP)
+        }));
         let step = |prune: &history::PruneStep| Step {
             at: prune.at,
             epoch: prune.epoch,

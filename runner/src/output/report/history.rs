@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use secateur::pruning::Counted;
 use secateur::pruning::measure::LayerBurden;
-use secateur::training::event::{EvalAt, Event, GroupSize};
+use secateur::training::event::{Event, GroupSize};
 
-use crate::output::events;
+use super::collected::Collected;
 use crate::output::pictures::Shown;
 use crate::output::share::{counted, of_what};
 
@@ -36,8 +36,10 @@ pub struct History {
     pub final_loss: Vec<Point>,
     /// Accuracy on test data at the end of the run.
     pub final_accuracy: Vec<Point>,
-    /// The pruning steps.
+    /// The pruning steps; of very many every nth.
     pub prunes: Vec<PruneStep>,
+    /// How many pruning steps there were.
+    pub pruned_times: u64,
     /// Burden indicators by epoch.
     pub burden: Vec<(f64, Vec<LayerBurden>)>,
     /// What a person should know who set the run up.
@@ -82,16 +84,20 @@ pub struct PruneStep {
 impl History {
     /// Reads the lines of `events.jsonl`.
     pub fn read(lines: &str) -> Self {
-        let events: Vec<Event> = events(lines).collect();
-        let mut history = Self { pictures: Shown::among(lines), ..Self::default() };
-        for event in &events {
-            if let Event::Start { layers, steps_per_epoch, .. } = event {
-                history.layers = layers.clone();
-                history.steps_per_epoch = *steps_per_epoch;
+        Self::of(lines.lines())
+    }
+
+    /// Reads the lines of `events.jsonl` one by one, and keeps what can be drawn: however long the run was, it takes no
+    /// more room.
+    pub fn of<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> Self {
+        let mut collected = Collected::default();
+        for line in lines {
+            if let Ok(event) = serde_json::from_str(line.as_ref()) {
+                collected.take(event);
             }
+            collected.history.pictures.extend(Shown::in_line(line.as_ref()));
         }
-        history.collect(&events);
-        history
+        collected.end()
     }
 
     /// What the sparsities are fractions of, in words.
@@ -147,68 +153,6 @@ impl History {
         self.prunes.iter().any(|prune| prune.units.iter().any(changed))
     }
 
-    fn collect(&mut self, events: &[Event]) {
-        let mut steps: (Vec<Point>, Vec<Point>) = Default::default();
-        let mut last_eval: Option<(u64, f64)> = None;
-        let mut after: Option<(u64, usize)> = None;
-        for event in events {
-            match event {
-                Event::Step { step, loss, accuracy, .. } => {
-                    let at = self.at(*step);
-                    push(&mut steps.0, at, Some(*loss));
-                    push(&mut steps.1, at, *accuracy);
-                }
-                Event::Epoch { step, loss, accuracy, .. } => {
-                    let at = self.at(*step);
-                    push(&mut self.train_loss, at, Some(*loss));
-                    push(&mut self.train_accuracy, at, *accuracy);
-                }
-                Event::Eval { step, split, loss, accuracy, at, .. } => {
-                    let position = self.at(*step);
-                    if *at == EvalAt::End {
-                        push(&mut self.final_loss, position, Some(*loss));
-                        push(&mut self.final_accuracy, position, *accuracy);
-                        continue;
-                    }
-                    self.held_out = split.to_string();
-                    push(&mut self.held_out_loss, position, Some(*loss));
-                    push(&mut self.held_out_accuracy, position, *accuracy);
-                    let Some(accuracy) = *accuracy else { continue };
-                    if let Some((_, index)) = after.take_if(|(pruned, _)| pruned == step)
-                        && let Some((before, _)) = self.prunes[index].accuracy
-                    {
-                        self.prunes[index].accuracy = Some((before, accuracy));
-                    }
-                    last_eval = Some((*step, accuracy));
-                }
-                Event::Prune { step, .. } => {
-                    // Stands for "before" alone until the evaluation after it arrives.
-                    let before = last_eval.filter(|(at, _)| at == step).map(|(_, accuracy)| (accuracy, f64::NAN));
-                    after = Some((*step, self.prunes.len()));
-                    self.prunes.extend(PruneStep::of(event, self.at(*step), before));
-                }
-                Event::Burden { step, layers, .. } => self.burden.push((self.at(*step), layers.clone())),
-                Event::Finish { step, .. } => self.end = self.end.max(self.at(step.saturating_sub(1))),
-                Event::Note { text, .. } => self.notes.push(text.clone()),
-                Event::Start { .. } | Event::Latency { .. } | Event::Neurons { .. } => {}
-            }
-        }
-        for prune in &mut self.prunes {
-            prune.accuracy = prune.accuracy.filter(|(_, after)| after.is_finite());
-        }
-        if self.train_loss.is_empty() {
-            (self.train_loss, self.train_accuracy) = steps;
-        }
-        let curves = [&self.train_loss, &self.held_out_loss, &self.final_loss];
-        let last = curves.iter().filter_map(|curve| curve.last()).map(|(at, _)| *at);
-        self.end = last.chain(self.prunes.iter().map(|prune| prune.at)).fold(self.end, f64::max);
-    }
-
-    /// Everything that is reported about a step happened after it.
-    fn at(&self, step: u64) -> f64 {
-        (step + 1) as f64 / self.steps_per_epoch.max(1) as f64
-    }
-
     fn staircase(&self, start: f64, changes: impl Iterator<Item = Point>) -> Vec<Point> {
         let mut corners = vec![(0.0, start)];
         let mut value = start;
@@ -222,7 +166,8 @@ impl History {
 }
 
 impl PruneStep {
-    fn of(event: &Event, at: f64, accuracy: Option<(f64, f64)>) -> Option<Self> {
+    /// What an event says, where it is one of a pruning step.
+    pub(super) fn of(event: &Event, at: f64, accuracy: Option<(f64, f64)>) -> Option<Self> {
         let &Event::Prune {
             step,
             epoch,
@@ -260,10 +205,6 @@ impl PruneStep {
             accuracy,
         })
     }
-}
-
-fn push(curve: &mut Vec<Point>, at: f64, value: Option<f64>) {
-    curve.push((at, value.unwrap_or(f64::NAN)));
 }
 
 #[cfg(test)]

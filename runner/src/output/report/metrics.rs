@@ -99,6 +99,9 @@ pub fn prune_table(history: &History) -> Markup {
             p {
                 "Target and achieved are fractions of the " (history.of_what()) "; parameters are "
                 "those of the whole network."
+                @if history.pruned_times > history.prunes.len() as u64 {
+                    " There were " (grouped(history.pruned_times as usize)) " pruning steps; some of them are shown, evenly spread."
+                }
             }
             div.scroll {
                 table {

@@ -1,10 +1,12 @@
 //! `report.html`: the curves of one run, in one file that fetches nothing.
 
 mod chart;
+mod collected;
 mod curves;
 mod history;
 mod metrics;
 mod pictures;
+mod thinned;
 
 use maud::{Markup, html};
 use secateur::plugins::registry::Kind;
@@ -25,8 +27,13 @@ const COLOURS: usize = 8;
 
 /// Renders the report of a run from the lines of its `events.jsonl`, its final metrics (`summary.json`), its config,
 /// and the pictures among its files.
-pub fn render(config: &Resolved, events: &str, summary: &Map<String, Value>, files: Files<'_>) -> String {
-    let history = History::read(events);
+pub fn render<L: AsRef<str>>(
+    config: &Resolved,
+    events: impl Iterator<Item = L>,
+    summary: &Map<String, Value>,
+    files: Files<'_>,
+) -> String {
+    let history = History::of(events);
     let body = html! {
         main {
             (head(config, summary))

@@ -72,7 +72,7 @@ fn events() -> String {
 
 #[test]
 fn the_page_fetches_nothing_and_escapes_what_it_shows() {
-    let page = render(&config(), &events(), &summary(), &|_| None);
+    let page = render(&config(), events().lines(), &summary(), &|_| None);
     for fetch in ["http:", "https:", "src=", "href=", "url(http", "@import", "<link", "<script"] {
         assert!(!page.contains(fetch), "{fetch}");
     }
@@ -82,7 +82,7 @@ fn the_page_fetches_nothing_and_escapes_what_it_shows() {
 
 #[test]
 fn metrics_steps_and_origins_are_on_the_page() {
-    let page = render(&config(), &events(), &summary(), &|_| None);
+    let page = render(&config(), events().lines(), &summary(), &|_| None);
     for shown in [
         "92.1 %",
         "71.2 %",
@@ -101,7 +101,7 @@ fn metrics_steps_and_origins_are_on_the_page() {
 #[test]
 fn a_run_that_failed_at_once_still_has_a_report() {
     let failed = json!({"status": "failed", "error": "loss is NaN at step 3"});
-    let page = render(&config(), "", failed.as_object().unwrap(), &|_| None);
+    let page = render(&config(), "".lines(), failed.as_object().unwrap(), &|_| None);
     assert!(page.contains("loss is NaN at step 3") && page.contains("Nothing was pruned."));
 }
 
@@ -110,7 +110,7 @@ fn a_report_is_titled_by_what_varies_and_a_control_says_whose_it_is() {
     let of = |part: Value| {
         let mut summary = summary();
         summary.extend(part.as_object().unwrap().clone());
-        render(&config(), &events(), &summary, &|_| None)
+        render(&config(), events().lines(), &summary, &|_| None)
     };
     let alone = of(json!({}));
     let name = config().name().to_owned();
@@ -125,4 +125,26 @@ fn a_report_is_titled_by_what_varies_and_a_control_says_whose_it_is() {
         control.contains(&format!("<title>{name}: control random of criterion=magnitude seed=3 – Secateur</title>"))
     );
     assert!(control.contains("A control of the run in s-0123"));
+}
+
+#[test]
+fn a_page_about_a_very_long_run_is_no_larger_than_one_about_a_long_run() {
+    let layer =
+        r#"{"name":"fc1.weight","gradient":0.5,"gradient_mean":0.1,"weight":1.0,"kept":30,"pruned":1,"regrown":1}"#;
+    let lines = |epochs: u64| {
+        (0..epochs).flat_map(move |epoch| {
+            [
+                format!(r#"{{"event":"epoch","step":{epoch},"epoch":{epoch},"loss":1.0,"accuracy":0.5,"sparsity":0,"seconds":1}}"#),
+                format!(r#"{{"event":"burden","step":{epoch},"epoch":{epoch},"layers":[{layer}]}}"#),
+                format!(
+                    r#"{{"event":"prune","step":{epoch},"epoch":{epoch},"target":0.1,"achieved":0.1,"units":{{}},"weights_kept":3,"weights_total":4,"pruned":1,"regrown":1,"seconds":0.1}}"#
+                ),
+            ]
+        })
+    };
+    let size = |epochs| render(&config(), lines(epochs), &summary(), &|_| None).len();
+    let (long, longer) = (size(3_000), size(40_000));
+    assert!(longer < long * 2 && longer < 2_000_000, "{long} {longer}");
+    let page = render(&config(), lines(3_000), &summary(), &|_| None);
+    assert!(page.contains("There were 3,000 pruning steps"), "what is left out is said");
 }

@@ -13,6 +13,17 @@ pub enum Level {
     Avx512,
 }
 
+impl Level {
+    /// Its name: `avx512`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
 /// The best level this processor has; the answer is cached by the standard library.
 #[inline]
 pub fn level() -> Level {

@@ -5,6 +5,8 @@ use super::super::stamp::Stamp;
 use crate::error::{Error, Result};
 use object::{Object, ObjectKind, ObjectSection};
 use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// What a plugin's file is.
@@ -24,8 +26,24 @@ pub struct Found {
 /// A missing file; one that is no library, or no plugin; a library for another machine, of another ABI, or one whose
 /// panics would end the process; a hash other than the one asked for.
 pub fn probe(path: &Path, sha256: Option<&str>) -> Result<Found> {
+    opened(path, sha256).map(|(found, _)| found)
+}
+
+/// As [`probe`], with the open file that was read: what is loaded must be what was hashed, whatever happens to its
+/// name.
+///
+/// # Errors
+/// As for [`probe`].
+pub(super) fn opened(path: &Path, sha256: Option<&str>) -> Result<(Found, File)> {
     let refuse = |message: String| Error::File { path: path.into(), message };
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    // Whoever opens a pipe waits for somebody to write into it.
+    let kind = std::fs::metadata(path).map_err(Error::io(path))?;
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(refuse("it is no regular file".into()));
+    }
+    let mut open = File::open(path).map_err(Error::io(path))?;
+    let mut bytes = vec![];
+    open.read_to_end(&mut bytes).map_err(Error::io(path))?;
     let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     if let Some(wanted) = sha256.filter(|w| !w.eq_ignore_ascii_case(&hash)) {
         return Err(refuse(format!(
@@ -71,5 +89,5 @@ pub fn probe(path: &Path, sha256: Option<&str>) -> Result<Found> {
     }
     // From the root: a bare name would be looked up in the system's folders instead of the working directory.
     let path = path.canonicalize().map_err(Error::io(path))?;
-    Ok(Found { path, sha256: hash, stamp })
+    Ok((Found { path, sha256: hash, stamp }, open))
 }

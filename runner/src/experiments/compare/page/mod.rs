@@ -2,7 +2,6 @@
 //! it.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use maud::{Markup, PreEscaped, html};
 use rayon::prelude::*;
@@ -14,7 +13,7 @@ use super::sentence::{self, is_shown, probability};
 use super::text::{counts, headline_metrics, metrics, spread};
 use super::{Cells, Comparison, Pair};
 use crate::output::{self, Curves};
-use crate::run::EVENTS;
+use crate::run::event_lines;
 
 /// Renders the page; the runs' events are read from their folders.
 pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
@@ -181,13 +180,13 @@ fn data(comparison: &Comparison, cells: &Cells) -> Value {
     let run = |(number, cell): (usize, usize)| {
         let record = &cells.records[cell];
         let config = cells.config(cell);
-        let events = fs::read_to_string(record.folder.join(EVENTS)).unwrap_or_default();
+        let curves = event_lines(&record.folder).map(Curves::of).unwrap_or_default();
         let values: Vec<Value> = (metrics.iter())
             .map(|metric| metric.of(&record.summary).map_or(Value::Null, |value| json!([value, metric.written(value)])))
             .collect();
         json!({
             "folder": record.folder.file_name().map(|name| name.to_string_lossy()), "group": number, "seed": keys::value(&config, "seed"),
-            "error": record.error.as_deref().filter(|_| record.status == "failed"), "metrics": values, "differs": differences_from(&reference, &config), "curves": Curves::read(&events),
+            "error": record.error.as_deref().filter(|_| record.status == "failed"), "metrics": values, "differs": differences_from(&reference, &config), "curves": curves,
         })
     };
     let runs: Vec<Value> = all.into_par_iter().map(run).collect();

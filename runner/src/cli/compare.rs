@@ -1,0 +1,51 @@
+//! The arguments of `compare`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What its help ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  secateur compare runs/mnist-criteria
+  secateur compare runs/mnist-criteria --baseline random --html report.html
+  secateur compare runs/a runs/b --by train.lr --metric test_loss --json -
+
+Runs that differ in the seed alone form a group. Groups are compared seed by seed: mean difference with its 95 % interval, paired t-test
+with Holm's correction, Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not compared.";
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Folders of runs or sweeps
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Group by this config key; by all that differ, seeds aside, unless given
+    #[arg(long, value_name = "KEY")]
+    pub by: Vec<String>,
+    /// What to compare: test_accuracy, seconds, validation_accuracy, or any other number of summary.json, by its dotted key
+    #[arg(long, value_name = "KEY")]
+    pub metric: Option<String>,
+    /// Keep of each group the value of this key that is best on validation data: then test data is asked once
+    #[arg(long, value_name = "KEY")]
+    pub choose: Option<String>,
+    /// Differences of less than this do not matter, in points where the metric is a percentage: says better, worse, the
+    /// same within it, or undecided and how many more seeds would settle it
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub margin: Option<f64>,
+    /// The value of the first key that the others are compared with; magnitude, or the first, unless given
+    #[arg(long, value_name = "VALUE")]
+    pub baseline: Option<String>,
+    /// Write one page with tables, charts and every run
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write everything as JSON; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write means and intervals as CSV; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write tables and sentences as Markdown; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+}

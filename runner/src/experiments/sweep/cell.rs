@@ -1,0 +1,158 @@
+//! One cell of a sweep, or a control of one: from its part in the plan to what became of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+use toml::Value;
+
+use super::control::{self, Control};
+use super::failed;
+use super::table::Table;
+use super::workers::{Workers, locked};
+use crate::config::{Layer, Resolved, SetBy};
+use crate::failure::Failure;
+use crate::output::Progress;
+use crate::run::{self, Opened, RunDir, RunDirError, SWEEP, Saved};
+
+/// One run: a cell, or a control of one.
+pub(super) struct Job {
+    /// The cell, by its number in the plan.
+    pub cell: usize,
+    /// For a control: the kind, what it changes, and the folder of the cell it belongs to.
+    pub control: Option<(Control, Layer, String)>,
+}
+
+/// What became of a run.
+pub(super) enum Done {
+    /// It was run now.
+    Now(Map<String, Json>),
+    /// It was run before.
+    Before,
+    /// It failed before, and would again.
+    Untried(String),
+}
+
+impl Workers<'_> {
+    /// What a person calls it.
+    pub(super) fn label(&self, job: &Job) -> String {
+        let cell = self.plan.label(&self.plan.cells[job.cell]);
+        job.control
+            .as_ref()
+            .map_or_else(|| cell.clone(), |(control, ..)| format!("control {} of {cell}", control.name()))
+    }
+
+    /// Its whole config, and with it the name of its folder.
+    pub(super) fn config(&self, job: &Job) -> Result<Resolved, Failure> {
+        // In a sweep, runs are in its folder, and have the threads of a worker.
+        let mut own = Layer::default();
+        let origin = SetBy::Flag("the sweep".to_owned());
+        own.insert(&["threads".to_owned()], Value::Integer(self.threads as i64), &origin);
+        let folder = self.plan.folder.to_string_lossy();
+        own.insert(&["output".to_owned(), "dir".to_owned()], folder.as_ref().into(), &origin);
+        let stronger: Vec<&Layer> = job.control.iter().map(|(_, layer, _)| layer).chain([&own]).collect();
+        let config = self.plan.resolve(&self.plan.cells[job.cell], &stronger, self.workbench)?;
+        // Without its criterion, a control may need no library: then it is the same run for all criteria, run once.
+        let of_others = |(control, ..): &(Control, Layer, String)| *control != Control::Shuffled;
+        let none_used = || self.workbench.plugins_of(&config.run).iter().all(|plugin| plugin.linked);
+        let without = job.control.as_ref().is_some_and(of_others) && none_used();
+        let config = if without { config.without_libraries() } else { config };
+        self.workbench.identified(config, &mut |_| ())
+    }
+
+    /// Runs it, unless it was run before.
+    pub(super) fn cell(
+        &self,
+        worker: usize,
+        job: &Job,
+        config: &Resolved,
+        table: &Arc<Table>,
+    ) -> Result<Done, Failure> {
+        let name = config.folder_name();
+        let path = self.plan.folder.join(&name);
+        if let (Some(reason), false) = (failed::reason(&path), self.retry_failed) {
+            self.note(&path);
+            return Ok(Done::Untried(reason));
+        }
+        let ended = match RunDir::open(&self.plan.folder, &name, false) {
+            Ok(Opened::Finished(path)) => {
+                self.note(&path);
+                return Ok(Done::Before);
+            }
+            // A control that is a cell of the sweep too, and runs as that just now.
+            Err(RunDirError::Busy(_)) if job.control.is_some() => return Ok(Done::Before),
+            Err(error) => return Err(error.into()),
+            Ok(Opened::Ready(folder)) => self.anew(worker, job, config, &folder, table),
+            Ok(Opened::Interrupted(path)) => {
+                let (folder, saved) = RunDir::reopen(&path)?;
+                run::same_or_accepted(config, &folder, &saved, self.accept)?;
+                self.resumed(worker, job, config, (folder, &saved), table)
+            }
+        };
+        if let Err(failure) = &ended
+            && failed::is_certain(failure, &config.run.top.device)
+        {
+            failed::note(&path)?;
+        }
+        self.note(&path);
+        ended.map(Done::Now)
+    }
+
+    /// Goes on with a cell. Only a checkpoint that nobody could go on from is begun anew, and that is said; it is kept
+    /// aside until the cell is finished. Whatever else stands in the way, the checkpoint waits for.
+    fn resumed(
+        &self,
+        worker: usize,
+        job: &Job,
+        config: &Resolved,
+        (folder, saved): (RunDir, &Saved),
+        table: &Arc<Table>,
+    ) -> Result<Map<String, Json>, Failure> {
+        self.take_part(job, &folder)?;
+        let told = progress(table, worker);
+        let ended = run::execute(config, &folder, Some(saved), told, &self.interrupt, self.workbench);
+        drop(folder);
+        let Err(Failure::Checkpoint(reason)) = ended else { return ended };
+        table.anew(&self.label(job), &reason);
+        match RunDir::open(&self.plan.folder, &config.folder_name(), true)? {
+            Opened::Ready(folder) => self.anew(worker, job, config, &folder, table),
+            _ => Err(Failure::Checkpoint(reason)),
+        }
+    }
+
+    fn anew(
+        &self,
+        worker: usize,
+        job: &Job,
+        config: &Resolved,
+        folder: &RunDir,
+        table: &Arc<Table>,
+    ) -> Result<Map<String, Json>, Failure> {
+        run::begin(config, folder, self.workbench)?;
+        self.take_part(job, folder)?;
+        run::execute(config, folder, None, progress(table, worker), &self.interrupt, self.workbench)
+    }
+
+    /// Notes in a run's folder what it is in the sweep, and forgets what was noted of how it ended before.
+    fn take_part(&self, job: &Job, folder: &RunDir) -> Result<(), RunDirError> {
+        let mut part = Map::from_iter([
+            ("sweep".to_owned(), self.plan.name.clone().into()),
+            ("cell".to_owned(), self.plan.label(&self.plan.cells[job.cell]).into()),
+            ("jobs".to_owned(), self.jobs.into()),
+        ]);
+        if let Some((control, _, of)) = &job.control {
+            part.extend(control::mark(*control, of));
+        }
+        folder.write(SWEEP, Json::Object(part).to_string().as_bytes())
+    }
+
+    /// The index only repeats what the folders hold: it may lag, and is brought up to date when it is read.
+    fn note(&self, folder: &Path) {
+        _ = locked(&self.index).add(folder);
+    }
+}
+
+fn progress(table: &Arc<Table>, worker: usize) -> Progress {
+    let table = Arc::clone(table);
+    Progress::told(move |event| table.event(worker, event))
+}

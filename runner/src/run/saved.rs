@@ -1,0 +1,44 @@
+//! Checkpoints as they are found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use secateur::training::checkpoint_name;
+
+/// How the names of checkpoints begin that are kept beside the newest one.
+pub(super) const STEPS: &str = "steps-";
+
+/// A checkpoint as it was found.
+#[derive(Debug)]
+pub struct Saved {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// The content of that file.
+    pub bytes: Vec<u8>,
+}
+
+impl Saved {
+    /// The same, or where it is damaged the newest of these, sorted, that is not.
+    pub(super) fn or_an_earlier_one(self, kept: &[PathBuf]) -> Self {
+        let whole = |bytes: &[u8]| checkpoint_name(bytes).is_ok();
+        if whole(&self.bytes) {
+            return self;
+        }
+        let earlier =
+            kept.iter().rev().filter_map(|path| Some(Self { path: path.clone(), bytes: fs::read(path).ok()? }));
+        let Some(earlier) = earlier.into_iter().find(|earlier| whole(&earlier.bytes)) else { return self };
+        tracing::warn!("{}: it is damaged; {} is whole", self.path.display(), earlier.path.display());
+        earlier
+    }
+}
+
+/// The checkpoints of a folder that are kept beside the newest one, sorted.
+pub(super) fn kept(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut all: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(STEPS)))
+        .map(|e| e.path())
+        .collect();
+    all.sort();
+    all
+}
