@@ -22,6 +22,7 @@ pub use execute::{begin, execute};
 pub use files::write_whole;
 pub use folder::{COMPRESSED, CONFIG, MODEL, Opened, PROVENANCE, REPORT, RunDir, SUMMARY, SURVIVAL, SWEEP};
 pub use interrupt::Interrupt;
+pub use made::BUILD;
 pub use provenance::ask_repository;
 pub use resumed::{config_of, same_or_accepted};
 pub use saved::Saved;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use toml::Table;
 
 use crate::failure::Failure;
-use crate::run::{PROVENANCE, RunDirError, SUMMARY, SWEEP, write_whole};
+use crate::run::{BUILD, PROVENANCE, RunDirError, SUMMARY, SWEEP, write_whole};
 
 /// What is noted in [`SWEEP`].
 const FAILS: &str = "fails";
@@ -31,14 +31,14 @@ pub fn note(folder: &Path) -> Result<(), RunDirError> {
 }
 
 /// Why the run of a folder would fail again; `None` where it did not fail, or would not for all that is known: another
-/// version may do better.
+/// build of the program may do better.
 pub fn reason(folder: &Path) -> Option<String> {
     let summary = read(&folder.join(SUMMARY));
     let failed = summary.get("status").is_some_and(|status| status == "failed");
     let always = || read(&folder.join(SWEEP)).get(FAILS).is_some_and(|fails| fails == ALWAYS);
     let provenance = || fs::read_to_string(folder.join(PROVENANCE)).ok()?.parse::<Table>().ok();
-    let version = || Some(provenance()?.get("program")?.get("version")?.as_str()? == env!("CARGO_PKG_VERSION"));
-    (failed && always() && version() == Some(true))
+    let build = || Some(provenance()?.get("made")?.get("build")?.as_str()? == BUILD);
+    (failed && always() && build() == Some(true))
         .then(|| summary.get("error").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
