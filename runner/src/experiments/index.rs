@@ -277,7 +277,9 @@ mod tests {
             fs::write(&path, damaged).unwrap();
             let found = Index::open(here.path()).unwrap().records(here.path());
             assert_eq!(shown(&found.unwrap()), expected, "byte {at}");
-            ["-journal", "-wal", "-shm"].map(|end| fs::remove_file(here.path().join(format!("{INDEX}{end}"))).ok());
+            for end in ["-journal", "-wal", "-shm"] {
+                _ = fs::remove_file(here.path().join(format!("{INDEX}{end}")));
+            }
         }
         for end in [0, 1, 100, whole.len() / 2, whole.len() - 1] {
             fs::write(&path, &whole[..end]).unwrap();

@@ -82,11 +82,6 @@ pub struct PruneStep {
 }
 
 impl History {
-    /// Reads the lines of `events.jsonl`.
-    pub fn read(lines: &str) -> Self {
-        Self::of(lines.lines())
-    }
-
     /// Reads the lines of `events.jsonl` one by one, and keeps what can be drawn: however long the run was, it takes no
     /// more room.
     pub fn of<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> Self {
@@ -225,7 +220,7 @@ mod tests {
 
     #[test]
     fn troughs_keep_both_points_and_their_pruning_step() {
-        let history = History::read(EVENTS);
+        let history = History::of(EVENTS.lines());
         assert_eq!(history.held_out_accuracy, [(1.0, 0.6), (1.0, 0.4)]);
         assert_eq!(history.prunes[0].accuracy, Some((0.6, 0.4)));
         assert_eq!(history.prunes[1].accuracy, None, "nothing was measured around it");
@@ -234,7 +229,7 @@ mod tests {
 
     #[test]
     fn units_are_a_staircase_to_the_end_of_the_run() {
-        let history = History::read(EVENTS);
+        let history = History::of(EVENTS.lines());
         let corners = [(0.0, 4.0), (1.0, 4.0), (1.0, 3.0), (1.5, 3.0), (1.5, 2.0), (2.0, 2.0)];
         assert_eq!(history.units(&history.layers[0]), corners);
         assert!(history.shrinks());
@@ -251,7 +246,7 @@ mod tests {
             format!(r#"{{"event":"burden","step":{step},"epoch":0,"layers":[{a},{b}]}}"#)
         };
         let events = [line(0, layer("a", 1.0, 4), layer("b", 2.0, 5)), line(1, layer("a", 3.0, 0), layer("b", 4.0, 6))];
-        let history = History::read(&events.join("\n"));
+        let history = History::of(events.iter());
         let curves = history.burden_of(|layer| layer.gradient);
         assert_eq!(curves[0], ("a".to_owned(), vec![(1.0, 1.0), (2.0, 3.0)]));
         assert_eq!(curves[1].1, [(1.0, 2.0), (2.0, 4.0)]);
@@ -260,7 +255,7 @@ mod tests {
 
     #[test]
     fn nothing_at_all_is_an_empty_history() {
-        let history = History::read("");
+        let history = History::of("".lines());
         assert_eq!((history.end, history.axis(), history.shrinks()), (0.0, "step", false));
     }
 }
