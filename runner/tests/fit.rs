@@ -203,12 +203,16 @@ fn what_nothing_can_be_learned_from_is_told_apart() {
     fs::write(&record, &whole[..whole.len() / 2]).unwrap();
     assert_eq!(refused(&tickets, &out, "survival.safetensors: it is damaged"), 1);
     fs::write(&record, &whole).unwrap();
-    // The record of another network.
+    // A config that is not that of the run, and the record of another network.
     let config = folder.join(&tickets).join("config.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("hidden = [50, 30]", "hidden = [40, 30]")).unwrap();
+    assert_eq!(refused(&tickets, &out, "config.toml: it is not the config that was run"), 1);
+    fs::write(&config, text).unwrap();
+    let smaller = lottery(folder, "smaller", &["--set=model.hidden=[40, 30]", SURVIVAL]);
+    fs::copy(folder.join(&smaller).join("survival.safetensors"), &record).unwrap();
     let (code, _, log) = fit(folder, &tickets, &out);
-    assert!(code == 1 && log.contains("`fc1.weight` has 31360 weights, and it is known of 39200"), "{log}");
+    assert!(code == 1 && log.contains("`fc1.weight` has 39200 weights, and it is known of 31360"), "{log}");
     assert!(!folder.join("found.toml").exists());
 
     // Files that are no such config.

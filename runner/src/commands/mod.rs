@@ -21,7 +21,7 @@ use crate::config::{self as layers, PluginFile, Request, Resolved, resolve};
 use crate::engine::Workbench;
 use crate::failure::Failure;
 use crate::printable::printable;
-use crate::run::{CONFIG, is_finished};
+use crate::run::{CONFIG, Damage, is_finished, read_summary};
 
 /// Does what the command line asks for.
 ///
@@ -85,6 +85,10 @@ fn own_config(of: &OfRun, cli: &Cli) -> Result<Request, Failure> {
             "this is not the folder of a run",
             "give one, such as runs/NAME-HASH: it holds config.toml",
         ));
+    }
+    if let Err(Damage { file, reason }) = read_summary(run) {
+        let fix = "run it again, in a folder of its own: secateur run CONFIG... --out DIR";
+        return Err(Failure::Failed(format!("{}: {reason}\n  fix: {fix}", run.join(file).display())));
     }
     if !is_finished(run) {
         let fix = format!("finish it first: secateur run --resume {}", run.display());
