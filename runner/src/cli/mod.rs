@@ -3,15 +3,17 @@
 mod compress;
 mod fit;
 mod of_run;
+mod plugin_kind;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::Flag;
 pub use compress::{CompressArgs, DecompressArgs};
 pub use fit::{AutosparseArgs, FitCommand};
 pub use of_run::OfRun;
+pub use plugin_kind::PluginKind;
 
 const ABOUT: &str = "Prunes neural networks while they train.";
 
@@ -270,21 +272,6 @@ pub enum PluginsCommand {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
     },
-}
-
-/// What a plugin can be.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PluginKind {
-    /// Scores weights or units
-    Criterion,
-    /// Says when, and how much
-    Schedule,
-    /// Makes fewer tokens
-    Compressor,
-    /// A network
-    Model,
-    /// A data set
-    Data,
 }
 
 /// `data ...`
