@@ -39,7 +39,12 @@ fn compare(family: &str, listed: &str, golden: &str) {
             let difference = apart(ours, &theirs);
             println!("{:28} {name:24} {difference:.1e}", case.name);
             if difference.is_nan() || difference > SCORES {
-                faults.push(format!("{}: the scores of {name} differ by {difference:.1e}", case.name));
+                let first = |n: usize| n.min(12);
+                let (ours, theirs) = (&ours[..first(ours.len())], &theirs[..first(theirs.len())]);
+                faults.push(format!(
+                    "{}: the scores of {name} differ by {difference:.1e}: {ours:?}, not {theirs:?}",
+                    case.name
+                ));
             }
         }
         // Weights at the end of the run, where these are what a method makes.
