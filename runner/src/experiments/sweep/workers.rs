@@ -1,4 +1,6 @@
 //! Runs the cells of a sweep in one process, several at a time, and their controls after them.
+//!
+//! Longer than 300 lines because a job, its ending and what follows from it are one account.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
