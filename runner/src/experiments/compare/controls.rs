@@ -7,6 +7,9 @@ use super::keys::{self, Flat};
 use crate::experiments::index::Record;
 use crate::experiments::ties::Ties;
 
+/// A control's kind, and what it is made from: equal for controls that are the same run.
+type Made<'a> = (String, Vec<(&'a str, String)>);
+
 /// Sections that a control without pruning makes alike in all cells.
 const PRUNING: [&str; 4] = ["criterion.", "prune.", "schedule.", "grow."];
 
@@ -35,7 +38,7 @@ impl Controls {
                 }
             });
         }
-        let mut shared: HashMap<(String, Vec<(&str, String)>), usize> = HashMap::new();
+        let mut shared: HashMap<Made<'_>, usize> = HashMap::new();
         for (i, record) in records.iter().enumerate() {
             let Some(kind) = &record.control else { continue };
             let owner = record.summary.get("control_of").and_then(|of| of.as_str());
