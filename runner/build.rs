@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     code.push_str("]\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("configs.rs"), code)?;
-    println!("cargo::rustc-env=SECATEUR_BUILD={}", build()?);
+    // No name that begins with SECATEUR_: cargo sets it for tests too, and the program reads those as keys of a config.
+    println!("cargo::rustc-env=BUILD_DIGEST={}", build()?);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::Resolved;
 
 /// Stands for the code and the compiler of this program, see `build.rs`.
-pub const BUILD: &str = env!("SECATEUR_BUILD");
+pub const BUILD: &str = env!("BUILD_DIGEST");
 
 /// What made a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
