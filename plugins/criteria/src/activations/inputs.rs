@@ -1,5 +1,6 @@
 //! How large the inputs of every weight were, and rankings among the weights that share an output.
 
+use crate::ascending::ascending;
 use crate::axes::{input_axis, spread, sums};
 use crate::gathered::Sums;
 use secateur::prelude::*;
@@ -61,9 +62,9 @@ pub(super) fn ranks<B: Backend>(scores: &Tensor<B>, input_axis: usize, target: &
     let mut rows = vec![vec![]; scores.shape()[1 - input_axis]];
     (0..values.len()).for_each(|i| rows[output(i)].push(i));
     let mut found = vec![0.0; values.len()];
-    for row in &mut rows {
-        row.sort_by(|&a, &b| there(a).cmp(&there(b)).then(values[a].total_cmp(&values[b])).then(a.cmp(&b)));
-        row.iter().enumerate().for_each(|(rank, &i)| found[i] = (rank + 1) as f32 / row.len() as f32);
+    for row in &rows {
+        let order = ascending(row.iter().map(|&i| if there(i) { values[i] } else { f32::NEG_INFINITY }));
+        order.enumerate().for_each(|(rank, place)| found[row[place]] = (rank + 1) as f32 / row.len() as f32);
     }
     Tensor::from_vec(scores.device(), found, scores.shape())
 }

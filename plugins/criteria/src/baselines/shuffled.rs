@@ -1,6 +1,7 @@
 //! Another criterion's scores, shuffled: does it matter which weights go, or only how many of each layer?
 
 use super::order::{Order, draw};
+use crate::ascending::ascending;
 use secateur::prelude::*;
 
 /// The scores of another criterion, dealt out anew in a random order among the weights or units of a layer that are
@@ -80,11 +81,11 @@ fn units_there<'a, B: Backend>(target: &Target<'a, B>) -> Option<&'a [bool]> {
 /// Gives the scores of what is there to the same places in the order of `order`: the highest score to the highest
 /// number. The others keep theirs.
 fn deal(mut scores: Vec<f32>, there: Option<&[bool]>, order: &[f32]) -> Vec<f32> {
-    let mut places: Vec<usize> = (0..scores.len()).filter(|&i| there.is_none_or(|there| there[i])).collect();
+    let places: Vec<usize> = (0..scores.len()).filter(|&i| there.is_none_or(|there| there[i])).collect();
     let mut values: Vec<f32> = places.iter().map(|&i| scores[i]).collect();
-    values.sort_by(f32::total_cmp);
-    places.sort_by(|&a, &b| order[a].total_cmp(&order[b]).then(a.cmp(&b)));
-    places.into_iter().zip(values).for_each(|(i, value)| scores[i] = value);
+    values.sort_unstable_by(f32::total_cmp);
+    let dealt = ascending(places.iter().map(|&i| order[i])).map(|nth| places[nth]);
+    dealt.zip(values).for_each(|(i, value)| scores[i] = value);
     scores
 }
 

@@ -1,5 +1,6 @@
 //! LAMP: magnitudes as shares, so that one ranking over all layers finds each layer's part.
 
+use crate::ascending::ascending;
 use crate::axes::unit_rows;
 use secateur::prelude::*;
 
@@ -23,8 +24,11 @@ impl<B: Backend> Criterion<B> for Lamp {
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         let Some(group) = target.group() else {
             let weight = target.weight()?;
-            let squares: Vec<f64> = weight.host().iter().map(|w| f64::from(*w).powi(2)).collect();
-            return Ok(Tensor::from_vec(weight.device(), shares(&squares), weight.shape())?.into());
+            let values = weight.host();
+            // The order of absolute values is that of their squares.
+            let order = ascending(values.iter().map(|w| w.abs()));
+            let shares = shares(order, |i| f64::from(values[i]).powi(2), values.len());
+            return Ok(Tensor::from_vec(weight.device(), shares, weight.shape())?.into());
         };
         let mut squares = vec![0.0; group.units];
         for member in group.producer_weights(target.params().layout()) {
@@ -32,18 +36,19 @@ impl<B: Backend> Criterion<B> for Lamp {
             let norms = rows.reduce(Reduce::L2, 1)?;
             squares.iter_mut().zip(norms.host().iter()).for_each(|(sum, norm)| *sum += f64::from(*norm).powi(2));
         }
-        Ok(Scores::Units(shares(&squares)))
+        let mut order: Vec<usize> = (0..squares.len()).collect();
+        order.sort_by(|&a, &b| squares[a].total_cmp(&squares[b]));
+        Ok(Scores::Units(shares(order.into_iter(), |i| squares[i], squares.len())))
     }
 }
 
-/// Each number over the sum of itself and all larger ones; zero where all of these are zero.
-fn shares(squares: &[f64]) -> Vec<f32> {
-    let mut order: Vec<usize> = (0..squares.len()).collect();
-    order.sort_by(|&a, &b| squares[a].total_cmp(&squares[b]).then(a.cmp(&b)));
-    let (mut larger, mut shares) = (0.0, vec![0.0; squares.len()]);
-    for i in order.into_iter().rev() {
-        larger += squares[i];
-        shares[i] = if larger > 0.0 { (squares[i] / larger) as f32 } else { 0.0 };
+/// Each of `count` numbers over the sum of itself and all that come after it in `order`, the ascending one; zero where all
+/// of these are zero.
+fn shares(order: impl DoubleEndedIterator<Item = usize>, number: impl Fn(usize) -> f64, count: usize) -> Vec<f32> {
+    let (mut larger, mut shares) = (0.0, vec![0.0; count]);
+    for i in order.rev() {
+        larger += number(i);
+        shares[i] = if larger > 0.0 { (number(i) / larger) as f32 } else { 0.0 };
     }
     shares
 }
@@ -61,6 +66,7 @@ mod tests {
 
     #[test]
     fn a_share_counts_what_is_larger() {
+        let shares = |squares: &[f32]| shares(ascending(squares.to_vec()), |i| squares[i].into(), squares.len());
         assert_eq!(shares(&[4.0, 1.0, 5.0]), [4.0 / 9.0, 0.1, 1.0]);
         assert_eq!(shares(&[2.0, 2.0]), [0.5, 1.0], "of equal ones the later is the larger");
         assert_eq!(shares(&[0.0, 0.0]), [0.0, 0.0]);
