@@ -185,7 +185,9 @@ mod tests {
 
     #[test]
     fn axes_are_reduced_as_defined() {
-        for (outer, n, inner) in [(1, 1, 1), (70, 1, 1), (3, 1, 9), (7, 5, 1), (3, 40, 9), (200, 33, 1), (2, 3, 1000), (5, 7, 2)] {
+        for (outer, n, inner) in
+            [(1, 1, 1), (70, 1, 1), (3, 1, 9), (7, 5, 1), (3, 40, 9), (200, 33, 1), (2, 3, 1000), (5, 7, 2)]
+        {
             let x = random(outer * n * inner, 3);
             let at = |o: usize, u: usize, i: usize| f64::from(x[(o * n + u) * inner + i]);
             for measure in ALL {
