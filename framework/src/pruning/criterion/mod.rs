@@ -4,8 +4,8 @@ mod probe;
 mod rounding;
 mod view;
 
-pub(crate) use probe::fits;
 pub use probe::{Objective, Probe, ProbeInput, ProbeMode, Question};
+pub(crate) use probe::{add_to, fits, squares_one_by_one};
 pub use rounding::Rounding;
 pub use view::{Cut, Observation, Refit, Setup, Target};
 
