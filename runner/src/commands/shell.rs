@@ -13,7 +13,8 @@ use crate::failure::Failure;
 /// Prints a script for the shell.
 pub fn completions(arguments: &CompletionsArgs) -> Result<(), Failure> {
     let root = env::current_dir().unwrap_or_default();
-    let words = config::choices(&root);
+    // As long as the program lives, which ends with the script: clap keeps no texts of its own.
+    let words: Vec<&'static str> = config::choices(&root).into_iter().map(|word| &*word.leak()).collect();
     let takes_words = |command: &Command| command.get_positionals().any(|argument| argument.get_id() == "words");
     // Only here are they all the words that there can be: shells complete from lists.
     let complete = |command: Command| {

@@ -50,6 +50,7 @@ impl Stack {
             // Where a file is missing, what it sets is missing too.
             let known: Vec<String> = layers.iter().flat_map(|layer| layer.origins.keys()).cloned().collect();
             errors.extend(take_back(&mut layers).into_iter().map(|(path, origin)| in_vain(&path, origin, &known)));
+            layers.iter_mut().for_each(|layer| layer.taken_back.clear());
         }
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
@@ -96,10 +97,9 @@ impl Stack {
         let mut errors = Vec::new();
         let mut layers = files::load(&[config.to_owned()], &self.root, &mut errors);
         layers.remove(0);
-        let known: Vec<String> =
-            self.layers.iter().chain(&layers).flat_map(|layer| layer.origins.keys()).cloned().collect();
-        let in_vain_there = take_back(&mut self.under(&layers.iter().collect::<Vec<_>>()));
-        errors.extend(in_vain_there.into_iter().map(|(path, origin)| in_vain(&path, origin, &known)));
+        let mut all: Vec<Layer> = self.layers.iter().chain(&layers).cloned().collect();
+        let known: Vec<String> = all.iter().flat_map(|layer| layer.origins.keys()).cloned().collect();
+        errors.extend(take_back(&mut all).into_iter().map(|(path, origin)| in_vain(&path, origin, &known)));
         if errors.is_empty() { Ok(layers) } else { Err(ConfigErrors(errors)) }
     }
 

@@ -221,7 +221,7 @@ impl Reader<'_> {
             [text, ..] if !text.contains('=') && !text.starts_with('~') && !self.is_config(text) => (text, 1),
             _ => ("", 0),
         };
-        let found = [&[word], &words[..taken]].concat().join(" ");
+        let found = [&[word][..], &words[..taken]].concat().join(" ");
         let fix = format!("write {word}={}, in one word", value(text));
         Some((refused("not a config, and a key needs `=` and a value", &found, fix), taken))
     }

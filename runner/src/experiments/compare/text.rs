@@ -12,6 +12,7 @@ use crate::experiments::statistics::Sample;
 use crate::printable::{csv_cell, markdown_line};
 
 /// A head and rows of cells, the first column to the left, the others to the right.
+#[derive(Clone, Debug)]
 pub struct Table {
     /// The heads of the columns.
     pub head: Vec<String>,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use toml::{Table, Value};
 
-use super::choice::Choice;
+use super::choice::{Choice, flat};
 use super::control::Control;
 use crate::config::{ConfigError, ConfigErrors, Member, SetBy, Stack, key, nearest};
 
@@ -283,19 +283,4 @@ impl Reader<'_> {
         let origin = self.origin(at);
         self.errors.push(ConfigError::Sweep { key: format!("sweep.{at}"), origin, problem, fix: fix.to_owned() });
     }
-}
-
-/// The leaves of a table: dotted keys may stand quoted or as tables.
-fn flat(table: &Table) -> Vec<(Vec<String>, Value)> {
-    let mut leaves = Vec::new();
-    for (name, value) in table {
-        let path = key::split(name).unwrap_or_else(|| vec![name.clone()]);
-        match value {
-            Value::Table(inner) => {
-                leaves.extend(flat(inner).into_iter().map(|(rest, value)| ([path.clone(), rest].concat(), value)));
-            }
-            other => leaves.push((path, other.clone())),
-        }
-    }
-    leaves
 }
