@@ -49,7 +49,7 @@ pub struct Recorder<'a> {
 
 /// A report while its run goes on: from the first epoch, and then so seldom that it costs next to nothing.
 struct Report<'a> {
-    write: Box<dyn Fn() -> Result<(), Failure> + 'a>,
+    write: Box<dyn Fn() -> Result<(), Failure> + Send + 'a>,
     /// When it may be written next.
     due: Instant,
 }
@@ -92,7 +92,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Has the report written at the end of the first epoch, and of later ones every now and then.
-    pub fn reporting(mut self, write: impl Fn() -> Result<(), Failure> + 'a) -> Self {
+    pub fn reporting(mut self, write: impl Fn() -> Result<(), Failure> + Send + 'a) -> Self {
         self.report = Some(Report { write: Box::new(write), due: Instant::now() });
         self
     }

@@ -45,7 +45,7 @@ fn a_figure_for_a_paper_has_a_line_and_a_band_for_each_criterion() {
     let svg = fs::read_to_string(here.path().join("a.svg")).unwrap();
     let count = |what: &str| svg.matches(what).count();
     // Two panels with two lines each: a pale band, a line, and three marks.
-    assert_eq!(count("stroke-width=\"1.2\""), 2 * 2 + 2, "lines, and those of the legend");
+    assert_eq!(count("stroke-width=\"1.2\""), 2 * 2 + 3, "lines, and those of the legend");
     assert_eq!(count(">model.name = mlp<") + count(">model.name = cnn<"), 2, "{svg}");
     assert_eq!(count("stroke=\"#fff\""), 2 * 2 * 3 + 2, "marks, and those of the legend");
     assert!(count("stroke-dasharray") >= 2 && svg.contains(">never pruned<") && svg.contains(">test accuracy<"), "{svg}");

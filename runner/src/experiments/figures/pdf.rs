@@ -1,7 +1,7 @@
 //! A drawing as PDF: one page as large as the figure, in Helvetica, which every reader has.
 
 use pdf_writer::types::LineJoinStyle;
-use pdf_writer::{Content, Name, Pdf, Rect, Ref, Str};
+use pdf_writer::{Content, Finish, Name, Pdf, Rect, Ref, Str};
 
 use super::draw::{Anchor, Colour, Drawing, Mark, width_of};
 

@@ -176,9 +176,11 @@ fn lines(comparison: &Comparison, over: &Over) -> Drawing {
         let at = |group: usize| [x.at(mean(group, &over.x.key)), y.at(mean(group, &metric.key))];
         for (number, groups) in panel.lines.iter().enumerate().filter(|(_, groups)| groups.len() > 1) {
             let colour = pale(COLOURS[number % COLOURS.len()], 0.18);
-            let edge = |side: usize| groups.iter().map(move |group| [at(*group)[0], y.at(ends(*group)[side])]);
-            let mut points: Vec<[f64; 2]> = edge(1).collect();
-            points.extend(edge(0).collect::<Vec<_>>().into_iter().rev());
+            let edge = |side: usize| -> Vec<[f64; 2]> {
+                groups.iter().map(|group| [at(*group)[0], y.at(ends(*group)[side])]).collect()
+            };
+            let mut points = edge(1);
+            points.extend(edge(0).into_iter().rev());
             marks.push(Mark::Area { points, colour, outlined: false });
         }
         for (number, groups) in panel.lines.iter().enumerate() {
