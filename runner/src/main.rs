@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::Cli;
+use failure::Failure;
 use engine::Workbench;
 use tracing_subscriber::EnvFilter;
 
@@ -26,7 +27,13 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match commands::right_form(&error) {
+            Some(fix) => return ExitCode::from(Failure::Usage(fix).report()),
+            None => error.exit(),
+        },
+    };
     let level = ["warn", "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).without_time().init();
     let workbench = commands::plugin_files(&cli).and_then(|libraries| Workbench::new(&libraries));

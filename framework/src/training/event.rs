@@ -36,6 +36,9 @@ pub enum Event {
         params: usize,
         /// Unit groups of the dense network.
         layers: Vec<GroupSize>,
+        /// Weights or units of each parameter or unit group that may be pruned, as they are before this step.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+        prunable: BTreeMap<String, usize>,
     },
     /// What inference takes by the units of the network's groups, where pruning goes by it: before the first step.
     Latency {

@@ -17,7 +17,7 @@ use crate::options::PluginSpec;
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
-use crate::pruning::{GrowConfig, LatencyTable, PruneConfig, Remark};
+use crate::pruning::{self, GrowConfig, LatencyTable, PruneConfig, Remark};
 use crate::seed::Seed;
 use crate::training::event::{EvalAt, Event, GroupSize};
 use std::collections::BTreeMap;
@@ -204,6 +204,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             examples: setting.data.train.len(),
             params: measure::count_params(&live.params).1,
             layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
+            prunable: pruning::counts(&setting.prune, &live.params)?,
         })?;
         for note in idle.drain(..) {
             reporter.note(live.next, note.keys, note.text)?;

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::experiments::figures::Kind;
+
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
 Examples:
   secateur compare runs/mnist-criteria
   secateur compare runs/mnist-criteria --baseline random --html report.html
   secateur compare runs/a runs/b --by train.lr --metric test_loss --json -
+  secateur compare runs/methods --figure accuracy.pdf --latex tables.tex
 
 Runs that differ in the seed alone form a group. Groups are compared seed by seed: mean difference with its 95 % interval, paired t-test
 with Holm's correction, Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not compared.";
@@ -45,6 +48,15 @@ pub struct CompareArgs {
     /// Write means and intervals as CSV; `-` for standard output
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Write a figure for a paper; the name ends in .svg or .pdf
+    #[arg(long, value_name = "FILE")]
+    pub figure: Vec<PathBuf>,
+    /// What the figure shows; the first of these that there is, unless given
+    #[arg(long, value_name = "KIND", requires = "figure")]
+    pub plot: Option<Kind>,
+    /// Write the tables as LaTeX, for the package booktabs; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub latex: Option<PathBuf>,
     /// Write tables and sentences as Markdown; `-` for standard output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,

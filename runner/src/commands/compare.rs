@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::cli::CompareArgs;
 use crate::experiments::compare::{self, Cells, Question};
+use crate::experiments::figures;
 use crate::experiments::index::Index;
 use crate::failure::Failure;
 
@@ -39,10 +40,16 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
         let title = title.collect::<Vec<_>>().join(", ");
         write(path, &compare::page(&title, &comparison, &cells))?;
     }
-    let texts: [(_, &dyn Fn() -> String); 3] = [
+    for path in &arguments.figure {
+        let refused = |why: String| Failure::Usage(format!("{}: {why}", path.display()));
+        let figure = figures::figure(&comparison, arguments.plot, path).map_err(refused)?;
+        fs::write(path, figure).map_err(|error| unwritten(path, &error))?;
+    }
+    let texts: [(_, &dyn Fn() -> String); 4] = [
         (&arguments.json, &|| format!("{:#}\n", compare::json(&comparison, &cells))),
         (&arguments.csv, &|| compare::csv(&comparison)),
         (&arguments.markdown, &|| compare::markdown(&comparison)),
+        (&arguments.latex, &|| figures::latex(&comparison)),
     ];
     for (path, text) in texts {
         if let Some(path) = path {
@@ -65,7 +72,9 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         super::print_exactly(text);
         return Ok(());
     }
-    fs::write(path, text).map_err(|error| {
-        Failure::Failed(format!("{}: cannot write it: {error}\n  fix: choose another file", path.display()))
-    })
+    fs::write(path, text).map_err(|error| unwritten(path, &error))
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Failed(format!("{}: cannot write it: {error}\n  fix: choose another file", path.display()))
 }

@@ -51,7 +51,7 @@ fn resume(
     };
     if run::is_finished(dir) {
         // The folder's own config is what it was.
-        let other = !arguments.layers.configs.is_empty() || !arguments.layers.sets.is_empty();
+        let other = !arguments.layers.words.is_empty() || !arguments.layers.sets.is_empty();
         let differences = if other { config()?.differences(&run::config_of(dir)?, workbench) } else { Vec::new() };
         if !differences.is_empty() {
             let fix = "run it as a run of its own, without --resume: what follows depends on the whole config from the first \
@@ -110,7 +110,7 @@ fn alone(
 fn already_finished(path: &Path) -> String {
     let summary = run::read_summary(path).ok().flatten().unwrap_or_default();
     let hint =
-        "This run finished before; nothing was done. Run it again with --force, or another one with --set seed=N.";
+        "This run finished before; nothing was done. Run it again with --force, or another one with seed=N.";
     format!("{}\n{hint}\n", results(path, &summary))
 }
 

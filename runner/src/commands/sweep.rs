@@ -1,16 +1,19 @@
 //! `secateur sweep`
 
+use std::collections::HashSet;
 use std::fs;
 use std::sync::Mutex;
 use std::thread;
 
+use toml::Table;
+
 use crate::cli::{Cli, SweepArgs};
 use crate::config::ConfigErrors;
 use crate::engine::Workbench;
-use crate::experiments::index::{self, Index};
+use crate::experiments::index::{self, Index, Record};
 use crate::experiments::sweep::{SweepPlan, Tally, Workers, fails_again, time};
 use crate::failure::Failure;
-use crate::run::{Interrupt, ask_repository};
+use crate::run::{Interrupt, ask_repository, config_of};
 
 /// Cells of a dry run that are resolved in full, contradictions between single values included.
 const RESOLVED_IN_DRY_RUN: usize = 500;
@@ -18,7 +21,7 @@ const RESOLVED_IN_DRY_RUN: usize = 500;
 pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let interrupt = Interrupt::listen(cli.quiet)?;
     ask_repository();
-    let plan = SweepPlan::make(&super::layered(&arguments.layers, cli)?, workbench)?;
+    let plan = SweepPlan::make(&super::many(&arguments.layers, cli)?, workbench)?;
     let (jobs, threads) = workers(arguments, &plan, workbench)?;
     if arguments.dry_run {
         return dry_run(&plan, jobs, workbench);
@@ -72,8 +75,8 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
         _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
     }
     plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
-    let (done, failed) = ended(plan);
-    let left = plan.cells.len().saturating_sub(done.len() + failed);
+    let (done, failed) = ended(plan, workbench);
+    let left = plan.cells.len() - done.len() - failed;
     let mean = done.iter().sum::<f64>() / done.len().max(1) as f64;
     let estimate = if done.is_empty() {
         "no estimate of the time: none of them has run yet".to_owned()
@@ -85,15 +88,23 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
     Ok(())
 }
 
-/// Seconds of the sweep's finished cells, without controls, and how many failed and would fail again.
-fn ended(plan: &SweepPlan) -> (Vec<f64>, usize) {
+/// Seconds of the cells of this grid that are finished, and how many failed and would fail again. The folder may hold
+/// cells of other grids, and controls.
+fn ended(plan: &SweepPlan, workbench: &Workbench) -> (Vec<f64>, usize) {
     if !plan.folder.is_dir() {
         return (Vec::new(), 0);
     }
     let records = Index::open(&plan.out).and_then(|mut index| index.records(&plan.folder)).unwrap_or_default();
-    let own = records.iter().filter(|record| record.status == "finished" && record.control.is_none());
-    let failed = records.iter().filter(|record| record.status == "failed" && fails_again(&record.folder).is_some());
-    (own.filter_map(|record| index::seconds(&record.summary)).collect(), failed.count())
+    let configs: Vec<Table> = records.iter().map(|record| config_of(&record.folder).unwrap_or_default()).collect();
+    let places = plan.places(configs.iter(), workbench);
+    let mut seen = HashSet::new();
+    let own: Vec<&Record> = (records.iter().zip(places))
+        .filter(|(record, place)| place.is_some_and(|place| record.status != "unfinished" && seen.insert(place)))
+        .map(|(record, _)| record)
+        .collect();
+    let finished = own.iter().filter(|record| record.status == "finished");
+    let failed = own.iter().filter(|record| record.status == "failed" && fails_again(&record.folder).is_some());
+    (finished.map(|record| index::seconds(&record.summary).unwrap_or(0.0)).collect(), failed.count())
 }
 
 fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {

@@ -32,6 +32,13 @@ pub enum SetBy {
     BuiltIn,
     /// The run's name, taken from the last config's file name.
     FileName,
+    /// The value of another key.
+    Reference {
+        /// Who said so.
+        by: Box<Self>,
+        /// The keys that it refers to.
+        to: String,
+    },
 }
 
 impl fmt::Display for SetBy {
@@ -44,6 +51,7 @@ impl fmt::Display for SetBy {
             Self::Plugin { kind, name } => write!(f, "default of {kind} {name}"),
             Self::BuiltIn => write!(f, "built-in default"),
             Self::FileName => write!(f, "name of the config"),
+            Self::Reference { by, to } => write!(f, "{by}, from {to}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Many runs: sweeps that make them, the index that finds them again, statistics, and comparisons.
 
 pub mod compare;
+pub mod figures;
 pub mod index;
 mod record;
 mod statistics;

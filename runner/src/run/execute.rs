@@ -40,7 +40,13 @@ pub fn execute(
 ) -> Result<Map<String, Value>, Failure> {
     let name = Made::here(config).name(&config.identity());
     let stage = interrupt.run();
-    let mut recorder = Recorder::new(folder, name, &config.run, progress, interrupt.clone(), &stage)?;
+    let so_far = || {
+        let mut told = part_in_sweep(folder);
+        told.insert("status".to_owned(), "running".into());
+        write_report(config, folder, &told)
+    };
+    let recorder = Recorder::new(folder, name, &config.run, progress, interrupt.clone(), &stage)?;
+    let mut recorder = recorder.reporting(so_far);
     let taken = from.map(|saved| name_of(saved, config, folder, workbench)).unwrap_or_default();
     let checkpoint = from.map(|saved| Checkpoint { file: &saved.path, bytes: &saved.bytes, name: &taken });
     let trained = workbench.train(config, checkpoint, &mut recorder, Recorder::loading);
@@ -170,6 +176,28 @@ mod tests {
         assert_ne!(name, config.identity());
         interrupted(&name, &config, &folder, &workbench);
         assert!(resumed(&config, folder, &workbench).unwrap() == expected, "the weights differ");
+    }
+
+    #[test]
+    fn a_run_has_its_report_from_the_first_epoch() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = config(out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        let report = folder.path().join(REPORT);
+        let (seen, path) = (std::sync::Arc::new(std::sync::Mutex::new(Vec::new())), report.clone());
+        let noted = seen.clone();
+        let progress = Progress::told(move |event| {
+            if let Event::Epoch { epoch, .. } = event {
+                noted.lock().unwrap().push((*epoch, fs::read_to_string(&path).ok()));
+            }
+        });
+        execute(&config, &folder, None, progress, &Interrupt::default(), &workbench).unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0], (0, None));
+        let (epoch, first) = &seen[1];
+        let first = first.as_ref().unwrap();
+        assert!(*epoch == 1 && first.contains(">running<") && first.contains("<svg"), "{first}");
+        assert!(fs::read_to_string(report).unwrap().contains(">finished<"));
     }
 
     #[test]

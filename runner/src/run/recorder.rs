@@ -1,6 +1,6 @@
 //! Takes in a run's events: whole lines in `events.jsonl`, progress for the person who waits, pictures and checkpoints.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use secateur::Error;
 use secateur::data::LoadProgress;
@@ -18,6 +18,7 @@ use super::folder::{BEST, RunDir};
 use super::interrupt::{Interrupt, Stage};
 use super::survival::Survival;
 use crate::config::RunConfig;
+use crate::failure::Failure;
 use crate::output::{Progress, Shown, png};
 
 /// Optimizer steps that are recorded in a run: more would make no curve finer.
@@ -42,7 +43,20 @@ pub struct Recorder<'a> {
     stage: &'a Stage,
     /// One in this many optimizer steps is recorded.
     stride: u64,
+    /// Writes the report of the run so far.
+    report: Option<Report<'a>>,
 }
+
+/// A report while its run goes on: from the first epoch, and then so seldom that it costs next to nothing.
+struct Report<'a> {
+    write: Box<dyn Fn() -> Result<(), Failure> + Send + 'a>,
+    /// When it may be written next.
+    due: Instant,
+}
+
+/// Time between two reports, in times of what one takes, and at least.
+const REPORT_SHARE: u32 = 200;
+const REPORT_PAUSE: Duration = Duration::from_secs(10);
 
 impl<'a> Recorder<'a> {
     /// Records in a run's folder and on a display, as the config's `[output]` says, until it is interrupted; `stage` is
@@ -73,7 +87,14 @@ impl<'a> Recorder<'a> {
             interrupt,
             stage,
             stride: 1,
+            report: None,
         })
+    }
+
+    /// Has the report written at the end of the first epoch, and of later ones every now and then.
+    pub fn reporting(mut self, write: impl Fn() -> Result<(), Failure> + Send + 'a) -> Self {
+        self.report = Some(Report { write: Box::new(write), due: Instant::now() });
+        self
     }
 
     /// Shows how far loading the data has come.
@@ -133,6 +154,14 @@ impl Observer for Recorder<'_> {
         }
         self.record(event).map_err(ended)?;
         self.progress.event(event);
+        if let (Event::Epoch { .. }, Some(report)) = (event, &mut self.report)
+            && Instant::now() >= report.due
+        {
+            let began = Instant::now();
+            // A report that cannot be written is told of at the end of the run: it ends no run.
+            _ = (report.write)();
+            report.due = Instant::now() + REPORT_PAUSE.max(began.elapsed() * REPORT_SHARE);
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 #[path = "../common/browser.rs"]
 mod browser;
+mod figures;
 #[path = "../common/folders.rs"]
 mod folders;
 mod page;

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
-use super::layer::Layer;
+use super::groups::{self, Member};
+use super::layer::{Layer, take_back};
 use super::merge::{Merged, merge};
-use super::{assign, files, switch};
-use crate::config::error::ConfigErrors;
+use super::words::Words;
+use super::{assign, files, refer, switch};
+use crate::config::error::{ConfigError, ConfigErrors, nearest_key};
+use crate::config::key::dotted;
 use crate::config::libraries::{self, Hashes, PluginFile};
 use crate::config::schema::Schema;
 use crate::config::set_by::SetBy;
@@ -24,6 +27,8 @@ pub struct Stack {
     stem: Option<String>,
     /// The `--plugin` arguments.
     plugins: Vec<PathBuf>,
+    /// Groups that words of the command line choose from: they are set by hand, though what they say stands in files.
+    chosen: Vec<String>,
     hashes: Hashes,
 }
 
@@ -35,18 +40,26 @@ impl Stack {
     pub fn load(request: &Request) -> Result<Self, ConfigErrors> {
         let root = &request.root;
         let mut errors = Vec::new();
-        let mut layers = files::load(&request.configs, root, &mut errors);
+        let words = Words::read(request, &mut errors);
+        let mut layers = files::load(&words.all_configs(), root, &mut errors);
         let flags = layers.len();
         layers.push(assign::from_env(&request.variables, &mut errors));
-        layers.push(assign::from_flags(&request.flags, &request.sets, &mut errors));
+        layers.push(words.flags);
         layers[flags..].iter_mut().for_each(|layer| libraries::anchor(&mut layer.table, root));
+        if errors.is_empty() {
+            // Where a file is missing, what it sets is missing too.
+            let known: Vec<String> = layers.iter().flat_map(|layer| layer.origins.keys()).cloned().collect();
+            errors.extend(take_back(&mut layers).into_iter().map(|(path, origin)| in_vain(&path, origin, &known)));
+            layers.iter_mut().for_each(|layer| layer.taken_back.clear());
+        }
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
         }
-        let stems: Vec<&str> = request.configs.iter().map(|config| files::stem(config)).collect();
+        let stems: Vec<&str> = words.names.iter().map(|config| files::stem(config)).collect();
         let stem = (!stems.is_empty()).then(|| stems.join("_").chars().take(MAX_NAME).collect());
         let plugins = request.plugins.iter().map(|path| root.join(path)).collect();
-        Ok(Self { layers, root: root.clone(), stem, plugins, hashes: Hashes::default() })
+        let chosen = words.groups.into_iter().map(|(group, _)| group).collect();
+        Ok(Self { layers, root: root.clone(), stem, plugins, chosen, hashes: Hashes::default() })
     }
 
     /// Takes a section out of all layers: its merged values, and where they were set; `None` where no layer has it.
@@ -59,7 +72,8 @@ impl Stack {
                 let all = std::mem::take(&mut layer.origins).into_iter();
                 let (origins, rest) = all.partition(|(key, _)| of_section(key));
                 layer.origins = rest;
-                taken.push(Layer { table: Table::from_iter([(section.to_owned(), value)]), origins });
+                let table = Table::from_iter([(section.to_owned(), value)]);
+                taken.push(Layer { table, origins, ..Layer::default() });
             }
         }
         if taken.is_empty() {
@@ -83,15 +97,45 @@ impl Stack {
         let mut errors = Vec::new();
         let mut layers = files::load(&[config.to_owned()], &self.root, &mut errors);
         layers.remove(0);
+        let mut all: Vec<Layer> = self.layers.iter().chain(&layers).cloned().collect();
+        let known: Vec<String> = all.iter().flat_map(|layer| layer.origins.keys()).cloned().collect();
+        errors.extend(take_back(&mut all).into_iter().map(|(path, origin)| in_vain(&path, origin, &known)));
         if errors.is_empty() { Ok(layers) } else { Err(ConfigErrors(errors)) }
     }
 
-    /// Whether the environment, a flag or `--set` sets a key or something within it.
-    pub fn set_by_hand(&self, key: &str) -> Option<&SetBy> {
+    /// Forgets that a key must be given, where something else gives it.
+    pub fn give_up_asking(&mut self, path: &[String]) {
+        for layer in &mut self.layers {
+            if refer::asks_for(layer, path) {
+                layer.remove(path);
+            }
+        }
+    }
+
+    /// What `name` means in a group; `None` where there is no such group.
+    ///
+    /// # Errors
+    /// There is no such config: what to write instead.
+    pub fn member(&self, group: &str, name: &str) -> Option<Result<Member, String>> {
+        let known = groups::groups(&self.root).iter().any(|known| known == group);
+        known.then(|| groups::member(group, name, &self.root))
+    }
+
+    /// Whether a value depends on other keys or layers, so that no section can be resolved without the others.
+    pub fn is_tied(&self) -> bool {
+        self.layers.iter().any(Layer::is_tied)
+    }
+
+    /// Whether the environment, a flag, `--set` or a word sets a key or something within it.
+    pub fn set_by_hand(&self, key: &str) -> Option<SetBy> {
+        let of_group = |group: &String| key == group || key.strip_prefix(group) == Some(".name");
+        if self.chosen.iter().any(of_group) {
+            return Some(Words::origin());
+        }
         let within = |set: &str| set == key || set.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
         let by_hand = |origin: &SetBy| matches!(origin, SetBy::Env(_) | SetBy::Flag(_));
         let mut all = self.layers.iter().flat_map(|layer| &layer.origins);
-        all.find(|(set, origin)| within(set) && by_hand(origin)).map(|(_, origin)| origin)
+        all.find(|(set, origin)| within(set) && by_hand(origin)).map(|(_, origin)| origin.clone())
     }
 
     /// Merges the layers and the stronger ones given, fills in defaults, and checks the result.
@@ -123,6 +167,10 @@ impl Stack {
             all.table.insert("name".to_owned(), stem.as_str().into());
             all.origins.insert("name".to_owned(), SetBy::FileName);
         }
+        let errors = refer::settle(&mut all, schema);
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
         let errors = validate(&mut all.table, &mut all.origins, schema);
         if errors.is_empty() { Ok(all) } else { Err(ConfigErrors(errors)) }
     }
@@ -136,7 +184,12 @@ impl Stack {
     }
 
     fn under(&self, stronger: &[&Layer]) -> Vec<Layer> {
-        self.layers.iter().chain(stronger.iter().copied()).cloned().collect()
+        let mut layers: Vec<Layer> = self.layers.iter().chain(stronger.iter().copied()).cloned().collect();
+        // What the stack's own layers take back is gone; a group of a sweep may want more of it gone.
+        if stronger.iter().any(|layer| !layer.taken_back.is_empty()) {
+            take_back(&mut layers);
+        }
+        layers
     }
 
     fn named(&self, merged: &Merged) -> Result<Vec<PluginFile>, ConfigErrors> {
@@ -151,4 +204,12 @@ impl Stack {
         files.retain(|file| seen.insert(file.path.clone()));
         Ok(files)
     }
+}
+
+/// A key that nothing sets, so that it cannot be taken back.
+fn in_vain(path: &[String], origin: SetBy, known: &[String]) -> ConfigError {
+    let key = dotted(path);
+    let near = nearest_key(&key, &known.iter().map(String::as_str).collect::<Vec<_>>()).map(|near| format!("did you mean ~{near}?"));
+    let fix = near.unwrap_or_else(|| format!("leave it out; {key} has its default"));
+    ConfigError::NothingToTakeBack { key, origin, fix }
 }

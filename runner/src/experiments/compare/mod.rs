@@ -17,11 +17,11 @@ mod text;
 
 pub use cells::{Cells, Question};
 pub use group::Group;
-pub use metric::Metric;
-pub use page::page;
+pub use metric::{Metric, Unit};
+pub use page::{Maps, Over, maps, over_sparsity, page};
 pub use pair::Pair;
 pub use pareto::Front;
-pub use text::{csv, json, markdown, terminal};
+pub use text::{Table, all as tables, csv, json, markdown, terminal};
 
 /// Everything that a comparison found.
 #[derive(Clone, Debug)]

@@ -12,9 +12,18 @@ use crate::experiments::statistics::Sample;
 use crate::printable::{csv_cell, markdown_line};
 
 /// A head and rows of cells, the first column to the left, the others to the right.
-struct Table {
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The heads of the columns.
+    pub head: Vec<String>,
+    /// The rows, each with a cell for every column.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Every table of the comparison with its title.
+pub fn all(comparison: &Comparison) -> Vec<(String, Table)> {
+    let others = tables(comparison).into_iter().map(|(title, _, table)| (title.to_owned(), table));
+    [("Groups".to_owned(), groups(comparison))].into_iter().chain(others).collect()
 }
 
 /// The comparison for people at a terminal.

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use toml::Table;
+
 use super::choice::Choice;
 use super::control::Control;
 use super::grid::{self, Cell, Walked};
@@ -94,6 +96,12 @@ impl SweepPlan {
     pub fn resolve(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
         let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
         self.stack.resolve(&layers, schema)
+    }
+
+    /// For each config of a run, the cell that it is of this sweep, by its number; `None` where it is another run.
+    pub fn places<'a>(&self, configs: impl Iterator<Item = &'a Table>, schema: &dyn Schema) -> Vec<Option<usize>> {
+        let cells: HashMap<u128, usize> = self.cells.iter().enumerate().map(|(at, cell)| (cell.print, at)).collect();
+        configs.map(|config| cells.get(&section::print_of(config, schema)).copied()).collect()
     }
 
     /// `criterion=magnitude seed=3`: what makes a cell this one.

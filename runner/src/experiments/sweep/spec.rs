@@ -1,12 +1,12 @@
 //! The `[sweep]` section: axes, and what is done with their product.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use toml::{Table, Value};
 
-use super::choice::Choice;
+use super::choice::{Choice, flat};
 use super::control::Control;
-use crate::config::{ConfigError, ConfigErrors, SetBy, Stack, key, nearest};
+use crate::config::{ConfigError, ConfigErrors, Member, SetBy, Stack, key, nearest};
 
 /// Keys of the section.
 const KEYS: [&str; 6] = ["axes", "zip", "when", "exclude", "seeds", "controls"];
@@ -99,8 +99,13 @@ impl Reader<'_> {
 
     /// Adds an axis for each list in a table, however deep its key.
     fn axes_of(&mut self, table: Table, place: &str) {
+        let mut seen = HashSet::new();
         for (path, value) in flat(&table) {
             let dotted = key::dotted(&path);
+            if !seen.insert(dotted.clone()) {
+                let fix = format!("keep one: {dotted} = [...] and \"{dotted}\" = [...] are the same axis");
+                self.refuse(&format!("{place}.{dotted}"), "the axis stands there twice".to_owned(), &fix);
+            }
             match value {
                 Value::Array(values) if !values.is_empty() => self.axis(&path, values, place),
                 other => {
@@ -124,13 +129,24 @@ impl Reader<'_> {
             self.refuse(
                 &at,
                 problem,
-                &format!("leave out that value, or set the axis: --set 'sweep.axes.{dotted}=[...]'"),
+                &format!("leave out that value, or give the axis others: {dotted}=A,B, or ~sweep.{at} for none"),
             );
         }
         let mut choices: Vec<Choice> = Vec::new();
         for value in values {
             let choice = match (&value, path) {
                 (Value::String(name), [_]) if name.contains('/') || name.ends_with(".toml") => self.group(name, &at),
+                (Value::String(name), [group]) => match self.stack.member(group, name) {
+                    Some(Ok(Member::Config(config))) => self.group(&config, &at),
+                    Some(Ok(Member::Plugin)) => {
+                        Some(Choice::plain(&[group.clone(), "name".to_owned()], &value, &origin))
+                    }
+                    Some(Err(fix)) => {
+                        self.refuse(&at, format!("there is no {name} in the group {group}"), &fix);
+                        None
+                    }
+                    None => Some(Choice::plain(path, &value, &origin)),
+                },
                 _ => Some(Choice::plain(path, &value, &origin)),
             };
             choices.extend(choice);
@@ -267,19 +283,4 @@ impl Reader<'_> {
         let origin = self.origin(at);
         self.errors.push(ConfigError::Sweep { key: format!("sweep.{at}"), origin, problem, fix: fix.to_owned() });
     }
-}
-
-/// The leaves of a table: dotted keys may stand quoted or as tables.
-fn flat(table: &Table) -> Vec<(Vec<String>, Value)> {
-    let mut leaves = Vec::new();
-    for (name, value) in table {
-        let path = key::split(name).unwrap_or_else(|| vec![name.clone()]);
-        match value {
-            Value::Table(inner) => {
-                leaves.extend(flat(inner).into_iter().map(|(rest, value)| ([path.clone(), rest].concat(), value)));
-            }
-            other => leaves.push((path, other.clone())),
-        }
-    }
-    leaves
 }

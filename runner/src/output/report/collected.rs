@@ -12,6 +12,7 @@ pub struct Collected {
     /// What is known so far.
     pub history: History,
     steps: Curve,
+    rates: Thinned<Point>,
     epochs: Curve,
     held_out: Curve,
     prunes: Thinned<PruneStep>,
@@ -54,10 +55,18 @@ impl Collected {
         let per_epoch = self.history.steps_per_epoch.max(1) as f64;
         let at = |step: u64| (step + 1) as f64 / per_epoch;
         match event {
-            Event::Start { layers, steps_per_epoch, .. } => {
+            Event::Start { layers, steps_per_epoch, prunable, .. } => {
                 (self.history.layers, self.history.steps_per_epoch) = (layers, steps_per_epoch);
+                // A run that goes on says what is left of them.
+                for (name, count) in prunable {
+                    let most = self.history.prunable.entry(name).or_default();
+                    *most = count.max(*most);
+                }
             }
-            Event::Step { step, loss, accuracy, .. } => self.steps.push(at(step), loss, accuracy),
+            Event::Step { step, loss, accuracy, lr, .. } => {
+                self.steps.push(at(step), loss, accuracy);
+                self.rates.push((at(step), lr));
+            }
             Event::Epoch { step, loss, accuracy, .. } => self.epochs.push(at(step), loss, accuracy),
             Event::Eval { step, loss, accuracy, at: EvalAt::End, .. } => {
                 let position = at(step);
@@ -94,7 +103,8 @@ impl Collected {
 
     /// The whole history.
     pub fn end(self) -> History {
-        let Self { mut history, steps, epochs, held_out, prunes, burden, .. } = self;
+        let Self { mut history, steps, rates, epochs, held_out, prunes, burden, .. } = self;
+        history.learning_rate = rates.into_vec();
         history.prunes = prunes.into_vec();
         for prune in &mut history.prunes {
             prune.accuracy = prune.accuracy.filter(|(_, after)| after.is_finite());

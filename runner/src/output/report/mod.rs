@@ -43,6 +43,10 @@ pub fn render<L: AsRef<str>>(
                 @if history.has_accuracy() { section.card { h2 { "Accuracy" } (accuracy(&history)) } }
                 section.card { h2 { "Loss" } (loss(&history)) }
                 section.card { h2 { "Pruned" } (sparsity(&history)) }
+                @if history.sparsity_by_layer().len() > 1 {
+                    section.card { h2 { "Sparsity of each layer, of its " (history.of_what()) } (layers(&history, Scale::Percent, history.sparsity_by_layer())) }
+                }
+                @if history.has_learning_rates() { section.card { h2 { "Learning rate" } (learning_rate(&history)) } }
                 @if history.shrinks() { section.card { h2 { "Units per layer" } (units(&history)) } }
                 @if !history.burden.is_empty() {
                     section.card { h2 { "Gradient burden: ‖g‖₂ / √n of active weights" } (burden(&history, |l| l.gradient)) }
@@ -133,6 +137,11 @@ fn sparsity(history: &History) -> Markup {
         series.push(Series { dashed: true, ..Series::line("target for those", 3, target) });
     }
     Chart { axis: history.axis(), end: history.end, scale: Scale::Percent, from_zero: true, marks: &[], series }.draw()
+}
+
+fn learning_rate(history: &History) -> Markup {
+    let series = vec![Series::line("learning rate", 1, history.learning_rate.clone())];
+    Chart { axis: history.axis(), end: history.end, scale: Scale::Plain, from_zero: true, marks: &[], series }.draw()
 }
 
 fn units(history: &History) -> Markup {

@@ -1,6 +1,8 @@
 //! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within
 //! it.
 
+mod panels;
+
 use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
@@ -15,11 +17,14 @@ use super::{Cells, Comparison, Pair};
 use crate::output::{self, Curves};
 use crate::run::event_lines;
 
+pub use panels::{Maps, Over, maps, over_sparsity};
+
 /// Renders the page; the runs' events are read from their folders.
 pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
-    let data = data(comparison, cells).to_string().replace("</", "<\\/");
+    let panels = panels::data(comparison);
+    let data = data(comparison, cells, &panels).to_string().replace("</", "<\\/");
     let body = html! {
-        main #overview { (overview(title, comparison, cells)) }
+        main #overview { (overview(title, comparison, cells, &panels)) }
         main #cell hidden {}
         script type="application/json" id="data" { (PreEscaped(data)) }
         script { (PreEscaped(include_str!("page.js"))) }
@@ -27,7 +32,7 @@ pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
     output::page(title, include_str!("page.css"), body)
 }
 
-fn overview(title: &str, comparison: &Comparison, cells: &Cells) -> Markup {
+fn overview(title: &str, comparison: &Comparison, cells: &Cells, panels: &Value) -> Markup {
     let metric = comparison.metric.label.as_ref();
     let runs: BTreeSet<usize> = comparison.groups.iter().flat_map(|group| group.cells.iter().copied()).collect();
     let families = [("Against the baseline", &comparison.pairs), ("Against their controls", &comparison.control_pairs)];
@@ -59,6 +64,27 @@ fn overview(title: &str, comparison: &Comparison, cells: &Cells) -> Markup {
                     }
                     div.scroll { (differences(comparison, pairs)) }
                 }
+            }
+        }
+        @if panels["over"].is_object() {
+            section.card.wide #over {
+                h2 { "Over sparsity" }
+                p { "Mean " (metric) " of each group, with its 95 % interval as a band. Drag to zoom, double-click to see everything; hover for the numbers." }
+                div.legend {}
+                div.fronts {}
+            }
+        }
+        @if panels["maps"].is_object() {
+            section.card.wide #maps {
+                h2 { "Two keys at a time" }
+                p { "Mean " (metric) " for every combination: the deeper the colour, the more. Hover for the numbers." }
+                div.fronts {}
+            }
+        }
+        @if comparison.groups.iter().any(|group| !group.failed.is_empty()) {
+            section.card.wide {
+                h2 { "Failed" }
+                div.scroll { (failed(comparison, cells)) }
             }
         }
         section.card.wide {
@@ -104,7 +130,7 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
         table.sortable.differences {
             thead { tr {
                 @for (head, about) in heads { th title=(about) { (head) } }
-                @if let Some(margin) = comparison.margin { th { "verdict at " (metric.difference(margin)) } }
+                @if let Some(margin) = comparison.margin { th title="Better, worse, the same within the margin, or undecided and how many seeds more would settle it" { "verdict at " (metric.difference(margin)) } }
             } }
             tbody {
                 @for pair in pairs {
@@ -142,7 +168,7 @@ fn groups(comparison: &Comparison, cells: &Cells) -> Markup {
     let metrics = headline_metrics(comparison);
     html! {
         table.sortable #groups {
-            thead { tr { th { "group" } th { "runs" } @for metric in &metrics { th title=(metric.about) { (metric.label) } } } }
+            thead { tr { th title="Runs that differ in their seeds alone" { "group" } th title="How many finished, and how many failed" { "runs" } @for metric in &metrics { th title=(metric.about) { (metric.label) } } } }
             tbody {
                 @for group in &comparison.groups {
                     tr.control[group.control.is_some()] title=[cells.failure(group)] {
@@ -165,8 +191,22 @@ fn groups(comparison: &Comparison, cells: &Cells) -> Markup {
     }
 }
 
+/// What did not finish, and why.
+fn failed(comparison: &Comparison, cells: &Cells) -> Markup {
+    html! {
+        table.sortable {
+            thead { tr { th title="Runs that differ in their seeds alone" { "group" } th title="How many of its runs failed" { "failed" } th title="What the first of them said" { "why" } } }
+            tbody {
+                @for group in comparison.groups.iter().filter(|group| !group.failed.is_empty()) {
+                    tr { td { (group.label) } td.failed { (group.failed.len()) " of " (group.failed.len() + group.cells.len()) } td { (cells.failure(group).unwrap_or_default()) } }
+                }
+            }
+        }
+    }
+}
+
 /// What the page's script reads.
-fn data(comparison: &Comparison, cells: &Cells) -> Value {
+fn data(comparison: &Comparison, cells: &Cells, panels: &Value) -> Value {
     let baseline = comparison.pairs.first().map_or(0, |pair| pair.baseline);
     let reference: Option<usize> = comparison.groups.get(baseline).and_then(|group| group.cells.first().copied());
     let reference: Flat = reference.map(|cell| cells.config(cell)).unwrap_or_default();
@@ -199,7 +239,7 @@ fn data(comparison: &Comparison, cells: &Cells) -> Value {
     let groups: Vec<Value> = (comparison.groups.iter())
         .map(|group| json!({ "label": group.label, "control": group.control, "metrics": group.metrics }))
         .collect();
-    json!({ "metric": comparison.metric.key, "metrics": heads, "groups": groups, "fronts": fronts, "runs": runs })
+    json!({ "metric": comparison.metric.key, "metrics": heads, "groups": groups, "fronts": fronts, "panels": panels, "runs": runs })
 }
 
 /// Keys on which a config is not the reference, with both values.
