@@ -1,5 +1,6 @@
 //! The command line.
 
+mod cluster;
 mod compare;
 mod compress;
 mod fit;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use cluster::ClusterArgs;
 pub use compare::CompareArgs;
 pub use compress::{CompressArgs, DecompressArgs};
 pub use fit::{AutosparseArgs, FitCommand};
@@ -75,8 +77,13 @@ Examples:
   secateur sweep sweep/mnist-criteria-small
   secateur sweep experiment/quickstart criterion=magnitude,random train.lr=0.1,0.05 sweep.seeds=5
 
+  secateur sweep mine.toml --task 3/8                     a share of it, in any scheduler's job
+  secateur sweep mine.toml --slurm -- --partition=gpu     submit what is missing to Slurm
+  secateur sweep mine.toml --status
+
 The cells are run folders in OUT/NAME. Stop with ctrl-C, and start again with the same command.
-Exit code: 0 all cells finished, 1 some failed or were left, 2 the command line or a config is wrong.";
+Exit code: 0 all cells finished (or another process has them), 1 some failed, 2 the command line or a config is wrong,
+128 + N where signal N stopped it with cells left.";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
@@ -187,6 +194,9 @@ pub struct SweepArgs {
     /// Go on with cells that another build of the program began, or a processor with other vector instructions
     #[arg(long)]
     pub accept_changed: bool,
+    /// Many processes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Arguments of `config`.

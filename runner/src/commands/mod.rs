@@ -17,9 +17,10 @@ mod sweep;
 use std::env;
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, Layers, OfRun};
+use crate::cli::{Cli, ClusterArgs, Command, Layers, OfRun, SweepArgs};
 use crate::config::{self as layers, PluginFile, Request, Resolved, Schema, resolve};
 use crate::engine::Workbench;
+use crate::experiments::sweep::Frozen;
 use crate::failure::Failure;
 use crate::printable::printable;
 use crate::run::{CONFIG, Damage, is_finished, read_summary};
@@ -68,6 +69,9 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
         Command::Config(arguments) => return config::plugin_files(arguments, cli),
         Command::Compress(arguments) => own_config(&arguments.of, cli)?,
         Command::Fit(command) => own_config(command.of(), cli)?,
+        Command::Sweep(SweepArgs { cluster: ClusterArgs { plan: Some(file), .. }, .. }) => {
+            return Ok(Frozen::read(file)?.plan.libraries()?);
+        }
         Command::Sweep(arguments) => {
             return Ok(crate::experiments::sweep::plugin_files(&many(&arguments.layers, cli)?)?);
         }

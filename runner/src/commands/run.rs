@@ -24,10 +24,10 @@ pub fn execute(arguments: &RunArgs, cli: &Cli, workbench: &Workbench) -> Result<
             super::print(&already_finished(&path));
             Ok(())
         }
-        Opened::Interrupted(path) => Err(Failure::Usage(format!(
+        Opened::Interrupted(folder) => Err(Failure::Usage(format!(
             "{0}: this run was interrupted before; nothing was done\n  fix: go on with it: secateur run --resume {0}\n  \
              or start it anew, with --force",
-            path.display()
+            folder.path().display()
         ))),
         Opened::Ready(folder) => {
             run::begin(&config, &folder, workbench)?;

@@ -1,5 +1,6 @@
 //! Many runs: sweeps that make them, the index that finds them again, statistics, and comparisons.
 
+pub mod cluster;
 pub mod compare;
 pub mod figures;
 pub mod index;

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::folder::Held;
 use crate::failure::Failure;
 
 /// What can go wrong with a run's folder.
@@ -10,9 +11,14 @@ use crate::failure::Failure;
 pub enum RunDirError {
     /// Another process writes in the folder.
     #[error(
-        "{}: another process is running in this folder\n  fix: wait for it, or choose another folder with --out", .0.display()
+        "{}: another process is running in this folder: {}\n  fix: wait for it (one of another machine is taken for dead \
+         after three minutes of silence), or choose another folder with --out",
+        .0.run.display(), .0
     )]
-    Busy(PathBuf),
+    Busy(Box<Held>),
+    /// This process wrote in the folder, was silent for long, and another one goes on in its place.
+    #[error("{}: another process has taken this folder over: {}\n  fix: leave it to that one", .0.display(), .1)]
+    Lost(PathBuf, String),
     /// There is no run that can go on.
     #[error("{}: {problem}\n  fix: {fix}", .path.display())]
     NotResumable {

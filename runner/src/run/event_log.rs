@@ -76,7 +76,7 @@ impl EventLog {
             return Ok(());
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        rename_made(folder, EVENTS, |file| {
+        let keep = |file: &mut File| {
             let (mut all, mut line) = (BufReader::new(File::open(&self.path)?), Vec::new());
             let mut kept = BufWriter::new(file);
             while all.read_until(b'\n', &mut line)? > 0 {
@@ -89,7 +89,8 @@ impl EventLog {
                 line.clear();
             }
             kept.flush()
-        })?;
+        };
+        rename_made(folder, EVENTS, keep, || Ok(()))?;
         sync_folder(folder).map_err(failed(&self.path, "write it"))?;
         let reopened = OpenOptions::new().append(true).open(&self.path);
         self.file = reopened.map_err(failed(&self.path, "write it"))?;

@@ -261,7 +261,7 @@ mod tests {
         let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
         let config = config(out.path(), &workbench);
         let folder = ready(&config, out.path(), &workbench);
-        std::os::unix::fs::symlink("/dev/full", folder.path().join(".report.html.unfinished")).unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.path().join(crate::run::files::unfinished(REPORT))).unwrap();
         execute(&config, &folder, None, Progress::new(true), &Interrupt::default(), &workbench).unwrap();
         assert!(is_finished(folder.path()) && folder.path().join(MODEL).exists());
         assert!(!folder.path().join(REPORT).exists());

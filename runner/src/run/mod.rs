@@ -20,7 +20,10 @@ pub use error::RunDirError;
 pub use event_log::{EVENTS, lines as event_lines};
 pub use execute::{begin, execute};
 pub use files::write_whole;
-pub use folder::{COMPRESSED, CONFIG, MODEL, Opened, PROVENANCE, REPORT, RunDir, SUMMARY, SURVIVAL, SWEEP};
+pub use folder::{
+    COMPRESSED, CONFIG, Claim, Held, JOB, MODEL, Opened, Owner, PROVENANCE, REPORT, RunDir, STEP, SUMMARY, SURVIVAL,
+    SWEEP,
+};
 pub use interrupt::Interrupt;
 pub use made::BUILD;
 pub use provenance::ask_repository;

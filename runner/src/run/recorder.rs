@@ -115,6 +115,7 @@ impl<'a> Recorder<'a> {
             self.checkpoints.begin(*params, Instant::now());
             self.log.drop_from(*step)?;
             self.steps = *step;
+            self.folder.begin(*step, *steps);
             if let Some(best) = &mut self.best {
                 best.recall(self.folder.path())?;
             }
@@ -147,6 +148,7 @@ impl Observer for Recorder<'_> {
     fn event(&mut self, event: &Event) -> secateur::Result<()> {
         if let Event::Step { step, .. } = event {
             self.steps = step + 1;
+            self.folder.progress(self.steps);
         }
         // Most optimizer steps are not recorded, and cost nothing.
         if matches!(event, Event::Step { step, .. } if !step.is_multiple_of(self.stride)) {
@@ -167,7 +169,7 @@ impl Observer for Recorder<'_> {
 
     fn should_stop(&self) -> bool {
         self.stage.trains();
-        self.interrupt.asked()
+        self.interrupt.asked() || self.folder.is_lost()
     }
 
     fn wants_checkpoint(&self) -> bool {

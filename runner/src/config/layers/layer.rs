@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use figment::value::{Dict, Map};
 use figment::{Metadata, Profile, Provider};
+use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
@@ -13,7 +14,7 @@ use crate::config::key;
 use crate::config::set_by::SetBy;
 
 /// Values that are equally strong, each with its origin.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Layer {
     /// The values of the layer.
     pub table: Table,

@@ -1,8 +1,9 @@
 //! The layers of a configuration, before they are merged.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::groups::{self, Member};
@@ -19,16 +20,18 @@ use crate::config::validate::{MAX_NAME, validate};
 use crate::config::{Request, Resolved};
 
 /// The layers of a configuration, read but not merged: a sweep resolves one config for each of its cells from them.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Stack {
     layers: Vec<Layer>,
     root: PathBuf,
     /// The configs' file names together: what the run is called where no layer says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     stem: Option<String>,
     /// The `--plugin` arguments.
     plugins: Vec<PathBuf>,
     /// Groups that words of the command line choose from: they are set by hand, though what they say stands in files.
     chosen: Vec<String>,
+    #[serde(skip)]
     hashes: Hashes,
 }
 
@@ -60,6 +63,11 @@ impl Stack {
         let plugins = request.plugins.iter().map(|path| root.join(path)).collect();
         let chosen = words.groups.into_iter().map(|(group, _)| group).collect();
         Ok(Self { layers, root: root.clone(), stem, plugins, chosen, hashes: Hashes::default() })
+    }
+
+    /// The folder from which everything was found.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Takes a section out of all layers: its merged values, and where they were set; `None` where no layer has it.

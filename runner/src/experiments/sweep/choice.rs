@@ -1,11 +1,12 @@
 //! One value of an axis, and what it sets.
 
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::config::{Layer, SetBy, key};
 
 /// One value of an axis.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Choice {
     /// Its name for people.
     pub label: String,
@@ -13,6 +14,7 @@ pub struct Choice {
     pub layers: Vec<Layer>,
     /// The path of a plain value, whose effect does not depend on other keys; `None` for a plugin's name or a whole
     /// group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaf: Option<Vec<String>>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use secateur::pruning::{Granularity, PruneConfig};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use toml::Value;
 
@@ -12,7 +13,7 @@ use crate::failure::Failure;
 use crate::run::{EVENTS, SUMMARY, event_lines, read_summary};
 
 /// One kind of control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Control {
     /// A random choice of what goes, with the cell's own counts in every layer at every pruning step.
     Random,

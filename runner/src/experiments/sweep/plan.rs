@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::choice::Choice;
-use super::control::Control;
+use super::control::{Control, Facts};
 use super::grid::{self, Cell, Walked};
 use super::section::{self, Sections};
 use super::spec::{Condition, Spec};
 use crate::config::Schema;
 use crate::config::key;
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack};
+use crate::engine::Workbench;
+use crate::failure::Failure;
 
 /// A person reads no more than this many problems at once.
 const MOST_ERRORS: usize = 20;
@@ -22,14 +25,17 @@ const MOST_ERRORS: usize = 20;
 const MOST_BAD_CELLS: usize = 200;
 
 /// A sweep, planned.
+#[derive(Serialize, Deserialize)]
 pub struct SweepPlan {
     stack: Stack,
     spec: Spec,
     /// The cells in the order in which they run.
     pub cells: Vec<Cell>,
     /// How many cells `exclude` took away.
+    #[serde(skip)]
     pub excluded: usize,
     /// What of the `[sweep]` section does nothing, in words.
+    #[serde(skip)]
     pub notes: Vec<String>,
     /// The sweep's name: that of its config.
     pub name: String,
@@ -46,13 +52,17 @@ pub struct SweepPlan {
 /// What cannot be found or read; a `[sweep]` section or a `plugins` that is not what it should be.
 pub fn plugin_files(request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> {
     let mut stack = Stack::load(request)?;
+    match stack.take_section("sweep") {
+        Some((table, origins)) => libraries(&Spec::read(table, &origins, &stack)?, &stack),
+        None => stack.libraries(&[]),
+    }
+}
+
+fn libraries(spec: &Spec, stack: &Stack) -> Result<Vec<PluginFile>, ConfigErrors> {
     let mut files = stack.libraries(&[])?;
-    if let Some((table, origins)) = stack.take_section("sweep") {
-        let spec = Spec::read(table, &origins, &stack)?;
-        let names_some = |choice: &&Choice| choice.layers.iter().any(|layer| layer.table.contains_key("plugins"));
-        for choice in spec.axes.iter().flat_map(|axis| &axis.values).filter(names_some) {
-            files.extend(stack.libraries(&choice.layers.iter().collect::<Vec<_>>())?);
-        }
+    let names_some = |choice: &&Choice| choice.layers.iter().any(|layer| layer.table.contains_key("plugins"));
+    for choice in spec.axes.iter().flat_map(|axis| &axis.values).filter(names_some) {
+        files.extend(stack.libraries(&choice.layers.iter().collect::<Vec<_>>())?);
     }
     let mut seen = HashSet::new();
     files.retain(|file| seen.insert(file.path.clone()));
@@ -102,6 +112,70 @@ impl SweepPlan {
     pub fn places<'a>(&self, configs: impl Iterator<Item = &'a Table>, schema: &dyn Schema) -> Vec<Option<usize>> {
         let cells: HashMap<u128, usize> = self.cells.iter().enumerate().map(|(at, cell)| (cell.print, at)).collect();
         configs.map(|config| cells.get(&section::print_of(config, schema)).copied()).collect()
+    }
+
+    /// The libraries that its layers and the groups among its axes name.
+    ///
+    /// # Errors
+    /// A `plugins` that is no list of files.
+    pub fn libraries(&self) -> Result<Vec<PluginFile>, ConfigErrors> {
+        libraries(&self.spec, &self.stack)
+    }
+
+    /// The folder in which the sweep was planned: what its config names is found from there.
+    pub fn root(&self) -> &Path {
+        self.stack.root()
+    }
+
+    /// The run that a cell is, or a control of it: its whole config, with `own` on top, on the data that is here.
+    ///
+    /// # Errors
+    /// Values that contradict each other; data that cannot be read; in a frozen plan a cell that would be another run
+    /// by now.
+    pub fn run_of(
+        &self,
+        cell: &Cell,
+        control: Option<(Control, &Layer)>,
+        own: &Layer,
+        workbench: &Workbench,
+    ) -> Result<Resolved, Failure> {
+        let stronger: Vec<&Layer> = control.iter().map(|(_, layer)| *layer).chain([own]).collect();
+        let config = self.resolve(cell, &stronger, workbench)?;
+        // Without its criterion, a control may need no library: then it is the same run for all criteria, run once.
+        let none_used = || workbench.plugins_of(&config.run).iter().all(|plugin| plugin.linked);
+        let without = control.is_some_and(|(control, _)| control != Control::Shuffled) && none_used();
+        let config = if without { config.without_libraries() } else { config };
+        let config = workbench.identified(config, &mut |_| ())?;
+        match &cell.folder {
+            Some(planned) if control.is_none() && *planned != config.folder_name() => Err(Failure::Failed(format!(
+                "the plan says that this cell is {planned}, and it would be {} now: the data or a library has changed \
+                 since\n  fix: have it as it was, or plan and submit the sweep again",
+                config.folder_name()
+            ))),
+            _ => Ok(config),
+        }
+    }
+
+    /// The controls of a cell that is finished: each kind, what it changes, and the run that it is.
+    ///
+    /// # Errors
+    /// The cell's folder is damaged; those of [`Self::run_of`].
+    pub fn controls_of(
+        &self,
+        cell: &Cell,
+        config: &Resolved,
+        facts: &Facts,
+        own: &Layer,
+        workbench: &Workbench,
+    ) -> Result<Vec<(Control, Layer, Resolved)>, Failure> {
+        let mut all = Vec::new();
+        for control in self.controls() {
+            if let Some(layer) = control.layer(config, facts) {
+                let run = self.run_of(cell, Some((*control, &layer)), own, workbench)?;
+                all.push((*control, layer, run));
+            }
+        }
+        Ok(all)
     }
 
     /// `criterion=magnitude seed=3`: what makes a cell this one.

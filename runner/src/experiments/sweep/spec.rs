@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::choice::{Choice, flat};
@@ -12,7 +13,7 @@ use crate::config::{ConfigError, ConfigErrors, Member, SetBy, Stack, key, neares
 const KEYS: [&str; 6] = ["axes", "zip", "when", "exclude", "seeds", "controls"];
 
 /// What the `[sweep]` section says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
     /// Every axis: those of all cells first, then those of the `when` rules.
     pub axes: Vec<Axis>,
@@ -29,7 +30,7 @@ pub struct Spec {
 }
 
 /// One key, or one section, and the values it takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Axis {
     /// Dotted: `criterion.lambda1`; a section alone for named groups: `criterion`.
     pub key: String,
@@ -38,7 +39,7 @@ pub struct Axis {
 }
 
 /// Axes and values for the cells that a condition holds for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct When {
     /// The cells that it is for.
     pub condition: Condition,
@@ -47,7 +48,7 @@ pub struct When {
 }
 
 /// Values that a cell's config must have.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Condition(pub Vec<(Vec<String>, Value)>);
 
 impl Spec {

@@ -1,19 +1,24 @@
 //! `secateur sweep`
 
+mod slurm;
+mod status;
+mod task;
+
 use std::collections::HashSet;
 use std::fs;
-use std::sync::Mutex;
-use std::thread;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use toml::Table;
 
 use crate::cli::{Cli, SweepArgs};
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, Layer};
 use crate::engine::Workbench;
+use crate::experiments::cluster::Submission;
 use crate::experiments::index::{self, Index, Record};
-use crate::experiments::sweep::{SweepPlan, Tally, Workers, fails_again, time};
+use crate::experiments::sweep::{Frozen, SweepPlan, Tally, Workers, Written, fails_again, time};
 use crate::failure::Failure;
-use crate::run::{Interrupt, ask_repository, config_of};
+use crate::run::{Interrupt, ask_repository, config_of, write_whole};
 
 /// Cells of a dry run that are resolved in full, contradictions between single values included.
 const RESOLVED_IN_DRY_RUN: usize = 500;
@@ -21,38 +26,96 @@ const RESOLVED_IN_DRY_RUN: usize = 500;
 pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let interrupt = Interrupt::listen(cli.quiet)?;
     ask_repository();
-    let plan = SweepPlan::make(&super::many(&arguments.layers, cli)?, workbench)?;
+    let cluster = &arguments.cluster;
+    let plan = match &cluster.plan {
+        Some(file) => Frozen::read(file)?.by_this_program(arguments.accept_changed || cluster.status)?,
+        None => SweepPlan::make(&super::many(&arguments.layers, cli)?, workbench)?,
+    };
+    if cluster.status {
+        let survey = status::Survey::of(&plan, workbench)?;
+        // The flags for the scheduler are those that were given before.
+        let before = Submission::of_sweep(&plan.folder).pop().map(|submission| submission.command);
+        super::print(&survey.text(&plan, &before.unwrap_or_else(|| slurm::command(arguments))));
+        return Ok(());
+    }
+    let all: Vec<usize> = (0..plan.cells.len()).collect();
+    if let Some(file) = &cluster.freeze {
+        return freeze(plan, &all, file, workbench);
+    }
     let (jobs, threads) = workers(arguments, &plan, workbench)?;
+    if cluster.slurm {
+        return slurm::submit(arguments, plan, (arguments.jobs.map(usize::from), threads), workbench);
+    }
     if arguments.dry_run {
         return dry_run(&plan, jobs, workbench);
     }
-    check(&plan, plan.cells.len(), workbench)?;
+    let cells = cluster.task.map_or(all, |share| share.of_cells(plan.cells.len()));
+    check(&plan, &cells, workbench)?;
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
-    let index = Mutex::new(Index::open(&plan.out)?);
     if !cli.quiet {
         plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
+    let written = match cluster.task {
+        Some(share) => {
+            // Tasks of two submissions may run at the same time.
+            let submission = cluster.plan.as_deref().and_then(|file| file.parent()?.file_name());
+            let submission = submission.map(|name| format!("{}-", name.to_string_lossy())).unwrap_or_default();
+            Written::OfTask(format!("{submission}task-{}-of-{}", share.number, share.of))
+        }
+        None => Written::Whole(Mutex::new(Index::open(&plan.out)?)),
+    };
+    let requeue = cluster.plan.as_ref().zip(cluster.task).filter(|_| cluster.requeue);
+    let requeue = requeue.map(|(file, share)| Arc::new(task::Requeue::new(file, &plan, share.number, &cells)));
+    if let Some(requeue) = requeue.clone() {
+        interrupt.at_end(move || requeue.where_warned());
+    }
     let (retry_failed, accept) = (arguments.retry_failed, arguments.accept_changed);
-    let tally =
-        Workers { plan: &plan, workbench, jobs, threads, retry_failed, interrupt, accept, index }.run(cli.quiet)?;
-    report(&plan, &tally, cli.quiet)
+    let workers = Workers { plan: &plan, cells, workbench, jobs, threads, retry_failed, interrupt, accept, written };
+    let tally = workers.run(cli.quiet)?;
+    let ended = report(&plan, &tally, cli.quiet);
+    if cluster.task.is_none() && tally.is_whole() {
+        after(&plan)?;
+    }
+    if let Some(requeue) = requeue.filter(|_| tally.left > 0) {
+        requeue.where_warned();
+    }
+    ended
+}
+
+/// What follows once every cell of a plan and every control has come to its end, whichever processes ran them: nothing
+/// yet. A plan that grows is a series of plans that do not, and its next one begins here. A share of a plan does not come
+/// here, and neither does a process that left cells to others: the same command, given later, does.
+fn after(_: &SweepPlan) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Writes the plan with the runs that its cells are, for processes that run it later or elsewhere.
+fn freeze(mut plan: SweepPlan, all: &[usize], file: &Path, workbench: &Workbench) -> Result<(), Failure> {
+    check(&plan, all, workbench)?;
+    for number in all {
+        let run = plan.run_of(&plan.cells[*number], None, &Layer::default(), workbench)?;
+        plan.cells[*number].folder = Some(run.folder_name());
+    }
+    write_whole(file, plan.freeze()?.as_bytes())?;
+    let shares = format!("secateur sweep --plan {} --task I/N", file.display());
+    super::print(&format!("{}: {}\n  {shares}\n", file.display(), cells(all.len())));
+    Ok(())
 }
 
 /// How many runs at a time, and the threads of each. In a sweep, cores go to runs: `threads = 0` means one.
 fn workers(arguments: &SweepArgs, plan: &SweepPlan, workbench: &Workbench) -> Result<(usize, usize), Failure> {
     let first = plan.resolve(&plan.cells[0], &[], workbench)?;
     let threads = first.run.top.threads.max(1);
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let jobs = arguments.jobs.map_or((cores / threads).max(1), usize::from);
+    let jobs = arguments.jobs.map_or((task::cores() / threads).max(1), usize::from);
     Ok((jobs.min(plan.cells.len().max(1) * 4), threads))
 }
 
 /// Resolves cells in full, so that what is wrong is known before anything runs.
-fn check(plan: &SweepPlan, cells: usize, workbench: &Workbench) -> Result<(), Failure> {
+fn check(plan: &SweepPlan, cells: &[usize], workbench: &Workbench) -> Result<(), Failure> {
     use rayon::prelude::*;
-    let wrong =
-        plan.cells[..cells].par_iter().find_map_first(|cell| Some((cell, plan.resolve(cell, &[], workbench).err()?)));
+    let wrong = cells.par_iter().map(|cell| &plan.cells[*cell]);
+    let wrong = wrong.find_map_first(|cell| Some((cell, plan.resolve(cell, &[], workbench).err()?)));
     wrong.map_or(Ok(()), |(cell, ConfigErrors(errors))| {
         let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         Err(Failure::Usage(format!("in the cell {}\n{text}", plan.label(cell))))
@@ -61,7 +124,8 @@ fn check(plan: &SweepPlan, cells: usize, workbench: &Workbench) -> Result<(), Fa
 
 fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), Failure> {
     use std::fmt::Write as _;
-    check(plan, plan.cells.len().min(RESOLVED_IN_DRY_RUN), workbench)?;
+    let some: Vec<usize> = (0..plan.cells.len().min(RESOLVED_IN_DRY_RUN)).collect();
+    check(plan, &some, workbench)?;
     let mut text = String::new();
     for cell in &plan.cells {
         _ = writeln!(text, "{}", plan.label(cell));
@@ -130,6 +194,10 @@ fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
         let cells = cells(tally.untried.len());
         let reasons = reasons(&tally.untried).replace('\n', "\n  ");
         text.push_str(&format!("\n  {cells} failed before and would again (--retry-failed tries again):\n  {reasons}"));
+    }
+    if !tally.elsewhere.is_empty() {
+        let (count, reasons) = (cells(tally.elsewhere.len()), reasons(&tally.elsewhere).replace('\n', "\n  "));
+        text.push_str(&format!("\n  {count} left to other processes:\n  {reasons}"));
     }
     text.push_str(&format!("\n  secateur compare {}\n", plan.folder.display()));
     if !quiet || tally.failed.is_empty() {

@@ -1,0 +1,72 @@
+//! What a scheduler's task does beside its share of a sweep: it takes the cores that it was given, and where it was
+//! warned of its end it goes back into the queue.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use crate::experiments::cluster::{Restarted, Restarts};
+use crate::experiments::sweep::SweepPlan;
+use crate::failure::asked_to_end;
+use crate::run::Owner;
+
+/// Where schedulers say how many cores a job has on this machine: Slurm, Grid Engine, PBS, LSF. Not all of them hold a
+/// program to that, so that the system may count more.
+const CORES: [&str; 5] = ["SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "NSLOTS", "NCPUS", "LSB_DJOB_NUMPROC"];
+
+/// The cores that this process may use.
+pub fn cores() -> usize {
+    let told = CORES.iter().filter_map(|name| env::var(name).ok()?.parse::<usize>().ok().filter(|cores| *cores > 0));
+    let seen = thread::available_parallelism().map_or(1, usize::from);
+    told.fold(seen, usize::min)
+}
+
+/// A task that goes back into the queue.
+pub struct Requeue {
+    plan: PathBuf,
+    task: usize,
+    sweep: PathBuf,
+    cells: Vec<String>,
+}
+
+impl Requeue {
+    /// That of a task of a frozen plan, which looks after these cells.
+    pub fn new(file: &Path, plan: &SweepPlan, task: usize, cells: &[usize]) -> Self {
+        let names = cells.iter().filter_map(|cell| plan.cells[*cell].folder.clone()).collect();
+        Self { plan: file.to_owned(), task, sweep: plan.folder.clone(), cells: names }
+    }
+
+    /// Puts the task back into the queue where it was warned of its end, and says what became of that. Whoever cancels a
+    /// job sends another signal, and a job that makes place for others is put back by Slurm.
+    pub fn where_warned(&self) {
+        if asked_to_end() != Some(WARNING) {
+            return;
+        }
+        let Some(job) = Owner::here().job else {
+            return eprintln!("not requeued: there is no job of Slurm here");
+        };
+        match Restarts::stopped(&self.plan, self.task, &self.sweep, &self.cells) {
+            Ok(Restarted::GivenUp(restarts)) => eprintln!(
+                "not requeued: {restarts} restarts of this task in a row made no step; see what stands in its way, then submit it \
+                 again"
+            ),
+            noted => {
+                if let Err(failure) = noted {
+                    eprintln!("{}", failure.message());
+                }
+                // The job's id alone would requeue every task of the array.
+                match Command::new("scontrol").args(["requeue", &job]).status() {
+                    Ok(status) if status.success() => eprintln!("requeued as {job}"),
+                    Ok(status) => eprintln!("not requeued: scontrol requeue {job}: {status}"),
+                    Err(error) => eprintln!("not requeued: scontrol requeue {job}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+const WARNING: i32 = signal_hook::consts::SIGUSR1;
+#[cfg(not(unix))]
+const WARNING: i32 = 10;
