@@ -36,6 +36,10 @@ pub enum Event {
         params: usize,
         /// Unit groups of the dense network.
         layers: Vec<GroupSize>,
+        /// The evaluation after the step before that is made first, where the run goes on from a checkpoint that was
+        /// taken in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<EvalAt>,
     },
     /// What inference takes by the units of the network's groups, where pruning goes by it: before the first step.
     Latency {

@@ -89,10 +89,10 @@ impl<'a> Recorder<'a> {
     /// Appends one event to the log. Where the run begins or goes on, what an earlier process recorded of the steps
     /// that follow is dropped.
     fn record(&mut self, event: &Event) -> Result<(), RunDirError> {
-        if let Event::Start { step, steps, params, .. } = event {
+        if let Event::Start { step, steps, params, first, .. } = event {
             self.stride = steps.div_ceil(STEPS).max(1);
             self.checkpoints.begin(*params, Instant::now());
-            self.log.drop_from(*step)?;
+            self.log.drop_from(*step, *first)?;
             self.steps = *step;
             if let Some(best) = &mut self.best {
                 best.recall(self.folder.path())?;
