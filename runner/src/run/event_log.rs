@@ -189,4 +189,20 @@ mod tests {
         let error = log.append(&json!({"event": "step"})).unwrap_err().to_string();
         assert!(error.contains("events.jsonl: cannot write it: the disk is full\n  fix: free some space"), "{error}");
     }
+
+    #[test]
+    fn a_log_that_nobody_wrote_is_borne_and_dropped_line_by_line() {
+        let out = tempfile::tempdir().unwrap();
+        let log: String = (0..9).map(|step| json!({"event": "eval", "step": step, "at": "end"}).to_string() + "\n").collect();
+        secateur_fuzz::bears("log", &[log.into_bytes()], |bytes| {
+            fs::write(out.path().join(EVENTS), bytes).unwrap();
+            let before: usize = lines(out.path()).unwrap().map(|line| line.len()).sum();
+            EventLog::open(out.path()).unwrap().drop_from(5, Some(EvalAt::Epoch)).unwrap();
+            // What is left is whole.
+            for line in lines(out.path()).unwrap() {
+                assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
+            }
+            before
+        });
+    }
 }
