@@ -117,7 +117,9 @@ impl<'a> Recorder<'a> {
     fn checkpoint(&mut self, began: Instant, bytes: &[u8]) -> Result<(), RunDirError> {
         self.log.sync()?;
         self.folder.write_checkpoint(bytes, self.keep, self.steps)?;
-        self.checkpoints.written(began, Instant::now());
+        let now = Instant::now();
+        self.checkpoints.written(began, now);
+        tracing::debug!("a checkpoint of {} bytes took {:.3} s", bytes.len(), (now - began).as_secs_f64());
         Ok(())
     }
 }
