@@ -275,9 +275,8 @@ mod tests {
 
     #[test]
     fn a_reader_bears_checkpoints_that_nobody_wrote() {
-        let read = |bytes: &[u8]| {
-            Archive::from_bytes::<serde_json::Value>(bytes).map_or(0, |(_, archive)| emptied(archive))
-        };
+        let read =
+            |bytes: &[u8]| Archive::from_bytes::<serde_json::Value>(bytes).map_or(0, |(_, archive)| emptied(archive));
         let whole = example().to_bytes(&serde_json::json!({"next": 3, "units": {"fc1": 40}})).unwrap();
         secateur_fuzz::bears("checkpoint", &[whole], read);
         // The same behind a checksum that fits: whatever a checkpoint holds, and whatever its manifest says.

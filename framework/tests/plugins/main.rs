@@ -65,7 +65,13 @@ fn linked(folder: &Path, name: &str, source: &str, more: &[&str]) -> PathBuf {
         "-I",
         include,
     ];
-    let status = Command::new("cc").args(strict).arg("-o").args([&output, &file]).args(more).status().expect("a C compiler, `cc`");
+    let status = Command::new("cc")
+        .args(strict)
+        .arg("-o")
+        .args([&output, &file])
+        .args(more)
+        .status()
+        .expect("a C compiler, `cc`");
     assert!(status.success(), "{name}.c compiles");
     output
 }

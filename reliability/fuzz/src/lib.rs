@@ -82,7 +82,10 @@ fn try_one(reader: &str, input: &[u8], read: &mut impl FnMut(&[u8]) -> usize) {
     let failed = |why: String| {
         let path = env::temp_dir().join(format!("{reader}-{}.input", std::process::id()));
         let kept = fs::write(&path, input).map_or_else(|error| error.to_string(), |()| path.display().to_string());
-        panic!("{reader}: {why}; the input is in {kept}, and belongs into {} once it is borne", corpus(reader).display());
+        panic!(
+            "{reader}: {why}; the input is in {kept}, and belongs into {} once it is borne",
+            corpus(reader).display()
+        );
     };
     match decoded {
         Err(_) => failed("it panicked".to_owned()),

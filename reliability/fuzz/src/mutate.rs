@@ -135,9 +135,8 @@ fn change(input: &mut Vec<u8>, whole: &[Vec<u8>], random: &mut Random) {
 /// Replaces a number that stands there in words.
 fn number_in_words(input: &mut Vec<u8>, random: &mut Random) {
     let is_part = |byte: &u8| byte.is_ascii_digit() || b".-+".contains(byte);
-    let starts: Vec<usize> = (0..input.len())
-        .filter(|&at| input[at].is_ascii_digit() && (at == 0 || !is_part(&input[at - 1])))
-        .collect();
+    let starts: Vec<usize> =
+        (0..input.len()).filter(|&at| input[at].is_ascii_digit() && (at == 0 || !is_part(&input[at - 1]))).collect();
     if starts.is_empty() {
         return;
     }

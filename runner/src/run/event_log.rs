@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn a_log_that_nobody_wrote_is_borne_and_dropped_line_by_line() {
         let out = tempfile::tempdir().unwrap();
-        let log: String = (0..9).map(|step| json!({"event": "eval", "step": step, "at": "end"}).to_string() + "\n").collect();
+        let log: String =
+            (0..9).map(|step| json!({"event": "eval", "step": step, "at": "end"}).to_string() + "\n").collect();
         secateur_fuzz::bears("log", &[log.into_bytes()], |bytes| {
             fs::write(out.path().join(EVENTS), bytes).unwrap();
             let before: usize = lines(out.path()).unwrap().map(|line| line.len()).sum();

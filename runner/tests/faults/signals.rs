@@ -106,7 +106,8 @@ fn a_run_of_very_many_epochs_begins_at_once() {
     let here = tempfile::tempdir().unwrap();
     let endless = ["--set=train.epochs=100000000", "--set=train.lr_schedule=step", "--set=train.lr_step=100000000"];
     let mut child = secateur(here.path(), &[&LONG[..], &endless].concat()).spawn().unwrap();
-    let holds = |file: &str, what: &str| runs(here.path()).first().is_some_and(|run| text(run.join(file)).contains(what));
+    let holds =
+        |file: &str, what: &str| runs(here.path()).first().is_some_and(|run| text(run.join(file)).contains(what));
     wait_until("the run's folder", &mut child, || holds("provenance.toml", "[made]"));
     let began = Instant::now();
     wait_until("the first step", &mut child, || holds("events.jsonl", "\"start\""));

@@ -197,8 +197,8 @@ mod tests {
         let run = "extends = ['experiment/quickstart']\nseed = 3\n[train]\nlr = 0.05\nepochs = 20\n[data.glyphs]\n\
                    train = 100\n[prune]\ntable = { '*' = 0.5 }\n";
         let sweep = "extends = ['experiment/quickstart']\n[sweep]\nseeds = 2\ncontrols = ['random']\nzip = [['train.lr', \
-                     'train.epochs']]\n[sweep.axes]\n'train.lr' = [0.1, 0.2]\n'train.epochs' = [20, 30]\n\
-                     [[sweep.exclude]]\n'train.lr' = 0.1\n";
+                     'train.epochs']]\n[sweep.axes]\ntrain.lr = [0.1, 0.2]\ntrain.epochs = [20, 30]\n\
+                     [[sweep.exclude]]\ntrain.lr = 0.1\n";
         let request = |configs: &[&str], sets: Vec<String>| Request {
             configs: configs.iter().map(|config| (*config).to_owned()).collect(),
             sets,
@@ -213,7 +213,8 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             let request = request(&["c.toml"], vec![]);
             let resolved = resolve(&request, &workbench).map_or_else(|e| e.to_string(), |config| config.to_toml());
-            let planned = SweepPlan::make(&request, &workbench).map_or_else(|e| e.to_string(), |plan| plan.axes().concat());
+            let planned =
+                SweepPlan::make(&request, &workbench).map_or_else(|e| e.to_string(), |plan| plan.axes().concat());
             resolved.len() + planned.len()
         });
         let sets = ["train.lr=0.1", "prune.table.'*'=[1, 2]", "criterion={name = \"random\"}", "name=a b"];

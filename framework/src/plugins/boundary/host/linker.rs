@@ -18,7 +18,8 @@ pub(super) unsafe fn open(opened: Opened) -> Result<libloading::Library, String>
     for path in beside {
         // SAFETY: promised by the caller; the linker would open it for the library in the same way.
         let needed = unsafe { load(&path) };
-        let needed = needed.map_err(|e| format!("it needs {}, which cannot be opened: {}", path.display(), reason(&e)))?;
+        let needed =
+            needed.map_err(|e| format!("it needs {}, which cannot be opened: {}", path.display(), reason(&e)))?;
         // The library is never closed, so that nothing it needs is.
         std::mem::forget(needed);
     }
