@@ -23,8 +23,14 @@ use engine::Workbench;
 use tracing_subscriber::EnvFilter;
 
 // Training allocates and frees many tensors of the same sizes.
+#[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+// What readers take of a damaged file is measured.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: secateur_fuzz::Counting = secateur_fuzz::Counting;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -130,6 +130,16 @@ pub trait Schedule: Send {
     /// If it cannot answer.
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>>;
 
+    /// The first step, `from` or a later one, after which something may be pruned; `None` where nothing is from there
+    /// on. [`Schedule::target`] is asked at these alone, so that a run of very many steps is laid out at once; who does
+    /// not know better says `from`.
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    fn next(&self, from: Step, _run: &RunLength) -> Result<Option<Step>> {
+        Ok(Some(from))
+    }
+
     /// Whether it goes by what is measured: [`Schedule::adjust`] is then asked at every pruning step after an update,
     /// and what [`Schedule::target`] says is the most that may be asked there.
     fn watches(&self) -> bool {

@@ -1,10 +1,12 @@
-//! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as
-//! before and takes the rest from here.
+//! Where a run can be left, and gone on with: its whole state at a step boundary. What the config and the seed decide is
+//! not in it: the run is built as before and takes the rest from here.
 
+use super::Evaluation;
 use super::reporter::{Clock, EpochProgress, Reported, Reporter, Said};
 use super::run::Live;
 use super::setting::Setting;
 use crate::backend::Backend;
+use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::network::layout::Sizes;
 use crate::network::params::Snapshot;
@@ -12,11 +14,22 @@ use crate::pruning::LatencyTable;
 use crate::pruning::measure::Burden;
 use crate::pruning::schedule::Step;
 use crate::state::Archive;
+use crate::training::event::EvalAt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Nobody waits for an evaluation that takes less.
+const LONG: Duration = Duration::from_millis(200);
+
+/// The state of a run before a step.
+pub(super) struct Saved {
+    manifest: Manifest,
+    archive: Archive,
+}
 
 /// Everything that is no array.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Manifest {
     run: String,
     next: Step,
@@ -33,6 +46,8 @@ struct Manifest {
     latency: Option<LatencyTable>,
     #[serde(default)]
     asked: Option<f64>,
+    #[serde(default)]
+    unmeasured: bool,
 }
 
 /// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).
@@ -50,9 +65,16 @@ pub(super) fn latency_of(checkpoint: &[u8], name: &str) -> Result<Option<Latency
     Ok(manifest.latency.filter(|_| manifest.run == name))
 }
 
+impl Saved {
+    /// The checkpoint, for the run of that name.
+    pub fn to_bytes(&self, name: &str) -> Result<Vec<u8>> {
+        self.archive.to_bytes(&Manifest { run: name.into(), ..self.manifest.clone() })
+    }
+}
+
 impl<B: Backend> Live<B> {
-    /// The state before the next step, for the run of that name.
-    pub fn checkpoint(&self, setting: &Setting<'_, B>, reported: Reported, name: &str) -> Result<Vec<u8>> {
+    /// The state before the next step.
+    pub fn saved(&self, setting: &Setting<'_, B>, reported: Reported) -> Result<Saved> {
         let mut archive = Archive::default();
         self.params.save(&mut archive);
         for (step, snapshot) in &self.snapshots {
@@ -63,8 +85,8 @@ impl<B: Backend> Live<B> {
             archive.put_state("grow", grower.save()?);
         }
         archive.put_state("schedule", self.schedule.save()?);
-        archive.to_bytes(&Manifest {
-            run: name.into(),
+        let manifest = Manifest {
+            run: String::new(),
             next: self.next,
             steps: setting.length.steps,
             units: self.params.layout().sizes(),
@@ -76,7 +98,9 @@ impl<B: Backend> Live<B> {
             notes: reported.notes,
             latency: setting.latency.clone(),
             asked: self.asked,
-        })
+            unmeasured: self.unmeasured,
+        };
+        Ok(Saved { manifest, archive })
     }
 
     /// Takes the state back into a run that has not begun.
@@ -116,10 +140,53 @@ impl<B: Backend> Live<B> {
         self.next = manifest.next;
         self.burden = manifest.burden;
         self.asked = manifest.asked;
+        self.unmeasured = manifest.unmeasured;
         let reported = Reported { epoch: manifest.progress, clock: manifest.clock, notes: manifest.notes };
         reporter.restore(self.next, reported);
         Ok(())
     }
+
+    /// Measures the network between two steps. Where the run is to stop meanwhile, the checkpoint says that it is still
+    /// to be measured.
+    pub fn measure(
+        &self,
+        setting: &Setting<'_, B>,
+        split: SplitName,
+        at: EvalAt,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<Evaluation> {
+        reporter.may_leave = true;
+        let found = setting.evaluate(&self.params, Step(self.next.0 - 1), split, at, reporter);
+        reporter.may_leave = false;
+        if let Err(Error::Stopped { .. }) = &found {
+            boundary(setting, self, reporter, true)?;
+            return Err(Error::Stopped { step: self.next.0 });
+        }
+        found
+    }
+
+    /// The state before the next step, where the network is pruned after it and measured at length before and after
+    /// that: whoever stops it there goes on from here, as there is no other point between two steps.
+    pub fn before_measured_prune(
+        &self,
+        setting: &Setting<'_, B>,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<Option<Saved>> {
+        let long = reporter.evaluation.is_none_or(|took| took > LONG);
+        let measured = setting.measures_prunes() && setting.timeline.position(self.next).is_some();
+        let keep = long && measured;
+        keep.then(|| self.saved(setting, reporter.reported()?)).transpose()
+    }
+}
+
+/// A point from which the run can go on.
+pub(super) fn boundary<B: Backend>(
+    setting: &Setting<'_, B>,
+    live: &Live<B>,
+    reporter: &mut Reporter<'_, B>,
+    stopping: bool,
+) -> Result<()> {
+    reporter.boundary(stopping, &|name, reported| live.saved(setting, reported)?.to_bytes(name))
 }
 
 fn snapshot_prefix(step: Step) -> String {

@@ -39,6 +39,10 @@ pub enum Event {
         /// Weights or units of each parameter or unit group that may be pruned, as they are before this step.
         #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
         prunable: BTreeMap<String, usize>,
+        /// The evaluation after the step before that is made first, where the run goes on from a checkpoint that was
+        /// taken in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<EvalAt>,
     },
     /// What inference takes by the units of the network's groups, where pruning goes by it: before the first step.
     Latency {
@@ -215,5 +219,21 @@ mod tests {
         assert!(line.contains(r#""loss":null"#), "{line}");
         let Event::Eval { loss, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
         assert!(loss.is_nan());
+    }
+
+    #[test]
+    fn a_reader_bears_events_that_nobody_wrote() {
+        let (split, at) = (SplitName::Test, EvalAt::End);
+        let start = r#"{"event":"start","step":0,"name":"r","steps":9,"steps_per_epoch":3,"examples":7,"params":2,
+            "layers":[{"name":"fc1","units":4}],"first":"epoch"}"#;
+        let prune = r#"{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45},
+            "weights_kept":900,"weights_total":1000,"pruned":100,"regrown":0,"seconds":0.1}"#;
+        let eval = Event::Eval { step: 3, epoch: 0, split, loss: 0.5, accuracy: Some(0.25), at };
+        let whole = [start.to_owned(), prune.to_owned(), serde_json::to_string(&eval).unwrap()];
+        assert!(whole.iter().all(|line| serde_json::from_str::<Event>(line).is_ok()));
+        secateur_fuzz::bears("event", &whole.map(String::into_bytes), |bytes| {
+            let Ok(event) = serde_json::from_slice::<Event>(bytes) else { return 0 };
+            serde_json::to_string(&event).unwrap().len()
+        });
     }
 }

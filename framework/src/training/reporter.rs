@@ -54,13 +54,17 @@ pub(super) struct Reporter<'o, B: Backend> {
     pending: Vec<PendingStep<B>>,
     epoch: EpochProgress,
     pub clock: Clock,
+    /// How long the last evaluation took.
+    pub evaluation: Option<Duration>,
+    /// Whether an evaluation may be left before its end, because a checkpoint can be taken as if it had not begun.
+    pub may_leave: bool,
     notes: Vec<Said>,
 }
 
 impl<'o, B: Backend> Reporter<'o, B> {
     pub fn new(observer: &'o mut dyn Observer, length: RunLength) -> Self {
         let (epoch, clock) = (EpochProgress::default(), Clock::default());
-        Self { observer, length, pending: vec![], epoch, clock, notes: vec![] }
+        Self { observer, length, pending: vec![], epoch, clock, evaluation: None, may_leave: false, notes: vec![] }
     }
 
     /// Goes on before the step `next` from what a checkpoint kept. What was said from that step on is said again, since
@@ -141,9 +145,14 @@ impl<'o, B: Backend> Reporter<'o, B> {
 
     /// A point from which the run can go on; `take` makes the checkpoint for a run of that name.
     pub fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str, Reported) -> Result<Vec<u8>>) -> Result<()> {
-        self.flush()?;
-        let reported = Reported { epoch: self.epoch, clock: self.clock, notes: self.notes.clone() };
+        let reported = self.reported()?;
         self.observer.boundary(stopping, &|name| take(name, reported.clone()))
+    }
+
+    /// What was reported so far.
+    pub fn reported(&mut self) -> Result<Reported> {
+        self.flush()?;
+        Ok(Reported { epoch: self.epoch, clock: self.clock, notes: self.notes.clone() })
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -1,6 +1,6 @@
 //! A run, from its first step to its summary.
 
-use super::checkpoint::latency_of;
+use super::checkpoint::{boundary, latency_of};
 use super::prune_step::Shown;
 use super::reporter::Reporter;
 use super::setting::Setting;
@@ -122,6 +122,8 @@ pub(super) struct Live<B: Backend> {
     pub burden: Burden,
     /// The sparsity that the schedule asked for at the last pruning step, unless the criterion decided itself.
     pub asked: Option<f64>,
+    /// Whether the evaluation after the epoch before the next step is still to be made.
+    pub unmeasured: bool,
 }
 
 impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
@@ -150,6 +152,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             shown: None,
             burden: Burden::default(),
             asked: None,
+            unmeasured: false,
         };
         let reporter = Reporter::new(observer, setting.length);
         Ok(Self { setting, live, reporter, dense, idle })
@@ -157,6 +160,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
 
     fn train(mut self) -> Result<Outcome<B>> {
         self.start()?;
+        self.measure_epoch()?;
         while self.live.next.0 < self.setting.length.steps {
             self.epoch()?;
             if self.live.next.0 < self.setting.length.steps {
@@ -183,10 +187,17 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             let clock = Instant::now();
             let batch = next_batch(&setting.device, setting.data, &mut batches)?
                 .ok_or_else(|| Error::Other(format!("the training data ended before epoch {epoch}")))?;
+            let before = live.before_measured_prune(setting, reporter)?;
             live.train_step(setting, &batch, reporter)?;
             reporter.clock.train += clock.elapsed();
             if let Some(position) = setting.timeline.position(step) {
-                live.prune_step(setting, position, Some(step), &batch, reporter)?;
+                reporter.may_leave = before.is_some();
+                let pruned = live.prune_step(setting, position, Some(step), &batch, reporter);
+                reporter.may_leave = false;
+                if let (Err(Error::Stopped { .. }), Some(before)) = (&pruned, before) {
+                    reporter.boundary(true, &|name, _| before.to_bytes(name))?;
+                }
+                pruned?;
             }
             live.next = Step(step.0 + 1);
         }
@@ -205,6 +216,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             params: measure::count_params(&live.params).1,
             layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
             prunable: pruning::counts(&setting.prune, &live.params)?,
+            first: live.unmeasured.then_some(EvalAt::Epoch),
         })?;
         for note in idle.drain(..) {
             reporter.note(live.next, note.keys, note.text)?;
@@ -230,19 +242,28 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         if last {
             reporter.event(&Event::Neurons { step: step.0, epoch, layers: neurons })?;
         }
-        if last || (epoch + 1).is_multiple_of(setting.train.eval_every) {
-            let found = setting.evaluate(&live.params, step, SplitName::Validation, EvalAt::Epoch, reporter)?;
-            if !setting.data.validation.is_empty() {
-                reporter.validated(&found, &|section| setting.network(&live.params, section))?;
-            }
+        live.unmeasured = last || (epoch + 1).is_multiple_of(setting.train.eval_every);
+        self.measure_epoch()
+    }
+
+    /// Makes the evaluation after the epoch before the next step, where that is still to be done.
+    fn measure_epoch(&mut self) -> Result<()> {
+        let Self { setting, live, reporter, .. } = self;
+        if !live.unmeasured {
+            return Ok(());
         }
+        let found = live.measure(setting, SplitName::Validation, EvalAt::Epoch, reporter)?;
+        if !setting.data.validation.is_empty() {
+            reporter.validated(&found, &|section| setting.network(&live.params, section))?;
+        }
+        live.unmeasured = false;
         Ok(())
     }
 
     fn finish(self) -> Result<Outcome<B>> {
         let Self { setting, live, mut reporter, dense, .. } = self;
         let last = Step(setting.length.steps - 1);
-        let test = setting.evaluate(&live.params, last, SplitName::Test, EvalAt::End, &mut reporter)?;
+        let test = live.measure(&setting, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
         let look = setting.look(&live.params)?;
         let inference = setting.inference(&live.params, live.asked)?;
@@ -251,14 +272,4 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         setting.device.trim();
         Ok(Outcome { summary, params: live.params, input: setting.input, layers: look.layers })
     }
-}
-
-/// A point from which the run can go on.
-fn boundary<B: Backend>(
-    setting: &Setting<'_, B>,
-    live: &Live<B>,
-    reporter: &mut Reporter<'_, B>,
-    stopping: bool,
-) -> Result<()> {
-    reporter.boundary(stopping, &|name, reported| live.checkpoint(setting, reported, name))
 }

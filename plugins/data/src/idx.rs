@@ -220,6 +220,20 @@ pub(crate) mod tests {
         assert!(refused(&flipped).contains("gzip"));
     }
 
+    #[test]
+    fn a_reader_bears_files_that_nobody_wrote() {
+        let images: Vec<u8> = (0..600_u32).map(|i| (i * i % 241) as u8).collect();
+        let whole = [idx(&[6, 10, 10], &images), idx(&[2, 3], &[1, 2, 3, 4, 5, 6]), idx(&[7], &[0, 1, 2, 3, 4, 5, 6])];
+        let read = |bytes: &[u8]| parse(bytes).map_or(0, |idx| idx.data.len());
+        secateur_fuzz::bears("idx", &whole, read);
+        // Packed anew, so that the damage lies in what was packed.
+        secateur_fuzz::bears("idx-gzip-content", &whole, |bytes| read(&gzip(bytes)));
+        let padded = [&gzip(&whole[1])[..], &[0; 30]].concat();
+        let mut packed = whole.map(|bytes| gzip(&bytes)).to_vec();
+        packed.push(padded);
+        secateur_fuzz::bears("idx-gzip", &packed, read);
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -95,3 +95,20 @@ impl Ties {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_bears_ties_that_nobody_wrote() {
+        let here = tempfile::tempdir().unwrap();
+        let whole = br#"{"a-1": {"random": "control-2"}, "b-3": {"unpruned": "a-1", "shuffled": "c-4"}}"#.to_vec();
+        secateur_fuzz::bears("ties", &[whole], |bytes| {
+            fs::write(here.path().join(TIES), bytes).unwrap();
+            let mut length = 0;
+            Ties::read(here.path()).each(|cell, kind, control| length += cell.len() + kind.len() + control.len());
+            length
+        });
+    }
+}

@@ -57,6 +57,7 @@ fn reason(source: &io::Error) -> String {
     match source.kind() {
         ErrorKind::StorageFull => "the disk is full".to_owned(),
         ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+        ErrorKind::FileTooLarge => "no file may be so large here (ulimit -f)".to_owned(),
         ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file stands where a folder should be".to_owned(),
@@ -68,6 +69,7 @@ fn reason(source: &io::Error) -> String {
 fn fix(source: &io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or write elsewhere with --out DIR",
+        ErrorKind::FileTooLarge => "raise the limit, or write elsewhere with --out DIR",
         ErrorKind::InvalidData => "the file is damaged: start the run anew, with --force",
         _ => "choose a folder that you can write to with --out DIR",
     }

@@ -75,7 +75,10 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
     summary.insert("notes".to_owned(), notes_told(lines(folder.path())?).into());
     folder.write(MODEL, &trained.model)?;
     // What is drawn of a run that is over can be drawn again; the network cannot be trained again for that.
-    let tensorboard = || Ok(folder.write(TENSORBOARD, &output::tensorboard(lines(folder.path())?))?);
+    let tensorboard = || {
+        let lines = lines(folder.path())?;
+        Ok(folder.write_made(TENSORBOARD, |file| output::write_tensorboard(lines, file))?)
+    };
     let drawn =
         [if config.run.output.tensorboard { tensorboard() } else { Ok(()) }, write_report(config, folder, &summary)];
     for failure in drawn.iter().filter_map(|drawn: &Result<(), Failure>| drawn.as_ref().err()) {

@@ -113,7 +113,8 @@ mod signals {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+    use signal_hook::flag;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::{exit, signal_name};
 
@@ -131,6 +132,8 @@ mod signals {
         let mut all = vec![SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
         // `nohup` has a program ignore it, and goes on to mean that.
         all.extend((!ignored(SIGHUP)).then_some(SIGHUP));
+        // A file that may not grow any larger is then an error that is told, as a full disk is, and no end of the process.
+        flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = Signals::new(all)?;
         let shared = Arc::clone(&interrupt.0);
         thread::Builder::new().name("signals".to_owned()).spawn(move || {

@@ -110,10 +110,10 @@ impl<'a> Recorder<'a> {
     /// Appends one event to the log. Where the run begins or goes on, what an earlier process recorded of the steps
     /// that follow is dropped.
     fn record(&mut self, event: &Event) -> Result<(), RunDirError> {
-        if let Event::Start { step, steps, params, .. } = event {
+        if let Event::Start { step, steps, params, first, .. } = event {
             self.stride = steps.div_ceil(STEPS).max(1);
             self.checkpoints.begin(*params, Instant::now());
-            self.log.drop_from(*step)?;
+            self.log.drop_from(*step, *first)?;
             self.steps = *step;
             self.folder.begin(*step, *steps);
             if let Some(best) = &mut self.best {
@@ -139,7 +139,9 @@ impl<'a> Recorder<'a> {
     fn checkpoint(&mut self, began: Instant, bytes: &[u8]) -> Result<(), RunDirError> {
         self.log.sync()?;
         self.folder.write_checkpoint(bytes, self.keep, self.steps)?;
-        self.checkpoints.written(began, Instant::now());
+        let now = Instant::now();
+        self.checkpoints.written(began, now);
+        tracing::debug!("a checkpoint of {} bytes took {:.3} s", bytes.len(), (now - began).as_secs_f64());
         Ok(())
     }
 }

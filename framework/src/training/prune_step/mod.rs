@@ -52,7 +52,7 @@ impl<B: Backend> Live<B> {
         reporter: &mut Reporter<'_, B>,
     ) -> Result<()> {
         let (step, prune, plan) = (self.next, &setting.prune, position);
-        let around = setting.timeline.count() <= setting.train.eval_prunes;
+        let around = setting.measures_prunes();
         let mut validation_loss = None;
         if around {
             let at = EvalAt::BeforePrune;

@@ -148,12 +148,13 @@ impl<B: Backend> Setting<'_, B> {
             );
             return vec![Remark::new(&["train.lr_warmup", "train.epochs", "train.lr_schedule"], text)];
         }
-        let after = (warmup.ceil() as u64..self.length.steps).map(Step);
+        // A rate only falls within a round.
+        let mut ends = self.timeline.round_ends();
         let same = |step| {
             let (step, steps) = self.timeline.in_round(step);
             (self.train.lr_at(step, &RunLength { steps, ..self.length }) - lr).abs() <= 1e-12 * lr
         };
-        if lr_schedule == LrSchedule::Constant || !after.into_iter().all(same) {
+        if lr_schedule == LrSchedule::Constant || !ends.all(same) {
             return vec![];
         }
         let (why, key) = match lr_schedule {

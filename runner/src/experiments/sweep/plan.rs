@@ -266,3 +266,44 @@ fn refused(problem: &str, fix: &str) -> ConfigErrors {
     let (problem, fix) = (problem.to_owned(), fix.to_owned());
     ConfigErrors(vec![ConfigError::Sweep { key: "sweep".to_owned(), origin: None, problem, fix }])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::resolve;
+    use crate::engine::Workbench;
+
+    #[test]
+    fn a_reader_bears_configs_that_nobody_wrote() {
+        let (here, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let run = "extends = ['experiment/quickstart']\nseed = 3\n[train]\nlr = 0.05\nepochs = 20\n[data.glyphs]\n\
+                   train = 100\n[prune]\ntable = { '*' = 0.5 }\n";
+        let sweep = "extends = ['experiment/quickstart']\n[sweep]\nseeds = 2\ncontrols = ['random']\nzip = [['train.lr', \
+                     'train.epochs']]\n[sweep.axes]\ntrain.lr = [0.1, 0.2]\ntrain.epochs = [20, 30]\n\
+                     [[sweep.exclude]]\ntrain.lr = 0.1\n";
+        let request = |configs: &[&str], sets: Vec<String>| Request {
+            configs: configs.iter().map(|config| (*config).to_owned()).collect(),
+            sets,
+            root: here.path().to_owned(),
+            ..Request::default()
+        };
+        let path = here.path().join("c.toml");
+        let whole = [run, sweep].map(|text| text.as_bytes().to_vec());
+        std::fs::write(&path, sweep).unwrap();
+        assert_eq!(SweepPlan::make(&request(&["c.toml"], vec![]), &workbench).map(|plan| plan.cells.len()).unwrap(), 2);
+        secateur_fuzz::bears_part(20, "config", &whole, |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            let request = request(&["c.toml"], vec![]);
+            let resolved = resolve(&request, &workbench).map_or_else(|e| e.to_string(), |config| config.to_toml());
+            let planned =
+                SweepPlan::make(&request, &workbench).map_or_else(|e| e.to_string(), |plan| plan.axes().concat());
+            resolved.len() + planned.len()
+        });
+        let sets = ["train.lr=0.1", "prune.table.'*'=[1, 2]", "criterion={name = \"random\"}", "name=a b"];
+        secateur_fuzz::bears_part(20, "set", &sets.map(|set| set.as_bytes().to_vec()), |bytes| {
+            let set = String::from_utf8_lossy(bytes).into_owned();
+            let request = request(&["experiment/quickstart"], vec![set]);
+            resolve(&request, &workbench).map_or_else(|e| e.to_string(), |config| config.to_toml()).len()
+        });
+    }
+}
