@@ -14,6 +14,7 @@ mod layers;
 mod libraries;
 mod run_config;
 pub mod schema;
+mod scripts;
 mod set_by;
 mod show;
 mod validate;
@@ -30,6 +31,7 @@ pub use layers::{Layer, Stack};
 pub use libraries::PluginFile;
 pub use run_config::{DataChoice, OutputConfig, PluginChoice, RunConfig, TopConfig};
 pub use schema::Schema;
+pub use scripts::any as names_script;
 pub use set_by::SetBy;
 pub use show::Row;
 

@@ -168,12 +168,13 @@ impl Scene {
         if reversed {
             targets.reverse();
         }
-        let score = |(name, group): (&str, Option<&UnitGroup>)| {
+        let target = |(name, group): (&'_ str, Option<&'_ UnitGroup>)| {
             let target = Target::new(&self.store, name, group, Step(self.step), SEED)?;
-            let target = if let Some(grads) = &self.last { target.with_grads(grads) } else { target };
-            Ok((name.to_string(), criterion.score(&target)?))
+            Ok(if let Some(grads) = &self.last { target.with_grads(grads) } else { target })
         };
-        targets.into_iter().map(score).collect()
+        let targets = targets.into_iter().map(target).collect::<Result<Vec<_>>>()?;
+        criterion.announce(&targets)?;
+        targets.iter().map(|target| Ok((target.name().to_string(), criterion.score(target)?))).collect()
     }
 }
 

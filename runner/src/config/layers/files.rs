@@ -8,7 +8,7 @@ use toml::Value;
 
 use super::layer::Layer;
 use crate::config::error::{ConfigError, nearest};
-use crate::config::libraries;
+use crate::config::{libraries, scripts};
 use crate::config::set_by::SetBy;
 
 /// The configs inside the program: name and text, sorted by name.
@@ -76,7 +76,9 @@ impl Loader<'_> {
             Err(error) => self.errors.push(*error),
             Ok(mut layer) => {
                 if let Found::File(path) = &found {
-                    libraries::anchor(&mut layer.table, path.parent().unwrap_or(self.root));
+                    let folder = path.parent().unwrap_or(self.root);
+                    libraries::anchor(&mut layer.table, folder);
+                    scripts::anchor(&mut layer, folder);
                 }
                 let parents = self.take_extends(&mut layer);
                 self.chain.push(found.clone());

@@ -1,6 +1,7 @@
 //! One layer of a configuration: values, and where each of them was set.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use figment::value::{Dict, Map};
 use figment::{Metadata, Profile, Provider};
@@ -18,6 +19,8 @@ pub struct Layer {
     pub table: Table,
     /// SetBy of each leaf, by dotted key. Arrays and empty tables are leaves.
     pub origins: BTreeMap<String, SetBy>,
+    /// Where the scripts are that it names, by the key that does.
+    pub scripts: BTreeMap<String, PathBuf>,
 }
 
 impl Layer {
@@ -33,7 +36,7 @@ impl Layer {
         };
         let table: Table = text.parse().map_err(refused)?;
         let spans = DeTable::parse(text).map_err(refused)?;
-        let mut layer = Self { table: without_dates(table), origins: BTreeMap::new() };
+        let mut layer = Self { table: without_dates(table), ..Self::default() };
         let origin = |offset| SetBy::File { file: file.to_owned(), line: line_of(text, offset), embedded };
         note_lines(spans.get_ref(), &mut Vec::new(), &origin, &mut layer.origins);
         Ok(layer)

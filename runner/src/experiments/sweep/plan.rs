@@ -11,7 +11,7 @@ use super::section::{self, Sections};
 use super::spec::{Condition, Spec};
 use crate::config::Schema;
 use crate::config::key;
-use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack};
+use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
 
 /// A person reads no more than this many problems at once.
 const MOST_ERRORS: usize = 20;
@@ -47,7 +47,8 @@ pub fn plugin_files(request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> 
     let mut files = stack.libraries(&[])?;
     if let Some((table, origins)) = stack.take_section("sweep") {
         let spec = Spec::read(table, &origins, &stack)?;
-        let names_some = |choice: &&Choice| choice.layers.iter().any(|layer| layer.table.contains_key("plugins"));
+        let own = |layer: &Layer| layer.table.contains_key("plugins") || names_script(layer);
+        let names_some = |choice: &&Choice| choice.layers.iter().any(own);
         for choice in spec.axes.iter().flat_map(|axis| &axis.values).filter(names_some) {
             files.extend(stack.libraries(&choice.layers.iter().collect::<Vec<_>>())?);
         }
