@@ -11,10 +11,20 @@ Nothing but Python is needed to run; reading networks needs NumPy, and tables ar
 them is installed.
 """
 
-from ._commands import Comparison, Sweep, compare, resume, run, sweep
-from ._folders import Run, events, runs
-from ._network import Network, load
-from ._program import ConfigError, Interrupted, SecateurError, program
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._commands import Comparison, Sweep, compare, resume, run, sweep
+    from ._folders import Run, events, runs
+    from ._network import Network, load
+    from ._program import ConfigError, Interrupted, SecateurError, program
+
+#: Where each name is. Importing the package imports none of it: an import is for free until something is asked for.
+_HOMES = {
+    "_commands": ("Comparison", "Sweep", "compare", "resume", "run", "sweep"),
+    "_folders": ("Run", "events", "runs"),
+    "_network": ("Network", "load"),
+    "_program": ("ConfigError", "Interrupted", "SecateurError", "program"),
+}
 
 __all__ = [
     "Comparison",
@@ -35,10 +45,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
-    # Looking a version up takes longer than everything else here.
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("secateur")
+    for home, names in _HOMES.items():
+        if name in names:
+            from importlib import import_module
+
+            found = getattr(import_module(f"{__name__}.{home}"), name)
+            globals()[name] = found
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

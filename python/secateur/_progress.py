@@ -38,8 +38,8 @@ class _Cell:
         self._drawn = 0.0
 
     def say(self, line: str) -> None:
-        if self._lines and self._lines[-1].startswith("epoch") and line.startswith("epoch"):
-            self._lines.pop()
+        if line.startswith("epoch"):
+            self._lines = [earlier for earlier in self._lines if not earlier.startswith("epoch")]
         self._lines = [*self._lines, line][-_LINES:]
         if time.monotonic() - self._drawn >= _REFRESH:
             self._draw()

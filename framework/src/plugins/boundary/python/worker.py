@@ -19,6 +19,7 @@ def main(parent):
     # What the script prints goes where errors go; the program reads the answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)
     import json
 
     script = None
@@ -27,10 +28,10 @@ def main(parent):
         try:
             if script is None:
                 script = Script(request["path"], request["source"])
-            answer = getattr(script, "do_" + request["do"])(request)
+            answer = json.dumps(getattr(script, "do_" + request["do"])(request))
         except BaseException as error:
-            answer = {"error": told(error)}
-        answers.write(json.dumps(answer) + "\n")
+            answer = json.dumps({"error": told(error)})
+        answers.write(answer + "\n")
         answers.flush()
 
 
