@@ -144,7 +144,8 @@ fn a_criterion_in_python_gives_the_bits_of_the_one_in_rust() {
     assert!(magnitude != rust, "any criterion would do");
     // Units: the weights' scores become one of each unit, as those of a criterion in Rust do.
     let units = ["--set=prune.granularity=unit", "--set=prune.apply=shrink", "--set=prune.rounds=3"];
-    let rust = here.model("units", &[&units[..], &["--set=criterion.name=taylor", "--set=criterion.window=last-step"]].concat());
+    let rust = here
+        .model("units", &[&units[..], &["--set=criterion.name=taylor", "--set=criterion.window=last-step"]].concat());
     assert!(here.model("python-units", &[&units[..], &[MINE]].concat()) == rust, "the networks differ");
 }
 
@@ -194,7 +195,10 @@ fn what_python_raises_ends_the_run_with_its_traceback() {
     let Some(here) = Here::with(&TAYLOR.replace("view.grad)", "view.grad[0, :3])")) else { return };
     let (code, text) = here.run(&[MINE]);
     assert!(code == 1 && text.contains("criterion `python:mine.py`: Traceback (most recent call last):"), "{text}");
-    assert!(text.contains("mine.py\", line 8, in score") && text.contains("ValueError: operands could not be"), "{text}");
+    assert!(
+        text.contains("mine.py\", line 8, in score") && text.contains("ValueError: operands could not be"),
+        "{text}"
+    );
     assert!(text.contains("return numpy.abs(view.weight * view.grad[0, :3])"), "{text}");
     let summary = fs::read_to_string(here.only("runs").join("summary.json")).unwrap();
     assert!(summary.contains("ValueError: operands"), "{summary}");
@@ -209,7 +213,10 @@ fn what_a_script_cannot_mean_is_said_before_anything_runs() {
         ("def scores(view):\n    pass\n", "it defines no score(view)"),
         ("import nmpy\n", "ModuleNotFoundError: No module named 'nmpy'"),
         ("def score(view)\n", "SyntaxError: expected ':'"),
-        ("def score(view): pass\ndef observe(seen): pass\n", "define save() and load(state), or say window = \"last-step\""),
+        (
+            "def score(view): pass\ndef observe(seen): pass\n",
+            "define save() and load(state), or say window = \"last-step\"",
+        ),
         ("window = 'epoch'\ndef score(view): pass\n", "defines no observe(seen)"),
         ("options = {'a': []}\ndef score(view): pass\n", "the default of \"a\" is []"),
     ] {
@@ -248,7 +255,10 @@ fn what_score_gives_must_fit() {
     // A decision of its own, and scores of units.
     here.write("mine.py", &TAYLOR.replace("numpy.abs(view.weight * view.grad)", "abs(view.weight) > 0.01"));
     here.model("decided", &[MINE]);
-    here.write("mine.py", &TAYLOR.replace("numpy.abs(view.weight * view.grad)", "numpy.abs(view.grad).sum(1 - view.axis)"));
+    here.write(
+        "mine.py",
+        &TAYLOR.replace("numpy.abs(view.weight * view.grad)", "numpy.abs(view.grad).sum(1 - view.axis)"),
+    );
     here.model("units", &[MINE, "--set=prune.granularity=unit", "--set=prune.apply=shrink"]);
 }
 
@@ -265,12 +275,20 @@ fn wait_until(what: &str, child: &mut Child, mut met: impl FnMut() -> bool) {
 fn a_run_that_is_resumed_is_the_run_that_was_not() {
     let Some(here) = Here::with(SUMS) else { return };
     // The last pruning step looks back on steps before and after the restart.
-    let long = [MINE, "--set=train.epochs=300", "--set=schedule.first=200", "--set=prune.granularity=unit", "--set=prune.apply=shrink"];
+    let long = [
+        MINE,
+        "--set=train.epochs=300",
+        "--set=schedule.first=200",
+        "--set=prune.granularity=unit",
+        "--set=prune.apply=shrink",
+    ];
     let expected = here.model("whole", &long);
     let arguments = [&["run", "experiment/quickstart"], &SMALL[..], &long, &["--out=halted"]].concat();
     let mut child = here.command(&arguments).spawn().unwrap();
-    let events = || fs::read_dir(here.path().join("halted")).ok()?.next()?.ok().map(|run| run.path().join("events.jsonl"));
-    let begun = || events().and_then(|path| fs::read_to_string(path).ok()).is_some_and(|text| text.contains("\"epoch\":3"));
+    let events =
+        || fs::read_dir(here.path().join("halted")).ok()?.next()?.ok().map(|run| run.path().join("events.jsonl"));
+    let begun =
+        || events().and_then(|path| fs::read_to_string(path).ok()).is_some_and(|text| text.contains("\"epoch\":3"));
     wait_until("epoch 3", &mut child, begun);
     // Schedulers signal everything that a job has started.
     let group = format!("kill -TERM {0}; for worker in $(pgrep -P {0}); do kill -TERM $worker; done", child.id());

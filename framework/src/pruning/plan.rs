@@ -82,9 +82,8 @@ pub fn plan_at_cost<'a, B: Backend>(
     };
     let targets = names.iter().enumerate().map(targets).collect::<Result<Vec<_>>>()?;
     criterion.announce(&targets.concat())?;
-    let score = |layer: (&String, &Vec<Target<'_, B>>)| {
-        score_layer(config, store, (layer.0, layer.1), criterion, &mut answers)
-    };
+    let score =
+        |layer: (&String, &Vec<Target<'_, B>>)| score_layer(config, store, (layer.0, layer.1), criterion, &mut answers);
     let scored = names.iter().zip(&targets).map(score).collect::<Result<Vec<_>>>()?;
     // Held masks: what is gone stays gone, and counts as removed already.
     let fixed = store.masking() == Masking::Held;

@@ -8,8 +8,8 @@ use toml::Value;
 
 use super::layer::Layer;
 use crate::config::error::{ConfigError, nearest};
-use crate::config::{libraries, scripts};
 use crate::config::set_by::SetBy;
+use crate::config::{libraries, scripts};
 
 /// The configs inside the program: name and text, sorted by name.
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/configs.rs"));

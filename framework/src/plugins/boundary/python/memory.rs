@@ -157,7 +157,10 @@ mod tests {
         memory.found();
         assert!(!path.exists());
         let back = memory.read(a, 3).unwrap();
-        assert_eq!(back.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [1.5, -0.0, f32::MIN_POSITIVE].map(f32::to_bits));
+        assert_eq!(
+            back.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+            [1.5, -0.0, f32::MIN_POSITIVE].map(f32::to_bits)
+        );
         assert_eq!(memory.read_flags(b, 2).unwrap(), [true, false]);
         assert!(memory.read(60, 3).unwrap_err().to_string().contains("cannot be used"));
     }

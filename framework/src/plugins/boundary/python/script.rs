@@ -97,7 +97,10 @@ impl Script {
         let answer = worker.ask(json!({ "do": "describe", "path": path, "source": source })).map_err(|error| {
             let mut text = error.to_string();
             if text.ends_with("No module named 'numpy'") {
-                text += &format!("\n  fix: {} -m pip install numpy, or name another interpreter: {VARIABLE}", worker.python());
+                text += &format!(
+                    "\n  fix: {} -m pip install numpy, or name another interpreter: {VARIABLE}",
+                    worker.python()
+                );
             }
             refuse(text)
         })?;
@@ -117,9 +120,11 @@ impl Script {
             return Err("it says which steps count (window), but defines no observe(seen) that would see them".into());
         }
         if window != Window::LastStep && !(defines("save") && defines("load")) {
-            return Err("it observes more than one step, so that what it collects must survive a restart: define save() \
+            return Err(
+                "it observes more than one step, so that what it collects must survive a restart: define save() \
                         and load(state), or say window = \"last-step\""
-                .into());
+                    .into(),
+            );
         }
         if defines("save") != defines("load") {
             return Err("it defines one of save() and load(state) without the other".into());
@@ -135,8 +140,7 @@ impl Script {
         for (name, default) in found.options {
             docs.push(option(&file, &name, default)?);
         }
-        let summary =
-            if found.doc.is_empty() { format!("The function `score` of {file}.") } else { found.doc.clone() };
+        let summary = if found.doc.is_empty() { format!("The function `score` of {file}.") } else { found.doc.clone() };
         let version = format!("{}, NumPy {}", found.python, found.numpy);
         let origin = Origin { krate: file.clone(), version, file: Some(path.clone()), sha256: Some(sha256) };
         let what = What { path, source, needs, window, reduce, defines: found.defines };
@@ -178,7 +182,8 @@ impl Script {
             if key == TIMEOUT_KEY && number(value).is_some_and(|seconds| !(seconds > 0.0 && seconds <= 1e6)) {
                 return refused("must be above 0 and at most a million".into());
             }
-            (!alike(value, default)).then(|| OptionError::new(key, value, format!("must be like its default, {default}")))
+            (!alike(value, default))
+                .then(|| OptionError::new(key, value, format!("must be like its default, {default}")))
         };
         let errors: Vec<OptionError> = options.iter().filter_map(wrong).collect();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -193,7 +198,8 @@ impl Script {
         let seconds = options.get(TIMEOUT_KEY).and_then(number).unwrap_or(TIMEOUT);
         let mut given = serde_json::Map::new();
         for (key, value) in options.iter().filter(|(key, _)| *key != TIMEOUT_KEY) {
-            let whole = self.docs.iter().any(|doc| doc.name == key && doc.default.as_ref().is_some_and(|d| !d.is_float()));
+            let whole =
+                self.docs.iter().any(|doc| doc.name == key && doc.default.as_ref().is_some_and(|d| !d.is_float()));
             let value = match number(value).filter(|_| !whole) {
                 Some(number) => json!(number),
                 None => json!(value),
@@ -228,7 +234,8 @@ fn word<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, String> {
 
 /// An option as the script declares it, by its default.
 fn option(file: &str, name: &str, default: Value) -> Result<OptionDoc, String> {
-    let wrong = || format!("options: the default of {name:?} is {default}, and must be a number, a text, or true or false");
+    let wrong =
+        || format!("options: the default of {name:?} is {default}, and must be a number, a text, or true or false");
     let (ty, value) = match &default {
         Value::Bool(on) => ("bool", (*on).into()),
         Value::Number(number) => match number.as_i64() {

@@ -94,8 +94,9 @@ impl Worker {
                 self.timeout.as_secs_f64()
             )),
         })?;
-        let answer: Value = serde_json::from_str(&answer)
-            .map_err(|error| Error::Other(format!("{}: its worker gave no answer but {answer:?}: {error}", self.file)))?;
+        let answer: Value = serde_json::from_str(&answer).map_err(|error| {
+            Error::Other(format!("{}: its worker gave no answer but {answer:?}: {error}", self.file))
+        })?;
         self.lost.set(false);
         match answer.get("error").and_then(Value::as_str) {
             Some(traceback) => Err(Error::Other(traceback.to_owned())),
@@ -149,6 +150,9 @@ mod tests {
         std::fs::write(&inside, "").unwrap();
         assert_eq!(of(&[("VIRTUAL_ENV", environment), ("CONDA_PREFIX", "/conda")]), inside);
         assert_eq!(of(&[("CONDA_PREFIX", environment), ("VIRTUAL_ENV", "")]), inside);
-        assert_eq!(of(&[("VIRTUAL_ENV", environment), (VARIABLE, "/usr/bin/python3.9")]), Path::new("/usr/bin/python3.9"));
+        assert_eq!(
+            of(&[("VIRTUAL_ENV", environment), (VARIABLE, "/usr/bin/python3.9")]),
+            Path::new("/usr/bin/python3.9")
+        );
     }
 }
