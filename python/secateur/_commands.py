@@ -50,8 +50,8 @@ def resume(folder: PathLike, *, accept_changed: bool = False, progress: bool = T
 
     Args:
         folder: The run's folder.
-        accept_changed: Go on although the data, the program's build or the processor's vector instructions are not those
-            of the checkpoint.
+        accept_changed: Go on although the data, the program's build or the processor's vector instructions are not
+            those of the checkpoint.
         progress: Whether to show how far it is.
     """
     flags = ["--accept-changed"] if accept_changed else []
@@ -86,10 +86,11 @@ def sweep(
     progress: bool = True,
     **keys: Any,
 ) -> Sweep:
-    """Runs every cell of a grid, several at a time. Cells that are finished are left alone: the same call goes on with a
-    sweep that was stopped.
+    """Runs every cell of a grid, several at a time. Cells that are finished are left alone: the same call goes on with
+    a sweep that was stopped.
 
-    >>> secateur.sweep("experiment/quickstart", sets={"sweep.axes.criterion.name": ["magnitude", "random"]}, sweep__seeds=3)
+    >>> axes = {"sweep.axes.criterion.name": ["magnitude", "random"]}
+    >>> secateur.sweep("experiment/quickstart", sets=axes, sweep__seeds=3)
 
     Args:
         config: A file, or a name such as ``sweep/mnist-criteria-small``.
@@ -136,7 +137,7 @@ class Comparison:
         return table(rows, frame)
 
     def pairs(self, *, frame: Frame | None = None) -> Any:
-        """A row for each group and what it is compared with, the controls too: difference, interval, tests, sentence."""
+        """A row for each group and what it is compared with, controls too: difference, interval, tests, sentence."""
         return table([flat(pair) for pair in self.data["pairs"] + self.data["control_pairs"]], frame)
 
     def __repr__(self) -> str:

@@ -63,8 +63,8 @@ class Run:
 
 
 def runs(folder: PathLike = "runs", *, frame: Frame | None = None) -> Any:
-    """Every run in a folder, in the folders of sweeps there too, as a row: its folder, what became of it, every key of its
-    config (``criterion.name``, ``train.lr``) and every metric of its summary (``test_accuracy``, ``units.fc1``).
+    """Every run in a folder, in the folders of sweeps there too, as a row: its folder, what became of it, every key of
+    its config (``criterion.name``, ``train.lr``) and every metric of its summary (``test_accuracy``, ``units.fc1``).
 
     A run whose files are not what the program wrote is ``damaged``; no metric is taken from it.
 
@@ -79,12 +79,12 @@ def runs(folder: PathLike = "runs", *, frame: Frame | None = None) -> Any:
 
 
 def events(folder: PathLike, event: str | None = None, *, frame: Frame | None = None) -> Any:
-    """What happened in a run, an event a row, with every key of every event: polars' own reader takes its columns from the
-    first hundred lines and drops what comes later.
+    """What happened in a run, an event a row, with every key of every event: polars' own reader takes its columns from
+    the first hundred lines and drops what comes later.
 
     Args:
         folder: The run's folder; it need not be finished.
-        event: Only events of this kind, with the keys that these have: ``"step"``, ``"epoch"``, ``"eval"``, ``"prune"``.
+        event: Only events of this kind, with the keys that these have: ``"epoch"``, ``"eval"``, ``"prune"``.
         frame: ``"pandas"``, ``"polars"`` or ``"rows"`` (a list of dictionaries); what is installed, unless given.
     """
     path = Path(folder) / "events.jsonl"

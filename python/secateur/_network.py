@@ -40,8 +40,8 @@ class Network(Mapping[str, "numpy.ndarray"]):
     Attributes:
         masks: For each parameter that has one, which of its entries are kept.
         structure: What a reader must know beside the arrays: the model and its options, ``units`` in use in each group,
-            ``input`` and ``classes``, ``normalization``, and the ``layers`` in the order of their calls; empty for a file
-            that does not say.
+            ``input`` and ``classes``, ``normalization``, and the ``layers`` in the order of their calls; empty for a
+            file that does not say.
     """
 
     def __init__(

@@ -123,7 +123,9 @@ def test_importing_takes_less_than_50_ms_and_no_other_package():
     code = "import sys, secateur; assert not {'numpy', 'pandas', 'polars', 'IPython'} & set(sys.modules)"
     times = []
     for _ in range(5):
-        found = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+        found = subprocess.run(
+            [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
+        )
         (line,) = [line for line in found.stderr.splitlines() if line.endswith("| secateur")]
         times.append(int(line.split("|")[1]) / 1000)
     assert min(times) < 50, times

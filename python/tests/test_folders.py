@@ -9,7 +9,9 @@ FRAMES = ["pandas", "polars", "rows"]
 
 
 def columns(table):
-    return list(table.columns) if hasattr(table, "columns") else list(dict.fromkeys(key for row in table for key in row))
+    return (
+        list(table.columns) if hasattr(table, "columns") else list(dict.fromkeys(key for row in table for key in row))
+    )
 
 
 def column(table, key):
@@ -26,7 +28,9 @@ def frame(request):
 def test_every_run_is_a_row_with_its_config_and_its_results(run, masked, out, frame):
     table = secateur.runs(out, frame=frame)
     at = column(table, "folder").index(str(run.folder))
-    found = {key: column(table, key)[at] for key in ("status", "criterion.name", "train.lr", "test_accuracy", "units.fc1")}
+    found = {
+        key: column(table, key)[at] for key in ("status", "criterion.name", "train.lr", "test_accuracy", "units.fc1")
+    }
     config, summary = run.config, run.summary
     assert found == {
         "status": "finished",
@@ -82,7 +86,13 @@ def test_folders_that_hold_no_run_are_named(tmp_path):
 
 def test_every_key_of_every_event_is_there(tmp_path, frame):
     steps = [{"event": "step", "step": step, "loss": 1 if step < 100 else 0.5} for step in range(200)]
-    late = {"event": "prune", "step": 200, "units": {"fc1": 3}, "layers": [{"name": "fc1"}, {"kept": 2}], "words": ["a"]}
+    late = {
+        "event": "prune",
+        "step": 200,
+        "units": {"fc1": 3},
+        "layers": [{"name": "fc1"}, {"kept": 2}],
+        "words": ["a"],
+    }
     lines = [json.dumps(event) for event in [*steps, late, {"event": "note", "layers": "none"}]]
     (tmp_path / "events.jsonl").write_text("\n".join(lines) + '\n{"event":"cut o')
     table = secateur.events(tmp_path, frame=frame)

@@ -32,4 +32,9 @@ def test_every_cell_of_the_guide_runs(tmp_path):
     assert "contribution-rank" in table.data["text/html"] and "random" in table.data["text/html"]
     assert outputs("sweep = ")[-1].data["text/html"].startswith("<iframe")
     assert "magnitude" in outputs("print(comparison)")[0].text
-    assert not [output for cell in notebook.cells for output in cell.outputs if output.output_type == "stream" and output.name == "stderr"]
+    assert not [
+        output
+        for cell in notebook.cells
+        for output in cell.outputs
+        if output.output_type == "stream" and output.name == "stderr"
+    ]

@@ -25,7 +25,10 @@ def test_the_network_of_a_run_has_its_sizes(run):
     network = run.load()
     units, summary = network.structure["units"], run.summary
     assert units == summary["units"] and not network.masks
-    assert network["fc1.weight"].shape == (units["fc1"], 784) and network["fc2.weight"].shape == (units["fc2"], units["fc1"])
+    assert network["fc1.weight"].shape == (units["fc1"], 784) and network["fc2.weight"].shape == (
+        units["fc2"],
+        units["fc1"],
+    )
     assert sum(array.size for array in network.values()) == summary["params_kept"]
     assert list(network) == sorted(network, key=lambda name: (name[:3], "bias" in name)), "as the model calls them"
     assert network["fc1.weight"].dtype == numpy.float32 and "fc1.weight [" in repr(network)
@@ -50,7 +53,11 @@ def test_arrays_can_be_changed_and_the_file_stays(run):
 def test_files_of_others_are_read_too(tmp_path):
     numbers = numpy.array([1.0, -2.5, 0.0], "<f4")
     bf16 = (numbers.view("<u4") >> 16).astype("<u2").tobytes()
-    tensors = [("a", "F16", [3], numbers.astype("<f2").tobytes()), ("b", "BF16", [3], bf16), ("c.mask", "U8", [1], b"\1")]
+    tensors = [
+        ("a", "F16", [3], numbers.astype("<f2").tobytes()),
+        ("b", "BF16", [3], bf16),
+        ("c.mask", "U8", [1], b"\1"),
+    ]
     network = secateur.load(file(tmp_path / "x.safetensors", tensors))
     assert numpy.array_equal(network["a"], numbers) and numpy.array_equal(network["b"], numbers)
     assert network.structure == {} and network.masks == {} and list(network["c.mask"]) == [1]

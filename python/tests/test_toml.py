@@ -11,7 +11,8 @@ from secateur import _toml
 @pytest.mark.parametrize(
     "value",
     [
-        1, -3, True, 0.1, 1e-300, math.inf, "", "random", "7", "a \"b\" \\ 'c'\n\t\x00\x7f ä€𝄞", [50, 30], [], (1, 2),
+        1, -3, True, 0.1, 1e-300, math.inf, "", "random", "7", "a \"b\" \\ 'c'\n\t\x00\x7f ä€𝄞",
+        [50, 30], [], (1, 2),
         {"name": "random", "of": {"seed": 1}}, {"blocks.*.attn = x": 0.5}, [["train.lr", "train.epochs"]], {},
     ],
 )  # fmt: skip

@@ -302,8 +302,16 @@ fn a_run_that_is_resumed_is_the_run_that_was_not() {
 }
 
 /// A script that says where its worker is, and then never ends.
-const STUCK: &str = "import os\n\n\ndef score(view):\n    with open('worker', 'w') as file:\n        file.write(str(os.getpid()))\n    \
-                     while True:\n        pass\n";
+const STUCK: &str = r#"
+import os
+
+
+def score(view):
+    with open("worker", "w") as file:
+        file.write(str(os.getpid()))
+    while True:
+        pass
+"#;
 
 fn worker(here: &Here) -> Option<String> {
     fs::read_to_string(here.path().join("worker")).ok().filter(|id| !id.is_empty())

@@ -1,7 +1,7 @@
 //! `criterion.name = "python:mine.py"`: criteria that are files of Python, wherever a config chooses one.
 //!
-//! In a layer the file belongs to the folder of the config that names it; in a complete config `plugins` has its path and
-//! its hash, and the name is that of the file alone.
+//! In a layer the file belongs to the folder of the config that names it; in a complete config `plugins` has its path
+//! and its hash, and the name is that of the file alone.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use toml::{Table, Value};
 use super::key;
 use super::layers::Layer;
 
-/// Notes where the files are that a layer names, and leaves their names. One that the layer's own `plugins` has, or that
-/// was noted before, stays.
+/// Notes where the files are that a layer names, and leaves their names. One that the layer's own `plugins` has, or
+/// that was noted before, stays.
 pub fn anchor(layer: &mut Layer, folder: &Path) {
     let listed = listed(&layer.table);
     for (key, name) in named(&layer.table) {

@@ -1,6 +1,7 @@
 //! A script as a [`Criterion`].
 
-use super::memory::{Layout, Memory};
+use super::arrays::Arrays;
+use super::memory::Memory;
 use super::script::What;
 use super::worker::Worker;
 use crate::backend::{Backend, Reduce};
@@ -59,21 +60,13 @@ impl<B: Backend> Adapter<B> {
 
     /// Puts arrays where the worker sees them, and sends it what it is to do with them.
     fn show(&mut self, arrays: &Arrays<'_>, mut request: Value) -> Result<Value> {
-        let size = arrays.layout.size();
+        let size = arrays.size();
         if self.memory.as_ref().is_none_or(|memory| memory.size() < size) {
             // Half as much again: sizes that grow a little find room.
             self.memory = Some(Memory::new(size + size / 2).map_err(|error| self.failed(error))?);
         }
         let memory = self.memory.as_ref().ok_or_else(|| self.failed("no memory"))?;
-        for (at, values) in &arrays.all {
-            match values {
-                Values::Floats(tensor) => memory.write(*at, tensor)?,
-                Values::Flags(flags) => {
-                    let bytes: Vec<u8> = flags.iter().map(|&flag| u8::from(flag)).collect();
-                    memory.write_bytes(*at, &bytes)?;
-                }
-            }
-        }
+        arrays.write(memory)?;
         if let Some(path) = memory.path() {
             request["memory"] = json!(path);
         }
@@ -119,7 +112,7 @@ impl<B: Backend> Adapter<B> {
                 "seed": target.seed().0,
                 "to_go": target.to_go(),
                 "arrays": shown,
-                "out": arrays.layout.take(size_of::<f32>() * weight.count()),
+                "out": arrays.room(weight),
             }));
         }
         let places: Vec<u64> = told.iter().filter_map(|told| told["out"].as_u64()).collect();
@@ -149,34 +142,6 @@ impl<B: Backend> Adapter<B> {
 
 fn key<B: Backend>(target: &Target<'_, B>) -> Key {
     (target.name().to_owned(), target.group().map(|group| group.name.clone()))
-}
-
-/// Arrays on their way to the worker, and where each is to lie.
-#[derive(Default)]
-struct Arrays<'a> {
-    layout: Layout,
-    all: Vec<(u64, Values<'a>)>,
-}
-
-enum Values<'a> {
-    Floats(std::borrow::Cow<'a, [f32]>),
-    Flags(&'a [bool]),
-}
-
-impl<'a> Arrays<'a> {
-    /// Adds a tensor; what the worker is told of it.
-    fn tensor<B: Backend>(&mut self, tensor: &'a Tensor<B>) -> Value {
-        let at = self.layout.take(size_of::<f32>() * tensor.count());
-        self.all.push((at, Values::Floats(tensor.host())));
-        json!([at, &tensor.shape()[..], "f4"])
-    }
-
-    /// Adds flags in a shape.
-    fn flags(&mut self, flags: &'a [bool], shape: &[usize]) -> Value {
-        let at = self.layout.take(flags.len());
-        self.all.push((at, Values::Flags(flags)));
-        json!([at, shape, "u1"])
-    }
 }
 
 /// The signals that were declared, by the words that scripts use; those of parameters aside.

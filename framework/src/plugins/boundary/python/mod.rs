@@ -6,6 +6,7 @@
 //!
 //! [`Criterion::announce`]: crate::pruning::criterion::Criterion::announce
 
+mod arrays;
 mod criterion;
 mod memory;
 mod script;

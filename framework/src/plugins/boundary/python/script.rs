@@ -78,8 +78,8 @@ impl Script {
         path.extension().is_some_and(|extension| extension == "py")
     }
 
-    /// Asks a worker what the file holds; its hash must be `sha256`, where given. The file's code runs with all rights of
-    /// this program.
+    /// Asks a worker what the file holds; its hash must be `sha256`, where given. The file's code runs with all rights
+    /// of this program.
     ///
     /// # Errors
     /// A file that cannot be read, or is another than its hash says; no interpreter, or none with NumPy; what Python

@@ -88,7 +88,9 @@ class Script:
             "window": self.given("window", None),
             "reduce": self.given("reduce", None),
             "options": self.given("options", {}),
-            "defines": [name for name in ("observe", "cut", "reset", "save", "load") if callable(self.given(name, None))],
+            "defines": [
+                name for name in ("observe", "cut", "reset", "save", "load") if callable(self.given(name, None))
+            ],
         }
 
     def do_begin(self, request):
@@ -114,8 +116,12 @@ class Script:
         if scores.shape == shape and scores.dtype == bool:
             self.array([place, list(shape), "u1"], write=True)[...] = scores
             return "keep"
-        if scores.dtype == bool or not (numpy.issubdtype(scores.dtype, numpy.floating) or numpy.issubdtype(scores.dtype, numpy.integer)):
-            raise ScriptError("score gave %s for %s; scores are numbers, or bool in the weight's shape" % (scores.dtype, view.name))
+        if scores.dtype == bool or not (
+            numpy.issubdtype(scores.dtype, numpy.floating) or numpy.issubdtype(scores.dtype, numpy.integer)
+        ):
+            raise ScriptError(
+                "score gave %s for %s; scores are numbers, or bool in the weight's shape" % (scores.dtype, view.name)
+            )
         if scores.shape == shape:
             self.array([place, list(shape), "f4"], write=True)[...] = scores
             return "weights"
@@ -156,7 +162,7 @@ class Script:
             import mmap
 
             with open(request["memory"], "r+b") as file:
-                # All pages at once, where the system can: a fault for each of them takes longer than to score what is in it.
+                # All pages at once, where the system can: a fault for each takes longer than scoring what is in it.
                 flags = getattr(mmap, "MAP_SHARED", 0) | getattr(mmap, "MAP_POPULATE", 0)
                 self.memory = mmap.mmap(file.fileno(), 0, flags=flags) if flags else mmap.mmap(file.fileno(), 0)
 
@@ -186,7 +192,10 @@ class Shown:
 
     def __getattr__(self, name):
         missing = self.__dict__["_missing"].get(name)
-        raise AttributeError(missing or "there is no view.%s; there are %s" % (name, ", ".join(sorted(n for n in self.__dict__ if n[0] != "_"))))
+        raise AttributeError(
+            missing
+            or "there is no view.%s; there are %s" % (name, ", ".join(sorted(n for n in self.__dict__ if n[0] != "_")))
+        )
 
 
 #: What must be declared for an attribute to be there.
@@ -207,7 +216,9 @@ NEEDED = {
 
 
 def reasons(name):
-    text = 'there is no view.%s of %s: say needs = "%s", and mind that what was recorded before units were cut out is gone'
+    text = (
+        'there is no view.%s of %s: say needs = "%s", and mind that what was recorded before units were cut out is gone'
+    )
     return {attribute: text % (attribute, name, need) for attribute, need in NEEDED.items()}
 
 
@@ -232,8 +243,8 @@ class Seen(Shown):
 
 
 class Cut:
-    """Units that were cut out of a group: ``kept`` are the indices of those that stay. ``indices`` has, for each parameter
-    with the group's units along an axis, that axis and the indices along it that stay."""
+    """Units that were cut out of a group: ``kept`` are the indices of those that stay. ``indices`` has, for each
+    parameter with the group's units along an axis, that axis and the indices along it that stay."""
 
     def __init__(self, request):
         import numpy
@@ -254,7 +265,9 @@ def packed(name, value):
     array = numpy.asarray(value)
     kind = array.dtype.newbyteorder("<").str
     if kind not in TYPES:
-        raise ScriptError("save gave %s for %r; it may hold numbers and arrays of float, int and bool" % (array.dtype, name))
+        raise ScriptError(
+            "save gave %s for %r; it may hold numbers and arrays of float, int and bool" % (array.dtype, name)
+        )
     numbers = array.astype("<f8").ravel()
     if array.dtype.kind == "i" and not numpy.array_equal(numbers.astype(array.dtype), array.ravel()):
         raise ScriptError("save gave a whole number for %r that is beyond 2**53" % name)

@@ -46,11 +46,12 @@ impl Worker {
         }
         command.env("PYTHONHASHSEED", "0");
         let mut child = command.spawn().map_err(|error| {
-            let reason = if error.kind() == ErrorKind::NotFound { "there is no such program".into() } else { error.to_string() };
+            let absent = error.kind() == ErrorKind::NotFound;
+            let reason = if absent { "there is no such program".into() } else { error.to_string() };
             let python = python.to_string_lossy();
             Error::Other(format!(
-                "Python is needed to run it, and {python} cannot be started: {reason}\n  fix: activate an environment, or \
-                 name an interpreter: {VARIABLE}=/usr/bin/python3"
+                "Python is needed to run it, and {python} cannot be started: {reason}\n  fix: activate an environment, \
+                 or name an interpreter: {VARIABLE}=/usr/bin/python3"
             ))
         })?;
         let (Some(requests), Some(out)) = (child.stdin.take(), child.stdout.take()) else {
@@ -88,8 +89,8 @@ impl Worker {
         let answer = self.answers.recv_timeout(self.timeout).map_err(|error| match error {
             RecvTimeoutError::Disconnected => self.ended(&what),
             RecvTimeoutError::Timeout => Error::Other(format!(
-                "{} has not answered `{what}` for {} seconds, and was ended\n  fix: look for an endless loop, or allow it \
-                 more time: criterion.timeout",
+                "{} has not answered `{what}` for {} seconds, and was ended\n  fix: look for an endless loop, or allow \
+                 it more time: criterion.timeout",
                 self.file,
                 self.timeout.as_secs_f64()
             )),
