@@ -103,7 +103,7 @@ pub struct Cli {
     /// Print more; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Load the plugins of a library, or of every library in a folder; may be given several times
+    /// Load the plugins of a library, of every library in a folder, or a criterion in Python; may be given several times
     #[arg(long = "plugin", value_name = "FILE", global = true)]
     pub plugins: Vec<PathBuf>,
     /// What to do.
@@ -242,7 +242,7 @@ pub enum PluginsCommand {
     },
     /// Check that a plugin does what every plugin must; exit code 1 if not
     Check {
-        /// A library's file, or the name of a plugin (magnitude, criterion/magnitude)
+        /// A library's file, a criterion in Python, or the name of a plugin (magnitude, criterion/magnitude)
         plugin: String,
         /// Set one of its options: norm=l2
         #[arg(long = "set", value_name = "KEY=VALUE")]

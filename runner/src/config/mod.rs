@@ -15,6 +15,7 @@ mod layers;
 mod libraries;
 mod run_config;
 pub mod schema;
+mod scripts;
 mod set_by;
 mod show;
 mod validate;
@@ -32,6 +33,7 @@ pub use layers::{Layer, Member, Stack, choices, groups};
 pub use libraries::PluginFile;
 pub use run_config::{DataChoice, OutputConfig, PluginChoice, RunConfig, TopConfig};
 pub use schema::Schema;
+pub use scripts::any as names_script;
 pub use set_by::SetBy;
 pub use show::Row;
 

@@ -114,6 +114,15 @@ pub trait Criterion<B: Backend>: Send {
         Ok(())
     }
 
+    /// Called in every round of a pruning step with everything that [`Criterion::score`] is then asked for, for one that
+    /// answers all of it at once: a worker in another process. A loaded library is not told.
+    ///
+    /// # Errors
+    /// If it cannot score one of them.
+    fn announce(&mut self, _targets: &[Target<'_, B>]) -> Result<()> {
+        Ok(())
+    }
+
     /// Scores of one parameter's weights, or of a group's units.
     ///
     /// # Errors

@@ -161,7 +161,7 @@ impl<B: Backend> Observation<'_, B> {
 }
 
 /// One parameter to be scored, alone or as the weights of a group's units.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target<'a, B: Backend> {
     pub(crate) param: &'a Param<B>,
     pub(crate) params: &'a ParamStore<B>,

@@ -9,12 +9,12 @@ use crate::config::set_by::SetBy;
 
 const PREFIX: &str = "SECATEUR_";
 
-/// Variables that mean something else: where data and caches lie.
-const RESERVED: [&str; 2] = ["SECATEUR_DATA", "SECATEUR_CACHE"];
+/// Variables that mean something else: where data and caches lie, and what runs scripts.
+const RESERVED: [&str; 3] = ["SECATEUR_DATA", "SECATEUR_CACHE", "SECATEUR_PYTHON"];
 
 /// The layer of environment variables: `SECATEUR_TRAIN__LR=0.1` sets `train.lr`.
 ///
-/// Variables without the prefix are passed over, and so are `SECATEUR_DATA` and `SECATEUR_CACHE`.
+/// Variables without the prefix are passed over, and so are the reserved ones.
 pub fn from_env(variables: &[(String, String)], errors: &mut Vec<ConfigError>) -> Layer {
     let mut layer = Layer::default();
     for (variable, text) in variables {
@@ -178,6 +178,7 @@ mod tests {
             ("SECATEUR_TRAIN__BATCH_SIZE", "64"),
             ("SECATEUR_DATA", "/data"),
             ("SECATEUR_CACHE", "/cache"),
+            ("SECATEUR_PYTHON", "/usr/bin/python3"),
             ("SECATEUR_DATA__NAME", "mnist"),
             ("PATH", "/bin"),
         ]

@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::layer::Layer;
 use crate::config::error::{ConfigError, nearest};
-use crate::config::{key, libraries};
 use crate::config::set_by::SetBy;
+use crate::config::{key, libraries, scripts};
 
 /// The configs inside the program: name and text, sorted by name.
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/configs.rs"));
@@ -80,7 +80,9 @@ impl Loader<'_> {
             Err(error) => self.errors.push(*error),
             Ok(mut layer) => {
                 if let Found::File(path) = &found {
-                    libraries::anchor(&mut layer.table, path.parent().unwrap_or(self.root));
+                    let folder = path.parent().unwrap_or(self.root);
+                    libraries::anchor(&mut layer.table, folder);
+                    scripts::anchor(&mut layer, folder);
                 }
                 let (parents, origin) = self.take_extends(&mut layer);
                 self.chain.push(found.clone());

@@ -1,6 +1,7 @@
 //! One layer of a configuration: values, and where each of them was set.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use figment::value::{Dict, Map};
 use figment::{Metadata, Profile, Provider};
@@ -22,6 +23,8 @@ pub struct Layer {
     pub origins: BTreeMap<String, SetBy>,
     /// Keys that weaker layers set in vain, with who takes them back.
     pub taken_back: Vec<(Vec<String>, SetBy)>,
+    /// Where the scripts are that it names, by the key that does.
+    pub scripts: BTreeMap<String, PathBuf>,
 }
 
 impl Layer {

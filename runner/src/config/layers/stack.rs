@@ -15,6 +15,7 @@ use crate::config::error::{ConfigError, ConfigErrors, nearest_key};
 use crate::config::key::dotted;
 use crate::config::libraries::{self, Hashes, PluginFile};
 use crate::config::schema::Schema;
+use crate::config::scripts;
 use crate::config::set_by::SetBy;
 use crate::config::validate::{MAX_NAME, validate};
 use crate::config::{Request, Resolved};
@@ -162,12 +163,15 @@ impl Stack {
         let mut layers = self.under(stronger);
         switch::drop_switched_options(&mut layers, schema);
         let mut all = merge(&layers);
-        let libraries = self.named(&all)?;
-        libraries::pin(&mut all.table, &libraries, &self.hashes);
+        let libraries = self.named(&all, &layers)?;
+        libraries::pin(&mut all.table, &libraries, &self.hashes, schema);
         if libraries.is_empty() {
             all.origins.remove("plugins");
         } else {
-            all.origins.entry("plugins".to_owned()).or_insert(SetBy::Flag("--plugin".to_owned()));
+            // Named by a flag, or by the criterion that is a script.
+            let by_script = self.plugins.is_empty().then(|| all.origins.get("criterion.name").cloned()).flatten();
+            let origin = by_script.unwrap_or(SetBy::Flag("--plugin".to_owned()));
+            all.origins.entry("plugins".to_owned()).or_insert(origin);
         }
         if let Some(stem) = &self.stem
             && !all.table.contains_key("name")
@@ -188,7 +192,8 @@ impl Stack {
     /// # Errors
     /// A `plugins` that is no list of files.
     pub fn libraries(&self, stronger: &[&Layer]) -> Result<Vec<PluginFile>, ConfigErrors> {
-        self.named(&merge(&self.under(stronger)))
+        let layers = self.under(stronger);
+        self.named(&merge(&layers), &layers)
     }
 
     fn under(&self, stronger: &[&Layer]) -> Vec<Layer> {
@@ -197,14 +202,17 @@ impl Stack {
         if stronger.iter().any(|layer| !layer.taken_back.is_empty()) {
             take_back(&mut layers);
         }
+        // What no file names belongs to the working directory.
+        layers.iter_mut().for_each(|layer| scripts::anchor(layer, &self.root));
         layers
     }
 
-    fn named(&self, merged: &Merged) -> Result<Vec<PluginFile>, ConfigErrors> {
+    fn named(&self, merged: &Merged, layers: &[Layer]) -> Result<Vec<PluginFile>, ConfigErrors> {
         let mut named = Table::from_iter(merged.table.get("plugins").map(|list| ("plugins".to_owned(), list.clone())));
         let entry = |path: &PathBuf| Table::from_iter([("path".to_owned(), path.display().to_string().into())]).into();
         if let Value::Array(items) = named.entry("plugins").or_insert_with(|| Value::Array(Vec::new())) {
             items.extend(self.plugins.iter().map(entry));
+            items.extend(scripts::chosen(&merged.table, layers).iter().map(entry));
         }
         let origin = merged.origins.get("plugins").cloned().unwrap_or(SetBy::BuiltIn);
         let mut files = libraries::listed(&named, &origin).map_err(|error| ConfigErrors(vec![*error]))?;

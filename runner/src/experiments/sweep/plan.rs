@@ -14,7 +14,7 @@ use super::section::{self, Sections};
 use super::spec::{Condition, Spec};
 use crate::config::Schema;
 use crate::config::key;
-use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack};
+use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
 use crate::engine::Workbench;
 use crate::failure::Failure;
 
@@ -60,7 +60,8 @@ pub fn plugin_files(request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> 
 
 fn libraries(spec: &Spec, stack: &Stack) -> Result<Vec<PluginFile>, ConfigErrors> {
     let mut files = stack.libraries(&[])?;
-    let names_some = |choice: &&Choice| choice.layers.iter().any(|layer| layer.table.contains_key("plugins"));
+    let own = |layer: &Layer| layer.table.contains_key("plugins") || names_script(layer);
+    let names_some = |choice: &&Choice| choice.layers.iter().any(own);
     for choice in spec.axes.iter().flat_map(|axis| &axis.values).filter(names_some) {
         files.extend(stack.libraries(&choice.layers.iter().collect::<Vec<_>>())?);
     }
