@@ -2,7 +2,7 @@
 //! complete, and `summary.json`, which says `"status": "finished"`, appears last.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use secateur::pruning::LatencyTable;
@@ -11,7 +11,7 @@ use toml::Table;
 
 use super::error::{RunDirError, failed};
 use super::event_log::{EVENTS, EventLog};
-use super::files::{is_unfinished, rename_into, rename_made, replace, sync_folder};
+use super::files::{is_unfinished, rename_into, replace, sync_folder};
 use super::resumed::config_of;
 use super::saved::{STEPS, Saved, kept};
 use super::summary::{is_finished, sealed};
@@ -168,14 +168,6 @@ impl RunDir {
     /// It cannot be written; then neither it nor a part of it is there.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
         rename_into(&self.path, name, content)
-    }
-
-    /// The same for a file that `make` writes piece by piece.
-    ///
-    /// # Errors
-    /// It cannot be written; then neither it nor a part of it is there.
-    pub fn write_made(&self, name: &str, make: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RunDirError> {
-        rename_made(&self.path, name, make)
     }
 
     /// Replaces the newest checkpoint, taken after so many steps; of those before it, `keep` with this one stay.
