@@ -1,5 +1,5 @@
-//! Where a run can be left, and gone on with: its whole state at a step boundary. What the config and the seed decide is
-//! not in it: the run is built as before and takes the rest from here.
+//! Where a run can be left, and gone on with: its whole state at a step boundary. What the config and the seed decide
+//! is not in it: the run is built as before and takes the rest from here.
 
 use super::Evaluation;
 use super::reporter::{Clock, EpochProgress, Reported, Reporter, Said};

@@ -26,8 +26,8 @@ impl Timeline {
     /// Asks the schedule about every step after which it may prune.
     ///
     /// # Errors
-    /// Options that do not fit the length; an amount outside [0, 1); a rewind to a later step; a step that was asked for
-    /// from a later one; a schedule that prunes nothing and does not say that this is its purpose.
+    /// Options that do not fit the length; an amount outside [0, 1); a rewind to a later step; a step named that lies
+    /// before the one it was asked from; a schedule that prunes nothing and does not say that this is its purpose.
     pub fn plan(schedule: &mut dyn Schedule, length: &RunLength) -> Result<Self> {
         schedule.setup(length)?;
         let fits = |amount: Amount, when: &str| {

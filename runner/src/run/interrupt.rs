@@ -132,7 +132,7 @@ mod signals {
         let mut all = vec![SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
         // `nohup` has a program ignore it, and goes on to mean that.
         all.extend((!ignored(SIGHUP)).then_some(SIGHUP));
-        // A file that may not grow any larger is then an error that is told, as a full disk is, and no end of the process.
+        // A file that may not grow any larger is then an error that is told, as a full disk is.
         flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = Signals::new(all)?;
         let shared = Arc::clone(&interrupt.0);

@@ -9,7 +9,7 @@ use crate::network::compressor::Stage;
 use crate::network::forward::{Compressed, Needs};
 use crate::network::layout::{Layout, UnitGroup};
 use crate::options::{Idle, OptionSet, keys_for};
-use crate::pruning::schedule::{RunLength, Step};
+use crate::pruning::schedule::RunLength;
 use crate::pruning::{Answers, Remark};
 use crate::training::evaluate::Look;
 use crate::training::{LrSchedule, TrainConfig};

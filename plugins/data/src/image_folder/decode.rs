@@ -57,8 +57,8 @@ const ROOM: u64 = 64 << 20;
 const RATIO: u64 = 1040;
 
 /// Decodes an image, whatever its name says it is, into `pixels`, channel after channel. The decoder refuses one that
-/// would take more than half a gigabyte (the limits of `image`), or so much more than its file that the file cannot hold
-/// it: a header alone makes nobody reserve memory.
+/// would take more than half a gigabyte (the limits of `image`), or so much more than its file that the file cannot
+/// hold it: a header alone makes nobody reserve memory.
 pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<()> {
     let image = reader(path)?.decode().map_err(|error| undecodable(path, &error))?;
     let image = if form.scaled { crop(image, form.height as u32) } else { of_size(image, form, path)? };

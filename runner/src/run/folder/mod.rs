@@ -5,8 +5,8 @@ mod claim;
 mod earlier;
 mod owner;
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use secateur::pruning::LatencyTable;
@@ -225,14 +225,6 @@ impl RunDir {
     fn replace(&self, folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
         self.put(folder, name, content)?;
         sync_folder(folder).map_err(failed(&folder.join(name), "write it"))
-    }
-
-    /// The same for a file that `make` writes piece by piece.
-    ///
-    /// # Errors
-    /// It cannot be written; then neither it nor a part of it is there.
-    pub fn write_made(&self, name: &str, make: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RunDirError> {
-        rename_made(&self.path, name, make, || self.claim.check())
     }
 
     /// Replaces the newest checkpoint, taken after so many steps; of those before it, `keep` with this one stay.

@@ -41,8 +41,8 @@ fn hint(reason: &str) -> &'static str {
     if !reason.contains("cannot open shared object file") {
         return "";
     }
-    "\n  fix: install that library, or put it where the search path of this one (DT_RUNPATH, `$ORIGIN` in it too) says; one \
-     that is found by `$ORIGIN` needs its name in it: link it with -Wl,-soname,NAME"
+    "\n  fix: install that library, or put it where the search path of this one (DT_RUNPATH) says; one that is found by \
+     `$ORIGIN` needs its name in it: link it with -Wl,-soname,NAME"
 }
 
 /// Where the dynamic linker finds the file that was hashed. The file stays open until the end, as the library does: the
