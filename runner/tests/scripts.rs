@@ -367,4 +367,11 @@ fn a_sweep_compares_scripts_with_what_is_built_in() {
     assert!(code == 0 && text.contains("4 cells finished now"), "{text}");
     let (code, text) = here.outcome(&["compare", "runs/quickstart"]);
     assert!(code == 0 && text.contains("python:mine.py"), "{text}");
+    // Its scores are shuffled from where the config has it, not from where another of its name lies.
+    here.write("grids/mine.py", TAYLOR);
+    here.write("mine.py", "raise ValueError('the wrong one')");
+    let chosen = "extends = ['experiment/quickstart']\ncriterion.name = 'python:mine.py'\n";
+    here.write("grids/grid.toml", &format!("{chosen}[sweep]\nseeds = 1\ncontrols = ['shuffled']\n"));
+    let (code, text) = here.outcome(&[&["sweep", "grids/grid.toml"], &SMALL[..]].concat());
+    assert!(code == 0 && text.contains("2 cells finished now"), "{text}");
 }

@@ -73,6 +73,8 @@ impl Control {
                 set("criterion.name", if self == Self::Random { "random" } else { "shuffled" }.into());
                 if self == Self::Shuffled {
                     set("criterion.of", Value::Table(paired.run.criterion.section()));
+                    // A script is the one that the cell has, wherever that lies.
+                    paired.table().get("plugins").into_iter().for_each(|plugins| set("plugins", plugins.clone()));
                 }
                 // A pattern says itself how many weights stay of each layer.
                 if !pattern {
