@@ -109,7 +109,7 @@ impl<B: Backend> Setting<'_, B> {
         let clock = Instant::now();
         let found = evaluate(&self.task(), params, self.data, split, self.train.eval_batch_size)?;
         reporter.clock.eval += clock.elapsed();
-        let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.epoch(step), found);
+        let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.nth_epoch(step), found);
         reporter.event(&Event::Eval { step: step.0, epoch, split, loss, accuracy, at })?;
         Ok(found)
     }

@@ -3,6 +3,7 @@
 mod compare;
 mod compress;
 mod fit;
+mod fork;
 mod of_run;
 mod plugin_kind;
 
@@ -11,9 +12,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Flag;
-pub use compare::CompareArgs;
+pub use compare::{CompareArgs, IntervalKind};
 pub use compress::{CompressArgs, DecompressArgs};
 pub use fit::{AutosparseArgs, FitCommand};
+pub use fork::ForkArgs;
 pub use of_run::OfRun;
 pub use plugin_kind::PluginKind;
 
@@ -55,6 +57,7 @@ The [sweep] section of a config:
   [[sweep.exclude]]                           cells to leave out
   criterion.name = \"random\"
   train.lr = 0.01
+  fork = { at = \"prune:3\" }                  cells leave one run before its third pruning step (secateur fork --help)
   controls = []                               no controls (default: random, shuffled, small-dense, unpruned)";
 
 const SWEEP_EXAMPLES: &str = "\
@@ -102,6 +105,9 @@ pub enum Command {
     /// Say which setting is better, by how much, how sure that is, and at what cost
     #[command(after_help = compare::EXAMPLES)]
     Compare(CompareArgs),
+    /// Go on from a run's state at one of its steps, with other settings: several, side by side, from one state
+    #[command(after_help = fork::EXAMPLES)]
+    Fork(ForkArgs),
     /// Compress the network of a finished run: shared weights, trained on, in one Huffman-coded file
     #[command(after_help = compress::EXAMPLES)]
     Compress(CompressArgs),
@@ -187,6 +193,14 @@ pub struct SweepArgs {
     /// The configuration.
     #[command(flatten)]
     pub layers: Layers,
+    /// How its cells are run.
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+/// How the cells of a sweep, or the forks of a run, are run.
+#[derive(Debug, Args)]
+pub struct HowArgs {
     /// List the cells and estimate the time; run nothing
     #[arg(long)]
     pub dry_run: bool,

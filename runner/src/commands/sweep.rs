@@ -4,11 +4,11 @@ use std::fs;
 use std::sync::Mutex;
 use std::thread;
 
-use crate::cli::{Cli, SweepArgs};
+use crate::cli::{Cli, HowArgs, SweepArgs};
 use crate::config::ConfigErrors;
 use crate::engine::Workbench;
 use crate::experiments::index::{self, Index};
-use crate::experiments::sweep::{SweepPlan, Tally, Workers, fails_again, time};
+use crate::experiments::sweep::{SweepPlan, Tally, Waves, Workers, fails_again, time};
 use crate::failure::Failure;
 use crate::run::{Interrupt, ask_repository};
 
@@ -19,29 +19,58 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Resul
     let interrupt = Interrupt::listen(cli.quiet)?;
     ask_repository();
     let plan = SweepPlan::make(&super::layered(&arguments.layers, cli)?, workbench)?;
-    let (jobs, threads) = workers(arguments, &plan, workbench)?;
-    if arguments.dry_run {
-        return dry_run(&plan, jobs, workbench);
+    carry_out(&plan, &arguments.how, cli.quiet, interrupt, workbench)
+}
+
+/// Runs everything of a plan that is not finished, or says what that would be.
+///
+/// # Errors
+/// A cell's config that is wrong; whatever failed; a sweep that was stopped.
+pub(super) fn carry_out(
+    plan: &SweepPlan,
+    how: &HowArgs,
+    quiet: bool,
+    interrupt: Interrupt,
+    workbench: &Workbench,
+) -> Result<(), Failure> {
+    let (jobs, threads) = workers(how, plan, workbench)?;
+    if how.dry_run {
+        return dry_run(plan, jobs, workbench);
     }
-    check(&plan, plan.cells.len(), workbench)?;
+    check(plan, plan.cells.len(), workbench)?;
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
-    let index = Mutex::new(Index::open(&plan.out)?);
-    if !cli.quiet {
+    if !quiet {
         plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
-    let (retry_failed, accept) = (arguments.retry_failed, arguments.accept_changed);
-    let tally =
-        Workers { plan: &plan, workbench, jobs, threads, retry_failed, interrupt, accept, index }.run(cli.quiet)?;
-    report(&plan, &tally, cli.quiet)
+    let (retry_failed, accept) = (how.retry_failed, how.accept_changed);
+    let run = |plan: &SweepPlan| {
+        let (interrupt, index) = (interrupt.clone(), Mutex::new(Index::open(&plan.out)?));
+        Workers { plan, workbench, jobs, threads, retry_failed, interrupt, accept, index }.run(quiet)
+    };
+    let Some(until) = plan.until() else { return report(plan, &run(plan)?, &[], quiet) };
+    let mut waves = Waves::open(plan, until)?;
+    let mut tally = run(&plan.part(waves.cells(plan, false)))?;
+    while tally.left == 0 && !waves.is_over() {
+        let records = Index::open(&plan.folder)?.records(&plan.folder)?;
+        let more = match waves.look(plan, until, records) {
+            // Why nothing can be compared is then known.
+            Err(_) if !tally.failed.is_empty() || !tally.untried.is_empty() => break,
+            more => more?,
+        };
+        if more {
+            tally.add(run(&plan.part(waves.cells(plan, true)))?);
+        }
+    }
+    report(plan, &tally, &waves.told(), quiet)
 }
 
 /// How many runs at a time, and the threads of each. In a sweep, cores go to runs: `threads = 0` means one.
-fn workers(arguments: &SweepArgs, plan: &SweepPlan, workbench: &Workbench) -> Result<(usize, usize), Failure> {
+fn workers(how: &HowArgs, plan: &SweepPlan, workbench: &Workbench) -> Result<(usize, usize), Failure> {
     let first = plan.resolve(&plan.cells[0], &[], workbench)?;
     let threads = first.run.top.threads.max(1);
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let jobs = arguments.jobs.map_or((cores / threads).max(1), usize::from);
+    let jobs = how.jobs.map_or((cores / threads).max(1), usize::from);
     Ok((jobs.min(plan.cells.len().max(1) * 4), threads))
 }
 
@@ -71,6 +100,10 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
         let names: Vec<&str> = plan.controls().iter().map(|control| control.name()).collect();
         _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
     }
+    if let Some(until) = plan.until() {
+        let looks = until.looks().iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        _ = writeln!(text, "  seeds are added until every comparison is settled: looks after {looks} of them, the cells above at most");
+    }
     plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
     let (done, failed) = ended(plan);
     let left = plan.cells.len().saturating_sub(done.len() + failed);
@@ -96,7 +129,7 @@ fn ended(plan: &SweepPlan) -> (Vec<f64>, usize) {
     (own.filter_map(|record| index::seconds(&record.summary)).collect(), failed.count())
 }
 
-fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
+fn report(plan: &SweepPlan, tally: &Tally, told: &[String], quiet: bool) -> Result<(), Failure> {
     let mut text =
         format!("{}\n  {} cells finished now, {} before", plan.folder.display(), tally.finished, tally.skipped);
     if tally.left > 0 {
@@ -120,6 +153,7 @@ fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
         let reasons = reasons(&tally.untried).replace('\n', "\n  ");
         text.push_str(&format!("\n  {cells} failed before and would again (--retry-failed tries again):\n  {reasons}"));
     }
+    told.iter().for_each(|line| text.push_str(&format!("\n  {line}")));
     text.push_str(&format!("\n  secateur compare {}\n", plan.folder.display()));
     if !quiet || tally.failed.is_empty() {
         super::print(&text);

@@ -8,6 +8,7 @@
 mod error;
 #[cfg(test)]
 pub mod fixture;
+pub mod fork;
 mod identity;
 pub mod key;
 mod layers;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 pub use error::{ConfigError, ConfigErrors, nearest};
+pub use fork::{At, ForkConfig};
 pub use identity::{earlier_identity, identity_of};
 use layers::Merged;
 pub use layers::{Layer, Stack};

@@ -8,12 +8,14 @@ mod data;
 mod data_cache;
 mod device;
 mod fit;
+mod fork;
 mod notes;
 mod sections;
 mod train;
 
 pub use bits::BitsOf;
 pub use check::Checked;
+pub use fork::Left;
 pub use compress::{Compression, Sizes, Test};
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};

@@ -2,7 +2,9 @@
 
 pub mod compare;
 pub mod index;
+pub mod ranks;
 mod record;
+mod sequential;
 mod statistics;
 pub mod sweep;
 mod ties;

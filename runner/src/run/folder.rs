@@ -38,8 +38,10 @@ pub const REPORT: &str = "report.html";
 pub const TENSORBOARD: &str = "events.out.tfevents.0.secateur";
 /// What part the run has in a sweep.
 pub const SWEEP: &str = "sweep.json";
+/// Which run it left, and where.
+pub const FORK: &str = "fork.json";
 /// The folder of the newest checkpoint.
-const CHECKPOINT: &str = "checkpoint";
+pub const CHECKPOINT: &str = "checkpoint";
 
 /// How the folders begin into which an earlier run goes until its successor has come to its end.
 const EARLIER: &str = ".earlier-";
@@ -50,7 +52,7 @@ const STATE: &str = "state.safetensors";
 const LOCK: &str = ".lock";
 
 /// The files of a run, the one first that says that it is finished.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     SUMMARY,
     REPORT,
     MODEL,
@@ -61,6 +63,7 @@ const FILES: [&str; 12] = [
     TENSORBOARD,
     EVENTS,
     SWEEP,
+    FORK,
     PROVENANCE,
     CONFIG,
 ];
@@ -125,11 +128,20 @@ impl RunDir {
         let folder = Self::locked(path.to_owned())?;
         let state = folder.state();
         let saved = match fs::read(&state) {
-            Ok(bytes) => Saved { path: state, bytes },
+            Ok(bytes) => Saved { path: state, bytes, kept: None },
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(refused("this run left no checkpoint")),
             Err(error) => return Err(failed(&state, "read it")(error)),
         };
         Ok((folder, saved.or_an_earlier_one(&kept(&path.join(CHECKPOINT)))))
+    }
+
+    /// Creates or takes over a folder that holds no run of its own, but what others begin with.
+    ///
+    /// # Errors
+    /// The folder cannot be created or written, or another process, or another run of this one, has it.
+    pub fn shared(path: &Path) -> Result<Self, RunDirError> {
+        fs::create_dir_all(path).map_err(failed(path, "create it"))?;
+        Self::locked(path.to_owned())
     }
 
     fn locked(path: PathBuf) -> Result<Self, RunDirError> {

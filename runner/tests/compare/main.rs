@@ -8,6 +8,7 @@ mod browser;
 #[path = "../common/folders.rs"]
 mod folders;
 mod page;
+mod ranks;
 mod reference;
 mod truth;
 

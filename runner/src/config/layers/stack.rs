@@ -1,7 +1,7 @@
 //! The layers of a configuration, before they are merged.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
@@ -84,6 +84,11 @@ impl Stack {
         let mut layers = files::load(&[config.to_owned()], &self.root, &mut errors);
         layers.remove(0);
         if errors.is_empty() { Ok(layers) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// The working directory.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Whether the environment, a flag or `--set` sets a key or something within it.

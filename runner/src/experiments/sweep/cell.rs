@@ -12,6 +12,7 @@ use super::table::Table;
 use super::workers::{Workers, locked};
 use crate::config::{Layer, Resolved, SetBy};
 use crate::failure::Failure;
+use crate::forks;
 use crate::output::Progress;
 use crate::run::{self, Opened, RunDir, RunDirError, SWEEP, Saved};
 
@@ -51,7 +52,11 @@ impl Workers<'_> {
         let folder = self.plan.folder.to_string_lossy();
         own.insert(&["output".to_owned(), "dir".to_owned()], folder.as_ref().into(), &origin);
         let stronger: Vec<&Layer> = job.control.iter().map(|(_, layer, _)| layer).chain([&own]).collect();
-        let config = self.plan.resolve(&self.plan.cells[job.cell], &stronger, self.workbench)?;
+        let (cell, whole) = (&self.plan.cells[job.cell], job.control.as_ref().is_some_and(|control| control.0.is_whole()));
+        let config = match whole {
+            true => self.plan.resolve_whole(cell, &stronger, self.workbench)?,
+            false => self.plan.resolve(cell, &stronger, self.workbench)?,
+        };
         // Without its criterion, a control may need no library: then it is the same run for all criteria, run once.
         let of_others = |(control, ..): &(Control, Layer, String)| *control != Control::Shuffled;
         let none_used = || self.workbench.plugins_of(&config.run).iter().all(|plugin| plugin.linked);
@@ -130,7 +135,9 @@ impl Workers<'_> {
     ) -> Result<Map<String, Json>, Failure> {
         run::begin(config, folder, self.workbench)?;
         self.take_part(job, folder)?;
-        run::execute(config, folder, None, progress(table, worker), &self.interrupt, self.workbench)
+        let progress = || progress(table, worker);
+        let (interrupt, workbench, accept) = (&self.interrupt, self.workbench, self.accept);
+        forks::execute(config, folder, &forks::With { progress: &progress, interrupt, workbench, accept })
     }
 
     /// Notes in a run's folder what it is in the sweep, and forgets what was noted of how it ended before.

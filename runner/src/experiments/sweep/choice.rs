@@ -2,6 +2,8 @@
 
 use toml::Value;
 
+use super::fork;
+use crate::config::fork::FORK;
 use crate::config::{Layer, SetBy};
 
 /// One value of an axis.
@@ -23,6 +25,7 @@ impl Choice {
         layer.insert(path, value.clone(), origin);
         let label = match value {
             Value::String(text) => text.clone(),
+            Value::Table(_) if *path == [FORK] => fork::label(value).unwrap_or_else(|| value.to_string()),
             Value::Table(table) => {
                 table.get("name").and_then(Value::as_str).map_or_else(|| value.to_string(), str::to_owned)
             }

@@ -4,14 +4,18 @@ mod cell;
 mod choice;
 mod control;
 mod failed;
+mod fork;
 mod grid;
 mod plan;
 mod section;
 mod spec;
 mod table;
+mod until;
+mod waves;
 mod workers;
 
 pub use failed::reason as fails_again;
 pub use plan::{SweepPlan, plugin_files};
 pub use table::time;
+pub use waves::Waves;
 pub use workers::{Tally, Workers};

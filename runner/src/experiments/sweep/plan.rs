@@ -3,12 +3,15 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::choice::Choice;
 use super::control::Control;
+use super::fork::Origins;
 use super::grid::{self, Cell, Walked};
 use super::section::{self, Sections};
 use super::spec::{Condition, Spec};
+use super::until::Until;
 use crate::config::Schema;
 use crate::config::key;
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack};
@@ -21,8 +24,11 @@ const MOST_BAD_CELLS: usize = 200;
 
 /// A sweep, planned.
 pub struct SweepPlan {
-    stack: Stack,
-    spec: Spec,
+    stack: Arc<Stack>,
+    spec: Arc<Spec>,
+    origins: Arc<Origins>,
+    /// The controls of each cell, where these are not those of the section.
+    chosen: Option<Vec<Vec<Control>>>,
     /// The cells in the order in which they run.
     pub cells: Vec<Cell>,
     /// How many cells `exclude` took away.
@@ -79,7 +85,8 @@ impl SweepPlan {
         let resolved = stack.resolve(&section::layers(&spec, &first.picks), schema)?;
         let (name, out) = (resolved.name().to_owned(), PathBuf::from(&resolved.run.output.dir));
         let (excluded, notes) = (walked.excluded, idle(&spec, &walked));
-        Ok(Self { stack, spec, cells, excluded, notes, folder: out.join(&name), out, name })
+        let (stack, spec, origins, chosen) = (Arc::new(stack), Arc::new(spec), Arc::default(), None);
+        Ok(Self { stack, spec, origins, chosen, cells, excluded, notes, folder: out.join(&name), out, name })
     }
 
     /// What each pruned cell is compared with.
@@ -87,13 +94,52 @@ impl SweepPlan {
         &self.spec.controls
     }
 
-    /// The whole config of a cell, with stronger layers on top.
+    /// What one of the cells is compared with now.
+    pub fn controls_of(&self, cell: usize) -> &[Control] {
+        self.chosen.as_ref().map_or(&self.spec.controls, |chosen| &chosen[cell])
+    }
+
+    /// How seeds are added, where that goes on until comparisons are settled.
+    pub fn until(&self) -> Option<&Until> {
+        self.spec.until.as_ref()
+    }
+
+    /// The same sweep with some of its cells, and with controls of its own for each.
+    pub fn part(&self, (cells, controls): (Vec<Cell>, Vec<Vec<Control>>)) -> Self {
+        let (stack, spec, origins) = (Arc::clone(&self.stack), Arc::clone(&self.spec), Arc::clone(&self.origins));
+        let (notes, name, folder, out) = (Vec::new(), self.name.clone(), self.folder.clone(), self.out.clone());
+        Self { stack, spec, origins, cells, chosen: Some(controls), excluded: 0, notes, name, folder, out }
+    }
+
+    /// What a cell has besides its seed.
+    pub fn setting(&self, cell: &Cell) -> String {
+        let mut cell = cell.clone();
+        cell.picks.retain(|(axis, _)| self.spec.axes[*axis as usize].key != "seed");
+        self.label(&cell)
+    }
+
+    /// The place of a cell's seed among the seeds.
+    pub fn seed_place(&self, cell: &Cell) -> usize {
+        let seed = cell.picks.iter().find(|(axis, _)| self.spec.axes[*axis as usize].key == "seed");
+        seed.map_or(0, |(_, value)| *value as usize)
+    }
+
+    /// The whole config of a cell, with stronger layers on top, and what the run that it leaves was told.
+    ///
+    /// # Errors
+    /// Values that contradict each other; a run that the cell cannot leave.
+    pub fn resolve(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+        let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
+        self.origins.completed(self.stack.resolve(&layers, schema)?, &self.stack, schema)
+    }
+
+    /// The same of a run that leaves no other, whatever the cell does.
     ///
     /// # Errors
     /// Values that contradict each other.
-    pub fn resolve(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+    pub fn resolve_whole(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
         let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
-        self.stack.resolve(&layers, schema)
+        self.stack.resolve(&layers, schema)?.without_fork(schema)
     }
 
     /// `criterion=magnitude seed=3`: what makes a cell this one.

@@ -39,6 +39,20 @@ pub struct Tally {
     pub within: f64,
 }
 
+impl Tally {
+    /// Adds what became of more cells.
+    pub fn add(&mut self, more: Self) {
+        self.finished += more.finished;
+        self.skipped += more.skipped;
+        self.failed.extend(more.failed);
+        self.untried.extend(more.untried);
+        self.left += more.left;
+        self.unpaired += more.unpaired;
+        self.spent += more.spent;
+        self.within += more.within;
+    }
+}
+
 /// Everything that the workers share.
 pub struct Workers<'a> {
     /// What is to run.
@@ -170,14 +184,14 @@ impl Workers<'_> {
 
     /// The controls of a cell that is finished, by the name of their folder.
     fn controls(&self, cell: usize, config: &Resolved, unpaired: &mut bool) -> Result<Vec<(String, Job)>, Failure> {
-        if self.plan.controls().is_empty() {
+        if self.plan.controls_of(cell).is_empty() {
             return Ok(Vec::new());
         }
         let of = config.folder_name();
         let facts = Facts::read(&self.plan.folder.join(&of))?;
         *unpaired = facts.nothing_was_pruned();
         let mut jobs = Vec::new();
-        for control in self.plan.controls() {
+        for control in self.plan.controls_of(cell) {
             if let Some(layer) = control.layer(config, &facts) {
                 let job = Job { cell, control: Some((*control, layer, of.clone())) };
                 jobs.push((self.config(&job)?.folder_name(), job));

@@ -55,7 +55,7 @@ pub struct PruneStep {
     pub at: f64,
     /// The optimizer step that it followed.
     pub step: u64,
-    /// Its epoch, from 0.
+    /// Its epoch, from 1.
     pub epoch: u64,
     /// The sparsity asked for, unless the criterion decided itself.
     pub target: Option<f64>,
