@@ -2,7 +2,7 @@
 //!
 //! The modules in the order of use; each imports only what stands before it:
 //!
-//! printable < failure < config < engine < output < run < experiments < cli < commands
+//! printable < failure < config < engine < output < run < forks < experiments < cli < commands
 
 mod cli;
 mod commands;
@@ -10,6 +10,7 @@ mod config;
 mod engine;
 mod experiments;
 mod failure;
+mod forks;
 mod output;
 mod printable;
 mod run;
@@ -18,8 +19,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::Cli;
-use failure::Failure;
 use engine::Workbench;
+use failure::Failure;
 use tracing_subscriber::EnvFilter;
 
 // Training allocates and frees many tensors of the same sizes.

@@ -46,6 +46,11 @@ impl RunLength {
         step.0 / self.steps_per_epoch.max(1)
     }
 
+    /// The same from 1, as people and events count.
+    pub fn nth_epoch(&self, step: Step) -> u64 {
+        self.epoch(step) + 1
+    }
+
     /// The number of whole epochs finished after `step`, if it is the last step of an epoch.
     pub fn epochs_finished(&self, step: Step) -> Option<u64> {
         let done = step.0 + 1;

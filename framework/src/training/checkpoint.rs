@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::network::layout::Sizes;
 use crate::network::params::Snapshot;
 use crate::pruning::LatencyTable;
+use crate::pruning::criterion::Setup;
 use crate::pruning::measure::Burden;
 use crate::pruning::schedule::Step;
 use crate::state::Archive;
@@ -50,12 +51,37 @@ struct Manifest {
     unmeasured: bool,
 }
 
+/// What a run takes over of the plugins of the one whose checkpoint it goes on from: their state, or nothing, where they are
+/// others or have other options. Such a criterion has seen nothing yet, and is set up for the network as it is then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The criterion.
+    pub criterion: bool,
+    /// The criterion by which weights grow.
+    pub grower: bool,
+    /// The schedule.
+    pub schedule: bool,
+}
+
+impl Kept {
+    /// Of the same run: everything.
+    pub(super) const ALL: Self = Self { criterion: true, grower: true, schedule: true };
+}
+
 /// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).
 ///
 /// # Errors
 /// If it is damaged, or was written by another version.
 pub fn checkpoint_name(checkpoint: &[u8]) -> Result<String> {
     Ok(Archive::from_bytes::<Manifest>(checkpoint)?.0.run)
+}
+
+/// The step before which a checkpoint was taken.
+///
+/// # Errors
+/// If it is damaged, or was written by another version.
+pub fn checkpoint_step(checkpoint: &[u8]) -> Result<Step> {
+    Ok(Archive::from_bytes::<Manifest>(checkpoint)?.0.next)
 }
 
 /// The table of times by which the run of that name went on from a checkpoint; whatever is wrong with a checkpoint of
@@ -103,13 +129,13 @@ impl<B: Backend> Live<B> {
         Ok(Saved { manifest, archive })
     }
 
-    /// Takes the state back into a run that has not begun.
+    /// Takes the state back into a run that has not begun, and of its plugins what is kept.
     pub fn restore(
         &mut self,
         setting: &Setting<'_, B>,
         reporter: &mut Reporter<'_, B>,
-        bytes: &[u8],
-        name: &str,
+        (bytes, name): (&[u8], &str),
+        kept: Kept,
     ) -> Result<()> {
         let (manifest, mut archive) = Archive::from_bytes::<Manifest>(bytes)?;
         if manifest.run != name || manifest.steps != setting.length.steps {
@@ -129,11 +155,31 @@ impl<B: Backend> Live<B> {
             let snapshot = Snapshot::load(&setting.device, &snapshot_prefix(step), &mut archive)?;
             self.snapshots.insert(step, snapshot);
         }
-        self.criterion.load(archive.take_state("criterion"), &setting.device)?;
-        if let Some(grower) = &mut self.grower {
-            grower.load(archive.take_state("grow"), &setting.device)?;
+        let [criterion, grower, schedule] = ["criterion", "grow", "schedule"].map(|name| archive.take_state(name));
+        let seed = setting.seed.derive("criterion", &[]);
+        let setup = Setup { layout: self.params.layout(), seed, make_criterion: setting.make_criterion };
+        match kept.criterion {
+            true => self.criterion.load(criterion, &setting.device)?,
+            false => self.criterion.setup(&setup).map_err(|error| error.under("criterion"))?,
         }
-        self.schedule.load(archive.take_state("schedule"))?;
+        match &mut self.grower {
+            Some(own) if kept.grower => own.load(grower, &setting.device)?,
+            Some(own) => {
+                let setup = Setup { seed: setting.growth_seed(), ..setup };
+                own.setup(&setup).map_err(|error| error.under("criterion").under("grow"))?;
+            }
+            None => {}
+        }
+        if kept.schedule {
+            self.schedule.load(schedule)?;
+        }
+        if let Some((at, to)) = setting.timeline.lacks(manifest.next, |step| self.snapshots.contains_key(&step)) {
+            return Err(Error::Config(format!(
+                "the schedule rewinds after step {} to step {}, whose weights the run that was left at step {} did not keep: \
+                 let it rewind to a step after the fork, or fork a run with such a schedule",
+                at.0, to.0, manifest.next.0
+            )));
+        }
         if let Some(untaken) = archive.untaken() {
             return Err(Error::Checkpoint(format!("holds `{untaken}`, which is no part of this run")));
         }

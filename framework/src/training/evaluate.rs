@@ -132,7 +132,7 @@ impl<B: Backend> Setting<'_, B> {
         reporter.clock.eval += took;
         let found = found.ok_or(Error::Stopped { step: step.0 })?;
         reporter.evaluation = Some(took);
-        let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.epoch(step), found);
+        let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.nth_epoch(step), found);
         reporter.event(&Event::Eval { step: step.0, epoch, split, loss, accuracy, at })?;
         Ok(found)
     }

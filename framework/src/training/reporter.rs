@@ -3,6 +3,7 @@
 
 use super::{Evaluation, KeptWeights, Observer};
 use crate::backend::Backend;
+use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::options::Table;
 use crate::pruning::schedule::{RunLength, Step};
@@ -108,12 +109,13 @@ impl<'o, B: Backend> Reporter<'o, B> {
         self.notes.iter().map(|note| note.text.clone()).collect()
     }
 
-    /// An epoch is over.
-    pub fn epoch(&mut self, step: Step, epoch: u64, sparsity: f64) -> Result<()> {
+    /// The epoch of a step is over.
+    pub fn epoch(&mut self, step: Step, sparsity: f64) -> Result<()> {
         self.flush()?;
         let (loss, accuracy) = self.epoch.take();
         let seconds = self.epoch.lap(self.clock.train);
-        self.observer.event(&Event::Epoch { step: step.0, epoch, loss, accuracy, sparsity, seconds })
+        let (epoch, split) = (self.length.nth_epoch(step), SplitName::Train);
+        self.observer.event(&Event::Epoch { step: step.0, epoch, split, loss, accuracy, sparsity, seconds })
     }
 
     pub fn stop_asked(&self) -> bool {
@@ -166,8 +168,9 @@ impl<'o, B: Backend> Reporter<'o, B> {
                 finite("the norm of the gradients", f64::from(scale[1]), step)?;
             }
             self.epoch.add(loss, correct, examples);
-            let (epoch, accuracy) = (self.length.epoch(step), correct.map(|c| c as f64 / examples as f64));
-            self.observer.event(&Event::Step { step: step.0, epoch, loss, accuracy, lr, penalty })?;
+            let (epoch, accuracy) = (self.length.nth_epoch(step), correct.map(|c| c as f64 / examples as f64));
+            let split = SplitName::Train;
+            self.observer.event(&Event::Step { step: step.0, epoch, split, loss, accuracy, lr, penalty })?;
         }
         Ok(())
     }

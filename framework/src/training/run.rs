@@ -1,6 +1,6 @@
 //! A run, from its first step to its summary.
 
-use super::checkpoint::{boundary, latency_of};
+use super::checkpoint::{Kept, boundary, latency_of};
 use super::prune_step::Shown;
 use super::reporter::Reporter;
 use super::setting::Setting;
@@ -19,7 +19,7 @@ use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
 use crate::pruning::{self, GrowConfig, LatencyTable, PruneConfig, Remark};
 use crate::seed::Seed;
-use crate::training::event::{EvalAt, Event, GroupSize};
+use crate::training::event::{EvalAt, Event, GroupSize, LOG};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -80,8 +80,25 @@ impl<B: Backend> Run<'_, B> {
     /// # Errors
     /// A checkpoint that is damaged, or of another run or version; what [`Run::execute`] reports.
     pub fn resume(self, checkpoint: &[u8], name: &str, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+        self.fork((checkpoint, name), Kept::ALL, observer)
+    }
+
+    /// Goes on from a checkpoint of another run, given with the name that it has there: one on the same data, in the same
+    /// batches, of the same network and with the same seed, so that up to this step it is the same run. What it keeps of the
+    /// other's plugins is said in `kept`; where that is all and every option is the same, what follows is bit for bit what
+    /// would have followed there.
+    ///
+    /// # Errors
+    /// A checkpoint that is damaged, or of another network, length or version; weights of earlier steps to which the
+    /// schedule rewinds and that were not kept; what [`Run::execute`] reports.
+    pub fn fork(
+        self,
+        (checkpoint, name): (&[u8], &str),
+        kept: Kept,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome<B>> {
         let mut training = Training::new(self, latency_of(checkpoint, name)?, observer)?;
-        training.live.restore(&training.setting, &mut training.reporter, checkpoint, name)?;
+        training.live.restore(&training.setting, &mut training.reporter, (checkpoint, name), kept)?;
         training.train()
     }
 }
@@ -186,7 +203,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             }
             let clock = Instant::now();
             let batch = next_batch(&setting.device, setting.data, &mut batches)?
-                .ok_or_else(|| Error::Other(format!("the training data ended before epoch {epoch}")))?;
+                .ok_or_else(|| Error::Other(format!("the training data ended before epoch {}", epoch + 1)))?;
             let before = live.before_measured_prune(setting, reporter)?;
             live.train_step(setting, &batch, reporter)?;
             reporter.clock.train += clock.elapsed();
@@ -209,6 +226,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let groups = &live.params.layout().groups;
         reporter.event(&Event::Start {
             step: live.next.0,
+            log: LOG,
             name: setting.name.clone(),
             steps: setting.length.steps,
             steps_per_epoch: setting.length.steps_per_epoch,
@@ -234,15 +252,16 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     fn end_epoch(&mut self, epoch: u64) -> Result<()> {
         let Self { setting, live, reporter, .. } = self;
         let step = Step((epoch + 1) * setting.length.steps_per_epoch - 1);
-        reporter.epoch(step, epoch, setting.gone(&live.params)?)?;
+        let nth = setting.length.nth_epoch(step);
+        reporter.epoch(step, setting.gone(&live.params)?)?;
         let neurons = live.burden.neurons(&live.params);
         let layers = live.burden.end_epoch(&live.params);
-        reporter.event(&Event::Burden { step: step.0, epoch, layers })?;
-        let last = epoch + 1 == setting.train.epochs;
+        reporter.event(&Event::Burden { step: step.0, epoch: nth, layers })?;
+        let last = nth == setting.train.epochs;
         if last {
-            reporter.event(&Event::Neurons { step: step.0, epoch, layers: neurons })?;
+            reporter.event(&Event::Neurons { step: step.0, epoch: nth, layers: neurons })?;
         }
-        live.unmeasured = last || (epoch + 1).is_multiple_of(setting.train.eval_every);
+        live.unmeasured = last || nth.is_multiple_of(setting.train.eval_every);
         self.measure_epoch()
     }
 

@@ -110,6 +110,11 @@ impl Timeline {
         self.rewinds.binary_search_by_key(&step, |r| r.0).ok().map(|nth| self.rewinds[nth].1)
     }
 
+    /// The first rewind from the step `next` on to weights of a step before it that are not at hand, and its goal.
+    pub fn lacks(&self, next: Step, at_hand: impl Fn(Step) -> bool) -> Option<(Step, Step)> {
+        self.rewinds.iter().copied().find(|(at, to)| *at >= next && *to < next && !at_hand(*to))
+    }
+
     /// Whether the weights of an earlier step are ever brought back.
     pub fn rewinds(&self) -> bool {
         !self.rewinds.is_empty()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::experiments::figures::Kind;
 
@@ -15,7 +15,17 @@ Examples:
   secateur compare runs/methods --figure accuracy.pdf --latex tables.tex
 
 Runs that differ in the seed alone form a group. Groups are compared seed by seed: mean difference with its 95 % interval, paired t-test
-with Holm's correction, Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not compared.";
+(both for all comparisons of a table at once), Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not
+compared; --ranks says how settings rank over several data sets.";
+
+/// How intervals are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IntervalKind {
+    /// By Student's t
+    T,
+    /// By resampling
+    Bootstrap,
+}
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
@@ -36,6 +46,15 @@ pub struct CompareArgs {
     /// same within it, or undecided and how many more seeds would settle it
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub margin: Option<f64>,
+    /// How intervals and their probabilities are found: Student's t, or 9999 resamples of the seeds (bias-corrected and accelerated)
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = IntervalKind::T)]
+    pub interval: IntervalKind,
+    /// Rank the settings over the values of this key, data.name unless given: Friedman's test and Nemenyi's critical difference
+    #[arg(long, value_name = "KEY", num_args = 0..=1, require_equals = true, default_missing_value = "data.name")]
+    pub ranks: Option<String>,
+    /// Write the critical-difference picture of the ranks as SVG
+    #[arg(long, value_name = "FILE", requires = "ranks")]
+    pub ranks_svg: Option<PathBuf>,
     /// The value of the first key that the others are compared with; magnitude, or the first, unless given
     #[arg(long, value_name = "VALUE")]
     pub baseline: Option<String>,

@@ -4,6 +4,7 @@ mod cluster;
 mod compare;
 mod compress;
 mod fit;
+mod fork;
 mod layers;
 mod of_run;
 mod plugin_kind;
@@ -14,10 +15,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use cluster::ClusterArgs;
-pub use compare::CompareArgs;
+pub use cluster::{ClusterArgs, Share};
+pub use compare::{CompareArgs, IntervalKind};
 pub use compress::{CompressArgs, DecompressArgs};
 pub use fit::{AutosparseArgs, FitCommand};
+pub use fork::ForkArgs;
 pub use layers::Layers;
 pub use of_run::OfRun;
 pub use plugin_kind::PluginKind;
@@ -69,6 +71,7 @@ The [sweep] section of a config:
   [[sweep.exclude]]                           cells to leave out
   criterion.name = \"random\"
   train.lr = 0.01
+  fork = { at = \"prune:3\" }                  cells leave one run before its third pruning step (secateur fork --help)
   controls = []                               no controls (default: random, shuffled, small-dense, unpruned)";
 
 const SWEEP_EXAMPLES: &str = "\
@@ -123,6 +126,9 @@ pub enum Command {
     /// Say which setting is better, by how much, how sure that is, and at what cost
     #[command(after_help = compare::EXAMPLES)]
     Compare(CompareArgs),
+    /// Go on from a run's state at one of its steps, with other settings: several, side by side, from one state
+    #[command(after_help = fork::EXAMPLES)]
+    Fork(ForkArgs),
     /// Compress the network of a finished run: shared weights, trained on, in one Huffman-coded file
     #[command(after_help = compress::EXAMPLES)]
     Compress(CompressArgs),
@@ -182,6 +188,17 @@ pub struct SweepArgs {
     /// The configuration.
     #[command(flatten)]
     pub layers: Layers,
+    /// How its cells are run.
+    #[command(flatten)]
+    pub how: HowArgs,
+    /// Many processes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// How the cells of a sweep, or the forks of a run, are run.
+#[derive(Debug, Args)]
+pub struct HowArgs {
     /// List the cells and estimate the time; run nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -194,9 +211,6 @@ pub struct SweepArgs {
     /// Go on with cells that another build of the program began, or a processor with other vector instructions
     #[arg(long)]
     pub accept_changed: bool,
-    /// Many processes.
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
 }
 
 /// Arguments of `config`.

@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod decompress;
 mod fit;
+mod fork;
 mod plugin_check;
 mod plugin_new;
 mod plugin_reference;
@@ -34,6 +35,7 @@ pub fn execute(cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
         Command::Run(arguments) => run::execute(arguments, cli, workbench),
         Command::Sweep(arguments) => sweep::execute(arguments, cli, workbench),
         Command::Compare(arguments) => compare::execute(arguments),
+        Command::Fork(arguments) => fork::execute(arguments, cli, workbench),
         Command::Compress(arguments) => compress::execute(arguments, cli, workbench),
         Command::Decompress(arguments) => decompress::execute(arguments),
         Command::Fit(command) => fit::execute(command, cli, workbench),
@@ -67,6 +69,13 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
         }
         Command::Run(arguments) => layered(&arguments.layers(), cli)?,
         Command::Config(arguments) => return config::plugin_files(arguments, cli),
+        Command::Fork(arguments) => {
+            let mut all = Vec::new();
+            for run in &arguments.runs {
+                all.extend(crate::experiments::sweep::plugin_files(&fork::request(run, arguments, cli)?)?);
+            }
+            return Ok(all);
+        }
         Command::Compress(arguments) => own_config(&arguments.of, cli)?,
         Command::Fit(command) => own_config(command.of(), cli)?,
         Command::Sweep(SweepArgs { cluster: ClusterArgs { plan: Some(file), .. }, .. }) => {

@@ -9,6 +9,7 @@ mod described;
 mod error;
 #[cfg(test)]
 pub mod fixture;
+pub mod fork;
 mod identity;
 pub mod key;
 mod layers;
@@ -27,6 +28,7 @@ use toml::{Table, Value};
 
 pub use described::Described;
 pub use error::{ConfigError, ConfigErrors, nearest};
+pub use fork::{At, ForkConfig};
 pub use identity::{earlier_identity, identity_of};
 use layers::Merged;
 pub use layers::{Layer, Member, Stack, choices, groups};

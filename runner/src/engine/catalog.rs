@@ -13,7 +13,7 @@ use toml::Value;
 use super::sections::{self, keys};
 use super::{Workbench, data};
 use crate::config::schema::{KeyError, PluginDoc, Schema, SectionDoc};
-use crate::config::{OutputConfig, TopConfig};
+use crate::config::{ForkConfig, OutputConfig, TopConfig};
 
 impl Schema for Workbench {
     fn sections(&self) -> Vec<SectionDoc> {
@@ -53,6 +53,7 @@ impl Schema for Workbench {
                 all
             }
             "output" => refused(section, errors::<OutputConfig>(values)),
+            "fork" => refused(section, errors::<ForkConfig>(values)),
             "train" => refused(section, errors::<TrainConfig>(values)),
             plugin => known_kind(plugin).map_or_else(Vec::new, |kind| self.bad_options(kind, plugin, values)),
         }

@@ -8,6 +8,7 @@ mod data;
 mod data_cache;
 mod device;
 mod fit;
+mod fork;
 mod notes;
 mod sections;
 mod train;
@@ -15,6 +16,7 @@ mod train;
 pub use bits::BitsOf;
 pub use check::Checked;
 pub use compress::{Compression, Sizes, Test};
+pub use fork::Left;
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 

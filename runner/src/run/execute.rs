@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 use super::event_log::lines;
 use super::files::rename_made;
-use super::folder::{CONFIG, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
+use super::folder::{CONFIG, FORK, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
 use super::made::Made;
 use super::recorder::Recorder;
 use super::resumed::name_of;
 use super::saved::Saved;
 use super::{Interrupt, provenance};
 use crate::config::Resolved;
-use crate::engine::{Checkpoint, Trained, Workbench, notes_told};
+use crate::engine::{Trained, Workbench, notes_told};
 use crate::failure::Failure;
 use crate::output::{self, Progress};
 
@@ -49,7 +49,7 @@ pub fn execute(
     let recorder = Recorder::new(folder, name, &config.run, progress, interrupt.clone(), &stage)?;
     let mut recorder = recorder.reporting(so_far);
     let taken = from.map(|saved| name_of(saved, config, folder, workbench)).unwrap_or_default();
-    let checkpoint = from.map(|saved| Checkpoint { file: &saved.path, bytes: &saved.bytes, name: &taken });
+    let checkpoint = from.map(|saved| saved.checkpoint(&taken));
     let trained = workbench.train(config, checkpoint, &mut recorder, Recorder::loading);
     recorder.clear_screen();
     drop(recorder);
@@ -71,6 +71,7 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
     let mut summary = trained.summary;
     summary.extend(output::validated(lines(folder.path())?));
     summary.extend(part_in_sweep(folder));
+    summary.extend(noted(folder, FORK));
     summary.insert("status".to_owned(), "finished".into());
     // Those of the log say who set what.
     summary.insert("notes".to_owned(), notes_told(lines(folder.path())?).into());
@@ -91,7 +92,12 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
 
 /// What a sweep noted in the folder: which sweep it is, and what the run is a control of.
 fn part_in_sweep(folder: &RunDir) -> Map<String, Value> {
-    let text = fs::read(folder.path().join(SWEEP)).ok();
+    noted(folder, SWEEP)
+}
+
+/// What stands in a file of the folder.
+fn noted(folder: &RunDir, file: &str) -> Map<String, Value> {
+    let text = fs::read(folder.path().join(file)).ok();
     text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
@@ -143,7 +149,7 @@ mod tests {
         let interrupt = Interrupt::default();
         let asked = interrupt.clone();
         let progress = Progress::told(move |event| {
-            if let Event::Epoch { epoch: 3, .. } = event {
+            if let Event::Epoch { epoch: 4, .. } = event {
                 asked.ask();
             }
         });
@@ -293,7 +299,7 @@ mod tests {
         let kept = fs::read(folder.path().join(BEST)).unwrap();
         drop(folder);
         // A run that ends with that epoch ends with that network.
-        let epochs = format!("train.epochs={}", best.0 + 1);
+        let epochs = format!("train.epochs={}", best.0);
         assert!(fs::read(run(&[&epochs]).path().join(MODEL)).unwrap() == kept, "{best:?}");
         assert!(!run(&["seed=1"]).path().join(BEST).exists());
     }

@@ -97,6 +97,11 @@ impl<'a> Recorder<'a> {
         self
     }
 
+    /// The name under which checkpoints are taken.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Shows how far loading the data has come.
     pub fn loading(&mut self, progress: Option<LoadProgress>) {
         self.progress.loading(progress);

@@ -9,6 +9,7 @@ mod figures;
 #[path = "../common/folders.rs"]
 mod folders;
 mod page;
+mod ranks;
 mod reference;
 mod truth;
 

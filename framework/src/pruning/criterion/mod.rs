@@ -89,7 +89,8 @@ pub trait Criterion<B: Backend>: Send {
         None
     }
 
-    /// Called once before the first step, and when a run is resumed.
+    /// Called once before the first step, and when a run is resumed; where a run goes on from another's checkpoint with this
+    /// criterion instead of the other's, once more with the network as it is there.
     ///
     /// # Errors
     /// If its options do not fit the network.

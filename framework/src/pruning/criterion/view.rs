@@ -15,7 +15,8 @@ use std::borrow::Cow;
 
 /// What is known before the first step.
 pub struct Setup<'a, B: Backend> {
-    /// Parameters and groups of the dense network.
+    /// Parameters and groups of the dense network; of the network as it is, in the second call of a run that goes on from
+    /// another's checkpoint.
     pub layout: &'a Layout,
     /// The run's seed for this plugin.
     pub seed: Seed,

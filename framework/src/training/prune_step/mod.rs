@@ -107,7 +107,7 @@ impl<B: Backend> Live<B> {
         let paths = measure::Paths::of(&self.params);
         reporter.event(&Event::Prune {
             step: step.0,
-            epoch: setting.length.epoch(step),
+            epoch: setting.length.nth_epoch(step),
             at_start: after.is_none(),
             target: (!own_rule).then_some(asked.target),
             planned: planned.filter(|_| !own_rule),

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex};
 
 use toml::Table;
 
-use crate::cli::{Cli, SweepArgs};
+use crate::cli::{Cli, HowArgs, Share, SweepArgs};
 use crate::config::{ConfigErrors, Layer};
 use crate::engine::Workbench;
 use crate::experiments::cluster::Submission;
 use crate::experiments::index::{self, Index, Record};
-use crate::experiments::sweep::{Frozen, SweepPlan, Tally, Workers, Written, fails_again, time};
+use crate::experiments::sweep::{Frozen, SweepPlan, Tally, Waves, Workers, Written, fails_again, time};
 use crate::failure::Failure;
 use crate::run::{Interrupt, ask_repository, config_of, write_whole};
 
@@ -28,7 +28,7 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Resul
     ask_repository();
     let cluster = &arguments.cluster;
     let plan = match &cluster.plan {
-        Some(file) => Frozen::read(file)?.by_this_program(arguments.accept_changed || cluster.status)?,
+        Some(file) => Frozen::read(file)?.by_this_program(arguments.how.accept_changed || cluster.status)?,
         None => SweepPlan::make(&super::many(&arguments.layers, cli)?, workbench)?,
     };
     if cluster.status {
@@ -38,62 +38,116 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Resul
         super::print(&survey.text(&plan, &before.unwrap_or_else(|| slurm::command(arguments))));
         return Ok(());
     }
-    let all: Vec<usize> = (0..plan.cells.len()).collect();
+    if plan.until().is_some() && (cluster.freeze.is_some() || cluster.slurm || cluster.task.is_some()) {
+        let problem = "sweep.seeds: seeds that are added until comparisons are settled make a plan that grows, of which nobody has a share";
+        return Err(Failure::Usage(format!("{problem}\n  fix: run it as one command, or give a number of seeds")));
+    }
     if let Some(file) = &cluster.freeze {
-        return freeze(plan, &all, file, workbench);
+        return freeze(plan, file, workbench);
     }
-    let (jobs, threads) = workers(arguments, &plan, workbench)?;
     if cluster.slurm {
-        return slurm::submit(arguments, plan, (arguments.jobs.map(usize::from), threads), workbench);
+        let (_, threads) = workers(&arguments.how, &plan, workbench)?;
+        return slurm::submit(arguments, plan, (arguments.how.jobs.map(usize::from), threads), workbench);
     }
-    if arguments.dry_run {
-        return dry_run(&plan, jobs, workbench);
+    match cluster.task {
+        Some(share) => carry_out_share(&plan, share, arguments, cli.quiet, interrupt, workbench),
+        None => carry_out(&plan, &arguments.how, cli.quiet, interrupt, workbench),
     }
-    let cells = cluster.task.map_or(all, |share| share.of_cells(plan.cells.len()));
-    check(&plan, &cells, workbench)?;
-    fs::create_dir_all(&plan.folder)
-        .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
-    if !cli.quiet {
-        plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
+}
+
+/// Runs everything of a plan that is not finished, or says what that would be.
+///
+/// # Errors
+/// A cell's config that is wrong; whatever failed; a sweep that was stopped.
+pub(super) fn carry_out(
+    plan: &SweepPlan,
+    how: &HowArgs,
+    quiet: bool,
+    interrupt: Interrupt,
+    workbench: &Workbench,
+) -> Result<(), Failure> {
+    let (jobs, threads) = workers(how, plan, workbench)?;
+    if how.dry_run {
+        return dry_run(plan, jobs, workbench);
     }
-    let written = match cluster.task {
-        Some(share) => {
-            // Tasks of two submissions may run at the same time.
-            let submission = cluster.plan.as_deref().and_then(|file| file.parent()?.file_name());
-            let submission = submission.map(|name| format!("{}-", name.to_string_lossy())).unwrap_or_default();
-            Written::OfTask(format!("{submission}task-{}-of-{}", share.number, share.of))
-        }
-        None => Written::Whole(Mutex::new(Index::open(&plan.out)?)),
+    begin(plan, &every(plan), quiet, workbench)?;
+    let (retry_failed, accept) = (how.retry_failed, how.accept_changed);
+    let run = |plan: &SweepPlan| {
+        let (interrupt, written) = (interrupt.clone(), Written::Whole(Mutex::new(Index::open(&plan.out)?)));
+        let cells = every(plan);
+        Workers { plan, cells, workbench, jobs, threads, retry_failed, interrupt, accept, written }.run(quiet)
     };
-    let requeue = cluster.plan.as_ref().zip(cluster.task).filter(|_| cluster.requeue);
-    let requeue = requeue.map(|(file, share)| Arc::new(task::Requeue::new(file, &plan, share.number, &cells)));
+    let Some(until) = plan.until() else { return report(plan, &run(plan)?, &[], quiet) };
+    let mut waves = Waves::open(plan, until)?;
+    let mut tally = run(&plan.part(waves.cells(plan, false)))?;
+    // What another process runs is not known yet: the same command, given later, goes on.
+    while tally.left == 0 && tally.elsewhere.is_empty() && !waves.is_over() {
+        let records = Index::open(&plan.folder)?.records(&plan.folder)?;
+        let more = match waves.look(plan, until, records) {
+            // Why nothing can be compared is then known.
+            Err(_) if !tally.failed.is_empty() || !tally.untried.is_empty() => break,
+            more => more?,
+        };
+        if more {
+            tally.add(run(&plan.part(waves.cells(plan, true)))?);
+        }
+    }
+    report(plan, &tally, &waves.told(), quiet)
+}
+
+/// Runs one share of a plan.
+fn carry_out_share(
+    plan: &SweepPlan,
+    share: Share,
+    arguments: &SweepArgs,
+    quiet: bool,
+    interrupt: Interrupt,
+    workbench: &Workbench,
+) -> Result<(), Failure> {
+    let (cluster, how) = (&arguments.cluster, &arguments.how);
+    let (jobs, threads) = workers(how, plan, workbench)?;
+    let cells = share.of_cells(plan.cells.len());
+    begin(plan, &cells, quiet, workbench)?;
+    // Tasks of two submissions may run at the same time.
+    let submission = cluster.plan.as_deref().and_then(|file| file.parent()?.file_name());
+    let submission = submission.map(|name| format!("{}-", name.to_string_lossy())).unwrap_or_default();
+    let written = Written::OfTask(format!("{submission}task-{}-of-{}", share.number, share.of));
+    let requeue = cluster.plan.as_ref().filter(|_| cluster.requeue);
+    let requeue = requeue.map(|file| Arc::new(task::Requeue::new(file, plan, share.number, &cells)));
     if let Some(requeue) = requeue.clone() {
         interrupt.at_end(move || requeue.where_warned());
     }
-    let (retry_failed, accept) = (arguments.retry_failed, arguments.accept_changed);
-    let workers = Workers { plan: &plan, cells, workbench, jobs, threads, retry_failed, interrupt, accept, written };
-    let tally = workers.run(cli.quiet)?;
-    let ended = report(&plan, &tally, cli.quiet);
-    if cluster.task.is_none() && tally.is_whole() {
-        after(&plan)?;
-    }
+    let (retry_failed, accept) = (how.retry_failed, how.accept_changed);
+    let workers = Workers { plan, cells, workbench, jobs, threads, retry_failed, interrupt, accept, written };
+    let tally = workers.run(quiet)?;
+    let ended = report(plan, &tally, &[], quiet);
     if let Some(requeue) = requeue.filter(|_| tally.left > 0) {
         requeue.where_warned();
     }
     ended
 }
 
-/// What follows once every cell of a plan and every control has come to its end, whichever processes ran them: nothing
-/// yet. A plan that grows is a series of plans that do not, and its next one begins here. A share of a plan does not come
-/// here, and neither does a process that left cells to others: the same command, given later, does.
-fn after(_: &SweepPlan) -> Result<(), Failure> {
+/// The places of all cells.
+fn every(plan: &SweepPlan) -> Vec<usize> {
+    (0..plan.cells.len()).collect()
+}
+
+/// Sees that these cells can run, and where to.
+fn begin(plan: &SweepPlan, cells: &[usize], quiet: bool, workbench: &Workbench) -> Result<(), Failure> {
+    check(plan, cells, workbench)?;
+    fs::create_dir_all(&plan.folder)
+        .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
+    if !quiet {
+        plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    }
     Ok(())
 }
 
 /// Writes the plan with the runs that its cells are, for processes that run it later or elsewhere.
-fn freeze(mut plan: SweepPlan, all: &[usize], file: &Path, workbench: &Workbench) -> Result<(), Failure> {
-    check(&plan, all, workbench)?;
-    for number in all {
+fn freeze(mut plan: SweepPlan, file: &Path, workbench: &Workbench) -> Result<(), Failure> {
+    let all = every(&plan);
+    check(&plan, &all, workbench)?;
+    for number in &all {
         let run = plan.run_of(&plan.cells[*number], None, &Layer::default(), workbench)?;
         plan.cells[*number].folder = Some(run.folder_name());
     }
@@ -104,10 +158,10 @@ fn freeze(mut plan: SweepPlan, all: &[usize], file: &Path, workbench: &Workbench
 }
 
 /// How many runs at a time, and the threads of each. In a sweep, cores go to runs: `threads = 0` means one.
-fn workers(arguments: &SweepArgs, plan: &SweepPlan, workbench: &Workbench) -> Result<(usize, usize), Failure> {
+fn workers(how: &HowArgs, plan: &SweepPlan, workbench: &Workbench) -> Result<(usize, usize), Failure> {
     let first = plan.resolve(&plan.cells[0], &[], workbench)?;
     let threads = first.run.top.threads.max(1);
-    let jobs = arguments.jobs.map_or((task::cores() / threads).max(1), usize::from);
+    let jobs = how.jobs.map_or((task::cores() / threads).max(1), usize::from);
     Ok((jobs.min(plan.cells.len().max(1) * 4), threads))
 }
 
@@ -137,6 +191,13 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
     if !plan.controls().is_empty() {
         let names: Vec<&str> = plan.controls().iter().map(|control| control.name()).collect();
         _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
+    }
+    if let Some(until) = plan.until() {
+        let looks = until.looks().iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        _ = writeln!(
+            text,
+            "  seeds are added until every comparison is settled: looks after {looks} of them, the cells above at most"
+        );
     }
     plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
     let (done, failed) = ended(plan, workbench);
@@ -171,7 +232,7 @@ fn ended(plan: &SweepPlan, workbench: &Workbench) -> (Vec<f64>, usize) {
     (finished.map(|record| index::seconds(&record.summary).unwrap_or(0.0)).collect(), failed.count())
 }
 
-fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
+fn report(plan: &SweepPlan, tally: &Tally, told: &[String], quiet: bool) -> Result<(), Failure> {
     let mut text =
         format!("{}\n  {} cells finished now, {} before", plan.folder.display(), tally.finished, tally.skipped);
     if tally.left > 0 {
@@ -199,6 +260,7 @@ fn report(plan: &SweepPlan, tally: &Tally, quiet: bool) -> Result<(), Failure> {
         let (count, reasons) = (cells(tally.elsewhere.len()), reasons(&tally.elsewhere).replace('\n', "\n  "));
         text.push_str(&format!("\n  {count} left to other processes:\n  {reasons}"));
     }
+    told.iter().for_each(|line| text.push_str(&format!("\n  {line}")));
     text.push_str(&format!("\n  secateur compare {}\n", plan.folder.display()));
     if !quiet || tally.failed.is_empty() {
         super::print(&text);

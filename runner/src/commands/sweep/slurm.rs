@@ -34,7 +34,7 @@ pub fn submit(
         let fix = "try again later: what is in the queue would be submitted twice";
         return Err(Failure::Failed(format!("{why}\n  fix: {fix}")));
     }
-    let missing = survey.missing(arguments.retry_failed);
+    let missing = survey.missing(arguments.how.retry_failed);
     if missing.is_empty() && !cluster.print {
         print(&survey.text(&plan, &command(arguments)));
         return Ok(());
@@ -66,8 +66,8 @@ pub fn submit(
     let folder = if cluster.print { planned } else { Submission::new_folder(&sweep)? };
     let root = absolute(plan.root())?;
     let mut options: Vec<String> = jobs.iter().flat_map(|jobs| ["--jobs".to_owned(), jobs.to_string()]).collect();
-    options.extend(arguments.retry_failed.then(|| "--retry-failed".to_owned()));
-    options.extend(arguments.accept_changed.then(|| "--accept-changed".to_owned()));
+    options.extend(arguments.how.retry_failed.then(|| "--retry-failed".to_owned()));
+    options.extend(arguments.how.accept_changed.then(|| "--accept-changed".to_owned()));
     let script = Script {
         name: &plan.name,
         cells: missing.len(),

@@ -160,7 +160,8 @@ impl Loader<'_> {
         };
         if let Some((value, origin)) = take("defaults") {
             let problem = "what a config builds on is its `extends` here";
-            let fix = "extends = [\"experiment/mnist-rank\", \"criterion/taylor\"]; what the config says itself is stronger";
+            let fix =
+                "extends = [\"experiment/mnist-rank\", \"criterion/taylor\"]; what the config says itself is stronger";
             let (key, found, fix) = ("defaults", value.to_string(), fix.to_owned());
             self.errors.push(ConfigError::Extends { key, problem, origin, found, fix });
         }

@@ -4,6 +4,7 @@ mod blocks;
 mod budget;
 mod cells;
 mod choice;
+mod common;
 mod controls;
 mod copies;
 mod group;
@@ -32,6 +33,8 @@ pub struct Comparison {
     pub metric: Metric,
     /// Differences of that metric within this do not matter, where that was asked.
     pub margin: Option<f64>,
+    /// Whether intervals and probabilities are from resampling, and not Student's.
+    pub bootstrap: bool,
     /// The groups, controls last.
     pub groups: Vec<Group>,
     /// Each group against the baseline.

@@ -79,7 +79,8 @@ impl Axis {
     fn ticks(&self, count: f64) -> Vec<f64> {
         let raw = (self.high - self.low) / count;
         let power = 10f64.powf(raw.log10().floor());
-        let step = [1.0, 2.0, 5.0].into_iter().map(|f| f * power).find(|step| *step >= raw * 0.999).unwrap_or(10.0 * power);
+        let step =
+            [1.0, 2.0, 5.0].into_iter().map(|f| f * power).find(|step| *step >= raw * 0.999).unwrap_or(10.0 * power);
         let first = (self.low / step - 1e-9).ceil();
         let last = ((self.high / step + 1e-9).floor() - first).clamp(0.0, 100.0) as usize;
         (0..=last).map(|at| (first + at as f64) * step).collect()

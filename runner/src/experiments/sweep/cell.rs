@@ -12,6 +12,7 @@ use super::table::Table;
 use super::workers::{Workers, Written, locked};
 use crate::config::{Layer, Resolved, SetBy};
 use crate::failure::Failure;
+use crate::forks;
 use crate::output::Progress;
 use crate::run::{self, Held, JOB, Opened, Owner, RunDir, RunDirError, SWEEP, Saved};
 
@@ -134,7 +135,9 @@ impl Workers<'_> {
     ) -> Result<Done, Failure> {
         run::begin(config, folder, self.workbench)?;
         self.take_part(job, folder)?;
-        let ended = run::execute(config, folder, None, progress(table, worker), &self.interrupt, self.workbench);
+        let progress = || progress(table, worker);
+        let (interrupt, workbench, accept) = (&self.interrupt, self.workbench, self.accept);
+        let ended = forks::execute(config, folder, &forks::With { progress: &progress, interrupt, workbench, accept });
         done(ended, folder.lost_to())
     }
 

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::fork;
+use crate::config::fork::FORK;
 use crate::config::{Layer, SetBy, key};
 
 /// One value of an axis.
@@ -25,6 +27,7 @@ impl Choice {
         layer.insert(path, value.clone(), origin);
         let label = match value {
             Value::String(text) => text.clone(),
+            Value::Table(_) if *path == [FORK] => fork::label(value).unwrap_or_else(|| value.to_string()),
             Value::Table(table) => {
                 table.get("name").and_then(Value::as_str).map_or_else(|| value.to_string(), str::to_owned)
             }

@@ -50,6 +50,11 @@ impl Control {
         }
     }
 
+    /// Whether it is a run of its own from the first step on, also where its cell leaves another run.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::SmallDense | Self::Unpruned)
+    }
+
     /// What it changes in the config of the run that it belongs to; `None` where it would say nothing.
     pub fn layer(self, paired: &Resolved, facts: &Facts) -> Option<Layer> {
         if facts.nothing_was_pruned() {

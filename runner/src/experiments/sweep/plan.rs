@@ -3,15 +3,18 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::choice::Choice;
 use super::control::{Control, Facts};
+use super::fork::Origins;
 use super::grid::{self, Cell, Walked};
 use super::section::{self, Sections};
 use super::spec::{Condition, Spec};
+use super::until::Until;
 use crate::config::Schema;
 use crate::config::key;
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
@@ -27,8 +30,12 @@ const MOST_BAD_CELLS: usize = 200;
 /// A sweep, planned.
 #[derive(Serialize, Deserialize)]
 pub struct SweepPlan {
-    stack: Stack,
-    spec: Spec,
+    stack: Arc<Stack>,
+    spec: Arc<Spec>,
+    #[serde(skip)]
+    origins: Arc<Origins>,
+    /// The controls of each cell, where these are not those of the section.
+    chosen: Option<Vec<Vec<Control>>>,
     /// The cells in the order in which they run.
     pub cells: Vec<Cell>,
     /// How many cells `exclude` took away.
@@ -92,7 +99,8 @@ impl SweepPlan {
         let resolved = stack.resolve(&section::layers(&spec, &first.picks), schema)?;
         let (name, out) = (resolved.name().to_owned(), PathBuf::from(&resolved.run.output.dir));
         let (excluded, notes) = (walked.excluded, idle(&spec, &walked));
-        Ok(Self { stack, spec, cells, excluded, notes, folder: out.join(&name), out, name })
+        let (stack, spec, origins, chosen) = (Arc::new(stack), Arc::new(spec), Arc::default(), None);
+        Ok(Self { stack, spec, origins, chosen, cells, excluded, notes, folder: out.join(&name), out, name })
     }
 
     /// What each pruned cell is compared with.
@@ -100,13 +108,57 @@ impl SweepPlan {
         &self.spec.controls
     }
 
-    /// The whole config of a cell, with stronger layers on top.
+    /// The kinds of control that one of the cells is compared with now.
+    pub fn kinds_of(&self, cell: usize) -> &[Control] {
+        self.chosen.as_ref().map_or(&self.spec.controls, |chosen| &chosen[cell])
+    }
+
+    /// How seeds are added, where that goes on until comparisons are settled.
+    pub fn until(&self) -> Option<&Until> {
+        self.spec.until.as_ref()
+    }
+
+    /// The same sweep with some of its cells, and with controls of its own for each.
+    pub fn part(&self, (cells, controls): (Vec<Cell>, Vec<Vec<Control>>)) -> Self {
+        let (stack, spec, origins) = (Arc::clone(&self.stack), Arc::clone(&self.spec), Arc::clone(&self.origins));
+        let (notes, name, folder, out) = (Vec::new(), self.name.clone(), self.folder.clone(), self.out.clone());
+        Self { stack, spec, origins, cells, chosen: Some(controls), excluded: 0, notes, name, folder, out }
+    }
+
+    /// What a cell has besides its seed.
+    pub fn setting(&self, cell: &Cell) -> String {
+        let mut cell = cell.clone();
+        cell.picks.retain(|(axis, _)| self.spec.axes[*axis as usize].key != "seed");
+        self.label(&cell)
+    }
+
+    /// The place of a cell's seed among the seeds.
+    pub fn seed_place(&self, cell: &Cell) -> usize {
+        let seed = cell.picks.iter().find(|(axis, _)| self.spec.axes[*axis as usize].key == "seed");
+        seed.map_or(0, |(_, value)| *value as usize)
+    }
+
+    /// The whole config of a cell, with stronger layers on top, and what the run that it leaves was told.
+    ///
+    /// # Errors
+    /// Values that contradict each other; a run that the cell cannot leave.
+    pub fn resolve(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+        let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
+        self.origins.completed(self.stack.resolve(&layers, schema)?, &self.stack, schema)
+    }
+
+    /// The same of a run that leaves no other, whatever the cell does.
     ///
     /// # Errors
     /// Values that contradict each other.
-    pub fn resolve(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+    pub fn resolve_whole(
+        &self,
+        cell: &Cell,
+        stronger: &[&Layer],
+        schema: &dyn Schema,
+    ) -> Result<Resolved, ConfigErrors> {
         let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
-        self.stack.resolve(&layers, schema)
+        self.stack.resolve(&layers, schema)?.without_fork(schema)
     }
 
     /// For each config of a run, the cell that it is of this sweep, by its number; `None` where it is another run.
@@ -141,7 +193,10 @@ impl SweepPlan {
         workbench: &Workbench,
     ) -> Result<Resolved, Failure> {
         let stronger: Vec<&Layer> = control.iter().map(|(_, layer)| *layer).chain([own]).collect();
-        let config = self.resolve(cell, &stronger, workbench)?;
+        let config = match control.is_some_and(|(control, _)| control.is_whole()) {
+            true => self.resolve_whole(cell, &stronger, workbench)?,
+            false => self.resolve(cell, &stronger, workbench)?,
+        };
         // Without its criterion, a control may need no library: then it is the same run for all criteria, run once.
         let none_used = || workbench.plugins_of(&config.run).iter().all(|plugin| plugin.linked);
         let without = control.is_some_and(|(control, _)| control != Control::Shuffled) && none_used();
@@ -163,16 +218,16 @@ impl SweepPlan {
     /// The cell's folder is damaged; those of [`Self::run_of`].
     pub fn controls_of(
         &self,
-        cell: &Cell,
+        cell: usize,
         config: &Resolved,
         facts: &Facts,
         own: &Layer,
         workbench: &Workbench,
     ) -> Result<Vec<(Control, Layer, Resolved)>, Failure> {
         let mut all = Vec::new();
-        for control in self.controls() {
+        for control in self.kinds_of(cell) {
             if let Some(layer) = control.layer(config, facts) {
-                let run = self.run_of(cell, Some((*control, &layer)), own, workbench)?;
+                let run = self.run_of(&self.cells[cell], Some((*control, &layer)), own, workbench)?;
                 all.push((*control, layer, run));
             }
         }

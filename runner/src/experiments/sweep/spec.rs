@@ -1,4 +1,6 @@
 //! The `[sweep]` section: axes, and what is done with their product.
+//!
+//! Longer than 300 lines because one reader tells everything that is wrong with the section at once.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,10 +9,12 @@ use toml::{Table, Value};
 
 use super::choice::{Choice, flat};
 use super::control::Control;
+use super::until::Until;
+use crate::config::fork::FORK;
 use crate::config::{ConfigError, ConfigErrors, Member, SetBy, Stack, key, nearest};
 
 /// Keys of the section.
-const KEYS: [&str; 6] = ["axes", "zip", "when", "exclude", "seeds", "controls"];
+const KEYS: [&str; 7] = ["axes", "zip", "when", "exclude", "seeds", "controls", "fork"];
 
 /// What the `[sweep]` section says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +31,9 @@ pub struct Spec {
     pub controls: Vec<Control>,
     /// Axes that `zip` joins with no other.
     pub alone: Vec<String>,
+    /// How seeds are added, where that goes on until comparisons are settled; a plan that grows is never frozen.
+    #[serde(skip)]
+    pub until: Option<Until>,
 }
 
 /// One key, or one section, and the values it takes.
@@ -86,8 +93,9 @@ impl Reader<'_> {
                 self.refuse("axes", format!("found {other}"), "write [sweep.axes] and one KEY = [values] a line")
             }
         }
+        self.fork(table.remove("fork"));
         self.axes_of(axes, "axes");
-        self.seeds(table.remove("seeds"));
+        let until = self.seeds(table.remove("seeds"));
         let plain = self.axes.len();
         let dimensions = self.dimensions(table.remove("zip"), plain);
         let when = self.rules(table.remove("when"), "when").into_iter().map(|rule| self.when(rule)).collect();
@@ -95,7 +103,7 @@ impl Reader<'_> {
         let exclude = exclude.iter().map(|rule| Condition(flat(rule))).collect();
         let controls = self.controls(table.remove("controls"));
         let (axes, alone) = (std::mem::take(&mut self.axes), std::mem::take(&mut self.alone));
-        Spec { axes, dimensions, when, exclude, controls, alone }
+        Spec { axes, dimensions, when, exclude, controls, alone, until }
     }
 
     /// Adds an axis for each list in a table, however deep its key.
@@ -172,17 +180,52 @@ impl Reader<'_> {
         }
     }
 
-    fn seeds(&mut self, seeds: Option<Value>) {
+    fn seeds(&mut self, seeds: Option<Value>) -> Option<Until> {
+        let mut until = None;
         let values = match seeds {
-            None => return,
+            None => return None,
+            Some(Value::Table(table)) if table.contains_key("until") => match Until::read(&table) {
+                Ok(read) => {
+                    let all = (0..read.at_most as i64).map(Value::Integer).collect();
+                    until = Some(read);
+                    all
+                }
+                Err(problems) => {
+                    let fix =
+                        "write seeds = { until = \"decided\", margin = 0.5, error = 0.05, at_least = 5, at_most = 40 }";
+                    problems.into_iter().for_each(|problem| self.refuse("seeds", problem, fix));
+                    return None;
+                }
+            },
             Some(Value::Integer(count)) if (1..=100_000).contains(&count) => (0..count).map(Value::Integer).collect(),
             Some(Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_integer) => list,
             Some(other) => {
-                let fix = "write seeds = 5 for the seeds 0 to 4, or a list: seeds = [0, 7]";
-                return self.refuse("seeds", format!("found {other}"), fix);
+                let fix = "write seeds = 5 for the seeds 0 to 4, a list: seeds = [0, 7], or { until = \"decided\" }";
+                self.refuse("seeds", format!("found {other}"), fix);
+                return None;
             }
         };
         self.axis(&["seed".to_owned()], values, "seeds");
+        until
+    }
+
+    /// Where cells leave another run: an axis of the section of that name, of one place or several.
+    fn fork(&mut self, fork: Option<Value>) {
+        let places = match fork {
+            None => return,
+            Some(Value::Array(places)) if !places.is_empty() => places,
+            Some(one) => vec![one],
+        };
+        let known = |key: &str| ["at", "from"].contains(&key);
+        let is_place = |place: &Value| {
+            place.as_table().is_some_and(|place| place.contains_key("at") && place.keys().all(|key| known(key)))
+        };
+        if let Some(other) = places.iter().find(|place| !is_place(place)) {
+            let fix = "write fork = { at = \"prune:3\" }, with from = \"CONFIG or folder of a run\" beside it where the runs that are \
+                       left are not those of this config; or a list of such tables";
+            return self.refuse("fork", format!("found {other}"), fix);
+        }
+        self.axis(&[FORK.to_owned()], places, "fork");
     }
 
     /// Every axis a dimension, except those that `zip` joins.

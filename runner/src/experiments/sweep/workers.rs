@@ -54,6 +54,21 @@ pub enum Written {
     OfTask(String),
 }
 
+impl Tally {
+    /// Adds what became of more cells.
+    pub fn add(&mut self, more: Self) {
+        self.finished += more.finished;
+        self.skipped += more.skipped;
+        self.failed.extend(more.failed);
+        self.untried.extend(more.untried);
+        self.elsewhere.extend(more.elsewhere);
+        self.left += more.left;
+        self.unpaired += more.unpaired;
+        self.spent += more.spent;
+        self.within += more.within;
+    }
+}
+
 /// Everything that the workers share.
 pub struct Workers<'a> {
     /// What is to run.
@@ -198,13 +213,13 @@ impl Workers<'_> {
 
     /// The controls of a cell that is finished, by the name of their folder.
     fn controls(&self, cell: usize, config: &Resolved, unpaired: &mut bool) -> Result<Vec<(String, Job)>, Failure> {
-        if self.plan.controls().is_empty() {
+        if self.plan.kinds_of(cell).is_empty() {
             return Ok(Vec::new());
         }
         let of = config.folder_name();
         let facts = Facts::read(&self.plan.folder.join(&of))?;
         *unpaired = facts.nothing_was_pruned();
-        let all = self.plan.controls_of(&self.plan.cells[cell], config, &facts, &self.own(), self.workbench)?;
+        let all = self.plan.controls_of(cell, config, &facts, &self.own(), self.workbench)?;
         let job = |(control, layer, run): (Control, Layer, Resolved)| {
             (run.folder_name(), Job { cell, control: Some((control, layer, of.clone())) })
         };

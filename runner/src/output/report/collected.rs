@@ -92,7 +92,10 @@ impl Collected {
                 let position = at(step);
                 self.after = Some(step);
                 self.history.pruned_times += 1;
-                PruneStep::of(&event, position, before).into_iter().for_each(|prune| self.prunes.push(prune));
+                // Logs of earlier versions count epochs from 0.
+                let epoch = step / self.history.steps_per_epoch.max(1) + 1;
+                let prune = PruneStep::of(&event, position, before);
+                prune.into_iter().for_each(|prune| self.prunes.push(PruneStep { epoch, ..prune }));
             }
             Event::Burden { step, layers, .. } => self.burden.push((at(step), layers)),
             Event::Finish { step, .. } => self.history.end = self.history.end.max(at(step.saturating_sub(1))),

@@ -88,10 +88,18 @@ fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
                 (named(Kind::Model)) " on " (named(Kind::Data)) ", pruned by " (named(Kind::Criterion))
                 ", schedule " (named(Kind::Schedule)) ", seed " (run.top.seed)
                 @if let Some(of) = summary.get("control_of").and_then(Value::as_str) { br; "A control of the run in " (of) }
+                @if let Some(fork) = summary.get("fork") { br; (left(fork)) }
                 @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }
             }
         }
     }
+}
+
+/// Which run a fork left, and where.
+fn left(fork: &Value) -> String {
+    let text = |key: &str| fork.get(key).and_then(Value::as_str).unwrap_or("?");
+    let step = fork.get("step").and_then(Value::as_u64).unwrap_or(0);
+    format!("Up to {} (from step {step} on with settings of its own) the run {}", text("at"), text("of"))
 }
 
 fn notes(notes: &[String]) -> Markup {

@@ -48,14 +48,16 @@ pub const SWEEP: &str = "sweep.json";
 pub const JOB: &str = "job";
 /// In the summary of a run that ended early, the step that it came to.
 pub const STEP: &str = "step";
+/// Which run it left, and where.
+pub const FORK: &str = "fork.json";
 /// The folder of the newest checkpoint.
-const CHECKPOINT: &str = "checkpoint";
+pub const CHECKPOINT: &str = "checkpoint";
 
 /// The file in [`CHECKPOINT`].
 const STATE: &str = "state.safetensors";
 
 /// The files of a run, the one first that says that it is finished.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     SUMMARY,
     REPORT,
     MODEL,
@@ -66,6 +68,7 @@ const FILES: [&str; 12] = [
     TENSORBOARD,
     EVENTS,
     SWEEP,
+    FORK,
     PROVENANCE,
     CONFIG,
 ];
@@ -135,6 +138,15 @@ impl RunDir {
         Ok((folder, saved))
     }
 
+    /// Creates or takes over a folder that holds no run of its own, but what others begin with.
+    ///
+    /// # Errors
+    /// The folder cannot be created or written, or another process, or another run of this one, has it.
+    pub fn shared(path: &Path) -> Result<Self, RunDirError> {
+        fs::create_dir_all(path).map_err(failed(path, "create it"))?;
+        Self::claimed(path.to_owned())
+    }
+
     /// The newest checkpoint, or where that is damaged the newest one that is not.
     ///
     /// # Errors
@@ -142,7 +154,7 @@ impl RunDir {
     pub fn saved(&self) -> Result<Saved, RunDirError> {
         let state = self.state();
         let saved = match fs::read(&state) {
-            Ok(bytes) => Saved { path: state, bytes },
+            Ok(bytes) => Saved { path: state, bytes, kept: None },
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let fix = "start the run anew, with --force where its folder is there: secateur run CONFIG... --force";
                 let (path, problem) = (self.path.clone(), "this run left no checkpoint");

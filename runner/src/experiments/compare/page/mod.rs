@@ -20,11 +20,13 @@ use crate::run::event_lines;
 pub use panels::{Maps, Over, maps, over_sparsity};
 
 /// Renders the page; the runs' events are read from their folders.
-pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
+///
+/// `picture` is an SVG with its caption, above the costs.
+pub fn page(title: &str, comparison: &Comparison, cells: &Cells, picture: Option<(&str, &[String])>) -> String {
     let panels = panels::data(comparison);
     let data = data(comparison, cells, &panels).to_string().replace("</", "<\\/");
     let body = html! {
-        main #overview { (overview(title, comparison, cells, &panels)) }
+        main #overview { (overview(title, comparison, cells, (&panels, picture))) }
         main #cell hidden {}
         script type="application/json" id="data" { (PreEscaped(data)) }
         script { (PreEscaped(include_str!("page.js"))) }
@@ -32,7 +34,12 @@ pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
     output::page(title, include_str!("page.css"), body)
 }
 
-fn overview(title: &str, comparison: &Comparison, cells: &Cells, panels: &Value) -> Markup {
+fn overview(
+    title: &str,
+    comparison: &Comparison,
+    cells: &Cells,
+    (panels, picture): (&Value, Option<(&str, &[String])>),
+) -> Markup {
     let metric = comparison.metric.label.as_ref();
     let runs: BTreeSet<usize> = comparison.groups.iter().flat_map(|group| group.cells.iter().copied()).collect();
     let families = [("Against the baseline", &comparison.pairs), ("Against their controls", &comparison.control_pairs)];
@@ -60,7 +67,7 @@ fn overview(title: &str, comparison: &Comparison, cells: &Cells, panels: &Value)
                     h2 { (title) }
                     p {
                         "Paired differences in " (metric) ", seed by seed. Interval and p hold for all "
-                        "comparisons of this table at once (Bonferroni). Hover for the sentence."
+                        "comparisons of this table at once (Bonferroni" @if comparison.bootstrap { ", BCa bootstrap" } "). Hover for the sentence."
                     }
                     div.scroll { (differences(comparison, pairs)) }
                 }
@@ -92,6 +99,13 @@ fn overview(title: &str, comparison: &Comparison, cells: &Cells, panels: &Value)
             p { "Mean ± standard deviation over runs, and the 95 % interval of " (metric) ". Hover over a head for what it means." }
             div.scroll { (groups(comparison, cells)) }
         }
+        @if let Some((svg, lines)) = picture {
+            section.card.wide {
+                h2 { "Ranks" }
+                @for line in lines { p { (line) "." } }
+                div.scroll { (PreEscaped(svg)) }
+            }
+        }
         @if !comparison.fronts.is_empty() {
             section.card.wide {
                 h2 { "Cost" }
@@ -121,7 +135,14 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
         ("difference", "Mean of the differences, the first minus the second"),
         ("95 % interval", "Of the mean difference; all intervals of this table hold at once with 95 %"),
         ("", "The interval, drawn to the scale of the table"),
-        ("p", "Paired t-test, corrected for all comparisons of this table"),
+        (
+            "p",
+            if comparison.bootstrap {
+                "By bootstrap, corrected for all comparisons of this table"
+            } else {
+                "Paired t-test, corrected for all comparisons of this table"
+            },
+        ),
         ("p alone", "Paired t-test, as if it were the only comparison"),
         ("p, Wilcoxon", "Signed-rank test, as if it were the only comparison"),
         ("effect d", "Mean difference in standard deviations of the differences"),

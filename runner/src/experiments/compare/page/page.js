@@ -303,7 +303,7 @@ function show() {
       curve("Loss", run, [{ name: "training", points: c.train_loss }, { name: c.held_out || "held out", points: c.held_out_loss }], false)),
     card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs, { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
     card("Pruning steps", c.prunes.length ? table(["epoch", "step", `target, of the ${c.of}`, "achieved, of those", "parameters remaining"],
-      c.prunes.map((p) => [p.epoch + 1, p.step, p.target === null ? "its own" : (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
+      c.prunes.map((p) => [p.epoch, p.step, p.target === null ? "its own" : (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
   );
   scrollTo(0, 0);
 }
