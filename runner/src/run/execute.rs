@@ -5,7 +5,6 @@ use std::fs;
 use serde_json::{Map, Value};
 
 use super::event_log::lines;
-use super::files::rename_made;
 use super::folder::{CONFIG, FORK, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
 use super::made::Made;
 use super::recorder::Recorder;
@@ -79,7 +78,7 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
     // What is drawn of a run that is over can be drawn again; the network cannot be trained again for that.
     let tensorboard = || {
         let lines = lines(folder.path())?;
-        Ok(rename_made(folder.path(), TENSORBOARD, |file| output::write_tensorboard(lines, file))?)
+        Ok(folder.write_made(TENSORBOARD, |file| output::write_tensorboard(lines, file))?)
     };
     let drawn =
         [if config.run.output.tensorboard { tensorboard() } else { Ok(()) }, write_report(config, folder, &summary)];

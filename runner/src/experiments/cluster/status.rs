@@ -80,7 +80,7 @@ fn of_cell(plan: &SweepPlan, number: usize, workbench: &Workbench) -> Result<(En
             return Ok((entry, Vec::new()));
         }
     };
-    let controls = plan.controls_of(cell, &config, &facts, &own, workbench)?;
+    let controls = plan.controls_of(number, &config, &facts, &own, workbench)?;
     let label = |name: &str| format!("control {name} of {}", entry.label);
     let all = controls.iter().map(|(control, _, run)| (label(control.name()), run.folder_name())).collect();
     Ok((entry, all))
