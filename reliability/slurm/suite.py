@@ -91,6 +91,9 @@ class Cluster:
         for line in run("squeue", "--array", "--noheader", "--states=PENDING", "--format=%F_%K").stdout.split():
             run("scontrol", "update", f"jobid={line}", "StartTime=now")
             run("scontrol", "release", line)
+        for line in run("sinfo", "--Node", "--noheader", "--format=%N %T").stdout.splitlines():
+            if "drain" in line:
+                run("scontrol", "update", f"nodename={line.split()[0]}", "state=resume")
 
     @staticmethod
     def states():
@@ -101,7 +104,7 @@ class Cluster:
 class Sweep:
     """A sweep in a folder of its own."""
 
-    def __init__(self, program, plugin, folder, *, slow=150, epochs=24, seeds=4, more=""):
+    def __init__(self, program, plugin, folder, *, slow, epochs=24, seeds=4, more=""):
         self.program, self.folder = program, folder
         folder.mkdir()
         prunes = epochs - 2
@@ -228,7 +231,8 @@ def node_lost(cluster, sweep):
     wait("tasks that are started again", lambda: "PENDING" in cluster.states().values())
     cluster.hurry()
     wait("a second copy", restarted)
-    sweep.until_over(cluster)
+    logs = sweep.folder / "runs/s/slurm/1/logs"
+    wait("first copies that see it", lambda: "left to other processes" in "".join(log.read_text() for log in logs.glob("*")))
     cluster.script("start")
 
 
@@ -276,14 +280,19 @@ def fails(cluster, sweep):
     assert "fc9" in (sweep.folder / log).read_text(), said
 
 
+# What a cell lasts: a step of pruning waits two thirds of `slow` milliseconds, once an epoch.
+SECONDS_10, SECONDS_25, SECONDS_45, SECONDS_110 = (
+    {"slow": slow, "epochs": epochs} for slow, epochs in [(700, 24), (600, 60), (1200, 60), (1700, 100)]
+)
+
 CASES = {
-    "scancel": (cancelled, {}),
-    "time-limit": (warned, {"slow": 400}),
-    "time-limit-without-warning": (timed_out, {"slow": 1200}),
-    "time-limit-under-srun": (under_srun, {"slow": 1200}),
-    "preemption": (preempted, {"slow": 300}),
-    "node-daemon": (node_lost, {"slow": 1000}),
-    "controller": (controller_lost, {"slow": 150}),
+    "scancel": (cancelled, SECONDS_25),
+    "time-limit": (warned, SECONDS_45),
+    "time-limit-without-warning": (timed_out, SECONDS_110),
+    "time-limit-under-srun": (under_srun, SECONDS_110),
+    "preemption": (preempted, SECONDS_45),
+    "node-daemon": (node_lost, SECONDS_110),
+    "controller": (controller_lost, SECONDS_10),
     "array-limit": (over_the_limit, {"slow": 0, "seeds": 12}),
     "folder-gone": (folder_gone, {"slow": 0}),
     "failing-cell": (fails, {"slow": 0, "more": 'axes.prune.exempt = [[], ["fc9"]]'}),
@@ -292,7 +301,7 @@ CASES = {
 
 def overhead(program, plugin, folder, cells):
     """Seconds of a local sweep and of the same through Slurm, with as many workers."""
-    more = {"slow": 320, "epochs": 4, "seeds": cells}
+    more = {"slow": 700, "epochs": 4, "seeds": cells}
     local = Sweep(program, plugin, folder / "local", **more)
     began = time.monotonic()
     local("--jobs", "16", "--quiet")

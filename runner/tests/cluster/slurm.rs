@@ -33,7 +33,7 @@ fn what_is_missing_is_submitted_over_arrays_and_run_with_the_bits_of_a_local_swe
     let (code, text) = ended(secateur(slurm.path(), &submit).env("MAX_ARRAY", "4").output().unwrap());
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("submitted 701: 3 tasks") && text.contains("submitted 702: 3 tasks"), "{text}");
-    assert!(text.contains("6 cells of 6 tasks: one cell each, no cell has run yet"), "{text}");
+    assert!(text.contains("6 cells in 6 tasks, one cell each: no cell has run yet"), "{text}");
     assert!(text.trim_end().ends_with("secateur sweep s.toml --status"), "{text}");
     let job = fs::canonicalize(slurm.path().join("runs/s/slurm/1/job.sh")).unwrap();
     let given: Vec<String> = log(slurm.path(), "sbatch");
@@ -70,7 +70,7 @@ fn short_cells_are_packed_and_tasks_in_the_queue_are_not_submitted_again() {
     run(&["--task", "1/12"]);
     fs::write(here.path().join("hold"), "").unwrap();
     let text = run(&["--slurm", "--", "--partition=main"]);
-    assert!(text.contains("22 cells of 1 tasks: 22 cells each, a cell takes "), "{text}");
+    assert!(text.contains("22 cells in 1 task, 22 cells each: a cell takes "), "{text}");
     let status = run(&["--status"]);
     assert!(status.contains("2 done, 22 waiting") && status.contains("job 701_1: pending"), "{status}");
     assert!(!status.contains("missing"), "all are in the queue: {status}");
@@ -102,7 +102,7 @@ fn a_site_that_takes_fewer_tasks_gets_fewer_and_one_that_refuses_says_why() {
     let submit = ["sweep", "s.toml", "--set", "sweep.controls=[]", "--slurm"];
     let (code, text) =
         ended(secateur(here.path(), &submit).env("USER", "ada").env("MAX_SUBMIT", "3").output().unwrap());
-    assert!(code == Some(0) && text.contains("6 cells of 3 tasks: 2 cells each"), "{text}");
+    assert!(code == Some(0) && text.contains("6 cells in 3 tasks, 2 cells each"), "{text}");
     fs::write(here.path().join("queue"), "9_1 RUNNING\n9_2 RUNNING\n9_3 PENDING\n").unwrap();
     let (code, text) =
         ended(secateur(here.path(), &submit).env("USER", "ada").env("MAX_SUBMIT", "3").output().unwrap());

@@ -96,16 +96,13 @@ pub fn submit(
         Some(seconds) => format!("a cell takes {seconds:.1} s"),
         None => "no cell has run yet, so that nobody knows how long one takes".to_owned(),
     };
-    print(&format!(
-        "{}\n  {} of {tasks} tasks: {}, {about}\n",
-        job.display(),
-        super::cells(missing.len()),
-        if missing.len() == tasks {
-            "one cell each".to_owned()
-        } else {
-            format!("{} cells each", missing.len().div_ceil(tasks))
-        },
-    ));
+    let each = match missing.len().div_ceil(tasks) {
+        1 => "one cell each".to_owned(),
+        each => format!("{each} cells each"),
+    };
+    let (cells, tasks) =
+        (super::cells(missing.len()), if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") });
+    print(&format!("{}\n  {cells} in {tasks}, {each}: {about}\n", job.display()));
     while let Some(array) = next_array(&submission, limits, cluster, &job)? {
         print(&format!("  submitted {}: {} tasks\n", array.id, array.tasks));
         submission.arrays.push(array);
@@ -120,7 +117,7 @@ fn freeze(plan: &mut SweepPlan, missing: &[usize], survey: &Survey) {
     let cells = std::mem::take(&mut plan.cells);
     let named = |(number, mut cell): (usize, Cell)| {
         cell.folder = Some(survey.entries[number].run.clone());
-        missing.contains(&number).then_some(cell)
+        missing.binary_search(&number).is_ok().then_some(cell)
     };
     plan.cells = cells.into_iter().enumerate().filter_map(named).collect();
 }
