@@ -348,7 +348,7 @@ fn wherever_it_is_asked_to_stop_in_steps_and_in_evaluations_it_resumes_exactly()
         let mut whole = Recorder::default();
         let expected = run(&setup, &data, None, &mut whole).unwrap();
         let asked = whole.asked.get();
-        assert!(asked > 24 + 8, "in steps and in evaluations: {asked}");
+        assert!(asked > 16 + 8, "in steps and in evaluations: {asked}");
         for nth in 1..=asked {
             let mut recorder = Recorder { stop_when_asked: Some(nth), ..Recorder::default() };
             let ended = run(&setup, &data, None, &mut recorder);

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 const UNSIGNED_BYTE: u8 = 0x08;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// What a header alone may make us reserve; from there on, memory follows what was read.
-const BELIEVED: usize = 64 << 20;
+const BELIEVED: usize = 1 << 20;
 
 /// An array of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

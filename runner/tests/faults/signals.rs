@@ -144,7 +144,13 @@ fn an_evaluation_is_left_at_once_and_made_anew() {
         all.lines().filter(|line| !line.contains("\"start\"")).map(without_seconds).collect()
     };
     // Before the pruning, after it, after the second epoch, after the last one, at the end.
-    let ends = ["\"step\",\"step\":0", "\"prune\"", "\"burden\",\"step\":1", "\"neurons\"", "\"at\":\"epoch\""];
+    let ends = [
+        "\"event\":\"step\",\"step\":0",
+        "\"event\":\"prune\"",
+        "\"event\":\"burden\",\"step\":1",
+        "\"event\":\"neurons\"",
+        "\"at\":\"epoch\"",
+    ];
     let mut resume: Option<String> = None;
     for end in ends {
         let dir = resume.take();
