@@ -140,7 +140,10 @@ fn a_criterion_of_its_own_sees_what_it_would_have_seen_and_shares_what_came_befo
     // Criteria that look at no training step begin right at the pruning step, those that look back on it earlier.
     let step = |run: &PathBuf| (criterion(run), json(run.join("summary.json"))["fork"]["step"].as_u64().unwrap());
     let found: Vec<(String, u64)> =
-        forks(here.path(), &left, "prune:3", &["criterion.name=magnitude,contribution-rank,movement,random"]).iter().map(step).collect();
+        forks(here.path(), &left, "prune:3", &["criterion.name=magnitude,contribution-rank,movement,random"])
+            .iter()
+            .map(step)
+            .collect();
     let expected = [("contribution-rank", 30), ("magnitude", 39), ("movement", 30), ("random", 39)];
     let sorted: BTreeSet<(String, u64)> = found.into_iter().collect();
     assert_eq!(sorted, expected.map(|(name, step)| (name.to_owned(), step)).into());
@@ -177,7 +180,8 @@ fn a_forks_config_alone_makes_it_again_and_a_fork_can_be_forked() {
     let folder = here.path().join("second");
     fs::create_dir(&folder).unwrap();
     fs::rename(&first, folder.join("second")).unwrap();
-    let (code, _, errors) = secateur(here.path(), &["fork", "second/second", "--at", "prune:4", "--out", "third", "--quiet"]);
+    let (code, _, errors) =
+        secateur(here.path(), &["fork", "second/second", "--at", "prune:4", "--out", "third", "--quiet"]);
     assert_eq!(code, 0, "{errors}");
     let third = folders(&here.path().join(format!("third/{name}-at-prune-4"))).remove(0);
     assert!(model(&third) == model(&folder.join("second")), "nothing was changed the second time");
@@ -217,7 +221,10 @@ fn what_shaped_the_state_is_refused_by_name_with_what_is_allowed() {
         assert!(errors.contains(expected), "{at}: {errors}");
     }
     let errors = refused("prune:4", "schedule={name=\"one-shot\",at=0.9,sparsity=0.8}");
-    assert!(errors.contains("schedule: not a value it can have") && errors.contains("prunes 3 times before step"), "{errors}");
+    assert!(
+        errors.contains("schedule: not a value it can have") && errors.contains("prunes 3 times before step"),
+        "{errors}"
+    );
     let (code, _, errors) = secateur(here.path(), &["fork", "left", "--at", "prune:1"]);
     assert!(code == 2 && errors.contains("left: this is not the folder of a run\n  fix: give one"), "{errors}");
     let (code, _, errors) = secateur(here.path(), &["run", "experiment/quickstart", "--set", "fork.at=prune:2"]);
@@ -227,7 +234,8 @@ fn what_shaped_the_state_is_refused_by_name_with_what_is_allowed() {
     fs::write(left.join("provenance.toml"), provenance.replace("\nbuild = \"", "\nbuild = \"0")).unwrap();
     let errors = refused("prune:2", "criterion.name=random");
     assert!(errors.contains("the program's build: ") && errors.contains("--accept-changed"), "{errors}");
-    let accepted = ["fork", run, "--at", "prune:2", "--set", "criterion.name=random", "--accept-changed", "--retry-failed"];
+    let accepted =
+        ["fork", run, "--at", "prune:2", "--set", "criterion.name=random", "--accept-changed", "--retry-failed"];
     let (code, _, errors) = secateur(here.path(), &accepted);
     assert_eq!(code, 0, "{errors}");
     let fork = folders(&here.path().join("left/left-at-prune-2")).remove(0);
@@ -282,9 +290,13 @@ fn a_sweep_forks_its_own_runs_and_the_comparison_knows_it() {
         let expected = 1.0 - variance(&differences) / (variance(&a) + variance(&b));
         let removed = pair["common"]["variance_removed"].as_f64().unwrap();
         assert!((removed - expected).abs() < 1e-9, "{removed} {expected}");
-        assert!(pair["sentence"].as_str().unwrap().contains("were one run up to pruning step 3, which takes"), "{pair}");
+        assert!(
+            pair["sentence"].as_str().unwrap().contains("were one run up to pruning step 3, which takes"),
+            "{pair}"
+        );
     }
-    let unpruned = found["control_pairs"].as_array().unwrap().iter().filter(|pair| pair["baseline"] == "control: unpruned");
+    let unpruned =
+        found["control_pairs"].as_array().unwrap().iter().filter(|pair| pair["baseline"] == "control: unpruned");
     assert!(unpruned.into_iter().all(|pair| pair["common"].is_null()), "{text}");
     let (code, out, _) = secateur(here.path(), &["sweep", "s.toml"]);
     assert!(code == 0 && out.contains("0 cells finished now"), "{out}");

@@ -46,7 +46,8 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     for folder in &arguments.folders {
         comparison.notes.extend(looked_at(folder));
     }
-    let ranks = arguments.ranks.as_ref().map(|key| Ranks::of(&cells, &comparison, key)).transpose().map_err(Failure::Usage)?;
+    let ranks =
+        arguments.ranks.as_ref().map(|key| Ranks::of(&cells, &comparison, key)).transpose().map_err(Failure::Usage)?;
     let (picture, lines) = ranks.as_ref().map_or_else(Default::default, |ranks| (ranks.picture(), ranks.lines()));
     if let Some(path) = &arguments.ranks_svg {
         write(path, &picture)?;

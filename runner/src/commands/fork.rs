@@ -38,8 +38,12 @@ pub(super) fn request(run: &Path, arguments: &ForkArgs, cli: &Cli) -> Result<Req
     }
     let mut sets = vec![r#"sweep.controls=[]"#.to_owned()];
     for set in &arguments.sets {
-        let Some((key, values)) = set.split_once('=').filter(|(key, values)| !key.is_empty() && !values.is_empty()) else {
-            return refused(&format!("--set {set}: not a key and a value"), "write --set criterion.name=magnitude,random");
+        let Some((key, values)) = set.split_once('=').filter(|(key, values)| !key.is_empty() && !values.is_empty())
+        else {
+            return refused(
+                &format!("--set {set}: not a key and a value"),
+                "write --set criterion.name=magnitude,random",
+            );
         };
         sets.push(format!("sweep.axes.{}=[{}]", key.trim(), values_of(values).join(", ")));
     }

@@ -102,7 +102,10 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
     }
     if let Some(until) = plan.until() {
         let looks = until.looks().iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        _ = writeln!(text, "  seeds are added until every comparison is settled: looks after {looks} of them, the cells above at most");
+        _ = writeln!(
+            text,
+            "  seeds are added until every comparison is settled: looks after {looks} of them, the cells above at most"
+        );
     }
     plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
     let (done, failed) = ended(plan);

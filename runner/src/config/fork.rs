@@ -270,7 +270,8 @@ mod tests {
         let config: Table = "seed = 1\nname = 'a'\n[train]\nlr = 0.1\nepochs = 3\n[data]\nname = 'b'\n[prune]\nscope = 'global'\nstart = { fc1 = 3 }\n[output]\nsurvival = false"
             .parse()
             .unwrap();
-        let expected: Table = "seed = 1\n[train]\nepochs = 3\n[data]\nname = 'b'\n[prune]\nstart = { fc1 = 3 }".parse().unwrap();
+        let expected: Table =
+            "seed = 1\n[train]\nepochs = 3\n[data]\nname = 'b'\n[prune]\nstart = { fc1 = 3 }".parse().unwrap();
         assert_eq!(bound(&config), expected);
     }
 }

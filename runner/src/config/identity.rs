@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use super::{fork, key};
 use super::schema::{KeyDoc, PluginDoc, Schema};
+use super::{fork, key};
 
 /// Keys that cannot change a result: what the run is called, where it is written, how many threads compute it.
 const WITHOUT_EFFECT: [&str; 3] = ["name", "output", "threads"];

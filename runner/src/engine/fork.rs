@@ -70,7 +70,10 @@ impl Workbench {
                     return Ok(Left { step: 0, kept: Kept { criterion, grower, schedule } });
                 };
                 let Some(prune) = there.prunes.get(place) else {
-                    return Err(refused(fork, format!("\"prune:1\" to \"prune:{count}\", since that run prunes {count} times")));
+                    return Err(refused(
+                        fork,
+                        format!("\"prune:1\" to \"prune:{count}\", since that run prunes {count} times"),
+                    ));
                 };
                 let since = if place > 0 { there.prunes[place - 1] + 1 } else { 0 };
                 let first = |window| match window {
@@ -109,7 +112,13 @@ impl Workbench {
     }
 
     /// The training steps on which a criterion looks back.
-    fn window(&self, choice: &PluginChoice, config: &Resolved, shape: &[usize], classes: usize) -> Result<Window, Failure> {
+    fn window(
+        &self,
+        choice: &PluginChoice,
+        config: &Resolved,
+        shape: &[usize],
+        classes: usize,
+    ) -> Result<Window, Failure> {
         let run = &config.run;
         let classes = if run.train.loss == Loss::Binary { 1 } else { classes };
         let model = self.registry.model::<Cpu>(&run.model.name, &run.model.options)?;

@@ -15,8 +15,8 @@ mod train;
 
 pub use bits::BitsOf;
 pub use check::Checked;
-pub use fork::Left;
 pub use compress::{Compression, Sizes, Test};
+pub use fork::Left;
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 

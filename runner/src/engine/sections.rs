@@ -22,7 +22,11 @@ pub fn all(registry: &Registry) -> Vec<SectionDoc> {
         ),
         section("train", "How the network is trained.", keys("train.", TrainConfig::docs(), None)),
         section("output", "Where results go.", keys("output.", OutputConfig::docs(), None)),
-        section("fork", "Where a run leaves another one, and goes on by itself.", keys("fork.", ForkConfig::docs(), None)),
+        section(
+            "fork",
+            "Where a run leaves another one, and goes on by itself.",
+            keys("fork.", ForkConfig::docs(), None),
+        ),
     ]
 }
 

@@ -90,7 +90,9 @@ impl States<'_> {
 
     /// The state with which a run begins that is a fork itself.
     fn inherited(&self, other: &Resolved, step: u64, folder: &RunDir) -> Result<Option<Saved>, Failure> {
-        let (Some(at), Some(first)) = (other.fork_at(), other.before_fork(self.with.workbench)?) else { return Ok(None) };
+        let (Some(at), Some(first)) = (other.fork_at(), other.before_fork(self.with.workbench)?) else {
+            return Ok(None);
+        };
         let left = self.with.workbench.leaves(other, &first, at)?;
         if left.step > step {
             return Err(Failure::Usage(format!(

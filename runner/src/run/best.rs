@@ -47,7 +47,8 @@ impl Best {
     /// # Errors
     /// The log cannot be read.
     pub fn recall(&mut self, folder: &Path) -> Result<(), RunDirError> {
-        let fork: Value = fs::read(folder.join(FORK)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let fork: Value =
+            fs::read(folder.join(FORK)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         let begun = fork["fork"]["step"].as_u64().unwrap_or(0);
         for line in event_log::lines(folder)?.filter(|line| line.contains("\"eval\"")) {
             if let Ok(Event::Eval { split: SplitName::Validation, at: EvalAt::Epoch, loss, accuracy, step, .. }) =

@@ -33,8 +33,10 @@ impl Saved {
         if whole(&self.bytes) {
             return self;
         }
-        let earlier =
-            kept.iter().rev().filter_map(|path| Some(Self { path: path.clone(), bytes: fs::read(path).ok()?, kept: None }));
+        let earlier = kept
+            .iter()
+            .rev()
+            .filter_map(|path| Some(Self { path: path.clone(), bytes: fs::read(path).ok()?, kept: None }));
         let Some(earlier) = earlier.into_iter().find(|earlier| whole(&earlier.bytes)) else { return self };
         tracing::warn!("{}: it is damaged; {} is whole", self.path.display(), earlier.path.display());
         earlier

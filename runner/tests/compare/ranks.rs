@@ -49,7 +49,11 @@ fn settings_are_ranked_over_data_sets_and_drawn() {
     let (_, text) = compare(here.path(), &["--ranks"]);
     assert!(text.contains("Mean ranks over 6 values of data.name: 1.00 a; "), "{text}");
     assert!(text.contains("they do not all rank alike") && text.contains("Not told apart: a, "), "{text}");
-    let Some(seen) = opened(&here.path().join("c.html"), 1400, r#"note("ranks", document.querySelectorAll("svg.ranks text").length)"#) else {
+    let Some(seen) = opened(
+        &here.path().join("c.html"),
+        1400,
+        r#"note("ranks", document.querySelectorAll("svg.ranks text").length)"#,
+    ) else {
         return;
     };
     assert_eq!((seen.noted("errors"), seen.noted("ranks")), (String::new(), "11".to_owned()));
@@ -63,7 +67,10 @@ fn what_cannot_be_ranked_is_said() {
     let (_, text) = compare(here.path(), &["--ranks"]);
     assert!(text.contains("Left out of the ranks: c (not run with data.name = cifar)"), "{text}");
     let (code, text) = compare(here.path(), &["--ranks=train.epochs"]);
-    assert!(code == 2 && text.contains("values of train.epochs in common") && text.contains("at least three settings"), "{text}");
+    assert!(
+        code == 2 && text.contains("values of train.epochs in common") && text.contains("at least three settings"),
+        "{text}"
+    );
     let (code, text) = compare(here.path(), &["--ranks", "--metric", "sparsity"]);
     assert!(code == 2 && text.contains("neither more nor less of sparsity"), "{text}");
 }
@@ -72,15 +79,19 @@ fn what_cannot_be_ranked_is_said() {
 fn intervals_come_from_resampling_where_that_is_asked() {
     let rank = [0.91, 0.914, 0.918, 0.921, 0.912, 0.916];
     let cells: Vec<Cell> = (rank.iter().zip(0..))
-        .flat_map(|(accuracy, seed)| [cell("rank", seed, *accuracy), cell("magnitude", seed, 0.9 + 0.001 * (seed % 2) as f64)])
+        .flat_map(|(accuracy, seed)| {
+            [cell("rank", seed, *accuracy), cell("magnitude", seed, 0.9 + 0.001 * (seed % 2) as f64)]
+        })
         .collect();
     let here = written(&cells);
     let (code, text) = compare(here.path(), &["--interval", "bootstrap", "--json", "-"]);
     assert_eq!(code, 0, "{text}");
     let found: Value = serde_json::from_str(&text).unwrap();
     let pair = &found["pairs"][0];
-    let differences: Vec<f64> = rank.iter().enumerate().map(|(seed, accuracy)| accuracy - 0.9 - 0.001 * (seed % 2) as f64).collect();
-    let (low, high) = (pair["family"]["interval"]["low"].as_f64().unwrap(), pair["family"]["interval"]["high"].as_f64().unwrap());
+    let differences: Vec<f64> =
+        rank.iter().enumerate().map(|(seed, accuracy)| accuracy - 0.9 - 0.001 * (seed % 2) as f64).collect();
+    let (low, high) =
+        (pair["family"]["interval"]["low"].as_f64().unwrap(), pair["family"]["interval"]["high"].as_f64().unwrap());
     let most = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let least = differences.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(least < low && low < high && high < most, "a mean of what was seen: {low} {high}");

@@ -49,7 +49,9 @@ impl Common {
         let removed = match self.variance_removed {
             None => String::new(),
             Some(removed) if removed < 0.005 => ", which takes nothing off the variance of their difference".to_owned(),
-            Some(removed) if removed > 0.99 => ", which takes more than 99 % off the variance of their difference".to_owned(),
+            Some(removed) if removed > 0.99 => {
+                ", which takes more than 99 % off the variance of their difference".to_owned()
+            }
             Some(removed) => format!(", which takes {:.0} % off the variance of their difference", removed * 100.0),
         };
         format!(" The two of a pair were one run up to {place}{removed}.")

@@ -84,7 +84,11 @@ mod tests {
             for (rank, expected) in found.ranks.iter().zip(case["ranks"].as_array().unwrap()) {
                 near("rank", *rank, expected);
             }
-            near("critical difference", critical_difference(table[0].len(), table.len(), 0.05), &case["critical_difference"]);
+            near(
+                "critical difference",
+                critical_difference(table[0].len(), table.len(), 0.05),
+                &case["critical_difference"],
+            );
         }
         for case in golden["quantiles"].as_array().unwrap() {
             let (k, level) = (case["k"].as_u64().unwrap() as usize, case["level"].as_f64().unwrap());

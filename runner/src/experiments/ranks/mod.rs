@@ -40,7 +40,10 @@ impl Ranks {
     pub fn of(cells: &Cells, comparison: &Comparison, key: &str) -> Result<Self, String> {
         let metric = &comparison.metric;
         let Some(more) = metric.more_is_better else {
-            return Err(format!("--ranks: neither more nor less of {} is better\n  fix: rank by another --metric", metric.label));
+            return Err(format!(
+                "--ranks: neither more nor less of {} is better\n  fix: rank by another --metric",
+                metric.label
+            ));
         };
         let by: Vec<&String> = comparison.by.iter().filter(|by| *by != key).collect();
         let mut values: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
@@ -60,12 +63,14 @@ impl Ranks {
         values.retain(|setting, of| {
             let whole = of.len() == most;
             if !whole {
-                let missing: Vec<&str> = all.iter().filter(|block| !of.contains_key(*block)).map(String::as_str).collect();
+                let missing: Vec<&str> =
+                    all.iter().filter(|block| !of.contains_key(*block)).map(String::as_str).collect();
                 left_out.push(format!("{setting} (not run with {key} = {})", missing.join(", ")));
             }
             whole
         });
-        let blocks: Vec<String> = all.into_iter().filter(|block| values.values().all(|of| of.contains_key(block))).collect();
+        let blocks: Vec<String> =
+            all.into_iter().filter(|block| values.values().all(|of| of.contains_key(block))).collect();
         if values.len() < 3 || blocks.len() < 2 {
             let fix = format!("run at least three settings on two values of {key}; autorank asks for five");
             let found = format!("{} settings have {} values of {key} in common", values.len(), blocks.len());
@@ -93,9 +98,18 @@ impl Ranks {
             true => "they do not all rank alike",
             false => "no difference of ranks is shown",
         };
+        let p = if p < 0.001 { "< 0.001".to_owned() } else { format!("= {p:.3}") };
         let mut lines = vec![
-            format!("Mean ranks over {} values of {}: {}", self.blocks.len(), self.key, self.settings.iter().map(place).collect::<Vec<_>>().join("; ")),
-            format!("Friedman's test: {test}, chi² = {:.2}, p = {p:.3}. Ranks differ that lie {:.2} apart (Nemenyi, 5 %)", self.friedman.chi_square, self.critical_difference),
+            format!(
+                "Mean ranks over {} values of {}: {}",
+                self.blocks.len(),
+                self.key,
+                self.settings.iter().map(place).collect::<Vec<_>>().join("; ")
+            ),
+            format!(
+                "Friedman's test: {test}, chi² = {:.2}, p {p}. Ranks differ that lie {:.2} apart (Nemenyi, 5 %)",
+                self.friedman.chi_square, self.critical_difference
+            ),
         ];
         for (first, last) in &self.alike {
             let names: Vec<&str> = self.settings[*first..=*last].iter().map(|(setting, _)| setting.as_str()).collect();
@@ -117,7 +131,8 @@ impl Ranks {
 fn alike(ranks: &[f64], critical: f64) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for first in 0..ranks.len() {
-        let last = (first..ranks.len()).take_while(|last| ranks[*last] - ranks[first] < critical).last().unwrap_or(first);
+        let last =
+            (first..ranks.len()).take_while(|last| ranks[*last] - ranks[first] < critical).last().unwrap_or(first);
         if last > first && found.last().is_none_or(|(_, before)| last > *before) {
             found.push((first, last));
         }

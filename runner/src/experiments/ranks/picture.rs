@@ -56,13 +56,19 @@ pub fn draw(ranks: &Ranks) -> String {
     for (number, (setting, rank)) in ranks.settings.iter().enumerate() {
         let (y, on_left) = place(number);
         let (at, anchor) = if on_left { (SIDE - 12.0, "end") } else { (WIDTH - SIDE + 12.0, "start") };
-        _ = write!(svg, "<text x=\"{at}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{} ({rank:.2})</text>", y + 4.0, escaped(setting));
+        _ = write!(
+            svg,
+            "<text x=\"{at}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{} ({rank:.2})</text>",
+            y + 4.0,
+            escaped(setting)
+        );
     }
     svg + "</svg>"
 }
 
 /// Text in SVG; long names are cut where their column ends.
 fn escaped(text: &str) -> String {
-    let short: String = if text.chars().count() > 24 { text.chars().take(23).chain(['…']).collect() } else { text.to_owned() };
+    let short: String =
+        if text.chars().count() > 24 { text.chars().take(23).chain(['…']).collect() } else { text.to_owned() };
     short.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -98,9 +98,10 @@ impl Rule {
         let one = known.of(&counts, self.most, error, Sides::One);
         // Each of the two tests may reject at a look of its own.
         let inside = |sign: f64| {
-            looks.iter().zip(one).any(|(look, level)| {
-                look.t(margin + sign * look.mean).is_some_and(|t| t_above(t, look.n - 1) < *level)
-            })
+            looks
+                .iter()
+                .zip(one)
+                .any(|(look, level)| look.t(margin + sign * look.mean).is_some_and(|t| t_above(t, look.n - 1) < *level))
         };
         (inside(1.0) && inside(-1.0)).then_some(Claim::Same)
     }

@@ -74,7 +74,13 @@ struct Seeds {
 
 /// A sweep: groups against the first one, whose means are these; seeds move all of them, and the differences have a deviation
 /// of 1. What was claimed of each, and the pairs that each had by then.
-fn sweep(rule: &Rule, seeds: Seeds, means: &[f64], random: &mut Deviates, known: &mut Levels) -> Vec<(Option<Claim>, usize)> {
+fn sweep(
+    rule: &Rule,
+    seeds: Seeds,
+    means: &[f64],
+    random: &mut Deviates,
+    known: &mut Levels,
+) -> Vec<(Option<Claim>, usize)> {
     let count = means.len();
     let (mut runs, mut seen): (Vec<Vec<f64>>, Vec<Vec<Look>>) = (Vec::new(), vec![Vec::new(); count]);
     let mut claims = vec![None; count];
@@ -94,7 +100,11 @@ fn sweep(rule: &Rule, seeds: Seeds, means: &[f64], random: &mut Deviates, known:
         }
         rule.settle(&seen, &mut claims, known);
         if target == seeds.most || claims.iter().all(Option::is_some) {
-            return claims.into_iter().zip(seen).map(|(claim, looks)| (claim, looks.last().map_or(0, |look| look.n))).collect();
+            return claims
+                .into_iter()
+                .zip(seen)
+                .map(|(claim, looks)| (claim, looks.last().map_or(0, |look| look.n)))
+                .collect();
         }
         target = (target + seeds.every).min(seeds.most);
     }
@@ -169,7 +179,8 @@ fn a_difference_of_one_deviation_is_decided_with_fewer_seeds_and_the_guide_says_
         let (found, mean) = (decided as f64 / SWEEPS as f64, pairs as f64 / SWEEPS as f64);
         let fixed = (3..200).find(|n| power(*n, 0.05 / groups as f64) >= found).unwrap();
         let share = mean / fixed as f64;
-        let row = format!("| {groups} | {most} | {:.1} % | {mean:.1} | {fixed} | {:.0} % |", found * 100.0, share * 100.0);
+        let row =
+            format!("| {groups} | {most} | {:.1} % | {mean:.1} | {fixed} | {:.0} % |", found * 100.0, share * 100.0);
         println!("{row}");
         assert!(most < 40 || share <= 0.75, "{row}");
         assert!(guide.contains(&row), "the guide lacks: {row}");
@@ -196,7 +207,11 @@ fn a_comparison_that_differs_leaves_its_share_to_the_others() {
     let between = looks(t / 10f64.sqrt());
     let settled = |margin, other: f64| {
         let mut claims = [None, None];
-        Rule { margin, error: 0.05, most: 10 }.settle(&[looks(other), between.clone()], &mut claims, &mut Levels::default());
+        Rule { margin, error: 0.05, most: 10 }.settle(
+            &[looks(other), between.clone()],
+            &mut claims,
+            &mut Levels::default(),
+        );
         claims[1]
     };
     assert_eq!(settled(None, 5.0), Some(Claim::Above), "the other differs");

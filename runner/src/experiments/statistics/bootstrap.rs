@@ -117,9 +117,14 @@ mod tests {
             let found = Bootstrap::of(&values, 1.0).unwrap();
             for row in case["intervals"].as_array().unwrap() {
                 let interval = found.interval_at(row["missed"].as_f64().unwrap());
-                for (what, found, expected) in [("low", interval.low, &row["low"]), ("high", interval.high, &row["high"])] {
+                for (what, found, expected) in
+                    [("low", interval.low, &row["low"]), ("high", interval.high, &row["high"])]
+                {
                     let expected = expected.as_f64().unwrap();
-                    assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1e-3), "{what} of {values:?}: {found}, not {expected}");
+                    assert!(
+                        (found - expected).abs() <= 1e-9 * expected.abs().max(1e-3),
+                        "{what} of {values:?}: {found}, not {expected}"
+                    );
                 }
             }
             let p = found.p();

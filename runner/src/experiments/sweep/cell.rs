@@ -52,7 +52,8 @@ impl Workers<'_> {
         let folder = self.plan.folder.to_string_lossy();
         own.insert(&["output".to_owned(), "dir".to_owned()], folder.as_ref().into(), &origin);
         let stronger: Vec<&Layer> = job.control.iter().map(|(_, layer, _)| layer).chain([&own]).collect();
-        let (cell, whole) = (&self.plan.cells[job.cell], job.control.as_ref().is_some_and(|control| control.0.is_whole()));
+        let (cell, whole) =
+            (&self.plan.cells[job.cell], job.control.as_ref().is_some_and(|control| control.0.is_whole()));
         let config = match whole {
             true => self.plan.resolve_whole(cell, &stronger, self.workbench)?,
             false => self.plan.resolve(cell, &stronger, self.workbench)?,

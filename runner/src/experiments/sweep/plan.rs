@@ -137,7 +137,12 @@ impl SweepPlan {
     ///
     /// # Errors
     /// Values that contradict each other.
-    pub fn resolve_whole(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+    pub fn resolve_whole(
+        &self,
+        cell: &Cell,
+        stronger: &[&Layer],
+        schema: &dyn Schema,
+    ) -> Result<Resolved, ConfigErrors> {
         let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
         self.stack.resolve(&layers, schema)?.without_fork(schema)
     }

@@ -173,7 +173,8 @@ impl Reader<'_> {
                     all
                 }
                 Err(problems) => {
-                    let fix = "write seeds = { until = \"decided\", margin = 0.5, error = 0.05, at_least = 5, at_most = 40 }";
+                    let fix =
+                        "write seeds = { until = \"decided\", margin = 0.5, error = 0.05, at_least = 5, at_most = 40 }";
                     problems.into_iter().for_each(|problem| self.refuse("seeds", problem, fix));
                     return None;
                 }

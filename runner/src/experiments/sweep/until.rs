@@ -62,7 +62,9 @@ impl Until {
     /// # Errors
     /// Everything that is wrong with it, in words.
     pub fn read(table: &Table) -> Result<Self, Vec<String>> {
-        let told = |error: secateur::error::OptionError| format!("{}: found {}, allowed: {}", error.key, error.found, error.allowed);
+        let told = |error: secateur::error::OptionError| {
+            format!("{}: found {}, allowed: {}", error.key, error.found, error.allowed)
+        };
         options::parse(table).map_err(|errors| errors.into_iter().map(told).collect())
     }
 
@@ -125,7 +127,10 @@ mod tests {
             ("until = 'decided'\nmargin = 0", "margin: found"),
             ("until = 'decided'\nerror = 0.7", "error: found 0.7"),
             ("until = 'decided'\nat_least = 2", "at_least: found 2"),
-            ("until = 'decided'\nat_least = 9\nat_most = 8", "at_most: found 8, allowed: must be at least `at_least` = 9"),
+            (
+                "until = 'decided'\nat_least = 9\nat_most = 8",
+                "at_most: found 8, allowed: must be at least `at_least` = 9",
+            ),
             ("until = 'decided'\nsteps = 8", "steps: "),
         ] {
             let errors = read(text).unwrap_err();

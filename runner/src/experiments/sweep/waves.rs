@@ -75,8 +75,11 @@ impl Waves {
         })?;
         if waves.rule != rule {
             let told = |fixed: &Fixed| serde_json::to_string(fixed).unwrap_or_default();
-            let problem =
-                format!("the seeds of this sweep were begun by another rule\n  there: {}\n  here: {}", told(&waves.rule), told(&rule));
+            let problem = format!(
+                "the seeds of this sweep were begun by another rule\n  there: {}\n  here: {}",
+                told(&waves.rule),
+                told(&rule)
+            );
             let fix = "go on by the rule that was begun with, or give the sweep another name: a rule that is changed after its \
                        results were seen keeps no error";
             return Err(refused(&problem, fix));
@@ -102,7 +105,8 @@ impl Waves {
             let (setting, seed) = (plan.setting(cell), plan.seed_place(cell));
             let wave = waves.iter().find(|wave| (wave.seeds.0..wave.seeds.1).contains(&seed));
             let Some(kinds) = wave.and_then(|wave| wave.settings.get(&setting)) else { continue };
-            let controls: Vec<Control> = Control::ALL.into_iter().filter(|control| kinds.contains(control.name())).collect();
+            let controls: Vec<Control> =
+                Control::ALL.into_iter().filter(|control| kinds.contains(control.name())).collect();
             cells.push((cell.clone(), controls));
         }
         cells.into_iter().unzip()
@@ -116,10 +120,12 @@ impl Waves {
         let settings: HashMap<String, String> =
             plan.cells.iter().map(|cell| (plan.label(cell), plan.setting(cell))).collect();
         let cells = Cells::new(records);
-        let question = Question { metric: until.metric.clone(), baseline: until.baseline.clone(), ..Question::default() };
+        let question =
+            Question { metric: until.metric.clone(), baseline: until.baseline.clone(), ..Question::default() };
         let found = cells.compare(&question).map_err(Failure::Usage)?;
         let rule = until.rule(until.margin.map(|margin| found.metric.margin(margin)));
-        let mut all: Vec<Seen> = found.pairs.iter().chain(&found.control_pairs).map(|pair| seen(pair, &found)).collect();
+        let mut all: Vec<Seen> =
+            found.pairs.iter().chain(&found.control_pairs).map(|pair| seen(pair, &found)).collect();
         let earlier: Vec<&Vec<Seen>> = self.waves.iter().filter_map(|wave| wave.seen.as_ref()).collect();
         // A comparison that is seen no more, because its runs were removed, still has its share of the error.
         for gone in earlier.iter().flat_map(|seen| seen.iter()) {
@@ -129,7 +135,8 @@ impl Waves {
         }
         let looks: Vec<Vec<Look>> = (all.iter())
             .map(|now| {
-                let before = earlier.iter().flat_map(|seen| seen.iter().find(|seen| seen.is(now))).filter_map(|seen| seen.look);
+                let before =
+                    earlier.iter().flat_map(|seen| seen.iter().find(|seen| seen.is(now))).filter_map(|seen| seen.look);
                 let mut looks: Vec<Look> = before.collect();
                 // No new pairs, no new look.
                 looks.dedup_by_key(|look| look.n);
@@ -205,7 +212,9 @@ fn wanted(found: &Comparison, cells: &Cells, all: &[Seen], known: &HashMap<Strin
         let labels = runs.filter_map(|summary| summary.get("cell")?.as_str());
         labels.filter_map(|label| known.get(label).cloned()).collect::<BTreeSet<String>>()
     };
-    for (pair, control) in found.pairs.iter().map(|pair| (pair, false)).chain(found.control_pairs.iter().map(|pair| (pair, true))) {
+    for (pair, control) in
+        found.pairs.iter().map(|pair| (pair, false)).chain(found.control_pairs.iter().map(|pair| (pair, true)))
+    {
         let now = seen(pair, found);
         // Where nothing pairs, more seeds would not either: its runs fail, or are unlike.
         let open = all.iter().any(|seen| seen.is(&now) && seen.claim.is_none()) && now.look.is_some();

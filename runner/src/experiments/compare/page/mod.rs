@@ -104,7 +104,14 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
         ("difference", "Mean of the differences, the first minus the second"),
         ("95 % interval", "Of the mean difference; all intervals of this table hold at once with 95 %"),
         ("", "The interval, drawn to the scale of the table"),
-        ("p", if comparison.bootstrap { "By bootstrap, corrected for all comparisons of this table" } else { "Paired t-test, corrected for all comparisons of this table" }),
+        (
+            "p",
+            if comparison.bootstrap {
+                "By bootstrap, corrected for all comparisons of this table"
+            } else {
+                "Paired t-test, corrected for all comparisons of this table"
+            },
+        ),
         ("p alone", "Paired t-test, as if it were the only comparison"),
         ("p, Wilcoxon", "Signed-rank test, as if it were the only comparison"),
         ("effect d", "Mean difference in standard deviations of the differences"),
