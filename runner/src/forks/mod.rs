@@ -50,7 +50,9 @@ pub fn execute(config: &Resolved, folder: &RunDir, with: &With<'_>) -> Result<Ma
 /// What a run's summary says of the one that it left. Runs with one `state` were the same run until then.
 fn about(config: &Resolved, other: &Resolved, left: Left) -> Value {
     let state = format!("{}@{}", &other.identity()[..12], left.step);
-    json!({"fork": {"at": config.run.fork.at, "step": left.step, "of": other.folder_name(), "state": state}})
+    let from = config.run.fork.from.as_deref().and_then(|from| Path::new(from).file_name());
+    let of = from.map_or_else(|| other.folder_name(), |from| from.to_string_lossy().into_owned());
+    json!({"fork": {"at": config.run.fork.at, "step": left.step, "of": of, "state": state}})
 }
 
 /// Refuses a run that is not the one that the config says, or that is not made any more as it was, unless that is accepted.
@@ -58,7 +60,7 @@ fn changed(config: &Resolved, other: &Resolved, folder: &RunDir, with: &With<'_>
     let Some(from) = config.run.fork.from.as_deref().map(Path::new).filter(|from| from.is_dir()) else { return Ok(()) };
     let refused = |problem: &str, differences: &[String], fix: &str| {
         let (from, differences) = (from.display(), differences.join("\n  "));
-        Err(Failure::Usage(format!("{from}: {problem}\n  {differences}\n  fix: {fix}")))
+        Err(Failure::Failed(format!("{from}: {problem}\n  {differences}\n  fix: {fix}")))
     };
     let differences = other.differences(&run::config_of(from)?, with.workbench);
     if !differences.is_empty() {

@@ -98,6 +98,7 @@ impl Ranks {
             true => "they do not all rank alike",
             false => "no difference of ranks is shown",
         };
+        let p = if p < 0.001 { "< 0.001".to_owned() } else { format!("= {p:.3}") };
         let mut lines = vec![
             format!(
                 "Mean ranks over {} values of {}: {}",
@@ -106,7 +107,7 @@ impl Ranks {
                 self.settings.iter().map(place).collect::<Vec<_>>().join("; ")
             ),
             format!(
-                "Friedman's test: {test}, chi² = {:.2}, p = {p:.3}. Ranks differ that lie {:.2} apart (Nemenyi, 5 %)",
+                "Friedman's test: {test}, chi² = {:.2}, p {p}. Ranks differ that lie {:.2} apart (Nemenyi, 5 %)",
                 self.friedman.chi_square, self.critical_difference
             ),
         ];

@@ -89,7 +89,10 @@ impl Control {
                 }
                 set("prune.rounds", Value::Integer(1));
                 // What grows, and where a network begins, is chosen without knowledge too.
-                for (key, choice) in paired.run.growing() {
+                // Where a run leaves another one, its beginning is past.
+                let begun = paired.fork_at().is_some();
+                for (key, choice) in paired.run.growing().into_iter().filter(|(key, _)| !begun || *key != "grow.start")
+                {
                     let anew = if key == "grow.criterion" { "-redrawn" } else { "" };
                     let name = if self == Self::Random { "random" } else { "shuffled" };
                     set(&format!("{key}.name"), format!("{name}{anew}").into());

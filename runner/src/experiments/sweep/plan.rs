@@ -16,6 +16,7 @@ use super::section::{self, Sections};
 use super::spec::{Condition, Spec};
 use super::until::Until;
 use crate::config::Schema;
+use crate::config::fork::FORK;
 use crate::config::key;
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
 use crate::engine::Workbench;
@@ -92,6 +93,10 @@ impl SweepPlan {
             ));
         };
         let spec = Spec::read(table, &origins, &stack)?;
+        if spec.axes.iter().any(|axis| axis.key == FORK) {
+            // That of the run that is left: cells have their own.
+            _ = stack.take_section(FORK);
+        }
         let (cells, walked) = cells(&spec, &stack, schema)?;
         let Some(first) = cells.first() else {
             return Err(refused("every cell is excluded", "remove a rule of sweep.exclude"));
