@@ -246,14 +246,6 @@ impl Queue {
     }
 }
 
-impl Tally {
-    /// Whether every cell that this process looks after, and every control of these, has come to its end, whoever ran
-    /// it.
-    pub fn is_whole(&self) -> bool {
-        self.left == 0 && self.elsewhere.is_empty() && self.failed.is_empty()
-    }
-}
-
 /// Locks what workers share.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A worker that panicked leaves counts that are at most one job behind.
