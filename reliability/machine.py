@@ -120,7 +120,7 @@ def main():
     both = (chosen.program, expected, tally, counts)
     megabytes = [40, 60, 80, 100, 120, 150, 200, 300, 500, 1000]
     limited("memory", resource.RLIMIT_AS, [m << 20 for m in megabytes], lambda value: f"{value >> 20} MB", *both)
-    limited("open files", resource.RLIMIT_NOFILE, [3, 4, 5, 6, 8, 10, 12, 16, 20, 32], str, *both)
+    limited("open files", resource.RLIMIT_NOFILE, [4, 5, 6, 7, 8, 10, 12, 16, 20, 32], str, *both)
     limited("the size of a file", resource.RLIMIT_FSIZE, [1 << 10, 10 << 10, 100 << 10, 300 << 10], lambda value: f"{value >> 10} kB", *both)
     tally.end(*(f"{what} {count}" for what, count in sorted(counts.items())))
 

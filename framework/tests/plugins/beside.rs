@@ -5,16 +5,17 @@ use secateur::backend::Cpu;
 use secateur::plugins::registry::Registry;
 use std::path::{Path, PathBuf};
 
-/// A plugin in `folder` whose scores come from a library in `folder/lib`, linked with `name` for its own name.
-fn plugin(folder: &Path, name: &str) -> PathBuf {
+/// A plugin in `folder` whose scores come from a library in `folder/lib`, linked with `name` for its own name. The
+/// linker knows every library of a process by its name: each test has its own.
+fn plugin(folder: &Path, library: &str, name: &str) -> PathBuf {
     let lib = folder.join("lib");
     std::fs::create_dir_all(&lib).unwrap();
-    linked(&lib, "elsewhere", "float elsewhere(float w); float elsewhere(float w) { return w * w; }\n", &[name]);
+    linked(&lib, library, "float elsewhere(float w); float elsewhere(float w) { return w * w; }\n", &[name]);
     let declared = "extern float elsewhere(float);\nstatic int32_t score";
     let source = SQUARE.replace("static int32_t score", declared).replace("w[i] * w[i]", "elsewhere(w[i])");
     assert!(source.contains("* elsewhere(w[i])"));
     let at = format!("-L{}", lib.display());
-    linked(folder, "square", &source, &[&at, "-lelsewhere", "-Wl,-rpath,$ORIGIN/lib"])
+    linked(folder, "square", &source, &[&at, &format!("-l{library}"), "-Wl,-rpath,$ORIGIN/lib"])
 }
 
 fn refused(file: &Path) -> String {
@@ -24,7 +25,7 @@ fn refused(file: &Path) -> String {
 #[test]
 fn is_opened_with_it_wherever_both_lie() {
     let folder = tempfile::tempdir().unwrap();
-    let before = plugin(folder.path(), "-Wl,-soname,libelsewhere.so");
+    let before = plugin(folder.path(), "elsewhere", "-Wl,-soname,libelsewhere.so");
     let moved = folder.path().join("moved");
     std::fs::create_dir(&moved).unwrap();
     std::fs::rename(folder.path().join("lib"), moved.join("lib")).unwrap();
@@ -38,7 +39,7 @@ fn is_opened_with_it_wherever_both_lie() {
 #[test]
 fn says_what_is_missing_where_the_linker_cannot_know_it_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let file = plugin(folder.path(), "-Wl,-soname,libother.so.1");
+    let file = plugin(folder.path(), "other", "-Wl,-soname,libother.so.1");
     let text = refused(&file);
     assert!(text.contains("libother.so.1: cannot open shared object file") && text.contains("-soname"), "{text}");
     assert!(text.contains("libsquare.so") && !text.contains("/proc/self/fd"), "{text}");
@@ -46,6 +47,6 @@ fn says_what_is_missing_where_the_linker_cannot_know_it_by_name() {
     let text = refused(&file);
     assert!(text.contains("it needs ") && text.contains("lib/libother.so.1, which cannot be opened"), "{text}");
 
-    let nameless = plugin(&folder.path().join("nameless"), "-Wl,-z,now");
+    let nameless = plugin(&folder.path().join("nameless"), "nameless", "-Wl,-z,now");
     assert!(refused(&nameless).contains("-soname"), "{}", refused(&nameless));
 }

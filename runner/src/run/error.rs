@@ -66,7 +66,13 @@ fn reason(source: &io::Error) -> String {
     }
 }
 
+/// Too many open files: on Unix a number, for which the library has no kind.
+const EMFILE: i32 = 24;
+
 fn fix(source: &io::Error) -> &'static str {
+    if cfg!(unix) && source.raw_os_error() == Some(EMFILE) {
+        return "raise the limit of open files (ulimit -n)";
+    }
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or write elsewhere with --out DIR",
         ErrorKind::FileTooLarge => "raise the limit, or write elsewhere with --out DIR",
