@@ -106,7 +106,8 @@ pub struct Cli {
     /// Print more; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Load the plugins of a library, of every library in a folder, or a criterion in Python; may be given several times
+    /// Load the plugins of a library, of every library in a folder, or a criterion in Python; may be given several
+    /// times
     #[arg(long = "plugin", value_name = "FILE", global = true)]
     pub plugins: Vec<PathBuf>,
     /// What to do.

@@ -92,8 +92,8 @@ pub fn listed(table: &Table, origin: &SetBy) -> Result<Vec<PluginFile>, Box<Conf
     Ok(all)
 }
 
-/// Writes the libraries into the config, each with its hash, and scripts with what runs them: the config then names this
-/// build of them, and so does the run's identity.
+/// Writes the libraries into the config, each with its hash, and scripts with what runs them: the config then names
+/// this build of them, and so does the run's identity.
 pub fn pin(table: &mut Table, files: &[PluginFile], hashes: &Hashes, schema: &dyn Schema) {
     let entry = |file: &PluginFile| {
         let mut entry = Table::from_iter([("path".to_owned(), Value::from(file.path.display().to_string()))]);

@@ -115,8 +115,8 @@ pub trait Criterion<B: Backend>: Send {
         Ok(())
     }
 
-    /// Called in every round of a pruning step with everything that [`Criterion::score`] is then asked for, for one that
-    /// answers all of it at once: a worker in another process. A loaded library is not told.
+    /// Called in every round of a pruning step with everything that [`Criterion::score`] is then asked for, for one
+    /// that answers all of it at once: a worker in another process. A loaded library is not told.
     ///
     /// # Errors
     /// If it cannot score one of them.
