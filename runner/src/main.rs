@@ -18,8 +18,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::Cli;
-use failure::Failure;
 use engine::Workbench;
+use failure::Failure;
 use tracing_subscriber::EnvFilter;
 
 // Training allocates and frees many tensors of the same sizes.

@@ -9,8 +9,13 @@ use assert_cmd::Command;
 use serde_json::Value;
 
 /// A run of a second.
-const SMALL: [&str; 5] =
-    ["data.glyphs={train=300,test=100}", "train.epochs=3", "schedule.first=1", "train.batch_size=60", "schedule.every=1"];
+const SMALL: [&str; 5] = [
+    "data.glyphs={train=300,test=100}",
+    "train.epochs=3",
+    "schedule.first=1",
+    "train.batch_size=60",
+    "schedule.every=1",
+];
 
 fn secateur(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::cargo_bin("secateur").unwrap();
@@ -40,7 +45,10 @@ fn a_run_takes_groups_and_values_and_its_folder_says_so() {
     assert_eq!(group, Some("configs/criterion/magnitude.toml line 4 (built in)"));
     // The same words with `--set` are the same run; `--resume` takes no other values.
     let sets: Vec<String> = SMALL.iter().map(|word| format!("--set={word}")).collect();
-    let set = [&["run", "experiment/quickstart", "--set=criterion=magnitude"], &sets.iter().map(String::as_str).collect::<Vec<_>>()[..]];
+    let set = [
+        &["run", "experiment/quickstart", "--set=criterion=magnitude"],
+        &sets.iter().map(String::as_str).collect::<Vec<_>>()[..],
+    ];
     let (code, out, log) = secateur(here.path(), &set.concat());
     assert!(code == 0 && out.contains("finished before"), "{out}{log}");
     let (code, _, log) = secateur(here.path(), &["run", "--resume", run.to_str().unwrap(), "train.lr=0.5"]);
@@ -74,7 +82,8 @@ fn words_with_commas_are_axes_of_a_sweep() {
     assert!(shown.contains("# 12 cells; secateur sweep ... --dry-run lists them"), "{shown}");
     assert!(shown.contains("axes.criterion = [\"magnitude\", \"contribution-rank\"]"), "{shown}");
     // An axis of a file gets other values, is taken back, and cannot be given one value beside.
-    let of = |words: &[&str]| secateur(here.path(), &[&["sweep", "sweep/lambda-small"], words, &["--dry-run"]].concat());
+    let of =
+        |words: &[&str]| secateur(here.path(), &[&["sweep", "sweep/lambda-small"], words, &["--dry-run"]].concat());
     assert!(of(&["criterion.lambda1=0.25,0.75", "seed=5,6"]).1.contains("criterion.lambda1=0.25"));
     let fewer = of(&["criterion.lambda1=0.5,1.0", "~sweep.axes.criterion.lambda2", "~sweep.exclude"]);
     assert!(fewer.1.contains("lambda-small: 4 cells"), "{}", fewer.2);

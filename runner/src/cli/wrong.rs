@@ -23,7 +23,9 @@ pub fn right_form(error: &clap::Error, line: &[String], sections: &[String], key
         .or_else(|| keys.iter().find(|key| key.rsplit('.').next() == Some(&as_key)));
     let fix = match (word, name) {
         (Some(word), _) => format!("write {word}={value}, without dashes"),
-        (None, "m" | "multirun") => "secateur sweep CONFIG train.lr=0.1,0.01 runs every combination of values".to_owned(),
+        (None, "m" | "multirun") => {
+            "secateur sweep CONFIG train.lr=0.1,0.01 runs every combination of values".to_owned()
+        }
         (None, "cn" | "config-name" | "cp" | "config-path" | "cd" | "config-dir") => {
             format!("name the config itself: secateur {command} {value}")
         }

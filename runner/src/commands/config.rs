@@ -21,13 +21,13 @@ pub fn execute(arguments: &ConfigArgs, cli: &Cli, workbench: &Workbench) -> Resu
         (true, _) => config.to_toml(),
         (_, true) => {
             // The folder's name stands for the content of the data too.
-            let run = if config.is_sweep() { None } else { workbench.identified(config.base.clone(), &mut |_| ()).ok() };
+            let run =
+                if config.is_sweep() { None } else { workbench.identified(config.base.clone(), &mut |_| ()).ok() };
             format!("{:#}\n", config.to_json(run.map(|run| run.folder_name())))
         }
         _ => {
-            let cells = |plan: &SweepPlan| {
-                format!("\n# {} cells; secateur sweep ... --dry-run lists them\n", plan.cells.len())
-            };
+            let cells =
+                |plan: &SweepPlan| format!("\n# {} cells; secateur sweep ... --dry-run lists them\n", plan.cells.len());
             config.to_annotated_toml() + &plan.as_ref().map_or_else(String::new, cells)
         }
     };
@@ -117,8 +117,11 @@ mod tests {
     #[test]
     fn experiments_and_sweeps_keep_their_identities() {
         let workbench = Workbench::new(&[]).unwrap();
-        let found: String =
-            IDENTITIES.lines().map(|line| line.split(' ').next().unwrap()).map(|name| format!("{name} {}\n", identity(name, &workbench))).collect();
+        let found: String = IDENTITIES
+            .lines()
+            .map(|line| line.split(' ').next().unwrap())
+            .map(|name| format!("{name} {}\n", identity(name, &workbench)))
+            .collect();
         assert_eq!(found, IDENTITIES, "a config that is not listed yet is added with its own identity");
     }
 

@@ -109,8 +109,7 @@ fn alone(
 
 fn already_finished(path: &Path) -> String {
     let summary = run::read_summary(path).ok().flatten().unwrap_or_default();
-    let hint =
-        "This run finished before; nothing was done. Run it again with --force, or another one with seed=N.";
+    let hint = "This run finished before; nothing was done. Run it again with --force, or another one with seed=N.";
     format!("{}\n{hint}\n", results(path, &summary))
 }
 

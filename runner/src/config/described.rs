@@ -77,7 +77,8 @@ impl Described {
         };
         let (mine, others) = (rows(self), rows(other));
         let keys: BTreeSet<&String> = mine.keys().chain(others.keys()).collect();
-        let difference = |key: &String| Difference { key: key.clone(), sides: [mine.get(key).cloned(), others.get(key).cloned()] };
+        let difference =
+            |key: &String| Difference { key: key.clone(), sides: [mine.get(key).cloned(), others.get(key).cloned()] };
         let value = |row: &Option<Row>| row.as_ref().map(|row| row.value.clone());
         let all = keys.into_iter().map(difference);
         all.filter(|Difference { sides: [a, b], .. }| value(a) != value(b)).collect()

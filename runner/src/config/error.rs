@@ -72,7 +72,9 @@ pub enum ConfigError {
         fix: String,
     },
     /// A value that a layer asks for and none gives.
-    #[error("{key}: must be given a value\n  asked for by: {origin}\n  fix: {key}=VALUE, on the command line or in a later config")]
+    #[error(
+        "{key}: must be given a value\n  asked for by: {origin}\n  fix: {key}=VALUE, on the command line or in a later config"
+    )]
     Mandatory {
         /// The full dotted key.
         key: String,
@@ -94,7 +96,9 @@ pub enum ConfigError {
         fix: String,
     },
     /// A key that was to be taken back, and that nothing sets.
-    #[error("~{key}: there is nothing to take back: no weaker layer sets {key}\n  asked for by: {origin}\n  fix: {fix}")]
+    #[error(
+        "~{key}: there is nothing to take back: no weaker layer sets {key}\n  asked for by: {origin}\n  fix: {fix}"
+    )]
     NothingToTakeBack {
         /// The full dotted key.
         key: String,

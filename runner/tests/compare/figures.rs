@@ -17,17 +17,23 @@ pub fn grid() -> Vec<Cell> {
         for (c, criterion) in ["magnitude", "random"].into_iter().enumerate() {
             for (s, sparsity) in [0.5, 0.8, 0.95].into_iter().enumerate() {
                 for seed in 0..3u64 {
-                    let accuracy = 0.95 - 0.02 * m as f64 - 0.03 * (c * s) as f64 - 0.01 * s as f64 + 0.002 * seed as f64;
+                    let accuracy =
+                        0.95 - 0.02 * m as f64 - 0.03 * (c * s) as f64 - 0.01 * s as f64 + 0.002 * seed as f64;
                     let one = cell(criterion, seed, accuracy)
                         .set("schedule.sparsity", &sparsity.to_string())
                         .set("model.name", &format!("'{model}'"))
                         .with(json!({"sparsity": sparsity, "params_kept": 2000.0 * (1.0 - sparsity)}));
-                    cells.push(if (m, c, s, seed) == (1, 1, 2, 2) { one.failed("the loss is NaN at step 7") } else { one });
+                    cells.push(if (m, c, s, seed) == (1, 1, 2, 2) {
+                        one.failed("the loss is NaN at step 7")
+                    } else {
+                        one
+                    });
                 }
             }
         }
         let of = cell("magnitude", 0, 0.9).set("schedule.sparsity", "0.5").set("model.name", &format!("'{model}'"));
-        let never = Cell { summary: of.clone().with(json!({"sparsity": 0.0, "test_accuracy": 0.97})).summary, ..of.clone() };
+        let never =
+            Cell { summary: of.clone().with(json!({"sparsity": 0.0, "test_accuracy": 0.97})).summary, ..of.clone() };
         cells.push(never.control("unpruned", &of));
     }
     cells
@@ -48,14 +54,20 @@ fn a_figure_for_a_paper_has_a_line_and_a_band_for_each_criterion() {
     assert_eq!(count("stroke-width=\"1.2\""), 2 * 2 + 3, "lines, and those of the legend");
     assert_eq!(count(">model.name = mlp<") + count(">model.name = cnn<"), 2, "{svg}");
     assert_eq!(count("stroke=\"#fff\""), 2 * 2 * 3 + 2, "marks, and those of the legend");
-    assert!(count("stroke-dasharray") >= 2 && svg.contains(">never pruned<") && svg.contains(">test accuracy<"), "{svg}");
+    assert!(
+        count("stroke-dasharray") >= 2 && svg.contains(">never pruned<") && svg.contains(">test accuracy<"),
+        "{svg}"
+    );
     let pdf = fs::read(here.path().join("a.pdf")).unwrap();
     assert!(pdf.starts_with(b"%PDF-1.") && pdf.ends_with(b"%%EOF"));
     // Whoever reads PDF finds one page with the same words.
     match Command::new("pdftotext").args(["a.pdf", "-"]).current_dir(here.path()).output() {
         Ok(read) => {
             let text = String::from_utf8_lossy(&read.stdout).into_owned();
-            assert!(["magnitude", "model.name = cnn", "test accuracy"].iter().all(|words| text.contains(words)), "{text}");
+            assert!(
+                ["magnitude", "model.name = cnn", "test accuracy"].iter().all(|words| text.contains(words)),
+                "{text}"
+            );
         }
         Err(_) => eprintln!("SKIPPED: no pdftotext here, so a.pdf was not read"),
     }
@@ -73,7 +85,8 @@ fn a_figure_for_a_paper_has_a_line_and_a_band_for_each_criterion() {
         let (code, text) = figure(here.path(), more);
         assert!(code != 0 && text.contains(expected), "{text}");
     }
-    let (code, text) = compare(here.path(), &["--by", "criterion.name", "--figure", "a.svg", "--plot", "over-sparsity"]);
+    let (code, text) =
+        compare(here.path(), &["--by", "criterion.name", "--figure", "a.svg", "--plot", "over-sparsity"]);
     assert!(code == 2 && text.contains("--by criterion.name --by schedule.sparsity"), "{text}");
 }
 
@@ -131,7 +144,10 @@ fn the_page_draws_lines_maps_and_what_failed_and_saves_them() {
         assert_eq!(seen.noted("heads"), "");
         let names = seen.noted("names");
         for ending in ["svg", "png", "csv"] {
-            assert!(names.contains(&format!("test-accuracy-over-sparsity-all-weights-model.name-cnn.{ending}")), "{names}");
+            assert!(
+                names.contains(&format!("test-accuracy-over-sparsity-all-weights-model.name-cnn.{ending}")),
+                "{names}"
+            );
         }
         let csv = "criterion.name,sparsity,runs,test_accuracy,low,high magnitude,0.5,3,0.93";
         assert!(seen.noted("csv").starts_with(csv) && seen.noted("csv").ends_with(" 7"), "{}", seen.noted("csv"));

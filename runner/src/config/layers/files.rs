@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::layer::Layer;
 use crate::config::error::{ConfigError, nearest};
-use crate::config::{key, libraries};
 use crate::config::set_by::SetBy;
+use crate::config::{key, libraries};
 
 /// The configs inside the program: name and text, sorted by name.
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/configs.rs"));
@@ -158,7 +158,8 @@ impl Loader<'_> {
         };
         if let Some((value, origin)) = take("defaults") {
             let problem = "what a config builds on is its `extends` here";
-            let fix = "extends = [\"experiment/mnist-rank\", \"criterion/taylor\"]; what the config says itself is stronger";
+            let fix =
+                "extends = [\"experiment/mnist-rank\", \"criterion/taylor\"]; what the config says itself is stronger";
             let (key, found, fix) = ("defaults", value.to_string(), fix.to_owned());
             self.errors.push(ConfigError::Extends { key, problem, origin, found, fix });
         }

@@ -44,7 +44,9 @@ pub fn member(group: &str, name: &str, root: &Path) -> Result<Member, String> {
     if name.ends_with(".toml") {
         return Ok(Member::Config(name.to_owned()));
     }
-    if let Some(found) = [&whole, &name.to_owned()].into_iter().find(|name| name.contains('/') && files::exists(name, root)) {
+    if let Some(found) =
+        [&whole, &name.to_owned()].into_iter().find(|name| name.contains('/') && files::exists(name, root))
+    {
         return Ok(Member::Config(found.clone()));
     }
     if Kind::ALL.iter().any(|kind| kind.name() == group) && !name.contains('/') {

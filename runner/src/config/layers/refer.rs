@@ -55,7 +55,8 @@ pub fn settle(all: &mut Merged, schema: &dyn Schema) -> Vec<ConfigError> {
     let defaults = with_defaults(all, referring.keys(), schema);
     let keys = schema.sections().into_iter().flat_map(|section| section.keys).map(|doc| doc.key).collect();
     let (origins, mut errors) = (&all.origins, Vec::new());
-    let mut search = Search { given: &all.table, defaults: &defaults, referring: &referring, origins, keys, chain: Vec::new() };
+    let mut search =
+        Search { given: &all.table, defaults: &defaults, referring: &referring, origins, keys, chain: Vec::new() };
     let mut found = Vec::new();
     for path in referring.keys() {
         match search.at(path, path) {
@@ -112,7 +113,14 @@ impl Search<'_> {
             let fix = format!("give one of them a value of its own, such as {}=VALUE", circle[0]);
             let origin = set_by(self.origins, &circle[0]);
             let (key, found) = (circle[0].clone(), circle.join(" -> "));
-            return Err(ConfigError::Reference { key, problem: "refers to itself in a circle".into(), origin, found, fix }.into());
+            return Err(ConfigError::Reference {
+                key,
+                problem: "refers to itself in a circle".into(),
+                origin,
+                found,
+                fix,
+            }
+            .into());
         }
         if let Some(value) = self.referring.get(path) {
             self.chain.push(path.to_vec());

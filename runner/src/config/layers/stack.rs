@@ -209,7 +209,8 @@ impl Stack {
 /// A key that nothing sets, so that it cannot be taken back.
 fn in_vain(path: &[String], origin: SetBy, known: &[String]) -> ConfigError {
     let key = dotted(path);
-    let near = nearest_key(&key, &known.iter().map(String::as_str).collect::<Vec<_>>()).map(|near| format!("did you mean ~{near}?"));
+    let near = nearest_key(&key, &known.iter().map(String::as_str).collect::<Vec<_>>())
+        .map(|near| format!("did you mean ~{near}?"));
     let fix = near.unwrap_or_else(|| format!("leave it out; {key} has its default"));
     ConfigError::NothingToTakeBack { key, origin, fix }
 }

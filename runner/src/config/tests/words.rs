@@ -157,12 +157,21 @@ fn values_refer_to_others_with_their_types() {
 #[test]
 fn references_in_a_circle_and_to_nowhere_are_one_clear_error() {
     for (line, expected) in [
-        ("base seed=${train.epochs} train.epochs=${seed}", "seed: refers to itself in a circle\n  set by: command line\n  found: seed -> train.epochs -> seed\n"),
+        (
+            "base seed=${train.epochs} train.epochs=${seed}",
+            "seed: refers to itself in a circle\n  set by: command line\n  found: seed -> train.epochs -> seed\n",
+        ),
         ("base seed=${seed}", "found: seed -> seed\n"),
-        ("base train.epochs=${train.epoch}", "refers to train.epoch, which is no key\n  set by: command line\n  found: \"${train.epoch}\"\n  fix: did you mean ${train.epochs}?"),
+        (
+            "base train.epochs=${train.epoch}",
+            "refers to train.epoch, which is no key\n  set by: command line\n  found: \"${train.epoch}\"\n  fix: did you mean ${train.epochs}?",
+        ),
         ("base train.epochs=${batch_size}", "did you mean ${train.batch_size}?"),
         ("base train.epochs=${train}", "refers to train, which is no single value"),
-        ("base prune.scope=${data.dir}", "refers to data.dir, which is not set and has no default\n  set by: command line"),
+        (
+            "base prune.scope=${data.dir}",
+            "refers to data.dir, which is not set and has no default\n  set by: command line",
+        ),
         ("base prune.scope=${env:HOME}", "refers to \"env:HOME\", which is no key"),
         ("base prune.scope=a${seed", "has a ${ that no } ends"),
     ] {
@@ -176,7 +185,8 @@ fn references_in_a_circle_and_to_nowhere_are_one_clear_error() {
 fn a_value_that_must_be_given_is_asked_for() {
     let files = [("e", "[data]\ndir = '???'\n[train]\nlr = '???'")];
     let error = words(&files, "e train.lr=0.1").unwrap_err();
-    let expected = "data.dir: must be given a value\n  asked for by: configs/e.toml line 2\n  fix: data.dir=VALUE, on the";
+    let expected =
+        "data.dir: must be given a value\n  asked for by: configs/e.toml line 2\n  fix: data.dir=VALUE, on the";
     assert!(error.starts_with(expected), "{error}");
     assert!(words(&files, "e").unwrap_err().contains("2 problems"));
     assert_eq!(words(&files, "e train.lr=0.3 data.dir=/d").unwrap().table["data"]["dir"].as_str(), Some("/d"));
@@ -194,7 +204,9 @@ fn two_configs_are_compared_key_by_key() {
     let text: Vec<String> = found
         .iter()
         .map(|one| {
-            let side = |row: &Option<Row>| row.as_ref().map_or("-".to_owned(), |row| format!("{} ({})", row.value, row.origin));
+            let side = |row: &Option<Row>| {
+                row.as_ref().map_or("-".to_owned(), |row| format!("{} ({})", row.value, row.origin))
+            };
             format!("{}: {} | {}", one.key, side(&one.sides[0]), side(&one.sides[1]))
         })
         .collect();

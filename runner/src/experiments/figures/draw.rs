@@ -112,10 +112,11 @@ pub fn shape(number: usize, [x, y]: [f64; 2], size: f64) -> Vec<[f64; 2]> {
 
 /// Widths of the letters from the space to the tilde in Helvetica, in thousandths of the size (Adobe's metrics).
 const WIDTHS: [u16; 95] = [
-    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556, 556, 556,
-    556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833, 722, 778,
-    667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556, 556, 278, 556,
-    556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584,
+    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556, 556,
+    556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833,
+    722, 778, 667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556,
+    556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334,
+    260, 334, 584,
 ];
 
 /// How wide a text is set in Helvetica, in points; letters beyond ASCII count as a figure's width.
@@ -139,7 +140,8 @@ mod tests {
 
     #[test]
     fn twenty_four_lines_have_as_many_looks() {
-        let look = |number: usize| format!("{:?} {:?}", shape(number, [0.0, 0.0], 1.0), COLOURS[number % COLOURS.len()]);
+        let look =
+            |number: usize| format!("{:?} {:?}", shape(number, [0.0, 0.0], 1.0), COLOURS[number % COLOURS.len()]);
         let looks: std::collections::BTreeSet<String> = (0..24).map(look).collect();
         assert_eq!(looks.len(), 24);
     }

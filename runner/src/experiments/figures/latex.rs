@@ -32,7 +32,18 @@ fn escaped(text: &str) -> String {
             '\\' => escaped += "\\textbackslash{}",
             '~' => escaped += "\\textasciitilde{}",
             '^' => escaped += "\\textasciicircum{}",
-            '<' | '>' | '|' => escaped += &format!("\\ensuremath{{{}}}", if letter == '|' { "\\vert" } else if letter == '<' { "<" } else { ">" }),
+            '<' | '>' | '|' => {
+                escaped += &format!(
+                    "\\ensuremath{{{}}}",
+                    if letter == '|' {
+                        "\\vert"
+                    } else if letter == '<' {
+                        "<"
+                    } else {
+                        ">"
+                    }
+                )
+            }
             '±' => escaped += "\\ensuremath{\\pm}",
             '−' => escaped += "\\ensuremath{-}",
             '–' => escaped += "--",
@@ -50,12 +61,16 @@ mod tests {
 
     #[test]
     fn what_means_something_to_latex_is_written_out() {
-        assert_eq!(escaped("92.1 % ±0.3 & a_b {x} ~^\\ −1 – <"), "92.1 \\% \\ensuremath{\\pm}0.3 \\& a\\_b \\{x\\} \\textasciitilde{}\\textasciicircum{}\\textbackslash{} \\ensuremath{-}1 -- \\ensuremath{<}");
+        assert_eq!(
+            escaped("92.1 % ±0.3 & a_b {x} ~^\\ −1 – <"),
+            "92.1 \\% \\ensuremath{\\pm}0.3 \\& a\\_b \\{x\\} \\textasciitilde{}\\textasciicircum{}\\textbackslash{} \\ensuremath{-}1 -- \\ensuremath{<}"
+        );
     }
 
     #[test]
     fn a_table_has_a_head_and_rows() {
-        let table = Table { head: vec!["group".into(), "test accuracy".into()], rows: vec![vec!["a_1".into(), "9 %".into()]] };
+        let table =
+            Table { head: vec!["group".into(), "test accuracy".into()], rows: vec![vec!["a_1".into(), "9 %".into()]] };
         let text = written("Groups", &table, 1);
         assert!(text.contains("\\begin{tabular}{lr}\n\\toprule\ngroup & test accuracy \\\\\n\\midrule\na\\_1 & 9 \\% \\\\\n\\bottomrule"), "{text}");
     }

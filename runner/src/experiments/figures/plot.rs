@@ -19,7 +19,7 @@ pub enum Kind {
 /// Sizes in points: a panel is as wide as a column of a paper.
 const PANEL: [f64; 2] = [240.0, 160.0];
 const LEFT: f64 = 46.0;
-const RIGHT: f64 = 10.0;
+const RIGHT: f64 = 16.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = 34.0;
 const SMALL: f64 = 7.5;
@@ -79,7 +79,8 @@ impl Axis {
     fn ticks(&self, count: f64) -> Vec<f64> {
         let raw = (self.high - self.low) / count;
         let power = 10f64.powf(raw.log10().floor());
-        let step = [1.0, 2.0, 5.0].into_iter().map(|f| f * power).find(|step| *step >= raw * 0.999).unwrap_or(10.0 * power);
+        let step =
+            [1.0, 2.0, 5.0].into_iter().map(|f| f * power).find(|step| *step >= raw * 0.999).unwrap_or(10.0 * power);
         let first = (self.low / step - 1e-9).ceil();
         let last = ((self.high / step + 1e-9).floor() - first).clamp(0.0, 100.0) as usize;
         (0..=last).map(|at| (first + at as f64) * step).collect()
@@ -122,8 +123,7 @@ fn fitted(words: &str, room: f64, size: f64) -> String {
 fn laid_out(count: usize) -> (Vec<[f64; 2]>, [f64; 2]) {
     let columns = count.clamp(1, 3);
     let place = |at: usize| [(at % columns) as f64 * PANEL[0], (at / columns) as f64 * PANEL[1]];
-    let size = [columns as f64 * PANEL[0], count.div_ceil(columns) as f64 * PANEL[1]];
-    ((0..count).map(place).collect(), size)
+    ((0..count).map(place).collect(), [columns as f64 * PANEL[0], count.div_ceil(columns) as f64 * PANEL[1]])
 }
 
 fn frame(marks: &mut Vec<Mark>, [left, top]: [f64; 2], [x, y]: [&Axis; 2], [x_percent, y_percent]: [bool; 2]) {
@@ -295,7 +295,6 @@ fn groups(comparison: &Comparison) -> Drawing {
         marks.push(line(vec![[x.at(low), y], [x.at(high), y]], colour, 1.2, false));
         marks.push(Mark::Area { points: shape(0, [x.at(sample.mean), y], 2.6), colour, outlined: true });
     }
-    let middle = (left + width - RIGHT) / 2.0;
-    marks.push(text(&metric.label, [middle, floor + 22.0], Anchor::Middle, TEXT, INK));
+    marks.push(text(&metric.label, [(left + width - RIGHT) / 2.0, floor + 22.0], Anchor::Middle, TEXT, INK));
     Drawing { width, height: floor + 30.0, marks }
 }

@@ -260,13 +260,26 @@ mod tests {
 
     #[test]
     fn layers_become_sparse_each_by_itself_and_learning_rates_are_kept() {
-        let start = |step: u64, b: u64| format!(r#"{{"event":"start","step":{step},"name":"r","params":10,"steps":20,"steps_per_epoch":10,"examples":9,"layers":[],"prunable":{{"a":4,"b":{b}}}}}"#);
-        let prune = |step: u64, a: u64, b: u64| format!(r#"{{"event":"prune","step":{step},"epoch":0,"target":0.5,"achieved":0.5,"units":{{}},"kept":{{"a":{a},"b":{b}}},"weights_kept":8,"weights_total":10,"pruned":1,"regrown":0,"seconds":0}}"#);
-        let step = |step: u64, lr: f64| format!(r#"{{"event":"step","step":{step},"epoch":0,"loss":1,"accuracy":null,"lr":{lr}}}"#);
+        let start = |step: u64, b: u64| {
+            format!(
+                r#"{{"event":"start","step":{step},"name":"r","params":10,"steps":20,"steps_per_epoch":10,"examples":9,"layers":[],"prunable":{{"a":4,"b":{b}}}}}"#
+            )
+        };
+        let prune = |step: u64, a: u64, b: u64| {
+            format!(
+                r#"{{"event":"prune","step":{step},"epoch":0,"target":0.5,"achieved":0.5,"units":{{}},"kept":{{"a":{a},"b":{b}}},"weights_kept":8,"weights_total":10,"pruned":1,"regrown":0,"seconds":0}}"#
+            )
+        };
+        let step = |step: u64, lr: f64| {
+            format!(r#"{{"event":"step","step":{step},"epoch":0,"loss":1,"accuracy":null,"lr":{lr}}}"#)
+        };
         let events = [start(0, 10), step(0, 0.1), prune(4, 3, 5), start(10, 5), step(10, 0.01), prune(19, 1, 2)];
         let history = History::of(events.iter());
         let curves = history.sparsity_by_layer();
-        assert_eq!(curves[0], ("a".to_owned(), vec![(0.0, 0.0), (0.5, 0.0), (0.5, 0.25), (2.0, 0.25), (2.0, 0.75), (2.0, 0.75)]));
+        assert_eq!(
+            curves[0],
+            ("a".to_owned(), vec![(0.0, 0.0), (0.5, 0.0), (0.5, 0.25), (2.0, 0.25), (2.0, 0.75), (2.0, 0.75)])
+        );
         assert_eq!(curves[1].1[3..5], [(2.0, 0.5), (2.0, 0.8)], "of ten, though five were left where it went on");
         assert_eq!(history.learning_rate, [(0.1, 0.1), (1.1, 0.01)]);
         assert!(history.has_learning_rates());

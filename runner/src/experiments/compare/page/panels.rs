@@ -65,7 +65,8 @@ pub fn over_sparsity(comparison: &Comparison) -> Option<Over> {
     };
     let steps = *keys.iter().find(of_schedule)?;
     let rest: Vec<usize> = keys.iter().copied().filter(|key| *key != steps).collect();
-    let line = rest.iter().copied().find(|key| comparison.by[*key] == "criterion.name").or_else(|| rest.first().copied());
+    let line =
+        rest.iter().copied().find(|key| comparison.by[*key] == "criterion.name").or_else(|| rest.first().copied());
     let facets: Vec<usize> = rest.into_iter().filter(|key| Some(*key) != line).collect();
     let name = |group: &Group| line.map_or_else(String::new, |key| group.values[key].clone());
     let mut names: Vec<String> = Vec::new();
@@ -172,10 +173,12 @@ fn own(comparison: &Comparison) -> Vec<usize> {
 
 /// The keys, by their numbers, that have several values among these groups.
 fn varying(comparison: &Comparison, own: &[usize]) -> Vec<usize> {
-    let several = |key: &usize| own.windows(2).any(|pair| {
-        let [a, b] = [pair[0], pair[1]].map(|group| comparison.groups[group].values.get(*key));
-        a != b
-    });
+    let several = |key: &usize| {
+        own.windows(2).any(|pair| {
+            let [a, b] = [pair[0], pair[1]].map(|group| comparison.groups[group].values.get(*key));
+            a != b
+        })
+    };
     (0..comparison.by.len()).filter(several).collect()
 }
 
