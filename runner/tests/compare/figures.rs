@@ -113,7 +113,7 @@ fn the_page_draws_lines_maps_and_what_failed_and_saves_them() {
       note("panels", over.querySelectorAll(".chart").length);
       note("lines", over.querySelectorAll("path.line").length);
       note("bands", over.querySelectorAll("path.band").length);
-      note("points", over.querySelectorAll("path.point").length);
+      note("points", over.querySelectorAll(".chart path.point").length);
       note("dense", over.querySelectorAll(".chart line.dense").length);
       note("legend", over.querySelector(".legend").textContent);
       note("cells", maps.querySelectorAll("rect.cell").length);

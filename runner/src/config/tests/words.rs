@@ -30,8 +30,8 @@ fn words_choose_groups_and_set_keys() {
     assert_eq!(origin(&resolved, "train.epochs"), "configs/e.toml line 7");
     assert!(resolved.folder_name().starts_with("e-"), "groups and values give a run no name");
     // Where the words stand does not matter, and a value beats a group.
-    let turned = words(&GROUPS, "prune.scope=mine train.lr=0.25 criterion=worst-l1 seed=9 e prune.table={fc1=0.5}");
-    assert_eq!(turned.unwrap().table["prune"]["scope"].as_str(), Some("mine"));
+    let turned = words(&GROUPS, "prune.scope=erk train.lr=0.25 criterion=worst-l1 seed=9 e prune.table={fc1=0.5}");
+    assert_eq!(turned.unwrap().table["prune"]["scope"].as_str(), Some("erk"));
     // A config inside the program, a file, an experiment, a group of one's own.
     let inside = words(&GROUPS, "e criterion=random").unwrap();
     assert_eq!(origin(&inside, "criterion.name"), "configs/criterion/random.toml line 3 (built in)");
@@ -148,8 +148,8 @@ fn values_refer_to_others_with_their_types() {
     assert_eq!(resolved.table["train"]["batch_size"].as_integer(), Some(3));
     assert_eq!(resolved.table["data"]["validation"].as_float(), Some(0.1));
     assert_eq!(origin(&resolved, "data.validation"), "command line, from train.lr");
-    let plugin = words(&[], "base criterion.norm=l1 prune.scope=${criterion.norm}-${criterion.power}-$${x}").unwrap();
-    assert_eq!(plugin.table["prune"]["scope"].as_str(), Some("l1-1.0-${x}"));
+    let plugin = words(&[], "base criterion.norm=l1 data.dir=${criterion.norm}-${criterion.power}-$${x}").unwrap();
+    assert_eq!(plugin.table["data"]["dir"].as_str(), Some("l1-1.0-${x}"));
     let chain = words(&[], "base train.epochs=${train.batch_size} seed=${train.epochs}").unwrap();
     assert_eq!(chain.table["seed"].as_integer(), Some(128));
 }

@@ -19,7 +19,7 @@ pub enum Kind {
 /// Sizes in points: a panel is as wide as a column of a paper.
 const PANEL: [f64; 2] = [240.0, 160.0];
 const LEFT: f64 = 46.0;
-const RIGHT: f64 = 10.0;
+const RIGHT: f64 = 16.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = 34.0;
 const SMALL: f64 = 7.5;
@@ -123,8 +123,7 @@ fn fitted(words: &str, room: f64, size: f64) -> String {
 fn laid_out(count: usize) -> (Vec<[f64; 2]>, [f64; 2]) {
     let columns = count.clamp(1, 3);
     let place = |at: usize| [(at % columns) as f64 * PANEL[0], (at / columns) as f64 * PANEL[1]];
-    let size = [columns as f64 * PANEL[0], count.div_ceil(columns) as f64 * PANEL[1]];
-    ((0..count).map(place).collect(), size)
+    ((0..count).map(place).collect(), [columns as f64 * PANEL[0], count.div_ceil(columns) as f64 * PANEL[1]])
 }
 
 fn frame(marks: &mut Vec<Mark>, [left, top]: [f64; 2], [x, y]: [&Axis; 2], [x_percent, y_percent]: [bool; 2]) {
@@ -296,7 +295,6 @@ fn groups(comparison: &Comparison) -> Drawing {
         marks.push(line(vec![[x.at(low), y], [x.at(high), y]], colour, 1.2, false));
         marks.push(Mark::Area { points: shape(0, [x.at(sample.mean), y], 2.6), colour, outlined: true });
     }
-    let middle = (left + width - RIGHT) / 2.0;
-    marks.push(text(&metric.label, [middle, floor + 22.0], Anchor::Middle, TEXT, INK));
+    marks.push(text(&metric.label, [(left + width - RIGHT) / 2.0, floor + 22.0], Anchor::Middle, TEXT, INK));
     Drawing { width, height: floor + 30.0, marks }
 }

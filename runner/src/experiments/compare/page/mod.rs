@@ -52,6 +52,14 @@ fn overview(
                 @if !comparison.by.is_empty() { ", by " (comparison.by.join(", ")) }
             }
         }
+        @if panels["over"].is_object() {
+            section.card.wide #over {
+                h2 { "Over sparsity" }
+                p { "Mean " (metric) " of each group, with its 95 % interval as a band. Drag to zoom, double-click to see everything; hover for the numbers." }
+                div.legend {}
+                div.fronts {}
+            }
+        }
         section.card.wide {
             h2 { "What is shown" }
             ul.sentences {
@@ -71,14 +79,6 @@ fn overview(
                     }
                     div.scroll { (differences(comparison, pairs)) }
                 }
-            }
-        }
-        @if panels["over"].is_object() {
-            section.card.wide #over {
-                h2 { "Over sparsity" }
-                p { "Mean " (metric) " of each group, with its 95 % interval as a band. Drag to zoom, double-click to see everything; hover for the numbers." }
-                div.legend {}
-                div.fronts {}
             }
         }
         @if panels["maps"].is_object() {

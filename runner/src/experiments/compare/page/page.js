@@ -239,10 +239,10 @@ function maps() {
       columns.forEach((column, c) => {
         const i = map[r][c], [x, y] = [left + w * c, top + h * r];
         if (i === null) return svg.append(make("rect", { class: "none", x: x + 1, y: y + 1, width: w - 2, height: h - 2 }));
-        const part = high > low ? (value(i).mean - low) / (high - low) : 0.5, shown = short(value(i).mean, m.percent).replace(" %", "");
+        const part = high > low ? (value(i).mean - low) / (high - low) : 0.5, shown = m.percent ? (value(i).mean * 100).toFixed(2) : short(value(i).mean);
         svg.append(make("rect", { class: "cell", x: x + 1, y: y + 1, width: w - 2, height: h - 2, style: `fill-opacity:${0.08 + 0.84 * part}` },
           make("title", {}, `${found.keys[0]} = ${row}, ${found.keys[1]} = ${column}: ${short(value(i).mean, m.percent)}, ${value(i).n} runs`)),
-          make("text", { class: part > 0.5 ? "value dark" : "value", x: x + w / 2, y: y + h / 2 + 4, "text-anchor": "middle" }, shown));
+          make("text", { class: part > 0.62 ? "value dark" : "value", x: x + w / 2, y: y + h / 2 + 4, "text-anchor": "middle" }, shown));
       });
     });
     columns.forEach((column, c) => svg.append(make("text", { class: "tick", x: left + w * (c + 0.5), y: H - 26, "text-anchor": "middle" }, fit(column, Math.floor(w / 7)))));
