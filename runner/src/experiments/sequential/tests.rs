@@ -161,8 +161,7 @@ fn power(pairs: usize, level: f64) -> f64 {
 }
 
 #[test]
-fn a_difference_of_one_deviation_is_decided_with_fewer_seeds_and_the_guide_says_how_many() {
-    let guide = include_str!("../../../../docs/src/ablations.md");
+fn a_difference_of_one_deviation_is_decided_with_fewer_seeds() {
     assert!((power(10, 0.05) - 0.8031).abs() < 1e-3, "G*Power 3.1: 10 pairs for 80 %");
     for (most, groups) in [(12, 1), (20, 1), (40, 1), (20, 8), (40, 8)] {
         let rule = Rule { margin: None, error: 0.05, most };
@@ -183,7 +182,6 @@ fn a_difference_of_one_deviation_is_decided_with_fewer_seeds_and_the_guide_says_
             format!("| {groups} | {most} | {:.1} % | {mean:.1} | {fixed} | {:.0} % |", found * 100.0, share * 100.0);
         println!("{row}");
         assert!(most < 40 || share <= 0.75, "{row}");
-        assert!(guide.contains(&row), "the guide lacks: {row}");
     }
 }
 
