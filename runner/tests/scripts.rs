@@ -1,4 +1,6 @@
 //! Criteria written in Python, as people meet them: a file, its name in a config, and what becomes of it.
+//!
+//! Longer than 300 lines because each case holds the script that it is about.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -100,7 +100,7 @@ mod tests {
     use crate::config::{Schema, resolve};
 
     /// Identities of the configs that come with the program, of before groups and plugins of one name meant one thing.
-    const IDENTITIES: &str = include_str!("../../tests/identities.txt");
+    const IDENTITIES: &str = include_str!("../../tests/common/identities.txt");
 
     fn identity(name: &str, workbench: &Workbench) -> String {
         let request = Request { configs: vec![name.to_owned()], root: PathBuf::new(), ..Request::default() };

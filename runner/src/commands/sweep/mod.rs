@@ -7,11 +7,11 @@ mod task;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use toml::Table;
 
-use crate::cli::{Cli, HowArgs, Share, SweepArgs};
+use crate::cli::{Cli, HowArgs, SweepArgs};
 use crate::config::{ConfigErrors, Layer};
 use crate::engine::Workbench;
 use crate::experiments::cluster::Submission;
@@ -50,7 +50,7 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Resul
         return slurm::submit(arguments, plan, (arguments.how.jobs.map(usize::from), threads), workbench);
     }
     match cluster.task {
-        Some(share) => carry_out_share(&plan, share, arguments, cli.quiet, interrupt, workbench),
+        Some(share) => task::carry_out(&plan, share, arguments, cli.quiet, interrupt, workbench),
         None => carry_out(&plan, &arguments.how, cli.quiet, interrupt, workbench),
     }
 }
@@ -93,38 +93,6 @@ pub(super) fn carry_out(
         }
     }
     report(plan, &tally, &waves.told(), quiet)
-}
-
-/// Runs one share of a plan.
-fn carry_out_share(
-    plan: &SweepPlan,
-    share: Share,
-    arguments: &SweepArgs,
-    quiet: bool,
-    interrupt: Interrupt,
-    workbench: &Workbench,
-) -> Result<(), Failure> {
-    let (cluster, how) = (&arguments.cluster, &arguments.how);
-    let (jobs, threads) = workers(how, plan, workbench)?;
-    let cells = share.of_cells(plan.cells.len());
-    begin(plan, &cells, quiet, workbench)?;
-    // Tasks of two submissions may run at the same time.
-    let submission = cluster.plan.as_deref().and_then(|file| file.parent()?.file_name());
-    let submission = submission.map(|name| format!("{}-", name.to_string_lossy())).unwrap_or_default();
-    let written = Written::OfTask(format!("{submission}task-{}-of-{}", share.number, share.of));
-    let requeue = cluster.plan.as_ref().filter(|_| cluster.requeue);
-    let requeue = requeue.map(|file| Arc::new(task::Requeue::new(file, plan, share.number, &cells)));
-    if let Some(requeue) = requeue.clone() {
-        interrupt.at_end(move || requeue.where_warned());
-    }
-    let (retry_failed, accept) = (how.retry_failed, how.accept_changed);
-    let workers = Workers { plan, cells, workbench, jobs, threads, retry_failed, interrupt, accept, written };
-    let tally = workers.run(quiet)?;
-    let ended = report(plan, &tally, &[], quiet);
-    if let Some(requeue) = requeue.filter(|_| tally.left > 0) {
-        requeue.where_warned();
-    }
-    ended
 }
 
 /// The places of all cells.

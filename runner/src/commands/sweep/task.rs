@@ -4,12 +4,16 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 
+use super::{begin, report, workers};
+use crate::cli::{Share, SweepArgs};
+use crate::engine::Workbench;
 use crate::experiments::cluster::{Restarted, Restarts};
-use crate::experiments::sweep::SweepPlan;
-use crate::failure::asked_to_end;
-use crate::run::Owner;
+use crate::experiments::sweep::{SweepPlan, Workers, Written};
+use crate::failure::{Failure, asked_to_end};
+use crate::run::{Interrupt, Owner};
 
 /// Where schedulers say how many cores a job has on this machine: Slurm, Grid Engine, PBS, LSF. Not all of them hold a
 /// program to that, so that the system may count more.
@@ -20,6 +24,38 @@ pub fn cores() -> usize {
     let told = CORES.iter().filter_map(|name| env::var(name).ok()?.parse::<usize>().ok().filter(|cores| *cores > 0));
     let seen = thread::available_parallelism().map_or(1, usize::from);
     told.fold(seen, usize::min)
+}
+
+/// Runs one share of a plan.
+pub(super) fn carry_out(
+    plan: &SweepPlan,
+    share: Share,
+    arguments: &SweepArgs,
+    quiet: bool,
+    interrupt: Interrupt,
+    workbench: &Workbench,
+) -> Result<(), Failure> {
+    let (cluster, how) = (&arguments.cluster, &arguments.how);
+    let (jobs, threads) = workers(how, plan, workbench)?;
+    let cells = share.of_cells(plan.cells.len());
+    begin(plan, &cells, quiet, workbench)?;
+    // Tasks of two submissions may run at the same time.
+    let submission = cluster.plan.as_deref().and_then(|file| file.parent()?.file_name());
+    let submission = submission.map(|name| format!("{}-", name.to_string_lossy())).unwrap_or_default();
+    let written = Written::OfTask(format!("{submission}task-{}-of-{}", share.number, share.of));
+    let requeue = cluster.plan.as_ref().filter(|_| cluster.requeue);
+    let requeue = requeue.map(|file| Arc::new(Requeue::new(file, plan, share.number, &cells)));
+    if let Some(requeue) = requeue.clone() {
+        interrupt.at_end(move || requeue.where_warned());
+    }
+    let (retry_failed, accept) = (how.retry_failed, how.accept_changed);
+    let workers = Workers { plan, cells, workbench, jobs, threads, retry_failed, interrupt, accept, written };
+    let tally = workers.run(quiet)?;
+    let ended = report(plan, &tally, &[], quiet);
+    if let Some(requeue) = requeue.filter(|_| tally.left > 0) {
+        requeue.where_warned();
+    }
+    ended
 }
 
 /// A task that goes back into the queue.

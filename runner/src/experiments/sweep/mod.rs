@@ -8,6 +8,7 @@ mod fork;
 mod frozen;
 mod grid;
 mod plan;
+mod runs;
 mod section;
 mod spec;
 mod table;

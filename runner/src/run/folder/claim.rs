@@ -5,6 +5,8 @@
 //! it over where the owner is seen to be dead on this machine, where the owner's job was started again as this process,
 //! or where the owner was silent for long. A process that was only asleep finds its claim taken over before it replaces
 //! any file; what it did is lost, and nothing that the other one does.
+//!
+//! Longer than 300 lines because taking, keeping, judging and losing a claim are one protocol, which is read at once.
 
 use std::fmt;
 use std::fs;

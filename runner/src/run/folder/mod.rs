@@ -1,6 +1,7 @@
 //! The folder of a run. Nothing in it that is half-written looks finished: files appear under their name when they are
 //! complete, and `summary.json`, which says `"status": "finished"`, appears last.
 
+mod checkpoints;
 mod claim;
 mod earlier;
 mod owner;
@@ -17,7 +18,7 @@ use super::error::{RunDirError, failed};
 use super::event_log::{EVENTS, EventLog};
 use super::files::{is_unfinished, rename_made, sync_folder};
 use super::resumed::config_of;
-use super::saved::{STEPS, Saved, kept};
+use super::saved::Saved;
 use super::summary::{is_finished, sealed};
 use crate::failure::Failure;
 use crate::output::PICTURES;
@@ -147,24 +148,6 @@ impl RunDir {
         Self::claimed(path.to_owned())
     }
 
-    /// The newest checkpoint, or where that is damaged the newest one that is not.
-    ///
-    /// # Errors
-    /// There is none, or it cannot be read.
-    pub fn saved(&self) -> Result<Saved, RunDirError> {
-        let state = self.state();
-        let saved = match fs::read(&state) {
-            Ok(bytes) => Saved { path: state, bytes, kept: None },
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let fix = "start the run anew, with --force where its folder is there: secateur run CONFIG... --force";
-                let (path, problem) = (self.path.clone(), "this run left no checkpoint");
-                return Err(RunDirError::NotResumable { path, problem, fix });
-            }
-            Err(error) => return Err(failed(&state, "read it")(error)),
-        };
-        Ok(saved.or_an_earlier_one(&kept(&self.path.join(CHECKPOINT))))
-    }
-
     fn claimed(path: PathBuf) -> Result<Self, RunDirError> {
         let folder = Self { claim: Claim::take(&path)?, path };
         claim::sweep_up(&folder.path);
@@ -245,25 +228,6 @@ impl RunDir {
     fn replace(&self, folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
         self.put(folder, name, content)?;
         sync_folder(folder).map_err(failed(&folder.join(name), "write it"))
-    }
-
-    /// Replaces the newest checkpoint, taken after so many steps; of those before it, `keep` with this one stay.
-    ///
-    /// # Errors
-    /// It cannot be written; the one before is then still there.
-    pub fn write_checkpoint(&self, content: &[u8], keep: usize, steps: u64) -> Result<(), RunDirError> {
-        self.claim.check()?;
-        let folder = self.path.join(CHECKPOINT);
-        fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
-        if keep > 1 {
-            // Twelve digits: names sort as numbers do.
-            self.put(&folder, &format!("{STEPS}{steps:012}.safetensors"), content)?;
-        }
-        self.replace(&folder, STATE, content)?;
-        for old in kept(&folder).iter().rev().skip(if keep > 1 { keep } else { 0 }) {
-            _ = fs::remove_file(old);
-        }
-        Ok(())
     }
 
     /// Writes a file into [`PICTURES`].
