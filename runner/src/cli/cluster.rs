@@ -41,7 +41,7 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "I/N", conflicts_with = "dry_run")]
     pub task: Option<Share>,
     /// Take the plan from a file that --freeze or --slurm wrote, in place of CONFIG
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["configs", "sets", "out", "device"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["words", "sets", "out", "device"])]
     pub plan: Option<PathBuf>,
     /// Write the plan to a file, with all that its configs say, and run nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "plan", "dry_run", "status", "slurm"])]

@@ -2,10 +2,10 @@
 
 use super::asked::Asked;
 use super::difference::Gradients;
-use crate::autograd::{Call, Tape};
+use crate::autograd::Call;
 use crate::backend::Backend;
 use crate::error::Result;
-use crate::network::forward::Forward;
+use crate::network::forward::{Forward, Needs};
 use crate::network::model::{Batch, Output};
 use crate::tensor::Reduce;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ impl<B: Backend> Asked<'_, B> {
     /// Computations"). `None` where a parameter stands elsewhere: its gradients have to be asked for one by one.
     pub fn squared_gradients(&self, batch: &Batch<B>) -> Result<Option<Gradients<B>>> {
         let examples = batch.classes.len();
-        let mut cx = Forward::evaluation(self.params).with_gradients().with_tape(Tape::tracing);
+        let mut cx = Forward::evaluation(self.params).with_gradients().with_needs(Needs::TRACE);
         let Output::Logits(logits) = self.model.forward(&mut cx, batch)? else { return Ok(None) };
         let layers: Vec<Call<B>> = cx.tape().take_trace().into_iter().filter(|call| !call.layer.is_empty()).collect();
         if !self.are_all(&layers, examples) {

@@ -104,9 +104,10 @@ impl Walk {
             beyond += self.mass[at];
             at -= 1;
         }
-        // Within the interval the tail grows as a power does: linear in logarithms.
-        let (from, to) = (beyond.max(1e-300).ln(), (beyond + self.mass[at]).max(1e-300).ln());
-        let part = if beyond > 0.0 { ((each.ln() - from) / (to - from)).clamp(0.0, 1.0) } else { each / self.mass[at] };
+        // Within the interval the tail grows as the power n - 1 of the angle from its end does, for a whole distribution.
+        let root = |mass: f64| mass.powf(1.0 / (self.pairs as f64 - 1.0));
+        let (from, to) = (root(beyond), root(beyond + self.mass[at]));
+        let part = ((root(each) - from) / (to - from)).clamp(0.0, 1.0);
         let outer = if at == last { FRAC_PI_2 } else { self.points[at] + h / 2.0 };
         let width = if at == last { h / 2.0 } else { h };
         let left = (beyond + self.mass[at] - each).max(0.0);

@@ -19,7 +19,6 @@ use crate::config::Schema;
 use crate::config::fork::FORK;
 use crate::config::key;
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
-use crate::engine::Workbench;
 
 /// A person reads no more than this many problems at once.
 const MOST_ERRORS: usize = 20;

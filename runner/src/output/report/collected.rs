@@ -41,7 +41,8 @@ impl Thin for PruneStep {}
 /// Of epochs that are left out, the one in which most weights changed speaks for the others.
 impl Thin for (f64, Vec<LayerBurden>) {
     fn absorb(&mut self, other: Self) {
-        let changed = |layers: &[LayerBurden]| layers.iter().map(|layer| layer.pruned + layer.regrown).sum::<usize>();
+        let changed =
+            |layers: &[LayerBurden]| layers.iter().map(|layer| layer.pruned as f64 + layer.regrown as f64).sum::<f64>();
         if changed(&other.1) > changed(&self.1) {
             *self = other;
         }
@@ -53,7 +54,7 @@ impl Collected {
     pub fn take(&mut self, event: Event) {
         // Everything that is reported about a step happened after it.
         let per_epoch = self.history.steps_per_epoch.max(1) as f64;
-        let at = |step: u64| (step + 1) as f64 / per_epoch;
+        let at = |step: u64| (step as f64 + 1.0) / per_epoch;
         match event {
             Event::Start { layers, steps_per_epoch, prunable, .. } => {
                 (self.history.layers, self.history.steps_per_epoch) = (layers, steps_per_epoch);

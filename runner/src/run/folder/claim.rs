@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn one_of_another_machine_is_taken_over_once_it_was_silent_for_long() {
         let run = tempfile::tempdir().unwrap();
-        of_another_machine(run.path(), Duration::from_secs(10));
+        of_another_machine(run.path(), Duration::from_secs(12));
         let held = busy(run.path());
         assert!(!held.may_be_dead() && held.to_string().contains("on n7, heard from 1"), "{held}");
         age(run.path(), Duration::from_secs(60));
@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn what_was_judged_must_still_be_there() {
         let run = tempfile::tempdir().unwrap();
-        of_another_machine(run.path(), SILENT);
+        of_another_machine(run.path(), SILENT + Duration::from_secs(1));
         let judged = Held::read(run.path()).unwrap();
         let other = Claim::take(run.path()).unwrap();
         assert!(!take_over(run.path(), &judged).unwrap(), "the other one has taken it over meanwhile");

@@ -7,7 +7,7 @@ mod earlier;
 mod owner;
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use secateur::pruning::LatencyTable;
@@ -288,6 +288,7 @@ impl RunDir {
 
 #[cfg(test)]
 mod tests {
+    use super::super::saved::{STEPS, kept};
     use super::*;
 
     fn ready(out: &Path, force: bool) -> RunDir {
