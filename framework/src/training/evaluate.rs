@@ -125,7 +125,7 @@ impl<B: Backend> Setting<'_, B> {
         let empty = self.data.validation.is_empty();
         let split = if split == SplitName::Validation && empty { SplitName::Test } else { split };
         let clock = Instant::now();
-        let leave = || reporter.may_leave && reporter.stop_asked();
+        let leave = || reporter.leave_asked();
         let of = (split, self.train.eval_batch_size);
         let found = evaluate_unless(&self.task(), params, self.data, of, &leave)?;
         let took = clock.elapsed();

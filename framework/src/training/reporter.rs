@@ -122,6 +122,10 @@ impl<'o, B: Backend> Reporter<'o, B> {
         self.observer.should_stop()
     }
 
+    pub fn leave_asked(&self) -> bool {
+        self.may_leave && self.observer.should_leave()
+    }
+
     pub fn validated(&mut self, found: &Evaluation, network: &dyn Fn(Table) -> Result<Vec<u8>>) -> Result<()> {
         self.observer.validated(found, network)
     }

@@ -66,7 +66,7 @@ pub struct ClusterArgs {
     #[arg(long, requires_all = ["task", "plan"])]
     pub requeue: bool,
     /// Flags for sbatch: -- --partition=gpu --time=4:00:00
-    #[arg(last = true, value_name = "SBATCH FLAGS", requires = "slurm")]
+    #[arg(index = 2, last = true, value_name = "SBATCH FLAGS", requires = "slurm")]
     pub flags: Vec<String>,
 }
 

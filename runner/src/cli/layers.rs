@@ -11,7 +11,7 @@ use crate::config::Flag;
 pub struct Layers {
     /// Files, or names such as experiment/quickstart, later ones win; groups and values, criterion=taylor train.lr=0.1;
     /// what is taken back, ~train.clip_norm
-    #[arg(value_name = "CONFIG|KEY=VALUE|~KEY", value_hint = ValueHint::AnyPath)]
+    #[arg(index = 1, value_name = "CONFIG|KEY=VALUE|~KEY", value_hint = ValueHint::AnyPath)]
     pub words: Vec<String>,
     /// The config of a run that is resumed: weaker than all words.
     #[arg(skip)]

@@ -54,6 +54,10 @@ impl Observer for Until<'_> {
         self.recorder.should_stop() || self.reached.get()
     }
 
+    fn should_leave(&self) -> bool {
+        self.recorder.should_stop()
+    }
+
     fn wants_checkpoint(&self) -> bool {
         self.recorder.wants_checkpoint()
     }

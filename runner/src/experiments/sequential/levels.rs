@@ -16,7 +16,7 @@ use std::f64::consts::{FRAC_PI_2, PI};
 use crate::experiments::statistics::t_above;
 
 /// Points at which the distribution of asin r is held, and angles by which it turns.
-const POINTS: usize = 401;
+const POINTS: usize = 801;
 
 /// In which direction a test rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
