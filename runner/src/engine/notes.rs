@@ -216,6 +216,10 @@ impl<O: Observer> Observer for Telling<'_, O> {
         self.to.should_stop()
     }
 
+    fn should_leave(&self) -> bool {
+        self.to.should_leave()
+    }
+
     fn wants_checkpoint(&self) -> bool {
         self.to.wants_checkpoint()
     }
