@@ -57,7 +57,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -67,7 +67,7 @@ impl Random {
 
     /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.draw() % end as u64) as usize
     }
 
     fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
@@ -101,7 +101,7 @@ fn change(input: &mut Vec<u8>, whole: &[Vec<u8>], random: &mut Random) {
     let part = random.part(input.len());
     match random.below(12) {
         0 | 1 if !input.is_empty() => input[part.start] ^= 1 << random.below(8),
-        2 if !input.is_empty() => input[part.start] = random.next() as u8,
+        2 if !input.is_empty() => input[part.start] = random.draw() as u8,
         3 | 4 => {
             let number = *random.of(&NUMBERS);
             let width = *random.of(&[1, 2, 4, 8]);

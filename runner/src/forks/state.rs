@@ -1,5 +1,5 @@
 //! The states in which runs are left: in `.states` of the folder that holds the forks, one folder for each run that is left,
-//! and in it a checkpoint for each step at which that happened, and the log up to there. All of it can be made again, and
+//! and in it a folder for each step at which that happened, with a checkpoint and the log up to there. All of it can be made again, and
 //! may be removed.
 
 use std::fs;
@@ -18,8 +18,10 @@ use crate::run::{self, CHECKPOINT, EVENTS, Interrupt, Made, Recorder, RunDir, Ru
 
 /// The folder's name.
 const STATES: &str = ".states";
-/// How the names of checkpoints begin.
+/// How the names of the folders of states begin.
 const STEP: &str = "step-";
+/// The file in one.
+const STATE: &str = "state.safetensors";
 /// How long one run waits between two looks whether another has made the state that both begin with.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -40,18 +42,22 @@ impl States<'_> {
     pub fn take(&self, other: &Resolved, from: Option<&Path>, left: Left, fork: &RunDir) -> Result<Saved, Failure> {
         let own = self.out.join(STATES).join(&other.identity()[..16]);
         let folder = locked(&own, self.with.interrupt)?;
-        let file = format!("{STEP}{:012}.safetensors", left.step);
-        let path = own.join(&file);
+        let place = own.join(format!("{STEP}{:012}", left.step));
+        let path = place.join(STATE);
         let there = Saved::read(&path).filter(|saved| fits(saved, other) == Some(left.step));
         let saved = match there {
             Some(saved) => saved,
             None => {
                 let bytes = self.make(other, from, left.step, &folder)?;
-                folder.write(&file, &bytes)?;
+                fs::create_dir_all(&place)
+                    .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", place.display())))?;
+                // The state comes last: where it is, its log is there too.
+                run::write_whole(&place.join(EVENTS), log(&own)?.as_bytes())?;
+                run::write_whole(&path, &bytes)?;
                 Saved { path, bytes, kept: None }
             }
         };
-        hand_on(&own, fork)?;
+        hand_on(&place, fork)?;
         Ok(Saved { kept: Some(left.kept), ..saved })
     }
 
@@ -65,7 +71,10 @@ impl States<'_> {
                 known.extend(saved.filter(|(at, _)| *at <= step).map(|(at, saved)| (at, log.to_owned(), saved)));
             }
         };
-        look(folder.path().to_owned(), folder.path());
+        let states = fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|entry| entry.path());
+        for state in states.filter(|path| path.is_dir() && !path.ends_with(CHECKPOINT)) {
+            look(state.clone(), &state);
+        }
         look(folder.path().join(CHECKPOINT), folder.path());
         let beside = self.out.join(other.folder_name());
         for run in from.into_iter().chain([beside.as_path()]) {
@@ -151,9 +160,13 @@ fn fits(saved: &Saved, run: &Resolved) -> Option<u64> {
 
 /// Puts the log of a run into the folder of one that goes on from it; its pictures are not there.
 fn hand_on(from: &Path, to: &RunDir) -> Result<(), Failure> {
-    let lines = event_lines(from)?.filter(|line| !line.starts_with(r#"{"event":"picture""#));
-    let text: String = lines.map(|line| line + "\n").collect();
-    Ok(to.write(EVENTS, text.as_bytes())?)
+    Ok(to.write(EVENTS, log(from)?.as_bytes())?)
+}
+
+/// The log in a folder, without pictures.
+fn log(folder: &Path) -> Result<String, Failure> {
+    let lines = event_lines(folder)?.filter(|line| !line.starts_with(r#"{"event":"picture""#));
+    Ok(lines.map(|line| line + "\n").collect())
 }
 
 /// Waits for the folder of a run's states: another fork may be making the one that this one needs.

@@ -26,7 +26,7 @@ fn waves(here: &std::path::Path) -> Value {
 #[test]
 fn seeds_are_added_to_what_is_not_settled_and_to_nothing_else() {
     // What learns nothing is like its control, which takes all seeds.
-    let here = here(&CONFIG.replace("controls = [\"unpruned\"]\n", ""));
+    let here = here(&CONFIG.replace("[\"unpruned\"]", "[]"));
     let (_, out, _) = secateur(here.path(), &["sweep", "s.toml", "--dry-run"]);
     assert!(out.contains("18 cells") && out.contains("looks after 3, 4, 5, 6 of them"), "{out}");
     let (code, out, errors) = secateur(here.path(), &["sweep", "s.toml", "--jobs", "2"]);
