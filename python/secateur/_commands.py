@@ -180,7 +180,8 @@ def compare(
 
 
 def _layers(configs: Sequence[PathLike], sets: Mapping[str, Any] | None, keys: Mapping[str, Any]) -> list[str]:
-    return [*_toml.assignments(sets or {}, keys), "--", *(os.fspath(config) for config in configs)]
+    # `secateur sweep` keeps what stands behind `--` for a scheduler.
+    return [*_toml.assignments(sets or {}, keys), *(os.fspath(config) for config in configs)]
 
 
 def _folder(arguments: list[str], progress: bool) -> Path:

@@ -114,4 +114,4 @@ def test_the_events_of_a_run_say_what_it_did(run):
     prunes = run.events("prune", frame="rows")
     assert prunes[-1]["units.fc1"] == run.summary["units"]["fc1"]
     epochs = run.events("epoch", frame="rows")
-    assert [row["epoch"] for row in epochs] == list(range(run.config["train"]["epochs"]))
+    assert [row["epoch"] for row in epochs] == list(range(1, run.config["train"]["epochs"] + 1))
