@@ -172,7 +172,8 @@ typedef struct {
 } secateur_criterion;
 
 /* Needed: create, destroy, target. rewind gives UINT64_MAX where it does not. Where watches gives 1, target says the most that may
- * be asked, and adjust what is: the plan or less of the same kind. */
+ * be asked, and adjust what is: the plan or less of the same kind. next gives the first step from one on
+ * after which something may be pruned, or UINT64_MAX; target is asked at these alone, and everywhere where next is null. */
 typedef struct {
   size_t size;
   int32_t (*create)(const void *context, secateur_str options, size_t threads, void **out, secateur_report);
@@ -186,6 +187,7 @@ typedef struct {
   int32_t (*load)(void *self, const secateur_signal *entries, size_t count, secateur_report);
   int32_t (*watches)(void *self, uint32_t *out, secateur_report);
   int32_t (*adjust)(void *self, secateur_amount planned, const secateur_measured *seen, secateur_amount *out, secateur_report);
+  int32_t (*next)(void *self, uint64_t from, secateur_run_length, uint64_t *step, secateur_report);
 } secateur_schedule;
 
 /* Needed: create, destroy, compress. backward consumes what compress left, and puts SECATEUR_TOKENS named x, metric, sizes. is_active

@@ -8,6 +8,11 @@
 
 extern crate self as secateur;
 
+// What readers take of a damaged file is measured.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: secateur_fuzz::Counting = secateur_fuzz::Counting;
+
 pub mod error;
 pub mod seed;
 pub mod state;

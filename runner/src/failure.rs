@@ -17,6 +17,11 @@ pub fn asked_by(signal: i32) {
     _ = SIGNAL.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
 }
 
+/// The signal that asked this process to end, where one did.
+pub fn asked_to_end() -> Option<i32> {
+    Some(SIGNAL.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
+}
+
 /// The exit code that shells report for a program that this signal ended.
 pub fn code_of(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)

@@ -2,7 +2,7 @@
 //!
 //! The modules in the order of use; each imports only what stands before it:
 //!
-//! printable < failure < config < engine < output < run < experiments < cli < commands
+//! printable < failure < config < engine < output < run < forks < experiments < cli < commands
 
 mod cli;
 mod commands;
@@ -10,6 +10,7 @@ mod config;
 mod engine;
 mod experiments;
 mod failure;
+mod forks;
 mod output;
 mod printable;
 mod run;
@@ -19,14 +20,27 @@ use std::process::ExitCode;
 use clap::Parser;
 use cli::Cli;
 use engine::Workbench;
+use failure::Failure;
 use tracing_subscriber::EnvFilter;
 
 // Training allocates and frees many tensors of the same sizes.
+#[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+// What readers take of a damaged file is measured.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: secateur_fuzz::Counting = secateur_fuzz::Counting;
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match commands::right_form(&error) {
+            Some(fix) => return ExitCode::from(Failure::Usage(fix).report()),
+            None => error.exit(),
+        },
+    };
     let level = ["warn", "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).without_time().init();
     let workbench = commands::plugin_files(&cli).and_then(|libraries| Workbench::new(&libraries));

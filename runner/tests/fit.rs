@@ -112,7 +112,8 @@ fn what_a_lottery_run_shows_chooses_the_weights_of_another_network() {
     let other =
         ["run", "experiment/quickstart", "schedule/one-shot", "found.toml", "--quiet", "--set=model.hidden=[20]"];
     let more = ["--set=data.glyphs={train=600,test=100}", "--set=train.epochs=2", "--set=train.batch_size=60"];
-    let masks = ["--set=prune={granularity=\"weight\",apply=\"mask\",scope=\"layer\"}", "--set=schedule.at=0"];
+    let masks =
+        ["--set=prune={granularity=\"weight\",apply=\"mask\",scope=\"layer\"}", "--set=schedule={at=0,sparsity=0.8}"];
     let other = [&other[..], &more, &masks].concat();
     let first = run(folder, "first", &other);
     let config = fs::read_to_string(folder.join(&first).join("config.toml")).unwrap().parse::<toml::Table>().unwrap();

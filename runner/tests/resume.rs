@@ -3,12 +3,14 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use program::{ended, outcome, secateur, signal, text, wait_until};
 use serde_json::Value;
 
 /// A few seconds long, so that it can be caught on its way; prunes early and late.
@@ -23,40 +25,12 @@ const LONG: [&str; 8] = [
     "--set=schedule.every=30",
 ];
 
-fn secateur(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_secateur"));
-    command.current_dir(folder).args(arguments).env_remove("SECATEUR_DATA").env("HOME", folder);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn ended(output: Output) -> (Option<i32>, String) {
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
 fn long(folder: &Path, more: &[&str]) -> Command {
     secateur(folder, &[&LONG[..], more].concat())
 }
 
 fn run_in(folder: &Path) -> Option<PathBuf> {
     Some(fs::read_dir(folder.join("runs")).ok()?.next()?.unwrap().path())
-}
-
-fn text(file: PathBuf) -> String {
-    fs::read_to_string(file).unwrap_or_default()
-}
-
-fn wait_until(what: &str, child: &mut Child, mut met: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !met() {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before {what}");
-        assert!(began.elapsed() < Duration::from_secs(100), "{what} never came");
-        sleep(Duration::from_millis(2));
-    }
-}
-
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
 /// Kinds and steps of a run's events; those of `start` depend on how often it was resumed.
@@ -114,7 +88,7 @@ fn what_cannot_be_resumed_says_why() {
     signal(&child, "-KILL");
     child.wait().unwrap();
     let run = run_in(here.path()).unwrap();
-    let refused = |arguments: &[&str]| ended(secateur(here.path(), arguments).output().unwrap());
+    let refused = |arguments: &[&str]| outcome(here.path(), arguments);
     let dir = run.to_str().unwrap();
 
     let (code, message) = refused(&["run", "--resume", dir, "--set=train.lr=0.5"]);

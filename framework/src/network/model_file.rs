@@ -267,4 +267,13 @@ mod tests {
         newer[at + 11] = b'7';
         assert!(text(&newer).contains("its format is 7; this program reads 1"), "{}", text(&newer));
     }
+
+    #[test]
+    fn a_reader_bears_networks_that_nobody_wrote() {
+        secateur_fuzz::bears("model", &[saved().0], |bytes| {
+            let Ok(saved) = SavedModel::read(bytes) else { return 0 };
+            let Ok(params) = saved.params(&Cpu::default(), &Net) else { return 0 };
+            params.iter().map(|p| 4 * p.value().to_vec().len()).sum()
+        });
+    }
 }

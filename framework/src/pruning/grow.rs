@@ -14,7 +14,7 @@ use super::budget::{self, Asked, Goal, KeepCount};
 use super::config::{Granularity, Normalizer, PruneConfig, Scope};
 use super::masks::{self, KeepMask, Layer};
 use super::plan::Plan;
-use super::scores::{Answers, score_layer};
+use super::scores::{Answers, score_layer, targets};
 use crate::backend::Backend;
 use crate::error::{Error, OptionError, Result};
 use crate::network::layout::UnitGroup;
@@ -177,7 +177,7 @@ pub fn grow<'a, B: Backend>(
     if missing.counts().iter().all(|n| *n == 0) {
         return Ok(());
     }
-    let (mut layers, mut answers) = (vec![], Answers::default());
+    let (mut shown, mut layers, mut answers) = (vec![], vec![], Answers::default());
     for (name, keep) in &plan.keep {
         let KeepMask::Weights(marks) = keep else {
             return Err(Error::Other(format!("`{name}` is a group of units: only weights grow")));
@@ -186,7 +186,11 @@ pub fn grow<'a, B: Backend>(
         let all = Tensor::from_vec(store.device(), vec![1.0; shape.count()], shape)?;
         let candidates = all.sub(&marks.reshape(shape)?)?;
         let view = |name, group| Ok(Target { candidates: Some(candidates.clone()), ..view(name, group)? });
-        let scores = score_layer(prune, store, name, criterion, view, &mut answers)?;
+        shown.push((name, targets(prune, store, name, view)?, candidates));
+    }
+    criterion.announce(&shown.iter().flat_map(|(_, targets, _)| targets.clone()).collect::<Vec<_>>())?;
+    for (name, targets, candidates) in shown {
+        let scores = score_layer(prune, store, (name, &targets), criterion, &mut answers)?;
         layers.push(Layer { scores, before: Some(KeepMask::Weights(candidates)) });
     }
     if answers.decisions {

@@ -3,7 +3,7 @@
 use super::budget::{CostOf, Goal, KeepCount, budget, in_multiples, most_within};
 use super::config::{Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scope};
 use super::masks::{self, Blocks, KeepMask, Layer, pattern};
-use super::scores::{Answers, LayerScores, score_layer};
+use super::scores::{Answers, LayerScores, score_layer, targets};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::UnitGroup;
@@ -72,15 +72,19 @@ pub fn plan_at_cost<'a, B: Backend>(
 ) -> Result<Plan<B>> {
     let names = config.names(store.layout());
     let mut answers = Answers::default();
-    let score = |(i, name): (usize, &String)| {
+    let targets = |(i, name): (usize, &String)| {
         let to_go = match &goal.counts {
             KeepCount::Total(_) | KeepCount::Cost(_) => None,
             KeepCount::Each(counts) => Some(kept(config, store, name)?.saturating_sub(counts[i])),
         };
         let view = |name, group| Ok(Target { to_go, ..view(name, group)? });
-        score_layer(config, store, name, criterion, view, &mut answers)
+        targets(config, store, name, view)
     };
-    let scored = names.iter().enumerate().map(score).collect::<Result<Vec<_>>>()?;
+    let targets = names.iter().enumerate().map(targets).collect::<Result<Vec<_>>>()?;
+    criterion.announce(&targets.concat())?;
+    let score =
+        |layer: (&String, &Vec<Target<'_, B>>)| score_layer(config, store, (layer.0, layer.1), criterion, &mut answers);
+    let scored = names.iter().zip(&targets).map(score).collect::<Result<Vec<_>>>()?;
     // Held masks: what is gone stays gone, and counts as removed already.
     let fixed = store.masking() == Masking::Held;
     let before = |n: &String| if fixed { current_mask(config, store, n) } else { Ok(None) };

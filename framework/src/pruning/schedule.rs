@@ -46,6 +46,11 @@ impl RunLength {
         step.0 / self.steps_per_epoch.max(1)
     }
 
+    /// The same from 1, as people and events count.
+    pub fn nth_epoch(&self, step: Step) -> u64 {
+        self.epoch(step) + 1
+    }
+
     /// The number of whole epochs finished after `step`, if it is the last step of an epoch.
     pub fn epochs_finished(&self, step: Step) -> Option<u64> {
         let done = step.0 + 1;
@@ -129,6 +134,16 @@ pub trait Schedule: Send {
     /// # Errors
     /// If it cannot answer.
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>>;
+
+    /// The first step, `from` or a later one, after which something may be pruned; `None` where nothing is from there
+    /// on. [`Schedule::target`] is asked at these alone, so that a run of very many steps is laid out at once; who does
+    /// not know better says `from`.
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    fn next(&self, from: Step, _run: &RunLength) -> Result<Option<Step>> {
+        Ok(Some(from))
+    }
 
     /// Whether it goes by what is measured: [`Schedule::adjust`] is then asked at every pruning step after an update,
     /// and what [`Schedule::target`] says is the most that may be asked there.

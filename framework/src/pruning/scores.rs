@@ -72,20 +72,37 @@ fn normalize(scores: &mut [f32], how: Normalizer, there: impl Fn(usize) -> bool)
     scores.iter_mut().for_each(|s| *s = ((f64::from(*s) - shift) / scale) as f32);
 }
 
-/// Scores of one name in [`PruneConfig::names`].
-pub(super) fn score_layer<'a, B: Backend>(
+/// What is scored of one name in [`PruneConfig::names`]: a parameter, or the weights of a group's units.
+pub(super) fn targets<'a, B: Backend>(
     config: &PruneConfig,
     store: &'a ParamStore<B>,
     name: &str,
-    criterion: &mut dyn Criterion<B>,
     view: impl Fn(&'a str, Option<&'a UnitGroup>) -> Result<Target<'a, B>>,
+) -> Result<Vec<Target<'a, B>>> {
+    if config.granularity != Granularity::Unit {
+        return Ok(vec![view(&store.get(name)?.spec().name, None)?]);
+    }
+    let group = group(store, name)?;
+    group.producer_weights(store.layout()).into_iter().map(|member| view(&member.param, Some(group))).collect()
+}
+
+fn group<'a, B: Backend>(store: &'a ParamStore<B>, name: &str) -> Result<&'a UnitGroup> {
+    store.layout().group(name).ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))
+}
+
+/// Scores of one name in [`PruneConfig::names`], by its [`targets`].
+pub(super) fn score_layer<B: Backend>(
+    config: &PruneConfig,
+    store: &ParamStore<B>,
+    (name, targets): (&str, &[Target<'_, B>]),
+    criterion: &mut dyn Criterion<B>,
     answers: &mut Answers,
 ) -> Result<LayerScores<B>> {
-    let layout = store.layout();
     match config.granularity {
         Granularity::Weight | Granularity::Block | Granularity::NOfM { .. } => {
             let param = store.get(name)?;
-            match criterion.score(&view(&param.spec().name, None)?)? {
+            let [target] = targets else { return Err(Error::Other(format!("`{name}` is not one target"))) };
+            match criterion.score(target)? {
                 Scores::Weights(t) => {
                     answers.weights = true;
                     fits(name, t.count(), param.value().count())?;
@@ -113,10 +130,10 @@ pub(super) fn score_layer<'a, B: Backend>(
             }
         }
         Granularity::Unit => {
-            let group = layout.group(name).ok_or_else(|| Error::Other(format!("there is no unit group `{name}`")))?;
+            let group = group(store, name)?;
             let mut sums = Sums::new(config.reduce.unwrap_or_else(|| criterion.reduce()), group.units);
-            for member in group.producer_weights(layout) {
-                match criterion.score(&view(&member.param, Some(group))?)? {
+            for (member, target) in group.producer_weights(store.layout()).into_iter().zip(targets) {
+                match criterion.score(target)? {
                     Scores::Units(scores) => {
                         answers.units = true;
                         fits(name, scores.len(), group.units)?;

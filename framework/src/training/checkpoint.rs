@@ -1,22 +1,36 @@
-//! The whole state of a run at a step boundary. What the config and the seed decide is not in it: the run is built as
-//! before and takes the rest from here.
+//! Where a run can be left, and gone on with: its whole state at a step boundary. What the config and the seed decide
+//! is not in it: the run is built as before and takes the rest from here.
 
+use super::Evaluation;
 use super::reporter::{Clock, EpochProgress, Reported, Reporter, Said};
 use super::run::Live;
 use super::setting::Setting;
 use crate::backend::Backend;
+use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::network::layout::Sizes;
 use crate::network::params::Snapshot;
 use crate::pruning::LatencyTable;
+use crate::pruning::criterion::Setup;
 use crate::pruning::measure::Burden;
 use crate::pruning::schedule::Step;
 use crate::state::Archive;
+use crate::training::event::EvalAt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Nobody waits for an evaluation that takes less.
+const LONG: Duration = Duration::from_millis(200);
+
+/// The state of a run before a step.
+pub(super) struct Saved {
+    manifest: Manifest,
+    archive: Archive,
+}
 
 /// Everything that is no array.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Manifest {
     run: String,
     next: Step,
@@ -33,6 +47,25 @@ struct Manifest {
     latency: Option<LatencyTable>,
     #[serde(default)]
     asked: Option<f64>,
+    #[serde(default)]
+    unmeasured: bool,
+}
+
+/// What a run takes over of the plugins of the one whose checkpoint it goes on from: their state, or nothing, where they are
+/// others or have other options. Such a criterion has seen nothing yet, and is set up for the network as it is then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The criterion.
+    pub criterion: bool,
+    /// The criterion by which weights grow.
+    pub grower: bool,
+    /// The schedule.
+    pub schedule: bool,
+}
+
+impl Kept {
+    /// Of the same run: everything.
+    pub(super) const ALL: Self = Self { criterion: true, grower: true, schedule: true };
 }
 
 /// The name under which a checkpoint was taken, see [`Observer::boundary`](super::Observer::boundary).
@@ -43,6 +76,14 @@ pub fn checkpoint_name(checkpoint: &[u8]) -> Result<String> {
     Ok(Archive::from_bytes::<Manifest>(checkpoint)?.0.run)
 }
 
+/// The step before which a checkpoint was taken.
+///
+/// # Errors
+/// If it is damaged, or was written by another version.
+pub fn checkpoint_step(checkpoint: &[u8]) -> Result<Step> {
+    Ok(Archive::from_bytes::<Manifest>(checkpoint)?.0.next)
+}
+
 /// The table of times by which the run of that name went on from a checkpoint; whatever is wrong with a checkpoint of
 /// another run is told when the state is taken from it.
 pub(super) fn latency_of(checkpoint: &[u8], name: &str) -> Result<Option<LatencyTable>> {
@@ -50,9 +91,16 @@ pub(super) fn latency_of(checkpoint: &[u8], name: &str) -> Result<Option<Latency
     Ok(manifest.latency.filter(|_| manifest.run == name))
 }
 
+impl Saved {
+    /// The checkpoint, for the run of that name.
+    pub fn to_bytes(&self, name: &str) -> Result<Vec<u8>> {
+        self.archive.to_bytes(&Manifest { run: name.into(), ..self.manifest.clone() })
+    }
+}
+
 impl<B: Backend> Live<B> {
-    /// The state before the next step, for the run of that name.
-    pub fn checkpoint(&self, setting: &Setting<'_, B>, reported: Reported, name: &str) -> Result<Vec<u8>> {
+    /// The state before the next step.
+    pub fn saved(&self, setting: &Setting<'_, B>, reported: Reported) -> Result<Saved> {
         let mut archive = Archive::default();
         self.params.save(&mut archive);
         for (step, snapshot) in &self.snapshots {
@@ -63,8 +111,8 @@ impl<B: Backend> Live<B> {
             archive.put_state("grow", grower.save()?);
         }
         archive.put_state("schedule", self.schedule.save()?);
-        archive.to_bytes(&Manifest {
-            run: name.into(),
+        let manifest = Manifest {
+            run: String::new(),
             next: self.next,
             steps: setting.length.steps,
             units: self.params.layout().sizes(),
@@ -76,16 +124,18 @@ impl<B: Backend> Live<B> {
             notes: reported.notes,
             latency: setting.latency.clone(),
             asked: self.asked,
-        })
+            unmeasured: self.unmeasured,
+        };
+        Ok(Saved { manifest, archive })
     }
 
-    /// Takes the state back into a run that has not begun.
+    /// Takes the state back into a run that has not begun, and of its plugins what is kept.
     pub fn restore(
         &mut self,
         setting: &Setting<'_, B>,
         reporter: &mut Reporter<'_, B>,
-        bytes: &[u8],
-        name: &str,
+        (bytes, name): (&[u8], &str),
+        kept: Kept,
     ) -> Result<()> {
         let (manifest, mut archive) = Archive::from_bytes::<Manifest>(bytes)?;
         if manifest.run != name || manifest.steps != setting.length.steps {
@@ -105,21 +155,84 @@ impl<B: Backend> Live<B> {
             let snapshot = Snapshot::load(&setting.device, &snapshot_prefix(step), &mut archive)?;
             self.snapshots.insert(step, snapshot);
         }
-        self.criterion.load(archive.take_state("criterion"), &setting.device)?;
-        if let Some(grower) = &mut self.grower {
-            grower.load(archive.take_state("grow"), &setting.device)?;
+        let [criterion, grower, schedule] = ["criterion", "grow", "schedule"].map(|name| archive.take_state(name));
+        let seed = setting.seed.derive("criterion", &[]);
+        let setup = Setup { layout: self.params.layout(), seed, make_criterion: setting.make_criterion };
+        match kept.criterion {
+            true => self.criterion.load(criterion, &setting.device)?,
+            false => self.criterion.setup(&setup).map_err(|error| error.under("criterion"))?,
         }
-        self.schedule.load(archive.take_state("schedule"))?;
+        match &mut self.grower {
+            Some(own) if kept.grower => own.load(grower, &setting.device)?,
+            Some(own) => {
+                let setup = Setup { seed: setting.growth_seed(), ..setup };
+                own.setup(&setup).map_err(|error| error.under("criterion").under("grow"))?;
+            }
+            None => {}
+        }
+        if kept.schedule {
+            self.schedule.load(schedule)?;
+        }
+        if let Some((at, to)) = setting.timeline.lacks(manifest.next, |step| self.snapshots.contains_key(&step)) {
+            return Err(Error::Config(format!(
+                "the schedule rewinds after step {} to step {}, whose weights the run that was left at step {} did not keep: \
+                 let it rewind to a step after the fork, or fork a run with such a schedule",
+                at.0, to.0, manifest.next.0
+            )));
+        }
         if let Some(untaken) = archive.untaken() {
             return Err(Error::Checkpoint(format!("holds `{untaken}`, which is no part of this run")));
         }
         self.next = manifest.next;
         self.burden = manifest.burden;
         self.asked = manifest.asked;
+        self.unmeasured = manifest.unmeasured;
         let reported = Reported { epoch: manifest.progress, clock: manifest.clock, notes: manifest.notes };
         reporter.restore(self.next, reported);
         Ok(())
     }
+
+    /// Measures the network between two steps. Where the run is to stop meanwhile, the checkpoint says that it is still
+    /// to be measured.
+    pub fn measure(
+        &self,
+        setting: &Setting<'_, B>,
+        split: SplitName,
+        at: EvalAt,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<Evaluation> {
+        reporter.may_leave = true;
+        let found = setting.evaluate(&self.params, Step(self.next.0 - 1), split, at, reporter);
+        reporter.may_leave = false;
+        if let Err(Error::Stopped { .. }) = &found {
+            boundary(setting, self, reporter, true)?;
+            return Err(Error::Stopped { step: self.next.0 });
+        }
+        found
+    }
+
+    /// The state before the next step, where the network is pruned after it and measured at length before and after
+    /// that: whoever stops it there goes on from here, as there is no other point between two steps.
+    pub fn before_measured_prune(
+        &self,
+        setting: &Setting<'_, B>,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<Option<Saved>> {
+        let long = reporter.evaluation.is_none_or(|took| took > LONG);
+        let measured = setting.measures_prunes() && setting.timeline.position(self.next).is_some();
+        let keep = long && measured;
+        keep.then(|| self.saved(setting, reporter.reported()?)).transpose()
+    }
+}
+
+/// A point from which the run can go on.
+pub(super) fn boundary<B: Backend>(
+    setting: &Setting<'_, B>,
+    live: &Live<B>,
+    reporter: &mut Reporter<'_, B>,
+    stopping: bool,
+) -> Result<()> {
+    reporter.boundary(stopping, &|name, reported| live.saved(setting, reported)?.to_bytes(name))
 }
 
 fn snapshot_prefix(step: Step) -> String {

@@ -6,7 +6,7 @@ use super::setting::{Setting, at_least_one};
 use super::step::next_batch;
 use crate::backend::Backend;
 use crate::data::{Dataset, Order, SplitName};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::{Compressed, Cost, Forward, LayerRecord};
 use crate::network::model::{Batch, Model, Output};
@@ -66,9 +66,24 @@ pub fn evaluate<B: Backend>(
     split: SplitName,
     batch_size: usize,
 ) -> Result<Evaluation> {
+    let whole = evaluate_unless(task, params, data, (split, batch_size), &|| false)?;
+    whole.ok_or_else(|| Error::Other("an evaluation that nobody stops was stopped".into()))
+}
+
+/// The same, unless it is to be left before one of its batches: then nothing.
+fn evaluate_unless<B: Backend>(
+    task: &Task<'_, B>,
+    params: &ParamStore<B>,
+    data: &Dataset,
+    (split, batch_size): (SplitName, usize),
+    leave: &dyn Fn() -> bool,
+) -> Result<Option<Evaluation>> {
     let mut batches = data.batches(split, at_least_one(batch_size), Order::Stored);
     let mut found = vec![];
     while let Some(batch) = next_batch(params.device(), data, &mut batches)? {
+        if leave() {
+            return Ok(None);
+        }
         found.push((task.forward(params, &batch)?, batch.len()));
     }
     let values = B::host_all(&found.iter().map(|(metrics, _)| metrics).collect::<Vec<_>>());
@@ -80,7 +95,7 @@ pub fn evaluate<B: Backend>(
         examples += count;
     }
     let n = examples.max(1) as f64;
-    Ok(Evaluation { loss: total / n, accuracy: correct.map(|c: usize| c as f64 / n), examples })
+    Ok(Some(Evaluation { loss: total / n, accuracy: correct.map(|c: usize| c as f64 / n), examples }))
 }
 
 impl<B: Backend> Task<'_, B> {
@@ -96,6 +111,9 @@ impl<B: Backend> Task<'_, B> {
 
 impl<B: Backend> Setting<'_, B> {
     /// Measures on held-out data and reports it; where there is no validation split, on the test split, and says so.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] where the observer asks for an end and the reporter may leave it; what the model reports.
     pub fn evaluate(
         &self,
         params: &ParamStore<B>,
@@ -107,9 +125,14 @@ impl<B: Backend> Setting<'_, B> {
         let empty = self.data.validation.is_empty();
         let split = if split == SplitName::Validation && empty { SplitName::Test } else { split };
         let clock = Instant::now();
-        let found = evaluate(&self.task(), params, self.data, split, self.train.eval_batch_size)?;
-        reporter.clock.eval += clock.elapsed();
-        let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.epoch(step), found);
+        let leave = || reporter.leave_asked();
+        let of = (split, self.train.eval_batch_size);
+        let found = evaluate_unless(&self.task(), params, self.data, of, &leave)?;
+        let took = clock.elapsed();
+        reporter.clock.eval += took;
+        let found = found.ok_or(Error::Stopped { step: step.0 })?;
+        reporter.evaluation = Some(took);
+        let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.nth_epoch(step), found);
         reporter.event(&Event::Eval { step: step.0, epoch, split, loss, accuracy, at })?;
         Ok(found)
     }

@@ -16,7 +16,10 @@ pub struct GroupSize {
     pub units: usize,
 }
 
-/// One fact. Every event carries the step it belongs to, the next one to run for those between steps.
+/// The version of what events say: from 2 on epochs count from 1, as they do for people; from 0 before that.
+pub const LOG: u32 = 2;
+
+/// One fact. Every event carries the step it belongs to, from 0, the next one to run for those between steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
@@ -24,6 +27,9 @@ pub enum Event {
     Start {
         /// First step to run.
         step: u64,
+        /// [`LOG`].
+        #[serde(default = "first")]
+        log: u32,
         /// Name of the run.
         name: String,
         /// Steps in the whole run.
@@ -36,6 +42,13 @@ pub enum Event {
         params: usize,
         /// Unit groups of the dense network.
         layers: Vec<GroupSize>,
+        /// Weights or units of each parameter or unit group that may be pruned, as they are before this step.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+        prunable: BTreeMap<String, usize>,
+        /// The evaluation after the step before that is made first, where the run goes on from a checkpoint that was
+        /// taken in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<EvalAt>,
     },
     /// What inference takes by the units of the network's groups, where pruning goes by it: before the first step.
     Latency {
@@ -48,8 +61,11 @@ pub enum Event {
     Step {
         /// This step.
         step: u64,
-        /// Its epoch, from 0.
+        /// Its epoch, from 1.
         epoch: u64,
+        /// Which data its loss and accuracy are of: that of training.
+        #[serde(default = "train")]
+        split: SplitName,
         /// Mean loss of the batch.
         #[serde(deserialize_with = "number")]
         loss: f64,
@@ -65,8 +81,11 @@ pub enum Event {
     Epoch {
         /// Its last step.
         step: u64,
-        /// The epoch, from 0.
+        /// The epoch, from 1.
         epoch: u64,
+        /// Which data its loss and accuracy are of: that of training.
+        #[serde(default = "train")]
+        split: SplitName,
         /// Mean training loss over its examples.
         #[serde(deserialize_with = "number")]
         loss: f64,
@@ -81,7 +100,7 @@ pub enum Event {
     Burden {
         /// The epoch's last step.
         step: u64,
-        /// The epoch, from 0.
+        /// The epoch, from 1.
         epoch: u64,
         /// Parameters that may be pruned, in the model's order.
         layers: Vec<LayerBurden>,
@@ -90,7 +109,7 @@ pub enum Event {
     Neurons {
         /// The run's last step.
         step: u64,
-        /// The last epoch, from 0.
+        /// The last epoch, from 1.
         epoch: u64,
         /// Parameters that may be pruned, in the model's order.
         layers: Vec<LayerNeurons>,
@@ -99,7 +118,7 @@ pub enum Event {
     Eval {
         /// The step before it.
         step: u64,
-        /// Its epoch, from 0.
+        /// Its epoch, from 1.
         epoch: u64,
         /// Which data.
         split: SplitName,
@@ -115,7 +134,7 @@ pub enum Event {
     Prune {
         /// The step it followed.
         step: u64,
-        /// Its epoch, from 0.
+        /// Its epoch, from 1.
         epoch: u64,
         /// Whether it came before the first update; `step` is then 0.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -195,6 +214,14 @@ pub enum EvalAt {
     End,
 }
 
+fn first() -> u32 {
+    1
+}
+
+fn train() -> SplitName {
+    SplitName::Train
+}
+
 /// JSON has no word for a number that is none, and says null.
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
@@ -207,10 +234,36 @@ mod tests {
     #[test]
     fn a_loss_that_is_no_number_comes_back() {
         let (split, at) = (SplitName::Test, EvalAt::End);
-        let event = Event::Eval { step: 3, epoch: 0, split, loss: f64::INFINITY, accuracy: None, at };
+        let event = Event::Eval { step: 3, epoch: 1, split, loss: f64::INFINITY, accuracy: None, at };
         let line = serde_json::to_string(&event).unwrap();
         assert!(line.contains(r#""loss":null"#), "{line}");
         let Event::Eval { loss, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
         assert!(loss.is_nan());
+    }
+
+    #[test]
+    fn a_reader_bears_events_that_nobody_wrote() {
+        let (split, at) = (SplitName::Test, EvalAt::End);
+        let start = r#"{"event":"start","step":0,"name":"r","steps":9,"steps_per_epoch":3,"examples":7,"params":2,
+            "layers":[{"name":"fc1","units":4}],"first":"epoch"}"#;
+        let prune = r#"{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45},
+            "weights_kept":900,"weights_total":1000,"pruned":100,"regrown":0,"seconds":0.1}"#;
+        let eval = Event::Eval { step: 3, epoch: 0, split, loss: 0.5, accuracy: Some(0.25), at };
+        let whole = [start.to_owned(), prune.to_owned(), serde_json::to_string(&eval).unwrap()];
+        assert!(whole.iter().all(|line| serde_json::from_str::<Event>(line).is_ok()));
+        secateur_fuzz::bears("event", &whole.map(String::into_bytes), |bytes| {
+            let Ok(event) = serde_json::from_slice::<Event>(bytes) else { return 0 };
+            serde_json::to_string(&event).unwrap().len()
+        });
+    }
+
+    #[test]
+    fn a_log_says_how_it_counts_and_earlier_ones_are_known_by_saying_nothing() {
+        let line = r#"{"event":"start","step":0,"name":"r","params":1,"steps":2,"steps_per_epoch":1,"examples":1,"layers":[]}"#;
+        let Event::Start { log, .. } = serde_json::from_str(line).unwrap() else { panic!("{line}") };
+        assert_eq!((log, LOG), (1, 2));
+        let line = r#"{"event":"epoch","step":0,"epoch":1,"loss":1.0,"accuracy":null,"sparsity":0.0,"seconds":1.0}"#;
+        let Event::Epoch { split, .. } = serde_json::from_str(line).unwrap() else { panic!("{line}") };
+        assert_eq!(split, SplitName::Train);
     }
 }

@@ -16,7 +16,7 @@ mod step;
 mod summary;
 mod timeline;
 
-pub use checkpoint::checkpoint_name;
+pub use checkpoint::{Kept, checkpoint_name, checkpoint_step};
 pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
 pub use evaluate::{Evaluation, Task, evaluate};
 pub use observer::{KeptWeights, Observer, Silent};

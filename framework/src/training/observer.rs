@@ -31,6 +31,12 @@ pub trait Observer {
         false
     }
 
+    /// Whether to leave an evaluation under way, asked between its batches; the run then stops, and does again what it was
+    /// at. For one that stops at a step of its own choice, which is none within a step.
+    fn should_leave(&self) -> bool {
+        self.should_stop()
+    }
+
     /// How many held-out examples it wants to see in pictures; none cost nothing. Pictures change no bit of a run.
     fn pictures(&self) -> usize {
         0

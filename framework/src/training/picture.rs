@@ -7,7 +7,7 @@ use crate::training::event::EvalAt;
 pub struct Picture {
     /// The step before it; 0 before the first one.
     pub step: u64,
-    /// Its epoch, from 0.
+    /// Its epoch, from 1.
     pub epoch: u64,
     /// Whether `step` is the last one of its epoch.
     pub epoch_over: bool,

@@ -30,7 +30,7 @@ impl<B: Backend> Setting<'_, B> {
         let shown = self.shown(params, &batch, shape)?;
         if !shown.is_empty() {
             let images = self.pixels(batch.input.to_vec());
-            let (epoch, epoch_over) = (self.length.epoch(step), self.length.epochs_finished(step).is_some());
+            let (epoch, epoch_over) = (self.length.nth_epoch(step), self.length.epochs_finished(step).is_some());
             for shows in shown {
                 let images = images.clone();
                 reporter.picture(&Picture { step: step.0, epoch, epoch_over, at, shape, images, shows })?;

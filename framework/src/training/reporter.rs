@@ -3,6 +3,7 @@
 
 use super::{Evaluation, KeptWeights, Observer};
 use crate::backend::Backend;
+use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::options::Table;
 use crate::pruning::schedule::{RunLength, Step};
@@ -54,13 +55,17 @@ pub(super) struct Reporter<'o, B: Backend> {
     pending: Vec<PendingStep<B>>,
     epoch: EpochProgress,
     pub clock: Clock,
+    /// How long the last evaluation took.
+    pub evaluation: Option<Duration>,
+    /// Whether an evaluation may be left before its end, because a checkpoint can be taken as if it had not begun.
+    pub may_leave: bool,
     notes: Vec<Said>,
 }
 
 impl<'o, B: Backend> Reporter<'o, B> {
     pub fn new(observer: &'o mut dyn Observer, length: RunLength) -> Self {
         let (epoch, clock) = (EpochProgress::default(), Clock::default());
-        Self { observer, length, pending: vec![], epoch, clock, notes: vec![] }
+        Self { observer, length, pending: vec![], epoch, clock, evaluation: None, may_leave: false, notes: vec![] }
     }
 
     /// Goes on before the step `next` from what a checkpoint kept. What was said from that step on is said again, since
@@ -104,16 +109,21 @@ impl<'o, B: Backend> Reporter<'o, B> {
         self.notes.iter().map(|note| note.text.clone()).collect()
     }
 
-    /// An epoch is over.
-    pub fn epoch(&mut self, step: Step, epoch: u64, sparsity: f64) -> Result<()> {
+    /// The epoch of a step is over.
+    pub fn epoch(&mut self, step: Step, sparsity: f64) -> Result<()> {
         self.flush()?;
         let (loss, accuracy) = self.epoch.take();
         let seconds = self.epoch.lap(self.clock.train);
-        self.observer.event(&Event::Epoch { step: step.0, epoch, loss, accuracy, sparsity, seconds })
+        let (epoch, split) = (self.length.nth_epoch(step), SplitName::Train);
+        self.observer.event(&Event::Epoch { step: step.0, epoch, split, loss, accuracy, sparsity, seconds })
     }
 
     pub fn stop_asked(&self) -> bool {
         self.observer.should_stop()
+    }
+
+    pub fn leave_asked(&self) -> bool {
+        self.may_leave && self.observer.should_leave()
     }
 
     pub fn validated(&mut self, found: &Evaluation, network: &dyn Fn(Table) -> Result<Vec<u8>>) -> Result<()> {
@@ -141,9 +151,14 @@ impl<'o, B: Backend> Reporter<'o, B> {
 
     /// A point from which the run can go on; `take` makes the checkpoint for a run of that name.
     pub fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str, Reported) -> Result<Vec<u8>>) -> Result<()> {
-        self.flush()?;
-        let reported = Reported { epoch: self.epoch, clock: self.clock, notes: self.notes.clone() };
+        let reported = self.reported()?;
         self.observer.boundary(stopping, &|name| take(name, reported.clone()))
+    }
+
+    /// What was reported so far.
+    pub fn reported(&mut self) -> Result<Reported> {
+        self.flush()?;
+        Ok(Reported { epoch: self.epoch, clock: self.clock, notes: self.notes.clone() })
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -157,8 +172,9 @@ impl<'o, B: Backend> Reporter<'o, B> {
                 finite("the norm of the gradients", f64::from(scale[1]), step)?;
             }
             self.epoch.add(loss, correct, examples);
-            let (epoch, accuracy) = (self.length.epoch(step), correct.map(|c| c as f64 / examples as f64));
-            self.observer.event(&Event::Step { step: step.0, epoch, loss, accuracy, lr, penalty })?;
+            let (epoch, accuracy) = (self.length.nth_epoch(step), correct.map(|c| c as f64 / examples as f64));
+            let split = SplitName::Train;
+            self.observer.event(&Event::Step { step: step.0, epoch, split, loss, accuracy, lr, penalty })?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A run, from its first step to its summary.
 
-use super::checkpoint::latency_of;
+use super::checkpoint::{Kept, boundary, latency_of};
 use super::prune_step::Shown;
 use super::reporter::Reporter;
 use super::setting::Setting;
@@ -17,9 +17,9 @@ use crate::options::PluginSpec;
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
-use crate::pruning::{GrowConfig, LatencyTable, PruneConfig, Remark};
+use crate::pruning::{self, GrowConfig, LatencyTable, PruneConfig, Remark};
 use crate::seed::Seed;
-use crate::training::event::{EvalAt, Event, GroupSize};
+use crate::training::event::{EvalAt, Event, GroupSize, LOG};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -80,8 +80,25 @@ impl<B: Backend> Run<'_, B> {
     /// # Errors
     /// A checkpoint that is damaged, or of another run or version; what [`Run::execute`] reports.
     pub fn resume(self, checkpoint: &[u8], name: &str, observer: &mut dyn Observer) -> Result<Outcome<B>> {
+        self.fork((checkpoint, name), Kept::ALL, observer)
+    }
+
+    /// Goes on from a checkpoint of another run, given with the name that it has there: one on the same data, in the same
+    /// batches, of the same network and with the same seed, so that up to this step it is the same run. What it keeps of the
+    /// other's plugins is said in `kept`; where that is all and every option is the same, what follows is bit for bit what
+    /// would have followed there.
+    ///
+    /// # Errors
+    /// A checkpoint that is damaged, or of another network, length or version; weights of earlier steps to which the
+    /// schedule rewinds and that were not kept; what [`Run::execute`] reports.
+    pub fn fork(
+        self,
+        (checkpoint, name): (&[u8], &str),
+        kept: Kept,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome<B>> {
         let mut training = Training::new(self, latency_of(checkpoint, name)?, observer)?;
-        training.live.restore(&training.setting, &mut training.reporter, checkpoint, name)?;
+        training.live.restore(&training.setting, &mut training.reporter, (checkpoint, name), kept)?;
         training.train()
     }
 }
@@ -122,6 +139,8 @@ pub(super) struct Live<B: Backend> {
     pub burden: Burden,
     /// The sparsity that the schedule asked for at the last pruning step, unless the criterion decided itself.
     pub asked: Option<f64>,
+    /// Whether the evaluation after the epoch before the next step is still to be made.
+    pub unmeasured: bool,
 }
 
 impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
@@ -150,6 +169,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             shown: None,
             burden: Burden::default(),
             asked: None,
+            unmeasured: false,
         };
         let reporter = Reporter::new(observer, setting.length);
         Ok(Self { setting, live, reporter, dense, idle })
@@ -157,6 +177,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
 
     fn train(mut self) -> Result<Outcome<B>> {
         self.start()?;
+        self.measure_epoch()?;
         while self.live.next.0 < self.setting.length.steps {
             self.epoch()?;
             if self.live.next.0 < self.setting.length.steps {
@@ -182,11 +203,18 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             }
             let clock = Instant::now();
             let batch = next_batch(&setting.device, setting.data, &mut batches)?
-                .ok_or_else(|| Error::Other(format!("the training data ended before epoch {epoch}")))?;
+                .ok_or_else(|| Error::Other(format!("the training data ended before epoch {}", epoch + 1)))?;
+            let before = live.before_measured_prune(setting, reporter)?;
             live.train_step(setting, &batch, reporter)?;
             reporter.clock.train += clock.elapsed();
             if let Some(position) = setting.timeline.position(step) {
-                live.prune_step(setting, position, Some(step), &batch, reporter)?;
+                reporter.may_leave = before.is_some();
+                let pruned = live.prune_step(setting, position, Some(step), &batch, reporter);
+                reporter.may_leave = false;
+                if let (Err(Error::Stopped { .. }), Some(before)) = (&pruned, before) {
+                    reporter.boundary(true, &|name, _| before.to_bytes(name))?;
+                }
+                pruned?;
             }
             live.next = Step(step.0 + 1);
         }
@@ -198,12 +226,15 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let groups = &live.params.layout().groups;
         reporter.event(&Event::Start {
             step: live.next.0,
+            log: LOG,
             name: setting.name.clone(),
             steps: setting.length.steps,
             steps_per_epoch: setting.length.steps_per_epoch,
             examples: setting.data.train.len(),
             params: measure::count_params(&live.params).1,
             layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
+            prunable: pruning::counts(&setting.prune, &live.params)?,
+            first: live.unmeasured.then_some(EvalAt::Epoch),
         })?;
         for note in idle.drain(..) {
             reporter.note(live.next, note.keys, note.text)?;
@@ -221,27 +252,37 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     fn end_epoch(&mut self, epoch: u64) -> Result<()> {
         let Self { setting, live, reporter, .. } = self;
         let step = Step((epoch + 1) * setting.length.steps_per_epoch - 1);
-        reporter.epoch(step, epoch, setting.gone(&live.params)?)?;
+        let nth = setting.length.nth_epoch(step);
+        reporter.epoch(step, setting.gone(&live.params)?)?;
         let neurons = live.burden.neurons(&live.params);
         let layers = live.burden.end_epoch(&live.params);
-        reporter.event(&Event::Burden { step: step.0, epoch, layers })?;
-        let last = epoch + 1 == setting.train.epochs;
+        reporter.event(&Event::Burden { step: step.0, epoch: nth, layers })?;
+        let last = nth == setting.train.epochs;
         if last {
-            reporter.event(&Event::Neurons { step: step.0, epoch, layers: neurons })?;
+            reporter.event(&Event::Neurons { step: step.0, epoch: nth, layers: neurons })?;
         }
-        if last || (epoch + 1).is_multiple_of(setting.train.eval_every) {
-            let found = setting.evaluate(&live.params, step, SplitName::Validation, EvalAt::Epoch, reporter)?;
-            if !setting.data.validation.is_empty() {
-                reporter.validated(&found, &|section| setting.network(&live.params, section))?;
-            }
+        live.unmeasured = last || nth.is_multiple_of(setting.train.eval_every);
+        self.measure_epoch()
+    }
+
+    /// Makes the evaluation after the epoch before the next step, where that is still to be done.
+    fn measure_epoch(&mut self) -> Result<()> {
+        let Self { setting, live, reporter, .. } = self;
+        if !live.unmeasured {
+            return Ok(());
         }
+        let found = live.measure(setting, SplitName::Validation, EvalAt::Epoch, reporter)?;
+        if !setting.data.validation.is_empty() {
+            reporter.validated(&found, &|section| setting.network(&live.params, section))?;
+        }
+        live.unmeasured = false;
         Ok(())
     }
 
     fn finish(self) -> Result<Outcome<B>> {
         let Self { setting, live, mut reporter, dense, .. } = self;
         let last = Step(setting.length.steps - 1);
-        let test = setting.evaluate(&live.params, last, SplitName::Test, EvalAt::End, &mut reporter)?;
+        let test = live.measure(&setting, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
         let look = setting.look(&live.params)?;
         let inference = setting.inference(&live.params, live.asked)?;
@@ -250,14 +291,4 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         setting.device.trim();
         Ok(Outcome { summary, params: live.params, input: setting.input, layers: look.layers })
     }
-}
-
-/// A point from which the run can go on.
-fn boundary<B: Backend>(
-    setting: &Setting<'_, B>,
-    live: &Live<B>,
-    reporter: &mut Reporter<'_, B>,
-    stopping: bool,
-) -> Result<()> {
-    reporter.boundary(stopping, &|name, reported| live.checkpoint(setting, reported, name))
 }

@@ -23,11 +23,11 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Asks the schedule about every step.
+    /// Asks the schedule about every step after which it may prune.
     ///
     /// # Errors
-    /// Options that do not fit the length; an amount outside [0, 1); a rewind to a later step; a schedule that prunes
-    /// nothing and does not say that this is its purpose.
+    /// Options that do not fit the length; an amount outside [0, 1); a rewind to a later step; a step named that lies
+    /// before the one it was asked from; a schedule that prunes nothing and does not say that this is its purpose.
     pub fn plan(schedule: &mut dyn Schedule, length: &RunLength) -> Result<Self> {
         schedule.setup(length)?;
         let fits = |amount: Amount, when: &str| {
@@ -40,7 +40,13 @@ impl Timeline {
         let initial = schedule.at_start(length)?;
         initial.map_or(Ok(()), |amount| fits(amount, "before the first step"))?;
         let (mut prunes, mut rewinds) = (vec![], vec![]);
-        for step in (0..length.steps).map(Step) {
+        let mut from = Step(0);
+        while let Some(step) = schedule.next(from, length)?.filter(|step| step.0 < length.steps) {
+            if step < from {
+                let (step, from) = (step.0, from.0);
+                return Err(Error::Other(format!("asked for steps from {from} on, the schedule names step {step}")));
+            }
+            from = Step(step.0 + 1);
             let Some(amount) = schedule.target(step, length)? else { continue };
             fits(amount, &format!("after step {}", step.0))?;
             prunes.push((step, amount));
@@ -94,9 +100,19 @@ impl Timeline {
         })
     }
 
+    /// The last step of every round, see [`in_round`](Self::in_round).
+    pub fn round_ends(&self) -> impl Iterator<Item = Step> + '_ {
+        self.rewinds.iter().map(|rewind| rewind.0).chain(self.steps.checked_sub(1).map(Step))
+    }
+
     /// The step to which pruning at `step` rewinds.
     pub fn rewind(&self, step: Step) -> Option<Step> {
-        self.rewinds.iter().find(|r| r.0 == step).map(|r| r.1)
+        self.rewinds.binary_search_by_key(&step, |r| r.0).ok().map(|nth| self.rewinds[nth].1)
+    }
+
+    /// The first rewind from the step `next` on to weights of a step before it that are not at hand, and its goal.
+    pub fn lacks(&self, next: Step, at_hand: impl Fn(Step) -> bool) -> Option<(Step, Step)> {
+        self.rewinds.iter().copied().find(|(at, to)| *at >= next && *to < next && !at_hand(*to))
     }
 
     /// Whether the weights of an earlier step are ever brought back.
@@ -108,8 +124,9 @@ impl Timeline {
     /// training of its own, from the step that the weights came from to the next pruning: its learning rate goes the
     /// whole way (Frankle & Carbin 2019 train every round to the end).
     pub fn in_round(&self, step: Step) -> (Step, u64) {
-        let next = self.rewinds.iter().find(|r| r.0 >= step).map_or(self.steps, |r| r.0.0 + 1);
-        let (began, from) = (self.rewinds.iter().rev()).find(|r| r.0 < step).map_or((0, 0), |r| (r.0.0 + 1, r.1.0));
+        let (before, after) = self.rewinds.split_at(self.rewinds.partition_point(|r| r.0 < step));
+        let next = after.first().map_or(self.steps, |r| r.0.0 + 1);
+        let (began, from) = before.last().map_or((0, 0), |r| (r.0.0 + 1, r.1.0));
         (Step(from + (step.0 - began)), from + (next - began))
     }
 }
@@ -183,6 +200,48 @@ mod tests {
             );
         }
         assert_eq!((t.start.unwrap().nth, t.position(Step(1)).unwrap().nth, t.count()), (0, 2, 3));
+    }
+
+    /// Prunes after every thousand million steps, and knows it.
+    struct Sparse(u64);
+    impl Schedule for Sparse {
+        fn next(&self, from: Step, _: &RunLength) -> Result<Option<Step>> {
+            Ok(Some(Step(from.0.next_multiple_of(self.0))))
+        }
+        fn target(&self, step: Step, _: &RunLength) -> Result<Option<Amount>> {
+            Ok(step.0.is_multiple_of(self.0).then_some(Amount::OfRemaining(0.5)))
+        }
+        fn rewind(&self, step: Step, _: &RunLength) -> Result<Option<Step>> {
+            Ok(Some(Step(step.0 / 2)))
+        }
+    }
+
+    #[test]
+    fn a_long_run_is_laid_out_by_its_pruning_steps_alone() {
+        const BILLION: u64 = 1_000_000_000;
+        let length = RunLength { steps: 1_000_000 * BILLION, steps_per_epoch: 10 };
+        let t = Timeline::plan(&mut Sparse(BILLION), &length).unwrap();
+        assert_eq!((t.count(), t.prunes[7].0), (1_000_000, Step(7 * BILLION)));
+        assert_eq!((t.rewind(Step(8 * BILLION)), t.rewind(Step(8))), (Some(Step(4 * BILLION)), None));
+        // Every one of them is looked for; by a search from the start that would be a million million steps.
+        assert!(t.prunes.iter().all(|(step, _)| t.rewind(*step).is_some() && t.in_round(*step).1 > 0));
+        let ends: Vec<Step> = t.round_ends().collect();
+        assert_eq!((ends.len(), ends.last().copied()), (1_000_001, Some(Step(length.steps - 1))));
+    }
+
+    #[test]
+    fn a_schedule_that_goes_back_is_refused() {
+        struct Back;
+        impl Schedule for Back {
+            fn next(&self, from: Step, _: &RunLength) -> Result<Option<Step>> {
+                Ok(Some(Step(from.0 / 2)))
+            }
+            fn target(&self, _: Step, _: &RunLength) -> Result<Option<Amount>> {
+                Ok(None)
+            }
+        }
+        let error = Timeline::plan(&mut Back, &RunLength { steps: 9, steps_per_epoch: 3 }).unwrap_err().to_string();
+        assert!(error.contains("from 1 on, the schedule names step 0"), "{error}");
     }
 
     struct At(f64);

@@ -1,6 +1,8 @@
 //! The plugin boundary: the same sources linked in and loaded, files that are refused, plugins that fail, plugins in C.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
+#[cfg(target_os = "linux")]
+mod beside;
 mod c;
 mod faults;
 mod refusals;
@@ -42,6 +44,11 @@ fn loaded(names: &[&str]) -> Registry {
 
 /// A C plugin, compiled from a file of `examples/plugins` or from text.
 fn compiled(folder: &Path, name: &str, source: &str) -> PathBuf {
+    linked(folder, name, source, &[])
+}
+
+/// The same, with more for the compiler and the linker.
+fn linked(folder: &Path, name: &str, source: &str, more: &[&str]) -> PathBuf {
     let file = folder.join(format!("{name}.c"));
     let output = folder.join(format!("lib{name}{}", std::env::consts::DLL_SUFFIX));
     std::fs::write(&file, source).unwrap();
@@ -58,7 +65,13 @@ fn compiled(folder: &Path, name: &str, source: &str) -> PathBuf {
         "-I",
         include,
     ];
-    let status = Command::new("cc").args(strict).arg("-o").args([&output, &file]).status().expect("a C compiler, `cc`");
+    let status = Command::new("cc")
+        .args(strict)
+        .arg("-o")
+        .args([&output, &file])
+        .args(more)
+        .status()
+        .expect("a C compiler, `cc`");
     assert!(status.success(), "{name}.c compiles");
     output
 }

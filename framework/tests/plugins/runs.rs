@@ -122,8 +122,8 @@ impl Observer for Log {
                 }
                 prune
             }
-            Event::Epoch { step, epoch, loss, accuracy, sparsity, .. } => {
-                Event::Epoch { step, epoch, loss, accuracy, sparsity, seconds: 0.0 }
+            Event::Epoch { step, epoch, split, loss, accuracy, sparsity, .. } => {
+                Event::Epoch { step, epoch, split, loss, accuracy, sparsity, seconds: 0.0 }
             }
             Event::Finish { step, .. } => Event::Finish { step, metrics: Default::default() },
             other => other,

@@ -6,11 +6,11 @@
 mod common;
 
 use secateur::backend::Cpu;
-use secateur::data::{DataConfig, Dataset};
+use secateur::data::{DataConfig, Dataset, Holdout};
 use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Granularity, GrowConfig, PruneConfig, RegrowFrom, Scope};
-use secateur::training::event::Event;
+use secateur::training::event::{EvalAt, Event};
 use secateur::training::{LrSchedule, Observer, Optimizer, Outcome, Run, Silent, TrainConfig};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -21,6 +21,9 @@ struct Recorder {
     events: Vec<Event>,
     stop_at: Option<u64>,
     seen: Cell<u64>,
+    /// Stops when it is asked so often whether to.
+    stop_when_asked: Option<usize>,
+    asked: Cell<usize>,
     checkpoints: Vec<Vec<u8>>,
 }
 
@@ -36,7 +39,8 @@ impl Observer for Recorder {
         Ok(())
     }
     fn should_stop(&self) -> bool {
-        self.stop_at == Some(self.seen.get())
+        self.asked.set(self.asked.get() + 1);
+        self.stop_at == Some(self.seen.get()) || self.stop_when_asked == Some(self.asked.get())
     }
     fn boundary(&mut self, _: bool, take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
         self.checkpoints.push(take("this run")?);
@@ -215,18 +219,32 @@ fn facts(events: &[Event]) -> Vec<String> {
     events.iter().filter(|e| !matches!(e, Event::Start { .. })).map(fact).collect()
 }
 
+/// Drops what a run that goes on tells again, as the log of the program does.
+fn drop_from(events: &mut Vec<Event>, next: &Event) {
+    let Event::Start { step: next, first, .. } = next else { panic!("a run begins with its start: {next:?}") };
+    events.retain(|event| {
+        let event = serde_json::to_value(event).unwrap();
+        let (step, at) = (event["step"].as_u64().unwrap(), serde_json::from_value(event["at"].clone()).ok());
+        let again = at == Some(EvalAt::End) || first.is_some() && at == *first && step + 1 == *next;
+        step < *next && !again
+    });
+}
+
 /// Stops before each of these steps in turn; each time another process goes on from the checkpoint alone.
 fn stopped_at(setup: &Trial, data: &Dataset, steps: &[u64]) -> (Outcome<Cpu>, Vec<Event>) {
     let (mut checkpoint, mut events) = (None::<Vec<u8>>, vec![]);
     for step in steps {
         let mut recorder = Recorder { stop_at: Some(*step), ..Recorder::default() };
         let ended = run(setup, data, checkpoint.as_deref(), &mut recorder);
-        assert!(matches!(ended, Err(Error::Stopped { step: s }) if s == *step), "{step}");
+        // Where the network is measured at a pruning step, that step is made anew.
+        assert!(matches!(ended, Err(Error::Stopped { step: s }) if s == *step || s + 1 == *step), "{step}");
         checkpoint = recorder.checkpoints.pop();
+        drop_from(&mut events, &recorder.events[0]);
         events.append(&mut recorder.events);
     }
     let mut recorder = Recorder::default();
     let outcome = run(setup, data, checkpoint.as_deref(), &mut recorder).unwrap();
+    drop_from(&mut events, &recorder.events[0]);
     events.append(&mut recorder.events);
     (outcome, events)
 }
@@ -317,6 +335,33 @@ fn a_schedule_that_goes_by_what_is_measured_resumes_exactly() {
     let rises = asked.windows(2).filter(|pair| pair[1] > pair[0]).count();
     assert!(0 < rises && rises + 1 < asked.len(), "it rises at some steps and waits at others: {asked:?}");
     resumes_exactly(&guided(), &[7, 14, 30, 45]);
+}
+
+#[test]
+fn wherever_it_is_asked_to_stop_in_steps_and_in_evaluations_it_resumes_exactly() {
+    let data = common::glyphs(150, 60, DataConfig { validation: Holdout::Count(50), ..DataConfig::default() });
+    let pruned = ("periodic", "first = 1\nevery = 1\nfraction = 0.2\ncount = 2");
+    let guided = ("burden-guided", "every = 3\nbound = 2.0\nuntil = 1.0");
+    for (mut setup, schedule) in [(shrinking(), pruned), (regrowing(), guided)] {
+        setup.schedule = schedule;
+        setup.train = TrainConfig { epochs: 4, batch_size: 25, eval_batch_size: 20, ..setup.train };
+        let mut whole = Recorder::default();
+        let expected = run(&setup, &data, None, &mut whole).unwrap();
+        let asked = whole.asked.get();
+        assert!(asked > 16 + 8, "in steps and in evaluations: {asked}");
+        for nth in 1..=asked {
+            let mut recorder = Recorder { stop_when_asked: Some(nth), ..Recorder::default() };
+            let ended = run(&setup, &data, None, &mut recorder);
+            assert!(matches!(ended, Err(Error::Stopped { .. })), "{nth}");
+            let (checkpoint, mut events) = (recorder.checkpoints.pop().unwrap(), recorder.events);
+            let mut recorder = Recorder::default();
+            let found = run(&setup, &data, Some(&checkpoint), &mut recorder).unwrap();
+            drop_from(&mut events, &recorder.events[0]);
+            events.append(&mut recorder.events);
+            assert!(bits(&found) == bits(&expected), "{nth}: the weights differ");
+            assert_eq!(facts(&events), facts(&whole.events), "{nth}");
+        }
+    }
 }
 
 #[test]

@@ -9,9 +9,9 @@ pub(crate) trait Gather<B: Backend>: Send {
     /// See [`Criterion::needs`].
     fn needs(&self) -> Needs;
 
-    /// See [`Criterion::window`].
+    /// See [`Criterion::window`]; who asks a probe looks at no training step.
     fn window(&self) -> Window {
-        Window::SincePrune
+        if self.needs().has(Needs::PROBE) { Window::LastStep } else { Window::SincePrune }
     }
 
     /// See [`Criterion::reduce`].

@@ -91,4 +91,14 @@ mod tests {
         let text = refused(&[record(&[1], 1), record(&[10], 1)].concat());
         assert!(text.contains("record 1 is 10"), "{text}");
     }
+
+    #[test]
+    fn a_reader_bears_records_that_nobody_wrote() {
+        let dir = folder();
+        let file = dir.path().join("cifar-10-batches-bin/data_batch_3.bin");
+        secateur_fuzz::bears("cifar", &[[record(&[1], 1), record(&[9], 7)].concat()], |bytes| {
+            fs::write(&file, bytes).unwrap();
+            in_folder(&Cifar10 {}, dir.path()).map_or(0, |examples| examples.train.values.len())
+        });
+    }
 }

@@ -1,5 +1,10 @@
 //! Data sets: those that are made in memory, and readers of those that lie in files.
 
+// What readers take of a damaged file is measured.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: secateur_fuzz::Counting = secateur_fuzz::Counting;
+
 mod cifar;
 mod cifar10;
 mod cifar100;

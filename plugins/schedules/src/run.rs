@@ -12,6 +12,22 @@ pub(crate) fn check_span(checks: &mut Checks, from: f64, to: f64, every: u64) {
     checks.ensure("every", every > 0, "must be at least 1 step");
 }
 
+/// The first of `first`, `first + every`, `first + 2 every` and so on that does not lie before `from`.
+pub(crate) fn due(from: u64, first: u64, every: u64) -> u64 {
+    let periods = from.saturating_sub(first).div_ceil(every.max(1));
+    first.saturating_add(periods.saturating_mul(every))
+}
+
+/// How many epochs are finished after the first step, `from` or a later one, that is the last of its epoch.
+pub(crate) fn epochs_from(from: Step, run: &RunLength) -> u64 {
+    (from.0 + 1).div_ceil(run.steps_per_epoch.max(1))
+}
+
+/// The step after which so many epochs are finished, at least one.
+pub(crate) fn end_of(epochs: u64, run: &RunLength) -> Step {
+    Step(epochs.saturating_mul(run.steps_per_epoch.max(1)) - 1)
+}
+
 const FRACTION: &str = "must be a fraction of the run, between 0 and 1";
 
 options! {
@@ -64,6 +80,14 @@ impl Curve {
         due.then(|| ((step.0 - first.0) as f64 / way).min(1.0))
     }
 
+    /// The first step that is due, `from` or a later one.
+    pub(crate) fn next(&self, from: Step, run: &RunLength) -> Option<Step> {
+        let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
+        let step = Step(due(from.0, first.0, self.every));
+        let step = if from <= last { step.min(last) } else { step };
+        (step <= last || self.renew).then_some(step)
+    }
+
     /// Whether what `step` would ask for holds before the first update already.
     fn begins(&self, step: Step, run: &RunLength) -> bool {
         self.at_start().is_some() && step == run.at_fraction(self.from)
@@ -88,7 +112,13 @@ pub(crate) fn targets(schedule: &dyn Schedule, steps: u64, steps_per_epoch: u64)
     let amount = |a| match a {
         Amount::Sparsity(s) | Amount::OfRemaining(s) => s,
     };
-    (0..steps).filter_map(|s| Some((s, amount(schedule.target(Step(s), &run).ok()??)))).collect()
+    let at = |s| Some((s, amount(schedule.target(Step(s), &run).ok()??)));
+    let all: Vec<(u64, f64)> = (0..steps).filter_map(at).collect();
+    // Asked only where it says that it prunes, it says the same.
+    let next = |from| schedule.next(Step(from), &run).unwrap().filter(|step| step.0 < steps).map(|step| step.0);
+    let named = std::iter::successors(next(0), |step| next(step + 1));
+    assert_eq!(named.filter_map(at).collect::<Vec<_>>(), all);
+    all
 }
 
 #[cfg(test)]

@@ -1,21 +1,30 @@
 //! The command line.
 
+mod cluster;
 mod compare;
 mod compress;
 mod fit;
+mod fork;
+mod layers;
 mod of_run;
 mod plugin_kind;
+mod shell;
+mod wrong;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Flag;
-pub use compare::CompareArgs;
+pub use cluster::{ClusterArgs, Share};
+pub use compare::{CompareArgs, IntervalKind};
 pub use compress::{CompressArgs, DecompressArgs};
 pub use fit::{AutosparseArgs, FitCommand};
+pub use fork::ForkArgs;
+pub use layers::Layers;
 pub use of_run::OfRun;
 pub use plugin_kind::PluginKind;
+pub use shell::{CompletionsArgs, ManArgs};
+pub use wrong::right_form;
 
 const ABOUT: &str = "Prunes neural networks while they train.";
 
@@ -24,17 +33,24 @@ First steps:
   secateur run experiment/quickstart              a small network, trained and pruned
   secateur config experiment/quickstart           what that run was told, and which file said so
   secateur plugins show criterion                 the criteria to choose from
-  secateur run experiment/quickstart --set criterion.name=random --set seed=1";
+  secateur run experiment/quickstart criterion=random seed=1
+  secateur sweep experiment/quickstart criterion=contribution-rank,random seed=0,1,2";
 
 const CONFIGS: &str = "\
 A CONFIG is a file (it ends in .toml) or a name such as `experiment/mnist-rank`: that is ./configs/experiment/mnist-rank.toml,
-or the copy inside the program. Later configs win over earlier ones. Weakest to strongest: defaults, what a config `extends`,
-the config itself, later configs, SECATEUR_* variables (SECATEUR_TRAIN__LR=0.05), --set.";
+or the copy inside the program. Beside configs stand
+  criterion=taylor       a config of a group (a folder of configs/: model, criterion, schedule, data, ...), a file, or a plugin
+  train.lr=0.1           one value, as --set has it
+  train.lr=0.1,0.01      with `sweep`: an axis; criterion=taylor,random and seed=0,1,2 too
+  ~train.clip_norm       what configs say about a key is taken back: its default holds
+Weakest to strongest: defaults, base, what a config `extends` (in the order of its list, each after what it extends itself), the
+config, later configs, groups of the command line, SECATEUR_* variables (SECATEUR_TRAIN__LR=0.05), --set, single values.
+In files \"${train.epochs}\" is the value of another key, and \"???\" one that must be given.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  secateur run experiment/mnist-rank --set data.dir=DIR
-  secateur run experiment/mnist-rank model/mlp mine.toml --set 'model.hidden=[100, 50]' --set train.lr=0.05
+  secateur run experiment/mnist-rank data.dir=DIR
+  secateur run experiment/mnist-rank criterion=taylor mine.toml 'model.hidden=[100, 50]' train.lr=0.05
   SECATEUR_SEED=3 secateur run experiment/quickstart --out elsewhere
   secateur run --resume runs/mnist-rank-1f2e3d4c            go on where Ctrl-C or a crash ended it
 
@@ -55,21 +71,29 @@ The [sweep] section of a config:
   [[sweep.exclude]]                           cells to leave out
   criterion.name = \"random\"
   train.lr = 0.01
+  fork = { at = \"prune:3\" }                  cells leave one run before its third pruning step (secateur fork --help)
   controls = []                               no controls (default: random, shuffled, small-dense, unpruned)";
 
 const SWEEP_EXAMPLES: &str = "\
 Examples:
   secateur sweep sweep/mnist-criteria-small --dry-run     the cells, and how long they will take
   secateur sweep sweep/mnist-criteria-small
-  secateur sweep experiment/quickstart --set 'sweep.axes.criterion.name=[\"magnitude\",\"random\"]' --set sweep.seeds=5
+  secateur sweep experiment/quickstart criterion=magnitude,random train.lr=0.1,0.05 sweep.seeds=5
+
+  secateur sweep mine.toml --task 3/8                     a share of it, in any scheduler's job
+  secateur sweep mine.toml --slurm -- --partition=gpu     submit what is missing to Slurm
+  secateur sweep mine.toml --status
 
 The cells are run folders in OUT/NAME. Stop with ctrl-C, and start again with the same command.
-Exit code: 0 all cells finished, 1 some failed or were left, 2 the command line or a config is wrong.";
+Exit code: 0 all cells finished (or another process has them), 1 some failed, 2 the command line or a config is wrong,
+128 + N where signal N stopped it with cells left.";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   secateur config experiment/mnist-rank                     each value, and the layer that set it
-  secateur config experiment/mnist-rank --plain > my.toml   a complete config to start from";
+  secateur config experiment/mnist-rank --plain > my.toml   a complete config to start from
+  secateur config sweep/mnist-criteria                      what all its cells share, and its axes
+  secateur config experiment/mnist-rank --diff experiment/mnist-random train.lr=0.05";
 
 /// Parsed arguments.
 #[derive(Debug, Parser)]
@@ -82,7 +106,8 @@ pub struct Cli {
     /// Print more; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Load the plugins of a library, or of every library in a folder; may be given several times
+    /// Load the plugins of a library, of every library in a folder, or a criterion in Python; may be given several
+    /// times
     #[arg(long = "plugin", value_name = "FILE", global = true)]
     pub plugins: Vec<PathBuf>,
     /// What to do.
@@ -102,6 +127,9 @@ pub enum Command {
     /// Say which setting is better, by how much, how sure that is, and at what cost
     #[command(after_help = compare::EXAMPLES)]
     Compare(CompareArgs),
+    /// Go on from a run's state at one of its steps, with other settings: several, side by side, from one state
+    #[command(after_help = fork::EXAMPLES)]
+    Fork(ForkArgs),
     /// Compress the network of a finished run: shared weights, trained on, in one Huffman-coded file
     #[command(after_help = compress::EXAMPLES)]
     Compress(CompressArgs),
@@ -120,37 +148,12 @@ pub enum Command {
     /// The data sets: where they are looked for, and how to get them
     #[command(subcommand)]
     Data(DataCommand),
-}
-
-/// The layers of a configuration.
-#[derive(Clone, Debug, Args)]
-pub struct Layers {
-    /// Files, or names such as experiment/quickstart; later ones win
-    #[arg(value_name = "CONFIG")]
-    pub configs: Vec<String>,
-    /// Set one value, over everything else: train.lr=0.05, model.hidden=[50,30], criterion.name=random
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub sets: Vec<String>,
-    /// Where to compute: cpu, or cuda:N (short for --set device=...)
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
-    /// The folder that holds run folders (short for --set output.dir=...)
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-}
-
-impl Layers {
-    /// The flags that stand for a key.
-    pub fn flags(&self) -> Vec<Flag> {
-        let device =
-            self.device.as_ref().map(|device| Flag { name: "--device", key: "device", value: device.as_str().into() });
-        let out = self.out.as_ref().map(|out| Flag {
-            name: "--out",
-            key: "output.dir",
-            value: out.to_string_lossy().as_ref().into(),
-        });
-        device.into_iter().chain(out).collect()
-    }
+    /// Print what makes a shell complete commands, configs and keys
+    #[command(after_help = shell::COMPLETION_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    #[command(after_help = shell::MAN_EXAMPLES)]
+    Man(ManArgs),
 }
 
 /// Arguments of `run`.
@@ -175,9 +178,8 @@ impl RunArgs {
     /// The layers, or those of the run that is resumed where none were named.
     pub fn layers(&self) -> Layers {
         let own = |dir: &PathBuf| dir.join("config.toml").to_string_lossy().into_owned();
-        let named = &self.layers.configs;
-        let configs = if named.is_empty() { self.resume.iter().map(own).collect() } else { named.clone() };
-        Layers { configs, ..self.layers.clone() }
+        let own = if self.layers.names_configs() { Vec::new() } else { self.resume.iter().map(own).collect() };
+        Layers { own, ..self.layers.clone() }
     }
 }
 
@@ -187,6 +189,17 @@ pub struct SweepArgs {
     /// The configuration.
     #[command(flatten)]
     pub layers: Layers,
+    /// How its cells are run.
+    #[command(flatten)]
+    pub how: HowArgs,
+    /// Many processes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// How the cells of a sweep, or the forks of a run, are run.
+#[derive(Debug, Args)]
+pub struct HowArgs {
     /// List the cells and estimate the time; run nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -213,6 +226,9 @@ pub struct ConfigArgs {
     /// As JSON: config, origins, and the name of the run's folder
     #[arg(long)]
     pub json: bool,
+    /// What another config says otherwise: its CONFIGs, KEY=VALUEs and ~KEYs; flags hold for both
+    #[arg(long, value_name = "CONFIG", num_args = 1.., conflicts_with = "plain")]
+    pub diff: Vec<String>,
 }
 
 /// `plugins ...`
@@ -241,7 +257,7 @@ pub enum PluginsCommand {
     },
     /// Check that a plugin does what every plugin must; exit code 1 if not
     Check {
-        /// A library's file, or the name of a plugin (magnitude, criterion/magnitude)
+        /// A library's file, a criterion in Python, or the name of a plugin (magnitude, criterion/magnitude)
         plugin: String,
         /// Set one of its options: norm=l2
         #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -6,19 +6,22 @@ mod config;
 mod data;
 mod decompress;
 mod fit;
+mod fork;
 mod plugin_check;
 mod plugin_new;
 mod plugin_reference;
 mod plugins;
 mod run;
+mod shell;
 mod sweep;
 
 use std::env;
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, Layers, OfRun};
-use crate::config::{self as layers, PluginFile, Request, Resolved, resolve};
+use crate::cli::{Cli, ClusterArgs, Command, Layers, OfRun, SweepArgs};
+use crate::config::{self as layers, PluginFile, Request, Resolved, Schema, resolve};
 use crate::engine::Workbench;
+use crate::experiments::sweep::Frozen;
 use crate::failure::Failure;
 use crate::printable::printable;
 use crate::run::{CONFIG, Damage, is_finished, read_summary};
@@ -32,13 +35,26 @@ pub fn execute(cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
         Command::Run(arguments) => run::execute(arguments, cli, workbench),
         Command::Sweep(arguments) => sweep::execute(arguments, cli, workbench),
         Command::Compare(arguments) => compare::execute(arguments),
+        Command::Fork(arguments) => fork::execute(arguments, cli, workbench),
         Command::Compress(arguments) => compress::execute(arguments, cli, workbench),
         Command::Decompress(arguments) => decompress::execute(arguments),
         Command::Fit(command) => fit::execute(command, cli, workbench),
         Command::Config(arguments) => config::execute(arguments, cli, workbench),
         Command::Plugins(command) => plugins::execute(command, workbench),
         Command::Data(command) => data::execute(command, workbench),
+        Command::Completions(arguments) => shell::completions(arguments),
+        Command::Man(arguments) => shell::man(arguments),
     }
+}
+
+/// What to write in the place of an option that does not exist.
+pub fn right_form(error: &clap::Error) -> Option<String> {
+    let sections = Workbench::new(&[]).ok()?.sections();
+    let keys: Vec<String> = sections.iter().flat_map(|section| &section.keys).map(|doc| doc.key.clone()).collect();
+    let root = env::current_dir().unwrap_or_default();
+    let names = sections.into_iter().map(|section| section.name).chain(layers::groups(&root)).collect::<Vec<_>>();
+    let line: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    crate::cli::right_form(error, &line, &names, &keys)
 }
 
 /// The libraries that the command line and the configs name.
@@ -52,11 +68,21 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
             return Ok(Vec::new());
         }
         Command::Run(arguments) => layered(&arguments.layers(), cli)?,
-        Command::Config(arguments) => layered(&arguments.layers, cli)?,
+        Command::Config(arguments) => return config::plugin_files(arguments, cli),
+        Command::Fork(arguments) => {
+            let mut all = Vec::new();
+            for run in &arguments.runs {
+                all.extend(crate::experiments::sweep::plugin_files(&fork::request(run, arguments, cli)?)?);
+            }
+            return Ok(all);
+        }
         Command::Compress(arguments) => own_config(&arguments.of, cli)?,
         Command::Fit(command) => own_config(command.of(), cli)?,
+        Command::Sweep(SweepArgs { cluster: ClusterArgs { plan: Some(file), .. }, .. }) => {
+            return Ok(Frozen::read(file)?.plan.libraries()?);
+        }
         Command::Sweep(arguments) => {
-            return Ok(crate::experiments::sweep::plugin_files(&layered(&arguments.layers, cli)?)?);
+            return Ok(crate::experiments::sweep::plugin_files(&many(&arguments.layers, cli)?)?);
         }
         _ => Request { plugins: cli.plugins.clone(), variables: Vec::new(), ..request()? },
     };
@@ -67,13 +93,19 @@ fn resolve_layers(layers: &Layers, cli: &Cli, workbench: &Workbench) -> Result<R
     Ok(resolve(&layered(layers, cli)?, workbench)?)
 }
 
+/// What the layers ask for, where `train.lr=0.1,0.01` is an axis.
+fn many(layers: &Layers, cli: &Cli) -> Result<Request, Failure> {
+    Ok(Request { many: true, ..layered(layers, cli)? })
+}
+
 fn layered(layers: &Layers, cli: &Cli) -> Result<Request, Failure> {
-    if layers.configs.is_empty() {
+    if layers.is_empty() {
         let fix = "name one or more, such as experiment/quickstart; --help explains them";
         return Err(Failure::Usage(format!("no CONFIG was given\n  fix: {fix}")));
     }
-    let (configs, sets, plugins) = (layers.configs.clone(), layers.sets.clone(), cli.plugins.clone());
-    Ok(Request { configs, flags: layers.flags(), sets, plugins, ..request()? })
+    let Layers { own, words, sets, .. } = layers.clone();
+    let (flags, plugins) = (layers.flags(), cli.plugins.clone());
+    Ok(Request { configs: own, words, flags, sets, plugins, ..request()? })
 }
 
 /// A finished run's own config: neither the environment nor other configs say what its network is.

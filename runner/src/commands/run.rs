@@ -1,5 +1,6 @@
 //! `secateur run`
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -8,8 +9,9 @@ use crate::cli::{Cli, RunArgs};
 use crate::config::Resolved;
 use crate::engine::Workbench;
 use crate::failure::Failure;
+use crate::forks::{self, With};
 use crate::output::{Progress, headlines};
-use crate::run::{self, Interrupt, Opened, REPORT, RunDir, Saved};
+use crate::run::{self, Interrupt, Opened, REPORT, RunDir};
 
 pub fn execute(arguments: &RunArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let interrupt = Interrupt::listen(cli.quiet)?;
@@ -24,14 +26,18 @@ pub fn execute(arguments: &RunArgs, cli: &Cli, workbench: &Workbench) -> Result<
             super::print(&already_finished(&path));
             Ok(())
         }
-        Opened::Interrupted(path) => Err(Failure::Usage(format!(
+        Opened::Interrupted(folder) => Err(Failure::Usage(format!(
             "{0}: this run was interrupted before; nothing was done\n  fix: go on with it: secateur run --resume {0}\n  \
              or start it anew, with --force",
-            path.display()
+            folder.path().display()
         ))),
         Opened::Ready(folder) => {
             run::begin(&config, &folder, workbench)?;
-            alone(&config, &folder, None, progress, &interrupt, workbench)
+            // Where a run is repeated first that this one leaves, each has its own display.
+            let first = Cell::new(Some(progress));
+            let progress = || first.take().unwrap_or_else(|| Progress::new(cli.quiet));
+            let with = With { progress: &progress, interrupt: &interrupt, workbench, accept: false };
+            alone(&folder, forks::execute(&config, &folder, &with))
         }
     }
 }
@@ -51,7 +57,7 @@ fn resume(
     };
     if run::is_finished(dir) {
         // The folder's own config is what it was.
-        let other = !arguments.layers.configs.is_empty() || !arguments.layers.sets.is_empty();
+        let other = !arguments.layers.words.is_empty() || !arguments.layers.sets.is_empty();
         let differences = if other { config()?.differences(&run::config_of(dir)?, workbench) } else { Vec::new() };
         if !differences.is_empty() {
             let fix = "run it as a run of its own, without --resume: what follows depends on the whole config from the first \
@@ -69,7 +75,7 @@ fn resume(
         return refused(differences, "the checkpoint is of another config", &fix);
     }
     run::same_or_accepted(&config, &folder, &checkpoint, arguments.accept_changed)?;
-    alone(&config, &folder, Some(&checkpoint), progress, interrupt, workbench)
+    alone(&folder, run::execute(&config, &folder, Some(&checkpoint), progress, interrupt, workbench))
 }
 
 /// The config with the content of its data, which takes a while to read; whoever waits is shown how far that has come.
@@ -81,16 +87,8 @@ fn identified(config: Resolved, quiet: bool, workbench: &Workbench) -> Result<(R
     Ok((identified?, progress))
 }
 
-/// Carries out one run on the screen.
-fn alone(
-    config: &Resolved,
-    folder: &RunDir,
-    from: Option<&Saved>,
-    progress: Progress,
-    interrupt: &Interrupt,
-    workbench: &Workbench,
-) -> Result<(), Failure> {
-    let summary = run::execute(config, folder, from, progress, interrupt, workbench);
+/// Says on the screen how a run ended.
+fn alone(folder: &RunDir, summary: Result<Map<String, Value>, Failure>) -> Result<(), Failure> {
     let summary = summary.map_err(|failure| {
         let stopped = matches!(failure, Failure::Stopped(_));
         failure.saying(|mut why| {
@@ -109,8 +107,7 @@ fn alone(
 
 fn already_finished(path: &Path) -> String {
     let summary = run::read_summary(path).ok().flatten().unwrap_or_default();
-    let hint =
-        "This run finished before; nothing was done. Run it again with --force, or another one with --set seed=N.";
+    let hint = "This run finished before; nothing was done. Run it again with --force, or another one with seed=N.";
     format!("{}\n{hint}\n", results(path, &summary))
 }
 

@@ -46,14 +46,18 @@ pub enum ConfigError {
     #[error("`extends` goes in a circle: {}\n  fix: remove one of these `extends`", .0.join(" -> "))]
     Cycle(Vec<String>),
     /// `extends` that is not a list of names.
-    #[error(
-        "extends: must be a list of config names\n  set by: {origin}\n  found: {found}\n  fix: extends = [\"model/mlp\"]"
-    )]
+    #[error("{key}: {problem}\n  set by: {origin}\n  found: {found}\n  fix: {fix}")]
     Extends {
+        /// `extends`, or what others call it.
+        key: &'static str,
+        /// What is wrong.
+        problem: &'static str,
         /// Who set it.
         origin: SetBy,
         /// The value.
         found: String,
+        /// What to write.
+        fix: String,
     },
     /// A `--set` or an environment variable that cannot be read as a key and a value.
     #[error("{origin}: {problem}\n  found: {found}\n  fix: {fix}")]
@@ -65,6 +69,42 @@ pub enum ConfigError {
         /// The text that was given.
         found: String,
         /// What to write.
+        fix: String,
+    },
+    /// A value that a layer asks for and none gives.
+    #[error(
+        "{key}: must be given a value\n  asked for by: {origin}\n  fix: {key}=VALUE, on the command line or in a later config"
+    )]
+    Mandatory {
+        /// The full dotted key.
+        key: String,
+        /// Who asks for it.
+        origin: SetBy,
+    },
+    /// A value that refers to another key, and cannot.
+    #[error("{key}: {problem}\n  set by: {origin}\n  found: {found}\n  fix: {fix}")]
+    Reference {
+        /// The full dotted key.
+        key: String,
+        /// What is wrong.
+        problem: String,
+        /// Who set it.
+        origin: SetBy,
+        /// The text, or the circle.
+        found: String,
+        /// What to write.
+        fix: String,
+    },
+    /// A key that was to be taken back, and that nothing sets.
+    #[error(
+        "~{key}: there is nothing to take back: no weaker layer sets {key}\n  asked for by: {origin}\n  fix: {fix}"
+    )]
+    NothingToTakeBack {
+        /// The full dotted key.
+        key: String,
+        /// Who asks for it.
+        origin: SetBy,
+        /// What to do.
         fix: String,
     },
     /// A key nobody knows.
@@ -174,6 +214,20 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Op
         .filter(|(likeness, _)| *likeness > 0.82)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name)
+}
+
+/// The dotted key nearest to `wanted`: a slip in its last part, the same last part elsewhere, or a slip in its section.
+pub fn nearest_key<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
+    let split = |key| -> (&str, &str) { str::rsplit_once(key, '.').unwrap_or(("", key)) };
+    let (section, last) = split(wanted);
+    let beside = known.iter().copied().filter(|key| split(key).0 == section);
+    let slip = nearest(last, beside.clone().map(|key| split(key).1));
+    if let Some(near) = slip {
+        return beside.into_iter().find(|key| split(key).1 == near);
+    }
+    let named: Vec<&str> = known.iter().copied().filter(|key| split(key).1 == last).collect();
+    let near = nearest(section, named.iter().map(|key| split(key).0));
+    near.and_then(|near| named.iter().copied().find(|key| split(key).0 == near)).or_else(|| named.first().copied())
 }
 
 fn listed(label: &str, names: &[String]) -> String {

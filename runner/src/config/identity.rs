@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use super::key;
 use super::schema::{KeyDoc, PluginDoc, Schema};
+use super::{fork, key};
 
 /// Keys that cannot change a result: what the run is called, where it is written, how many threads compute it.
 const WITHOUT_EFFECT: [&str; 3] = ["name", "output", "threads"];
@@ -25,6 +25,7 @@ pub fn covered(config: &Table, schema: &dyn Schema) -> Table {
                 let keys: Vec<KeyDoc> = section.keys.iter().map(|doc| doc.bare(&section.name)).collect();
                 let inner = match &section.plugin_kind {
                     Some(kind) => plugin(kind, &values, keys, schema),
+                    None if name == fork::FORK => fork::covered(&values, |before| self::covered(before, schema)),
                     None => changed(&values, &keys, schema),
                 };
                 if !inner.is_empty() {

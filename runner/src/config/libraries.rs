@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::error::ConfigError;
+use super::schema::Schema;
 use super::set_by::SetBy;
 
 /// A library that a config or a flag names.
@@ -73,7 +74,9 @@ pub fn listed(table: &Table, origin: &SetBy) -> Result<Vec<PluginFile>, Box<Conf
         let path = PathBuf::from(text("path")?.ok_or_else(|| refused(item))?);
         let sha256 = text("sha256")?.map(str::to_owned);
         let hash = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        if entry.keys().any(|key| key != "path" && key != "sha256")
+        // What ran a script is written into configs that were run; now it is what runs it now.
+        text("python")?;
+        if entry.keys().any(|key| !["path", "sha256", "python"].contains(&key.as_str()))
             || (path.is_dir() && sha256.is_some())
             || !sha256.as_ref().is_none_or(hash)
         {
@@ -89,13 +92,14 @@ pub fn listed(table: &Table, origin: &SetBy) -> Result<Vec<PluginFile>, Box<Conf
     Ok(all)
 }
 
-/// Writes the libraries into the config, each with its hash: the config then names this build of them, and so does the
-/// run's identity.
-pub fn pin(table: &mut Table, files: &[PluginFile], hashes: &Hashes) {
+/// Writes the libraries into the config, each with its hash, and scripts with what runs them: the config then names
+/// this build of them, and so does the run's identity.
+pub fn pin(table: &mut Table, files: &[PluginFile], hashes: &Hashes, schema: &dyn Schema) {
     let entry = |file: &PluginFile| {
         let mut entry = Table::from_iter([("path".to_owned(), Value::from(file.path.display().to_string()))]);
         let hash = file.sha256.clone().or_else(|| hashes.of(&file.path));
         entry.extend(hash.map(|hash| ("sha256".to_owned(), hash.into())));
+        entry.extend(schema.interpreter(&file.path).map(|python| ("python".to_owned(), python.into())));
         Value::Table(entry)
     };
     if files.is_empty() {
@@ -108,6 +112,7 @@ pub fn pin(table: &mut Table, files: &[PluginFile], hashes: &Hashes) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fixture::Fixture;
 
     #[test]
     fn paths_belong_to_the_config_and_files_are_pinned() {
@@ -120,7 +125,7 @@ mod tests {
         anchor(&mut table, folder.path());
         let files = listed(&table, &SetBy::BuiltIn).unwrap();
         assert!(files[0].path.ends_with(&name) && files[1].path == folder.path().join("b.so"));
-        pin(&mut table, &files, &Hashes::default());
+        pin(&mut table, &files, &Hashes::default(), &Fixture);
         // sha256 of "x"
         let hash = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
         assert_eq!(table["plugins"][0]["sha256"].as_str(), Some(hash));

@@ -1,19 +1,22 @@
 //! Layered configs: what a run is told, from where, and whether it makes sense.
 //!
-//! Weakest to strongest: the defaults of plugins and program, `base`, each config after what it `extends`, `SECATEUR_*`
-//! variables, flags and `--set`. Within a layer the order does not matter; across layers the stronger value wins, lists
+//! Weakest to strongest: the defaults of plugins and program, `base`, each config after what it `extends`, groups that the
+//! command line chooses (`criterion=taylor`), `SECATEUR_*` variables, flags, `--set` and `train.lr=0.1`. Within a layer the order does not matter; across layers the stronger value wins, lists
 //! whole, tables key by key. Choosing another plugin drops the weaker layers' options for the old one
 //! (see [`layers`]).
 
+mod described;
 mod error;
 #[cfg(test)]
 pub mod fixture;
+pub mod fork;
 mod identity;
 pub mod key;
 mod layers;
 mod libraries;
 mod run_config;
 pub mod schema;
+mod scripts;
 mod set_by;
 mod show;
 mod validate;
@@ -23,13 +26,16 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
+pub use described::Described;
 pub use error::{ConfigError, ConfigErrors, nearest};
+pub use fork::{At, ForkConfig};
 pub use identity::{earlier_identity, identity_of};
 use layers::Merged;
-pub use layers::{Layer, Stack};
+pub use layers::{Layer, Member, Stack, choices, groups};
 pub use libraries::PluginFile;
 pub use run_config::{DataChoice, OutputConfig, PluginChoice, RunConfig, TopConfig};
 pub use schema::Schema;
+pub use scripts::any as names_script;
 pub use set_by::SetBy;
 pub use show::Row;
 
@@ -38,6 +44,10 @@ pub use show::Row;
 pub struct Request {
     /// The configs by path or name, weakest first.
     pub configs: Vec<String>,
+    /// Words of the command line: configs, after those above; `criterion=taylor`, `train.lr=0.1`, `~train.clip_norm`.
+    pub words: Vec<String>,
+    /// Whether many runs are asked for, so that `train.lr=0.1,0.01` is an axis of theirs.
+    pub many: bool,
     /// Flags that stand for one key each, such as `--device`.
     pub flags: Vec<Flag>,
     /// The `--set` arguments.
@@ -175,20 +185,9 @@ impl Resolved {
         show::plain(&self.table)
     }
 
-    /// The config as TOML, each value followed by its origin as a comment.
-    pub fn to_annotated_toml(&self) -> String {
-        show::annotated(&self.table, &self.origins)
-    }
-
     /// Every value with its origin, sorted by key.
     pub fn rows(&self) -> Vec<Row> {
         show::rows(&self.table, &self.origins)
-    }
-
-    /// The config as JSON: `{"config": {...}, "origins": {"train.lr": "--set", ...}, "folder": "..."}`; no folder where
-    /// it depends on data that is not here.
-    pub fn to_json(&self, folder: Option<String>) -> serde_json::Value {
-        serde_json::json!({ "config": self.table, "origins": self.origins(), "folder": folder })
     }
 }
 

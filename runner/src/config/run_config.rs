@@ -14,6 +14,7 @@ use secateur::training::TrainConfig;
 use toml::Value;
 
 use super::error::{ConfigError, ConfigErrors};
+use super::fork::{FORK, ForkConfig};
 use super::set_by::{SetBy, set_by};
 
 options! {
@@ -103,6 +104,8 @@ pub struct RunConfig {
     pub train: TrainConfig,
     /// Where results go.
     pub output: OutputConfig,
+    /// Where it leaves another run, if it does.
+    pub fork: ForkConfig,
 }
 
 /// A section whose `name` chooses a plugin.
@@ -144,6 +147,7 @@ impl RunConfig {
             grow: reader.section("grow"),
             train: reader.section("train"),
             output: reader.section("output"),
+            fork: reader.section(FORK),
         };
         if reader.errors.is_empty() { Ok(run) } else { Err(ConfigErrors(reader.errors)) }
     }

@@ -1,5 +1,7 @@
 //! What a config may say: the sections, keys and plugins that resolution checks against.
 
+use std::path::Path;
+
 /// One key of a section, or one option of a plugin.
 #[derive(Clone, Debug, Default)]
 pub struct KeyDoc {
@@ -78,4 +80,8 @@ pub trait Schema: Sync {
     fn plugin_names(&self, kind: &str) -> Vec<String>;
     /// Checks types and ranges of a complete section that has known keys only; reports every value it refuses.
     fn check_section(&self, section: &str, values: &toml::Table) -> Vec<KeyError>;
+    /// What runs the script in this file, with its version; `None` for a library.
+    fn interpreter(&self, _file: &Path) -> Option<String> {
+        None
+    }
 }

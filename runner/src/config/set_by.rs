@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::key::{self, dotted};
 
 /// The layer, and the place in it, that set a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SetBy {
     /// A config file; `embedded` marks the copy inside the program.
     File {
@@ -32,6 +34,13 @@ pub enum SetBy {
     BuiltIn,
     /// The run's name, taken from the last config's file name.
     FileName,
+    /// The value of another key.
+    Reference {
+        /// Who said so.
+        by: Box<Self>,
+        /// The keys that it refers to.
+        to: String,
+    },
 }
 
 impl fmt::Display for SetBy {
@@ -44,6 +53,7 @@ impl fmt::Display for SetBy {
             Self::Plugin { kind, name } => write!(f, "default of {kind} {name}"),
             Self::BuiltIn => write!(f, "built-in default"),
             Self::FileName => write!(f, "name of the config"),
+            Self::Reference { by, to } => write!(f, "{by}, from {to}"),
         }
     }
 }

@@ -67,7 +67,8 @@ fn lines(table: &Table) -> Vec<Line> {
     for (name, value) in top {
         leaves(&mut vec![name], 0, value, &mut lines);
     }
-    for (name, value) in sections {
+    // A section that says nothing is there all the same.
+    for (name, value) in sections.into_iter().filter(|(_, value)| value.as_table().is_some_and(|all| !all.is_empty())) {
         if !lines.is_empty() {
             lines.push(Line { text: String::new(), key: None });
         }

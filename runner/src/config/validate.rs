@@ -43,8 +43,11 @@ impl Check<'_> {
             let value = table.entry(section.name.clone()).or_insert_with(|| Value::Table(Table::new()));
             if !value.is_table() {
                 let found = value.to_string();
+                let group = value.as_str().map_or_else(String::new, |name| {
+                    format!("; what configs/{0}/ has for it: extends = [\"{0}/{name}\"]", section.name)
+                });
                 *value = Value::Table(Table::new());
-                let allowed = format!("a section: [{0}], or single keys as {0}.KEY", section.name);
+                let allowed = format!("a section: [{0}], or single keys as {0}.KEY{group}", section.name);
                 self.refuse_value(section.name.clone(), found, allowed);
             }
         }

@@ -1,7 +1,10 @@
 //! What may stand in a config: the program's own sections and the registered plugins.
 
+use std::path::Path;
+
 use secateur::error::OptionError;
 use secateur::options::{self, OptionDoc, OptionSet, Table};
+use secateur::plugins::boundary::PREFIX;
 use secateur::plugins::registry::Kind;
 use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::TrainConfig;
@@ -10,7 +13,7 @@ use toml::Value;
 use super::sections::{self, keys};
 use super::{Workbench, data};
 use crate::config::schema::{KeyError, PluginDoc, Schema, SectionDoc};
-use crate::config::{OutputConfig, TopConfig};
+use crate::config::{ForkConfig, OutputConfig, TopConfig};
 
 impl Schema for Workbench {
     fn sections(&self) -> Vec<SectionDoc> {
@@ -50,9 +53,17 @@ impl Schema for Workbench {
                 all
             }
             "output" => refused(section, errors::<OutputConfig>(values)),
+            "fork" => refused(section, errors::<ForkConfig>(values)),
             "train" => refused(section, errors::<TrainConfig>(values)),
             plugin => known_kind(plugin).map_or_else(Vec::new, |kind| self.bad_options(kind, plugin, values)),
         }
+    }
+
+    fn interpreter(&self, file: &Path) -> Option<String> {
+        let file = file.canonicalize().ok()?;
+        let mut scripts = self.registry.of_kind(Kind::Criterion).filter(|(name, _)| name.starts_with(PREFIX));
+        let (_, script) = scripts.find(|(_, item)| item.origin().file.as_ref() == Some(&file))?;
+        Some(script.origin().version.clone())
     }
 }
 

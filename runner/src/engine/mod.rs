@@ -8,6 +8,7 @@ mod data;
 mod data_cache;
 mod device;
 mod fit;
+mod fork;
 mod notes;
 mod sections;
 mod train;
@@ -15,10 +16,11 @@ mod train;
 pub use bits::BitsOf;
 pub use check::Checked;
 pub use compress::{Compression, Sizes, Test};
+pub use fork::Left;
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secateur::options::Table;
 use secateur::plugins::registry::{Item, Kind, Registry};
@@ -68,12 +70,9 @@ impl Workbench {
         let mut registry = secateur_bundle::registry()?;
         for file in libraries {
             registry.load(&file.path, file.sha256.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
-            if anybody_writes(&file.path) {
-                let fix = format!("chmod o-w {}", file.path.display());
-                tracing::warn!(
-                    "{}: anybody may write to this library, and it runs as you\n  fix: {fix}",
-                    file.path.display()
-                );
+            if let Some(path) = anybody_writes(&file.path) {
+                let (file, fix) = (file.path.display(), format!("chmod o-w {}", path.display()));
+                tracing::warn!("{file}: anybody may write to this library, and it runs as you\n  fix: {fix}");
             }
         }
         Ok(Self { registry, data: DataCache::default() })
@@ -130,15 +129,21 @@ impl Workbench {
     }
 }
 
-/// Whether everybody on this machine may change a file.
+/// What lets everybody on this machine change a file: the file itself, or the folder in which it can be replaced.
 #[cfg(unix)]
-fn anybody_writes(path: &Path) -> bool {
+fn anybody_writes(path: &Path) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
     const OTHERS_WRITE: u32 = 0o002;
-    path.metadata().is_ok_and(|about| about.permissions().mode() & OTHERS_WRITE != 0)
+    /// In a folder with this bit only its owner replaces a file.
+    const STICKY: u32 = 0o1000;
+    let path = path.canonicalize().ok()?;
+    let mode = |path: &Path| path.metadata().map_or(0, |about| about.permissions().mode());
+    let folder = path.parent().filter(|folder| mode(folder) & (OTHERS_WRITE | STICKY) == OTHERS_WRITE);
+    let file = Some(path.as_path()).filter(|file| mode(file) & OTHERS_WRITE != 0);
+    file.or(folder).map(Path::to_owned)
 }
 
 #[cfg(not(unix))]
-fn anybody_writes(_: &Path) -> bool {
-    false
+fn anybody_writes(_: &Path) -> Option<PathBuf> {
+    None
 }

@@ -38,6 +38,7 @@ pub fn of_config(config: &Resolved, registry: &Registry) -> Vec<Note> {
     let mut all: Vec<Idle> = Vec::new();
     all.extend(run.top.idle_beside(sections));
     all.extend(run.output.idle_beside(sections).iter().map(|idle| idle.under("output")));
+    all.extend(run.fork.idle_beside(sections).iter().map(|idle| idle.under("fork")));
     all.extend(run.data.common.idle_beside(sections).iter().map(|idle| idle.under("data")));
     let data = format!("data.{}", run.data.name);
     all.extend(of_plugin(registry, Kind::Data, &run.data.name, &data, &run.data.options, sections));
@@ -213,6 +214,10 @@ impl<O: Observer> Observer for Telling<'_, O> {
 
     fn should_stop(&self) -> bool {
         self.to.should_stop()
+    }
+
+    fn should_leave(&self) -> bool {
+        self.to.should_leave()
     }
 
     fn wants_checkpoint(&self) -> bool {

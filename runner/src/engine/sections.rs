@@ -7,7 +7,7 @@ use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::TrainConfig;
 
 use crate::config::schema::{KeyDoc, SectionDoc};
-use crate::config::{OutputConfig, TopConfig};
+use crate::config::{ForkConfig, OutputConfig, TopConfig};
 
 /// Every section that has keys of its own.
 pub fn all(registry: &Registry) -> Vec<SectionDoc> {
@@ -22,6 +22,11 @@ pub fn all(registry: &Registry) -> Vec<SectionDoc> {
         ),
         section("train", "How the network is trained.", keys("train.", TrainConfig::docs(), None)),
         section("output", "Where results go.", keys("output.", OutputConfig::docs(), None)),
+        section(
+            "fork",
+            "Where a run leaves another one, and goes on by itself.",
+            keys("fork.", ForkConfig::docs(), None),
+        ),
     ]
 }
 

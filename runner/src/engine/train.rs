@@ -7,7 +7,7 @@ use secateur::error::OptionError;
 use secateur::network::model_file::ModelFile;
 use secateur::plugins::registry::Registered;
 use secateur::seed::Seed;
-use secateur::training::{Observer, Run};
+use secateur::training::{Kept, Observer, Run};
 use serde_json::{Map, Value};
 
 use super::Workbench;
@@ -25,6 +25,8 @@ pub struct Checkpoint<'a> {
     pub bytes: &'a [u8],
     /// The name under which it was taken.
     pub name: &'a str,
+    /// What it keeps of another run's plugins, where it is another run's.
+    pub kept: Option<Kept>,
 }
 
 /// What a run leaves.
@@ -104,7 +106,8 @@ impl Workbench {
         };
         let outcome = match from {
             None => run.execute(&mut observer),
-            Some(Checkpoint { bytes, name, .. }) => run.resume(bytes, name, &mut observer),
+            Some(Checkpoint { bytes, name, kept: None, .. }) => run.resume(bytes, name, &mut observer),
+            Some(Checkpoint { bytes, name, kept: Some(kept), .. }) => run.fork((bytes, name), kept, &mut observer),
         };
         let outcome = outcome.map_err(|error| refused(&error, from, config))?;
         let summary = serde_json::to_value(&outcome.summary)

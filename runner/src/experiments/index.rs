@@ -308,4 +308,19 @@ mod tests {
         fs::write(config, "seed = 1\n").unwrap();
         assert_eq!(status(), "damaged");
     }
+
+    #[test]
+    fn a_reader_bears_indexes_that_nobody_wrote() {
+        let here = tempfile::tempdir().unwrap();
+        (0..2).for_each(|i| run(&here.path().join(format!("r-{i}")), 0.5 + f64::from(i) / 10.0));
+        let expected = shown(&Index::open(here.path()).unwrap().records(here.path()).unwrap());
+        let path = here.path().join(INDEX);
+        let whole = fs::read(&path).unwrap();
+        secateur_fuzz::bears_part(20, "index", &[whole], |bytes| {
+            fs::write(&path, bytes).unwrap();
+            let found = Index::open(here.path()).unwrap().records(here.path()).unwrap();
+            assert_eq!(shown(&found), expected);
+            bytes.len()
+        });
+    }
 }

@@ -1,8 +1,12 @@
 //! Many runs: sweeps that make them, the index that finds them again, statistics, and comparisons.
 
+pub mod cluster;
 pub mod compare;
+pub mod figures;
 pub mod index;
+pub mod ranks;
 mod record;
+mod sequential;
 mod statistics;
 pub mod sweep;
 mod ties;

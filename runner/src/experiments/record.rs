@@ -85,3 +85,30 @@ pub fn read(folder: &Path) -> Record {
     record.status = text("status").unwrap_or_default().to_owned();
     Record { summary, ..record }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_bears_folders_that_nobody_wrote() {
+        let here = tempfile::tempdir().unwrap();
+        let whole = [
+            (CONFIG, "name = 'r'\nseed = 1\n[criterion]\nname = 'magnitude'\n[prune.table]\n'*' = 0.9\n"),
+            (SUMMARY, r#"{"status": "finished", "test_accuracy": 0.5, "error": "x", "control": "random"}"#),
+            (PROVENANCE, "[program]\nversion = '0.1.0'\n[[accepted]]\nat = 'x'\nchanges = ['y']\n"),
+        ];
+        let write_whole = || whole.iter().for_each(|(name, text)| fs::write(here.path().join(name), text).unwrap());
+        for (name, text) in whole {
+            write_whole();
+            secateur_fuzz::bears(&format!("folder-{name}"), &[text.as_bytes().to_vec()], |bytes| {
+                fs::write(here.path().join(name), bytes).unwrap();
+                let record = read(here.path());
+                assert!(!record.status.is_empty());
+                let shown = record.error.iter().chain(&record.control).flat_map(|text| text.chars());
+                assert!(!shown.into_iter().any(|c| c.is_control() && c != '\n'), "{record:?}");
+                bytes.len()
+            });
+        }
+    }
+}

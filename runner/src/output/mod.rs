@@ -15,7 +15,7 @@ pub use progress::Progress;
 pub use report::{Curves, headlines, render as report};
 pub use share::percent;
 pub use size_table::size_table;
-pub use tensorboard::file as tensorboard;
+pub use tensorboard::write as write_tensorboard;
 pub use validated::validated;
 
 use secateur::training::event::Event;

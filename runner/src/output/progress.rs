@@ -170,7 +170,7 @@ impl State {
             }
             Event::Step { epoch, loss, .. } => {
                 self.epoch = *epoch;
-                if *epoch == 0 {
+                if *epoch == 1 {
                     self.loss = Some(*loss);
                 }
             }
@@ -196,7 +196,7 @@ impl State {
 
     fn metrics(&self) -> String {
         let width = self.epochs.to_string().len();
-        let mut text = format!("epoch {:>width$}/{}", self.epoch + 1, self.epochs);
+        let mut text = format!("epoch {:>width$}/{}", self.epoch.max(1), self.epochs);
         if let Some(loss) = self.loss.filter(|loss| loss.is_finite()) {
             text.push_str(&format!("  training loss {loss:.4}"));
         }
@@ -234,7 +234,7 @@ fn prune_line(event: &Event) -> Option<String> {
     let shown: Vec<String> = units.0.iter().take(6).map(|(name, units)| format!("{name} {units}")).collect();
     let more = if units.0.len() > shown.len() { ", ..." } else { "" };
     let units = if shown.is_empty() { String::new() } else { format!("  units: {}{more}", shown.join(", ")) };
-    let (epoch, achieved) = (epoch + 1, percent(*achieved));
+    let achieved = percent(*achieved);
     Some(format!(
         "  pruned after epoch {epoch} (step {step}): {achieved} of the {what} are gone, \
          {weights_kept} of {weights_total} parameters remaining{idle}{units}"
@@ -287,14 +287,14 @@ mod tests {
         let mut progress = Progress { show: Show::Lines(Box::new(screen.clone())), state: State::default() };
         let events = r#"{"event":"start","step":0,"name":"r","params":10,"steps":200,"steps_per_epoch":10,"examples":12000,"layers":[]}
 {"event":"note","step":0,"keys":["train.eps"],"text":"train.eps = 1 does nothing here."}
-{"event":"step","step":0,"epoch":0,"loss":2.3,"accuracy":null,"lr":0.1}
-{"event":"epoch","step":9,"epoch":0,"loss":1.5,"accuracy":0.5,"sparsity":0.0,"seconds":0.5}
-{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.625,"at":"before-prune"}
-{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45,"fc2":27},"kept":{"fc1":45,"fc2":27},"weights_kept":900,"weights_total":1000,"left":100,"returned":0,"seconds":0.1}
-{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.5,"at":"after-prune"}
-{"event":"epoch","step":19,"epoch":1,"loss":1.25,"accuracy":0.6,"sparsity":0.1,"seconds":0.5}
-{"event":"burden","step":19,"epoch":1,"layers":[]}
-{"event":"eval","step":19,"epoch":1,"split":"validation","loss":1.4,"accuracy":0.75,"at":"epoch"}"#;
+{"event":"step","step":0,"epoch":1,"loss":2.3,"accuracy":null,"lr":0.1}
+{"event":"epoch","step":9,"epoch":1,"loss":1.5,"accuracy":0.5,"sparsity":0.0,"seconds":0.5}
+{"event":"eval","step":19,"epoch":2,"split":"validation","loss":1.4,"accuracy":0.625,"at":"before-prune"}
+{"event":"prune","step":19,"epoch":2,"target":0.1,"achieved":0.1,"units":{"fc1":45,"fc2":27},"kept":{"fc1":45,"fc2":27},"weights_kept":900,"weights_total":1000,"left":100,"returned":0,"seconds":0.1}
+{"event":"eval","step":19,"epoch":2,"split":"validation","loss":1.4,"accuracy":0.5,"at":"after-prune"}
+{"event":"epoch","step":19,"epoch":2,"loss":1.25,"accuracy":0.6,"sparsity":0.1,"seconds":0.5}
+{"event":"burden","step":19,"epoch":2,"layers":[]}
+{"event":"eval","step":19,"epoch":2,"split":"validation","loss":1.4,"accuracy":0.75,"at":"epoch"}"#;
         for line in events.lines() {
             progress.event(&serde_json::from_str(line).unwrap());
         }
@@ -310,7 +310,7 @@ mod tests {
     fn weights_that_are_left_and_do_nothing_are_told_with_the_step() {
         let line = |effective: usize, units: usize| {
             let event = format!(
-                r#"{{"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.9,"units":{{}},"kept":{{"fc1.weight":100}},
+                r#"{{"event":"prune","step":19,"epoch":2,"target":0.1,"achieved":0.9,"units":{{}},"kept":{{"fc1.weight":100}},
                 "weights_kept":110,"weights_total":1010,"nnz":100,"nnz_effective":{effective},"units_cut_off":{units},
                 "pruned":900,"regrown":0,"seconds":0.1}}"#
             );

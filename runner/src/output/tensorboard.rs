@@ -4,6 +4,7 @@
 //! (`tensorflow/core/lib/io/record_writer`); the content is an `Event` (`tensorflow/core/util/event.proto`) with
 //! `wall_time = 1`, `step = 2`, `file_version = 3`, `summary = 5`.
 
+use std::io::{self, BufWriter, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use secateur::pruning::Counted;
@@ -11,11 +12,14 @@ use secateur::training::event::{EvalAt, Event};
 
 use super::events;
 
-/// The event file of a run, from the lines of its `events.jsonl`.
-pub fn file<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> Vec<u8> {
+/// Writes the event file of a run from the lines of its `events.jsonl`, one at a time: both may be larger than memory.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write<L: AsRef<str>>(lines: impl Iterator<Item = L>, file: impl Write) -> io::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-    let mut file = Vec::new();
-    record(&mut file, &[field(1, Wire::Double(now)), field(3, Wire::Bytes(b"brain.Event:2"))].concat());
+    let mut file = BufWriter::new(file);
+    record(&mut file, &[field(1, Wire::Double(now)), field(3, Wire::Bytes(b"brain.Event:2"))].concat())?;
     for event in events(lines) {
         let (step, scalars) = scalars(&event);
         for (tag, value) in scalars {
@@ -23,10 +27,10 @@ pub fn file<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> Vec<u8> {
             let summary = field(1, Wire::Bytes(&value));
             let event =
                 [field(1, Wire::Double(now)), field(2, Wire::Whole(step)), field(5, Wire::Bytes(&summary))].concat();
-            record(&mut file, &event);
+            record(&mut file, &event)?;
         }
     }
-    file
+    file.flush()
 }
 
 /// The step of an event, and what it says in numbers.
@@ -104,12 +108,12 @@ fn varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-fn record(file: &mut Vec<u8>, content: &[u8]) {
+fn record(file: &mut impl Write, content: &[u8]) -> io::Result<()> {
     let length = (content.len() as u64).to_le_bytes();
-    file.extend(length);
-    file.extend(masked(&length).to_le_bytes());
-    file.extend(content);
-    file.extend(masked(content).to_le_bytes());
+    file.write_all(&length)?;
+    file.write_all(&masked(&length).to_le_bytes())?;
+    file.write_all(content)?;
+    file.write_all(&masked(content).to_le_bytes())
 }
 
 /// The checksum as TFRecords store it: rotated, so that checksums of checksums stay useful.
@@ -132,7 +136,7 @@ mod tests {
         // crc32c("123456789") is 0xe3069283 (RFC 3720).
         assert_eq!(masked(b"123456789"), 0xe306_9283_u32.rotate_right(15).wrapping_add(0xa282_ead8));
         let mut file = Vec::new();
-        record(&mut file, b"abc");
+        record(&mut file, b"abc").unwrap();
         assert_eq!((file.len(), &file[..8], &file[12..15]), (19, &[3, 0, 0, 0, 0, 0, 0, 0][..], &b"abc"[..]));
     }
 
@@ -140,7 +144,9 @@ mod tests {
     fn epochs_and_pruning_steps_become_scalars() {
         let lines = r#"{"event":"epoch","step":9,"epoch":0,"loss":1.5,"accuracy":0.5,"sparsity":0.0,"seconds":0.5}
 {"event":"prune","step":19,"epoch":1,"target":0.1,"achieved":0.1,"units":{"fc1":45},"weights_kept":900,"weights_total":1000,"left":100,"returned":0,"seconds":0.1}"#;
-        let text = String::from_utf8_lossy(&file(lines.lines())).into_owned();
+        let mut file = Vec::new();
+        write(lines.lines(), &mut file).unwrap();
+        let text = String::from_utf8_lossy(&file).into_owned();
         for tag in
             ["brain.Event:2", "train/loss", "train/accuracy", "prune/achieved_of_what_may_be_pruned", "units/fc1"]
         {

@@ -1,13 +1,16 @@
 //! Which evaluation on the validation split was the best one so far.
 
+use std::fs;
 use std::path::Path;
 
 use secateur::data::SplitName;
 use secateur::options::Table;
 use secateur::training::event::{EvalAt, Event};
+use serde_json::Value;
 
 use super::error::RunDirError;
 use super::event_log;
+use super::folder::FORK;
 
 /// The best evaluation so far.
 #[derive(Debug)]
@@ -39,14 +42,18 @@ impl Best {
         better
     }
 
-    /// Takes in what the log of a run says that goes on.
+    /// Takes in what the log of a run says that goes on; the networks of before a fork were another run's.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn recall(&mut self, folder: &Path) -> Result<(), RunDirError> {
+        let fork: Value =
+            fs::read(folder.join(FORK)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let begun = fork["fork"]["step"].as_u64().unwrap_or(0);
         for line in event_log::lines(folder)?.filter(|line| line.contains("\"eval\"")) {
-            if let Ok(Event::Eval { split: SplitName::Validation, at: EvalAt::Epoch, loss, accuracy, .. }) =
+            if let Ok(Event::Eval { split: SplitName::Validation, at: EvalAt::Epoch, loss, accuracy, step, .. }) =
                 serde_json::from_str(&line)
+                && step >= begun
             {
                 self.beaten_by(loss, accuracy);
             }

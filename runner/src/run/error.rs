@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::folder::Held;
 use crate::failure::Failure;
 
 /// What can go wrong with a run's folder.
@@ -10,9 +11,14 @@ use crate::failure::Failure;
 pub enum RunDirError {
     /// Another process writes in the folder.
     #[error(
-        "{}: another process is running in this folder\n  fix: wait for it, or choose another folder with --out", .0.display()
+        "{}: another process is running in this folder: {}\n  fix: wait for it (one of another machine is taken for dead \
+         after three minutes of silence), or choose another folder with --out",
+        .0.run.display(), .0
     )]
-    Busy(PathBuf),
+    Busy(Box<Held>),
+    /// This process wrote in the folder, was silent for long, and another one goes on in its place.
+    #[error("{}: another process has taken this folder over: {}\n  fix: leave it to that one", .0.display(), .1)]
+    Lost(PathBuf, String),
     /// There is no run that can go on.
     #[error("{}: {problem}\n  fix: {fix}", .path.display())]
     NotResumable {
@@ -51,6 +57,7 @@ fn reason(source: &io::Error) -> String {
     match source.kind() {
         ErrorKind::StorageFull => "the disk is full".to_owned(),
         ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+        ErrorKind::FileTooLarge => "no file may be so large here (ulimit -f)".to_owned(),
         ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file stands where a folder should be".to_owned(),
@@ -59,9 +66,16 @@ fn reason(source: &io::Error) -> String {
     }
 }
 
+/// Too many open files: on Unix a number, for which the library has no kind.
+const EMFILE: i32 = 24;
+
 fn fix(source: &io::Error) -> &'static str {
+    if cfg!(unix) && source.raw_os_error() == Some(EMFILE) {
+        return "raise the limit of open files (ulimit -n)";
+    }
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or write elsewhere with --out DIR",
+        ErrorKind::FileTooLarge => "raise the limit, or write elsewhere with --out DIR",
         ErrorKind::InvalidData => "the file is damaged: start the run anew, with --force",
         _ => "choose a folder that you can write to with --out DIR",
     }

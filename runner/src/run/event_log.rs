@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use secateur::training::event::EvalAt;
 use serde::Deserialize;
 
 use super::error::{RunDirError, failed};
@@ -14,8 +15,19 @@ pub const EVENTS: &str = "events.jsonl";
 
 /// The part of an event that says where it belongs.
 #[derive(Deserialize)]
-struct At {
+struct Place {
     step: Option<u64>,
+    /// Of evaluations and pictures.
+    at: Option<EvalAt>,
+}
+
+impl Place {
+    /// Whether it stays in the log of a run that goes on with a step, and with an evaluation before it where one is
+    /// named; what comes after the last step is always done again.
+    fn is_before(&self, step: u64, first: Option<EvalAt>) -> bool {
+        let again = first.is_some() && self.at == first && self.step.is_some_and(|at| at + 1 == step);
+        self.step.is_some_and(|at| at < step) && self.at != Some(EvalAt::End) && !again
+    }
 }
 
 /// The lines of a run's log, one at a time: a long run's log is larger than a page about it. Bytes that are no text are
@@ -66,21 +78,22 @@ impl EventLog {
         written.map_err(failed(&self.path, "write it"))
     }
 
-    /// Drops the events of `step` and later ones, and lines that are damaged or were cut off. The file may be larger
-    /// than memory.
+    /// Drops what a run that goes on with `step` will tell again: the events of it and of later ones, the evaluation
+    /// after the step before where it is made `first`, and lines that are damaged or were cut off. The file may be
+    /// larger than memory.
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub fn drop_from(&mut self, step: u64) -> Result<(), RunDirError> {
+    pub fn drop_from(&mut self, step: u64, first: Option<EvalAt>) -> Result<(), RunDirError> {
         if self.file.metadata().map_err(failed(&self.path, "read it"))?.len() == 0 {
             return Ok(());
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        rename_made(folder, EVENTS, |file| {
+        let keep = |file: &mut File| {
             let (mut all, mut line) = (BufReader::new(File::open(&self.path)?), Vec::new());
             let mut kept = BufWriter::new(file);
             while all.read_until(b'\n', &mut line)? > 0 {
-                let before = |At { step: at }: At| at.is_some_and(|at| at < step);
+                let before = |place: Place| place.is_before(step, first);
                 // Bytes that are no text pass for JSON where nobody asks for their field.
                 let text = std::str::from_utf8(&line).unwrap_or_default();
                 if text.ends_with('\n') && serde_json::from_str(text).is_ok_and(before) {
@@ -89,7 +102,8 @@ impl EventLog {
                 line.clear();
             }
             kept.flush()
-        })?;
+        };
+        rename_made(folder, EVENTS, keep, || Ok(()))?;
         sync_folder(folder).map_err(failed(&self.path, "write it"))?;
         let reopened = OpenOptions::new().append(true).open(&self.path);
         self.file = reopened.map_err(failed(&self.path, "write it"))?;
@@ -135,7 +149,7 @@ mod tests {
         })
         .unwrap();
         let mut log = EventLog::open(out.path()).unwrap();
-        log.drop_from(2).unwrap();
+        log.drop_from(2, None).unwrap();
         log.append(&json!({"event": "step", "step": 2})).unwrap();
         let text = fs::read_to_string(out.path().join(EVENTS)).unwrap();
         let steps: Vec<u64> =
@@ -144,11 +158,28 @@ mod tests {
     }
 
     #[test]
+    fn an_evaluation_that_is_made_again_and_what_came_after_the_last_step_are_told_again() {
+        let log = [
+            r#"{"event":"eval","step":1,"at":"epoch"}"#,
+            r#"{"event":"eval","step":3,"at":"before-prune"}"#,
+            r#"{"event":"eval","step":3,"at":"epoch"}"#,
+            r#"{"event":"eval","step":3,"at":"end"}"#,
+            r#"{"event":"picture","step":3,"at":"end","file":"a.png"}"#,
+        ];
+        for (first, kept) in [(None, 3), (Some(EvalAt::Epoch), 2)] {
+            let out = tempfile::tempdir().unwrap();
+            fs::write(out.path().join(EVENTS), log.join("\n") + "\n").unwrap();
+            EventLog::open(out.path()).unwrap().drop_from(4, first).unwrap();
+            assert_eq!(lines(out.path()).unwrap().collect::<Vec<_>>(), log[..kept], "{first:?}");
+        }
+    }
+
+    #[test]
     fn bytes_that_are_no_text_cost_their_line_only() {
         let out = tempfile::tempdir().unwrap();
         fs::write(out.path().join(EVENTS), b"{\"step\":0}\n{\"step\":1,\"x\":\"\xff\"}\n{\"step\":2}\n").unwrap();
         assert_eq!(lines(out.path()).unwrap().count(), 3);
-        EventLog::open(out.path()).unwrap().drop_from(9).unwrap();
+        EventLog::open(out.path()).unwrap().drop_from(9, None).unwrap();
         assert_eq!(fs::read(out.path().join(EVENTS)).unwrap(), b"{\"step\":0}\n{\"step\":2}\n");
     }
 
@@ -158,5 +189,22 @@ mod tests {
         let mut log = EventLog { path: "events.jsonl".into(), file: File::create("/dev/full").unwrap() };
         let error = log.append(&json!({"event": "step"})).unwrap_err().to_string();
         assert!(error.contains("events.jsonl: cannot write it: the disk is full\n  fix: free some space"), "{error}");
+    }
+
+    #[test]
+    fn a_log_that_nobody_wrote_is_borne_and_dropped_line_by_line() {
+        let out = tempfile::tempdir().unwrap();
+        let log: String =
+            (0..9).map(|step| json!({"event": "eval", "step": step, "at": "end"}).to_string() + "\n").collect();
+        secateur_fuzz::bears("log", &[log.into_bytes()], |bytes| {
+            fs::write(out.path().join(EVENTS), bytes).unwrap();
+            let before: usize = lines(out.path()).unwrap().map(|line| line.len()).sum();
+            EventLog::open(out.path()).unwrap().drop_from(5, Some(EvalAt::Epoch)).unwrap();
+            // What is left is whole.
+            for line in lines(out.path()).unwrap() {
+                assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
+            }
+            before
+        });
     }
 }

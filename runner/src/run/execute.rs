@@ -5,14 +5,14 @@ use std::fs;
 use serde_json::{Map, Value};
 
 use super::event_log::lines;
-use super::folder::{CONFIG, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
+use super::folder::{CONFIG, FORK, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
 use super::made::Made;
 use super::recorder::Recorder;
 use super::resumed::name_of;
 use super::saved::Saved;
 use super::{Interrupt, provenance};
 use crate::config::Resolved;
-use crate::engine::{Checkpoint, Trained, Workbench, notes_told};
+use crate::engine::{Trained, Workbench, notes_told};
 use crate::failure::Failure;
 use crate::output::{self, Progress};
 
@@ -40,9 +40,15 @@ pub fn execute(
 ) -> Result<Map<String, Value>, Failure> {
     let name = Made::here(config).name(&config.identity());
     let stage = interrupt.run();
-    let mut recorder = Recorder::new(folder, name, &config.run, progress, interrupt.clone(), &stage)?;
+    let so_far = || {
+        let mut told = part_in_sweep(folder);
+        told.insert("status".to_owned(), "running".into());
+        write_report(config, folder, &told)
+    };
+    let recorder = Recorder::new(folder, name, &config.run, progress, interrupt.clone(), &stage)?;
+    let mut recorder = recorder.reporting(so_far);
     let taken = from.map(|saved| name_of(saved, config, folder, workbench)).unwrap_or_default();
-    let checkpoint = from.map(|saved| Checkpoint { file: &saved.path, bytes: &saved.bytes, name: &taken });
+    let checkpoint = from.map(|saved| saved.checkpoint(&taken));
     let trained = workbench.train(config, checkpoint, &mut recorder, Recorder::loading);
     recorder.clear_screen();
     drop(recorder);
@@ -64,12 +70,16 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
     let mut summary = trained.summary;
     summary.extend(output::validated(lines(folder.path())?));
     summary.extend(part_in_sweep(folder));
+    summary.extend(noted(folder, FORK));
     summary.insert("status".to_owned(), "finished".into());
     // Those of the log say who set what.
     summary.insert("notes".to_owned(), notes_told(lines(folder.path())?).into());
     folder.write(MODEL, &trained.model)?;
     // What is drawn of a run that is over can be drawn again; the network cannot be trained again for that.
-    let tensorboard = || Ok(folder.write(TENSORBOARD, &output::tensorboard(lines(folder.path())?))?);
+    let tensorboard = || {
+        let lines = lines(folder.path())?;
+        Ok(folder.write_made(TENSORBOARD, |file| output::write_tensorboard(lines, file))?)
+    };
     let drawn =
         [if config.run.output.tensorboard { tensorboard() } else { Ok(()) }, write_report(config, folder, &summary)];
     for failure in drawn.iter().filter_map(|drawn: &Result<(), Failure>| drawn.as_ref().err()) {
@@ -81,7 +91,12 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
 
 /// What a sweep noted in the folder: which sweep it is, and what the run is a control of.
 fn part_in_sweep(folder: &RunDir) -> Map<String, Value> {
-    let text = fs::read(folder.path().join(SWEEP)).ok();
+    noted(folder, SWEEP)
+}
+
+/// What stands in a file of the folder.
+fn noted(folder: &RunDir, file: &str) -> Map<String, Value> {
+    let text = fs::read(folder.path().join(file)).ok();
     text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
@@ -133,7 +148,7 @@ mod tests {
         let interrupt = Interrupt::default();
         let asked = interrupt.clone();
         let progress = Progress::told(move |event| {
-            if let Event::Epoch { epoch: 3, .. } = event {
+            if let Event::Epoch { epoch: 4, .. } = event {
                 asked.ask();
             }
         });
@@ -170,6 +185,28 @@ mod tests {
         assert_ne!(name, config.identity());
         interrupted(&name, &config, &folder, &workbench);
         assert!(resumed(&config, folder, &workbench).unwrap() == expected, "the weights differ");
+    }
+
+    #[test]
+    fn a_run_has_its_report_from_the_first_epoch() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = config(out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        let report = folder.path().join(REPORT);
+        let (seen, path) = (std::sync::Arc::new(std::sync::Mutex::new(Vec::new())), report.clone());
+        let noted = seen.clone();
+        let progress = Progress::told(move |event| {
+            if let Event::Epoch { epoch, .. } = event {
+                noted.lock().unwrap().push((*epoch, fs::read_to_string(&path).ok()));
+            }
+        });
+        execute(&config, &folder, None, progress, &Interrupt::default(), &workbench).unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0], (1, None));
+        let (epoch, first) = &seen[1];
+        let first = first.as_ref().unwrap();
+        assert!(*epoch == 2 && first.contains(">running<") && first.contains("<svg"), "{first}");
+        assert!(fs::read_to_string(report).unwrap().contains(">finished<"));
     }
 
     #[test]
@@ -228,15 +265,14 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn a_disk_that_is_full_at_the_report_fails_no_run_whose_network_is_written() {
+    fn a_report_that_cannot_be_written_fails_no_run_whose_network_is() {
         let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
         let config = config(out.path(), &workbench);
         let folder = ready(&config, out.path(), &workbench);
-        std::os::unix::fs::symlink("/dev/full", folder.path().join(".report.html.unfinished")).unwrap();
+        fs::create_dir_all(folder.path().join(REPORT).join("in the way")).unwrap();
         execute(&config, &folder, None, Progress::new(true), &Interrupt::default(), &workbench).unwrap();
         assert!(is_finished(folder.path()) && folder.path().join(MODEL).exists());
-        assert!(!folder.path().join(REPORT).exists());
+        assert!(folder.path().join(REPORT).is_dir());
     }
 
     #[test]
@@ -261,7 +297,7 @@ mod tests {
         let kept = fs::read(folder.path().join(BEST)).unwrap();
         drop(folder);
         // A run that ends with that epoch ends with that network.
-        let epochs = format!("train.epochs={}", best.0 + 1);
+        let epochs = format!("train.epochs={}", best.0);
         assert!(fs::read(run(&[&epochs]).path().join(MODEL)).unwrap() == kept, "{best:?}");
         assert!(!run(&["seed=1"]).path().join(BEST).exists());
     }

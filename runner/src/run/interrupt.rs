@@ -3,8 +3,9 @@
 //! no run has made a step since it began or was taken up again there is nothing to finish, and the program ends by
 //! itself.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::failure::Failure;
 
@@ -22,6 +23,17 @@ struct Shared {
     /// Whether any run has begun at all, and whether one came to its steps.
     begun: AtomicBool,
     trained: AtomicBool,
+    last: Last,
+}
+
+/// What is done last of all where the program ends by itself.
+#[derive(Default)]
+struct Last(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl fmt::Debug for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Last").finish_non_exhaustive()
+    }
 }
 
 /// Where a run is on its way, until this value is dropped.
@@ -52,6 +64,11 @@ impl Interrupt {
     /// Whether it was asked for.
     pub fn asked(&self) -> bool {
         self.0.asked.load(Ordering::Relaxed)
+    }
+
+    /// Does this last of all where the program ends by itself, because nothing could be lost; once.
+    pub fn at_end(&self, last: impl Fn() + Send + Sync + 'static) {
+        _ = self.0.last.0.set(Box::new(last));
     }
 
     /// A run begins, or is taken up again.
@@ -96,7 +113,8 @@ mod signals {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+    use signal_hook::flag;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::{exit, signal_name};
 
@@ -114,6 +132,8 @@ mod signals {
         let mut all = vec![SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
         // `nohup` has a program ignore it, and goes on to mean that.
         all.extend((!ignored(SIGHUP)).then_some(SIGHUP));
+        // A file that may not grow any larger is then an error that is told, as a full disk is.
+        flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = Signals::new(all)?;
         let shared = Arc::clone(&interrupt.0);
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -151,6 +171,9 @@ mod signals {
                 thread::sleep(LOOK);
             }
             eprintln!("stopped by {name} where nothing could be lost; the same command goes on");
+            if let Some(last) = shared.last.0.get() {
+                last();
+            }
             exit(code_of(signal).into());
         };
         // Where no thread can be made, the next step ends the run.

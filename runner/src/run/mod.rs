@@ -20,11 +20,15 @@ pub use error::RunDirError;
 pub use event_log::{EVENTS, lines as event_lines};
 pub use execute::{begin, execute};
 pub use files::write_whole;
-pub use folder::{COMPRESSED, CONFIG, MODEL, Opened, PROVENANCE, REPORT, RunDir, SUMMARY, SURVIVAL, SWEEP};
+pub use folder::{
+    CHECKPOINT, COMPRESSED, CONFIG, Claim, FORK, Held, JOB, MODEL, Opened, Owner, PROVENANCE, REPORT, RunDir, STEP,
+    SUMMARY, SURVIVAL, SWEEP,
+};
 pub use interrupt::Interrupt;
-pub use made::BUILD;
-pub use provenance::ask_repository;
-pub use resumed::{config_of, same_or_accepted};
+pub use made::{BUILD, Made};
+pub use provenance::{ask_repository, made as made_there, with_changes};
+pub use recorder::Recorder;
+pub use resumed::{config_of, name_of, same_or_accepted};
 pub use saved::Saved;
 #[cfg(test)]
 pub use summary::sealed;

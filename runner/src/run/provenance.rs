@@ -1,12 +1,14 @@
 //! `provenance.toml`: which layer set each value, and what ran it where.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs, thread};
 
 use serde::Serialize;
 
+use super::folder::PROVENANCE;
 use super::made::Made;
 use crate::config::Resolved;
 use crate::engine::PluginInUse;
@@ -69,6 +71,14 @@ pub fn with_changes(text: &str, step: &str, changes: &[String]) -> Result<String
         all.push(toml::Value::Table(toml::Table::from_iter(entry)));
     }
     Ok(table.to_string())
+}
+
+/// What made the run of a folder; nothing of it where the folder does not say.
+pub fn made(folder: &Path) -> Made {
+    let text = fs::read_to_string(folder.join(PROVENANCE)).unwrap_or_default();
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    let part = |key: &str| Some(table.get("made")?.get(key)?.as_str()?.to_owned());
+    Made { data: part("data"), build: part("build"), vector: part("vector") }
 }
 
 /// The text of the file.

@@ -1,6 +1,6 @@
 //! Takes in a run's events: whole lines in `events.jsonl`, progress for the person who waits, pictures and checkpoints.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use secateur::Error;
 use secateur::data::LoadProgress;
@@ -18,6 +18,7 @@ use super::folder::{BEST, RunDir};
 use super::interrupt::{Interrupt, Stage};
 use super::survival::Survival;
 use crate::config::RunConfig;
+use crate::failure::Failure;
 use crate::output::{Progress, Shown, png};
 
 /// Optimizer steps that are recorded in a run: more would make no curve finer.
@@ -42,7 +43,20 @@ pub struct Recorder<'a> {
     stage: &'a Stage,
     /// One in this many optimizer steps is recorded.
     stride: u64,
+    /// Writes the report of the run so far.
+    report: Option<Report<'a>>,
 }
+
+/// A report while its run goes on: from the first epoch, and then so seldom that it costs next to nothing.
+struct Report<'a> {
+    write: Box<dyn Fn() -> Result<(), Failure> + Send + 'a>,
+    /// When it may be written next.
+    due: Instant,
+}
+
+/// Time between two reports, in times of what one takes, and at least.
+const REPORT_SHARE: u32 = 200;
+const REPORT_PAUSE: Duration = Duration::from_secs(10);
 
 impl<'a> Recorder<'a> {
     /// Records in a run's folder and on a display, as the config's `[output]` says, until it is interrupted; `stage` is
@@ -73,7 +87,19 @@ impl<'a> Recorder<'a> {
             interrupt,
             stage,
             stride: 1,
+            report: None,
         })
+    }
+
+    /// Has the report written at the end of the first epoch, and of later ones every now and then.
+    pub fn reporting(mut self, write: impl Fn() -> Result<(), Failure> + Send + 'a) -> Self {
+        self.report = Some(Report { write: Box::new(write), due: Instant::now() });
+        self
+    }
+
+    /// The name under which checkpoints are taken.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Shows how far loading the data has come.
@@ -89,11 +115,12 @@ impl<'a> Recorder<'a> {
     /// Appends one event to the log. Where the run begins or goes on, what an earlier process recorded of the steps
     /// that follow is dropped.
     fn record(&mut self, event: &Event) -> Result<(), RunDirError> {
-        if let Event::Start { step, steps, params, .. } = event {
+        if let Event::Start { step, steps, params, first, .. } = event {
             self.stride = steps.div_ceil(STEPS).max(1);
             self.checkpoints.begin(*params, Instant::now());
-            self.log.drop_from(*step)?;
+            self.log.drop_from(*step, *first)?;
             self.steps = *step;
+            self.folder.begin(*step, *steps);
             if let Some(best) = &mut self.best {
                 best.recall(self.folder.path())?;
             }
@@ -117,7 +144,9 @@ impl<'a> Recorder<'a> {
     fn checkpoint(&mut self, began: Instant, bytes: &[u8]) -> Result<(), RunDirError> {
         self.log.sync()?;
         self.folder.write_checkpoint(bytes, self.keep, self.steps)?;
-        self.checkpoints.written(began, Instant::now());
+        let now = Instant::now();
+        self.checkpoints.written(began, now);
+        tracing::debug!("a checkpoint of {} bytes took {:.3} s", bytes.len(), (now - began).as_secs_f64());
         Ok(())
     }
 }
@@ -126,6 +155,7 @@ impl Observer for Recorder<'_> {
     fn event(&mut self, event: &Event) -> secateur::Result<()> {
         if let Event::Step { step, .. } = event {
             self.steps = step + 1;
+            self.folder.progress(self.steps);
         }
         // Most optimizer steps are not recorded, and cost nothing.
         if matches!(event, Event::Step { step, .. } if !step.is_multiple_of(self.stride)) {
@@ -133,12 +163,20 @@ impl Observer for Recorder<'_> {
         }
         self.record(event).map_err(ended)?;
         self.progress.event(event);
+        if let (Event::Epoch { .. }, Some(report)) = (event, &mut self.report)
+            && Instant::now() >= report.due
+        {
+            let began = Instant::now();
+            // A report that cannot be written is told of at the end of the run: it ends no run.
+            _ = (report.write)();
+            report.due = Instant::now() + REPORT_PAUSE.max(began.elapsed() * REPORT_SHARE);
+        }
         Ok(())
     }
 
     fn should_stop(&self) -> bool {
         self.stage.trains();
-        self.interrupt.asked()
+        self.interrupt.asked() || self.folder.is_lost()
     }
 
     fn wants_checkpoint(&self) -> bool {

@@ -52,6 +52,9 @@ pub fn same_or_accepted(config: &Resolved, folder: &RunDir, saved: &Saved, accep
 pub fn name_of(saved: &Saved, config: &Resolved, folder: &RunDir, workbench: &Workbench) -> String {
     let own = Made::here(config).name(&config.identity());
     let Ok(name) = checkpoint_name(&saved.bytes) else { return own };
+    if saved.kept.is_some() {
+        return name;
+    }
     let (identity, made) = Made::of(&name);
     let on_its_data = made.data.as_ref().map(|content| config.identity_on(content));
     let begun = || folder.config().ok().filter(|begun| config.differences(begun, workbench).is_empty());

@@ -205,4 +205,21 @@ mod tests {
         }
         assert!(read(br#"{"status": "finished", "test_accuracy": null, "test_loss": -2.5}"#, b"").unwrap().is_some());
     }
+
+    #[test]
+    fn a_reader_bears_summaries_that_nobody_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = b"seed = 1\n";
+        fs::write(folder.path().join(CONFIG), config).unwrap();
+        let unsealed = br#"{"status": "finished", "test_accuracy": 0.5, "units": {"fc1": 3}, "seed": 1}"#.to_vec();
+        let expected = sealed(whole(), Some(config));
+        let expected: Map<String, Value> = serde_json::from_str(&expected).unwrap();
+        secateur_fuzz::bears("summary", &[sealed(whole(), Some(config)).into_bytes(), unsealed], |bytes| {
+            fs::write(folder.path().join(SUMMARY), bytes).unwrap();
+            let Ok(Some(found)) = read_summary(folder.path()) else { return 0 };
+            // What still has its seal is what was sealed.
+            assert!(!found.contains_key(CONFIG_SEAL) || found == expected, "{found:?}");
+            bytes.len()
+        });
+    }
 }

@@ -144,4 +144,18 @@ mod tests {
         all.add(1, &mut std::iter::once(KeptWeights { name: "w", shape: [2].into(), keep: &keep }));
         assert_eq!(all.weights["w"].1, [2, 1]);
     }
+
+    #[test]
+    fn a_reader_bears_files_that_nobody_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut all = Survival::default();
+        let keep = [true, false, true, true];
+        all.add(2, &mut std::iter::once(KeptWeights { name: "w", shape: [2, 2].into(), keep: &keep }));
+        secateur_fuzz::bears("survival", &[all.to_bytes(folder.path()).unwrap()], |bytes| {
+            fs::write(folder.path().join(SURVIVAL), bytes).unwrap();
+            let Ok(mut found) = Survival::read(folder.path()) else { return 0 };
+            found.add(3, &mut std::iter::once(KeptWeights { name: "w", shape: [2, 2].into(), keep: &keep }));
+            found.weights.values().map(|(_, last)| last.len()).sum()
+        });
+    }
 }

@@ -5,9 +5,11 @@
 
 #[path = "../common/browser.rs"]
 mod browser;
+mod figures;
 #[path = "../common/folders.rs"]
 mod folders;
 mod page;
+mod ranks;
 mod reference;
 mod truth;
 

@@ -87,7 +87,8 @@ fn only_a_second_ctrl_c_a_second_later_ends_a_step_at_once() {
 #[test]
 fn a_signal_is_heard_while_a_schedule_of_very_many_steps_is_laid_out() {
     let here = tempfile::tempdir().unwrap();
-    let endless = ["--set=train.epochs=1000000000", "--set=schedule.count=1"];
+    // As many pruning steps: it is laid out by these alone.
+    let endless = ["--set=train.epochs=1000000000", "--set=schedule.count=1000000000", "--set=schedule.every=1"];
     let mut child = secateur(here.path(), &[&LONG[..], &endless].concat()).spawn().unwrap();
     wait_until("the run's folder", &mut child, || {
         runs(here.path()).first().is_some_and(|run| run.join("provenance.toml").exists())
@@ -98,6 +99,90 @@ fn a_signal_is_heard_while_a_schedule_of_very_many_steps_is_laid_out() {
     assert_eq!(code, Some(143), "{message}");
     assert!(message.contains("stopped by SIGTERM where nothing could be lost"), "{message}");
     assert!(!text(runs(here.path())[0].join("events.jsonl")).contains("\"start\""), "it had not begun");
+}
+
+#[test]
+fn a_run_of_very_many_epochs_begins_at_once() {
+    let here = tempfile::tempdir().unwrap();
+    let endless = ["--set=train.epochs=100000000", "--set=train.lr_schedule=step", "--set=train.lr_step=100000000"];
+    let mut child = secateur(here.path(), &[&LONG[..], &endless].concat()).spawn().unwrap();
+    let holds =
+        |file: &str, what: &str| runs(here.path()).first().is_some_and(|run| text(run.join(file)).contains(what));
+    wait_until("the run's folder", &mut child, || holds("provenance.toml", "[made]"));
+    let began = Instant::now();
+    wait_until("the first step", &mut child, || holds("events.jsonl", "\"start\""));
+    let took = began.elapsed();
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    // To ask about each of its 450 million steps takes longer on any machine.
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+/// Evaluations of seconds between steps of microseconds.
+const MEASURED: [&str; 12] = [
+    "run",
+    "experiment/quickstart",
+    "--quiet",
+    "--set=data.glyphs={train=60,test=20000}",
+    "--set=data.validation=0",
+    "--set=train.eval_batch_size=1",
+    "--set=train.eval_every=2",
+    "--set=train.epochs=3",
+    "--set=train.batch_size=60",
+    "--set=schedule={first=1,every=1,count=1}",
+    "--set=output.pictures=0",
+    "--set=threads=1",
+];
+
+#[test]
+fn an_evaluation_is_left_at_once_and_made_anew() {
+    let (alone, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert_eq!(outcome(alone.path(), &MEASURED).0, Some(0));
+    let expected = runs(alone.path()).remove(0);
+    let lines = |run: &Path| -> Vec<String> {
+        let all = text(run.join("events.jsonl"));
+        all.lines().filter(|line| !line.contains("\"start\"")).map(without_seconds).collect()
+    };
+    // Before the pruning, after it, after the second epoch, after the last one, at the end.
+    let ends = [
+        "\"event\":\"step\",\"step\":0",
+        "\"event\":\"prune\"",
+        "\"event\":\"burden\",\"step\":1",
+        "\"event\":\"neurons\"",
+        "\"at\":\"epoch\"",
+    ];
+    let mut resume: Option<String> = None;
+    for end in ends {
+        let dir = resume.take();
+        let arguments = match &dir {
+            None => MEASURED.to_vec(),
+            Some(dir) => vec!["run", "--quiet", "--resume", dir],
+        };
+        let mut child = secateur(here.path(), &arguments).spawn().unwrap();
+        let log = || runs(here.path()).first().map(|run| text(run.join("events.jsonl"))).unwrap_or_default();
+        wait_until(end, &mut child, || log().lines().last().is_some_and(|line| line.contains(end)));
+        signal(&child, "-TERM");
+        let (code, message) = ended(child.wait_with_output().unwrap());
+        assert_eq!(code, Some(143), "{end}: {message}");
+        assert!(log().lines().last().is_some_and(|line| line.contains(end)), "{end}: it was measured to the end");
+        let run = runs(here.path()).remove(0);
+        assert!(state(&run).exists(), "{end}: {message}");
+        resume = Some(run.to_str().unwrap().to_owned());
+    }
+    let (code, message) = outcome(here.path(), &["run", "--quiet", "--resume", &resume.unwrap()]);
+    assert_eq!(code, Some(0), "{message}");
+    let run = runs(here.path()).remove(0);
+    assert!(fs::read(run.join("model.safetensors")).unwrap() == fs::read(expected.join("model.safetensors")).unwrap());
+    assert_eq!(lines(&run), lines(&expected));
+}
+
+/// A line of the log without what depends on the clock.
+fn without_seconds(line: &str) -> String {
+    let mut event: Value = serde_json::from_str(line).unwrap();
+    let object = event.as_object_mut().unwrap();
+    object.remove("seconds");
+    object.remove("metrics");
+    event.to_string()
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod browser;
 mod page;
 mod plan;
+mod waves;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -144,6 +144,24 @@ fn a_file_that_lies_about_itself_is_refused_or_read_but_never_believed() {
 }
 
 #[test]
+fn a_reader_bears_compressed_networks_that_nobody_wrote() {
+    let written = |pruned| {
+        let (params, shared, about) = shared(pruned);
+        encode(&about, &params, &shared).unwrap().file
+    };
+    let read = |file: &[u8]| Decoded::read(file).and_then(|read| read.model()).map_or(0, |model| model.len());
+    let whole = [written(0.0), written(0.7)];
+    secateur_fuzz::bears("compressed", &whole, read);
+    // Whoever writes such files on purpose makes the frame fit.
+    secateur_fuzz::bears("compressed-signed", &whole, |file| {
+        let mut file = file.to_vec();
+        let total = (file.len() as u64).to_le_bytes();
+        file.iter_mut().skip(12).zip(total).for_each(|(to, byte)| *to = byte);
+        read(&signed(file))
+    });
+}
+
+#[test]
 fn no_damage_makes_the_reader_panic() {
     let (params, shared, about) = shared(0.7);
     let file = encode(&about, &params, &shared).unwrap().file;

@@ -111,7 +111,9 @@ impl<'a, B: Backend> Forward<'a, B> {
         Self { replaced: replaced.iter().map(|(n, t)| (n.clone(), t.clone().tracked(true))).collect(), ..self }
     }
 
-    fn with_needs(self, needs: Needs) -> Self {
+    /// Keeps the signals in `needs`, before anything is recorded.
+    #[must_use]
+    pub(crate) fn with_needs(self, needs: Needs) -> Self {
         let tape = if needs.has(Needs::TRACE) { self.tape.tracing() } else { self.tape };
         Self { taps: Taps::new(needs), tape, ..self }
     }

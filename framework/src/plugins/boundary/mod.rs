@@ -1,4 +1,4 @@
-//! Plugins from outside: the same source, linked in or loaded from a dynamic library.
+//! Plugins from outside: the same source, linked in or loaded from a dynamic library, and scripts ([`Script`]).
 //!
 //! Each library has its own copy of the framework, of dfdx and of the standard library, so only plain C data crosses
 //! ([`abi`]). Inside the library `register!` fills that library's own registry; one exported function publishes it as a
@@ -14,6 +14,7 @@ mod export;
 mod failure;
 mod host;
 mod parameters;
+mod python;
 mod receiver;
 mod stamp;
 mod trace;
@@ -23,4 +24,5 @@ mod view;
 const ACTS: &str = "acts: ";
 
 pub use host::{Found, Library, Loaded, libraries, open, probe};
+pub use python::{PREFIX, Script};
 pub use stamp::Stamp;

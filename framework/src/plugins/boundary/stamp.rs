@@ -107,4 +107,12 @@ mod tests {
         assert!(with("target=", "target=not-").contains("built for not-"));
         assert_eq!(Stamp::parse(b"something else\0"), None);
     }
+
+    #[test]
+    fn a_reader_bears_stamps_that_nobody_wrote() {
+        secateur_fuzz::bears("stamp", &[STAMP.to_vec()], |bytes| {
+            let Some(stamp) = Stamp::parse(bytes) else { return 0 };
+            stamp.refusal().map_or(0, |words| words.len()) + stamp.in_words().len()
+        });
+    }
 }

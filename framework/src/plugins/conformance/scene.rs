@@ -168,12 +168,14 @@ impl Scene {
         if reversed {
             targets.reverse();
         }
-        let score = |(name, group): (&str, Option<&UnitGroup>)| {
-            let target = Target::new(&self.store, name, group, Step(self.step), SEED)?;
-            let target = if let Some(grads) = &self.last { target.with_grads(grads) } else { target };
-            Ok((name.to_string(), criterion.score(&target)?))
-        };
-        targets.into_iter().map(score).collect()
+        let targets = targets.into_iter().map(|(name, group)| self.target(name, group)).collect::<Result<Vec<_>>>()?;
+        criterion.announce(&targets)?;
+        targets.iter().map(|target| Ok((target.name().to_string(), criterion.score(target)?))).collect()
+    }
+
+    fn target<'a>(&'a self, name: &'a str, group: Option<&'a UnitGroup>) -> Result<Target<'a, Cpu>> {
+        let target = Target::new(&self.store, name, group, Step(self.step), SEED)?;
+        Ok(if let Some(grads) = &self.last { target.with_grads(grads) } else { target })
     }
 }
 

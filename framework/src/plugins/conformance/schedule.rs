@@ -39,6 +39,28 @@ pub(super) fn check(registry: &Registry, name: &str, options: &Table) -> Vec<Che
             ensure(forwards == backwards, || "asked backwards it answers differently".into())?;
             Ok(format!("{} steps asked forwards and backwards", run.steps))
         }),
+        CheckRow::of("it names every step at which it prunes", || {
+            let mut s = build()?;
+            for run in &RUNS {
+                if s.setup(run).is_err() {
+                    continue;
+                }
+                let mut named = 0;
+                while let Some(step) = s.next(Step(named), run)?.filter(|step| step.0 < run.steps) {
+                    ensure(step.0 >= named, || format!("asked from step {named} on, it names {}", step.0))?;
+                    for before in named..step.0 {
+                        let silent = s.target(Step(before), run)?.is_none();
+                        ensure(silent, || format!("after step {before} it prunes, and names {} instead", step.0))?;
+                    }
+                    named = step.0 + 1;
+                }
+                for after in named..run.steps {
+                    let silent = s.target(Step(after), run)?.is_none();
+                    ensure(silent, || format!("after step {after} it prunes, and names none"))?;
+                }
+            }
+            Ok(format!("in runs of {:?} steps", RUNS.map(|run| run.steps)))
+        }),
         CheckRow::of("saved and loaded, it goes on as if nothing had happened", || {
             let (mut first, mut second) = (build()?, build()?);
             // A run that is long enough for its options, where there is one.

@@ -8,7 +8,7 @@ use crate::error::{OptionError, Result};
 use crate::network::compressor::Compressor;
 use crate::network::model::Model;
 use crate::options::{Idle, OptionDoc, Table};
-use crate::plugins::boundary::Loaded;
+use crate::plugins::boundary::{Loaded, Script};
 use crate::pruning::criterion::Criterion;
 use crate::pruning::schedule::Schedule;
 use serde::{Deserialize, Serialize};
@@ -156,6 +156,8 @@ pub(crate) enum Source {
     Linked(&'static Entry),
     /// It lives in another library.
     Loaded(Loaded),
+    /// It is a file of Python.
+    Script(Script),
 }
 
 /// One known plugin.
@@ -170,6 +172,7 @@ impl Item {
         match &self.source {
             Source::Linked(entry) => entry.summary,
             Source::Loaded(loaded) => loaded.summary(),
+            Source::Script(script) => script.summary(),
         }
     }
 
@@ -183,6 +186,7 @@ impl Item {
         match &self.source {
             Source::Linked(entry) => (entry.docs)(),
             Source::Loaded(loaded) => loaded.docs().to_vec(),
+            Source::Script(script) => script.docs().to_vec(),
         }
     }
 
@@ -194,14 +198,15 @@ impl Item {
         match &self.source {
             Source::Linked(entry) => (entry.check)(options),
             Source::Loaded(loaded) => loaded.check(options),
+            Source::Script(script) => script.check(options),
         }
     }
 
-    /// The options that do not say when they act. A loaded plugin's library does not tell.
+    /// The options that do not say when they act. A loaded plugin's library does not tell, nor does a script.
     pub fn undeclared(&self) -> Vec<&'static str> {
         match &self.source {
             Source::Linked(entry) => (entry.undeclared)(),
-            Source::Loaded(_) => vec![],
+            Source::Loaded(_) | Source::Script(_) => vec![],
         }
     }
 
@@ -210,7 +215,7 @@ impl Item {
     pub fn idle(&self, options: &Table, sections: &Table) -> Vec<Idle> {
         match &self.source {
             Source::Linked(entry) => (entry.idle)(options, sections),
-            Source::Loaded(_) => vec![],
+            Source::Loaded(_) | Source::Script(_) => vec![],
         }
     }
 }

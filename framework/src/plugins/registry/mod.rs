@@ -9,7 +9,7 @@ use crate::error::{Error, OptionError, Result};
 use crate::network::compressor::Compressor;
 use crate::network::model::Model;
 use crate::options::{Table, unknown};
-use crate::plugins::boundary::{self, Loaded};
+use crate::plugins::boundary::{self, Loaded, Script};
 use crate::pruning::criterion::Criterion;
 use crate::pruning::schedule::Schedule;
 use std::collections::BTreeMap;
@@ -51,13 +51,16 @@ impl Registry {
     }
 
     /// Opens the library in `path` and adds its plugins; one that is there already stays. Its hash must be `sha256`,
-    /// where given.
+    /// where given. A file of Python (`*.py`) is a criterion.
     ///
     /// Returns what the library holds. The file's code runs with all rights of this program.
     ///
     /// # Errors
     /// What [`boundary::open`] finds; a name that is taken, with both origins. The registry is then as it was.
     pub fn load(&mut self, path: &Path, sha256: Option<&str>) -> Result<Vec<(Kind, String)>> {
+        if Script::is_one(path) {
+            return self.load_script(path, sha256);
+        }
         let library = boundary::open(path, sha256)?;
         let names: Vec<_> = library.plugins.iter().map(|(p, _)| (p.kind(), p.name().to_string())).collect();
         let same = |(key, (_, new)): (&(Kind, String), &(Loaded, Origin))| {
@@ -72,6 +75,17 @@ impl Registry {
         }
         self.items.append(&mut new.items);
         Ok(names)
+    }
+
+    /// The same for a file of Python, which is one criterion.
+    fn load_script(&mut self, path: &Path, sha256: Option<&str>) -> Result<Vec<(Kind, String)>> {
+        let script = Script::open(path, sha256)?;
+        let (kind, name, origin) = (Kind::Criterion, script.name().to_string(), script.origin().clone());
+        let old = self.items.get(&(kind, name.clone())).map(|old| &old.origin);
+        if old.is_none_or(|old| *old != origin) {
+            self.add(kind, &name, Source::Script(script), origin)?;
+        }
+        Ok(vec![(kind, name)])
     }
 
     pub(crate) fn of_loaded(plugins: Vec<(Loaded, Origin)>) -> Result<Self> {
@@ -122,6 +136,7 @@ impl Registry {
     pub fn criterion<B: Registered>(&self, name: &str, options: &Table) -> Result<Box<dyn Criterion<B>>> {
         match &self.get(Kind::Criterion, name)?.source {
             Source::Loaded(loaded) => loaded.criterion(options, self),
+            Source::Script(script) => script.criterion(options),
             Source::Linked(entry) => match B::maker(&entry.makers) {
                 DeviceMaker::Criterion(make) => make(options),
                 _ => Err(wrong_kind(Kind::Criterion, name)),
@@ -136,6 +151,7 @@ impl Registry {
     pub fn schedule(&self, name: &str, options: &Table) -> Result<Box<dyn Schedule>> {
         match &self.get(Kind::Schedule, name)?.source {
             Source::Loaded(loaded) => loaded.schedule(options),
+            Source::Script(_) => Err(wrong_kind(Kind::Schedule, name)),
             Source::Linked(entry) => match &entry.makers.cpu {
                 DeviceMaker::Schedule(make) => make(options),
                 _ => Err(wrong_kind(Kind::Schedule, name)),
@@ -150,6 +166,7 @@ impl Registry {
     pub fn compressor<B: Registered>(&self, name: &str, options: &Table) -> Result<Box<dyn Compressor<B>>> {
         match &self.get(Kind::Compressor, name)?.source {
             Source::Loaded(loaded) => loaded.compressor(options),
+            Source::Script(_) => Err(wrong_kind(Kind::Compressor, name)),
             Source::Linked(entry) => match B::maker(&entry.makers) {
                 DeviceMaker::Compressor(make) => make(options),
                 _ => Err(wrong_kind(Kind::Compressor, name)),
@@ -164,6 +181,7 @@ impl Registry {
     pub fn model<B: Registered>(&self, name: &str, options: &Table) -> Result<Box<dyn Model<B>>> {
         match &self.get(Kind::Model, name)?.source {
             Source::Loaded(loaded) => loaded.model(options),
+            Source::Script(_) => Err(wrong_kind(Kind::Model, name)),
             Source::Linked(entry) => match B::maker(&entry.makers) {
                 DeviceMaker::Model(make) => make(options),
                 _ => Err(wrong_kind(Kind::Model, name)),

@@ -97,6 +97,10 @@ impl<B: Backend, R: Rescore<B>> Criterion<B> for Rescored<B, R> {
         self.inner()?.prepare(probe)
     }
 
+    fn announce(&mut self, targets: &[Target<'_, B>]) -> Result<()> {
+        self.inner()?.announce(targets)
+    }
+
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         match self.inner()?.score(target)? {
             Scores::Weights(scores) => Ok(self.how.weights(scores, target)?.into()),

@@ -4,8 +4,8 @@ mod probe;
 mod rounding;
 mod view;
 
-pub(crate) use probe::fits;
 pub use probe::{Objective, Probe, ProbeInput, ProbeMode, Question};
+pub(crate) use probe::{add_to, fits, squares_one_by_one};
 pub use rounding::Rounding;
 pub use view::{Cut, Observation, Refit, Setup, Target};
 
@@ -89,7 +89,8 @@ pub trait Criterion<B: Backend>: Send {
         None
     }
 
-    /// Called once before the first step, and when a run is resumed.
+    /// Called once before the first step, and when a run is resumed; where a run goes on from another's checkpoint with this
+    /// criterion instead of the other's, once more with the network as it is there.
     ///
     /// # Errors
     /// If its options do not fit the network.
@@ -111,6 +112,15 @@ pub trait Criterion<B: Backend>: Send {
     /// # Errors
     /// What the probe reports.
     fn prepare(&mut self, _probe: &mut dyn Probe<B>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called in every round of a pruning step with everything that [`Criterion::score`] is then asked for, for one
+    /// that answers all of it at once: a worker in another process. A loaded library is not told.
+    ///
+    /// # Errors
+    /// If it cannot score one of them.
+    fn announce(&mut self, _targets: &[Target<'_, B>]) -> Result<()> {
         Ok(())
     }
 

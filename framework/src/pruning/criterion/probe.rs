@@ -148,4 +148,37 @@ pub trait Probe<B: Backend> {
         question: &Question<'_, B>,
         vector: &BTreeMap<String, Tensor<B>>,
     ) -> Result<BTreeMap<String, Tensor<B>>>;
+
+    /// The sums of the squared gradients of the loss of each of the first `examples` training examples
+    /// ([`ProbeInput::Example`]), by parameter name: `examples` times the diagonal of the empirical Fisher information.
+    /// Fully connected networks answer for a whole batch in one pass, others example by example.
+    ///
+    /// # Errors
+    /// As for [`Probe::gradients`].
+    fn squared_gradients(&mut self, examples: u64) -> Result<BTreeMap<String, Tensor<B>>> {
+        squares_one_by_one(self, examples)
+    }
+}
+
+/// [`Probe::squared_gradients`] by a gradient an example.
+pub(crate) fn squares_one_by_one<B: Backend, P: Probe<B> + ?Sized>(
+    probe: &mut P,
+    examples: u64,
+) -> Result<BTreeMap<String, Tensor<B>>> {
+    let mut sums = BTreeMap::new();
+    for n in 0..examples {
+        for (name, gradient) in probe.gradients(&Question::new(ProbeInput::Example(n), Objective::LOSS))? {
+            add_to(&mut sums, name, gradient.square()?)?;
+        }
+    }
+    Ok(sums)
+}
+
+/// Adds to the sum of that name.
+pub(crate) fn add_to<B: Backend>(sums: &mut BTreeMap<String, Tensor<B>>, name: String, value: Tensor<B>) -> Result<()> {
+    match sums.get_mut(&name) {
+        Some(sum) => B::accumulate(sum, &value)?,
+        None => _ = sums.insert(name, value),
+    }
+    Ok(())
 }

@@ -15,7 +15,8 @@ use std::borrow::Cow;
 
 /// What is known before the first step.
 pub struct Setup<'a, B: Backend> {
-    /// Parameters and groups of the dense network.
+    /// Parameters and groups of the dense network; of the network as it is, in the second call of a run that goes on from
+    /// another's checkpoint.
     pub layout: &'a Layout,
     /// The run's seed for this plugin.
     pub seed: Seed,
@@ -161,7 +162,7 @@ impl<B: Backend> Observation<'_, B> {
 }
 
 /// One parameter to be scored, alone or as the weights of a group's units.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target<'a, B: Backend> {
     pub(crate) param: &'a Param<B>,
     pub(crate) params: &'a ParamStore<B>,

@@ -180,4 +180,18 @@ mod tests {
         let error = LatencyTable::read(Path::new("nowhere/times.json"), &network(), &[], 1).unwrap_err().to_string();
         assert!(error.contains("nowhere/times.json") && error.contains("cannot be read"), "{error}");
     }
+
+    #[test]
+    fn a_reader_bears_tables_that_nobody_wrote() {
+        let names = ["a".to_owned(), "b".to_owned()];
+        secateur_fuzz::bears("latency", &[table().to_string().into_bytes()], |bytes| {
+            let Ok(table) = serde_json::from_slice::<LatencyTable>(bytes) else { return 0 };
+            if table.fits(&network(), &names, 50).is_ok() {
+                for (a, b) in [(0, 0), (1, 2), (3, 4), (4, 6), (usize::MAX, 1)] {
+                    assert!(table.nanoseconds([("a", a), ("b", b)]) > 0);
+                }
+            }
+            bytes.len()
+        });
+    }
 }

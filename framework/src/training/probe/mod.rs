@@ -2,6 +2,7 @@
 
 mod asked;
 mod difference;
+mod squares;
 
 pub(crate) use asked::Asked;
 
@@ -12,12 +13,13 @@ use crate::data::{Order, SplitName};
 use crate::error::{Error, Result};
 use crate::network::model::Batch;
 use crate::network::params::ParamStore;
-use crate::pruning::criterion::{Probe, ProbeInput, Question};
+use crate::pruning::criterion::{Probe, ProbeInput, Question, add_to, squares_one_by_one};
 use crate::pruning::schedule::Step;
 use crate::seed::Seed;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 /// Answers out of a run under way; changes nothing in it.
 pub(super) struct RunProbe<'e, 'a, B: Backend> {
@@ -50,6 +52,15 @@ impl<B: Backend> RunProbe<'_, '_, B> {
             }
         };
         next_batch(device, data, &mut batches)?.ok_or_else(|| Error::Other("the training split is empty".into()))
+    }
+
+    /// Single examples as one batch.
+    fn examples(&self, which: Range<u64>) -> Result<Batch<B>> {
+        let singles = which.map(|n| self.batch(ProbeInput::Example(n))).collect::<Result<Vec<_>>>()?;
+        let axes: Vec<usize> = std::iter::once(singles.len()).chain(self.setting.data.shape.iter().copied()).collect();
+        let values = singles.iter().flat_map(|one| one.input.to_vec()).collect();
+        let input = Tensor::from_vec(&self.setting.device, values, &axes[..])?;
+        Ok(Batch { input, classes: singles.into_iter().flat_map(|one| one.classes).collect() })
     }
 
     fn seed(&self, purpose: &str) -> u64 {
@@ -106,6 +117,18 @@ impl<B: Backend> Probe<B> for RunProbe<'_, '_, B> {
         vector: &BTreeMap<String, Tensor<B>>,
     ) -> Result<BTreeMap<String, Tensor<B>>> {
         self.asked().hessian_vector(&self.batch(question.input)?, question, vector)
+    }
+
+    fn squared_gradients(&mut self, examples: u64) -> Result<BTreeMap<String, Tensor<B>>> {
+        let mut sums = BTreeMap::new();
+        for from in (0..examples).step_by(self.setting.train.batch_size.max(1)) {
+            let to = examples.min(from + self.setting.train.batch_size.max(1) as u64);
+            let Some(part) = self.asked().squared_gradients(&self.examples(from..to)?)? else {
+                return squares_one_by_one(self, examples);
+            };
+            part.into_iter().try_for_each(|(name, squares)| add_to(&mut sums, name, squares))?;
+        }
+        Ok(sums)
     }
 }
 

@@ -52,7 +52,7 @@ impl<B: Backend> Live<B> {
         reporter: &mut Reporter<'_, B>,
     ) -> Result<()> {
         let (step, prune, plan) = (self.next, &setting.prune, position);
-        let around = setting.timeline.count() <= setting.train.eval_prunes;
+        let around = setting.measures_prunes();
         let mut validation_loss = None;
         if around {
             let at = EvalAt::BeforePrune;
@@ -107,7 +107,7 @@ impl<B: Backend> Live<B> {
         let paths = measure::Paths::of(&self.params);
         reporter.event(&Event::Prune {
             step: step.0,
-            epoch: setting.length.epoch(step),
+            epoch: setting.length.nth_epoch(step),
             at_start: after.is_none(),
             target: (!own_rule).then_some(asked.target),
             planned: planned.filter(|_| !own_rule),

@@ -9,7 +9,7 @@ use crate::network::compressor::Stage;
 use crate::network::forward::{Compressed, Needs};
 use crate::network::layout::{Layout, UnitGroup};
 use crate::options::{Idle, OptionSet, keys_for};
-use crate::pruning::schedule::{RunLength, Step};
+use crate::pruning::schedule::RunLength;
 use crate::pruning::{Answers, Remark};
 use crate::training::evaluate::Look;
 use crate::training::{LrSchedule, TrainConfig};
@@ -148,12 +148,13 @@ impl<B: Backend> Setting<'_, B> {
             );
             return vec![Remark::new(&["train.lr_warmup", "train.epochs", "train.lr_schedule"], text)];
         }
-        let after = (warmup.ceil() as u64..self.length.steps).map(Step);
+        // A rate only falls within a round.
+        let mut ends = self.timeline.round_ends();
         let same = |step| {
             let (step, steps) = self.timeline.in_round(step);
             (self.train.lr_at(step, &RunLength { steps, ..self.length }) - lr).abs() <= 1e-12 * lr
         };
-        if lr_schedule == LrSchedule::Constant || !after.into_iter().all(same) {
+        if lr_schedule == LrSchedule::Constant || !ends.all(same) {
             return vec![];
         }
         let (why, key) = match lr_schedule {

@@ -128,6 +128,11 @@ impl<'a, B: Backend> Setting<'a, B> {
         Task { model: self.model.as_ref(), compressor: self.compressor.as_ref(), loss: self.train.loss }
     }
 
+    /// Whether the network is measured before and after every pruning step.
+    pub fn measures_prunes(&self) -> bool {
+        self.timeline.count() <= self.train.eval_prunes
+    }
+
     /// The training batches of a step's epoch, from that step on.
     pub fn batches_from(&self, step: Step) -> Batches<'a> {
         let (epoch, seed) = (self.length.epoch(step), self.seed.derive("shuffle", &[]).0);

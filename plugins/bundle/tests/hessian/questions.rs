@@ -182,3 +182,25 @@ fn a_product_through_token_merging_keeps_the_pairs() {
     })
     .unwrap();
 }
+
+#[test]
+fn squared_gradients_of_examples_are_those_of_each_alone() {
+    // More examples than a batch holds; those of the second network can only be asked for one by one.
+    for (model, examples) in [(MLP, 13), (CNN, 5)] {
+        ask(&trial(model, 6), move |probe| {
+            let mut expected = Gradients::new();
+            for n in 0..examples {
+                let alone = probe.gradients(&Question::new(ProbeInput::Example(n), Objective::LOSS))?;
+                for (name, g) in alone {
+                    let sum = expected.get(&name).map_or_else(|| g.square(), |sum| sum.add(&g.square()?))?;
+                    expected.insert(name, sum);
+                }
+            }
+            let found = probe.squared_gradients(examples)?;
+            let largest = apart(&found, &expected);
+            assert!(largest < 1e-6, "{} {largest:e}", model.0);
+            Ok(())
+        })
+        .unwrap();
+    }
+}

@@ -27,6 +27,11 @@ impl From<RandomOptions> for Random {
 const STREAM: &str = "random";
 
 impl<B: Backend> Criterion<B> for Random {
+    /// Nothing but the weights as they are counts.
+    fn window(&self) -> Window {
+        Window::LastStep
+    }
+
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         match target.group() {
             Some(group) => Ok(Scores::Units(self.0.units(target.seed(), STREAM, group).to_vec())),
@@ -50,6 +55,11 @@ impl<B: Backend> Criterion<B> for Random {
 }
 
 impl<B: Backend> Criterion<B> for RandomRedrawn {
+    /// Nothing but the weights as they are counts.
+    fn window(&self) -> Window {
+        Window::LastStep
+    }
+
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         let seed = target.seed().derive("step", &[&target.step().0.to_string()]);
         match target.group() {

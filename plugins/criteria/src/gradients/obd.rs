@@ -27,7 +27,8 @@ options! {
         /// `examples`, the Fisher information, or `batches`, the squared gradients of training.
         #[acts(always)]
         pub fisher: Fisher = Fisher::Examples,
-        /// Training examples, each of which costs a pass of its own in every round of a pruning step.
+        /// Training examples. Fully connected networks look at them in batches; in others each costs a pass of its own in
+        /// every round of a pruning step.
         #[acts(|o| o.fisher == Fisher::Examples, "fisher = \"examples\"")]
         pub examples: u64 = 128,
         /// Training steps that count: `epoch` (those of the epoch up to the pruning step), `since-prune`, or `last-step`.
@@ -57,11 +58,8 @@ impl<B: Backend> Gather<B> for Obd {
     }
 
     fn round(&self, probe: &mut dyn Probe<B>, sums: &mut Sums<B>) -> Result<()> {
-        for n in 0..self.examples {
-            let gradients = probe.gradients(&Question::new(ProbeInput::Example(n), Objective::LOSS))?;
-            gradients.iter().try_for_each(|(name, g)| sums.add(name, g.square()?, 1))?;
-        }
-        Ok(())
+        let squares = probe.squared_gradients(self.examples)?;
+        squares.into_iter().try_for_each(|(name, squares)| sums.add(&name, squares, self.examples))
     }
 
     fn score(&self, sums: &Sums<B>, target: &Target<'_, B>) -> Result<Scores<B>> {

@@ -18,6 +18,11 @@ options! {
 }
 
 impl<B: Backend> Criterion<B> for Fpgm {
+    /// Nothing but the weights as they are counts.
+    fn window(&self) -> Window {
+        Window::LastStep
+    }
+
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         let group = target
             .group()

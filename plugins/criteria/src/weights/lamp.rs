@@ -17,6 +17,11 @@ options! {
 }
 
 impl<B: Backend> Criterion<B> for Lamp {
+    /// Nothing but the weights as they are counts.
+    fn window(&self) -> Window {
+        Window::LastStep
+    }
+
     fn normalizer(&self) -> Option<Normalizer> {
         Some(Normalizer::None)
     }

@@ -51,6 +51,11 @@ impl Magnitude {
 }
 
 impl<B: Backend> Criterion<B> for Magnitude {
+    /// Nothing but the weights as they are counts.
+    fn window(&self) -> Window {
+        Window::LastStep
+    }
+
     fn reduce(&self) -> Reduce {
         match self.norm {
             Norm::L1 => Reduce::L1,

@@ -1,10 +1,10 @@
 //! From an image file to the bytes of one example.
 
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageError, ImageReader};
+use image::{DynamicImage, ImageError, ImageReader, Limits};
 use secateur::error::{Error, Result};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 /// What every image is brought to.
@@ -26,6 +26,10 @@ impl Form {
     /// Every image has the size of this one.
     pub(super) fn of(path: &Path, grayscale: bool) -> Result<Self> {
         let (width, height) = reader(path)?.into_dimensions().map_err(|error| undecodable(path, &error))?;
+        if u64::from(width) * u64::from(height) > most(path)? {
+            let message = format!("its header promises {height}x{width} pixels, which no file of its size holds");
+            return Err(Error::file(path, format!("{message}; replace or remove this image")));
+        }
         Ok(Self { height: height as usize, width: width as usize, grayscale, scaled: false })
     }
 
@@ -47,8 +51,14 @@ impl Form {
     }
 }
 
+/// What an image may take whatever the size of its file.
+const ROOM: u64 = 64 << 20;
+/// The most bytes that a byte of a file can become: deflate's limit, which JPEG does not reach.
+const RATIO: u64 = 1040;
+
 /// Decodes an image, whatever its name says it is, into `pixels`, channel after channel. The decoder refuses one that
-/// would take more than half a gigabyte (the limits of `image`).
+/// would take more than half a gigabyte (the limits of `image`), or so much more than its file that the file cannot
+/// hold it: a header alone makes nobody reserve memory.
 pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<()> {
     let image = reader(path)?.decode().map_err(|error| undecodable(path, &error))?;
     let image = if form.scaled { crop(image, form.height as u32) } else { of_size(image, form, path)? };
@@ -65,7 +75,21 @@ pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<()> {
 
 fn reader(path: &Path) -> Result<ImageReader<BufReader<File>>> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    reader.map_err(|reason| Error::file(path, format!("cannot read it: {reason}")))
+    let (mut reader, most) = (reader.map_err(|reason| unreadable(path, &reason))?, most(path)?);
+    let mut limits = Limits::default();
+    limits.max_alloc = limits.max_alloc.map(|limit| limit.min(most));
+    reader.limits(limits);
+    Ok(reader)
+}
+
+/// What the pixels of a file may take: what a file of its size can hold.
+fn most(path: &Path) -> Result<u64> {
+    let length = path.metadata().map_err(|reason| unreadable(path, &reason))?.len();
+    Ok(length.saturating_mul(RATIO).saturating_add(ROOM))
+}
+
+fn unreadable(path: &Path, reason: &io::Error) -> Error {
+    Error::file(path, format!("cannot read it: {reason}"))
 }
 
 fn undecodable(path: &Path, error: &ImageError) -> Error {
@@ -202,5 +226,66 @@ mod tests {
         let mut pixels = [0; 4];
         decode(&renamed, Form::square(2, true), &mut pixels).unwrap();
         assert_eq!(pixels, [50; 4]);
+    }
+
+    /// A PNG whose checksums are those of its chunks.
+    fn summed(mut png: Vec<u8>) -> Vec<u8> {
+        let mut at = 8;
+        while let Some(length) = png.get(at..at + 4).map(|l| u32::from_be_bytes([l[0], l[1], l[2], l[3]]) as usize) {
+            let end = at.saturating_add(8).saturating_add(length);
+            let Some(chunk) = png.get(at + 4..end) else { break };
+            let mut crc = flate2::Crc::new();
+            crc.update(chunk);
+            png.iter_mut().skip(end).zip(crc.sum().to_be_bytes()).for_each(|(to, byte)| *to = byte);
+            at = end + 4;
+        }
+        png
+    }
+
+    #[test]
+    fn a_reader_bears_images_that_nobody_wrote() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        let file = |image: DynamicImage, name: &str| {
+            let path = dir.path().join(name);
+            image.save(&path).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        let colours = RgbImage::from_fn(19, 13, |x, y| Rgb([(x * 13) as u8, (y * 19) as u8, (x * y) as u8]));
+        let gray = GrayImage::from_fn(16, 16, |x, y| Luma([(x * y) as u8]));
+        let deep = image::ImageBuffer::from_fn(7, 9, |x, y| LumaA([(x * 9000) as u16, (y * 7000) as u16]));
+        let png: Vec<Vec<u8>> = [colours.clone().into(), gray.clone().into(), DynamicImage::ImageLumaA16(deep)]
+            .map(|image| file(image, "whole.png"))
+            .into();
+        let jpeg = [colours.into(), gray.into()].map(|image| file(image, "whole.jpg"));
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let mut decoded = 0;
+            for form in [Some(Form::square(8, true)), Form::of(&path, false).ok()].into_iter().flatten() {
+                // The caller has the room for it, or says that it has not.
+                if form.item() > 1 << 20 {
+                    continue;
+                }
+                let mut pixels = vec![0; form.item()];
+                decoded += decode(&path, form, &mut pixels).map_or(0, |()| form.item());
+            }
+            decoded
+        };
+        secateur_fuzz::bears("png", &png, |bytes| read(&summed(bytes.to_vec())));
+        secateur_fuzz::bears("jpeg", &jpeg, read);
+    }
+
+    #[test]
+    fn a_header_alone_reserves_no_memory() {
+        let mut png = Vec::new();
+        let image = DynamicImage::from(GrayImage::new(3, 3));
+        image.write_to(&mut io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+        // Its height and width; four bytes a pixel would be 400 MB.
+        png[16..24].copy_from_slice(&[0, 0, 39, 16, 0, 0, 39, 16]);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        std::fs::write(&path, summed(png)).unwrap();
+        let text = decode(&path, Form::square(8, true), &mut [0; 64]).unwrap_err().to_string();
+        assert!(text.contains("a.png") && text.contains("limit"), "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Automated gradual pruning (Zhu & Gupta 2017), in the paper's own parameters.
 
+use crate::run::due;
 use secateur::prelude::*;
 
 choices! {
@@ -91,6 +92,12 @@ impl Schedule for Agp {
 
     fn at_start(&self, run: &RunLength) -> Result<Option<Amount>> {
         Ok(self.after(0, run))
+    }
+
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let [begin, end, every] = [self.begin, self.end, self.frequency].map(|count| self.updates(count, run));
+        let updates = due(from.0 + 1, begin, every).min(end);
+        Ok((updates > from.0).then(|| Step(updates - 1)))
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {

@@ -22,6 +22,10 @@ impl Schedule for Cubic {
         Ok(self.0.at_start())
     }
 
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        Ok(self.0.next(from, run))
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         Ok(self.0.target(step, run, rise))
     }

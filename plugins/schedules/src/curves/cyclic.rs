@@ -1,6 +1,6 @@
 //! Sparsity that rises again and again.
 
-use crate::run::check_span;
+use crate::run::{check_span, due};
 use secateur::prelude::*;
 
 choices! {
@@ -58,15 +58,20 @@ impl Cyclic {
     fn part(&self, step: Step, run: &RunLength) -> Option<f64> {
         let (first, last) = (run.at_fraction(self.from).0, run.at_fraction(self.to).0);
         let since = step.0.checked_sub(first).filter(|_| step.0 <= last)?;
-        let way = last - first + 1;
+        let (begin, end) = self.cycle(since, last - first + 1);
+        let begun = self.from == 0.0 && since == 0;
+        let due = !begun && (since == end || (since - begin).is_multiple_of(self.every));
+        due.then(|| (since - begin) as f64 / (end - begin).max(1) as f64)
+    }
+
+    /// The first and the last step of the cycle to which a step belongs, of so many steps in all cycles together, each
+    /// counted from the first.
+    fn cycle(&self, since: u64, way: u64) -> (u64, u64) {
         let begins = |cycle: u64| (u128::from(cycle) * u128::from(way) / u128::from(self.cycles.max(1))) as u64;
         // A cycle begins at the first step that is not before its share of the way.
         let guess = (u128::from(since) * u128::from(self.cycles) / u128::from(way)) as u64;
         let cycle = if begins(guess + 1) <= since { guess + 1 } else { guess };
-        let (begin, end) = (begins(cycle), begins(cycle + 1) - 1);
-        let begun = self.from == 0.0 && since == 0;
-        let due = !begun && (since == end || (since - begin).is_multiple_of(self.every));
-        due.then(|| (since - begin) as f64 / (end - begin).max(1) as f64)
+        (begins(cycle), begins(cycle + 1) - 1)
     }
 }
 
@@ -82,6 +87,16 @@ impl Schedule for Cyclic {
 
     fn at_start(&self, _run: &RunLength) -> Result<Option<Amount>> {
         Ok((self.from == 0.0).then_some(Amount::Sparsity(self.low)))
+    }
+
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let (first, last) = (run.at_fraction(self.from).0, run.at_fraction(self.to).0);
+        if from.0 > last {
+            return Ok(None);
+        }
+        let since = from.0.saturating_sub(first);
+        let (begin, end) = self.cycle(since, last - first + 1);
+        Ok(Some(Step(first + due(since, begin, self.every).min(end))))
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {

@@ -17,6 +17,10 @@ impl Schedule for Exponential {
         Ok(self.0.at_start())
     }
 
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        Ok(self.0.next(from, run))
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         Ok(self.0.target(step, run, |i, f, p| 1.0 - (1.0 - i) * ((1.0 - f) / (1.0 - i)).powf(p)))
     }

@@ -17,6 +17,10 @@ impl Schedule for Linear {
         Ok(self.0.at_start())
     }
 
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        Ok(self.0.next(from, run))
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         Ok(self.0.target(step, run, |i, f, p| i + (f - i) * p))
     }

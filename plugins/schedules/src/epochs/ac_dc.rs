@@ -1,5 +1,6 @@
 //! Alternating compressed and decompressed phases (Peste et al. 2021).
 
+use crate::run::{due, end_of, epochs_from};
 use secateur::prelude::*;
 
 options! {
@@ -65,6 +66,15 @@ impl Schedule for AcDc {
 
     fn at_start(&self, run: &RunLength) -> Result<Option<Amount>> {
         Ok(self.compressed(0, epochs(run)).then_some(Amount::Sparsity(self.sparsity)))
+    }
+
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let (from, all) = (epochs_from(from, run), epochs(run));
+        let last = all.saturating_sub(self.last_compressed);
+        let phases_end = last.saturating_sub(self.last_dense);
+        let phase = due(from, self.warmup, self.phase);
+        let changes = [phase.min(phases_end), phases_end, last];
+        Ok(changes.into_iter().find(|epoch| *epoch >= from).map(|epoch| end_of(epoch, run)))
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {

@@ -1,5 +1,6 @@
 //! Lottery tickets (Frankle & Carbin 2019).
 
+use crate::run::due;
 use secateur::prelude::*;
 
 choices! {
@@ -91,6 +92,13 @@ impl Schedule for Lottery {
                 Err(OptionError::new("rounds", rounds, text).into())
             }
         }
+    }
+
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let (round, kept) = self.round(run);
+        let step = Step(due(from.0 + 1, round, round.saturating_sub(kept)) - 1);
+        // After the last round nothing is due any more.
+        Ok(self.nth(step, run).map(|_| step))
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {

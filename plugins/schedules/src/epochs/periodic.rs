@@ -1,5 +1,6 @@
 //! A fraction of what remains, every few epochs.
 
+use crate::run::{due, end_of, epochs_from};
 use secateur::prelude::*;
 
 options! {
@@ -36,6 +37,12 @@ impl Schedule for Periodic {
         }
         let text = format!("must lie below train.epochs = {epochs}: nothing is pruned after the last epoch");
         Err(OptionError::new("first", self.first, text).into())
+    }
+
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let epochs = due(epochs_from(from, run), self.first, self.every);
+        let due = self.count.is_none_or(|n| (epochs - self.first) / self.every < n);
+        Ok(due.then(|| end_of(epochs, run)))
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {

@@ -1,5 +1,6 @@
 //! Soft filter pruning (He et al. 2018) and its asymptotic form (He et al. 2019).
 
+use crate::run::{due, end_of, epochs_from};
 use secateur::prelude::*;
 
 choices! {
@@ -81,6 +82,12 @@ impl Schedule for SoftFilter {
     fn at_start(&self, run: &RunLength) -> Result<Option<Amount>> {
         let all = run.steps / run.steps_per_epoch.max(1);
         Ok(self.at_start.then(|| Amount::Sparsity(self.after(0, all))))
+    }
+
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let (from, all) = (epochs_from(from, run), run.steps / run.steps_per_epoch.max(1));
+        let epochs = due(from, self.every, self.every);
+        Ok(Some(end_of(if from <= all { epochs.min(all) } else { epochs }, run)))
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {

@@ -1,6 +1,6 @@
 //! One sparsity all along.
 
-use crate::run::check_span;
+use crate::run::{check_span, due};
 use secateur::prelude::*;
 
 options! {
@@ -30,6 +30,11 @@ options! {
 impl Schedule for Constant {
     fn at_start(&self, _run: &RunLength) -> Result<Option<Amount>> {
         Ok((self.from == 0.0).then_some(Amount::Sparsity(self.sparsity)))
+    }
+
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let (first, last) = (run.at_fraction(self.from), run.at_fraction(self.to));
+        Ok(Some(Step(due(from.0, first.0, self.every))).filter(|step| *step <= last))
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {

@@ -8,6 +8,10 @@ options! {
 }
 
 impl Schedule for Never {
+    fn next(&self, _from: Step, _run: &RunLength) -> Result<Option<Step>> {
+        Ok(None)
+    }
+
     fn target(&self, _step: Step, _run: &RunLength) -> Result<Option<Amount>> {
         Ok(None)
     }

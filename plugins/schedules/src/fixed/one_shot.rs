@@ -25,6 +25,10 @@ impl Schedule for OneShot {
         Ok((self.at == 0.0).then_some(Amount::Sparsity(self.sparsity)))
     }
 
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        Ok(Some(run.at_fraction(self.at)).filter(|at| *at >= from))
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         let due = self.at > 0.0 && step == run.at_fraction(self.at);
         Ok(due.then_some(Amount::Sparsity(self.sparsity)))

@@ -1,7 +1,7 @@
 //! Sparsity that rises while the remaining weights can carry it.
 
 use crate::curves::cubic::rise;
-use crate::run::check_span;
+use crate::run::{check_span, due};
 use secateur::prelude::*;
 
 choices! {
@@ -141,6 +141,12 @@ impl Schedule for BurdenGuided {
              and {until} (`until`)"
         );
         Err(OptionError::new("every", every, text).into())
+    }
+
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let BurdenGuidedOptions { from: begin, until, every, .. } = self.options;
+        let step = Step(due(from.0, run.at_fraction(begin).0, every));
+        Ok(Some(step).filter(|step| *step <= run.at_fraction(until)))
     }
 
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {

@@ -1,21 +1,20 @@
-//! Values given one at a time: `--set key=value`, flags that stand for a key, `SECATEUR_*` variables.
+//! Values given one at a time: `key=value`, with `--set` or without, and `SECATEUR_*` variables.
 
 use toml::{Table, Value};
 
 use super::layer::{Layer, without_dates};
-use crate::config::Flag;
 use crate::config::error::ConfigError;
 use crate::config::key;
 use crate::config::set_by::SetBy;
 
 const PREFIX: &str = "SECATEUR_";
 
-/// Variables that mean something else: where data and caches lie.
-const RESERVED: [&str; 2] = ["SECATEUR_DATA", "SECATEUR_CACHE"];
+/// Variables that mean something else: where data and caches lie, and what runs scripts.
+const RESERVED: [&str; 3] = ["SECATEUR_DATA", "SECATEUR_CACHE", "SECATEUR_PYTHON"];
 
 /// The layer of environment variables: `SECATEUR_TRAIN__LR=0.1` sets `train.lr`.
 ///
-/// Variables without the prefix are passed over, and so are `SECATEUR_DATA` and `SECATEUR_CACHE`.
+/// Variables without the prefix are passed over, and so are the reserved ones.
 pub fn from_env(variables: &[(String, String)], errors: &mut Vec<ConfigError>) -> Layer {
     let mut layer = Layer::default();
     for (variable, text) in variables {
@@ -42,31 +41,53 @@ pub fn from_env(variables: &[(String, String)], errors: &mut Vec<ConfigError>) -
     layer
 }
 
-/// The layer of flags that stand for a key, with the `--set` arguments after them.
-pub fn from_flags(flags: &[Flag], sets: &[String], errors: &mut Vec<ConfigError>) -> Layer {
-    let mut layer = Layer::default();
-    for flag in flags {
-        let path: Vec<String> = flag.key.split('.').map(str::to_owned).collect();
-        layer.insert(&path, flag.value.clone(), &SetBy::Flag(flag.name.to_owned()));
-    }
-    let origin = SetBy::Flag("--set".to_owned());
-    for argument in sets {
-        let parts = split_assignment(argument);
-        let Some((path, text)) = parts else {
-            errors.push(ConfigError::Assignment {
-                problem: "not a key and a value".to_owned(),
-                found: argument.clone(),
-                fix: "write --set key=value, for example --set train.lr=0.05".to_owned(),
-                origin: origin.clone(),
-            });
-            continue;
-        };
-        match value(text) {
-            Ok(value) => layer.insert(&path, value, &origin),
-            Err(problem) => errors.push(broken_value(origin.clone(), problem, argument)),
+/// Reads `key=value`.
+///
+/// # Errors
+/// It is no key and value, or has a value that cannot be one.
+pub fn assigned(argument: &str, origin: &SetBy) -> Result<(Vec<String>, Value), Box<ConfigError>> {
+    let (path, text) = split(argument, origin)?;
+    value(text).map(|value| (path, value)).map_err(|problem| broken_value(origin.clone(), problem, argument).into())
+}
+
+/// Splits `key=value` into the parts of the key and the text of the value.
+///
+/// # Errors
+/// It is no key and value, or the value is written as other programs have it.
+pub fn split<'a>(argument: &'a str, origin: &SetBy) -> Result<(Vec<String>, &'a str), Box<ConfigError>> {
+    let flag = if *origin == by_flag() { "--set " } else { "" };
+    let refused = |problem: &str, fix: String| {
+        let (problem, found) = (problem.to_owned(), argument.to_owned());
+        Box::new(ConfigError::Assignment { origin: origin.clone(), problem, found, fix })
+    };
+    let Some((path, text)) = split_assignment(argument) else {
+        let fix = format!("write {flag}key=value, for example {flag}train.lr=0.05");
+        return Err(refused("not a key and a value", fix));
+    };
+    let key = key::dotted(&path);
+    match text {
+        "" => {
+            let fix = format!("write {flag}{key}=VALUE, with no space around `=`; '{key}=\"\"' is empty text");
+            Err(refused("no value", fix))
         }
+        "null" | "None" | "none()" => {
+            let fix = format!("~{key} takes back what configs say about it, so that its default holds");
+            Err(refused("there is no null", fix))
+        }
+        _ if FUNCTIONS.iter().any(|name| text.strip_prefix(name).is_some_and(|rest| rest.starts_with('('))) => {
+            let fix = format!("write the values out, with `secateur sweep`: {key}=1,2,3");
+            Err(refused("there are no functions of values", fix))
+        }
+        _ => Ok((path, text)),
     }
-    layer
+}
+
+/// What other programs write for several values.
+const FUNCTIONS: [&str; 8] = ["range", "choice", "interval", "glob", "sort", "shuffle", "tag", "extend_list"];
+
+/// The origin of what `--set` sets.
+pub fn by_flag() -> SetBy {
+    SetBy::Flag("--set".to_owned())
 }
 
 /// Splits at the first `=` that leaves a whole key, so that a quoted part of the key may hold one.
@@ -77,7 +98,7 @@ fn split_assignment(argument: &str) -> Option<(Vec<String>, &str)> {
 }
 
 /// Reads TOML; what is no TOML and does not try to be is text.
-fn value(text: &str) -> Result<Value, String> {
+pub fn value(text: &str) -> Result<Value, String> {
     let parsed: Result<Table, _> = toml::from_str(&format!("value = {text}"));
     match parsed {
         Ok(table) if table.len() == 1 => without_dates(table).remove("value").ok_or_else(|| "not a value".to_owned()),
@@ -86,7 +107,7 @@ fn value(text: &str) -> Result<Value, String> {
     }
 }
 
-fn broken_value(origin: SetBy, problem: String, found: &str) -> ConfigError {
+pub fn broken_value(origin: SetBy, problem: String, found: &str) -> ConfigError {
     ConfigError::Assignment {
         origin,
         problem: format!("the value is not valid TOML: {problem}"),
@@ -99,10 +120,11 @@ fn broken_value(origin: SetBy, problem: String, found: &str) -> ConfigError {
 mod tests {
     use super::*;
 
-    fn set(argument: &str) -> Result<Layer, Vec<ConfigError>> {
-        let mut errors = Vec::new();
-        let layer = from_flags(&[], &[argument.to_owned()], &mut errors);
-        if errors.is_empty() { Ok(layer) } else { Err(errors) }
+    fn set(argument: &str) -> Result<Layer, Box<ConfigError>> {
+        let (path, value) = assigned(argument, &by_flag())?;
+        let mut layer = Layer::default();
+        layer.insert(&path, value, &by_flag());
+        Ok(layer)
     }
 
     #[test]
@@ -130,14 +152,6 @@ mod tests {
     }
 
     #[test]
-    fn tables_merge_and_later_values_win() {
-        let sets = ["c={name=\"a\", x=1}", "c.x=2"].map(String::from);
-        let layer = from_flags(&[], &sets, &mut Vec::new());
-        assert_eq!(layer.table["c"]["x"], Value::from(2));
-        assert_eq!(layer.table["c"]["name"], Value::from("a"));
-    }
-
-    #[test]
     fn broken_lists_and_missing_equals_signs_are_errors() {
         let (not_toml, list) = ("the value is not valid TOML: ", "write a list as [50, 30]");
         let (no_key, write) = ("not a key and a value", "write --set key=value, for example --set train.lr=0.05");
@@ -147,9 +161,12 @@ mod tests {
             ("k=\"open", not_toml, list),
             ("train.lr", no_key, write),
             ("=5", no_key, write),
+            ("train.lr=", "no value", "write --set train.lr=VALUE, with no space around `=`"),
+            ("train.lr=null", "there is no null", "~train.lr takes back what configs say"),
+            ("seed=range(0,5)", "there are no functions", "write the values out, with `secateur sweep`: seed=1,2,3"),
         ] {
-            let errors = set(bad).unwrap_err();
-            let [ConfigError::Assignment { origin, problem, found, fix }] = &errors[..] else { panic!("{errors:?}") };
+            let error = set(bad).unwrap_err();
+            let ConfigError::Assignment { origin, problem, found, fix } = &*error else { panic!("{error:?}") };
             assert_eq!((origin.to_string().as_str(), found.as_str()), ("--set", bad));
             assert!(problem.starts_with(what) && fix.starts_with(how), "{bad}: {problem}, {fix}");
         }
@@ -161,6 +178,7 @@ mod tests {
             ("SECATEUR_TRAIN__BATCH_SIZE", "64"),
             ("SECATEUR_DATA", "/data"),
             ("SECATEUR_CACHE", "/cache"),
+            ("SECATEUR_PYTHON", "/usr/bin/python3"),
             ("SECATEUR_DATA__NAME", "mnist"),
             ("PATH", "/bin"),
         ]

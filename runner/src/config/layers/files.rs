@@ -4,12 +4,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
-use toml::Value;
-
 use super::layer::Layer;
 use crate::config::error::{ConfigError, nearest};
-use crate::config::libraries;
 use crate::config::set_by::SetBy;
+use crate::config::{key, libraries, scripts};
 
 /// The configs inside the program: name and text, sorted by name.
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/configs.rs"));
@@ -22,10 +20,16 @@ pub fn embedded_names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().map(|(name, _)| *name)
 }
 
-/// Reads `base`, then each config after everything that it extends: weakest first.
+/// Whether there is a config of this path or name.
+pub fn exists(config: &str, root: &Path) -> bool {
+    let loader = Loader { root, errors: &mut Vec::new(), layers: Vec::new(), chain: Vec::new(), seen: Vec::new() };
+    loader.find(config, None).is_ok()
+}
+
+/// Reads `base`, then each config after everything that it extends, in the order of its list: weakest first.
 ///
-/// A file that is reached twice from one config stands once, at its weaker place. Everything that cannot be found or
-/// read goes to `errors`.
+/// A file that is reached twice from one config stands once, at its weaker place. A `~key` in the list takes back what
+/// all before it say. Everything that cannot be found or read goes to `errors`.
 pub fn load(configs: &[String], root: &Path, errors: &mut Vec<ConfigError>) -> Vec<Layer> {
     let mut loader = Loader { root, errors, layers: Vec::new(), chain: Vec::new(), seen: Vec::new() };
     loader.add(BASE, None);
@@ -76,12 +80,20 @@ impl Loader<'_> {
             Err(error) => self.errors.push(*error),
             Ok(mut layer) => {
                 if let Found::File(path) = &found {
-                    libraries::anchor(&mut layer.table, path.parent().unwrap_or(self.root));
+                    let folder = path.parent().unwrap_or(self.root);
+                    libraries::anchor(&mut layer.table, folder);
+                    scripts::anchor(&mut layer, folder);
                 }
-                let parents = self.take_extends(&mut layer);
+                let (parents, origin) = self.take_extends(&mut layer);
                 self.chain.push(found.clone());
                 for parent in parents {
-                    self.add(&parent, Some(&found));
+                    match parent.strip_prefix('~').and_then(key::split) {
+                        Some(path) => {
+                            let taken_back = vec![(path, origin.clone())];
+                            self.layers.push(Layer { taken_back, ..Layer::default() });
+                        }
+                        None => self.add(&parent, Some(&found)),
+                    }
                 }
                 self.chain.pop();
                 self.layers.push(layer);
@@ -140,16 +152,43 @@ impl Loader<'_> {
         }
     }
 
-    fn take_extends(&mut self, layer: &mut Layer) -> Vec<String> {
-        let Some(value) = layer.table.remove("extends") else { return Vec::new() };
-        let origin = layer.origins.remove("extends").unwrap_or(SetBy::BuiltIn);
+    /// The list `extends` of a file, and where it stands.
+    fn take_extends(&mut self, layer: &mut Layer) -> (Vec<String>, SetBy) {
+        let mut take = |key: &str| {
+            let origin = layer.origins.remove(key).unwrap_or(SetBy::BuiltIn);
+            layer.table.remove(key).map(|value| (value, origin))
+        };
+        if let Some((value, origin)) = take("defaults") {
+            let problem = "what a config builds on is its `extends` here";
+            let fix =
+                "extends = [\"experiment/mnist-rank\", \"criterion/taylor\"]; what the config says itself is stronger";
+            let (key, found, fix) = ("defaults", value.to_string(), fix.to_owned());
+            self.errors.push(ConfigError::Extends { key, problem, origin, found, fix });
+        }
+        let Some((value, origin)) = take("extends") else { return (Vec::new(), SetBy::BuiltIn) };
         let names = value.as_array().and_then(|items| {
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
         });
-        names.unwrap_or_else(|| {
-            self.errors.push(ConfigError::Extends { origin, found: Value::to_string(&value) });
-            Vec::new()
-        })
+        let mut refused = |problem, fix: String| {
+            let (key, found, origin) = ("extends", value.to_string(), origin.clone());
+            self.errors.push(ConfigError::Extends { key, problem, origin, found, fix });
+        };
+        let Some(mut names) = names else {
+            refused("must be a list of config names", "extends = [\"model/mlp\"]".to_owned());
+            return (Vec::new(), origin);
+        };
+        names.retain(|name| {
+            let assigned = name.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+            let fix = match (name.strip_prefix('~'), assigned) {
+                (Some(key), _) if key::split(key).is_none() => "\"~train.clip_norm\" takes one key back".to_owned(),
+                (None, Some((group, name))) if !group.contains(['.', '/']) => format!("\"{group}/{name}\""),
+                (None, Some((key, value))) if !key.contains('/') => format!("{key} = {value}, below the list"),
+                _ => return true,
+            };
+            refused("names configs, and takes keys back", fix);
+            false
+        });
+        (names, origin)
     }
 
     fn label(&self, found: &Found) -> String {

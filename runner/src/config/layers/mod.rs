@@ -2,11 +2,15 @@
 
 mod assign;
 mod files;
+mod groups;
 mod layer;
 mod merge;
+mod refer;
 mod stack;
 mod switch;
+mod words;
 
+pub use groups::{Member, choices, groups};
 pub use layer::Layer;
 pub use merge::Merged;
 pub use stack::Stack;

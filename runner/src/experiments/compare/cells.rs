@@ -26,6 +26,8 @@ pub struct Question {
     pub baseline: Option<String>,
     /// Differences of less than this do not matter; points, where the metric is a percentage.
     pub margin: Option<f64>,
+    /// Whether intervals and probabilities are to be from resampling, and not Student's.
+    pub bootstrap: bool,
     /// A key of which each group keeps the value that is best on validation data.
     pub choose: Option<String>,
 }
@@ -78,7 +80,8 @@ impl Cells {
         let within = keys::telling(&configs, &settled);
         let metric = self.metric(question.metric.as_deref())?;
         let margin = question.margin.map(|margin| metric.margin(margin));
-        let groups = self.groups(&mains, &by, &metric);
+        let bootstrap = question.bootstrap;
+        let groups = self.groups(&mains, &by, &metric, bootstrap);
         let baseline = self.baseline(&groups, question.baseline.as_deref(), by.first())?;
         let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
         let view = pair::View {
@@ -90,6 +93,7 @@ impl Cells {
             within: &within,
             metric: &metric,
             margin,
+            bootstrap,
         };
         let (pairs, control_pairs) = pair::all(&view, &groups, baseline.as_deref());
         let notes = [
@@ -102,7 +106,7 @@ impl Cells {
         // They name folders, which may be called anything.
         let notes = notes.concat().iter().map(|note| printable(note).into_owned()).collect();
         let fronts = pareto::fronts(&groups, &metric);
-        Ok(Comparison { by, metric, margin, groups, pairs, control_pairs, fronts, notes })
+        Ok(Comparison { by, metric, margin, bootstrap, groups, pairs, control_pairs, fronts, notes })
     }
 
     /// The config of a cell.
@@ -185,13 +189,13 @@ impl Cells {
         Err(format!("--metric {name}: these runs have no such metric\n  known: {}{fix}", known.join(", ")))
     }
 
-    fn groups(&self, mains: &[usize], by: &[String], metric: &Metric) -> Vec<Group> {
+    fn groups(&self, mains: &[usize], by: &[String], metric: &Metric, bootstrap: bool) -> Vec<Group> {
         let mut metrics = METRICS.to_vec();
         if !metrics.contains(metric) {
             metrics.push(metric.clone());
         }
         let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
-        Maker { records, configs, controls, by, metrics: &metrics }.groups(mains)
+        Maker { records, configs, controls, by, metrics: &metrics, bootstrap }.groups(mains)
     }
 
     /// The value of the first key that others are compared with.

@@ -6,7 +6,7 @@ use super::controls::Controls;
 use super::keys::{self, ABSENT, Flat};
 use super::metric::Metric;
 use crate::experiments::index::Record;
-use crate::experiments::statistics::Sample;
+use crate::experiments::statistics::{Bootstrap, LEVEL, Sample};
 
 /// More keys than this are not named in a label.
 const MOST_NAMED: usize = 4;
@@ -49,6 +49,8 @@ pub struct Maker<'a> {
     pub by: &'a [String],
     /// What is measured.
     pub metrics: &'a [Metric],
+    /// Whether intervals are from resampling.
+    pub bootstrap: bool,
 }
 
 impl Maker<'_> {
@@ -118,6 +120,10 @@ impl Maker<'_> {
         let of = |metric: &Metric| {
             let all: Vec<f64> = cells.iter().filter_map(|i| metric.of(&self.records[*i].summary)).collect();
             let mut sample = Sample::of(&all)?;
+            if self.bootstrap {
+                let size = all.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+                sample.interval = Bootstrap::of(&all, size).map(|found| found.interval_at(LEVEL));
+            }
             let (low, high) = metric.bounds();
             sample.interval = sample.interval.map(|interval| interval.within(low, high));
             Some((metric.key.to_string(), sample))

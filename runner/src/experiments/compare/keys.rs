@@ -3,17 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
+use crate::config::fork::FORK;
 use crate::config::key::dotted;
 use crate::printable::in_one_line;
 
 /// A config by dotted key, each value as text.
 pub type Flat = BTreeMap<String, String>;
 
+/// What a run was told until it left another one.
+const BEFORE: &str = "fork.before";
+
 /// What stands for a key that a config does not have.
 pub const ABSENT: &str = "–";
 
-/// The leaves of a config, without those that cannot change a result.
+/// The leaves of a config, without those that cannot change a result. What a run that leaves another was told until then
+/// is one of them, as eight digits that stand for all of it.
 pub fn flat(config: &Map<String, Value>) -> Flat {
     fn leaves(path: &mut Vec<String>, map: &Map<String, Value>, found: &mut Flat) {
         for (name, value) in map {
@@ -29,8 +35,14 @@ pub fn flat(config: &Map<String, Value>) -> Flat {
     let mut found = Flat::new();
     leaves(&mut Vec::new(), config, &mut found);
     found.retain(|key, _| {
-        !["name", "threads", "device", "data.dir"].contains(&key.as_str()) && !key.starts_with("output.")
+        !["name", "threads", "device", "data.dir", FORK, "fork.from"].contains(&key.as_str())
+            && !key.starts_with("output.")
+            && !key.starts_with(BEFORE)
     });
+    if let Some(before) = config.get(FORK).and_then(|fork| fork.get("before")) {
+        let digits = Sha256::digest(before.to_string()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        found.insert(BEFORE.to_owned(), digits);
+    }
     found
 }
 

@@ -4,6 +4,7 @@ mod blocks;
 mod budget;
 mod cells;
 mod choice;
+mod common;
 mod controls;
 mod copies;
 mod group;
@@ -17,11 +18,11 @@ mod text;
 
 pub use cells::{Cells, Question};
 pub use group::Group;
-pub use metric::Metric;
-pub use page::page;
+pub use metric::{Metric, Unit};
+pub use page::{Maps, Over, maps, over_sparsity, page};
 pub use pair::Pair;
 pub use pareto::Front;
-pub use text::{csv, json, markdown, terminal};
+pub use text::{Table, all as tables, csv, json, markdown, terminal};
 
 /// Everything that a comparison found.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Comparison {
     pub metric: Metric,
     /// Differences of that metric within this do not matter, where that was asked.
     pub margin: Option<f64>,
+    /// Whether intervals and probabilities are from resampling, and not Student's.
+    pub bootstrap: bool,
     /// The groups, controls last.
     pub groups: Vec<Group>,
     /// Each group against the baseline.

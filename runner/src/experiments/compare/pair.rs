@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::blocks::{Blocks, Both, Place};
 use super::budget::Budget;
+use super::common::Common;
 use super::controls::Controls;
 use super::group::Group;
 use super::keys::{self, Flat};
 use super::metric::Metric;
 use super::sentence;
 use crate::experiments::index::Record;
-use crate::experiments::statistics::{Equivalence, Family, Paired};
+use crate::experiments::statistics::{Bootstrap, Equivalence, Family, LEVEL, Paired};
 
 /// What pairs are made from.
 pub struct View<'a> {
@@ -30,6 +31,8 @@ pub struct View<'a> {
     pub metric: &'a Metric,
     /// Differences within this do not matter, where that was asked.
     pub margin: Option<f64>,
+    /// Whether intervals and probabilities are from resampling.
+    pub bootstrap: bool,
 }
 
 /// A group against another.
@@ -43,6 +46,8 @@ pub struct Pair {
     pub found: Option<Paired>,
     /// How many settings each seed is the mean over.
     pub settings: usize,
+    /// What resampling says, where that was asked.
+    pub resampled: Option<Bootstrap>,
     /// What holds for all comparisons of the table at once; absent where there is no test.
     pub family: Option<Family>,
     /// What is known where differences within a margin do not matter.
@@ -57,6 +62,8 @@ pub struct Pair {
     pub beside: Vec<String>,
     /// Settings and seeds that count for nothing, and why.
     pub missing: Vec<String>,
+    /// Where the runs of every pair left one and the same run, and what of the spread that took away.
+    pub common: Option<Common>,
     /// All of it in words.
     pub sentence: String,
 }
@@ -79,7 +86,10 @@ pub fn all(view: &View<'_>, groups: &[Group], baseline: Option<&str>) -> (Vec<Pa
     for family in [&mut main, &mut controls] {
         let tested = family.iter().filter(|pair| pair.found.is_some_and(|found| found.p_t.is_some())).count();
         for pair in family.iter_mut() {
-            pair.family = pair.found.and_then(|found| found.among(tested));
+            pair.family = match &pair.resampled {
+                Some(resampled) => Some(Family::resampled(resampled, tested)),
+                None => pair.found.and_then(|found| found.among(tested)),
+            };
             let margin = view.margin.zip(pair.found);
             pair.margin = margin.map(|(margin, found)| Equivalence::of(&found, margin, tested.max(1)));
             pair.sentence = sentence::of(pair, &groups[pair.group], &groups[pair.baseline], view.metric);
@@ -154,11 +164,33 @@ fn compare(view: &View<'_>, groups: &[Group], (group, baseline): (usize, usize),
     let blocks = Blocks::of(places);
     let (asked, unlike, beside) = differing(view, a, b, &blocks);
     let values = blocks.by_seed(|run| view.metric.of(&view.records[run].summary));
-    let found = if unlike.is_empty() { Paired::of(&values) } else { None };
+    let mut found = if unlike.is_empty() { Paired::of(&values) } else { None };
+    let differences: Vec<f64> = values.iter().map(|(a, b)| a - b).collect();
+    let size = values.iter().fold(0.0f64, |most, (a, b)| most.max(a.abs()).max(b.abs()));
+    let resampled = found.filter(|_| view.bootstrap).and_then(|_| Bootstrap::of(&differences, size));
+    if let (Some(found), true) = (&mut found, view.bootstrap) {
+        found.interval = resampled.as_ref().map(|resampled| resampled.interval_at(LEVEL));
+    }
     let budget = Budget::of(&blocks, |run| &view.records[run].summary);
     let (settings, missing) = (blocks.settings(), missing(view, (a, b), &keys, &blocks));
+    let common = if found.is_some() { Common::of(&blocks, view, &values) } else { None };
     let (family, margin, sentence) = (None, None, String::new());
-    Pair { group, baseline, found, settings, family, margin, budget, unlike, asked, beside, missing, sentence }
+    Pair {
+        group,
+        baseline,
+        found,
+        settings,
+        resampled,
+        family,
+        margin,
+        budget,
+        unlike,
+        asked,
+        beside,
+        missing,
+        common,
+        sentence,
+    }
 }
 
 /// Which settings and seeds do not count, and why.

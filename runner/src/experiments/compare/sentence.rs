@@ -30,6 +30,9 @@ pub fn of(pair: &Pair, group: &Group, baseline: &Group, metric: &Metric) -> Stri
             if !pair.asked.is_empty() {
                 text += &format!(" The budgets differ: {}.", pair.asked.join("; "));
             }
+            if let Some(common) = &pair.common {
+                text += &common.sentence();
+            }
             if !pair.beside.is_empty() {
                 text += &format!(" They differ in more than what is compared: {}.", few(&pair.beside));
             }
@@ -50,7 +53,8 @@ fn tested(pair: &Pair, (a, b): (&str, &str), (found, family): (&Paired, Family),
         1 => String::new(),
         n => format!(", interval and p for {n} comparisons at once"),
     };
-    let test = format!("p {}{together}, {}", equals(family.p), repeated(pair, found));
+    let how = if pair.resampled.is_some() { ", by bootstrap (BCa)" } else { "" };
+    let test = format!("p {}{together}{how}, {}", equals(family.p), repeated(pair, found));
     let plain = format!("{a} is {size} {above} {b} {range}{budget}, {test}");
     let unshown = format!("{a} and {b}{budget}: {size} {above} {range}, {test}");
     let Some(Equivalence { margin, p, verdict }) = pair.margin else {

@@ -12,9 +12,18 @@ use crate::experiments::statistics::Sample;
 use crate::printable::{csv_cell, markdown_line};
 
 /// A head and rows of cells, the first column to the left, the others to the right.
-struct Table {
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The heads of the columns.
+    pub head: Vec<String>,
+    /// The rows, each with a cell for every column.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Every table of the comparison with its title.
+pub fn all(comparison: &Comparison) -> Vec<(String, Table)> {
+    let others = tables(comparison).into_iter().map(|(title, _, table)| (title.to_owned(), table));
+    [("Groups".to_owned(), groups(comparison))].into_iter().chain(others).collect()
 }
 
 /// The comparison for people at a terminal.
@@ -102,7 +111,7 @@ pub fn json(comparison: &Comparison, cells: &Cells) -> Value {
             "group": comparison.groups[pair.group].label, "baseline": comparison.groups[pair.baseline].label,
             "difference": pair.found, "settings": pair.settings, "family": pair.family, "margin": pair.margin,
             "verdict": sentence::verdict(pair, &comparison.metric), "unlike": pair.unlike, "budgets": pair.asked,
-            "beside": pair.beside, "missing": pair.missing, "sentence": pair.sentence,
+            "beside": pair.beside, "missing": pair.missing, "common": pair.common, "sentence": pair.sentence,
         })
     };
     let front = |front: &super::Front| {
@@ -113,6 +122,7 @@ pub fn json(comparison: &Comparison, cells: &Cells) -> Value {
         "by": comparison.by,
         "metric": comparison.metric.key,
         "margin": comparison.margin,
+        "interval": if comparison.bootstrap { "bootstrap" } else { "t" },
         "groups": comparison.groups.iter().map(group).collect::<Vec<_>>(),
         "pairs": comparison.pairs.iter().map(pair).collect::<Vec<_>>(),
         "control_pairs": comparison.control_pairs.iter().map(pair).collect::<Vec<_>>(),
@@ -184,7 +194,8 @@ fn tables(comparison: &Comparison) -> Vec<(&'static str, &[Pair], Table)> {
             n => format!(", all {n} at once"),
         };
         let mut head = ["compared", "seeds", "difference"].map(str::to_owned).to_vec();
-        head.extend([format!("95 %{together}"), format!("p (t{together})")]);
+        let how = if comparison.bootstrap { "bootstrap" } else { "t" };
+        head.extend([format!("95 %{together}"), format!("p ({how}{together})")]);
         head.extend(["p (t) alone", "p (Wilcoxon) alone", "effect d"].map(str::to_owned));
         head.extend(comparison.margin.map(|margin| format!("verdict at {}", metric.difference(margin))));
         let none = || "–".to_owned();

@@ -1,5 +1,6 @@
 //! Two groups, pair by pair.
 
+use super::bootstrap::Bootstrap;
 use super::rounding::settled;
 use super::sample::{Interval, Sample, t_two_sided};
 use super::wilcoxon::wilcoxon;
@@ -39,6 +40,14 @@ pub struct Family {
     pub interval: Interval,
     /// A level of 5 % on these keeps the probability of calling any equal pair different below 5 %.
     pub p: f64,
+}
+
+impl Family {
+    /// The same by resampling: Bonferroni's correction of a bootstrap interval, and of the probability that goes with it.
+    pub fn resampled(found: &Bootstrap, comparisons: usize) -> Self {
+        let interval = found.interval_at(LEVEL / comparisons.max(1) as f64);
+        Self { comparisons, interval, p: (found.p() * comparisons as f64).min(1.0) }
+    }
 }
 
 impl Paired {

@@ -5,7 +5,7 @@
 //! divides by it would be nonsense.
 
 /// What rounding can do to a value, as a fraction of it. Metrics that truly differ do so in their first nine digits.
-const ROUNDING: f64 = 1e-12;
+pub(super) const ROUNDING: f64 = 1e-12;
 
 /// Whether two values are equal but for rounding.
 pub fn same(a: f64, b: f64) -> bool {

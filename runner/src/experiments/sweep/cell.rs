@@ -9,11 +9,12 @@ use toml::Value;
 use super::control::{self, Control};
 use super::failed;
 use super::table::Table;
-use super::workers::{Workers, locked};
+use super::workers::{Workers, Written, locked};
 use crate::config::{Layer, Resolved, SetBy};
 use crate::failure::Failure;
+use crate::forks;
 use crate::output::Progress;
-use crate::run::{self, Opened, RunDir, RunDirError, SWEEP, Saved};
+use crate::run::{self, Held, JOB, Opened, Owner, RunDir, RunDirError, SWEEP, Saved};
 
 /// One run: a cell, or a control of one.
 pub(super) struct Job {
@@ -31,6 +32,10 @@ pub(super) enum Done {
     Before,
     /// It failed before, and would again.
     Untried(String),
+    /// Another process has it.
+    Elsewhere(String),
+    /// Whether another process has it will be known later: it was silent for some time, or is this one.
+    Later,
 }
 
 impl Workers<'_> {
@@ -42,22 +47,20 @@ impl Workers<'_> {
             .map_or_else(|| cell.clone(), |(control, ..)| format!("control {} of {cell}", control.name()))
     }
 
-    /// Its whole config, and with it the name of its folder.
-    pub(super) fn config(&self, job: &Job) -> Result<Resolved, Failure> {
-        // In a sweep, runs are in its folder, and have the threads of a worker.
+    /// In a sweep, runs are in its folder, and have the threads of a worker.
+    pub(super) fn own(&self) -> Layer {
         let mut own = Layer::default();
         let origin = SetBy::Flag("the sweep".to_owned());
         own.insert(&["threads".to_owned()], Value::Integer(self.threads as i64), &origin);
         let folder = self.plan.folder.to_string_lossy();
         own.insert(&["output".to_owned(), "dir".to_owned()], folder.as_ref().into(), &origin);
-        let stronger: Vec<&Layer> = job.control.iter().map(|(_, layer, _)| layer).chain([&own]).collect();
-        let config = self.plan.resolve(&self.plan.cells[job.cell], &stronger, self.workbench)?;
-        // Without its criterion, a control may need no library: then it is the same run for all criteria, run once.
-        let of_others = |(control, ..): &(Control, Layer, String)| *control != Control::Shuffled;
-        let none_used = || self.workbench.plugins_of(&config.run).iter().all(|plugin| plugin.linked);
-        let without = job.control.as_ref().is_some_and(of_others) && none_used();
-        let config = if without { config.without_libraries() } else { config };
-        self.workbench.identified(config, &mut |_| ())
+        own
+    }
+
+    /// Its whole config, and with it the name of its folder.
+    pub(super) fn config(&self, job: &Job) -> Result<Resolved, Failure> {
+        let control = job.control.as_ref().map(|(control, layer, _)| (*control, layer));
+        self.plan.run_of(&self.plan.cells[job.cell], control, &self.own(), self.workbench)
     }
 
     /// Runs it, unless it was run before.
@@ -80,11 +83,12 @@ impl Workers<'_> {
                 return Ok(Done::Before);
             }
             // A control that is a cell of the sweep too, and runs as that just now.
-            Err(RunDirError::Busy(_)) if job.control.is_some() => return Ok(Done::Before),
+            Err(RunDirError::Busy(held)) if held.is_ours() && job.control.is_some() => return Ok(Done::Before),
+            Err(RunDirError::Busy(held)) => return Ok(elsewhere(&held)),
             Err(error) => return Err(error.into()),
             Ok(Opened::Ready(folder)) => self.anew(worker, job, config, &folder, table),
-            Ok(Opened::Interrupted(path)) => {
-                let (folder, saved) = RunDir::reopen(&path)?;
+            Ok(Opened::Interrupted(folder)) => {
+                let saved = folder.saved()?;
                 run::same_or_accepted(config, &folder, &saved, self.accept)?;
                 self.resumed(worker, job, config, (folder, &saved), table)
             }
@@ -95,7 +99,7 @@ impl Workers<'_> {
             failed::note(&path)?;
         }
         self.note(&path);
-        ended.map(Done::Now)
+        ended
     }
 
     /// Goes on with a cell. Only a checkpoint that nobody could go on from is begun anew, and that is said; it is kept
@@ -107,12 +111,13 @@ impl Workers<'_> {
         config: &Resolved,
         (folder, saved): (RunDir, &Saved),
         table: &Arc<Table>,
-    ) -> Result<Map<String, Json>, Failure> {
+    ) -> Result<Done, Failure> {
         self.take_part(job, &folder)?;
         let told = progress(table, worker);
         let ended = run::execute(config, &folder, Some(saved), told, &self.interrupt, self.workbench);
+        let lost = folder.lost_to();
         drop(folder);
-        let Err(Failure::Checkpoint(reason)) = ended else { return ended };
+        let Err(Failure::Checkpoint(reason)) = ended else { return done(ended, lost) };
         table.anew(&self.label(job), &reason);
         match RunDir::open(&self.plan.folder, &config.folder_name(), true)? {
             Opened::Ready(folder) => self.anew(worker, job, config, &folder, table),
@@ -127,10 +132,13 @@ impl Workers<'_> {
         config: &Resolved,
         folder: &RunDir,
         table: &Arc<Table>,
-    ) -> Result<Map<String, Json>, Failure> {
+    ) -> Result<Done, Failure> {
         run::begin(config, folder, self.workbench)?;
         self.take_part(job, folder)?;
-        run::execute(config, folder, None, progress(table, worker), &self.interrupt, self.workbench)
+        let progress = || progress(table, worker);
+        let (interrupt, workbench, accept) = (&self.interrupt, self.workbench, self.accept);
+        let ended = forks::execute(config, folder, &forks::With { progress: &progress, interrupt, workbench, accept });
+        done(ended, folder.lost_to())
     }
 
     /// Notes in a run's folder what it is in the sweep, and forgets what was noted of how it ended before.
@@ -140,6 +148,8 @@ impl Workers<'_> {
             ("cell".to_owned(), self.plan.label(&self.plan.cells[job.cell]).into()),
             ("jobs".to_owned(), self.jobs.into()),
         ]);
+        // A scheduler's job says where the log is.
+        part.extend(Owner::here().job.map(|job| (JOB.to_owned(), job.into())));
         if let Some((control, _, of)) = &job.control {
             part.extend(control::mark(*control, of));
         }
@@ -148,8 +158,23 @@ impl Workers<'_> {
 
     /// The index only repeats what the folders hold: it may lag, and is brought up to date when it is read.
     fn note(&self, folder: &Path) {
-        _ = locked(&self.index).add(folder);
+        if let Written::Whole(index) = &self.written {
+            _ = locked(index).add(folder);
+        }
     }
+}
+
+/// What became of a run, which another process may have taken over meanwhile: it was only asleep for long.
+fn done(ended: Result<Map<String, Json>, Failure>, lost: Option<String>) -> Result<Done, Failure> {
+    match (ended, lost) {
+        (Err(_), Some(by)) => Ok(Done::Elsewhere(by)),
+        (ended, _) => ended.map(Done::Now),
+    }
+}
+
+fn elsewhere(held: &Held) -> Done {
+    let who = held.who();
+    if held.is_ours() || held.may_be_dead() { Done::Later } else { Done::Elsewhere(who) }
 }
 
 fn progress(table: &Arc<Table>, worker: usize) -> Progress {

@@ -1,11 +1,14 @@
 //! One value of an axis, and what it sets.
 
-use toml::Value;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
-use crate::config::{Layer, SetBy};
+use super::fork;
+use crate::config::fork::FORK;
+use crate::config::{Layer, SetBy, key};
 
 /// One value of an axis.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Choice {
     /// Its name for people.
     pub label: String,
@@ -13,6 +16,7 @@ pub struct Choice {
     pub layers: Vec<Layer>,
     /// The path of a plain value, whose effect does not depend on other keys; `None` for a plugin's name or a whole
     /// group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaf: Option<Vec<String>>,
 }
 
@@ -23,6 +27,7 @@ impl Choice {
         layer.insert(path, value.clone(), origin);
         let label = match value {
             Value::String(text) => text.clone(),
+            Value::Table(_) if *path == [FORK] => fork::label(value).unwrap_or_else(|| value.to_string()),
             Value::Table(table) => {
                 table.get("name").and_then(Value::as_str).map_or_else(|| value.to_string(), str::to_owned)
             }
@@ -38,4 +43,19 @@ impl Choice {
         let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
         Self { label: file.strip_suffix(".toml").unwrap_or(file).to_owned(), layers, leaf: None }
     }
+}
+
+/// The leaves of a table: dotted keys may stand quoted or as tables.
+pub fn flat(table: &Table) -> Vec<(Vec<String>, Value)> {
+    let mut leaves = Vec::new();
+    for (name, value) in table {
+        let path = key::split(name).unwrap_or_else(|| vec![name.clone()]);
+        match value {
+            Value::Table(inner) => {
+                leaves.extend(flat(inner).into_iter().map(|(rest, value)| ([path.clone(), rest].concat(), value)));
+            }
+            other => leaves.push((path, other.clone())),
+        }
+    }
+    leaves
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use secateur::pruning::{Granularity, PruneConfig};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use toml::Value;
 
@@ -12,7 +13,7 @@ use crate::failure::Failure;
 use crate::run::{EVENTS, SUMMARY, event_lines, read_summary};
 
 /// One kind of control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Control {
     /// A random choice of what goes, with the cell's own counts in every layer at every pruning step.
     Random,
@@ -49,6 +50,11 @@ impl Control {
         }
     }
 
+    /// Whether it is a run of its own from the first step on, also where its cell leaves another run.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::SmallDense | Self::Unpruned)
+    }
+
     /// What it changes in the config of the run that it belongs to; `None` where it would say nothing.
     pub fn layer(self, paired: &Resolved, facts: &Facts) -> Option<Layer> {
         if facts.nothing_was_pruned() {
@@ -72,6 +78,8 @@ impl Control {
                 set("criterion.name", if self == Self::Random { "random" } else { "shuffled" }.into());
                 if self == Self::Shuffled {
                     set("criterion.of", Value::Table(paired.run.criterion.section()));
+                    // A script is the one that the cell has, wherever that lies.
+                    paired.table().get("plugins").into_iter().for_each(|plugins| set("plugins", plugins.clone()));
                 }
                 // A pattern says itself how many weights stay of each layer.
                 if !pattern {
@@ -81,7 +89,10 @@ impl Control {
                 }
                 set("prune.rounds", Value::Integer(1));
                 // What grows, and where a network begins, is chosen without knowledge too.
-                for (key, choice) in paired.run.growing() {
+                // Where a run leaves another one, its beginning is past.
+                let begun = paired.fork_at().is_some();
+                for (key, choice) in paired.run.growing().into_iter().filter(|(key, _)| !begun || *key != "grow.start")
+                {
                     let anew = if key == "grow.criterion" { "-redrawn" } else { "" };
                     let name = if self == Self::Random { "random" } else { "shuffled" };
                     set(&format!("{key}.name"), format!("{name}{anew}").into());

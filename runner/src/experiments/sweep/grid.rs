@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use super::section::{Pick, Picked, Sections};
 use super::spec::Spec;
 
@@ -9,12 +11,16 @@ use super::spec::Spec;
 const MOST: usize = 2_000_000;
 
 /// One cell: the choices that make it, and the config's sections under them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cell {
     /// The values that make the cell, in the order of the axes.
     pub picks: Vec<Pick>,
     /// A fingerprint: equal for cells with equal configs.
+    #[serde(skip)]
     pub print: u128,
+    /// In a frozen plan, the name of the cell's folder: it must still be the run that was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
 }
 
 /// What became of the rules of a sweep.
@@ -69,7 +75,7 @@ pub fn walk(
             walked.took.iter_mut().zip(&takes).for_each(|(took, takes)| *took |= takes);
             if takes.contains(&true) {
                 walked.excluded += 1;
-            } else if visit(Cell { picks, print: picked.print() }, &picked).is_break() {
+            } else if visit(Cell { picks, print: picked.print(), folder: None }, &picked).is_break() {
                 return Ok(walked);
             }
         }

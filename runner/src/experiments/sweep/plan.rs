@@ -2,16 +2,23 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::choice::Choice;
 use super::control::Control;
+use super::fork::Origins;
 use super::grid::{self, Cell, Walked};
 use super::section::{self, Sections};
 use super::spec::{Condition, Spec};
+use super::until::Until;
 use crate::config::Schema;
+use crate::config::fork::FORK;
 use crate::config::key;
-use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack};
+use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
 
 /// A person reads no more than this many problems at once.
 const MOST_ERRORS: usize = 20;
@@ -20,14 +27,21 @@ const MOST_ERRORS: usize = 20;
 const MOST_BAD_CELLS: usize = 200;
 
 /// A sweep, planned.
+#[derive(Serialize, Deserialize)]
 pub struct SweepPlan {
-    stack: Stack,
-    spec: Spec,
+    stack: Arc<Stack>,
+    spec: Arc<Spec>,
+    #[serde(skip)]
+    origins: Arc<Origins>,
+    /// The controls of each cell, where these are not those of the section.
+    chosen: Option<Vec<Vec<Control>>>,
     /// The cells in the order in which they run.
     pub cells: Vec<Cell>,
     /// How many cells `exclude` took away.
+    #[serde(skip)]
     pub excluded: usize,
     /// What of the `[sweep]` section does nothing, in words.
+    #[serde(skip)]
     pub notes: Vec<String>,
     /// The sweep's name: that of its config.
     pub name: String,
@@ -44,13 +58,18 @@ pub struct SweepPlan {
 /// What cannot be found or read; a `[sweep]` section or a `plugins` that is not what it should be.
 pub fn plugin_files(request: &Request) -> Result<Vec<PluginFile>, ConfigErrors> {
     let mut stack = Stack::load(request)?;
+    match stack.take_section("sweep") {
+        Some((table, origins)) => libraries(&Spec::read(table, &origins, &stack)?, &stack),
+        None => stack.libraries(&[]),
+    }
+}
+
+fn libraries(spec: &Spec, stack: &Stack) -> Result<Vec<PluginFile>, ConfigErrors> {
     let mut files = stack.libraries(&[])?;
-    if let Some((table, origins)) = stack.take_section("sweep") {
-        let spec = Spec::read(table, &origins, &stack)?;
-        let names_some = |choice: &&Choice| choice.layers.iter().any(|layer| layer.table.contains_key("plugins"));
-        for choice in spec.axes.iter().flat_map(|axis| &axis.values).filter(names_some) {
-            files.extend(stack.libraries(&choice.layers.iter().collect::<Vec<_>>())?);
-        }
+    let own = |layer: &Layer| layer.table.contains_key("plugins") || names_script(layer);
+    let names_some = |choice: &&Choice| choice.layers.iter().any(own);
+    for choice in spec.axes.iter().flat_map(|axis| &axis.values).filter(names_some) {
+        files.extend(stack.libraries(&choice.layers.iter().collect::<Vec<_>>())?);
     }
     let mut seen = HashSet::new();
     files.retain(|file| seen.insert(file.path.clone()));
@@ -72,6 +91,10 @@ impl SweepPlan {
             ));
         };
         let spec = Spec::read(table, &origins, &stack)?;
+        if spec.axes.iter().any(|axis| axis.key == FORK) {
+            // That of the run that is left: cells have their own.
+            _ = stack.take_section(FORK);
+        }
         let (cells, walked) = cells(&spec, &stack, schema)?;
         let Some(first) = cells.first() else {
             return Err(refused("every cell is excluded", "remove a rule of sweep.exclude"));
@@ -79,7 +102,8 @@ impl SweepPlan {
         let resolved = stack.resolve(&section::layers(&spec, &first.picks), schema)?;
         let (name, out) = (resolved.name().to_owned(), PathBuf::from(&resolved.run.output.dir));
         let (excluded, notes) = (walked.excluded, idle(&spec, &walked));
-        Ok(Self { stack, spec, cells, excluded, notes, folder: out.join(&name), out, name })
+        let (stack, spec, origins, chosen) = (Arc::new(stack), Arc::new(spec), Arc::default(), None);
+        Ok(Self { stack, spec, origins, chosen, cells, excluded, notes, folder: out.join(&name), out, name })
     }
 
     /// What each pruned cell is compared with.
@@ -87,13 +111,76 @@ impl SweepPlan {
         &self.spec.controls
     }
 
-    /// The whole config of a cell, with stronger layers on top.
+    /// The kinds of control that one of the cells is compared with now.
+    pub fn kinds_of(&self, cell: usize) -> &[Control] {
+        self.chosen.as_ref().map_or(&self.spec.controls, |chosen| &chosen[cell])
+    }
+
+    /// How seeds are added, where that goes on until comparisons are settled.
+    pub fn until(&self) -> Option<&Until> {
+        self.spec.until.as_ref()
+    }
+
+    /// The same sweep with some of its cells, and with controls of its own for each.
+    pub fn part(&self, (cells, controls): (Vec<Cell>, Vec<Vec<Control>>)) -> Self {
+        let (stack, spec, origins) = (Arc::clone(&self.stack), Arc::clone(&self.spec), Arc::clone(&self.origins));
+        let (notes, name, folder, out) = (Vec::new(), self.name.clone(), self.folder.clone(), self.out.clone());
+        Self { stack, spec, origins, cells, chosen: Some(controls), excluded: 0, notes, name, folder, out }
+    }
+
+    /// What a cell has besides its seed.
+    pub fn setting(&self, cell: &Cell) -> String {
+        let mut cell = cell.clone();
+        cell.picks.retain(|(axis, _)| self.spec.axes[*axis as usize].key != "seed");
+        self.label(&cell)
+    }
+
+    /// The place of a cell's seed among the seeds.
+    pub fn seed_place(&self, cell: &Cell) -> usize {
+        let seed = cell.picks.iter().find(|(axis, _)| self.spec.axes[*axis as usize].key == "seed");
+        seed.map_or(0, |(_, value)| *value as usize)
+    }
+
+    /// The whole config of a cell, with stronger layers on top, and what the run that it leaves was told.
+    ///
+    /// # Errors
+    /// Values that contradict each other; a run that the cell cannot leave.
+    pub fn resolve(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+        let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
+        self.origins.completed(self.stack.resolve(&layers, schema)?, &self.stack, schema)
+    }
+
+    /// The same of a run that leaves no other, whatever the cell does.
     ///
     /// # Errors
     /// Values that contradict each other.
-    pub fn resolve(&self, cell: &Cell, stronger: &[&Layer], schema: &dyn Schema) -> Result<Resolved, ConfigErrors> {
+    pub fn resolve_whole(
+        &self,
+        cell: &Cell,
+        stronger: &[&Layer],
+        schema: &dyn Schema,
+    ) -> Result<Resolved, ConfigErrors> {
         let layers = [section::layers(&self.spec, &cell.picks).as_slice(), stronger].concat();
-        self.stack.resolve(&layers, schema)
+        self.stack.resolve(&layers, schema)?.without_fork(schema)
+    }
+
+    /// For each config of a run, the cell that it is of this sweep, by its number; `None` where it is another run.
+    pub fn places<'a>(&self, configs: impl Iterator<Item = &'a Table>, schema: &dyn Schema) -> Vec<Option<usize>> {
+        let cells: HashMap<u128, usize> = self.cells.iter().enumerate().map(|(at, cell)| (cell.print, at)).collect();
+        configs.map(|config| cells.get(&section::print_of(config, schema)).copied()).collect()
+    }
+
+    /// The libraries that its layers and the groups among its axes name.
+    ///
+    /// # Errors
+    /// A `plugins` that is no list of files.
+    pub fn libraries(&self) -> Result<Vec<PluginFile>, ConfigErrors> {
+        libraries(&self.spec, &self.stack)
+    }
+
+    /// The folder in which the sweep was planned: what its config names is found from there.
+    pub fn root(&self) -> &Path {
+        self.stack.root()
     }
 
     /// `criterion=magnitude seed=3`: what makes a cell this one.
@@ -183,4 +270,45 @@ fn label(spec: &Spec, cell: &Cell) -> String {
 fn refused(problem: &str, fix: &str) -> ConfigErrors {
     let (problem, fix) = (problem.to_owned(), fix.to_owned());
     ConfigErrors(vec![ConfigError::Sweep { key: "sweep".to_owned(), origin: None, problem, fix }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::resolve;
+    use crate::engine::Workbench;
+
+    #[test]
+    fn a_reader_bears_configs_that_nobody_wrote() {
+        let (here, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let run = "extends = ['experiment/quickstart']\nseed = 3\n[train]\nlr = 0.05\nepochs = 20\n[data.glyphs]\n\
+                   train = 100\n[prune]\ntable = { '*' = 0.5 }\n";
+        let sweep = "extends = ['experiment/quickstart']\n[sweep]\nseeds = 2\ncontrols = ['random']\nzip = [['train.lr', \
+                     'train.epochs']]\n[sweep.axes]\ntrain.lr = [0.1, 0.2]\ntrain.epochs = [20, 30]\n\
+                     [[sweep.exclude]]\ntrain.lr = 0.1\n";
+        let request = |configs: &[&str], sets: Vec<String>| Request {
+            configs: configs.iter().map(|config| (*config).to_owned()).collect(),
+            sets,
+            root: here.path().to_owned(),
+            ..Request::default()
+        };
+        let path = here.path().join("c.toml");
+        let whole = [run, sweep].map(|text| text.as_bytes().to_vec());
+        std::fs::write(&path, sweep).unwrap();
+        assert_eq!(SweepPlan::make(&request(&["c.toml"], vec![]), &workbench).map(|plan| plan.cells.len()).unwrap(), 2);
+        secateur_fuzz::bears_part(20, "config", &whole, |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            let request = request(&["c.toml"], vec![]);
+            let resolved = resolve(&request, &workbench).map_or_else(|e| e.to_string(), |config| config.to_toml());
+            let planned =
+                SweepPlan::make(&request, &workbench).map_or_else(|e| e.to_string(), |plan| plan.axes().concat());
+            resolved.len() + planned.len()
+        });
+        let sets = ["train.lr=0.1", "prune.table.'*'=[1, 2]", "criterion={name = \"random\"}", "name=a b"];
+        secateur_fuzz::bears_part(20, "set", &sets.map(|set| set.as_bytes().to_vec()), |bytes| {
+            let set = String::from_utf8_lossy(bytes).into_owned();
+            let request = request(&["experiment/quickstart"], vec![set]);
+            resolve(&request, &workbench).map_or_else(|e| e.to_string(), |config| config.to_toml()).len()
+        });
+    }
 }

@@ -3,7 +3,9 @@
 //!
 //! Sections are resolved and checked independently of each other, so a cell is one resolved form of each. Within a
 //! section, choices that pick plugins or groups are resolved together; plain values are checked one at a time and laid
-//! over the result. Whether plain values contradict each other is found when the cell itself is resolved.
+//! over the result. Whether plain values contradict each other is found when the cell itself is resolved. Where values
+//! refer to other keys, or must be given by an axis, no section stands for itself: then every choice is resolved with all
+//! others.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -54,6 +56,8 @@ pub struct Sections<'a> {
     forms: HashMap<(usize, Vec<Pick>), Arc<Form>>,
     /// Plain values that are refused alone in some form: they may need another value beside them.
     dependent: HashSet<(usize, Vec<Pick>, Pick)>,
+    /// Whether sections depend on each other.
+    tied: bool,
 }
 
 impl<'a> Sections<'a> {
@@ -62,7 +66,12 @@ impl<'a> Sections<'a> {
         let names: Vec<String> = schema.sections().into_iter().map(|section| section.name).collect();
         let place = |name: &String| names.iter().position(|known| known == name);
         let top = place(&String::new()).unwrap_or(0);
+        let choices = spec.axes.iter().flat_map(|axis| &axis.values);
+        let tied = stack.is_tied() || choices.flat_map(|choice| &choice.layers).any(Layer::is_tied);
         let sections_of = |choice: &Choice| {
+            if tied {
+                return (0..names.len()).collect();
+            }
             let keys = choice.layers.iter().flat_map(|layer| layer.table.keys());
             let mut all: Vec<usize> = keys.map(|key| place(key).unwrap_or(top)).collect();
             all.sort_unstable();
@@ -70,7 +79,7 @@ impl<'a> Sections<'a> {
             all
         };
         let touches = spec.axes.iter().map(|axis| axis.values.iter().map(sections_of).collect()).collect();
-        Self { stack, spec, schema, names, touches, forms: HashMap::new(), dependent: HashSet::new() }
+        Self { stack, spec, schema, names, touches, forms: HashMap::new(), dependent: HashSet::new(), tied }
     }
 
     /// The sections of a cell.
@@ -79,7 +88,7 @@ impl<'a> Sections<'a> {
         for section in 0..self.names.len() {
             let (mut whole, mut plain) = (Vec::new(), Vec::new());
             for pick in picks.iter().filter(|pick| self.touches[pick.0 as usize][pick.1 as usize].contains(&section)) {
-                let leaf = self.choice(*pick).leaf.is_some();
+                let leaf = self.choice(*pick).leaf.is_some() && !self.tied;
                 if leaf { plain.push(*pick) } else { whole.push(*pick) }
             }
             let form = self.form(section, whole, &mut plain);
@@ -219,6 +228,16 @@ pub fn layers<'a>(spec: &'a Spec, picks: &[Pick]) -> Vec<&'a Layer> {
     let (plain, whole): (Vec<&Choice>, Vec<&Choice>) =
         picks.iter().map(choice).partition(|choice| choice.leaf.is_some());
     whole.into_iter().chain(plain).flat_map(|choice| &choice.layers).collect()
+}
+
+/// The fingerprint of a whole config, as that of a cell.
+pub fn print_of(config: &Table, schema: &dyn Schema) -> u128 {
+    let (inner, top): (Table, Table) = {
+        let names: Vec<String> = schema.sections().into_iter().map(|section| section.name).collect();
+        config.clone().into_iter().partition(|(name, _)| names.contains(name))
+    };
+    let sections = inner.iter().filter_map(|(name, value)| Some(print(name, value.as_table()?)));
+    sections.fold(print("", &top), u128::wrapping_add)
 }
 
 /// A sum over the leaves, so that it can be corrected for one of them; keys without effect do not count.

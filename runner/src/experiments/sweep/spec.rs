@@ -1,18 +1,23 @@
 //! The `[sweep]` section: axes, and what is done with their product.
+//!
+//! Longer than 300 lines because one reader tells everything that is wrong with the section at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::choice::Choice;
+use super::choice::{Choice, flat};
 use super::control::Control;
-use crate::config::{ConfigError, ConfigErrors, SetBy, Stack, key, nearest};
+use super::until::Until;
+use crate::config::fork::FORK;
+use crate::config::{ConfigError, ConfigErrors, Member, SetBy, Stack, key, nearest};
 
 /// Keys of the section.
-const KEYS: [&str; 6] = ["axes", "zip", "when", "exclude", "seeds", "controls"];
+const KEYS: [&str; 7] = ["axes", "zip", "when", "exclude", "seeds", "controls", "fork"];
 
 /// What the `[sweep]` section says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
     /// Every axis: those of all cells first, then those of the `when` rules.
     pub axes: Vec<Axis>,
@@ -26,10 +31,13 @@ pub struct Spec {
     pub controls: Vec<Control>,
     /// Axes that `zip` joins with no other.
     pub alone: Vec<String>,
+    /// How seeds are added, where that goes on until comparisons are settled; a plan that grows is never frozen.
+    #[serde(skip)]
+    pub until: Option<Until>,
 }
 
 /// One key, or one section, and the values it takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Axis {
     /// Dotted: `criterion.lambda1`; a section alone for named groups: `criterion`.
     pub key: String,
@@ -38,7 +46,7 @@ pub struct Axis {
 }
 
 /// Axes and values for the cells that a condition holds for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct When {
     /// The cells that it is for.
     pub condition: Condition,
@@ -47,7 +55,7 @@ pub struct When {
 }
 
 /// Values that a cell's config must have.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Condition(pub Vec<(Vec<String>, Value)>);
 
 impl Spec {
@@ -85,8 +93,9 @@ impl Reader<'_> {
                 self.refuse("axes", format!("found {other}"), "write [sweep.axes] and one KEY = [values] a line")
             }
         }
+        self.fork(table.remove("fork"));
         self.axes_of(axes, "axes");
-        self.seeds(table.remove("seeds"));
+        let until = self.seeds(table.remove("seeds"));
         let plain = self.axes.len();
         let dimensions = self.dimensions(table.remove("zip"), plain);
         let when = self.rules(table.remove("when"), "when").into_iter().map(|rule| self.when(rule)).collect();
@@ -94,13 +103,18 @@ impl Reader<'_> {
         let exclude = exclude.iter().map(|rule| Condition(flat(rule))).collect();
         let controls = self.controls(table.remove("controls"));
         let (axes, alone) = (std::mem::take(&mut self.axes), std::mem::take(&mut self.alone));
-        Spec { axes, dimensions, when, exclude, controls, alone }
+        Spec { axes, dimensions, when, exclude, controls, alone, until }
     }
 
     /// Adds an axis for each list in a table, however deep its key.
     fn axes_of(&mut self, table: Table, place: &str) {
+        let mut seen = HashSet::new();
         for (path, value) in flat(&table) {
             let dotted = key::dotted(&path);
+            if !seen.insert(dotted.clone()) {
+                let fix = format!("keep one: {dotted} = [...] and \"{dotted}\" = [...] are the same axis");
+                self.refuse(&format!("{place}.{dotted}"), "the axis stands there twice".to_owned(), &fix);
+            }
             match value {
                 Value::Array(values) if !values.is_empty() => self.axis(&path, values, place),
                 other => {
@@ -124,13 +138,24 @@ impl Reader<'_> {
             self.refuse(
                 &at,
                 problem,
-                &format!("leave out that value, or set the axis: --set 'sweep.axes.{dotted}=[...]'"),
+                &format!("leave out that value, or give the axis others: {dotted}=A,B, or ~sweep.{at} for none"),
             );
         }
         let mut choices: Vec<Choice> = Vec::new();
         for value in values {
             let choice = match (&value, path) {
                 (Value::String(name), [_]) if name.contains('/') || name.ends_with(".toml") => self.group(name, &at),
+                (Value::String(name), [group]) => match self.stack.member(group, name) {
+                    Some(Ok(Member::Config(config))) => self.group(&config, &at),
+                    Some(Ok(Member::Plugin)) => {
+                        Some(Choice::plain(&[group.clone(), "name".to_owned()], &value, &origin))
+                    }
+                    Some(Err(fix)) => {
+                        self.refuse(&at, format!("there is no {name} in the group {group}"), &fix);
+                        None
+                    }
+                    None => Some(Choice::plain(path, &value, &origin)),
+                },
                 _ => Some(Choice::plain(path, &value, &origin)),
             };
             choices.extend(choice);
@@ -155,17 +180,52 @@ impl Reader<'_> {
         }
     }
 
-    fn seeds(&mut self, seeds: Option<Value>) {
+    fn seeds(&mut self, seeds: Option<Value>) -> Option<Until> {
+        let mut until = None;
         let values = match seeds {
-            None => return,
+            None => return None,
+            Some(Value::Table(table)) if table.contains_key("until") => match Until::read(&table) {
+                Ok(read) => {
+                    let all = (0..read.at_most as i64).map(Value::Integer).collect();
+                    until = Some(read);
+                    all
+                }
+                Err(problems) => {
+                    let fix =
+                        "write seeds = { until = \"decided\", margin = 0.5, error = 0.05, at_least = 5, at_most = 40 }";
+                    problems.into_iter().for_each(|problem| self.refuse("seeds", problem, fix));
+                    return None;
+                }
+            },
             Some(Value::Integer(count)) if (1..=100_000).contains(&count) => (0..count).map(Value::Integer).collect(),
             Some(Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_integer) => list,
             Some(other) => {
-                let fix = "write seeds = 5 for the seeds 0 to 4, or a list: seeds = [0, 7]";
-                return self.refuse("seeds", format!("found {other}"), fix);
+                let fix = "write seeds = 5 for the seeds 0 to 4, a list: seeds = [0, 7], or { until = \"decided\" }";
+                self.refuse("seeds", format!("found {other}"), fix);
+                return None;
             }
         };
         self.axis(&["seed".to_owned()], values, "seeds");
+        until
+    }
+
+    /// Where cells leave another run: an axis of the section of that name, of one place or several.
+    fn fork(&mut self, fork: Option<Value>) {
+        let places = match fork {
+            None => return,
+            Some(Value::Array(places)) if !places.is_empty() => places,
+            Some(one) => vec![one],
+        };
+        let known = |key: &str| ["at", "from"].contains(&key);
+        let is_place = |place: &Value| {
+            place.as_table().is_some_and(|place| place.contains_key("at") && place.keys().all(|key| known(key)))
+        };
+        if let Some(other) = places.iter().find(|place| !is_place(place)) {
+            let fix = "write fork = { at = \"prune:3\" }, with from = \"CONFIG or folder of a run\" beside it where the runs that are \
+                       left are not those of this config; or a list of such tables";
+            return self.refuse("fork", format!("found {other}"), fix);
+        }
+        self.axis(&[FORK.to_owned()], places, "fork");
     }
 
     /// Every axis a dimension, except those that `zip` joins.
@@ -267,19 +327,4 @@ impl Reader<'_> {
         let origin = self.origin(at);
         self.errors.push(ConfigError::Sweep { key: format!("sweep.{at}"), origin, problem, fix: fix.to_owned() });
     }
-}
-
-/// The leaves of a table: dotted keys may stand quoted or as tables.
-fn flat(table: &Table) -> Vec<(Vec<String>, Value)> {
-    let mut leaves = Vec::new();
-    for (name, value) in table {
-        let path = key::split(name).unwrap_or_else(|| vec![name.clone()]);
-        match value {
-            Value::Table(inner) => {
-                leaves.extend(flat(inner).into_iter().map(|(rest, value)| ([path.clone(), rest].concat(), value)));
-            }
-            other => leaves.push((path, other.clone())),
-        }
-    }
-    leaves
 }

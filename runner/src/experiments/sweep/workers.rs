@@ -5,18 +5,23 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cell::{Done, Job};
-use super::control::Facts;
+use super::control::{Control, Facts};
 use super::plan::SweepPlan;
 use super::table::Table;
-use crate::config::Resolved;
+use crate::config::{Layer, Resolved};
 use crate::engine::Workbench;
 use crate::experiments::index::{self, Index};
 use crate::experiments::ties::Ties;
 use crate::failure::Failure;
 use crate::run::Interrupt;
+
+/// How soon it is looked again whether another process has a cell.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How often a worker that waits for others looks around.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What became of a sweep's cells, controls among them.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +34,8 @@ pub struct Tally {
     pub failed: Vec<(String, String)>,
     /// The same of those that went wrong before, would again, and were not tried.
     pub untried: Vec<(String, String)>,
+    /// The label of each cell that another process has, and who that is.
+    pub elsewhere: Vec<(String, String)>,
     /// Cells that were not run because the sweep was stopped.
     pub left: usize,
     /// Cells without controls, because nothing was pruned there.
@@ -39,10 +46,35 @@ pub struct Tally {
     pub within: f64,
 }
 
+/// What is written for all cells together.
+pub enum Written {
+    /// The index, which one process writes at a time, and whose controls are whose.
+    Whole(Mutex<Index>),
+    /// Nothing that another process writes too: whose controls are whose stands in a file of this name.
+    OfTask(String),
+}
+
+impl Tally {
+    /// Adds what became of more cells.
+    pub fn add(&mut self, more: Self) {
+        self.finished += more.finished;
+        self.skipped += more.skipped;
+        self.failed.extend(more.failed);
+        self.untried.extend(more.untried);
+        self.elsewhere.extend(more.elsewhere);
+        self.left += more.left;
+        self.unpaired += more.unpaired;
+        self.spent += more.spent;
+        self.within += more.within;
+    }
+}
+
 /// Everything that the workers share.
 pub struct Workers<'a> {
     /// What is to run.
     pub plan: &'a SweepPlan,
+    /// The cells of the plan that this process looks after.
+    pub cells: Vec<usize>,
     /// What runs it.
     pub workbench: &'a Workbench,
     /// How many runs go on at a time.
@@ -56,12 +88,14 @@ pub struct Workers<'a> {
     /// Whether cells go on that another build began, or another kind of processor.
     pub accept: bool,
     /// Where results are noted.
-    pub index: Mutex<Index>,
+    pub written: Written,
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// Jobs that another process may have, and when they are looked at again.
+    waiting: VecDeque<(Instant, Job)>,
     /// How many jobs are under way and may still add controls.
     running: usize,
     /// The folders of controls: cells may share one.
@@ -77,9 +111,8 @@ impl Workers<'_> {
     /// # Errors
     /// Whose control each run is cannot be noted.
     pub fn run(&self, quiet: bool) -> Result<Tally, Failure> {
-        let cells = self.plan.cells.len();
-        let table = Arc::new(Table::new(quiet, self.jobs, cells));
-        let jobs = (0..cells).map(|cell| Job { cell, control: None }).collect();
+        let table = Arc::new(Table::new(quiet, self.jobs, self.cells.len()));
+        let jobs = self.cells.iter().map(|cell| Job { cell: *cell, control: None }).collect();
         let queue = (Mutex::new(Queue { jobs, ..Queue::default() }), Condvar::new());
         thread::scope(|scope| {
             for worker in 0..self.jobs {
@@ -89,8 +122,8 @@ impl Workers<'_> {
         });
         table.clear();
         let mut queue = locked(&queue.0);
-        queue.tally.left += queue.jobs.len();
-        queue.ties.add_to(&self.plan.folder)?;
+        queue.tally.left += queue.jobs.len() + queue.waiting.len();
+        self.note_ties(&queue.ties, true)?;
         Ok(std::mem::take(&mut queue.tally))
     }
 
@@ -101,11 +134,15 @@ impl Workers<'_> {
                 if self.interrupt.asked() {
                     return;
                 }
-                match state.jobs.pop_front() {
-                    Some(job) => break job,
-                    None if state.running == 0 => return,
-                    None => state = changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                if let Some(job) = state.next(Instant::now()) {
+                    break job;
                 }
+                if state.running == 0 && state.waiting.is_empty() {
+                    return;
+                }
+                // Not for ever: a job that waits is due by the clock.
+                let woken = changed.wait_timeout(state, LOOK);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
             };
             state.running += 1;
             drop(state);
@@ -116,7 +153,7 @@ impl Workers<'_> {
             let ran = config.and_then(|config| Ok((self.cell(worker, &job, &config, table)?, config)));
             let mut unpaired = false;
             let controls = match &ran {
-                Ok((Done::Untried(_), _)) => Ok(Vec::new()),
+                Ok((Done::Untried(_) | Done::Elsewhere(_) | Done::Later, _)) => Ok(Vec::new()),
                 Ok((_, config)) if job.control.is_none() => self.controls(job.cell, config, &mut unpaired),
                 _ => Ok(Vec::new()),
             };
@@ -129,7 +166,8 @@ impl Workers<'_> {
                 let kinds = kinds.map(|(kind, folder)| (kind.name().to_owned(), folder.clone()));
                 state.ties.insert(&config.folder_name(), kinds);
             }
-            let ended = ran.and_then(|(done, _)| Ok((done, controls?)));
+            let noted = self.note_ties(&state.ties, false);
+            let ended = ran.and_then(|(done, _)| Ok((done, controls?))).and_then(|ended| noted.map(|()| ended));
             match ended {
                 Err(Failure::Stopped(_)) => state.tally.left += 1,
                 Ok((done, controls)) => {
@@ -149,6 +187,11 @@ impl Workers<'_> {
                             state.tally.untried.push((label, reason));
                             table.skip();
                         }
+                        Done::Elsewhere(who) => {
+                            state.tally.elsewhere.push((label, who));
+                            table.skip();
+                        }
+                        Done::Later => state.waiting.push_back((Instant::now() + AGAIN, job)),
                         Done::Now(summary) => {
                             let spent = clock.elapsed().as_secs_f64();
                             state.tally.finished += 1;
@@ -170,20 +213,36 @@ impl Workers<'_> {
 
     /// The controls of a cell that is finished, by the name of their folder.
     fn controls(&self, cell: usize, config: &Resolved, unpaired: &mut bool) -> Result<Vec<(String, Job)>, Failure> {
-        if self.plan.controls().is_empty() {
+        if self.plan.kinds_of(cell).is_empty() {
             return Ok(Vec::new());
         }
         let of = config.folder_name();
         let facts = Facts::read(&self.plan.folder.join(&of))?;
         *unpaired = facts.nothing_was_pruned();
-        let mut jobs = Vec::new();
-        for control in self.plan.controls() {
-            if let Some(layer) = control.layer(config, &facts) {
-                let job = Job { cell, control: Some((*control, layer, of.clone())) };
-                jobs.push((self.config(&job)?.folder_name(), job));
-            }
+        let all = self.plan.controls_of(cell, config, &facts, &self.own(), self.workbench)?;
+        let job = |(control, layer, run): (Control, Layer, Resolved)| {
+            (run.folder_name(), Job { cell, control: Some((control, layer, of.clone())) })
+        };
+        Ok(all.into_iter().map(job).collect())
+    }
+
+    /// Notes whose control each run is: a task at once, since it may be killed at any time.
+    fn note_ties(&self, ties: &Ties, at_end: bool) -> Result<(), Failure> {
+        match &self.written {
+            Written::Whole(_) if at_end => Ok(ties.add_to(&self.plan.folder)?),
+            Written::Whole(_) => Ok(()),
+            Written::OfTask(task) => Ok(ties.add_to_task(&self.plan.folder, task)?),
         }
-        Ok(jobs)
+    }
+}
+
+impl Queue {
+    /// The next job that is due.
+    fn next(&mut self, now: Instant) -> Option<Job> {
+        if self.jobs.is_empty() && self.waiting.front().is_some_and(|(due, _)| *due <= now) {
+            return self.waiting.pop_front().map(|(_, job)| job);
+        }
+        self.jobs.pop_front()
     }
 }
 

@@ -20,7 +20,7 @@ const LINE: &str = r#"{"event":"picture","#;
 pub struct Shown {
     /// The step before the picture.
     pub step: u64,
-    /// The epoch, from 0.
+    /// The epoch, from 1.
     pub epoch: u64,
     /// What is seen on it.
     pub kind: Kind,
@@ -53,7 +53,7 @@ impl Shown {
             Shows::Reconstructions(_) => (Kind::Reconstruction, "reconstruction"),
             Shows::Groups { .. } => (Kind::Tokens, "tokens"),
         };
-        let place = if epoch_over { format!("epoch-{:03}", epoch + 1) } else { format!("step-{step:06}") };
+        let place = if epoch_over { format!("epoch-{epoch:03}") } else { format!("step-{step:06}") };
         let name = match at {
             EvalAt::Start => "start".to_owned(),
             EvalAt::End => "end".to_owned(),
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn files_sort_by_time_and_never_share_a_name() {
         let name = |step, epoch_over, at| {
-            let (epoch, shape, images, shows) = (4, [1, 1, 1], vec![0.0], Shows::Reconstructions(vec![0.0]));
+            let (epoch, shape, images, shows) = (5, [1, 1, 1], vec![0.0], Shows::Reconstructions(vec![0.0]));
             Shown::of(&Picture { step, epoch, epoch_over, at, shape, images, shows }).file
         };
         assert_eq!(name(49, true, EvalAt::BeforePrune), "pictures/reconstruction-epoch-005-before.png");

@@ -12,6 +12,7 @@ pub struct Collected {
     /// What is known so far.
     pub history: History,
     steps: Curve,
+    rates: Thinned<Point>,
     epochs: Curve,
     held_out: Curve,
     prunes: Thinned<PruneStep>,
@@ -40,7 +41,8 @@ impl Thin for PruneStep {}
 /// Of epochs that are left out, the one in which most weights changed speaks for the others.
 impl Thin for (f64, Vec<LayerBurden>) {
     fn absorb(&mut self, other: Self) {
-        let changed = |layers: &[LayerBurden]| layers.iter().map(|layer| layer.pruned + layer.regrown).sum::<usize>();
+        let changed =
+            |layers: &[LayerBurden]| layers.iter().map(|layer| layer.pruned as f64 + layer.regrown as f64).sum::<f64>();
         if changed(&other.1) > changed(&self.1) {
             *self = other;
         }
@@ -52,12 +54,20 @@ impl Collected {
     pub fn take(&mut self, event: Event) {
         // Everything that is reported about a step happened after it.
         let per_epoch = self.history.steps_per_epoch.max(1) as f64;
-        let at = |step: u64| (step + 1) as f64 / per_epoch;
+        let at = |step: u64| (step as f64 + 1.0) / per_epoch;
         match event {
-            Event::Start { layers, steps_per_epoch, .. } => {
+            Event::Start { layers, steps_per_epoch, prunable, .. } => {
                 (self.history.layers, self.history.steps_per_epoch) = (layers, steps_per_epoch);
+                // A run that goes on says what is left of them.
+                for (name, count) in prunable {
+                    let most = self.history.prunable.entry(name).or_default();
+                    *most = count.max(*most);
+                }
             }
-            Event::Step { step, loss, accuracy, .. } => self.steps.push(at(step), loss, accuracy),
+            Event::Step { step, loss, accuracy, lr, .. } => {
+                self.steps.push(at(step), loss, accuracy);
+                self.rates.push((at(step), lr));
+            }
             Event::Epoch { step, loss, accuracy, .. } => self.epochs.push(at(step), loss, accuracy),
             Event::Eval { step, loss, accuracy, at: EvalAt::End, .. } => {
                 let position = at(step);
@@ -83,7 +93,10 @@ impl Collected {
                 let position = at(step);
                 self.after = Some(step);
                 self.history.pruned_times += 1;
-                PruneStep::of(&event, position, before).into_iter().for_each(|prune| self.prunes.push(prune));
+                // Logs of earlier versions count epochs from 0.
+                let epoch = step / self.history.steps_per_epoch.max(1) + 1;
+                let prune = PruneStep::of(&event, position, before);
+                prune.into_iter().for_each(|prune| self.prunes.push(PruneStep { epoch, ..prune }));
             }
             Event::Burden { step, layers, .. } => self.burden.push((at(step), layers)),
             Event::Finish { step, .. } => self.history.end = self.history.end.max(at(step.saturating_sub(1))),
@@ -94,7 +107,8 @@ impl Collected {
 
     /// The whole history.
     pub fn end(self) -> History {
-        let Self { mut history, steps, epochs, held_out, prunes, burden, .. } = self;
+        let Self { mut history, steps, rates, epochs, held_out, prunes, burden, .. } = self;
+        history.learning_rate = rates.into_vec();
         history.prunes = prunes.into_vec();
         for prune in &mut history.prunes {
             prune.accuracy = prune.accuracy.filter(|(_, after)| after.is_finite());

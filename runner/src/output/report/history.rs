@@ -18,6 +18,8 @@ pub type Point = (f64, f64);
 pub struct History {
     /// Unit groups of the dense network, in its order.
     pub layers: Vec<GroupSize>,
+    /// Weights or units of each parameter or unit group that may be pruned, before anything was.
+    pub prunable: BTreeMap<String, usize>,
     /// Steps in one epoch; 0 where unknown.
     pub steps_per_epoch: u64,
     /// The last position.
@@ -26,6 +28,8 @@ pub struct History {
     pub train_loss: Vec<Point>,
     /// Training accuracy, likewise.
     pub train_accuracy: Vec<Point>,
+    /// Learning rate at the steps that were reported.
+    pub learning_rate: Vec<Point>,
     /// Which held-out split was measured during the run.
     pub held_out: String,
     /// The loss on that split.
@@ -55,7 +59,7 @@ pub struct PruneStep {
     pub at: f64,
     /// The optimizer step that it followed.
     pub step: u64,
-    /// Its epoch, from 0.
+    /// Its epoch, from 1.
     pub epoch: u64,
     /// The sparsity asked for, unless the criterion decided itself.
     pub target: Option<f64>,
@@ -67,6 +71,8 @@ pub struct PruneStep {
     pub counted: Option<Counted>,
     /// Units in use, by group.
     pub units: BTreeMap<String, usize>,
+    /// Weights or units that remain of each parameter or unit group that may be pruned.
+    pub kept: BTreeMap<String, usize>,
     /// Weights remaining.
     pub weights_kept: usize,
     /// Weights of the dense network.
@@ -114,6 +120,22 @@ impl History {
     /// A quantity that changes at pruning steps, as the corners of a staircase.
     pub fn by_prune(&self, start: f64, value: impl Fn(&PruneStep) -> f64) -> Vec<Point> {
         self.staircase(start, self.prunes.iter().map(|prune| (prune.at, value(prune))))
+    }
+
+    /// Sparsity of each parameter or unit group that may be pruned; none where events do not say how large these were.
+    pub fn sparsity_by_layer(&self) -> Vec<(String, Vec<Point>)> {
+        let gone = |name: &str, all: usize| {
+            let of = |prune: &PruneStep| Some((prune.at, 1.0 - *prune.kept.get(name)? as f64 / all.max(1) as f64));
+            self.staircase(0.0, self.prunes.iter().filter_map(of))
+        };
+        let pruned = |name: &String| self.prunes.iter().any(|prune| prune.kept.contains_key(name));
+        let layers = self.prunable.iter().filter(|(name, _)| pruned(name));
+        layers.map(|(name, all)| (name.clone(), gone(name, *all))).collect()
+    }
+
+    /// Whether the learning rate changed.
+    pub fn has_learning_rates(&self) -> bool {
+        self.learning_rate.windows(2).any(|pair| pair[0].1 != pair[1].1)
     }
 
     /// One curve for each parameter that may be pruned.
@@ -182,7 +204,7 @@ impl PruneStep {
         else {
             return None;
         };
-        let (counted, units) = (counted(of, kept, units), units.0.clone());
+        let (counted, kept, units) = (counted(of, kept, units), kept.clone(), units.0.clone());
         Some(Self {
             at,
             step,
@@ -192,6 +214,7 @@ impl PruneStep {
             achieved,
             counted,
             units,
+            kept,
             weights_kept,
             weights_total,
             pruned,
@@ -233,6 +256,33 @@ mod tests {
         let corners = [(0.0, 4.0), (1.0, 4.0), (1.0, 3.0), (1.5, 3.0), (1.5, 2.0), (2.0, 2.0)];
         assert_eq!(history.units(&history.layers[0]), corners);
         assert!(history.shrinks());
+    }
+
+    #[test]
+    fn layers_become_sparse_each_by_itself_and_learning_rates_are_kept() {
+        let start = |step: u64, b: u64| {
+            format!(
+                r#"{{"event":"start","step":{step},"name":"r","params":10,"steps":20,"steps_per_epoch":10,"examples":9,"layers":[],"prunable":{{"a":4,"b":{b}}}}}"#
+            )
+        };
+        let prune = |step: u64, a: u64, b: u64| {
+            format!(
+                r#"{{"event":"prune","step":{step},"epoch":0,"target":0.5,"achieved":0.5,"units":{{}},"kept":{{"a":{a},"b":{b}}},"weights_kept":8,"weights_total":10,"pruned":1,"regrown":0,"seconds":0}}"#
+            )
+        };
+        let step = |step: u64, lr: f64| {
+            format!(r#"{{"event":"step","step":{step},"epoch":0,"loss":1,"accuracy":null,"lr":{lr}}}"#)
+        };
+        let events = [start(0, 10), step(0, 0.1), prune(4, 3, 5), start(10, 5), step(10, 0.01), prune(19, 1, 2)];
+        let history = History::of(events.iter());
+        let curves = history.sparsity_by_layer();
+        assert_eq!(
+            curves[0],
+            ("a".to_owned(), vec![(0.0, 0.0), (0.5, 0.0), (0.5, 0.25), (2.0, 0.25), (2.0, 0.75), (2.0, 0.75)])
+        );
+        assert_eq!(curves[1].1[3..5], [(2.0, 0.5), (2.0, 0.8)], "of ten, though five were left where it went on");
+        assert_eq!(history.learning_rate, [(0.1, 0.1), (1.1, 0.01)]);
+        assert!(history.has_learning_rates());
     }
 
     #[test]

@@ -118,7 +118,7 @@ pub fn prune_table(history: &History) -> Markup {
                     tbody {
                         @for prune in &history.prunes {
                             tr {
-                                td { (prune.epoch + 1) } td { (prune.step) }
+                                td { (prune.epoch) } td { (prune.step) }
                                 @if planned { td { (prune.planned.map(percent).unwrap_or_default()) } }
                                 td { (prune.target.map_or("its own".to_owned(), percent)) } td { (percent(prune.achieved)) }
                                 @for layer in layers { td { @if let Some(units) = prune.units.get(&layer.name) { (units) } } }

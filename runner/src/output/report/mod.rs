@@ -43,6 +43,10 @@ pub fn render<L: AsRef<str>>(
                 @if history.has_accuracy() { section.card { h2 { "Accuracy" } (accuracy(&history)) } }
                 section.card { h2 { "Loss" } (loss(&history)) }
                 section.card { h2 { "Pruned" } (sparsity(&history)) }
+                @if history.sparsity_by_layer().len() > 1 {
+                    section.card { h2 { "Sparsity of each layer, of its " (history.of_what()) } (layers(&history, Scale::Percent, history.sparsity_by_layer())) }
+                }
+                @if history.has_learning_rates() { section.card { h2 { "Learning rate" } (learning_rate(&history)) } }
                 @if history.shrinks() { section.card { h2 { "Units per layer" } (units(&history)) } }
                 @if !history.burden.is_empty() {
                     section.card { h2 { "Gradient burden: ‖g‖₂ / √n of active weights" } (burden(&history, |l| l.gradient)) }
@@ -84,10 +88,18 @@ fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
                 (named(Kind::Model)) " on " (named(Kind::Data)) ", pruned by " (named(Kind::Criterion))
                 ", schedule " (named(Kind::Schedule)) ", seed " (run.top.seed)
                 @if let Some(of) = summary.get("control_of").and_then(Value::as_str) { br; "A control of the run in " (of) }
+                @if let Some(fork) = summary.get("fork") { br; (left(fork)) }
                 @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }
             }
         }
     }
+}
+
+/// Which run a fork left, and where.
+fn left(fork: &Value) -> String {
+    let text = |key: &str| fork.get(key).and_then(Value::as_str).unwrap_or("?");
+    let step = fork.get("step").and_then(Value::as_u64).unwrap_or(0);
+    format!("Up to {} (from step {step} on with settings of its own) the run {}", text("at"), text("of"))
 }
 
 fn notes(notes: &[String]) -> Markup {
@@ -133,6 +145,11 @@ fn sparsity(history: &History) -> Markup {
         series.push(Series { dashed: true, ..Series::line("target for those", 3, target) });
     }
     Chart { axis: history.axis(), end: history.end, scale: Scale::Percent, from_zero: true, marks: &[], series }.draw()
+}
+
+fn learning_rate(history: &History) -> Markup {
+    let series = vec![Series::line("learning rate", 1, history.learning_rate.clone())];
+    Chart { axis: history.axis(), end: history.end, scale: Scale::Plain, from_zero: true, marks: &[], series }.draw()
 }
 
 fn units(history: &History) -> Markup {

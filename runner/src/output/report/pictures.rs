@@ -79,8 +79,9 @@ fn figure(shown: &Shown, history: &History, files: Files<'_>) -> Markup {
 }
 
 fn caption(shown: &Shown, history: &History) -> String {
-    let whole = (shown.step + 1).is_multiple_of(history.steps_per_epoch.max(1));
-    let place = if whole { format!("epoch {}", shown.epoch + 1) } else { format!("step {}", shown.step) };
+    let (done, per_epoch) = (shown.step + 1, history.steps_per_epoch.max(1));
+    let whole = done.is_multiple_of(per_epoch);
+    let place = if whole { format!("epoch {}", done / per_epoch) } else { format!("step {}", shown.step) };
     let gone = || {
         let prune = history.prunes.iter().find(|prune| prune.step == shown.step)?;
         let (achieved, what) = (percent(prune.achieved), history.of_what());

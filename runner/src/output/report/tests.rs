@@ -148,3 +148,19 @@ fn a_page_about_a_very_long_run_is_no_larger_than_one_about_a_long_run() {
     let page = render(&config(), lines(3_000), &summary(), &|_| None);
     assert!(page.contains("There were 3,000 pruning steps"), "what is left out is said");
 }
+
+#[test]
+fn a_reader_bears_logs_that_nobody_wrote() {
+    let (config, summary, log) = (config(), summary(), events());
+    // One of each kind, and as many as a page can be drawn of in no time.
+    let log: Vec<&str> = log.lines().take(6).chain(log.lines().skip(60).take(4)).collect();
+    secateur_fuzz::bears_part(5, "history", &[log.join("\n").into_bytes()], |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let mut file = Vec::new();
+        crate::output::write_tensorboard(text.lines(), &mut file).unwrap();
+        let page = render(&config, text.lines().map(str::to_owned), &summary, &|_| None);
+        assert!(!page.contains("<script>alert"));
+        crate::output::validated(text.lines().map(str::to_owned));
+        page.len() + file.len()
+    });
+}

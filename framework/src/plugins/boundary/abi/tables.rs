@@ -66,6 +66,9 @@ c_structs! {
         watches: Option<unsafe extern "C" fn(*mut c_void, *mut u32, Report) -> Status>,
         /// What is asked at a pruning step: the plan, what was measured, and the plan or less of the same kind.
         adjust: Option<unsafe extern "C" fn(*mut c_void, Amount, *const Measured, *mut Amount, Report) -> Status>,
+        /// The first step from one on after which something may be pruned, or `u64::MAX`; where null, every step is
+        /// asked about.
+        next: Option<unsafe extern "C" fn(*mut c_void, u64, RunLength, *mut u64, Report) -> Status>,
     }
     /// A compressor's functions. `create`, `destroy` and `compress` must be there; `backward` and `forget` where it can
     /// be trained.

@@ -68,6 +68,8 @@ impl Published {
             registry::Source::Linked(entry) if entry.kind == Kind::Data => {}
             registry::Source::Linked(entry) => published.linked(entry),
             registry::Source::Loaded(loaded) => published.loaded(loaded),
+            // It has no functions to point to.
+            registry::Source::Script(_) => {}
         });
         published
     }

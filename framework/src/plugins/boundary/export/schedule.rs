@@ -24,6 +24,7 @@ pub(super) static TABLE: abi::ScheduleTable = abi::ScheduleTable {
     load: Some(load),
     watches: Some(watches),
     adjust: Some(adjust),
+    next: Some(next),
 };
 
 type Object = Box<dyn Schedule>;
@@ -94,6 +95,14 @@ unsafe extern "C" fn rewind(
     // SAFETY: the ABI's arguments.
     guard(report, || unsafe {
         *out = object::<Object>(this).rewind(Step(step), &run.value())?.map_or(u64::MAX, |s| s.0);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn next(this: *mut c_void, from: u64, run: abi::RunLength, out: *mut u64, report: Report) -> Status {
+    // SAFETY: the ABI's arguments.
+    guard(report, || unsafe {
+        *out = object::<Object>(this).next(Step(from), &run.value())?.map_or(u64::MAX, |s| s.0);
         Ok(())
     })
 }

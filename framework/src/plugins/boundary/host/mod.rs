@@ -3,6 +3,7 @@
 
 mod compressor;
 mod criterion;
+mod linker;
 mod model;
 mod object;
 mod probe;
@@ -27,7 +28,6 @@ use crate::pruning::criterion::Criterion;
 use crate::pruning::schedule::Schedule;
 use object::required;
 use std::env::consts::DLL_EXTENSION;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The plugins of one file.
@@ -74,19 +74,13 @@ pub fn libraries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// What [`probe`] finds; symbols that are missing; a table that does not hold what it should. Each names the file and
 /// the fix.
 pub fn open(path: &Path, sha256: Option<&str>) -> Result<Library> {
-    let (found, file) = probe::opened(path, sha256)?;
+    let opened = probe::opened(path, sha256)?;
+    let found = opened.found.clone();
     let refuse = |message: String| Error::File { path: path.into(), message };
-    let place = place(&found.path, file);
-    let symbol = |e: libloading::Error| {
-        let reason = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
-        let reason = reason.replace(&*place.to_string_lossy(), &found.path.to_string_lossy());
-        refuse(format!("it cannot be opened: {reason}"))
-    };
-    // SAFETY: opening runs the library's constructors. The user named this file, and its stamp says that it is a plugin
-    // for this machine that speaks this ABI.
-    let library = unsafe { load(&place) }.map_err(symbol)?;
+    // SAFETY: the user named this file, and its stamp says that it is a plugin for this machine that speaks this ABI.
+    let library = unsafe { linker::open(opened) }.map_err(refuse)?;
     // SAFETY: the stamp says that the symbol, which `probe` found, has this type.
-    let entry_point = *unsafe { library.get::<abi::EntryPoint>(abi::ENTRY) }.map_err(symbol)?;
+    let entry_point = *unsafe { library.get::<abi::EntryPoint>(abi::ENTRY) }.map_err(|e| refuse(e.to_string()))?;
     std::mem::forget(library);
     // SAFETY: as above; it cannot unwind, as an `extern "C"` function aborts instead.
     let table = unsafe { entry_point().as_ref() }.ok_or_else(|| refuse("its table of plugins is null".into()))?;
@@ -102,34 +96,6 @@ pub fn open(path: &Path, sha256: Option<&str>) -> Result<Library> {
         (loaded, Origin { file: Some(found.path.clone()), sha256: Some(found.sha256.clone()), ..origin })
     };
     Ok(Library { plugins: plugins.into_iter().map(named).collect() })
-}
-
-/// Where the dynamic linker finds the very file that was hashed, also if another one has its name by now. The file
-/// stays open until the end, as the library does: the linker takes two libraries of one place for the same.
-#[cfg(target_os = "linux")]
-fn place(path: &Path, file: File) -> PathBuf {
-    use std::os::fd::IntoRawFd as _;
-    let open = PathBuf::from(format!("/proc/self/fd/{}", file.into_raw_fd()));
-    if open.exists() { open } else { path.into() }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn place(path: &Path, _: File) -> PathBuf {
-    path.into()
-}
-
-#[cfg(unix)]
-unsafe fn load(path: &Path) -> Result<libloading::Library, libloading::Error> {
-    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-    // At once, so that a missing symbol is an error here and not the end of the process later; local, so that two
-    // plugins cannot take each other's functions. SAFETY: promised by the caller.
-    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
-}
-
-#[cfg(not(unix))]
-unsafe fn load(path: &Path) -> Result<libloading::Library, libloading::Error> {
-    // SAFETY: promised by the caller.
-    unsafe { libloading::Library::new(path) }
 }
 
 /// The plugins that another library published for the call under way.
@@ -280,21 +246,4 @@ pub(super) fn call_plain(f: impl FnOnce(abi::Report) -> abi::Status) -> Result<(
         Error::Plugin { message, .. } => Error::Other(message),
         other => other,
     })
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_loaded_is_what_was_opened_whatever_has_its_name_by_then() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, other) = (folder.path().join("a.so"), folder.path().join("b.so"));
-        std::fs::write(&path, "hashed").unwrap();
-        std::fs::write(&other, "slipped in").unwrap();
-        let open = File::open(&path).unwrap();
-        std::fs::rename(&other, &path).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "slipped in");
-        assert_eq!(std::fs::read_to_string(place(&path, open)).unwrap(), "hashed");
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::super::abi;
 use super::super::stamp::Stamp;
+use super::linker::beside;
 use crate::error::{Error, Result};
 use object::{Object, ObjectKind, ObjectSection};
 use sha2::{Digest, Sha256};
@@ -26,15 +27,23 @@ pub struct Found {
 /// A missing file; one that is no library, or no plugin; a library for another machine, of another ABI, or one whose
 /// panics would end the process; a hash other than the one asked for.
 pub fn probe(path: &Path, sha256: Option<&str>) -> Result<Found> {
-    opened(path, sha256).map(|(found, _)| found)
+    opened(path, sha256).map(|opened| opened.found)
 }
 
-/// As [`probe`], with the open file that was read: what is loaded must be what was hashed, whatever happens to its
-/// name.
+/// What was probed, and what it takes to open it.
+pub(super) struct Opened {
+    pub found: Found,
+    /// The file that was read: what is opened must be what was hashed, whatever happens to its name.
+    pub file: File,
+    /// The libraries that it needs and finds beside itself.
+    pub beside: Vec<PathBuf>,
+}
+
+/// As [`probe`], with the open file.
 ///
 /// # Errors
 /// As for [`probe`].
-pub(super) fn opened(path: &Path, sha256: Option<&str>) -> Result<(Found, File)> {
+pub(super) fn opened(path: &Path, sha256: Option<&str>) -> Result<Opened> {
     let refuse = |message: String| Error::File { path: path.into(), message };
     // Whoever opens a pipe waits for somebody to write into it.
     let kind = std::fs::metadata(path).map_err(Error::io(path))?;
@@ -89,5 +98,6 @@ pub(super) fn opened(path: &Path, sha256: Option<&str>) -> Result<(Found, File)>
     }
     // From the root: a bare name would be looked up in the system's folders instead of the working directory.
     let path = path.canonicalize().map_err(Error::io(path))?;
-    Ok((Found { path, sha256: hash, stamp }, open))
+    let beside = beside(&file, path.parent().unwrap_or(Path::new("/")));
+    Ok(Opened { found: Found { path, sha256: hash, stamp }, file: open, beside })
 }

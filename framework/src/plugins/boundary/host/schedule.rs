@@ -47,6 +47,14 @@ impl Schedule for Adapter {
         asked.is_ok() && answer != 0
     }
 
+    fn next(&self, from: Step, run: &RunLength) -> Result<Option<Step>> {
+        let Some(next) = self.object.functions.next else { return Ok(Some(from)) };
+        let mut step = u64::MAX;
+        // SAFETY: as in `target`.
+        self.object.call(|this, report| unsafe { next(this, from.0, length(run), &mut step, report) })?;
+        Ok((step != u64::MAX).then_some(Step(step)))
+    }
+
     fn target(&self, step: Step, run: &RunLength) -> Result<Option<Amount>> {
         let target = self.object.functions.target.ok_or_else(|| absent("target"))?;
         let mut amount = abi::Amount::of(None);

@@ -1,6 +1,8 @@
 //! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within
 //! it.
 
+mod panels;
+
 use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
@@ -15,11 +17,16 @@ use super::{Cells, Comparison, Pair};
 use crate::output::{self, Curves};
 use crate::run::event_lines;
 
+pub use panels::{Maps, Over, maps, over_sparsity};
+
 /// Renders the page; the runs' events are read from their folders.
-pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
-    let data = data(comparison, cells).to_string().replace("</", "<\\/");
+///
+/// `picture` is an SVG with its caption, above the costs.
+pub fn page(title: &str, comparison: &Comparison, cells: &Cells, picture: Option<(&str, &[String])>) -> String {
+    let panels = panels::data(comparison);
+    let data = data(comparison, cells, &panels).to_string().replace("</", "<\\/");
     let body = html! {
-        main #overview { (overview(title, comparison, cells)) }
+        main #overview { (overview(title, comparison, cells, (&panels, picture))) }
         main #cell hidden {}
         script type="application/json" id="data" { (PreEscaped(data)) }
         script { (PreEscaped(include_str!("page.js"))) }
@@ -27,7 +34,12 @@ pub fn page(title: &str, comparison: &Comparison, cells: &Cells) -> String {
     output::page(title, include_str!("page.css"), body)
 }
 
-fn overview(title: &str, comparison: &Comparison, cells: &Cells) -> Markup {
+fn overview(
+    title: &str,
+    comparison: &Comparison,
+    cells: &Cells,
+    (panels, picture): (&Value, Option<(&str, &[String])>),
+) -> Markup {
     let metric = comparison.metric.label.as_ref();
     let runs: BTreeSet<usize> = comparison.groups.iter().flat_map(|group| group.cells.iter().copied()).collect();
     let families = [("Against the baseline", &comparison.pairs), ("Against their controls", &comparison.control_pairs)];
@@ -38,6 +50,14 @@ fn overview(title: &str, comparison: &Comparison, cells: &Cells) -> Markup {
             p {
                 (runs.len()) " runs in " (comparison.groups.len()) " groups, compared in " (metric)
                 @if !comparison.by.is_empty() { ", by " (comparison.by.join(", ")) }
+            }
+        }
+        @if panels["over"].is_object() {
+            section.card.wide #over {
+                h2 { "Over sparsity" }
+                p { "Mean " (metric) " of each group, with its 95 % interval as a band. Drag to zoom, double-click to see everything; hover for the numbers." }
+                div.legend {}
+                div.fronts {}
             }
         }
         section.card.wide {
@@ -55,16 +75,36 @@ fn overview(title: &str, comparison: &Comparison, cells: &Cells) -> Markup {
                     h2 { (title) }
                     p {
                         "Paired differences in " (metric) ", seed by seed. Interval and p hold for all "
-                        "comparisons of this table at once (Bonferroni). Hover for the sentence."
+                        "comparisons of this table at once (Bonferroni" @if comparison.bootstrap { ", BCa bootstrap" } "). Hover for the sentence."
                     }
                     div.scroll { (differences(comparison, pairs)) }
                 }
+            }
+        }
+        @if panels["maps"].is_object() {
+            section.card.wide #maps {
+                h2 { "Two keys at a time" }
+                p { "Mean " (metric) " for every combination: the deeper the colour, the more. Hover for the numbers." }
+                div.fronts {}
+            }
+        }
+        @if comparison.groups.iter().any(|group| !group.failed.is_empty()) {
+            section.card.wide {
+                h2 { "Failed" }
+                div.scroll { (failed(comparison, cells)) }
             }
         }
         section.card.wide {
             h2 { "Groups" }
             p { "Mean ± standard deviation over runs, and the 95 % interval of " (metric) ". Hover over a head for what it means." }
             div.scroll { (groups(comparison, cells)) }
+        }
+        @if let Some((svg, lines)) = picture {
+            section.card.wide {
+                h2 { "Ranks" }
+                @for line in lines { p { (line) "." } }
+                div.scroll { (PreEscaped(svg)) }
+            }
         }
         @if !comparison.fronts.is_empty() {
             section.card.wide {
@@ -95,7 +135,14 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
         ("difference", "Mean of the differences, the first minus the second"),
         ("95 % interval", "Of the mean difference; all intervals of this table hold at once with 95 %"),
         ("", "The interval, drawn to the scale of the table"),
-        ("p", "Paired t-test, corrected for all comparisons of this table"),
+        (
+            "p",
+            if comparison.bootstrap {
+                "By bootstrap, corrected for all comparisons of this table"
+            } else {
+                "Paired t-test, corrected for all comparisons of this table"
+            },
+        ),
         ("p alone", "Paired t-test, as if it were the only comparison"),
         ("p, Wilcoxon", "Signed-rank test, as if it were the only comparison"),
         ("effect d", "Mean difference in standard deviations of the differences"),
@@ -104,7 +151,7 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
         table.sortable.differences {
             thead { tr {
                 @for (head, about) in heads { th title=(about) { (head) } }
-                @if let Some(margin) = comparison.margin { th { "verdict at " (metric.difference(margin)) } }
+                @if let Some(margin) = comparison.margin { th title="Better, worse, the same within the margin, or undecided and how many seeds more would settle it" { "verdict at " (metric.difference(margin)) } }
             } }
             tbody {
                 @for pair in pairs {
@@ -142,7 +189,7 @@ fn groups(comparison: &Comparison, cells: &Cells) -> Markup {
     let metrics = headline_metrics(comparison);
     html! {
         table.sortable #groups {
-            thead { tr { th { "group" } th { "runs" } @for metric in &metrics { th title=(metric.about) { (metric.label) } } } }
+            thead { tr { th title="Runs that differ in their seeds alone" { "group" } th title="How many finished, and how many failed" { "runs" } @for metric in &metrics { th title=(metric.about) { (metric.label) } } } }
             tbody {
                 @for group in &comparison.groups {
                     tr.control[group.control.is_some()] title=[cells.failure(group)] {
@@ -165,8 +212,22 @@ fn groups(comparison: &Comparison, cells: &Cells) -> Markup {
     }
 }
 
+/// What did not finish, and why.
+fn failed(comparison: &Comparison, cells: &Cells) -> Markup {
+    html! {
+        table.sortable {
+            thead { tr { th title="Runs that differ in their seeds alone" { "group" } th title="How many of its runs failed" { "failed" } th title="What the first of them said" { "why" } } }
+            tbody {
+                @for group in comparison.groups.iter().filter(|group| !group.failed.is_empty()) {
+                    tr { td { (group.label) } td.failed { (group.failed.len()) " of " (group.failed.len() + group.cells.len()) } td { (cells.failure(group).unwrap_or_default()) } }
+                }
+            }
+        }
+    }
+}
+
 /// What the page's script reads.
-fn data(comparison: &Comparison, cells: &Cells) -> Value {
+fn data(comparison: &Comparison, cells: &Cells, panels: &Value) -> Value {
     let baseline = comparison.pairs.first().map_or(0, |pair| pair.baseline);
     let reference: Option<usize> = comparison.groups.get(baseline).and_then(|group| group.cells.first().copied());
     let reference: Flat = reference.map(|cell| cells.config(cell)).unwrap_or_default();
@@ -199,7 +260,7 @@ fn data(comparison: &Comparison, cells: &Cells) -> Value {
     let groups: Vec<Value> = (comparison.groups.iter())
         .map(|group| json!({ "label": group.label, "control": group.control, "metrics": group.metrics }))
         .collect();
-    json!({ "metric": comparison.metric.key, "metrics": heads, "groups": groups, "fronts": fronts, "runs": runs })
+    json!({ "metric": comparison.metric.key, "metrics": heads, "groups": groups, "fronts": fronts, "panels": panels, "runs": runs })
 }
 
 /// Keys on which a config is not the reference, with both values.

@@ -107,10 +107,39 @@ function chart(host, spec) {
       }, { once: true });
     });
     svg.addEventListener("dblclick", () => { view = null; delete host.dataset.zoomed; draw(); });
-    host.querySelector("svg")?.remove();
-    host.append(svg);
+    const old = host.querySelector("svg");
+    if (old) old.replaceWith(svg); else host.append(svg);
   };
   draw();
+  if (spec.table) host.append(saving(spec.label, () => host.querySelector("svg"), spec.table));
+}
+
+// What is on the screen, zoomed or not, as a file: pictures carry the look of their marks with them.
+const LOOK = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "fill-opacity", "font-size", "font-family", "font-weight", "text-anchor"];
+function alone(svg) {
+  const copy = svg.cloneNode(true), box = svg.viewBox.baseVal, page = getComputedStyle(document.documentElement).getPropertyValue("--card").trim();
+  const [from, to] = [svg.querySelectorAll("*"), copy.querySelectorAll("*")];
+  from.forEach((node, i) => { const look = getComputedStyle(node); to[i].removeAttribute("class"); to[i].setAttribute("style", LOOK.map((k) => `${k}:${look.getPropertyValue(k)}`).join(";")); });
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copy.setAttribute("width", box.width); copy.setAttribute("height", box.height);
+  copy.prepend(make("rect", { width: "100%", height: "100%", style: `fill:${page}` }));
+  return new XMLSerializer().serializeToString(copy);
+}
+const quoted = (value) => { const text = String(value ?? ""), safe = /^[=+@\t\r]|^-(?![\d.])/.test(text) ? "'" + text : text; return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe; };
+function saving(name, svg, rows) {
+  const file = (kind, url) => { const link = make("a", { href: url, download: `${name.replaceAll(/[^\w.-]+/g, "-")}.${kind}` }); link.click(); };
+  const blob = (kind, type, text) => { const url = URL.createObjectURL(new Blob([text], { type })); file(kind, url); setTimeout(() => URL.revokeObjectURL(url), 1000); };
+  const kinds = {
+    svg: () => blob("svg", "image/svg+xml", alone(svg())),
+    png: () => {
+      const box = svg().viewBox.baseVal, image = new Image(), canvas = make("canvas", { width: box.width * 3, height: box.height * 3 });
+      image.onload = () => { canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height); file("png", canvas.toDataURL("image/png")); };
+      image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(alone(svg()));
+    },
+    csv: () => blob("csv", "text/csv", rows().map((row) => row.map(quoted).join(",")).join("\n") + "\n"),
+  };
+  const button = ([kind, save]) => { const node = make("button", { type: "button", title: `Save as ${kind.toUpperCase()}` }, kind.toUpperCase()); node.addEventListener("click", save); return node; };
+  return make("div", { class: "save" }, ...Object.entries(kinds).map(button));
 }
 
 const legend = (items, box = make("div", { class: "legend" })) => {
@@ -127,13 +156,12 @@ const looks = (() => {
 
 function fronts() {
   const metric = data.metrics.find((f) => f.key === data.metric), box = document.getElementById("legend");
-  const symbol = (i) => make("svg", { class: "symbol", viewBox: "-8 -8 16 16" }, mark(looks[i]));
-  if (box) legend(data.groups.flatMap((g, i) => (Object.keys(g.metrics).length ? [[g.label, symbol(i)]] : [])), box);
+  if (box) legend(data.groups.flatMap((g, i) => (Object.keys(g.metrics).length ? [[g.label, symbol(looks[i])]] : [])), box);
   document.querySelectorAll("[data-front]").forEach((host) => {
     const front = data.fronts[+host.dataset.front], cost = data.metrics.find((f) => f.key === front.key);
     const points = data.groups.map((g, i) => ({ g, i, x: g.metrics[front.key], y: g.metrics[data.metric] })).filter((p) => p.x && p.y);
-    const ends = (s) => (s.interval ? [s.interval.low, s.interval.high] : [s.mean]);
     chart(host, {
+      table: () => [["group", cost.key, metric.key], ...points.map((p) => [p.g.label, p.x.mean, p.y.mean])],
       label: `${metric.label} against ${cost.label}`, axis: cost.label + (cost.seconds ? ", s" : ""), xPercent: cost.percent, yPercent: metric.percent,
       xs: points.flatMap((p) => ends(p.x)), ys: points.flatMap((p) => ends(p.y)), room: 0.12,
       draw: (svg, x, y) => {
@@ -157,9 +185,77 @@ function fronts() {
   });
 }
 
+const ends = (s) => (s.interval ? [s.interval.low, s.interval.high] : [s.mean, s.mean]);
+const metric = () => data.metrics.find((f) => f.key === data.metric);
+const symbol = (look) => make("svg", { class: "symbol", viewBox: "-8 -8 16 16" }, mark(look));
+
+// The metric over sparsity: one scale for all panels, a line and a band for each name.
+function over() {
+  const box = document.getElementById("over"), o = data.panels.over, m = metric();
+  if (!box || !o) return;
+  const value = (i) => data.groups[i].metrics[data.metric], at = (i) => data.groups[i].metrics[o.x.key].mean;
+  const all = o.panels.flatMap((p) => p.lines.flat()), dense = o.panels.flatMap((p) => (p.dense === null ? [] : [p.dense]));
+  const never = make("svg", { class: "symbol", viewBox: "-8 -8 16 16" }, make("line", { class: "dense", x1: -8, x2: 8, y1: 0, y2: 0 }));
+  legend([...o.names.flatMap((name, n) => (name ? [[name, symbol({ index: n })]] : [])), ...(dense.length ? [["never pruned", never]] : [])], box.querySelector(".legend"));
+  for (const panel of o.panels) {
+    const host = make("div", { class: "chart" });
+    if (panel.title) host.append(make("h3", {}, panel.title));
+    box.querySelector(".fronts").append(host);
+    chart(host, {
+      label: `${m.label} over ${o.x.label}${panel.title ? `, ${panel.title}` : ""}`, axis: o.x.label, xPercent: o.x.percent, yPercent: m.percent,
+      xs: all.map(at), ys: [...all, ...dense].flatMap((i) => ends(value(i))),
+      table: () => [[o.by || "line", o.x.key, "runs", m.key, "low", "high"], ...panel.lines.flatMap((line, n) => line.map((i) => [o.names[n], at(i), value(i).n, value(i).mean, ...(value(i).interval ? ends(value(i)) : ["", ""])]))],
+      draw: (svg, x, y) => {
+        const path = (points) => points.map(([a, b], n) => `${n ? "L" : "M"}${a} ${b}`).join("");
+        if (panel.dense !== null) svg.append(make("line", { class: "dense", x1: -1e4, x2: 1e4, y1: y(value(panel.dense).mean), y2: y(value(panel.dense).mean) }, make("title", {}, `never pruned: ${short(value(panel.dense).mean, m.percent)}`)));
+        panel.lines.forEach((line, n) => line.length > 1 && svg.append(make("path", { class: "band", style: `fill:${colour(n)}`,
+          d: path([...line.map((i) => [x(at(i)), y(ends(value(i))[1])]), ...line.map((i) => [x(at(i)), y(ends(value(i))[0])]).reverse()]) + "Z" })));
+        panel.lines.forEach((line, n) => {
+          svg.append(make("path", { class: "line", style: `stroke:${colour(n)}`, d: path(line.map((i) => [x(at(i)), y(value(i).mean)])) }));
+          for (const i of line) {
+            const dot = mark({ index: n }, x(at(i)), y(value(i).mean)), [low, high] = ends(value(i));
+            dot.append(make("title", {}, `${data.groups[i].label}: ${short(value(i).mean, m.percent)}${value(i).interval ? ` [${short(low, m.percent)}, ${short(high, m.percent)}]` : ""} at ${short(at(i), o.x.percent)}`));
+            svg.append(dot);
+          }
+        });
+      },
+    });
+  }
+}
+
+// The mean for every combination of two keys: the darker, the more; what is missing is empty.
+function maps() {
+  const box = document.getElementById("maps"), found = data.panels.maps, m = metric();
+  if (!box || !found) return;
+  const value = (i) => data.groups[i].metrics[data.metric], [rows, columns] = found.values;
+  const means = found.maps.flatMap(([, map]) => map.flat().filter((i) => i !== null).map((i) => value(i).mean));
+  const [low, high] = [Math.min(...means), Math.max(...means)], left = 96, top = 8, [w, h] = [Math.max(380 / columns.length, 34), 30];
+  for (const [title, map] of found.maps) {
+    const W = left + w * columns.length + 8, H = top + h * rows.length + 46;
+    const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${m.label}, ${title}`, style: `max-width:${W * 1.4}px` });
+    const fit = (text, room) => (text.length > room ? text.slice(0, room - 1) + "…" : text);
+    rows.forEach((row, r) => {
+      svg.append(make("text", { class: "tick", x: left - 8, y: top + h * (r + 0.5) + 4, "text-anchor": "end" }, fit(row, 12)));
+      columns.forEach((column, c) => {
+        const i = map[r][c], [x, y] = [left + w * c, top + h * r];
+        if (i === null) return svg.append(make("rect", { class: "none", x: x + 1, y: y + 1, width: w - 2, height: h - 2 }));
+        const part = high > low ? (value(i).mean - low) / (high - low) : 0.5, shown = m.percent ? (value(i).mean * 100).toFixed(2) : short(value(i).mean);
+        svg.append(make("rect", { class: "cell", x: x + 1, y: y + 1, width: w - 2, height: h - 2, style: `fill-opacity:${0.08 + 0.84 * part}` },
+          make("title", {}, `${found.keys[0]} = ${row}, ${found.keys[1]} = ${column}: ${short(value(i).mean, m.percent)}, ${value(i).n} runs`)),
+          make("text", { class: part > 0.62 ? "value dark" : "value", x: x + w / 2, y: y + h / 2 + 4, "text-anchor": "middle" }, shown));
+      });
+    });
+    columns.forEach((column, c) => svg.append(make("text", { class: "tick", x: left + w * (c + 0.5), y: H - 26, "text-anchor": "middle" }, fit(column, Math.floor(w / 7)))));
+    svg.append(make("text", { class: "tick", x: W - 8, y: H - 6, "text-anchor": "end" }, found.keys[1]), make("text", { class: "tick", x: 2, y: H - 6 }, found.keys[0]));
+    const host = make("div", { class: "chart" }, ...(title ? [make("h3", {}, title)] : []), svg);
+    host.append(saving(`${m.label} map ${title}`, () => svg, () => [[...found.keys, m.key], ...rows.flatMap((row, r) => columns.flatMap((column, c) => (map[r][c] === null ? [] : [[row, column, value(map[r][c]).mean]])))]));
+    box.querySelector(".fronts").append(host);
+  }
+}
+
 function runs() {
-  const table = document.getElementById("runs");
-  const head = make("tr", {}, ...["run", "group", "seed"].map((t) => make("th", {}, t)), ...data.metrics.map((f) => make("th", { title: f.about }, f.label)));
+  const table = document.getElementById("runs"), about = { run: "Its folder; click for its curves and config", group: "Runs that differ in their seeds alone", seed: "What all its randomness comes from" };
+  const head = make("tr", {}, ...Object.entries(about).map(([t, title]) => make("th", { title }, t)), ...data.metrics.map((f) => make("th", { title: f.about }, f.label)));
   const body = make("tbody");
   data.runs.forEach((run, i) => {
     const row = make("tr", data.groups[run.group].control ? { class: "control" } : {});
@@ -181,6 +277,7 @@ function curve(title, run, series, percent) {
   if (!shown.length) return "";
   card.append(legend(shown.map((s, i) => [s.name, stroke(colour(i))])), host);
   chart(host, {
+    table: () => [["series", run.curves.axis, title], ...shown.flatMap((s) => s.points.map((p) => [s.name, ...p]))],
     label: title, axis: run.curves.axis, tight: true, width: 600, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
     draw: (svg, x, y) => {
       for (const p of run.curves.prunes) svg.append(make("line", { class: "vline", x1: x(p.at), x2: x(p.at), y1: T, y2: H - B }, make("title", {}, `${p.remaining} parameters remaining`)));
@@ -206,12 +303,14 @@ function show() {
       curve("Loss", run, [{ name: "training", points: c.train_loss }, { name: c.held_out || "held out", points: c.held_out_loss }], false)),
     card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs, { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
     card("Pruning steps", c.prunes.length ? table(["epoch", "step", `target, of the ${c.of}`, "achieved, of those", "parameters remaining"],
-      c.prunes.map((p) => [p.epoch + 1, p.step, p.target === null ? "its own" : (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
+      c.prunes.map((p) => [p.epoch, p.step, p.target === null ? "its own" : (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
   );
   scrollTo(0, 0);
 }
 
 runs();
+over();
+maps();
 fronts();
 document.querySelectorAll("table.sortable").forEach(sortable);
 addEventListener("hashchange", show);

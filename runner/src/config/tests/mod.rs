@@ -1,3 +1,5 @@
+mod words;
+
 use std::fs;
 
 use super::fixture::Fixture;
@@ -185,8 +187,8 @@ fn the_plain_text_resolves_to_the_same_run() {
 
 #[test]
 fn json_has_values_and_origins() {
-    let json = Case::new(&[("e", "")]).config("e").set("train.lr=0.05").resolve();
-    let json = json.to_json(Some(json.folder_name()));
+    let case = Case::new(&[("e", "")]).config("e").set("train.lr=0.05");
+    let json = Described::read(&case.request, &Fixture).unwrap().to_json(None);
     assert_eq!(json["config"]["train"]["lr"], 0.05);
     assert_eq!(json["origins"]["train.lr"], "--set");
 }

@@ -1,8 +1,13 @@
 //! The folder of a run. Nothing in it that is half-written looks finished: files appear under their name when they are
 //! complete, and `summary.json`, which says `"status": "finished"`, appears last.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+mod checkpoints;
+mod claim;
+mod earlier;
+mod owner;
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use secateur::pruning::LatencyTable;
@@ -11,12 +16,14 @@ use toml::Table;
 
 use super::error::{RunDirError, failed};
 use super::event_log::{EVENTS, EventLog};
-use super::files::{is_unfinished, rename_into, replace, sync_folder};
+use super::files::{is_unfinished, rename_made, sync_folder};
 use super::resumed::config_of;
-use super::saved::{STEPS, Saved, kept};
+use super::saved::Saved;
 use super::summary::{is_finished, sealed};
 use crate::failure::Failure;
 use crate::output::PICTURES;
+pub use claim::{Claim, Held};
+pub use owner::{Owner, process_token};
 
 /// The resolved config.
 pub const CONFIG: &str = "config.toml";
@@ -38,19 +45,20 @@ pub const REPORT: &str = "report.html";
 pub const TENSORBOARD: &str = "events.out.tfevents.0.secateur";
 /// What part the run has in a sweep.
 pub const SWEEP: &str = "sweep.json";
+/// In the summary of a run of a sweep, the scheduler's job that ran it.
+pub const JOB: &str = "job";
+/// In the summary of a run that ended early, the step that it came to.
+pub const STEP: &str = "step";
+/// Which run it left, and where.
+pub const FORK: &str = "fork.json";
 /// The folder of the newest checkpoint.
-const CHECKPOINT: &str = "checkpoint";
-
-/// How the folders begin into which an earlier run goes until its successor has come to its end.
-const EARLIER: &str = ".earlier-";
+pub const CHECKPOINT: &str = "checkpoint";
 
 /// The file in [`CHECKPOINT`].
 const STATE: &str = "state.safetensors";
-/// The file whose lock says that a process writes in the folder.
-const LOCK: &str = ".lock";
 
 /// The files of a run, the one first that says that it is finished.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     SUMMARY,
     REPORT,
     MODEL,
@@ -61,6 +69,7 @@ const FILES: [&str; 12] = [
     TENSORBOARD,
     EVENTS,
     SWEEP,
+    FORK,
     PROVENANCE,
     CONFIG,
 ];
@@ -68,19 +77,19 @@ const FILES: [&str; 12] = [
 /// What stands where a run wants its folder.
 #[derive(Debug)]
 pub enum Opened {
-    /// An empty folder, locked for this process.
+    /// An empty folder, claimed by this process.
     Ready(RunDir),
     /// The same run, finished before.
     Finished(PathBuf),
     /// The same run, which did not come to its end and left a checkpoint.
-    Interrupted(PathBuf),
+    Interrupted(RunDir),
 }
 
-/// A run's folder, locked until this value is dropped.
+/// A run's folder, claimed until this value is dropped. Nothing is written by a process that has lost its claim.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    _lock: File,
+    claim: Claim,
 }
 
 impl RunDir {
@@ -95,13 +104,18 @@ impl RunDir {
     pub fn open(out: &Path, name: &str, force: bool) -> Result<Opened, RunDirError> {
         let path = out.join(name);
         fs::create_dir_all(&path).map_err(failed(&path, "create it"))?;
-        let folder = Self::locked(path)?;
+        let folder = match Self::claimed(path.clone()) {
+            Ok(folder) => folder,
+            // Also one that may not be written, or that another process has come to the end of just now.
+            Err(_) if !force && is_finished(&path) => return Ok(Opened::Finished(path)),
+            Err(error) => return Err(error),
+        };
         if !force && is_finished(&folder.path) {
             folder.tidy();
-            return Ok(Opened::Finished(folder.path));
+            return Ok(Opened::Finished(path));
         }
         if !force && folder.state().exists() {
-            return Ok(Opened::Interrupted(folder.path));
+            return Ok(Opened::Interrupted(folder));
         }
         if folder.state().exists() || folder.path.join(MODEL).exists() {
             folder.set_aside()?
@@ -116,31 +130,36 @@ impl RunDir {
     /// # Errors
     /// There is no such run, or another process has it.
     pub fn reopen(path: &Path) -> Result<(Self, Saved), RunDirError> {
-        let fix = "start the run anew, with --force where its folder is there: secateur run CONFIG... --force";
-        let refused = |problem| RunDirError::NotResumable { path: path.to_owned(), problem, fix };
         if !path.join(CONFIG).exists() {
             let fix = "give a run's folder, such as runs/NAME-HASH: it holds config.toml and checkpoint/";
             return Err(RunDirError::NotResumable { path: path.to_owned(), problem: "not the folder of a run", fix });
         }
-        let folder = Self::locked(path.to_owned())?;
-        let state = folder.state();
-        let saved = match fs::read(&state) {
-            Ok(bytes) => Saved { path: state, bytes },
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(refused("this run left no checkpoint")),
-            Err(error) => return Err(failed(&state, "read it")(error)),
-        };
-        Ok((folder, saved.or_an_earlier_one(&kept(&path.join(CHECKPOINT)))))
+        let folder = Self::claimed(path.to_owned())?;
+        let saved = folder.saved()?;
+        Ok((folder, saved))
     }
 
-    fn locked(path: PathBuf) -> Result<Self, RunDirError> {
-        let lock_path = path.join(LOCK);
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
-        let lock = lock.map_err(failed(&lock_path, "create it"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(RunDirError::Busy(path)),
-            Err(TryLockError::Error(source)) => Err(failed(&lock_path, "lock it")(source)),
+    /// Creates or takes over a folder that holds no run of its own, but what others begin with.
+    ///
+    /// # Errors
+    /// The folder cannot be created or written, or another process, or another run of this one, has it.
+    pub fn shared(path: &Path) -> Result<Self, RunDirError> {
+        fs::create_dir_all(path).map_err(failed(path, "create it"))?;
+        Self::claimed(path.to_owned())
+    }
+
+    fn claimed(path: PathBuf) -> Result<Self, RunDirError> {
+        let folder = Self { claim: Claim::take(&path)?, path };
+        claim::sweep_up(&folder.path);
+        // What processes before this one were ended in the middle of writing.
+        for inner in [&folder.path, &folder.path.join(CHECKPOINT)] {
+            for entry in fs::read_dir(inner).into_iter().flatten().flatten() {
+                if is_unfinished(&entry.file_name()) {
+                    _ = fs::remove_file(entry.path());
+                }
+            }
         }
+        Ok(folder)
     }
 
     /// The file of the newest checkpoint.
@@ -167,25 +186,48 @@ impl RunDir {
     /// # Errors
     /// It cannot be written; then neither it nor a part of it is there.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
-        rename_into(&self.path, name, content)
+        self.put(&self.path, name, content)
     }
 
-    /// Replaces the newest checkpoint, taken after so many steps; of those before it, `keep` with this one stay.
+    /// The same of a file that `make` writes piece by piece.
     ///
     /// # Errors
-    /// It cannot be written; the one before is then still there.
-    pub fn write_checkpoint(&self, content: &[u8], keep: usize, steps: u64) -> Result<(), RunDirError> {
-        let folder = self.path.join(CHECKPOINT);
-        fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
-        if keep > 1 {
-            // Twelve digits: names sort as numbers do.
-            rename_into(&folder, &format!("{STEPS}{steps:012}.safetensors"), content)?;
-        }
-        replace(&folder, STATE, content)?;
-        for old in kept(&folder).iter().rev().skip(if keep > 1 { keep } else { 0 }) {
-            _ = fs::remove_file(old);
-        }
-        Ok(())
+    /// It cannot be written; then neither it nor a part of it is there.
+    pub fn write_made(&self, name: &str, make: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RunDirError> {
+        rename_made(&self.path, name, make, || self.claim.check())
+    }
+
+    /// Tells whoever asks how far the run has come: it begins, or goes on, at a step of so many.
+    pub fn begin(&self, step: u64, steps: u64) {
+        self.claim.begin(step, steps);
+    }
+
+    /// So many steps were made.
+    pub fn progress(&self, step: u64) {
+        self.claim.progress(step);
+    }
+
+    /// Whether another process was found to have taken the folder over.
+    pub fn is_lost(&self) -> bool {
+        self.claim.is_lost()
+    }
+
+    /// Who has taken the folder over from this process, where that was found out: then nothing is written here any
+    /// more.
+    pub fn lost_to(&self) -> Option<String> {
+        let by = || Held::read(&self.path).map_or_else(|| "another process".to_owned(), |held| held.who());
+        self.claim.is_lost().then(by)
+    }
+
+    /// Writes a whole file into one of the run's folders.
+    fn put(&self, folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+        rename_made(folder, name, |file| file.write_all(content), || self.claim.check())
+    }
+
+    /// The same, and sees to it that its name is on the disk.
+    fn replace(&self, folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+        self.put(folder, name, content)?;
+        sync_folder(folder).map_err(failed(&folder.join(name), "write it"))
     }
 
     /// Writes a file into [`PICTURES`].
@@ -193,9 +235,10 @@ impl RunDir {
     /// # Errors
     /// It cannot be written.
     pub fn write_picture(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
+        self.claim.check()?;
         let folder = self.path.join(PICTURES);
         fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
-        replace(&folder, name, content)
+        self.replace(&folder, name, content)
     }
 
     /// Opens `events.jsonl`; what is in it stays.
@@ -222,47 +265,16 @@ impl RunDir {
     fn tidy(&self) {
         _ = fs::remove_dir_all(self.path.join(CHECKPOINT));
         self.earlier().iter().for_each(|folder| _ = fs::remove_dir_all(folder));
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            if is_unfinished(&entry.file_name()) {
-                _ = fs::remove_file(entry.path());
-            }
-        }
     }
 
-    /// The folders into which earlier runs went, the latest last.
-    pub fn earlier(&self) -> Vec<PathBuf> {
-        let mut all: Vec<(u64, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let number = entry.file_name().to_str().and_then(|name| name.strip_prefix(EARLIER)?.parse().ok());
-            all.extend(number.map(|number| (number, entry.path())));
-        }
-        all.sort();
-        all.into_iter().map(|(_, path)| path).collect()
-    }
-
-    /// Puts everything of an earlier run into a folder of its own. The summary goes first, so that a crash in between
-    /// leaves nothing that looks finished.
-    fn set_aside(&self) -> Result<(), RunDirError> {
-        let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(EARLIER)?.parse::<u64>().ok();
-        let next = self.earlier().last().and_then(number).unwrap_or(0) + 1;
-        let aside = self.path.join(format!("{EARLIER}{next}"));
-        fs::create_dir(&aside).map_err(failed(&aside, "create it"))?;
-        for name in FILES.into_iter().chain([PICTURES, CHECKPOINT]) {
-            let path = self.path.join(name);
-            match fs::rename(&path, aside.join(name)) {
-                Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "move it")(source)),
-                _ => {}
-            }
-        }
-        sync_folder(&aside).and_then(|()| sync_folder(&self.path)).map_err(failed(&self.path, "write it"))
-    }
-
-    /// Ends a run early: `summary.json` with a status such as `failed`, and the reason.
+    /// Ends a run early: `summary.json` with a status such as `failed`, the reason, and the step that it came to.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn give_up(&self, status: &str, reason: &str) -> Result<(), RunDirError> {
-        self.summary(status, serde_json::Map::from_iter([("error".to_owned(), json!(reason))]))
+        let mut told = serde_json::Map::from_iter([("error".to_owned(), json!(reason))]);
+        told.extend(self.claim.step().map(|step| (STEP.to_owned(), json!(step))));
+        self.summary(status, told)
     }
 
     fn summary(&self, status: &str, mut metrics: serde_json::Map<String, Value>) -> Result<(), RunDirError> {
@@ -270,31 +282,13 @@ impl RunDir {
         let text = sealed(metrics, fs::read(self.path.join(CONFIG)).ok().as_deref());
         // The names of all other files first: a summary is never there without them.
         sync_folder(&self.path).map_err(failed(&self.path, "write it"))?;
-        replace(&self.path, SUMMARY, text.as_bytes())
-    }
-
-    /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
-    fn clear(&self) -> Result<(), RunDirError> {
-        for name in FILES {
-            let path = self.path.join(name);
-            match fs::remove_file(&path) {
-                Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),
-                _ => {}
-            }
-        }
-        for name in [PICTURES, CHECKPOINT] {
-            let path = self.path.join(name);
-            match fs::remove_dir_all(&path) {
-                Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),
-                _ => {}
-            }
-        }
-        sync_folder(&self.path).map_err(failed(&self.path, "write it"))
+        self.replace(&self.path, SUMMARY, text.as_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::saved::{STEPS, kept};
     use super::*;
 
     fn ready(out: &Path, force: bool) -> RunDir {
@@ -356,13 +350,13 @@ mod tests {
         let folder = ready(out.path(), false);
         folder.finish(&serde_json::Map::new()).unwrap();
         folder.write_checkpoint(b"state", 1, 7).unwrap();
-        fs::write(folder.path().join(".report.html.unfinished"), "half").unwrap();
         drop(folder);
+        fs::write(out.path().join("r-1/.report.html.0123.unfinished"), "half").unwrap();
         assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Finished(_)));
         let mut left: Vec<_> =
             fs::read_dir(out.path().join("r-1")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, [LOCK, SUMMARY]);
+        assert_eq!(left, [SUMMARY]);
     }
 
     #[test]
@@ -376,8 +370,9 @@ mod tests {
         assert_eq!(RunDir::reopen(&out.path().join("r-1")).unwrap_err().to_string().lines().count(), 2);
         fs::remove_dir_all(out.path().join("r-1").join(CHECKPOINT)).unwrap();
         let folder = ready(out.path(), true);
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, [LOCK]);
+        let path = folder.path().to_owned();
+        drop(folder);
+        assert_eq!(fs::read_dir(path).unwrap().count(), 0);
     }
 
     #[test]
@@ -409,6 +404,30 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_lost_its_folder_replaces_nothing_there() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = ready(out.path(), false);
+        folder.write(MODEL, b"ours").unwrap();
+        fs::remove_dir_all(folder.path().join(".claim")).unwrap();
+        let other = Claim::take(folder.path()).unwrap();
+        let finished = || folder.finish(&serde_json::Map::new());
+        let tried = [
+            folder.write(MODEL, b"late"),
+            folder.write_checkpoint(b"late", 1, 7),
+            folder.give_up("failed", "late"),
+            finished(),
+        ];
+        assert!(tried.iter().all(|tried| matches!(tried, Err(RunDirError::Lost(..)))), "{tried:?}");
+        assert!(folder.lost_to().is_some_and(|by| by.contains("process")));
+        assert_eq!(fs::read(folder.path().join(MODEL)).unwrap(), b"ours");
+        assert!(!folder.path().join(SUMMARY).exists() && !folder.state().exists());
+        let left = fs::read_dir(folder.path()).unwrap().flatten().any(|entry| is_unfinished(&entry.file_name()));
+        assert!(!left);
+        drop(folder);
+        other.check().unwrap();
+    }
+
+    #[test]
     fn a_file_in_the_way_is_named() {
         let out = tempfile::tempdir().unwrap();
         let file = out.path().join("runs");
@@ -423,9 +442,10 @@ mod tests {
     fn a_full_disk_is_said_to_be_full_and_leaves_nothing() {
         let out = tempfile::tempdir().unwrap();
         let folder = ready(out.path(), false);
-        std::os::unix::fs::symlink("/dev/full", folder.path().join(".model.safetensors.unfinished")).unwrap();
+        let unfinished = folder.path().join(crate::run::files::unfinished(MODEL));
+        std::os::unix::fs::symlink("/dev/full", &unfinished).unwrap();
         let error = folder.write(MODEL, b"weights").unwrap_err().to_string();
         assert!(error.contains("the disk is full"), "{error}");
-        assert!(!folder.path().join(MODEL).exists() && !folder.path().join(".model.safetensors.unfinished").exists());
+        assert!(!folder.path().join(MODEL).exists() && !unfinished.exists());
     }
 }

@@ -1,0 +1,159 @@
+//! A process of Python that answers one message at a time.
+
+use crate::error::{Error, Result};
+use serde_json::Value;
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+use std::{env, process, thread};
+
+/// What the interpreter runs.
+const CODE: &str = include_str!("worker.py");
+
+/// Names the interpreter.
+pub(super) const VARIABLE: &str = "SECATEUR_PYTHON";
+
+/// A worker; it ends with this value.
+#[derive(Debug)]
+pub(super) struct Worker {
+    child: Child,
+    requests: ChildStdin,
+    answers: Receiver<String>,
+    python: PathBuf,
+    file: String,
+    timeout: Duration,
+    /// Whether it went wrong: what it would answer now belongs to nothing.
+    lost: Cell<bool>,
+}
+
+impl Worker {
+    /// Starts the interpreter for a file.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn start(path: &Path, timeout: Duration) -> Result<Self> {
+        let python = interpreter(|name| env::var_os(name));
+        let mut command = Command::new(&python);
+        command.arg("-c").arg(CODE).arg(process::id().to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        // The same bits each time: sums of several threads, and sets of words, have no order of their own.
+        for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"] {
+            command.env(name, "1");
+        }
+        command.env("PYTHONHASHSEED", "0");
+        let mut child = command.spawn().map_err(|error| {
+            let absent = error.kind() == ErrorKind::NotFound;
+            let reason = if absent { "there is no such program".into() } else { error.to_string() };
+            let python = python.to_string_lossy();
+            Error::Other(format!(
+                "Python is needed to run it, and {python} cannot be started: {reason}\n  fix: activate an environment, \
+                 or name an interpreter: {VARIABLE}=/usr/bin/python3"
+            ))
+        })?;
+        let (Some(requests), Some(out)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::Other("the worker has no pipes".into()));
+        };
+        let (send, answers) = channel();
+        let read = move || {
+            for line in BufReader::new(out).lines().map_while(std::io::Result::ok) {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        };
+        thread::Builder::new().name("python".into()).spawn(read).map_err(|e| Error::Other(e.to_string()))?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { child, requests, answers, python, file, timeout, lost: Cell::new(false) })
+    }
+
+    /// The interpreter, as it was started.
+    pub fn python(&self) -> std::path::Display<'_> {
+        self.python.display()
+    }
+
+    /// Sends a message, and waits for its answer.
+    ///
+    /// # Errors
+    /// What Python raised, with its traceback; a worker that has ended, or takes too long.
+    pub fn ask(&self, request: Value) -> Result<Value> {
+        let what = request["do"].as_str().unwrap_or_default().to_owned();
+        let mut line = request.to_string();
+        line.push('\n');
+        if self.lost.replace(true) || (&self.requests).write_all(line.as_bytes()).is_err() {
+            return Err(self.ended(&what));
+        }
+        let answer = self.answers.recv_timeout(self.timeout).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => self.ended(&what),
+            RecvTimeoutError::Timeout => Error::Other(format!(
+                "{} has not answered `{what}` for {} seconds, and was ended\n  fix: look for an endless loop, or allow \
+                 it more time: criterion.timeout",
+                self.file,
+                self.timeout.as_secs_f64()
+            )),
+        })?;
+        let answer: Value = serde_json::from_str(&answer).map_err(|error| {
+            Error::Other(format!("{}: its worker gave no answer but {answer:?}: {error}", self.file))
+        })?;
+        self.lost.set(false);
+        match answer.get("error").and_then(Value::as_str) {
+            Some(traceback) => Err(Error::Other(traceback.to_owned())),
+            None => Ok(answer),
+        }
+    }
+
+    fn ended(&self, what: &str) -> Error {
+        Error::Other(format!(
+            "the worker that runs {} ended while it was asked to `{what}`; what Python said of it stands above, unless \
+             it was killed",
+            self.file
+        ))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // What it had to keep was asked of it before.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// The interpreter: the one that is named, that of the active environment, or the first on `PATH`.
+fn interpreter(var: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let set = |name: &str| var(name).filter(|value| !value.is_empty());
+    let inside = |root: OsString| {
+        let names = if cfg!(windows) { ["Scripts/python.exe", "python.exe"] } else { ["bin/python", "bin/python3"] };
+        names.map(|name| Path::new(&root).join(name)).into_iter().find(|path| path.is_file())
+    };
+    let active = || ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().find_map(|name| inside(set(name)?));
+    set(VARIABLE).map(PathBuf::from).or_else(active).unwrap_or_else(|| "python3".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreter_is_the_named_one_then_that_of_the_environment() {
+        let root = tempfile::tempdir().unwrap();
+        let of = |all: &[(&str, &str)]| {
+            interpreter(|name| all.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+        };
+        assert_eq!(of(&[]), Path::new("python3"));
+        let environment = root.path().to_str().unwrap();
+        assert_eq!(of(&[("VIRTUAL_ENV", environment)]), Path::new("python3"), "it holds no interpreter");
+        let inside = root.path().join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+        std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+        std::fs::write(&inside, "").unwrap();
+        assert_eq!(of(&[("VIRTUAL_ENV", environment), ("CONDA_PREFIX", "/conda")]), inside);
+        assert_eq!(of(&[("CONDA_PREFIX", environment), ("VIRTUAL_ENV", "")]), inside);
+        assert_eq!(
+            of(&[("VIRTUAL_ENV", environment), (VARIABLE, "/usr/bin/python3.9")]),
+            Path::new("/usr/bin/python3.9")
+        );
+    }
+}
