@@ -3,7 +3,7 @@
 //! Up to there the two are one run. So the section holds what the other was told until then, and needs no other run's
 //! folder: the common part can always be repeated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,10 +12,11 @@ use secateur::options::Table;
 use toml::Value;
 
 use super::error::{ConfigError, ConfigErrors};
+use super::identity::leaves;
 use super::schema::Schema;
 use super::set_by::SetBy;
 use super::validate::validate;
-use super::{Merged, Resolved, key};
+use super::{Merged, Resolved};
 
 /// The section's name.
 pub const FORK: &str = "fork";
@@ -210,10 +211,11 @@ impl Resolved {
     fn same_where_bound(&self, other: &Self) -> Result<(), ConfigErrors> {
         let mut errors = Vec::new();
         let (own, before) = (leaves(&bound(&self.table)), leaves(&bound(&other.table)));
-        let value = |all: &BTreeSet<(String, String)>, key: &str| {
-            all.iter().find(|(own, _)| own == key).map_or_else(|| "not set".to_owned(), |(_, value)| value.clone())
+        let value = |all: &BTreeMap<String, String>, key: &str| {
+            all.get(key).map_or_else(|| "not set".to_owned(), String::clone)
         };
-        let keys: BTreeSet<&String> = own.symmetric_difference(&before).map(|(key, _)| key).collect();
+        let differ = |key: &&String| own.get(*key) != before.get(*key);
+        let keys: BTreeSet<&String> = own.keys().chain(before.keys()).filter(differ).collect();
         // Where data lies is no part of it: its content is looked at when it is read.
         for key in keys.into_iter().filter(|key| *key != "data.dir") {
             let allowed = format!("{}, which it was before the fork: {ALLOWED}", value(&before, key));
@@ -233,22 +235,6 @@ impl Resolved {
         let origin: SetBy = self.set_by(key);
         ConfigErrors(vec![ConfigError::Value { key: key.to_owned(), origin, found, allowed }])
     }
-}
-
-fn leaves(table: &Table) -> BTreeSet<(String, String)> {
-    fn visit<'a>(table: &'a Table, path: &mut Vec<&'a str>, leaves: &mut BTreeSet<(String, String)>) {
-        for (name, value) in table {
-            path.push(name);
-            match value {
-                Value::Table(inner) => visit(inner, path, leaves),
-                other => _ = leaves.insert((key::dotted(path), other.to_string())),
-            }
-            path.pop();
-        }
-    }
-    let mut all = BTreeSet::new();
-    visit(table, &mut Vec::new(), &mut all);
-    all
 }
 
 #[cfg(test)]

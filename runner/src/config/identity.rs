@@ -142,7 +142,8 @@ fn effective(config: &Table) -> Table {
     effective
 }
 
-fn leaves(table: &Table) -> BTreeMap<String, String> {
+/// Every value, by its dotted key.
+pub(super) fn leaves(table: &Table) -> BTreeMap<String, String> {
     fn visit<'a>(table: &'a Table, path: &mut Vec<&'a str>, leaves: &mut BTreeMap<String, String>) {
         for (name, value) in table {
             path.push(name);
