@@ -14,7 +14,7 @@ use crate::config::{Layer, Resolved, SetBy};
 use crate::failure::Failure;
 use crate::forks;
 use crate::output::Progress;
-use crate::run::{self, Held, JOB, Opened, Owner, RunDir, RunDirError, SWEEP, Saved};
+use crate::run::{self, Held, JOB, Opened, Owner, RunDir, RunDirError, SWEEP};
 
 /// One run: a cell, or a control of one.
 pub(super) struct Job {
@@ -86,12 +86,8 @@ impl Workers<'_> {
             Err(RunDirError::Busy(held)) if held.is_ours() && job.control.is_some() => return Ok(Done::Before),
             Err(RunDirError::Busy(held)) => return Ok(elsewhere(&held)),
             Err(error) => return Err(error.into()),
-            Ok(Opened::Ready(folder)) => self.anew(worker, job, config, &folder, table),
-            Ok(Opened::Interrupted(folder)) => {
-                let saved = folder.saved()?;
-                run::same_or_accepted(config, &folder, &saved, self.accept)?;
-                self.resumed(worker, job, config, (folder, &saved), table)
-            }
+            Ok(Opened::Ready(folder)) => done(self.anew(worker, job, config, &folder, table), &folder),
+            Ok(Opened::Interrupted(folder)) => self.resumed(worker, job, config, folder, table),
         };
         if let Err(failure) = &ended
             && failed::is_certain(failure, &config.run.top.device)
@@ -109,18 +105,21 @@ impl Workers<'_> {
         worker: usize,
         job: &Job,
         config: &Resolved,
-        (folder, saved): (RunDir, &Saved),
+        folder: RunDir,
         table: &Arc<Table>,
     ) -> Result<Done, Failure> {
-        self.take_part(job, &folder)?;
-        let told = progress(table, worker);
-        let ended = run::execute(config, &folder, Some(saved), told, &self.interrupt, self.workbench);
-        let lost = folder.lost_to();
+        let go_on = || {
+            let saved = folder.saved()?;
+            run::same_or_accepted(config, &folder, &saved, self.accept)?;
+            self.take_part(job, &folder)?;
+            run::execute(config, &folder, Some(&saved), progress(table, worker), &self.interrupt, self.workbench)
+        };
+        let ended = done(go_on(), &folder);
         drop(folder);
-        let Err(Failure::Checkpoint(reason)) = ended else { return done(ended, lost) };
+        let Err(Failure::Checkpoint(reason)) = ended else { return ended };
         table.anew(&self.label(job), &reason);
         match RunDir::open(&self.plan.folder, &config.folder_name(), true)? {
-            Opened::Ready(folder) => self.anew(worker, job, config, &folder, table),
+            Opened::Ready(folder) => done(self.anew(worker, job, config, &folder, table), &folder),
             _ => Err(Failure::Checkpoint(reason)),
         }
     }
@@ -132,13 +131,12 @@ impl Workers<'_> {
         config: &Resolved,
         folder: &RunDir,
         table: &Arc<Table>,
-    ) -> Result<Done, Failure> {
+    ) -> Result<Map<String, Json>, Failure> {
         run::begin(config, folder, self.workbench)?;
         self.take_part(job, folder)?;
         let progress = || progress(table, worker);
         let (interrupt, workbench, accept) = (&self.interrupt, self.workbench, self.accept);
-        let ended = forks::execute(config, folder, &forks::With { progress: &progress, interrupt, workbench, accept });
-        done(ended, folder.lost_to())
+        forks::execute(config, folder, &forks::With { progress: &progress, interrupt, workbench, accept })
     }
 
     /// Notes in a run's folder what it is in the sweep, and forgets what was noted of how it ended before.
@@ -164,11 +162,12 @@ impl Workers<'_> {
     }
 }
 
-/// What became of a run, which another process may have taken over meanwhile: it was only asleep for long.
-fn done(ended: Result<Map<String, Json>, Failure>, lost: Option<String>) -> Result<Done, Failure> {
-    match (ended, lost) {
-        (Err(_), Some(by)) => Ok(Done::Elsewhere(by)),
-        (ended, _) => ended.map(Done::Now),
+/// What became of a run, which another process may have taken over meanwhile: whatever failed here then is nobody's
+/// failure, and where the other one has left it again, it may be finished.
+fn done(ended: Result<Map<String, Json>, Failure>, folder: &RunDir) -> Result<Done, Failure> {
+    match ended {
+        Err(_) if folder.is_taken_over() => Ok(Held::read(folder.path()).map_or(Done::Later, |held| elsewhere(&held))),
+        ended => ended.map(Done::Now),
     }
 }
 
