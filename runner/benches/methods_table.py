@@ -6,7 +6,7 @@
 
 A cell is the mean test accuracy over the seeds in per cent, with half its 95 % interval (Student's t). The random control has, in each
 layer and at each pruning step, the counts of the criterion beside it. Then what the pruning steps take of each run's time (median), which
-leaves out what a criterion gathers in training steps: runner/benches/scoring.py measures both.
+leaves out what a criterion gathers in training steps.
 """
 import json
 import math

@@ -21,6 +21,7 @@ use clap::Parser;
 use cli::Cli;
 use engine::Workbench;
 use failure::Failure;
+use run::Interrupt;
 use tracing_subscriber::EnvFilter;
 
 // Training allocates and frees many tensors of the same sizes.
@@ -43,9 +44,13 @@ fn main() -> ExitCode {
     };
     let level = ["warn", "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).without_time().init();
-    let workbench = commands::plugin_files(&cli).and_then(|libraries| Workbench::new(&libraries));
-    match workbench.and_then(|workbench| commands::execute(&cli, &workbench)) {
+    match commands::listen(&cli).and_then(|interrupt| carry_out(&cli, interrupt)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.report()),
     }
+}
+
+fn carry_out(cli: &Cli, interrupt: Interrupt) -> Result<(), Failure> {
+    let workbench = Workbench::new(&commands::plugin_files(cli)?)?;
+    commands::execute(cli, interrupt, &workbench)
 }

@@ -15,6 +15,11 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
+/// So many of these: `1 cell`, `2 cells`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The text in one line.
 pub fn in_one_line(text: &str) -> String {
     printable(text).replace('\n', "\\n").replace('\t', "\\t")

@@ -12,8 +12,7 @@ use crate::experiments::sweep::SweepPlan;
 use crate::failure::Failure;
 use crate::run::{self, CONFIG, Interrupt, ask_repository};
 
-pub fn execute(arguments: &ForkArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
-    let interrupt = Interrupt::listen(cli.quiet)?;
+pub fn execute(arguments: &ForkArgs, cli: &Cli, interrupt: &Interrupt, workbench: &Workbench) -> Result<(), Failure> {
     ask_repository();
     let plans = arguments.runs.iter().map(|run| Ok(SweepPlan::make(&request(run, arguments, cli)?, workbench)?));
     for plan in plans.collect::<Result<Vec<_>, Failure>>()? {

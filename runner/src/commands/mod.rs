@@ -24,18 +24,30 @@ use crate::engine::Workbench;
 use crate::experiments::sweep::Frozen;
 use crate::failure::Failure;
 use crate::printable::printable;
-use crate::run::{CONFIG, Damage, is_finished, read_summary};
+use crate::run::{CONFIG, Damage, Interrupt, is_finished, read_summary};
+
+/// Listens for signals where a command runs for long, before it reads anything that may take its time.
+///
+/// # Errors
+/// The system does not allow it.
+pub fn listen(cli: &Cli) -> Result<Interrupt, Failure> {
+    match &cli.command {
+        Command::Run(_) | Command::Fork(_) => Interrupt::listen(cli.quiet),
+        Command::Sweep(arguments) => sweep::listen(arguments, cli.quiet),
+        _ => Ok(Interrupt::default()),
+    }
+}
 
 /// Does what the command line asks for.
 ///
 /// # Errors
 /// What the person should read, with the exit code it stands for.
-pub fn execute(cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
+pub fn execute(cli: &Cli, interrupt: Interrupt, workbench: &Workbench) -> Result<(), Failure> {
     match &cli.command {
-        Command::Run(arguments) => run::execute(arguments, cli, workbench),
-        Command::Sweep(arguments) => sweep::execute(arguments, cli, workbench),
+        Command::Run(arguments) => run::execute(arguments, cli, &interrupt, workbench),
+        Command::Sweep(arguments) => sweep::execute(arguments, cli, interrupt, workbench),
         Command::Compare(arguments) => compare::execute(arguments),
-        Command::Fork(arguments) => fork::execute(arguments, cli, workbench),
+        Command::Fork(arguments) => fork::execute(arguments, cli, &interrupt, workbench),
         Command::Compress(arguments) => compress::execute(arguments, cli, workbench),
         Command::Decompress(arguments) => decompress::execute(arguments),
         Command::Fit(command) => fit::execute(command, cli, workbench),

@@ -13,11 +13,10 @@ use crate::forks::{self, With};
 use crate::output::{Progress, headlines};
 use crate::run::{self, Interrupt, Opened, REPORT, RunDir};
 
-pub fn execute(arguments: &RunArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
-    let interrupt = Interrupt::listen(cli.quiet)?;
+pub fn execute(arguments: &RunArgs, cli: &Cli, interrupt: &Interrupt, workbench: &Workbench) -> Result<(), Failure> {
     run::ask_repository();
     if let Some(dir) = &arguments.resume {
-        return resume(dir, arguments, cli, &interrupt, workbench);
+        return resume(dir, arguments, cli, interrupt, workbench);
     }
     let config = super::resolve_layers(&arguments.layers, cli, workbench)?;
     let (config, progress) = identified(config, cli.quiet, workbench)?;
@@ -36,7 +35,7 @@ pub fn execute(arguments: &RunArgs, cli: &Cli, workbench: &Workbench) -> Result<
             // Where a run is repeated first that this one leaves, each has its own display.
             let first = Cell::new(Some(progress));
             let progress = || first.take().unwrap_or_else(|| Progress::new(cli.quiet));
-            let with = With { progress: &progress, interrupt: &interrupt, workbench, accept: false };
+            let with = With { progress: &progress, interrupt, workbench, accept: false };
             alone(&folder, forks::execute(&config, &folder, &with))
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::failure::Failure;
 
@@ -28,7 +28,7 @@ struct Shared {
 
 /// What is done last of all where the program ends by itself.
 #[derive(Default)]
-struct Last(OnceLock<Box<dyn Fn() + Send + Sync>>);
+struct Last(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl fmt::Debug for Last {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,9 +66,10 @@ impl Interrupt {
         self.0.asked.load(Ordering::Relaxed)
     }
 
-    /// Does this last of all where the program ends by itself, because nothing could be lost; once.
-    pub fn at_end(&self, last: impl Fn() + Send + Sync + 'static) {
-        _ = self.0.last.0.set(Box::new(last));
+    /// Does this last of all where the program ends by itself, because nothing could be lost, in place of what was to be
+    /// done before.
+    pub fn at_end(&self, last: impl FnOnce() + Send + 'static) {
+        *self.0.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(last));
     }
 
     /// A run begins, or is taken up again.
@@ -108,8 +109,8 @@ impl Drop for Stage {
 #[cfg(unix)]
 mod signals {
     use std::io;
-    use std::sync::Arc;
     use std::sync::atomic::Ordering;
+    use std::sync::{Arc, PoisonError};
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -171,7 +172,8 @@ mod signals {
                 thread::sleep(LOOK);
             }
             eprintln!("stopped by {name} where nothing could be lost; the same command goes on");
-            if let Some(last) = shared.last.0.get() {
+            let last = shared.last.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(last) = last {
                 last();
             }
             exit(code_of(signal).into());

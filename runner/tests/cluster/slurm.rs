@@ -181,6 +181,28 @@ fn a_task_that_is_warned_before_its_first_step_goes_back_too() {
     assert!(code == Some(138) && said.contains("requeued as 701_1"), "{said}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_task_that_is_warned_before_it_has_its_plan_goes_back_too() {
+    let here = here();
+    fs::write(here.path().join("hold"), "").unwrap();
+    works(here.path(), &["sweep", "s.toml", "--slurm"]);
+    // A file system that takes its time: whoever reads the plan waits.
+    let plan = here.path().join("runs/s/slurm/1/plan.toml");
+    fs::remove_file(&plan).unwrap();
+    assert!(Command::new("mkfifo").arg(&plan).status().unwrap().success());
+    let mut child = task(here.path(), "0").spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let caught = || -> Option<u64> {
+        let status = fs::read_to_string(&status).ok()?;
+        u64::from_str_radix(status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim(), 16).ok()
+    };
+    wait_until("that it listens", &mut child, || caught().is_some_and(|mask| mask >> 9 & 1 == 1));
+    signal(&child, "-USR1");
+    let (code, said) = ended(child.wait_with_output().unwrap());
+    assert!(code == Some(138) && said.contains("requeued as 701_1"), "{said}");
+}
+
 #[test]
 fn a_task_that_comes_no_further_is_given_up() {
     let here = here();

@@ -18,13 +18,22 @@ use crate::experiments::cluster::Submission;
 use crate::experiments::index::{self, Index, Record};
 use crate::experiments::sweep::{Frozen, SweepPlan, Tally, Waves, Workers, Written, fails_again, time};
 use crate::failure::Failure;
+use crate::printable::counted;
 use crate::run::{Interrupt, ask_repository, config_of, write_whole};
 
 /// Cells of a dry run that are resolved in full, contradictions between single values included.
 const RESOLVED_IN_DRY_RUN: usize = 500;
 
-pub fn execute(arguments: &SweepArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
-    let interrupt = Interrupt::listen(cli.quiet)?;
+/// Listens for signals, and has a task of Slurm go back into the queue where it is warned of its end.
+pub fn listen(arguments: &SweepArgs, quiet: bool) -> Result<Interrupt, Failure> {
+    let interrupt = Interrupt::listen(quiet)?;
+    if let Some(requeue) = task::requeue(&arguments.cluster) {
+        interrupt.at_end(move || requeue.where_warned());
+    }
+    Ok(interrupt)
+}
+
+pub fn execute(arguments: &SweepArgs, cli: &Cli, interrupt: Interrupt, workbench: &Workbench) -> Result<(), Failure> {
     ask_repository();
     let cluster = &arguments.cluster;
     let plan = match &cluster.plan {
@@ -235,13 +244,13 @@ fn report(plan: &SweepPlan, tally: &Tally, told: &[String], quiet: bool) -> Resu
     }
     match (tally.failed.as_slice(), tally.left) {
         ([], 0) => Ok(()),
-        ([], left) => Err(Failure::Stopped(format!("stopped with {left} cells left; go on with the same command"))),
+        ([], left) => Err(Failure::Stopped(format!("stopped with {} left; go on with the same command", cells(left)))),
         (failed, _) => Err(Failure::Failed(format!("{} failed\n\n{}", cells(failed.len()), reasons(failed)))),
     }
 }
 
 fn cells(count: usize) -> String {
-    if count == 1 { "1 cell".to_owned() } else { format!("{count} cells") }
+    counted(count, "cell")
 }
 
 /// Every reason once, with the cells that it stopped.

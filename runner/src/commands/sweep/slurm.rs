@@ -13,6 +13,7 @@ use crate::engine::Workbench;
 use crate::experiments::cluster::{Array, Limits, Packing, Script, Submission, quoted};
 use crate::experiments::sweep::{Cell, SweepPlan};
 use crate::failure::Failure;
+use crate::printable::counted;
 use crate::run::{BUILD, write_whole};
 
 /// Minutes that a task is worth, where nobody says.
@@ -39,7 +40,12 @@ pub fn submit(
         print(&survey.text(&plan, &command(arguments)));
         return Ok(());
     }
-    let missing = if missing.is_empty() { (0..plan.cells.len()).collect() } else { missing };
+    let missing = if missing.is_empty() {
+        eprintln!("No cell is missing: this is the script for all of them.");
+        (0..plan.cells.len()).collect()
+    } else {
+        missing
+    };
     super::check(&plan, &missing, workbench)?;
     freeze(&mut plan, &missing, &survey);
     let at_a_time = jobs.unwrap_or(1);
@@ -100,11 +106,10 @@ pub fn submit(
         1 => "one cell each".to_owned(),
         each => format!("{each} cells each"),
     };
-    let (cells, tasks) =
-        (super::cells(missing.len()), if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") });
+    let (cells, tasks) = (super::cells(missing.len()), counted(tasks, "task"));
     print(&format!("{}\n  {cells} in {tasks}, {each}: {about}\n", job.display()));
     while let Some(array) = next_array(&submission, limits, cluster, &job)? {
-        print(&format!("  submitted {}: {} tasks\n", array.id, array.tasks));
+        print(&format!("  submitted {}: {}\n", array.id, counted(array.tasks, "task")));
         submission.arrays.push(array);
         submission.note()?;
     }

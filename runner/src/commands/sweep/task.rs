@@ -2,13 +2,13 @@
 //! warned of its end it goes back into the queue.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
 use super::{begin, report, workers};
-use crate::cli::{Share, SweepArgs};
+use crate::cli::{ClusterArgs, Share, SweepArgs};
 use crate::engine::Workbench;
 use crate::experiments::cluster::{Restarted, Restarts};
 use crate::experiments::sweep::{SweepPlan, Workers, Written};
@@ -43,8 +43,7 @@ pub(super) fn carry_out(
     let submission = cluster.plan.as_deref().and_then(|file| file.parent()?.file_name());
     let submission = submission.map(|name| format!("{}-", name.to_string_lossy())).unwrap_or_default();
     let written = Written::OfTask(format!("{submission}task-{}-of-{}", share.number, share.of));
-    let requeue = cluster.plan.as_ref().filter(|_| cluster.requeue);
-    let requeue = requeue.map(|file| Arc::new(Requeue::new(file, plan, share.number, &cells)));
+    let requeue = requeue(cluster).map(|requeue| Arc::new(requeue.looks_after(plan, &cells)));
     if let Some(requeue) = requeue.clone() {
         interrupt.at_end(move || requeue.where_warned());
     }
@@ -62,15 +61,23 @@ pub(super) fn carry_out(
 pub struct Requeue {
     plan: PathBuf,
     task: usize,
+    /// The sweep's folder.
     sweep: PathBuf,
+    /// The folders of its cells there.
     cells: Vec<String>,
 }
 
+/// Where a task was asked to go back into the queue. It does not know its cells yet: it has come no further, then.
+pub(super) fn requeue(arguments: &ClusterArgs) -> Option<Requeue> {
+    let (plan, share) = arguments.plan.clone().zip(arguments.task).filter(|_| arguments.requeue)?;
+    Some(Requeue { plan, task: share.number, sweep: PathBuf::new(), cells: Vec::new() })
+}
+
 impl Requeue {
-    /// That of a task of a frozen plan, which looks after these cells.
-    pub fn new(file: &Path, plan: &SweepPlan, task: usize, cells: &[usize]) -> Self {
+    /// The same, with the cells of the plan whose progress is the task's.
+    fn looks_after(self, plan: &SweepPlan, cells: &[usize]) -> Self {
         let names = cells.iter().filter_map(|cell| plan.cells[*cell].folder.clone()).collect();
-        Self { plan: file.to_owned(), task, sweep: plan.folder.clone(), cells: names }
+        Self { sweep: plan.folder.clone(), cells: names, ..self }
     }
 
     /// Puts the task back into the queue where it was warned of its end, and says what became of that. Whoever cancels a

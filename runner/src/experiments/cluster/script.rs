@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::printable::counted;
+
 /// What stands in it.
 pub struct Script<'a> {
     /// The sweep's name.
@@ -32,9 +34,10 @@ impl Script<'_> {
     /// The text.
     pub fn text(&self) -> String {
         let Self { name, cells, tasks, .. } = self;
+        let (cells, packed) = (counted(*cells, "cell"), counted(*tasks, "task"));
         let (script, last) = (self.folder.join("job.sh"), tasks.min(&3));
         let mut text = format!(
-            "#!/bin/sh\n# The sweep {name}: {cells} cells in {tasks} tasks, by secateur {}. Task {last} once more, by hand:\n#   sbatch --array={last} {}\n",
+            "#!/bin/sh\n# The sweep {name}: {cells} in {packed}, by secateur {}. Task {last} once more, by hand:\n#   sbatch --array={last} {}\n",
             env!("CARGO_PKG_VERSION"),
             quoted(&script.to_string_lossy())
         );

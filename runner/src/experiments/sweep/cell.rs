@@ -180,3 +180,23 @@ fn progress(table: &Arc<Table>, worker: usize) -> Progress {
     let table = Arc::clone(table);
     Progress::told(move |event| table.event(worker, event))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_failed_in_a_folder_that_was_taken_over_is_nobodys_failure() {
+        let out = tempfile::tempdir().unwrap();
+        let Opened::Ready(folder) = RunDir::open(out.path(), "r-1", false).unwrap() else { panic!("it was empty") };
+        let failed = || done(Err(Failure::Failed("no space left".to_owned())), &folder);
+        assert!(matches!(failed(), Err(Failure::Failed(_))), "it is still ours");
+        fs::remove_dir_all(folder.path().join(".claim")).unwrap();
+        assert!(matches!(failed(), Ok(Done::Later)), "the other one has left it again");
+        fs::create_dir(folder.path().join(".claim")).unwrap();
+        assert!(matches!(failed(), Ok(Done::Elsewhere(who)) if who.contains("not said who")));
+        assert!(matches!(done(Ok(Map::new()), &folder), Ok(Done::Now(_))));
+    }
+}
