@@ -172,8 +172,8 @@ fn done(ended: Result<Map<String, Json>, Failure>, folder: &RunDir) -> Result<Do
 }
 
 fn elsewhere(held: &Held) -> Done {
-    let who = held.who();
-    if held.is_ours() || held.may_be_dead() { Done::Later } else { Done::Elsewhere(who) }
+    let later = held.is_ours() || held.is_dead() || held.may_be_dead();
+    if later { Done::Later } else { Done::Elsewhere(held.who()) }
 }
 
 fn progress(table: &Arc<Table>, worker: usize) -> Progress {

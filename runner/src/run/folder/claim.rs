@@ -1,8 +1,9 @@
 //! The claim on a run's folder: one process at a time writes there, also where the folder lies on a disk that many
-//! machines share. Locks of files do not hold on many of those; making a folder succeeds once everywhere.
+//! machines share. Locks of files do not hold on many of those; giving a folder a name that another one has fails
+//! everywhere.
 //!
-//! A claim is the folder `.claim`. Its owner stands in it, and a sign of life every some seconds. Whoever finds it takes
-//! it over where the owner is seen to be dead on this machine, where the owner's job was started again as this process,
+//! A claim is the folder `.claim`. It has its owner in it when it gets that name, so that it is nobody's at no moment, and
+//! a sign of life every some seconds. Whoever finds it takes it over where the owner is seen to be dead on this machine, where the owner's job was started again as this process,
 //! or where the owner was silent for long. A process that was only asleep finds its claim taken over before it replaces
 //! any file; what it did is lost, and nothing that the other one does.
 //!
@@ -24,13 +25,14 @@ use crate::run::error::{RunDirError, failed};
 
 /// The claim's name in a run's folder.
 const CLAIM: &str = ".claim";
-/// How the names of claims begin that nobody holds any more and that are about to be removed.
-const GONE: &str = ".claim-";
+/// How the names of folders begin that are about to become a claim, or were one.
+const ASIDE: &str = ".claim-";
 /// The owner.
 const OWNER: &str = "owner.json";
 /// The newest sign of life.
 const BEAT: &str = "beat.json";
-/// Made by the process that takes over: of several that want to, one makes it.
+/// In a claim, that of the one process that takes it over; where that one ended on the way, in its folder that of the
+/// next one.
 const TAKEN: &str = "taken";
 
 /// How often an owner gives a sign of life.
@@ -98,10 +100,10 @@ impl Claim {
         let (path, owner) = (run.join(CLAIM), Owner::here());
         let mut found = None;
         for _ in 0..TRIES {
-            match fs::create_dir(&path) {
-                Ok(()) => return Self::settle(run, owner),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(&path, "create it")(error)),
+            match put(run, &path, &owner).map_err(failed(&path, "create it"))? {
+                Put::There => return Ok(Self::settle(run, owner)),
+                Put::Taken => {}
+                Put::Gone => continue,
             }
             let Some(held) = Held::find(run, now_on_disk(run)) else { continue };
             if !held.is_over(&owner) || !take_over(run, &held).map_err(failed(&path, "take it over"))? {
@@ -113,23 +115,14 @@ impl Claim {
         Err(RunDirError::Busy(Box::new(found.unwrap_or(unknown))))
     }
 
-    /// Writes the owner into the claim that this process has just made.
-    fn settle(run: &Path, owner: Owner) -> Result<Self, RunDirError> {
-        let path = run.join(CLAIM);
-        let text = serde_json::to_vec(&owner).map_err(io::Error::from);
-        let unfinished = path.join(format!("{OWNER}.{}", owner.token));
-        let written = text.and_then(|text| fs::write(&unfinished, text));
-        let written = written.and_then(|()| fs::rename(&unfinished, path.join(OWNER)));
-        if let Err(error) = written {
-            discard(run, &owner.token);
-            return Err(failed(&path, "write it")(error));
-        }
+    /// Keeps the claim that this process has just made.
+    fn settle(run: &Path, owner: Owner) -> Self {
         let shared = Arc::new(Shared::default());
-        shared.give_sign(&path);
+        shared.give_sign(&run.join(CLAIM));
         let beats = Heart { run: run.to_owned(), token: owner.token.clone(), shared: Arc::clone(&shared) };
         let heart = thread::Builder::new().name("claim".to_owned()).spawn(move || beats.run());
         // Without a thread it is silent, and may be taken over once that was long: it is found out then.
-        Ok(Self { run: run.to_owned(), owner, shared, heart: heart.ok() })
+        Self { run: run.to_owned(), owner, shared, heart: heart.ok() }
     }
 
     /// Checks that the claim is still this process's.
@@ -226,13 +219,16 @@ impl Held {
     }
 
     fn find(run: &Path, now: SystemTime) -> Option<Self> {
-        let path = run.join(CLAIM);
+        Self::at(&run.join(CLAIM), run, now)
+    }
+
+    fn at(path: &Path, run: &Path, now: SystemTime) -> Option<Self> {
         let time = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).ok();
-        let made = time(&path)?;
+        let made = time(path)?;
         let newest = [OWNER, BEAT].iter().filter_map(|name| time(&path.join(name))).fold(made, SystemTime::max);
         let silent = now.duration_since(newest).unwrap_or(Duration::ZERO);
         let read = |name: &str| fs::read(path.join(name)).ok();
-        let owner = read(OWNER).and_then(|text| serde_json::from_slice(&text).ok());
+        let owner = owner_of(path);
         let beat = read(BEAT).and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         Some(Self { run: run.to_owned(), owner, beat, silent })
     }
@@ -274,46 +270,79 @@ impl fmt::Display for Held {
 
 /// Whether a run's folder is claimed by the holder of this token.
 fn holds(run: &Path, token: &str) -> bool {
-    let owner = fs::read(run.join(CLAIM).join(OWNER)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    owner.is_some_and(|owner: Owner| owner.token == token)
+    owner_of(&run.join(CLAIM)).is_some_and(|owner| owner.token == token)
+}
+
+/// The owner of a claim, where it can be read.
+fn owner_of(claim: &Path) -> Option<Owner> {
+    fs::read(claim.join(OWNER)).ok().and_then(|text| serde_json::from_slice(&text).ok())
+}
+
+/// What became of a folder that was to get a name.
+enum Put {
+    /// It has it.
+    There,
+    /// Another one has it.
+    Taken,
+    /// The folder in which it was to be is gone, or it is gone itself.
+    Gone,
+}
+
+/// Makes a folder with this owner in it, in one step for whoever looks.
+fn put(run: &Path, at: &Path, owner: &Owner) -> io::Result<Put> {
+    let aside = run.join(format!("{ASIDE}{}", Owner::here().token));
+    fs::create_dir(&aside)?;
+    let text = serde_json::to_vec(owner).map_err(io::Error::from);
+    let put = text.and_then(|text| fs::write(aside.join(OWNER), text)).and_then(|()| fs::rename(&aside, at));
+    let Err(error) = put else { return Ok(Put::There) };
+    _ = fs::remove_dir_all(&aside);
+    // Whether another one has the name is said in as many ways as there are systems; some disks say of what they did that
+    // they could not.
+    match owner_of(at) {
+        Some(found) if found.token == owner.token => Ok(Put::There),
+        _ if at.exists() => Ok(Put::Taken),
+        _ if error.kind() == ErrorKind::NotFound => Ok(Put::Gone),
+        _ => Err(error),
+    }
 }
 
 /// Takes away a claim that was found to be over; `false` where another process is about to do that, or has.
 fn take_over(run: &Path, found: &Held) -> io::Result<bool> {
-    let taken = run.join(CLAIM).join(TAKEN);
-    match fs::create_dir(&taken) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // One that died on the way to take over must not stand in the way for ever.
-            let made = fs::metadata(&taken).and_then(|about| about.modified());
-            let old = made.is_ok_and(|made| now_on_disk(run).duration_since(made).is_ok_and(|age| age >= SILENT));
-            return Ok(old && fs::remove_dir(&taken).is_ok());
+    let (mut taken, own) = (run.join(CLAIM).join(TAKEN), Owner::here());
+    loop {
+        match put(run, &taken, &own)? {
+            Put::There => break,
+            Put::Gone => return Ok(true),
+            // One that died on the way to take over must not stand in the way. What it made stays where it is: of those
+            // that follow, again one is the first.
+            Put::Taken if Held::at(&taken, run, now_on_disk(run)).is_none_or(|first| first.is_dead()) => {
+                taken = taken.join(TAKEN);
+            }
+            Put::Taken => return Ok(false),
         }
-        Err(error) => return Err(error),
     }
     // What was judged may be gone, and this be the claim of a process that lives.
     let token = |held: &Held| held.owner.as_ref().map(|owner| owner.token.clone());
     if Held::read(run).is_none_or(|now| token(&now) != token(found)) {
-        _ = fs::remove_dir(&taken);
+        _ = fs::remove_dir_all(&taken);
         return Ok(false);
     }
-    discard(run, &Owner::here().token);
+    discard(run, &own.token);
     Ok(true)
 }
 
 /// Removes a claim: away from its name first, so that it is there whole or not at all.
 fn discard(run: &Path, token: &str) {
-    let gone = run.join(format!("{GONE}{token}"));
+    let gone = run.join(format!("{ASIDE}{token}"));
     if fs::rename(run.join(CLAIM), &gone).is_ok() {
         _ = fs::remove_dir_all(gone);
     }
 }
 
-/// Removes what processes left that ended on the way to remove a claim; for the holder of the one that is there.
+/// Removes what processes left that ended on the way to make or to remove a claim; for the holder of the one that is there.
 pub fn sweep_up(run: &Path) {
     for entry in fs::read_dir(run).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(GONE)) {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(ASIDE)) {
             _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -444,9 +473,27 @@ mod tests {
         assert!(!take_over(run.path(), &judged).unwrap(), "the other one has taken it over meanwhile");
         other.check().unwrap();
         // Of two, the one that came first takes it.
-        fs::create_dir(run.path().join(CLAIM).join(TAKEN)).unwrap();
+        assert!(matches!(put(run.path(), &run.path().join(CLAIM).join(TAKEN), &Owner::here()).unwrap(), Put::There));
         assert!(!take_over(run.path(), &Held::read(run.path()).unwrap()).unwrap());
         other.check().unwrap();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn one_that_died_on_the_way_to_take_over_stands_in_nobodys_way() {
+        let run = tempfile::tempdir().unwrap();
+        let dead = || -> Owner {
+            let mut owner = serde_json::json!(Owner::here());
+            owner["began"] = "1".into();
+            serde_json::from_value(owner).unwrap()
+        };
+        let claim = run.path().join(CLAIM);
+        for level in ["", "taken", "taken/taken"] {
+            assert!(matches!(put(run.path(), &claim.join(level), &dead()).unwrap(), Put::There));
+        }
+        assert!(matches!(put(run.path(), &claim, &Owner::here()).unwrap(), Put::Taken));
+        Claim::take(run.path()).unwrap().check().unwrap();
+        assert_eq!(fs::read_dir(run.path()).unwrap().count(), 0);
     }
 
     #[test]
