@@ -234,10 +234,15 @@ def node_lost(cluster, sweep):
     wait("four cells under way", lambda: len(sweep.under_way()) == 4)
     cluster.kill("n2")
     wait("tasks that are started again", lambda: "PENDING" in cluster.states().values())
+    # Where the lost node's tasks are started again, others make place for them.
+    running = [task for task, state in cluster.states().items() if state == "RUNNING"]
+    must("scancel", *running)
     wait("a second copy", lambda: cluster.hurry() or restarted())
     logs = sweep.folder / "runs/s/slurm/1/logs"
     wait("first copies that see it", lambda: "left to other processes" in "".join(log.read_text() for log in logs.glob("*")))
     cluster.script("start")
+    sweep.until_over(cluster)
+    again(sweep)
 
 
 def restarted():

@@ -9,6 +9,7 @@ mod layers;
 mod of_run;
 mod plugin_kind;
 mod shell;
+mod watch;
 mod wrong;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use layers::Layers;
 pub use of_run::OfRun;
 pub use plugin_kind::PluginKind;
 pub use shell::{CompletionsArgs, ManArgs};
+pub use watch::WatchArgs;
 pub use wrong::right_form;
 
 const ABOUT: &str = "Prunes neural networks while they train.";
@@ -130,6 +132,9 @@ pub enum Command {
     /// Go on from a run's state at one of its steps, with other settings: several, side by side, from one state
     #[command(after_help = fork::EXAMPLES)]
     Fork(ForkArgs),
+    /// Follow runs and sweeps while they go on: a page on this machine, or the terminal
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(WatchArgs),
     /// Compress the network of a finished run: shared weights, trained on, in one Huffman-coded file
     #[command(after_help = compress::EXAMPLES)]
     Compress(CompressArgs),

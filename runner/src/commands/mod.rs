@@ -14,6 +14,7 @@ mod plugins;
 mod run;
 mod shell;
 mod sweep;
+mod watch;
 
 use std::env;
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ pub fn execute(cli: &Cli, interrupt: Interrupt, workbench: &Workbench) -> Result
         Command::Sweep(arguments) => sweep::execute(arguments, cli, interrupt, workbench),
         Command::Compare(arguments) => compare::execute(arguments),
         Command::Fork(arguments) => fork::execute(arguments, cli, &interrupt, workbench),
+        Command::Watch(arguments) => watch::execute(arguments),
         Command::Compress(arguments) => compress::execute(arguments, cli, workbench),
         Command::Decompress(arguments) => decompress::execute(arguments),
         Command::Fit(command) => fit::execute(command, cli, workbench),

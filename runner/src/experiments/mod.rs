@@ -1,4 +1,5 @@
-//! Many runs: sweeps that make them, the index that finds them again, statistics, and comparisons.
+//! Many runs: sweeps that make them, the index that finds them again, statistics, comparisons, and how
+//! to follow them.
 
 pub mod cluster;
 pub mod compare;
@@ -10,3 +11,4 @@ mod sequential;
 mod statistics;
 pub mod sweep;
 mod ties;
+pub mod watch;

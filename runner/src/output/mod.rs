@@ -12,7 +12,7 @@ mod validated;
 pub use page::page;
 pub use pictures::{PICTURES, Shown, png};
 pub use progress::Progress;
-pub use report::{Curves, headlines, render as report};
+pub use report::{Chart, Curves, Scale, Series, headlines, render as report};
 pub use share::percent;
 pub use size_table::size_table;
 pub use tensorboard::write as write_tensorboard;

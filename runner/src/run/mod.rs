@@ -21,8 +21,8 @@ pub use event_log::{EVENTS, lines as event_lines};
 pub use execute::{begin, execute};
 pub use files::write_whole;
 pub use folder::{
-    CHECKPOINT, COMPRESSED, CONFIG, Claim, FORK, Held, JOB, MODEL, Opened, Owner, PROVENANCE, REPORT, RunDir, STEP,
-    SUMMARY, SURVIVAL, SWEEP,
+    CHECKPOINT, CLAIM, COMPRESSED, CONFIG, Claim, FORK, Held, JOB, MODEL, Opened, Owner, PROVENANCE, REPORT, RunDir,
+    STEP, SUMMARY, SURVIVAL, SWEEP,
 };
 pub use interrupt::Interrupt;
 pub use made::{BUILD, Made};

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
+use serde_json::json;
 use toml::Table;
 
 use crate::cli::{Cli, HowArgs, SweepArgs};
@@ -16,7 +17,7 @@ use crate::config::{ConfigErrors, Layer};
 use crate::engine::Workbench;
 use crate::experiments::cluster::Submission;
 use crate::experiments::index::{self, Index, Record};
-use crate::experiments::sweep::{Frozen, SweepPlan, Tally, Waves, Workers, Written, fails_again, time};
+use crate::experiments::sweep::{CELLS, Frozen, SweepPlan, Tally, Waves, Workers, Written, fails_again, time};
 use crate::failure::Failure;
 use crate::printable::counted;
 use crate::run::{Interrupt, ask_repository, config_of, write_whole};
@@ -114,10 +115,21 @@ fn begin(plan: &SweepPlan, cells: &[usize], quiet: bool, workbench: &Workbench) 
     check(plan, cells, workbench)?;
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
+    note_cells(plan)?;
     if !quiet {
         plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
     Ok(())
+}
+
+/// Writes which cells there are, for whoever follows the sweep. Of many tasks, the first one does.
+fn note_cells(plan: &SweepPlan) -> Result<(), Failure> {
+    let labels: Vec<String> = plan.cells.iter().map(|cell| plan.label(cell)).collect();
+    let (path, text) = (plan.folder.join(CELLS), json!(labels).to_string());
+    if fs::read(&path).is_ok_and(|before| before == text.as_bytes()) {
+        return Ok(());
+    }
+    Ok(write_whole(&path, text.as_bytes())?)
 }
 
 /// Writes the plan with the runs that its cells are, for processes that run it later or elsewhere.

@@ -13,5 +13,5 @@ pub use packing::Packing;
 pub use restarts::{Restarted, Restarts};
 pub use script::{Script, quoted};
 pub use site::queue;
-pub use status::{Entry, State, counts, look};
+pub use status::{Entry, State, counts, look, state_of};
 pub use submission::{Array, Submission};

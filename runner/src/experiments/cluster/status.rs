@@ -87,12 +87,12 @@ fn of_cell(plan: &SweepPlan, number: usize, workbench: &Workbench) -> Result<(En
 }
 
 fn at(sweep: &Path, label: String, cell: usize, run: String, control: bool) -> Entry {
-    let (state, job) = state(&sweep.join(&run));
+    let (state, job) = state_of(&sweep.join(&run));
     Entry { label, cell, run, control, job, state }
 }
 
 /// What a run's folder says, and which job wrote it.
-fn state(folder: &Path) -> (State, Option<String>) {
+pub fn state_of(folder: &Path) -> (State, Option<String>) {
     let text = |summary: &Map<String, Value>, key: &str| summary.get(key).and_then(Value::as_str).map(str::to_owned);
     let summary = read_summary(folder);
     let held = Held::read(folder).filter(|held| !held.is_dead());
@@ -161,7 +161,7 @@ mod tests {
     fn a_folder_says_what_became_of_its_run() {
         let sweep = tempfile::tempdir().unwrap();
         let run = sweep.path().join("r");
-        let name = || state(&run).0.name();
+        let name = || state_of(&run).0.name();
         assert_eq!(name(), "waiting");
         fs::create_dir(&run).unwrap();
         let claim = Claim::take(&run).unwrap();
@@ -172,13 +172,13 @@ mod tests {
         assert_eq!(name(), "stopped");
         fs::write(run.join("sweep.json"), r#"{"job": "12_3"}"#).unwrap();
         fs::write(run.join("summary.json"), r#"{"status": "interrupted", "step": 17}"#).unwrap();
-        let (found, job) = state(&run);
+        let (found, job) = state_of(&run);
         assert!(matches!(found, State::Stopped(Some(17))) && job.as_deref() == Some("12_3"));
         fs::write(run.join("summary.json"), r#"{"status": "failed", "error": "the disk is full"}"#).unwrap();
-        assert!(matches!(state(&run).0, State::Failed(error, false) if error == "the disk is full"));
+        assert!(matches!(state_of(&run).0, State::Failed(error, false) if error == "the disk is full"));
         fs::write(run.join("summary.json"), "{").unwrap();
-        assert!(matches!(state(&run).0, State::Failed(error, false) if error.starts_with("summary.json: ")));
+        assert!(matches!(state_of(&run).0, State::Failed(error, false) if error.starts_with("summary.json: ")));
         fs::write(run.join("summary.json"), r#"{"status": "finished", "seconds_train": 1.5}"#).unwrap();
-        assert!(matches!(state(&run).0, State::Done(Some(seconds)) if seconds == 1.5));
+        assert!(matches!(state_of(&run).0, State::Done(Some(seconds)) if seconds == 1.5));
     }
 }

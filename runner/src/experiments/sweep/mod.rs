@@ -20,7 +20,7 @@ pub use control::Facts;
 pub use failed::reason as fails_again;
 pub use frozen::Frozen;
 pub use grid::Cell;
-pub use plan::{SweepPlan, plugin_files};
+pub use plan::{CELLS, SweepPlan, plugin_files};
 pub use table::time;
 pub use waves::Waves;
 pub use workers::{Tally, Workers, Written};

@@ -26,6 +26,9 @@ const MOST_ERRORS: usize = 20;
 /// Cells with problems after which no more are looked at.
 const MOST_BAD_CELLS: usize = 200;
 
+/// The labels of all cells of a sweep, in its folder.
+pub const CELLS: &str = "cells.json";
+
 /// A sweep, planned.
 #[derive(Serialize, Deserialize)]
 pub struct SweepPlan {

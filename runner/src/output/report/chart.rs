@@ -73,6 +73,8 @@ pub struct Chart<'a> {
     pub from_zero: bool,
     /// Pruning steps: position and tooltip.
     pub marks: &'a [(f64, String)],
+    /// What curves are that are too many for a legend.
+    pub many: &'a str,
     /// The curves, the last one on top.
     pub series: Vec<Series>,
 }
@@ -140,7 +142,7 @@ impl Chart<'_> {
                     span { i.(series.class).round[series.dots].dashed[series.dashed] {} (series.name) }
                 }
                 @if self.series.iter().any(Series::is_of_many) {
-                    span.ramp { @for shade in 0..SHADES { i.(format!("m{shade}")) {} } "one line a layer, from the first to the last" }
+                    span.ramp { @for shade in 0..SHADES { i.(format!("m{shade}")) {} } (self.many) }
                 }
                 @if !self.marks.is_empty() { span { i.prune {} "pruning step" } }
             }
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn zero_has_no_place_on_a_scale_of_factors() {
         let series = vec![Series::of_many("a", 0, 9, vec![(0.0, 0.0), (1.0, 1.0), (2.0, 100.0), (3.0, 0.0)])];
-        let chart = Chart { axis: "epoch", end: 3.0, scale: Scale::Log, from_zero: true, marks: &[], series };
+        let chart = Chart { axis: "epoch", end: 3.0, scale: Scale::Log, from_zero: true, marks: &[], many: "", series };
         let drawn = chart.draw().into_string();
         assert!(!drawn.contains("NaN") && drawn.contains("many m0"), "{drawn}");
         assert_eq!(chart.range(), Some((0.0, 2.0)));
@@ -324,6 +326,7 @@ mod tests {
             scale: Scale::Plain,
             from_zero: false,
             marks: &[],
+            many: "",
             series: vec![Series::line("loss", 1, points)],
         };
         let flat = chart(vec![(0.0, 0.0), (2.0, 0.0)]).draw().into_string();

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::page::page;
 use super::share::percent;
 use crate::config::Resolved;
-use chart::{Chart, Scale, Series};
+pub use chart::{Chart, Scale, Series};
 pub use curves::Curves;
 use history::{History, Point};
 pub use metrics::headlines;
@@ -24,6 +24,8 @@ use pictures::Files;
 
 /// Colours that a reader can tell apart.
 const COLOURS: usize = 8;
+/// What lines are that are too many for a legend.
+const LAYERS: &str = "one line a layer, from the first to the last";
 
 /// Renders the report of a run from the lines of its `events.jsonl`, its final metrics (`summary.json`), its config,
 /// and the pictures among its files.
@@ -125,7 +127,8 @@ fn curves(history: &History, scale: Scale, [train, held_out, last]: [&Vec<Point>
     let last = Series { dots: true, ..Series::line("test, at the end", 4, last.clone()) };
     let series =
         vec![Series::line("training", 1, train.clone()), Series::line(&history.held_out, 2, held_out.clone()), last];
-    Chart { axis: history.axis(), end: history.end, scale, from_zero: false, marks: &marks, series }.draw()
+    Chart { axis: history.axis(), end: history.end, scale, from_zero: false, marks: &marks, many: LAYERS, series }
+        .draw()
 }
 
 fn sparsity(history: &History) -> Markup {
@@ -144,12 +147,30 @@ fn sparsity(history: &History) -> Markup {
         let target = history.by_prune(0.0, |prune| prune.target.unwrap_or(f64::NAN));
         series.push(Series { dashed: true, ..Series::line("target for those", 3, target) });
     }
-    Chart { axis: history.axis(), end: history.end, scale: Scale::Percent, from_zero: true, marks: &[], series }.draw()
+    Chart {
+        axis: history.axis(),
+        end: history.end,
+        scale: Scale::Percent,
+        from_zero: true,
+        marks: &[],
+        many: LAYERS,
+        series,
+    }
+    .draw()
 }
 
 fn learning_rate(history: &History) -> Markup {
     let series = vec![Series::line("learning rate", 1, history.learning_rate.clone())];
-    Chart { axis: history.axis(), end: history.end, scale: Scale::Plain, from_zero: true, marks: &[], series }.draw()
+    Chart {
+        axis: history.axis(),
+        end: history.end,
+        scale: Scale::Plain,
+        from_zero: true,
+        marks: &[],
+        many: LAYERS,
+        series,
+    }
+    .draw()
 }
 
 fn units(history: &History) -> Markup {
@@ -170,14 +191,23 @@ fn layers(history: &History, scale: Scale, curves: Vec<(String, Vec<Point>)>) ->
         false => Series::line(&name, index + 1, points),
     };
     let series = curves.into_iter().enumerate().map(line).collect();
-    Chart { axis: history.axis(), end: history.end, scale, from_zero: true, marks: &[], series }.draw()
+    Chart { axis: history.axis(), end: history.end, scale, from_zero: true, marks: &[], many: LAYERS, series }.draw()
 }
 
 /// The first steps of a schedule take most weights, later ones exchange some: both can be seen where factors count.
 fn churn(history: &History) -> Markup {
     let [pruned, regrown] = history.churn();
     let series = vec![Series::line("pruned", 3, pruned), Series::line("regrown", 2, regrown)];
-    Chart { axis: history.axis(), end: history.end, scale: Scale::Log, from_zero: true, marks: &[], series }.draw()
+    Chart {
+        axis: history.axis(),
+        end: history.end,
+        scale: Scale::Log,
+        from_zero: true,
+        marks: &[],
+        many: LAYERS,
+        series,
+    }
+    .draw()
 }
 
 fn marks(history: &History) -> Vec<(f64, String)> {

@@ -24,7 +24,7 @@ use super::owner::{Owner, process_token};
 use crate::run::error::{RunDirError, failed};
 
 /// The claim's name in a run's folder.
-const CLAIM: &str = ".claim";
+pub const CLAIM: &str = ".claim";
 /// How the names of folders begin that are about to become a claim, or were one.
 const ASIDE: &str = ".claim-";
 /// The owner.

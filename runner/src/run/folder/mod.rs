@@ -22,7 +22,7 @@ use super::saved::Saved;
 use super::summary::{is_finished, sealed};
 use crate::failure::Failure;
 use crate::output::PICTURES;
-pub use claim::{Claim, Held};
+pub use claim::{CLAIM, Claim, Held};
 pub use owner::{Owner, process_token};
 
 /// The resolved config.
