@@ -3,11 +3,15 @@
 mod cluster;
 mod compare;
 mod compress;
+mod export;
 mod fit;
 mod fork;
+mod latency;
 mod layers;
+mod of_network;
 mod of_run;
 mod plugin_kind;
+mod predict;
 mod shell;
 mod wrong;
 
@@ -18,11 +22,15 @@ use clap::{Args, Parser, Subcommand};
 pub use cluster::{ClusterArgs, Share};
 pub use compare::{CompareArgs, IntervalKind};
 pub use compress::{CompressArgs, DecompressArgs};
+pub use export::ExportArgs;
 pub use fit::{AutosparseArgs, FitCommand};
 pub use fork::ForkArgs;
+pub use latency::LatencyArgs;
 pub use layers::Layers;
+pub use of_network::OfNetwork;
 pub use of_run::OfRun;
 pub use plugin_kind::PluginKind;
+pub use predict::{PredictArgs, VerifyArgs};
 pub use shell::{CompletionsArgs, ManArgs};
 pub use wrong::right_form;
 
@@ -130,6 +138,18 @@ pub enum Command {
     /// Go on from a run's state at one of its steps, with other settings: several, side by side, from one state
     #[command(after_help = fork::EXAMPLES)]
     Fork(ForkArgs),
+    /// Show a saved network examples: accuracy and loss, or what it says of each
+    #[command(after_help = predict::EXAMPLES)]
+    Predict(PredictArgs),
+    /// Compute the figures of a finished run again from its saved network, and compare
+    #[command(after_help = predict::VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+    /// Write a network for other programs, and check what was written
+    #[command(after_help = export::EXAMPLES)]
+    Export(ExportArgs),
+    /// Time a saved network on this machine, beside the same one before it was pruned, or another
+    #[command(after_help = latency::EXAMPLES)]
+    Latency(LatencyArgs),
     /// Compress the network of a finished run: shared weights, trained on, in one Huffman-coded file
     #[command(after_help = compress::EXAMPLES)]
     Compress(CompressArgs),
