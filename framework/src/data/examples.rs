@@ -199,8 +199,9 @@ impl Pool {
     /// # Errors
     /// If there are not `item` values for each class.
     pub fn split(&self, item: usize) -> Result<Split> {
-        let split = Split::new(self.values.clone(), item, Arc::clone(&self.targets))?;
-        Ok(Split { names: self.names.clone(), ..split })
+        let mut split = Split::new(self.values.clone(), item, Arc::clone(&self.targets))?;
+        split.names.clone_from(&self.names);
+        Ok(split)
     }
 }
 

@@ -113,7 +113,12 @@ struct Pass<B: Backend> {
 }
 
 impl<B: Backend> Pass<B> {
-    fn of(model: &dyn Model<B>, compressor: &dyn Compressor<B>, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Self> {
+    fn of(
+        model: &dyn Model<B>,
+        compressor: &dyn Compressor<B>,
+        params: &ParamStore<B>,
+        batch: &Batch<B>,
+    ) -> Result<Self> {
         let mut cx = Forward::evaluation(params).with_compressor(compressor).with_tape(crate::autograd::Tape::writing);
         let (Output::Logits(output) | Output::Loss { prediction: output, .. }) = model.forward(&mut cx, batch)?;
         Ok(Self { written: cx.tape().take_written(), input: batch.input.clone(), output })
@@ -150,10 +155,8 @@ impl Graph {
         params: &ParamStore<B>,
         batches: [&Batch<B>; 2],
     ) -> Result<Self> {
-        let passes = [
-            Pass::of(model, compressor, params, batches[0])?,
-            Pass::of(model, compressor, params, batches[1])?,
-        ];
+        let passes =
+            [Pass::of(model, compressor, params, batches[0])?, Pass::of(model, compressor, params, batches[1])?];
         let kinds = |pass: &Pass<B>| pass.written.iter().map(|step| step.operation.clone()).collect::<Vec<_>>();
         if kinds(&passes[0]) != kinds(&passes[1]) {
             return Err(refused("it computes other operations for other batches, which no graph can say"));
@@ -346,7 +349,10 @@ mod tests {
         let mul = &found.nodes[2];
         assert_eq!(mul.inputs[0].extents, Extents { per_example: Some(2), rest: vec![2] });
         let Source::Constant(at) = mul.inputs[1].source else { panic!("{mul:?}") };
-        assert_eq!((found.constants[at].shape.as_slice(), found.constants[at].values.as_slice()), (&[2, 2][..], &[0.5; 4][..]));
+        assert_eq!(
+            (found.constants[at].shape.as_slice(), found.constants[at].values.as_slice()),
+            (&[2, 2][..], &[0.5; 4][..])
+        );
     }
 
     #[test]

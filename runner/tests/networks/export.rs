@@ -21,13 +21,20 @@ fn fully_connected_networks_are_exported() {
     let run = scene.run(&["--set=model.hidden=[12,8]", "--set=model.bias=true"]);
     every_form(&scene, &run);
     let code = scene.read(&format!("{run}/network.py"));
-    assert!(code.contains("self.fc1 = nn.Linear(784, 6, bias=True)") && code.contains("self.fc2 = nn.Linear("), "{code}");
+    assert!(
+        code.contains("self.fc1 = nn.Linear(784, 6, bias=True)") && code.contains("self.fc2 = nn.Linear("),
+        "{code}"
+    );
     assert!(code.contains("(\"fc1.weight\", 0, (6, 784)),"), "{code}");
     // The graph may take what the data stores.
     let more = ["--with-preprocessing", "--out", "raw.onnx"];
     scene.done(&[&["export", &run, "--format", "onnx"][..], &more].concat());
     let exported = scene.done(&["predict", &format!("{run}/network.safetensors"), "--csv", "-"]);
-    assert_eq!(exported, scene.done(&["predict", &run, "--csv", "-"]), "the exported weights are a network of ours too");
+    assert_eq!(
+        exported,
+        scene.done(&["predict", &run, "--csv", "-"]),
+        "the exported weights are a network of ours too"
+    );
 
     let (code, why) = scene.refused(&["export", &run, "--format", "onnx"]);
     assert!(code == 2 && why.contains("there is such a file") && why.contains("--force"), "{why}");
@@ -45,7 +52,8 @@ fn fully_connected_networks_are_exported() {
 #[test]
 fn masked_weights_are_zeros() {
     let scene = Scene::new();
-    let run = scene.run(&["--set=prune.granularity=weight", "--set=prune.apply=mask", "--set=model.activation=gelu-exact"]);
+    let run =
+        scene.run(&["--set=prune.granularity=weight", "--set=prune.apply=mask", "--set=model.activation=gelu-exact"]);
     every_form(&scene, &run);
     let header = fs::read(scene.path().join(&run).join("network.safetensors")).unwrap();
     let header = String::from_utf8_lossy(&header[8..2000]).into_owned();

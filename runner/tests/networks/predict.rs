@@ -88,11 +88,10 @@ fn data_of_another_shape_or_other_classes_are_refused() {
 #[test]
 fn figures_are_computed_again_and_every_difference_is_told() {
     let scene = Scene::new();
-    for how in [&["--set=model.name=cnn", "--set=model.channels=[4]", "--set=model.hidden=[12]"][..], &[
-        "--set=prune.granularity=weight",
-        "--set=prune.apply=mask",
-        "--set=seed=3",
-    ]] {
+    for how in [
+        &["--set=model.name=cnn", "--set=model.channels=[4]", "--set=model.hidden=[12]"][..],
+        &["--set=prune.granularity=weight", "--set=prune.apply=mask", "--set=seed=3"],
+    ] {
         let run = scene.run(how);
         let out = scene.done(&["verify", &run]);
         assert!(!out.contains("differs") && out.contains("macs_kept"), "{out}");

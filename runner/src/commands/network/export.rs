@@ -30,7 +30,8 @@ pub fn execute(arguments: &ExportArgs, cli: &Cli, workbench: &Workbench) -> Resu
         let again: Vec<f64> = again.outputs.iter().map(|&v| f64::from(v)).collect();
         checks.push(agree("read back and run", &again, &found.outputs)?);
     }
-    let files: Vec<(PathBuf, Vec<u8>)> = files.into_iter().map(|(end, bytes)| (named(&out, *format, end), bytes)).collect();
+    let files: Vec<(PathBuf, Vec<u8>)> =
+        files.into_iter().map(|(end, bytes)| (named(&out, *format, end), bytes)).collect();
     if let Some((there, _)) = files.iter().find(|(path, _)| path.exists() && !force) {
         let fix = "name another file with --out, or replace it with --force";
         return Err(Failure::Usage(format!("{}: there is such a file\n  fix: {fix}", there.display())));
@@ -58,7 +59,10 @@ fn place(arguments: &ExportArgs, network: &Path) -> Result<PathBuf, Failure> {
     let out = out.clone().unwrap_or_else(beside);
     if *format == Format::Torch && out.extension().is_none_or(|end| end != "py") {
         let fix = "name a file that ends in .py: its weights lie beside it, and end in .bin";
-        return Err(Failure::Usage(format!("--out {}: code in Python cannot be called so\n  fix: {fix}", out.display())));
+        return Err(Failure::Usage(format!(
+            "--out {}: code in Python cannot be called so\n  fix: {fix}",
+            out.display()
+        )));
     }
     if out == network {
         let fix = "name another file with --out";

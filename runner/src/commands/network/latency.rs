@@ -37,7 +37,8 @@ pub fn execute(arguments: &LatencyArgs, cli: &Cli, workbench: &Workbench) -> Res
     for threads in threads {
         timed.extend(workbench.latency(own, beside_file, &batches, threads)?);
     }
-    let name = other.as_ref().map_or("the same network, not pruned".to_owned(), |other| other.file.display().to_string());
+    let name =
+        other.as_ref().map_or("the same network, not pruned".to_owned(), |other| other.file.display().to_string());
     let said = || json!({ "network": network.file, "other": name, "device": device, "timed": timed });
     match json {
         Some(path) if path.as_os_str() == "-" => {
@@ -69,7 +70,8 @@ fn table(title: &str, timed: &[Timed]) -> String {
     let shown = |Milliseconds { median, lower, upper }: Milliseconds| {
         format!("{:>8} ({} to {})", number(median), number(lower), number(upper))
     };
-    let mut text = format!("{title}\n{:>6} {:>7}  {:<28} {:<28} {}\n", "batch", "threads", "  ms", "  ms of the other", "speed");
+    let mut text =
+        format!("{title}\n{:>6} {:>7}  {:<28} {:<28} {}\n", "batch", "threads", "  ms", "  ms of the other", "speed");
     for Timed { batch, threads, network, other, speedup, .. } in timed {
         let (network, other) = (shown(*network), shown(*other));
         _ = writeln!(text, "{batch:>6} {threads:>7}  {network:<28} {other:<28} {speedup:.2}x");

@@ -54,7 +54,9 @@ pub fn request(of: &OfNetwork, data: Data, cli: &Cli) -> Result<Request, Failure
     let file = file_of(&of.model);
     let beside = file.parent().map(|folder| folder.join(CONFIG)).filter(|config| config.is_file());
     let mut request = match beside {
-        _ if of.model.is_dir() => super::own_config(&OfRun { run: of.model.clone(), device: None, data_dir: None }, cli)?,
+        _ if of.model.is_dir() => {
+            super::own_config(&OfRun { run: of.model.clone(), device: None, data_dir: None }, cli)?
+        }
         Some(config) => Request {
             configs: vec![config.to_string_lossy().into_owned()],
             plugins: cli.plugins.clone(),
@@ -119,10 +121,8 @@ fn alone(of: &OfNetwork, data: Data, file: &Path, cli: &Cli) -> Result<Request, 
 /// Images of a folder, in the form that a network takes.
 fn images(dir: &Path, about: &ModelFile) -> Vec<Flag> {
     let flag = |key, value| Flag { name: "--data", key, value };
-    let mut flags = vec![
-        flag("data.name", "image-folder".into()),
-        flag("data.dir", dir.to_string_lossy().as_ref().into()),
-    ];
+    let mut flags =
+        vec![flag("data.name", "image-folder".into()), flag("data.dir", dir.to_string_lossy().as_ref().into())];
     if let [channels, height, width] = about.input.shape[..] {
         flags.push(flag("data.image-folder.grayscale", (channels == 1).into()));
         // Images that are not square are taken as they are.

@@ -23,7 +23,9 @@ pub fn execute(arguments: &PredictArgs, cli: &Cli, workbench: &Workbench) -> Res
     let found = workbench.predict(&network.config, &network.bytes, which, each)?;
     if !each && found.measured.is_none() {
         let fix = "ask for predictions: --csv FILE, or give images in one folder a class";
-        return Err(Failure::Usage(format!("the classes of these images are not known: nothing to measure\n  fix: {fix}")));
+        return Err(Failure::Usage(format!(
+            "the classes of these images are not known: nothing to measure\n  fix: {fix}"
+        )));
     }
     let files = [(csv, as_csv as fn(&[Said]) -> Result<String, Failure>), (jsonl, as_json_lines)];
     let mut taken = false;
@@ -76,7 +78,11 @@ fn as_csv(said: &[Said]) -> Result<String, Failure> {
 
 /// A field of CSV (RFC 4180).
 fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }
 
 fn as_json_lines(said: &[Said]) -> Result<String, Failure> {

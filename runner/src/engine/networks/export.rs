@@ -104,4 +104,3 @@ impl Work for Exporting<'_> {
         Ok(Exportable { graph, about: network.about, bytes, stored, inputs, outputs })
     }
 }
-

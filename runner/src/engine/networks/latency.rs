@@ -175,7 +175,8 @@ impl<B: Registered> Runner<'_, B> {
 impl Milliseconds {
     fn of(mut seconds: Vec<f64>) -> Self {
         seconds.sort_by(f64::total_cmp);
-        let at = |share: f64| seconds.get((share * (seconds.len() - 1) as f64).round() as usize).map_or(0.0, |s| 1e3 * s);
+        let at =
+            |share: f64| seconds.get((share * (seconds.len() - 1) as f64).round() as usize).map_or(0.0, |s| 1e3 * s);
         Self { median: at(0.5), lower: at(0.25), upper: at(0.75) }
     }
 }

@@ -75,7 +75,12 @@ impl Workbench {
 
     /// The examples, which must be of the network's shape and classes; they are normalised as those were that it was
     /// trained on, whatever they are themselves.
-    pub(in crate::engine) fn shown(&self, config: &Resolved, about: &ModelFile, which: Which) -> Result<Shown, Failure> {
+    pub(in crate::engine) fn shown(
+        &self,
+        config: &Resolved,
+        about: &ModelFile,
+        which: Which,
+    ) -> Result<Shown, Failure> {
         let (registry, run) = (&self.registry, &config.run);
         let failed = |error: Arc<Error>| Failure::from(&*error);
         let (data, split, labelled) = match which {

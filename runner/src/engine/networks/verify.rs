@@ -2,7 +2,7 @@
 
 use secateur::data::{Order, SplitName};
 use secateur::network::layout::Layout;
-use secateur::network::params::{Masking, ParamStore};
+use secateur::network::params::{Masking, Param, ParamStore};
 use secateur::plugins::registry::Registered;
 use secateur::pruning::measure::{self, Paths};
 use secateur::seed::Seed;
@@ -96,7 +96,7 @@ impl Work for Recomputing<'_> {
 
 /// Prunable weights that are kept.
 fn kept<B: Registered>(params: &ParamStore<B>) -> usize {
-    params.iter().filter(|p| p.spec().prunable).map(|p| p.kept()).sum()
+    params.iter().filter(|p| p.spec().prunable).map(Param::kept).sum()
 }
 
 /// Prunable weights of a network before anything is pruned.

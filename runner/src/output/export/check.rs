@@ -31,8 +31,7 @@ pub fn agree(how: &str, found: &[f64], expected: &[f32]) -> Result<String, Failu
         // NaN is no small difference.
         if off > most || off.is_nan() { off } else { most }
     });
-    // Written so that NaN fails.
-    if !(difference <= CLOSE * largest.max(f64::from(f32::MIN_POSITIVE))) {
+    if difference.is_nan() || difference > CLOSE * largest.max(f64::from(f32::MIN_POSITIVE)) {
         return refused(format!("outputs differ by up to {difference:.3e}, where the largest is {largest:.3e}"));
     }
     Ok(format!("{how}: largest difference {difference:.1e}, largest output {largest:.3}"))
@@ -44,9 +43,10 @@ pub fn onnx(network: &Exportable, file: &[u8], inside: bool) -> Result<Vec<Strin
     let model = OnnxModel::read(file).ok_or_else(unread)?;
     let given = if inside { &network.stored } else { &network.inputs };
     let mut checks = vec![agree("its operators run one by one", &run(&model, network, given)?, &network.outputs)?];
-    if let Some(found) = python::onnxruntime(file, given, &batch_dims(network))? {
-        checks.push(agree("onnxruntime", &found, &network.outputs)?);
-    }
+    checks.push(match python::onnxruntime(file, given, &batch_dims(network))? {
+        Some(found) => agree("onnxruntime", &found, &network.outputs)?,
+        None => "no Python with onnxruntime was found (SECATEUR_PYTHON)".into(),
+    });
     Ok(checks)
 }
 
@@ -58,10 +58,10 @@ pub fn torch(network: &Exportable, graph: &Graph, written: &torch::Written) -> R
     let model = onnx::lower(&read, "output", None);
     let found = run(&model, network, &network.inputs)?;
     let mut checks = vec![agree("its weights, read by its table", &found, &network.outputs)?];
-    match python::pytorch(written, &network.inputs, &batch_dims(network))? {
-        Some(found) => checks.push(agree("PyTorch", &found, &network.outputs)?),
-        None => checks.push("no Python with PyTorch was found (SECATEUR_PYTHON): the code of the file was not run".into()),
-    }
+    checks.push(match python::pytorch(written, &network.inputs, &batch_dims(network))? {
+        Some(found) => agree("PyTorch", &found, &network.outputs)?,
+        None => "no Python with PyTorch was found (SECATEUR_PYTHON): the code of the file was not run".into(),
+    });
     Ok(checks)
 }
 

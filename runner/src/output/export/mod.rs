@@ -62,7 +62,7 @@ pub struct Exported {
 
 /// How stored values become inputs: a pair for each channel.
 #[derive(Clone, Debug)]
-struct Preprocessing {
+pub struct Preprocessing {
     scale: Vec<f32>,
     shift: Vec<f32>,
     /// Factor from stored values to the scale of mean and standard deviation: 1/255 for images in bytes.
@@ -86,7 +86,9 @@ impl Preprocessing {
     fn metadata(&self, about: &ModelFile, inside: bool) -> Vec<(String, String)> {
         let (mean, std) = self.statistics();
         let stored = if self.unit == 1.0 { "as the data stores them" } else { "0 to 255" };
-        let expects = if inside { format!("values {stored}; they are normalised in the graph") } else {
+        let expects = if inside {
+            format!("values {stored}; they are normalised in the graph")
+        } else {
             format!("(values - mean) / std, with values {}", if self.unit == 1.0 { stored } else { "from 0 to 1" })
         };
         [
@@ -110,14 +112,14 @@ impl Preprocessing {
 /// What was written does not compute what the network does.
 pub fn export(network: &Exportable, own: &[u8], format: Format, inside: bool) -> Result<Exported, Failure> {
     let preprocessing = Preprocessing::of(network);
-    let graph = network.graph.as_ref().ok_or_else(|| Failure::Failed("the network's graph was not read".into()));
+    let graph = || network.graph.as_ref().ok_or_else(|| Failure::Failed("the network's graph was not read".into()));
     match format {
         Format::Safetensors => {
             let file = safetensors::write(network, own, &preprocessing.metadata(&network.about, false))?;
             Ok(Exported { files: vec![(format.extension(), file)], checks: vec![] })
         }
         Format::Onnx => {
-            let graph = graph?;
+            let graph = graph()?;
             let classifies = graph.output.extents.rest == [network.about.input.classes];
             let output = if classifies { "logits" } else { "prediction" };
             let mut model = onnx::lower(graph, output, inside.then_some(&preprocessing));
@@ -127,8 +129,9 @@ pub fn export(network: &Exportable, own: &[u8], format: Format, inside: bool) ->
             Ok(Exported { files: vec![(format.extension(), file)], checks })
         }
         Format::Torch => {
-            let written = torch::write(graph?, network, &preprocessing);
-            let checks = check::torch(network, graph?, &written)?;
+            let graph = graph()?;
+            let written = torch::write(graph, network, &preprocessing);
+            let checks = check::torch(network, graph, &written)?;
             let torch::Written { text, weights } = written;
             Ok(Exported { files: vec![("bin", weights), (format.extension(), text.into_bytes())], checks })
         }

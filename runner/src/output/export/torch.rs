@@ -175,7 +175,8 @@ pub fn read_back(graph: &Graph, Written { text, weights }: &Written) -> Result<G
         let parts = line.trim().trim_start_matches('(').trim_end_matches("),").splitn(3, ", ").collect::<Vec<_>>();
         let [key, offset, shape] = parts[..] else { return Err(format!("`{line}` is no line of a table")) };
         let numbers = shape.trim_matches(['(', ')']).split(',').map(str::trim).filter(|number| !number.is_empty());
-        let shape = numbers.map(|n| n.parse().map_err(|e| format!("{line}: {e}"))).collect::<Result<Vec<usize>, _>>()?;
+        let shape =
+            numbers.map(|n| n.parse().map_err(|e| format!("{line}: {e}"))).collect::<Result<Vec<usize>, _>>()?;
         let offset: usize = offset.parse().map_err(|e| format!("{line}: {e}"))?;
         let values = floats.get(offset..offset + shape.iter().product::<usize>()).ok_or("the weights are cut short")?;
         found.insert(key.trim_matches('"').to_owned(), (shape, values.to_vec()));

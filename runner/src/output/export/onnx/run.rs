@@ -209,7 +209,13 @@ fn window(node: &OnnxNode) -> ([usize; 2], usize, usize) {
 }
 
 /// Where a window at `at` meets the image, with the place inside of the window.
-fn inside(at: usize, kernel: usize, stride: usize, padding: usize, side: usize) -> impl Iterator<Item = (usize, usize)> {
+fn inside(
+    at: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    side: usize,
+) -> impl Iterator<Item = (usize, usize)> {
     (0..kernel).filter_map(move |k| (at * stride + k).checked_sub(padding).filter(|i| *i < side).map(|i| (k, i)))
 }
 
@@ -284,9 +290,9 @@ fn pool(node: &OnnxNode, x: &Array, maximum: bool) -> Array {
 /// The values along an axis, for every place of the others.
 fn lanes(x: &Array, axis: usize) -> impl Iterator<Item = (usize, Vec<f64>)> + '_ {
     let (outer, n, inner) = x.around(axis);
-    (0..outer).flat_map(move |o| (0..inner).map(move |i| o * n * inner + i)).map(move |first| {
-        (first, (0..n).map(|k| x.values[first + k * inner]).collect())
-    })
+    (0..outer)
+        .flat_map(move |o| (0..inner).map(move |i| o * n * inner + i))
+        .map(move |first| (first, (0..n).map(|k| x.values[first + k * inner]).collect()))
 }
 
 /// Puts what each lane becomes in its place; all become equally long.
