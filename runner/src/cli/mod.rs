@@ -3,6 +3,7 @@
 mod cluster;
 mod compare;
 mod compress;
+mod data;
 mod export;
 mod fit;
 mod fork;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 pub use cluster::{ClusterArgs, Share};
 pub use compare::{CompareArgs, IntervalKind};
 pub use compress::{CompressArgs, DecompressArgs};
+pub use data::DataCommand;
 pub use export::ExportArgs;
 pub use fit::{AutosparseArgs, FitCommand};
 pub use fork::ForkArgs;
@@ -280,21 +282,6 @@ pub enum PluginsCommand {
         /// A library's file, a criterion in Python, or the name of a plugin (magnitude, criterion/magnitude)
         plugin: String,
         /// Set one of its options: norm=l2
-        #[arg(long = "set", value_name = "KEY=VALUE")]
-        sets: Vec<String>,
-    },
-}
-
-/// `data ...`
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// The data sets, and how to get them
-    List,
-    /// Look for a data set, read it, and say what was found
-    Check {
-        /// Such as mnist
-        name: String,
-        /// Set one value of the [data] section: data.dir=DIR
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
     },
