@@ -130,6 +130,6 @@ fn autoencoders_are_exported() {
     let run = scene.run(&small);
     every_form(&scene, &run);
     let (code, why) = scene.refused(&["predict", &run, "--csv", "-"]);
-    assert!(code == 1 && why.contains("this network does not classify"), "{why}");
+    assert!(code == 2 && why.contains("this network does not classify"), "{why}");
     assert!(scene.done(&["predict", &run]).contains("loss"));
 }
