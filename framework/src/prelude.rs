@@ -1,6 +1,6 @@
 //! Everything a plugin needs: `use secateur::prelude::*;`
 
-pub use crate::autograd::{Call, Grads, Mapping, Part, Tape};
+pub use crate::autograd::{Call, Grads, Mapping, Operation, Part, Tape};
 pub use crate::backend::{Act, Backend, Contribution, Cpu, Heads, Reduce};
 pub use crate::choices;
 pub use crate::data::{DataFiles, DataOrigin, DataSource, Examples, Folders, LoadProgress, Pool, TestExamples};

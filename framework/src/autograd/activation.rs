@@ -1,6 +1,6 @@
 //! Recorded activation functions.
 
-use super::Tape;
+use super::{Operation, Tape};
 use crate::backend::{Act, Backend};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -15,6 +15,7 @@ impl<B: Backend> Tape<B> {
             return self.frozen_relu(x);
         }
         let y = B::activation(act, x)?;
+        self.write_down(Operation::Act(act), &[x], &[&y]);
         self.note_elementwise(x, &y);
         if !self.wants(&[x]) {
             return Ok(y);

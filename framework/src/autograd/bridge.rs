@@ -1,6 +1,6 @@
 //! dfdx's own operations on the tape.
 
-use super::Tape;
+use super::{Operation, Tape};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -43,6 +43,7 @@ impl<B: Backend> Tape<B> {
         let dfdx_x: DfdxTensor<S, f32, B> = device.tensor_from_vec(x.to_vec(), shape);
         let (out, tape) = f(dfdx_x.leaky_trace()).split_tape();
         let y = Tensor::from_dfdx(&device, &out)?;
+        self.write_down(Operation::Other("an operation of dfdx".into()), &[x], &[&y]);
         if !self.wants(&[x]) {
             return Ok(y);
         }

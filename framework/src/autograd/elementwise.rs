@@ -1,6 +1,6 @@
 //! Recorded operations of single elements.
 
-use super::Tape;
+use super::{Operation, Tape};
 use crate::backend::{Backend, Binary};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -12,6 +12,7 @@ impl<B: Backend> Tape<B> {
     /// If the shapes differ.
     pub fn mul(&mut self, a: &Tensor<B>, b: &Tensor<B>) -> Result<Tensor<B>> {
         let y = B::binary(Binary::Mul, a, b)?;
+        self.write_down(Operation::Mul, &[a, b], &[&y]);
         // A product of two values that both come from the examples is no linear map of them, and is not noted.
         match (a.is_tracked(), b.is_tracked()) {
             (true, false) => self.note_elementwise(a, &y),
@@ -39,6 +40,7 @@ impl<B: Backend> Tape<B> {
     /// If the shapes differ.
     pub fn add(&mut self, a: &Tensor<B>, b: &Tensor<B>) -> Result<Tensor<B>> {
         let y = B::binary(Binary::Add, a, b)?;
+        self.write_down(Operation::Add, &[a, b], &[&y]);
         self.note_positive(&[a, b], &y, |tape, inputs| tape.add(&inputs[0], &inputs[1]));
         if !self.wants(&[a, b]) {
             return Ok(y);

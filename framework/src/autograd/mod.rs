@@ -25,4 +25,4 @@ pub use grads::Grads;
 pub(crate) use kinks::KinkMode;
 pub use kinks::Kinks;
 pub use tape::Tape;
-pub use trace::{Call, Mapping, Part};
+pub use trace::{Call, Mapping, Operation, Part, Written};

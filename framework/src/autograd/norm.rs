@@ -1,6 +1,6 @@
 //! Recorded normalisation.
 
-use super::Tape;
+use super::{Operation, Tape};
 use crate::backend::{Backend, BatchNorm, LayerGrads};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -36,6 +36,7 @@ impl<B: Backend> Tape<B> {
     pub fn layer_norm(&mut self, x: &Tensor<B>, gamma: &Tensor<B>, beta: &Tensor<B>, eps: f32) -> Result<Tensor<B>> {
         let (y, stats) = B::layer_norm(x, gamma, beta, eps)?;
         if self.traces() {
+            self.write_down(Operation::LayerNorm { eps }, &[x, gamma, beta], &[&y]);
             self.note_layer_norm(x, (gamma, beta), &stats, &y)?;
         }
         if !self.wants(&[x, gamma, beta]) {

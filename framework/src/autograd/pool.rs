@@ -1,6 +1,6 @@
 //! Recorded pooling.
 
-use super::Tape;
+use super::{Operation, Tape};
 use crate::backend::{Backend, Pool, Pooling};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -15,6 +15,7 @@ impl<B: Backend> Tape<B> {
             return self.frozen_maximum(x, pool);
         }
         let (y, argmax) = B::pool(x, pool)?;
+        self.write_down(Operation::Pool(pool), &[x], &[&y]);
         match pool.kind {
             Pooling::Max => self.note_single(x, &y, move |tape, x| tape.pool(x, pool)),
             Pooling::Mean => self.note_positive(&[x], &y, move |tape, inputs| tape.pool(&inputs[0], pool)),

@@ -2,7 +2,7 @@
 
 use super::Grads;
 use super::kinks::Freezing;
-use super::trace::Call;
+use super::trace::{Call, Written};
 use crate::backend::{Backend, Slot};
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorId};
@@ -18,12 +18,14 @@ pub struct Tape<B: Backend> {
     pub(super) freezing: Freezing<B>,
     /// The operations so far, where they are noted.
     pub(super) trace: Option<Vec<Call<B>>>,
+    /// The operations as what they are, where they are written down.
+    pub(super) written: Option<Vec<Written<B>>>,
 }
 
 impl<B: Backend> Tape<B> {
     /// A tape that records.
     pub fn recording() -> Self {
-        Self { ops: vec![], keep: HashSet::new(), recording: true, freezing: Freezing::Off, trace: None }
+        Self { ops: vec![], keep: HashSet::new(), recording: true, freezing: Freezing::Off, trace: None, written: None }
     }
 
     /// A tape that lets operations run without gradients.

@@ -1,6 +1,6 @@
 //! Recorded operations of tokens.
 
-use super::{Mapping, Part, Tape};
+use super::{Mapping, Operation, Part, Tape};
 use crate::backend::{Backend, LayerGrads, Merge};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -13,6 +13,9 @@ impl<B: Backend> Tape<B> {
     pub fn embed(&mut self, x: &Tensor<B>, class: Option<Tensor<B>>, position: Option<Tensor<B>>) -> Result<Tensor<B>> {
         let y = B::embed(x, class.as_ref(), position.as_ref())?;
         if self.traces() {
+            let operands: Vec<&Tensor<B>> = std::iter::once(x).chain(&class).chain(&position).collect();
+            let operation = Operation::Embed { class: class.is_some(), position: position.is_some() };
+            self.write_down(operation, &operands, &[&y]);
             self.note_embedding(x, class.as_ref(), position.as_ref(), &y)?;
         }
         let inputs: Vec<&Tensor<B>> = std::iter::once(x).chain(&class).chain(&position).collect();
@@ -60,6 +63,7 @@ impl<B: Backend> Tape<B> {
     /// If the shapes do not fit.
     pub fn mean_tokens(&mut self, x: &Tensor<B>, sizes: Option<&Tensor<B>>) -> Result<Tensor<B>> {
         let y = B::mean_tokens(x, sizes)?;
+        self.write_down(Operation::MeanTokens, &std::iter::once(x).chain(sizes).collect::<Vec<_>>(), &[&y]);
         let sizes = sizes.cloned();
         let held = sizes.clone();
         self.note_positive(&[x], &y, move |tape, inputs| tape.mean_tokens(&inputs[0], held.as_ref()));
@@ -72,6 +76,7 @@ impl<B: Backend> Tape<B> {
     /// If there is no such token.
     pub fn take_token(&mut self, x: &Tensor<B>, index: usize) -> Result<Tensor<B>> {
         let y = B::take_token(x, index)?;
+        self.write_down(Operation::TakeToken { index }, &[x], &[&y]);
         self.note_single(x, &y, move |tape, x| tape.take_token(x, index));
         self.through(x, y, move |x, dy, slot| B::take_token_backward(x, index, dy, slot))
     }
@@ -88,6 +93,8 @@ impl<B: Backend> Tape<B> {
     ) -> Result<(Tensor<B>, Tensor<B>)> {
         let merge = if self.freezes() { self.frozen_merge(merge)? } else { merge };
         let (y, kept) = B::merge_tokens(&merge, x, sizes)?;
+        // Only the compressor knows how it matched them.
+        self.write_down(Operation::Other("merging of tokens".into()), &[x, sizes], &[&y, &kept]);
         let (sizes, after) = (sizes.clone(), kept.clone());
         let held = (merge.clone(), sizes.clone());
         self.note_positive(&[x], &y, move |tape, inputs| Ok(tape.merge_tokens(held.0.clone(), &inputs[0], &held.1)?.0));

@@ -54,6 +54,8 @@ pub struct Pool {
     pub values: Values,
     /// The class of each example.
     pub targets: Arc<Vec<u32>>,
+    /// What each example is called, such as its file; none where they have no names.
+    pub names: Option<Arc<Vec<String>>>,
 }
 
 impl Examples {
@@ -171,19 +173,35 @@ impl Examples {
     }
 
     fn all(&self, pool: &Pool) -> Result<Split> {
-        Split::new(pool.values.clone(), self.shape.iter().product(), Arc::clone(&pool.targets))
+        pool.split(self.shape.iter().product())
     }
 }
 
 impl Pool {
     /// Images as bytes, channel after channel, and the class of each.
     pub fn bytes(values: Vec<u8>, targets: Vec<u32>) -> Self {
-        Self { values: Values::U8(Arc::new(values)), targets: Arc::new(targets) }
+        Self { values: Values::U8(Arc::new(values)), targets: Arc::new(targets), names: None }
     }
 
     /// Examples as floats, and the class of each.
     pub fn floats(values: Vec<f32>, targets: Vec<u32>) -> Self {
-        Self { values: Values::F32(Arc::new(values)), targets: Arc::new(targets) }
+        Self { values: Values::F32(Arc::new(values)), targets: Arc::new(targets), names: None }
+    }
+
+    /// The same examples, each with a name.
+    #[must_use]
+    pub fn named(self, names: Vec<String>) -> Self {
+        Self { names: Some(Arc::new(names)), ..self }
+    }
+
+    /// All of them, of `item` values each.
+    ///
+    /// # Errors
+    /// If there are not `item` values for each class.
+    pub fn split(&self, item: usize) -> Result<Split> {
+        let mut split = Split::new(self.values.clone(), item, Arc::clone(&self.targets))?;
+        split.names.clone_from(&self.names);
+        Ok(split)
     }
 }
 

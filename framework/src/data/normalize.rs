@@ -85,6 +85,12 @@ impl Normalizer {
         })
     }
 
+    /// The map of a network that was saved: (scale, shift) of each channel for these stored values.
+    pub fn of_channels(channels: &[(f32, f32)], values: &Values) -> Self {
+        let (scale, shift) = channels.iter().copied().unzip();
+        Self { scale, shift, unit: unit_of(values) as f32 }
+    }
+
     /// (scale, shift) of each channel: input = stored * scale + shift.
     pub fn channels(&self) -> impl ExactSizeIterator<Item = (f32, f32)> + '_ {
         self.scale.iter().copied().zip(self.shift.iter().copied())

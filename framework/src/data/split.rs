@@ -24,6 +24,8 @@ pub struct Split {
     values: Values,
     item: usize,
     targets: Arc<Vec<u32>>,
+    /// What the examples of the pool are called, where they have names.
+    pub(super) names: Option<Arc<Vec<String>>>,
     indices: Vec<u32>,
 }
 
@@ -55,7 +57,7 @@ impl Split {
         }
         let count = u32::try_from(targets.len());
         let count = count.map_err(|_| Error::shape("examples", "there are more than 32 bits can count"))?;
-        Ok(Self { values, item, targets, indices: (0..count).collect() })
+        Ok(Self { values, item, targets, names: None, indices: (0..count).collect() })
     }
 
     /// The examples of the same pool at these positions.
@@ -72,7 +74,24 @@ impl Split {
 
     /// The examples of the same pool at these positions, which are those of examples of the pool.
     pub(super) fn with(&self, indices: Vec<u32>) -> Self {
-        Self { values: self.values.clone(), item: self.item, targets: Arc::clone(&self.targets), indices }
+        Self { indices, ..self.clone() }
+    }
+
+    /// The same examples with other classes, one for each example of the pool.
+    ///
+    /// # Errors
+    /// If there are more or fewer of them.
+    pub fn with_targets(self, targets: Vec<u32>) -> Result<Self> {
+        if targets.len() != self.targets.len() {
+            let message = format!("{} classes for {} examples", targets.len(), self.targets.len());
+            return Err(Error::shape("examples", message));
+        }
+        Ok(Self { targets: Arc::new(targets), ..self })
+    }
+
+    /// What the example at this position in the pool is called, where the examples have names.
+    pub fn name_at(&self, index: u32) -> Option<&str> {
+        self.names.as_ref()?.get(index as usize).map(String::as_str)
     }
 
     /// Number of examples.

@@ -33,6 +33,9 @@ pub struct ModelFile {
     pub version: String,
     /// The model's config section: its name, and the options that were set.
     pub model: Table,
+    /// The compressor's config section, where one takes part: without it the network computes something else.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub compressor: Table,
     /// Units in use in every group: masked ones do not count.
     pub units: Sizes,
     /// Units that the tensors have room for in every group; what [`Model::layout`] is to be asked for.
@@ -65,6 +68,7 @@ impl ModelFile {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             model,
+            compressor: Table::new(),
             units: Sizes(groups.iter().map(|g| (g.name.clone(), params.units(&g.name))).collect()),
             sizes: params.layout().sizes(),
             input,
@@ -72,6 +76,12 @@ impl ModelFile {
             normalization: normalizer.channels().collect(),
             layers,
         }
+    }
+
+    /// The same network behind a compressor, given as its config section.
+    #[must_use]
+    pub fn behind(self, compressor: Table) -> Self {
+        Self { compressor, ..self }
     }
 
     /// The file: the same network gives the same bytes.

@@ -66,8 +66,8 @@ pub trait Observer {
     }
 
     /// The network was measured on the validation split at the end of an epoch, where there is such a split. `network`
-    /// makes its file, see [`ModelFile`](crate::network::model_file::ModelFile), with the model's section of a config
-    /// in it.
+    /// makes its file, see [`ModelFile`](crate::network::model_file::ModelFile), with the sections of a config that it is
+    /// given: `model`, and where one takes part `compressor`.
     ///
     /// # Errors
     /// Ends the run.

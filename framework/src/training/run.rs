@@ -273,7 +273,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         }
         let found = live.measure(setting, SplitName::Validation, EvalAt::Epoch, reporter)?;
         if !setting.data.validation.is_empty() {
-            reporter.validated(&found, &|section| setting.network(&live.params, section))?;
+            reporter.validated(&found, &|sections| setting.network(&live.params, sections))?;
         }
         live.unmeasured = false;
         Ok(())

@@ -178,9 +178,19 @@ fn merge_once<B: Backend>(tape: &mut Tape<B>, tokens: Tokens<B>, r: usize, last:
         let (per_image, target) = (source.len() / batch.max(1), B::host_ints(&merge.target));
         source.iter().enumerate().map(|(i, &s)| target[i / per_image * count + s as usize]).collect()
     });
-    let metric = tokens.metric.filter(|_| !last);
-    let metric = metric.map(|metric| B::merge_tokens(&merge, &metric, &sizes)).transpose()?.map(|(metric, _)| metric);
-    let (x, sizes) = tape.merge_tokens(merge, &tokens.x, &sizes)?;
+    let operation = || Operation::MergeTokens { r, protected: tokens.protected };
+    let compared = tokens.metric.as_ref().unwrap_or(&tokens.x);
+    let metric = match tokens.metric.as_ref().filter(|_| !last) {
+        Some(metric) => {
+            let (merged, kept) = B::merge_tokens(&merge, metric, &sizes)?;
+            tape.write_down(operation(), &[compared, metric, &sizes], &[&merged, &kept]);
+            Some(merged)
+        }
+        None => None,
+    };
+    let (x, kept) = tape.merge_tokens(merge, &tokens.x, &sizes)?;
+    tape.write_down(operation(), &[compared, &tokens.x, &sizes], &[&x, &kept]);
+    let sizes = kept;
     Ok(Tokens { x, metric, sizes: Some(sizes), source, protected: tokens.protected })
 }
 

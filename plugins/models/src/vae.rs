@@ -143,6 +143,7 @@ impl<B: Backend> Model<B> for Vae {
         let loss = tape.add(&pixels, &divergence)?;
         // Looked at in pictures and compared between networks; no gradient is needed.
         let prediction = B::activation(Act::Sigmoid, &logits)?;
+        cx.tape().write_down(Operation::Act(Act::Sigmoid), &[&logits], &[&prediction]);
         Ok(Output::Loss { loss, prediction })
     }
 }

@@ -93,6 +93,9 @@ impl Vit {
         t.x = x.reshape([batch, tokens, self.dim])?;
         let stage = Stage::Block { index: i, of: self.depth };
         t.metric = cx.needs_metric(stage).then(|| keys(&qkv, &shape)).transpose()?;
+        if let Some(metric) = &t.metric {
+            cx.tape().write_down(Operation::MeanKeys { heads: shape.heads, head_dim }, &[&qkv], &[metric]);
+        }
         let mut t = cx.compress(t, stage)?;
         let tokens = t.x.shape()[1];
         let x = t.x.reshape([batch * tokens, self.dim])?;
@@ -164,6 +167,7 @@ impl<B: Backend> Model<B> for Vit {
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
         let n = batch.len();
         let patches = B::patches(&batch.input, self.patch)?;
+        cx.tape().write_down(Operation::Patches { side: self.patch }, &[&batch.input], &[&patches]);
         let x = cx.linear("patch", &patches, Act::None)?;
         let x = x.reshape([n, x.shape()[0] / n.max(1), self.dim])?;
         let class = if self.pool == Pool::Class { Some(cx.param("class_token")?) } else { None };
@@ -171,6 +175,10 @@ impl<B: Backend> Model<B> for Vit {
         let protected = usize::from(class.is_some());
         let content = |x: &Tensor<B>| B::embed(&x.detach(), class.as_ref().map(Tensor::detach).as_ref(), None);
         let metric = cx.needs_metric(Stage::BeforeEncoder).then(|| content(&x)).transpose()?;
+        if let Some(metric) = &metric {
+            let operation = Operation::Embed { class: class.is_some(), position: false };
+            cx.tape().write_down(operation, &std::iter::once(&x).chain(&class).collect::<Vec<_>>(), &[metric]);
+        }
         let x = cx.tape().embed(&x, class, Some(position))?;
         let x = cx.dropout("embedding", &x, self.dropout)?;
         let tokens = Tokens { x, metric, sizes: None, source: None, protected };

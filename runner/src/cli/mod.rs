@@ -2,10 +2,11 @@
 
 mod cluster;
 mod compare;
-mod compress;
+mod data;
 mod fit;
 mod fork;
 mod layers;
+mod network;
 mod of_run;
 mod plugin_kind;
 mod shell;
@@ -15,13 +16,19 @@ mod wrong;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use network::{compress, export, latency, predict};
 
 pub use cluster::{ClusterArgs, Share};
 pub use compare::{CompareArgs, IntervalKind};
-pub use compress::{CompressArgs, DecompressArgs};
+pub use data::DataCommand;
 pub use fit::{AutosparseArgs, FitCommand};
 pub use fork::ForkArgs;
 pub use layers::Layers;
+pub use network::OfNetwork;
+pub use network::compress::{CompressArgs, DecompressArgs};
+pub use network::export::ExportArgs;
+pub use network::latency::LatencyArgs;
+pub use network::predict::{PredictArgs, VerifyArgs};
 pub use of_run::OfRun;
 pub use plugin_kind::PluginKind;
 pub use shell::{CompletionsArgs, ManArgs};
@@ -135,6 +142,18 @@ pub enum Command {
     /// Follow runs and sweeps while they go on: a page on this machine, or the terminal
     #[command(after_help = watch::EXAMPLES)]
     Watch(WatchArgs),
+    /// Show a saved network examples: accuracy and loss, or what it says of each
+    #[command(after_help = predict::EXAMPLES)]
+    Predict(PredictArgs),
+    /// Compute the figures of a finished run again from its saved network, and compare
+    #[command(after_help = predict::VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+    /// Write a network for other programs, and check what was written
+    #[command(after_help = export::EXAMPLES)]
+    Export(ExportArgs),
+    /// Time a saved network on this machine, beside the same one before it was pruned, or another
+    #[command(after_help = latency::EXAMPLES)]
+    Latency(LatencyArgs),
     /// Compress the network of a finished run: shared weights, trained on, in one Huffman-coded file
     #[command(after_help = compress::EXAMPLES)]
     Compress(CompressArgs),
@@ -265,21 +284,6 @@ pub enum PluginsCommand {
         /// A library's file, a criterion in Python, or the name of a plugin (magnitude, criterion/magnitude)
         plugin: String,
         /// Set one of its options: norm=l2
-        #[arg(long = "set", value_name = "KEY=VALUE")]
-        sets: Vec<String>,
-    },
-}
-
-/// `data ...`
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// The data sets, and how to get them
-    List,
-    /// Look for a data set, read it, and say what was found
-    Check {
-        /// Such as mnist
-        name: String,
-        /// Set one value of the [data] section: data.dir=DIR
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
     },

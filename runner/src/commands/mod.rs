@@ -1,12 +1,11 @@
 //! The commands, one file each.
 
 mod compare;
-mod compress;
 mod config;
 mod data;
-mod decompress;
 mod fit;
 mod fork;
+mod network;
 mod plugin_check;
 mod plugin_new;
 mod plugin_reference;
@@ -50,8 +49,12 @@ pub fn execute(cli: &Cli, interrupt: Interrupt, workbench: &Workbench) -> Result
         Command::Compare(arguments) => compare::execute(arguments),
         Command::Fork(arguments) => fork::execute(arguments, cli, &interrupt, workbench),
         Command::Watch(arguments) => watch::execute(arguments),
-        Command::Compress(arguments) => compress::execute(arguments, cli, workbench),
-        Command::Decompress(arguments) => decompress::execute(arguments),
+        Command::Predict(arguments) => network::predict::execute(arguments, cli, workbench),
+        Command::Verify(arguments) => network::verify::execute(arguments, cli, workbench),
+        Command::Export(arguments) => network::export::execute(arguments, cli, workbench),
+        Command::Latency(arguments) => network::latency::execute(arguments, cli, workbench),
+        Command::Compress(arguments) => network::compress::execute(arguments, cli, workbench),
+        Command::Decompress(arguments) => network::decompress::execute(arguments),
         Command::Fit(command) => fit::execute(command, cli, workbench),
         Command::Config(arguments) => config::execute(arguments, cli, workbench),
         Command::Plugins(command) => plugins::execute(command, workbench),
@@ -87,6 +90,16 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
             let mut all = Vec::new();
             for run in &arguments.runs {
                 all.extend(crate::experiments::sweep::plugin_files(&fork::request(run, arguments, cli)?)?);
+            }
+            return Ok(all);
+        }
+        Command::Predict(arguments) => network::request(&arguments.of, network::Data::Needed, cli)?,
+        Command::Verify(arguments) => own_config(&arguments.of, cli)?,
+        Command::Export(arguments) => network::request(&arguments.of, network::Data::Needed, cli)?,
+        Command::Latency(arguments) => {
+            let mut all = Vec::new();
+            for request in network::latency::requests(arguments, cli)? {
+                all.extend(layers::plugin_files(&request)?);
             }
             return Ok(all);
         }

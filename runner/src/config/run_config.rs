@@ -163,6 +163,15 @@ impl RunConfig {
         on.filter_map(|(key, spec)| Some((key, choice(spec?)))).collect()
     }
 
+    /// The sections that make the network, as they stand in a config: `model`, and where one takes part `compressor`.
+    pub fn network(&self) -> Table {
+        let mut sections = Table::from_iter([("model".to_owned(), Value::Table(self.model.section()))]);
+        if self.compressor.name != "none" {
+            sections.insert("compressor".to_owned(), Value::Table(self.compressor.section()));
+        }
+        sections
+    }
+
     /// The name of the chosen plugin of a kind.
     pub fn plugin(&self, kind: Kind) -> &str {
         match kind {

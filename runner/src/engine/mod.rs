@@ -9,6 +9,7 @@ mod data_cache;
 mod device;
 mod fit;
 mod fork;
+mod networks;
 mod notes;
 mod sections;
 mod train;
@@ -17,6 +18,7 @@ pub use bits::BitsOf;
 pub use check::Checked;
 pub use compress::{Compression, Sizes, Test};
 pub use fork::Left;
+pub use networks::{Example, Exportable, Found, Milliseconds, OfFile, Said, Timed, Which};
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 

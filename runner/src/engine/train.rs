@@ -8,7 +8,8 @@ use secateur::network::model_file::ModelFile;
 use secateur::plugins::registry::Registered;
 use secateur::seed::Seed;
 use secateur::training::{Kept, Observer, Run};
-use serde_json::{Map, Value};
+use serde_json::Map;
+use toml::Value;
 
 use super::Workbench;
 use super::device::{Work, on_device};
@@ -33,7 +34,7 @@ pub struct Checkpoint<'a> {
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// The final metrics.
-    pub summary: Map<String, Value>,
+    pub summary: Map<String, serde_json::Value>,
     /// The pruned network, as safetensors.
     pub model: Vec<u8>,
 }
@@ -112,7 +113,7 @@ impl Workbench {
         let outcome = outcome.map_err(|error| refused(&error, from, config))?;
         let summary = serde_json::to_value(&outcome.summary)
             .map_err(|error| Failure::Failed(format!("summary.json: {error}")))?;
-        let summary = if let Value::Object(metrics) = summary { metrics } else { Map::new() };
+        let summary = if let serde_json::Value::Object(metrics) = summary { metrics } else { Map::new() };
         let about = ModelFile::new(
             told.model.section(),
             &outcome.params,
@@ -121,6 +122,10 @@ impl Workbench {
             &data.normalizer,
             outcome.layers,
         );
+        let about = match told.network().remove("compressor") {
+            Some(Value::Table(compressor)) => about.behind(compressor),
+            _ => about,
+        };
         Ok(Trained { summary, model: about.write(&outcome.params)? })
     }
 }

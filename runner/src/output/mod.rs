@@ -1,14 +1,17 @@
 //! What people see of a run: progress while it goes on, pictures, its report, and files for other programs.
 
+mod export;
 mod page;
 mod pictures;
 mod progress;
+mod protobuf;
 mod report;
 mod share;
 mod size_table;
 mod tensorboard;
 mod validated;
 
+pub use export::{Exported, Format, agree, export};
 pub use page::page;
 pub use pictures::{PICTURES, Shown, png};
 pub use progress::Progress;

@@ -11,6 +11,7 @@ use secateur::pruning::Counted;
 use secateur::training::event::{EvalAt, Event};
 
 use super::events;
+use super::protobuf::{Wire, field};
 
 /// Writes the event file of a run from the lines of its `events.jsonl`, one at a time: both may be larger than memory.
 ///
@@ -65,47 +66,6 @@ fn scalars(event: &Event) -> (u64, Vec<(String, f64)>) {
         // Scalars are all that the file holds: notes are in the report and in `events.jsonl`.
         _ => (0, Vec::new()),
     }
-}
-
-enum Wire<'a> {
-    Whole(u64),
-    Double(f64),
-    Float(f32),
-    Bytes(&'a [u8]),
-}
-
-/// One field of a protocol buffer message.
-fn field(number: u64, value: Wire<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut key = |wire: u64| varint(&mut bytes, number << 3 | wire);
-    match value {
-        Wire::Whole(whole) => {
-            key(0);
-            varint(&mut bytes, whole);
-        }
-        Wire::Double(double) => {
-            key(1);
-            bytes.extend(double.to_le_bytes());
-        }
-        Wire::Bytes(content) => {
-            key(2);
-            varint(&mut bytes, content.len() as u64);
-            bytes.extend(content);
-        }
-        Wire::Float(float) => {
-            key(5);
-            bytes.extend(float.to_le_bytes());
-        }
-    }
-    bytes
-}
-
-fn varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
 }
 
 fn record(file: &mut impl Write, content: &[u8]) -> io::Result<()> {

@@ -15,21 +15,21 @@ use super::folder::FORK;
 /// The best evaluation so far.
 #[derive(Debug)]
 pub struct Best {
-    /// The model's section of the config.
-    section: Table,
+    /// The sections of the config that make the network.
+    sections: Table,
     /// Accuracy, or the loss with its sign turned where there is none; higher is better.
     score: f64,
 }
 
 impl Best {
     /// Nothing was measured yet.
-    pub fn new(section: Table) -> Self {
-        Self { section, score: f64::NEG_INFINITY }
+    pub fn new(sections: Table) -> Self {
+        Self { sections, score: f64::NEG_INFINITY }
     }
 
-    /// The model's section of the config.
-    pub fn section(&self) -> Table {
-        self.section.clone()
+    /// The sections of the config that make the network.
+    pub fn sections(&self) -> Table {
+        self.sections.clone()
     }
 
     /// Takes in another evaluation, and says whether it is better than all before it; of equal ones the first stays.

@@ -82,7 +82,7 @@ impl<'a> Recorder<'a> {
             pictures: output.pictures,
             survival: output.survival,
             keep: output.keep,
-            best: output.best.then(|| Best::new(config.model.section())),
+            best: output.best.then(|| Best::new(config.network())),
             steps: 0,
             interrupt,
             stage,
@@ -205,7 +205,7 @@ impl Observer for Recorder<'_> {
     ) -> secateur::Result<()> {
         let Some(best) = &mut self.best else { return Ok(()) };
         if best.beaten_by(found.loss, found.accuracy) {
-            let bytes = network(best.section())?;
+            let bytes = network(best.sections())?;
             self.folder.write(BEST, &bytes).map_err(ended)?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Attention as a map of its values: how much each token attends to another is held as it was in the pass.
 
-use super::{Mapping, Part};
+use super::{Mapping, Operation, Part};
 use crate::autograd::Tape;
 use crate::backend::{Backend, Heads};
 use crate::error::Result;
@@ -15,6 +15,9 @@ impl<B: Backend> Tape<B> {
         sizes: Option<&Tensor<B>>,
         y: &Tensor<B>,
     ) -> Result<()> {
+        let Heads { tokens, heads, head_dim, scale, .. } = shape;
+        let operands: Vec<&Tensor<B>> = std::iter::once(qkv).chain(sizes).collect();
+        self.write_down(Operation::Attention { tokens, heads, head_dim, scale }, &operands, &[y]);
         let (width, rows, sizes) = (shape.width(), shape.batch * shape.tokens, sizes.cloned());
         let columns = |keep: &dyn Fn(usize) -> bool| {
             let row = (0..3 * width).map(|i| f32::from(u8::from(keep(i))));

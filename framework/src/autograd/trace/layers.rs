@@ -1,6 +1,6 @@
 //! Layers with weights as maps: linear, convolutions, and a batch normalisation behind one.
 
-use super::{Mapping, Part, of_sign};
+use super::{Mapping, Operation, Part, of_sign};
 use crate::autograd::Tape;
 use crate::backend::{Backend, BatchNorm, Conv2d, ConvTranspose2d, Weight};
 use crate::error::Result;
@@ -15,6 +15,7 @@ impl<B: Backend> Tape<B> {
         b: Option<&Tensor<B>>,
         z: &Tensor<B>,
     ) -> Result<()> {
+        self.write_layer(Operation::Linear, x, (w, b), z)?;
         let (w, b) = (effective(w)?, b.map(Tensor::detach));
         self.note(&[x], z, Mapping::Linear, move |tape, inputs, part| {
             if part != Part::Constant {
@@ -32,6 +33,8 @@ impl<B: Backend> Tape<B> {
 
     /// Notes a convolution without activation or pooling.
     pub(in crate::autograd) fn note_conv2d(&mut self, op: &Conv2d<B>, z: &Tensor<B>) -> Result<()> {
+        let Conv2d { stride, padding, .. } = *op;
+        self.write_layer(Operation::Conv2d { stride, padding }, &op.x, (&op.w, op.b.as_ref()), z)?;
         let op = Conv2d { w: Weight::plain(effective(&op.w)?), b: op.b.as_ref().map(Tensor::detach), ..op.clone() };
         self.note(&[&op.x.clone()], z, Mapping::Linear, move |tape, inputs, part| {
             if part != Part::Constant {
@@ -50,6 +53,8 @@ impl<B: Backend> Tape<B> {
 
     /// Notes a transposed convolution without activation.
     pub(in crate::autograd) fn note_conv_transpose2d(&mut self, op: &ConvTranspose2d<B>, z: &Tensor<B>) -> Result<()> {
+        let ConvTranspose2d { stride, padding, .. } = *op;
+        self.write_layer(Operation::ConvTranspose2d { stride, padding }, &op.x, (&op.w, op.b.as_ref()), z)?;
         let (w, b) = (Weight::plain(effective(&op.w)?), op.b.as_ref().map(Tensor::detach));
         let op = ConvTranspose2d { w, b, ..op.clone() };
         self.note(&[&op.x.clone()], z, Mapping::Linear, move |tape, inputs, part| {
@@ -65,6 +70,21 @@ impl<B: Backend> Tape<B> {
             let (x, w) = (Tensor::zeros(inputs[0].device(), x)?, Tensor::zeros(inputs[0].device(), w)?);
             tape.conv_transpose2d(ConvTranspose2d { x, w: Weight::plain(w), ..op.clone() }).map(Some)
         });
+        Ok(())
+    }
+
+    /// Writes a layer with a weight down.
+    fn write_layer(
+        &mut self,
+        operation: Operation,
+        x: &Tensor<B>,
+        (w, b): (&Weight<B>, Option<&Tensor<B>>),
+        z: &Tensor<B>,
+    ) -> Result<()> {
+        // A weight without a mask keeps its identity, by which its name is found.
+        let w = if w.mask.is_some() { effective(w)? } else { w.value.clone() };
+        let inputs: Vec<&Tensor<B>> = [x, &w].into_iter().chain(b).collect();
+        self.write_down(operation, &inputs, &[z]);
         Ok(())
     }
 

@@ -9,6 +9,9 @@
 mod attention;
 mod layers;
 mod norm;
+mod written;
+
+pub use written::{Operation, Written};
 
 use super::Tape;
 use crate::backend::Backend;
@@ -104,9 +107,9 @@ impl<B: Backend> Tape<B> {
         self.trace.replace(vec![]).unwrap_or_default()
     }
 
-    /// Whether operations are noted.
+    /// Whether operations are noted or written down, each by itself.
     pub(super) fn traces(&self) -> bool {
-        self.trace.is_some()
+        self.trace.is_some() || self.written.is_some()
     }
 
     /// Gives the call that made `output` the name of its layer.

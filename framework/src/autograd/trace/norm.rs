@@ -1,6 +1,6 @@
 //! Normalisations as maps: what they divide by is held as it was in the pass.
 
-use super::{Mapping, Part, of_sign};
+use super::{Mapping, Operation, Part, of_sign};
 use crate::autograd::Tape;
 use crate::backend::{Act, Backend, BatchNorm, ChannelStats, Weight};
 use crate::error::Result;
@@ -36,6 +36,8 @@ impl<B: Backend> BatchNorm<B> {
 impl<B: Backend> Tape<B> {
     /// Notes a batch normalisation of its own.
     pub(in crate::autograd) fn note_batch_norm(&mut self, op: &BatchNorm<B>, y: &Tensor<B>) -> Result<()> {
+        let BatchNorm { x, gamma, beta, stats, eps, .. } = op;
+        self.write_down(Operation::BatchNorm { eps: *eps }, &[x, gamma, beta, &stats.mean, &stats.variance], &[y]);
         let (scale, shift, op) = (op.scale()?, op.shift()?, op.clone());
         self.note(&[&op.x.clone()], y, Mapping::Linear, move |tape, inputs, part| {
             let x = &inputs[0];

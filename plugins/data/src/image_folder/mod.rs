@@ -89,7 +89,7 @@ impl DataSource for ImageFolder {
         let [train, validation, test] = splits;
         let mut last = |images: &[Image]| {
             let own = pixels.split_off(pixels.len() - images.len() * form.item());
-            (!images.is_empty()).then(|| Pool::bytes(own, targets(images)))
+            (!images.is_empty()).then(|| Pool::bytes(own, targets(images)).named(names(&root, images)))
         };
         let drawn = TestExamples::Drawn { size: self.test, key: "data.image-folder.test" };
         let test = last(&test).map_or(drawn, TestExamples::Own);
@@ -98,7 +98,7 @@ impl DataSource for ImageFolder {
             name: "image-folder".to_string(),
             shape: vec![form.channels(), form.height, form.width],
             class_names: classes,
-            train: Pool::bytes(pixels, targets(&train)),
+            train: Pool::bytes(pixels, targets(&train)).named(names(&root, &train)),
             validation,
             test,
             origin,
@@ -116,6 +116,12 @@ secateur::register!(
 
 fn targets(images: &[Image]) -> Vec<u32> {
     images.iter().map(|image| image.class).collect()
+}
+
+/// The files of the images, relative to the folder.
+fn names(root: &Path, images: &[Image]) -> Vec<String> {
+    let name = |image: &Image| image.path.strip_prefix(root).unwrap_or(&image.path).to_string_lossy().into_owned();
+    images.iter().map(name).collect()
 }
 
 /// SHA-256 over the relative paths and the contents, and the size of everything.
@@ -243,6 +249,7 @@ mod tests {
         assert_eq!(reds(&set.train), [3, 1, 2]);
         assert_eq!(set.train.targets().collect::<Vec<_>>(), [0, 1, 1]);
         assert_eq!(reds(&set.test), [4, 5]);
+        assert_eq!([0, 1].map(|i| set.test.name_at(i)), [Some("test/ant/y.png"), Some("test/cat/z.png")]);
         assert!(matches!(set.origin, DataOrigin::Folder { files: 5, .. }), "{:?}", set.origin);
     }
 

@@ -8,6 +8,7 @@ use super::super::trace::received;
 use super::super::view::{Item, Lender, Receiver, copied};
 use super::Loaded;
 use super::object::{Object, absent};
+use crate::autograd::Operation;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
@@ -170,6 +171,8 @@ impl<B: Backend> Model<B> for Adapter {
             return Err(self.object.error("it gave no trace of its pass, which the criterion needs"));
         }
         let output = self.output(cx, roots, left)?;
+        let (Output::Logits(y) | Output::Loss { prediction: y, .. }) = &output;
+        cx.tape.write_down(Operation::Other("a model of a library".into()), &[&batch.input], &[y]);
         if let Some(Trace { calls, output: far, .. }) = trace {
             let became =
                 if let (Some(far), Output::Logits(logits)) = (&far, &output) { Some((far, logits)) } else { None };

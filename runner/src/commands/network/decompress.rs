@@ -27,6 +27,6 @@ pub fn execute(arguments: &DecompressArgs) -> Result<(), Failure> {
     let fix = "compress the run again: secateur compress RUN";
     let decoded = Decoded::read(&bytes).map_err(|error| refused(format!("{error}\n  fix: {fix}")))?;
     write_whole(&out, &decoded.model()?)?;
-    super::print(&format!("{}\n", out.display()));
+    crate::commands::print(&format!("{}\n", out.display()));
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::OfRun;
+use crate::cli::OfRun;
 use crate::engine::BitsOf;
 
 /// What `compress --help` ends with.

@@ -10,7 +10,7 @@ use crate::output::size_table;
 use crate::run::{COMPRESSED, MODEL, write_whole};
 
 pub fn execute(arguments: &CompressArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
-    let config = super::of_run(&arguments.of, cli, workbench)?;
+    let config = crate::commands::of_run(&arguments.of, cli, workbench)?;
     without_effect(arguments)?;
     let model = arguments.of.run.join(MODEL);
     let bytes = fs::read(&model).map_err(|error| {
@@ -35,13 +35,13 @@ pub fn execute(arguments: &CompressArgs, cli: &Cli, workbench: &Workbench) -> Re
     let json = serde_json::to_value(&found.sizes).map_err(|error| Failure::Failed(format!("--json: {error}")))?;
     match &arguments.json {
         Some(path) if path.as_os_str() == "-" => {
-            super::print_exactly(&format!("{json:#}\n"));
+            crate::commands::print_exactly(&format!("{json:#}\n"));
             return Ok(());
         }
         Some(path) => write_whole(path, format!("{json:#}\n").as_bytes())?,
         None => {}
     }
-    super::print(&text(&out, &size_table(&found.sizes), found.sizes.pruned));
+    crate::commands::print(&text(&out, &size_table(&found.sizes), found.sizes.pruned));
     Ok(())
 }
 

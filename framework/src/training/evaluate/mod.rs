@@ -1,5 +1,9 @@
 //! Loss and accuracy on held-out data, and the cost of a forward pass.
 
+mod predict;
+
+pub use predict::Prediction;
+
 use super::Loss;
 use super::reporter::{Reporter, metrics};
 use super::setting::{Setting, at_least_one};
@@ -18,6 +22,7 @@ use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
 use std::collections::BTreeMap;
 use std::time::Instant;
+use toml::Value;
 
 /// A network without its parameters, and what it is to minimise: enough to measure it outside a run.
 pub struct Task<'a, B: Backend> {
@@ -137,10 +142,16 @@ impl<B: Backend> Setting<'_, B> {
         Ok(found)
     }
 
-    /// The file of the network, which `section` of a config describes.
-    pub fn network(&self, params: &ParamStore<B>, section: Table) -> Result<Vec<u8>> {
+    /// The file of the network, which the sections `model` and `compressor` of a config describe.
+    pub fn network(&self, params: &ParamStore<B>, mut sections: Table) -> Result<Vec<u8>> {
+        let mut section = |name: &str| match sections.remove(name) {
+            Some(Value::Table(section)) => section,
+            _ => Table::new(),
+        };
         let (input, data, layers) = (self.input.clone(), self.data, self.look(params)?.layers);
-        ModelFile::new(section, params, input, &data.class_names, &data.normalizer, layers).write(params)
+        ModelFile::new(section("model"), params, input, &data.class_names, &data.normalizer, layers)
+            .behind(section("compressor"))
+            .write(params)
     }
 
     /// What the forward pass of one example shows.

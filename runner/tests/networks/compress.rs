@@ -1,6 +1,4 @@
-//! Networks of finished runs, compressed and brought back through the command line.
-
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Networks compressed and brought back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
