@@ -1,10 +1,11 @@
 //! The forward pass: y = act(x (w * mask)^T + bias) + residual.
 
-use super::layer::{CHUNK, Linear, with_effective_weight};
+use super::layer::{CHUNK, Linear, SMALL_WEIGHT, with_effective_weight};
+use super::nonzeros::{self, Nonzeros};
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
 use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
-use crate::backend::cpu::common::panels::{affine, with_panels};
+use crate::backend::cpu::common::panels::{affine, product_in_blocks, with_panels};
 use crate::backend::cpu::common::{Accumulate, par};
 
 /// Computes `y` [rows, outputs] from `x` [rows, inputs]; all of `y` and `pre` is overwritten.
@@ -19,6 +20,9 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
     }
     let no_bias = if layer.bias.is_none() { vec![0.0; outputs] } else { Vec::new() };
     let bias = layer.bias.unwrap_or(&no_bias);
+    if let Some(Nonzeros { pattern, .. }) = layer.nonzeros {
+        return nonzeros::forward(layer, pattern, bias, x, residual, y, pre);
+    }
     with_effective_weight(layer, |weight| {
         if layer.many_rows() {
             return forward_in_chunks(&Linear { weight, ..*layer }, bias, x, residual, y, pre);
@@ -32,13 +36,17 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
             let bias = &bias[y.first_col()..][..y.cols()];
             let mut residuals = residual.map(|r| y.blocks_in(r));
             let mut next_residual = || residuals.as_mut().and_then(Iterator::next);
+            let multiply = |y: &mut MatMut<'_>| match inputs * outputs > SMALL_WEIGHT {
+                true => product_in_blocks(y, a, b),
+                false => gemm(y, Accumulate::Overwrite, 1.0, a, b),
+            };
             if let Some(mut pre) = pre {
-                gemm(&mut pre, Accumulate::Overwrite, 1.0, a, b);
+                multiply(&mut pre);
                 for (y, pre) in y.blocks().zip(pre.blocks()) {
                     finish_rows_keeping(act, y, pre, bias, next_residual());
                 }
             } else {
-                gemm(&mut y, Accumulate::Overwrite, 1.0, a, b);
+                multiply(&mut y);
                 for y in y.blocks() {
                     finish_rows(act, y, bias, next_residual());
                 }
