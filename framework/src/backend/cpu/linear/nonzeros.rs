@@ -326,20 +326,18 @@ mod tests {
     #[test]
     fn activations_residuals_and_sums_are_those_of_the_dense_layer() {
         at_each_level(|| {
-            for size in SIZES {
-                for act in [Act::Relu, Act::Gelu, Act::Tanh] {
-                    for (dense_dw, add) in [(false, false), (false, true), (true, false), (true, true)] {
-                        let case = Case::random(size, 0.2);
-                        let pattern = case.pattern();
-                        let sparse = case.run(act, Some(&pattern), dense_dw, add);
-                        let mut dense = case.run(act, None, true, add);
-                        if !dense_dw {
-                            let masked = dense[2].iter_mut().zip(&case.keep).filter(|(_, keep)| !**keep);
-                            masked.for_each(|(dw, _)| *dw = if add { 1.0 } else { 0.0 });
-                        }
-                        for ((found, expected), what) in sparse.iter().zip(&dense).zip(["y", "dx", "dw", "db"]) {
-                            assert_near(found, &wide(expected), 1e-5, what);
-                        }
+            for (size, act) in SIZES.into_iter().zip([Act::Relu, Act::Gelu, Act::Tanh].into_iter().cycle()) {
+                let case = Case::random(size, 0.2);
+                let pattern = case.pattern();
+                for (dense_dw, add) in [(false, false), (false, true), (true, false), (true, true)] {
+                    let sparse = case.run(act, Some(&pattern), dense_dw, add);
+                    let mut dense = case.run(act, None, true, add);
+                    if !dense_dw {
+                        let masked = dense[2].iter_mut().zip(&case.keep).filter(|(_, keep)| !**keep);
+                        masked.for_each(|(dw, _)| *dw = if add { 1.0 } else { 0.0 });
+                    }
+                    for ((found, expected), what) in sparse.iter().zip(&dense).zip(["y", "dx", "dw", "db"]) {
+                        assert_near(found, &wide(expected), 1e-5, what);
                     }
                 }
             }
