@@ -1,11 +1,11 @@
 //! The forward pass: y = act(x (w * mask)^T + bias) + residual.
 
-use super::layer::{CHUNK, Linear, SMALL_WEIGHT, with_effective_weight};
+use super::layer::{CHUNK, Linear, with_effective_weight};
 use super::nonzeros::{self, Nonzeros};
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
 use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
-use crate::backend::cpu::common::panels::{affine, product_in_blocks, with_panels};
+use crate::backend::cpu::common::panels::{affine, with_panels};
 use crate::backend::cpu::common::{Accumulate, par};
 
 /// Computes `y` [rows, outputs] from `x` [rows, inputs]; all of `y` and `pre` is overwritten.
@@ -36,17 +36,13 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
             let bias = &bias[y.first_col()..][..y.cols()];
             let mut residuals = residual.map(|r| y.blocks_in(r));
             let mut next_residual = || residuals.as_mut().and_then(Iterator::next);
-            let multiply = |y: &mut MatMut<'_>| match inputs * outputs > SMALL_WEIGHT {
-                true => product_in_blocks(y, a, b),
-                false => gemm(y, Accumulate::Overwrite, 1.0, a, b),
-            };
             if let Some(mut pre) = pre {
-                multiply(&mut pre);
+                gemm(&mut pre, Accumulate::Overwrite, 1.0, a, b);
                 for (y, pre) in y.blocks().zip(pre.blocks()) {
                     finish_rows_keeping(act, y, pre, bias, next_residual());
                 }
             } else {
-                multiply(&mut y);
+                gemm(&mut y, Accumulate::Overwrite, 1.0, a, b);
                 for y in y.blocks() {
                     finish_rows(act, y, bias, next_residual());
                 }

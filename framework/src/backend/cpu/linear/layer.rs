@@ -45,8 +45,8 @@ pub struct LinearGrads<'a> {
 pub(super) const CHUNK: usize = 64;
 /// Rows from which a small weight is cut into panels once, for all of them.
 const MANY_ROWS: usize = 1024;
-/// Largest weight for which partial gradients are kept, and whose forward product with few rows is a general one.
-pub(super) const SMALL_WEIGHT: usize = 1 << 18;
+/// Largest weight for which partial gradients are kept.
+const SMALL_WEIGHT: usize = 1 << 18;
 
 impl Linear<'_> {
     /// Whether there are so many rows that a small weight pays for being cut into panels once.
