@@ -88,6 +88,7 @@ impl Mlp {
                 mask: Some(&l.mask),
                 bias: Some(&l.bias),
                 act: l.act,
+                nonzeros: None,
             };
             linear::forward(&layer, x, None, &mut l.y, None);
         }
@@ -108,6 +109,7 @@ impl Mlp {
                 mask: Some(&l.mask),
                 bias: Some(&l.bias),
                 act: l.act,
+                nonzeros: None,
             };
             let grads = LinearGrads {
                 dx: (i > 0).then_some(Grad::overwrite(&mut l.dx)),

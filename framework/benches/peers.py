@@ -31,6 +31,11 @@ OWN = {
     "cnn-half": ("cnn", "half of all units cut out"),
     "vit192-half": ("vit192", "half of all units cut out"),
     "vit192-merge": ("vit192", "token merging before the encoder at ratio 0.4"),
+    **{
+        f"{base}-{percent}": (f"{base}-{percent}-dense", f"{percent} % of the prunable weights held at zero")
+        for percent in (95, 90)
+        for base in ("vit192", "mlp300", "vae", "cnn")
+    },
 }
 
 

@@ -48,6 +48,10 @@ impl<B: Device> Linear<B> {
 
 /// Fully connected layers on a device.
 pub trait LinearOps: Device {
+    /// Whether the device can multiply by the nonzeros of a weight alone.
+    const SPARSE: bool;
+    /// Where the nonzeros of a weight `[outputs, inputs]` are; nothing where the device multiplies by all of it.
+    fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Self::Pattern>;
     /// `y = act(x w^T + b) + residual`; saves for the backward pass where `save`.
     ///
     /// # Errors

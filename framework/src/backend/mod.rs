@@ -22,7 +22,7 @@ mod pool;
 mod ranking;
 mod tokens;
 
-pub use crate::tensor::{Binary, Device, DeviceName, LayerGrads, Reduce, Slot, TensorOps, Unary, Weight};
+pub use crate::tensor::{Binary, Device, DeviceName, LayerGrads, Nonzeros, Reduce, Slot, TensorOps, Unary, Weight};
 pub use activation::{Act, ActivationOps};
 pub use attention::{AttentionOps, Heads};
 pub use contribution::{Contribution, ContributionOps};

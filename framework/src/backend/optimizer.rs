@@ -16,6 +16,8 @@ pub struct Updated<'a, B: Device> {
     pub grad: &'a Tensor<B>,
     /// The mask that holds pruned weights at zero.
     pub mask: Option<&'a Tensor<B>>,
+    /// Where the mask is one, if weight and state are zero elsewhere already and the update may leave that alone.
+    pub nonzeros: Option<&'a B::Pattern>,
 }
 
 /// Update rule of an optimizer; formulas as in PyTorch.

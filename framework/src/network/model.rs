@@ -120,4 +120,10 @@ pub trait Model<B: Backend>: Send {
     /// # Errors
     /// If shapes do not fit.
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>>;
+
+    /// Whether its layers go over the nonzeros of their weights alone where `train.sparse` says so, as those of
+    /// [`Forward`] do; not those of a model in a loaded library.
+    fn over_nonzeros(&self) -> bool {
+        true
+    }
 }

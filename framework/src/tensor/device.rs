@@ -22,6 +22,8 @@ pub trait Device: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> {
     type Ints: Clone + fmt::Debug + Send + Sync + 'static;
     /// Small numbers on the device.
     type Bytes: Clone + fmt::Debug + Send + Sync + 'static;
+    /// Where the nonzeros of a weight are, in the form in which the device multiplies by them alone.
+    type Pattern: fmt::Debug + Send + Sync + 'static;
 
     /// Moves values to the device.
     ///

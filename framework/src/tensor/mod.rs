@@ -16,7 +16,7 @@ pub use buffer::Buffer;
 pub use device::Device;
 pub use device_name::DeviceName;
 pub(crate) use operands::check_same;
-pub use operands::{LayerGrads, Slot, Weight};
+pub use operands::{LayerGrads, Nonzeros, Slot, Weight};
 pub use operations::{Binary, Reduce, TensorOps, Unary};
 pub use shape::Shape;
 

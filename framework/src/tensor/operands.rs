@@ -2,23 +2,47 @@
 
 use super::{Device, Tensor};
 use crate::error::{Error, Result};
+use std::sync::Arc;
 
 /// A weight and the mask it is multiplied by, if any.
 ///
 /// With a mask the gradient is that of the loss with respect to `mask * weight`, unmasked: a pruned weight keeps
-/// learning and can return (dynamic masks). Held masks need none here: their weights are zero already.
+/// learning and can return (dynamic masks). Held masks need none here: their weights are zero already. Where they leave
+/// few nonzeros, products may run over these alone.
 #[derive(Debug, Clone)]
 pub struct Weight<B: Device> {
     /// The weight's values.
     pub value: Tensor<B>,
     /// 0 or 1 for every value of the weight.
     pub mask: Option<Tensor<B>>,
+    /// Where the nonzeros are, if products run over them alone; there is no mask then.
+    pub nonzeros: Option<Nonzeros<B>>,
+}
+
+/// The nonzeros of a weight that a held mask leaves.
+#[derive(Debug)]
+pub struct Nonzeros<B: Device> {
+    /// Where they are.
+    pub pattern: Arc<B::Pattern>,
+    /// Whether the gradient is wanted where the weight is zero as well; it is zero there otherwise.
+    pub dense_gradient: bool,
+}
+
+impl<B: Device> Clone for Nonzeros<B> {
+    fn clone(&self) -> Self {
+        Self { pattern: self.pattern.clone(), dense_gradient: self.dense_gradient }
+    }
 }
 
 impl<B: Device> Weight<B> {
     /// A weight without a mask.
     pub fn plain(value: Tensor<B>) -> Self {
-        Self { value, mask: None }
+        Self { value, mask: None, nonzeros: None }
+    }
+
+    /// A weight that is multiplied by a mask, if there is one.
+    pub fn masked(value: Tensor<B>, mask: Option<Tensor<B>>) -> Self {
+        Self { value, mask, nonzeros: None }
     }
 }
 

@@ -173,6 +173,9 @@ pub enum Event {
         /// Weights or units that were pruned before this step and are back.
         #[serde(alias = "returned")]
         regrown: usize,
+        /// Weights whose layers go over their nonzeros alone from here on (`train.sparse`).
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        sparse_layers: Vec<String>,
         /// The step whose weights were brought back, for lottery tickets.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         rewound_to: Option<u64>,

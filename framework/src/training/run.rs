@@ -156,6 +156,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let first = setting.grow.start.as_ref().filter(|_| setting.grow.is_on());
         let first = first.map(|first| named(first, &setup).map_err(|error| error.under("start").under("grow")));
         let params = ParamStore::new(&setting.device, layout, setting.seed, setting.prune.masking())?;
+        let params = params.with_sparse(setting.sparse());
         let look = setting.look(&params)?;
         let (dense, idle) = (look.cost, setting.idle(params.layout(), criterion.needs(), &look));
         let live = Live {

@@ -51,7 +51,9 @@ impl<B: Backend> Pass<B> {
         batch: &Batch<B>,
         (needs, noise): (Needs, Seed),
     ) -> Result<Self> {
-        let mut cx = Forward::training(params, needs, noise).with_compressor(task.compressor);
+        let cx = Forward::training(params, needs, noise).with_compressor(task.compressor);
+        // Whoever looks at gradients sees those of masked weights as well; everything else multiplies them by the mask.
+        let mut cx = cx.over_nonzeros(needs.has(Needs::GRADIENTS));
         let output = task.model.forward(&mut cx, batch)?;
         let buffers = cx.take_buffers();
         let (tape, mut taps, _) = cx.finish();

@@ -50,6 +50,9 @@ pub struct Summary {
     /// What a person should know who set the run up, see [`Event::Note`](super::event::Event::Note).
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Weights whose layers went over their nonzeros alone at the end (`train.sparse`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sparse_layers: Vec<String>,
     /// What inference takes, where `prune.target = "milliseconds"` asks for a share of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<Inference>,
@@ -128,6 +131,7 @@ impl Summary {
             regrown,
             burden: burden.latest().to_vec(),
             notes: reporter.notes(),
+            sparse_layers: params.sparse_layers(),
             inference: None,
             params_dense,
             params_kept,

@@ -23,7 +23,7 @@ pub fn mask(shape: impl Into<Shape>) -> T {
 }
 
 pub fn weight(value: &T, mask: Option<&T>) -> Weight<Cpu> {
-    Weight { value: value.clone(), mask: mask.cloned() }
+    Weight::masked(value.clone(), mask.cloned())
 }
 
 #[track_caller]

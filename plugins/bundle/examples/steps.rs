@@ -1,5 +1,6 @@
 //! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median
-//! in milliseconds. `framework/benches/peers.py` runs it beside PyTorch.
+//! in milliseconds. `framework/benches/peers.py` runs it beside PyTorch. `NAME-95` holds 95 % of every prunable weight at
+//! zero, those of the smallest magnitude, and goes over the others alone; `NAME-95-dense` goes over all of them.
 
 use secateur::backend::{Cpu, DeviceName, Update};
 use secateur::error::{Error, Result};
@@ -7,7 +8,7 @@ use secateur::network::compressor::Compressor;
 use secateur::network::forward::Forward;
 use secateur::network::layout::Sizes;
 use secateur::network::model::{Batch, InputSpec, Model, Output};
-use secateur::network::params::{Masking, ParamStore};
+use secateur::network::params::{Masking, ParamStore, Sparse};
 use secateur::options::Table;
 use secateur::plugins::registry::Registered;
 use secateur::prelude::Needs;
@@ -19,6 +20,7 @@ use std::time::Instant;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One entry of the comparison.
+#[derive(Clone, Copy)]
 struct Case {
     name: &'static str,
     model: &'static str,
@@ -29,6 +31,8 @@ struct Case {
     half: bool,
     /// Whether every weight has a 0/1 mask.
     masked: bool,
+    /// Share of every prunable weight that masks hold at zero, and whether layers then go over the others alone.
+    held: Option<(f64, Sparse)>,
     input: &'static [usize],
     batch: usize,
     rule: Update,
@@ -47,10 +51,12 @@ const CASES: &[Case] = &[
         compressor: "",
         half: false,
         masked: true,
+        held: None,
         input: &[784],
         batch: 128,
         rule: SGD,
     },
+    Case { name: "mlp300", model: "mlp", options: "hidden = [300, 100]", input: &[784], ..IMAGES },
     Case { name: "cnn", options: CNN, ..IMAGES },
     Case { name: "cnn-half", options: CNN, half: true, ..IMAGES },
     Case { name: "vit192", options: VIT192, ..VIT },
@@ -68,6 +74,7 @@ const IMAGES: Case = Case {
     compressor: "",
     half: false,
     masked: true,
+    held: None,
     input: &[3, 32, 32],
     batch: 128,
     rule: SGD,
@@ -85,8 +92,27 @@ struct Stepper<B: Registered> {
     rule: Update,
 }
 
+impl Case {
+    /// The case of this name, which may say how much is held at zero.
+    fn named(name: &str) -> Option<Self> {
+        let (rest, sparse) = name.strip_suffix("-dense").map_or((name, Sparse::Auto), |rest| (rest, Sparse::Off));
+        let held = rest.rsplit_once('-').and_then(|(base, percent)| Some((base, percent.parse::<f64>().ok()? / 100.0)));
+        let (base, held) = held.map_or((name, None), |(base, share)| (base, Some((share, sparse))));
+        CASES.iter().find(|case| case.name == base).map(|case| Self { held, ..*case })
+    }
+}
+
+/// Whether each value is among the largest that are left when this share goes.
+fn largest(values: &[f32], share: f64) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].abs().total_cmp(&values[*b].abs()));
+    let mut keep = vec![true; values.len()];
+    order.iter().take((share * values.len() as f64) as usize).for_each(|i| keep[*i] = false);
+    keep
+}
+
 impl<B: Registered> Stepper<B> {
-    /// The case's network with a 0/1 mask on every weight, and a batch of noise.
+    /// The case's network with its masks, and a batch of noise.
     fn new(case: &Case, device: &B) -> Result<Self> {
         let table = |text: &str| text.parse::<Table>().map_err(|e| Error::Other(format!("{}: {e}", case.name)));
         let registry = secateur_bundle::registry()?;
@@ -99,9 +125,12 @@ impl<B: Registered> Stepper<B> {
             let halves = layout.groups.iter().map(|g| (g.name.clone(), g.units.div_ceil(2)));
             layout = model.layout(&input, &Sizes(halves.collect()))?;
         }
-        let mut store = ParamStore::new(device, layout, Seed(1), Masking::Dynamic)?;
-        let masked = store.iter().filter(|p| case.masked && p.spec().prunable);
-        store.set_masks(masked.map(|p| (p.spec().name.clone(), vec![true; p.value().count()])).collect())?;
+        let masking = if case.held.is_some() { Masking::Held } else { Masking::Dynamic };
+        let mut store = ParamStore::new(device, layout, Seed(1), masking)?;
+        let masked = store.iter().filter(|p| (case.masked || case.held.is_some()) && p.spec().prunable);
+        let share = case.held.map_or(0.0, |held| held.0);
+        store.set_masks(masked.map(|p| (p.spec().name.clone(), largest(&p.value().host(), share))).collect())?;
+        let store = store.with_sparse(case.held.map_or(Sparse::Off, |held| held.1));
         let shape: Vec<usize> = std::iter::once(case.batch).chain(input.shape.iter().copied()).collect();
         let values = (0..shape.iter().product::<usize>()).map(|i| ((i * 7919) % 2048) as f32 / 2048.0).collect();
         let batch = Batch {
@@ -112,7 +141,8 @@ impl<B: Registered> Stepper<B> {
     }
 
     fn step(&mut self) -> Result<()> {
-        let mut cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_ref());
+        let cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_ref());
+        let mut cx = cx.over_nonzeros(false);
         let output = self.model.forward(&mut cx, &self.batch)?;
         let (tape, ..) = cx.finish();
         let grads = match output {
@@ -190,10 +220,8 @@ fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
 fn main() -> Result<()> {
     let known = CASES.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
     let wanted = std::env::args().nth(1).unwrap_or_default();
-    let case = CASES
-        .iter()
-        .find(|c| c.name == wanted)
-        .ok_or_else(|| Error::Config(format!("unknown case `{wanted}`; known: {known}")))?;
+    let case =
+        &Case::named(&wanted).ok_or_else(|| Error::Config(format!("unknown case `{wanted}`; known: {known}")))?;
     // Inside a pool, as the runner does: entering it anew costs a wake-up for every operation.
     let pool = rayon::ThreadPoolBuilder::new().build().map_err(|e| Error::Other(e.to_string()))?;
     let device = std::env::args().nth(2).unwrap_or_else(|| "cpu".into());

@@ -169,6 +169,15 @@ fn phases() -> Trial {
     Trial { schedule, prune, ..regrowing() }
 }
 
+/// Layers that go over their nonzeros alone from one of the pruning steps on, with a criterion that sees the gradients
+/// of whole epochs, and for that dense ones.
+fn thinning() -> Trial {
+    let train = TrainConfig { clip_norm: Some(1.0), ..trained_by(Optimizer::Adam, 5e-3, 0.0) };
+    let schedule = ("linear", "sparsity = 0.9\nto = 0.7\nevery = 6");
+    let prune = PruneConfig { scope: Scope::Layer, ..PruneConfig::default() };
+    Trial { criterion: ("taylor", "window = \"epoch\""), schedule, prune, train, ..regrowing() }
+}
+
 /// A sparsity that goes by the burden, which is above its bound at some steps and below it at others.
 fn guided() -> Trial {
     let schedule = ("burden-guided", "every = 3\nbound = 2.0\nuntil = 1.0");
@@ -314,6 +323,20 @@ fn weights_that_change_places_resume_exactly_with_what_their_growth_goes_by() {
     let mut redrawn = growing();
     redrawn.grow.criterion = PluginSpec::named("random-redrawn");
     resumes_exactly(&redrawn, &[9, 30]);
+}
+
+#[test]
+fn layers_that_change_to_their_nonzeros_alone_resume_exactly_wherever_that_is() {
+    let mut whole = Recorder::default();
+    let outcome = run(&thinning(), &glyphs(), None, &mut whole).unwrap();
+    assert_eq!(outcome.summary.sparse_layers, ["fc1.weight"]);
+    let sparse = |e: &Event| match e {
+        Event::Prune { step, sparse_layers, .. } if !sparse_layers.is_empty() => Some(*step),
+        _ => None,
+    };
+    let first = whole.events.iter().find_map(sparse).unwrap();
+    assert!(first > 12, "{first}");
+    resumes_exactly(&thinning(), &[first - 1, first, first + 1, first + 2, 45, 55]);
 }
 
 #[test]

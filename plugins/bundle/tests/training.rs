@@ -5,13 +5,16 @@ mod common;
 
 use secateur::backend::Cpu;
 use secateur::data::{self, DataConfig, Dataset};
-use secateur::error::Result;
-use secateur::plugins::conformance::Trial;
+use secateur::network::params::Sparse;
+use secateur::plugins::conformance::{Log, Trial};
 use secateur::plugins::registry::{Kind, Registry};
+use secateur::prelude::*;
 use secateur::pruning::criterion::Rounding;
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
 use secateur::training::event::{EvalAt, Event};
-use secateur::training::{Loss, Optimizer, Outcome, TrainConfig};
+use secateur::training::{Loss, Optimizer, Outcome, Run, TrainConfig};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn glyphs() -> Dataset {
     common::glyphs(1500, 500, DataConfig::default())
@@ -128,8 +131,89 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
         pool.install(|| values(&run(Trial { seed, ..weights() }, &data).unwrap().0))
     };
     let first = on(1, 5);
-    assert!(first == on(1, 5) && first == on(3, 5));
+    assert!(first == on(1, 5) && [2, 3, 4].iter().all(|threads| first == on(*threads, 5)));
     assert!(first != on(1, 6));
+}
+
+/// Sparse from the first step on.
+fn sparse(sparse: Sparse) -> Trial {
+    let mut trial = weights();
+    trial.schedule = ("one-shot", "sparsity = 0.9\nat = 0.0");
+    trial.prune.scope = Scope::Layer;
+    trial.train = TrainConfig { epochs: 2, lr: 0.05, clip_norm: Some(1.0), weight_decay: 1e-3, sparse, ..trial.train };
+    trial
+}
+
+#[test]
+fn layers_go_over_their_nonzeros_alone_and_learn_as_dense_ones_do() {
+    let data = glyphs();
+    let losses = |events: &[Event]| {
+        let loss = |e: &Event| if let Event::Step { loss, .. } = e { Some(*loss) } else { None };
+        events.iter().filter_map(loss).take(50).collect::<Vec<_>>()
+    };
+    let ((dense, dense_events), (auto, auto_events), (always, always_events)) = (
+        run(sparse(Sparse::Off), &data).unwrap(),
+        run(sparse(Sparse::Auto), &data).unwrap(),
+        run(sparse(Sparse::Always), &data).unwrap(),
+    );
+    let layers = |outcome: &Outcome<Cpu>| outcome.summary.sparse_layers.clone();
+    // The output's layer is spared, and has no mask.
+    assert_eq!((layers(&dense), layers(&auto)), (vec![], vec!["fc1.weight".to_owned(), "fc2.weight".to_owned()]));
+    assert_eq!(layers(&always), layers(&auto));
+    let said = |e: &Event| if let Event::Prune { sparse_layers, .. } = e { Some(sparse_layers.clone()) } else { None };
+    assert_eq!(auto_events.iter().find_map(said), Some(layers(&auto)));
+    let expected = losses(&dense_events);
+    assert_eq!(expected.len(), 50);
+    for events in [auto_events, always_events] {
+        for (step, (found, expected)) in losses(&events).iter().zip(&expected).enumerate() {
+            assert!((found - expected).abs() <= 1e-5 * expected, "step {step}: {found} instead of {expected}");
+        }
+    }
+    assert!(values(&dense) != values(&auto), "the last bits differ, or the paths were the same");
+}
+
+/// Counts the masked weights whose gradient it sees.
+struct Watcher {
+    needs: Needs,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Criterion<Cpu> for Watcher {
+    fn needs(&self) -> Needs {
+        self.needs
+    }
+    fn window(&self) -> Window {
+        Window::LastStep
+    }
+    fn observe(&mut self, seen: &Observation<'_, Cpu>) -> Result<()> {
+        for p in seen.params.iter().filter(|p| p.mask().is_some()) {
+            let grad = seen.grad(&p.spec().name)?;
+            let masked = grad.host().iter().zip(p.mask().unwrap().keep()).filter(|(g, k)| !**k && **g != 0.0).count();
+            self.seen.fetch_add(masked, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+    fn score(&mut self, target: &Target<'_, Cpu>) -> Result<Scores<Cpu>> {
+        Ok(target.weight()?.abs()?.into())
+    }
+}
+
+#[test]
+fn whoever_asks_for_gradients_sees_those_of_masked_weights_and_nobody_else_sees_any() {
+    let data = glyphs();
+    let watched = |needs| {
+        let (registry, seen) = (secateur_bundle::registry().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let mut trial = sparse(Sparse::Always);
+        trial.schedule = ("linear", "initial = 0.8\nsparsity = 0.9\nfrom = 0.0\nto = 0.5\nevery = 10");
+        let (watcher, mut log) = (Watcher { needs, seen: seen.clone() }, Log::default());
+        let done = trial.with(&registry, Cpu::default(), &data, |run| {
+            Run { criterion: Box::new(watcher), ..run }.execute(&mut log)
+        });
+        done.map(|_| seen.load(Ordering::Relaxed))
+    };
+    assert!(watched(Needs::GRADIENTS).unwrap() > 10_000);
+    let refused = watched(Needs::WEIGHTS).unwrap_err().to_string();
+    assert!(refused.contains("`fc1.weight` is not whole") && refused.contains("declare Needs::GRADIENTS"), "{refused}");
 }
 
 #[test]

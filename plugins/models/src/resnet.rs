@@ -95,7 +95,7 @@ impl Resnet {
         let mut values = vec![0.0; (from + added) * from];
         (0..from).for_each(|channel| values[channel * from + channel] = 1.0);
         let value = Tensor::from_vec(x.device(), values, [from + added, from, 1, 1])?;
-        let w = Weight { value, mask: None };
+        let w = Weight::plain(value);
         let op = Conv2d { x: x.clone(), w, b: None, stride: 2, padding: 0, act: Act::None, pool: false };
         cx.tape().conv2d(op)
     }

@@ -226,8 +226,14 @@ fn line_of(event: &Event) -> Option<String> {
 
 /// A pruning step in one line; nothing for other events.
 fn prune_line(event: &Event) -> Option<String> {
-    let Event::Prune { step, epoch, achieved, of, units, kept, weights_kept, weights_total, .. } = event else {
+    let Event::Prune { step, epoch, achieved, of, units, kept, weights_kept, weights_total, sparse_layers, .. } = event
+    else {
         return None;
+    };
+    let sparse = match sparse_layers.len() {
+        0 => String::new(),
+        1 => ", 1 layer over its nonzeros alone".to_owned(),
+        n => format!(", {n} layers over their nonzeros alone"),
     };
     let idle = idle_weights(event).map(|text| format!(", {text}")).unwrap_or_default();
     let what = of_what(counted(*of, kept, units));
@@ -237,7 +243,7 @@ fn prune_line(event: &Event) -> Option<String> {
     let achieved = percent(*achieved);
     Some(format!(
         "  pruned after epoch {epoch} (step {step}): {achieved} of the {what} are gone, \
-         {weights_kept} of {weights_total} parameters remaining{idle}{units}"
+         {weights_kept} of {weights_total} parameters remaining{idle}{sparse}{units}"
     ))
 }
 

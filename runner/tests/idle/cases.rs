@@ -83,6 +83,14 @@ const TRAIN: &[Case] = &[
         &["train.eval_prunes=3", "schedule.name=never"],
         Note("the schedule prunes at no step of this run"),
     ),
+    (
+        "train.sparse",
+        &["train.sparse=off", "schedule.name=never"],
+        Note("train.sparse = \"off\" does nothing here: the schedule prunes at no step"),
+    ),
+    ("train.sparse", &["train.sparse=off", UNITS], Note("units are cut out, and leave no masks")),
+    ("train.sparse", &["train.sparse=off", "prune.regrow=true"], Note("masked weights keep learning")),
+    ("train.sparse", &["train.sparse=always", "prune.regrow=true"], Refused("set \"auto\" or \"off\"")),
 ];
 
 /// Growth, in which a masked weight may return.

@@ -54,6 +54,10 @@ pub struct Forward<'a, B: Backend> {
     /// Whether the model took the compressor, and may ask it past this pass.
     taken: Cell<bool>,
     layers: Option<Vec<LayerRecord>>,
+    /// Whether layers may go over the nonzeros of their weights alone.
+    sparse: bool,
+    /// Whether the gradients of their weights are wanted where these are zero as well.
+    dense_gradients: bool,
 }
 
 impl<'a, B: Backend> Forward<'a, B> {
@@ -78,6 +82,8 @@ impl<'a, B: Backend> Forward<'a, B> {
             compressed: Compressed::default(),
             taken: Cell::new(false),
             layers: None,
+            sparse: false,
+            dense_gradients: true,
         }
     }
 
@@ -105,6 +111,13 @@ impl<'a, B: Backend> Forward<'a, B> {
         Self { following: Following::Start, ..self }
     }
 
+    /// Goes over the nonzeros of weights alone where the store says so ([`ParamStore::with_sparse`]), which gives other
+    /// last bits. The gradients of such weights are zero where the weights are, unless they are wanted there as well.
+    #[must_use]
+    pub fn over_nonzeros(self, dense_gradients: bool) -> Self {
+        Self { sparse: true, dense_gradients, ..self }
+    }
+
     /// Uses other values for some parameters.
     #[must_use]
     pub fn with_replaced(self, replaced: &[(String, Tensor<B>)]) -> Self {
@@ -128,7 +141,7 @@ impl<'a, B: Backend> Forward<'a, B> {
     /// # Errors
     /// If there is no such parameter.
     pub fn param(&mut self, name: &str) -> Result<Tensor<B>> {
-        let Weight { value, mask } = self.weight(name)?;
+        let Weight { value, mask, .. } = self.weight(name)?;
         let Some(mask) = mask else { return Ok(value) };
         // The product's gradient flows to the dense value unmasked: see `Weight`.
         let masked = value.mul(&mask)?;
@@ -155,6 +168,13 @@ impl<'a, B: Backend> Forward<'a, B> {
             }
             None => self.params.weight(name),
         }
+    }
+
+    /// The weight of a fully connected layer.
+    fn linear_weight(&self, name: &str) -> Result<Weight<B>> {
+        let sparse = self.sparse && !self.replaced.contains_key(name);
+        let nonzeros = sparse.then(|| self.params.nonzeros(name, self.dense_gradients)).flatten();
+        Ok(Weight { nonzeros, ..self.weight(name)? })
     }
 
     fn bias(&mut self, layer: &str) -> Result<Option<Tensor<B>>> {

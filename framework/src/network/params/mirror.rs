@@ -1,12 +1,11 @@
 //! A store that shows parameters which live elsewhere: those of the program, seen from a plugin.
 
-use super::{Mask, Masking, Param, ParamStore};
+use super::{Mask, Masking, Param, ParamStore, Sparse};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::OnceLock;
 
 /// What belongs to one parameter at one moment.
 pub(crate) struct Parts<B: Backend> {
@@ -35,7 +34,8 @@ impl<B: Backend> ParamStore<B> {
         let index = layout.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
         let (alive, entering, resting) = (BTreeMap::new(), HashMap::new(), HashMap::new());
         let masking = Masking::Held;
-        Ok(Self { device: device.clone(), layout, params, index, masking, alive, entering, resting })
+        let sparse = Sparse::Off;
+        Ok(Self { device: device.clone(), layout, params, index, masking, sparse, alive, entering, resting })
     }
 
     /// Shows these parameters, in the layout's order.
@@ -54,7 +54,7 @@ impl<B: Backend> ParamStore<B> {
                 return Err(Error::shape("parameter", message));
             }
             p.value = parts.value.tracked(!p.spec.buffer);
-            p.mask = parts.mask.map(|(tensor, kept)| Mask { tensor, keep: OnceLock::new(), kept });
+            p.mask = parts.mask.map(|(tensor, kept)| Mask::shown(tensor, kept));
             p.state = parts.state;
             p.updates = parts.updates;
             p.dense_count = parts.dense_count;

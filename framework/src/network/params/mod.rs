@@ -2,6 +2,7 @@
 
 mod mask;
 mod mirror;
+mod nonzeros;
 mod resting;
 mod saved;
 mod shrink;
@@ -9,6 +10,7 @@ mod update;
 
 pub use mask::Mask;
 pub(crate) use mirror::Parts;
+pub use nonzeros::Sparse;
 use resting::Resting;
 pub use saved::Snapshot;
 pub(crate) use shrink::cut;
@@ -113,19 +115,13 @@ pub struct ParamStore<B: Backend> {
     params: Vec<Param<B>>,
     index: HashMap<String, usize>,
     masking: Masking,
+    sparse: Sparse,
     alive: BTreeMap<String, Vec<bool>>,
     /// What an evaluation masks while masked units keep learning: the weights that read them, and where something else
     /// reads them as well those that compute them.
     entering: HashMap<String, Tensor<B>>,
     /// Running statistics of channels without a weight, which stay as they are until a weight returns.
     resting: HashMap<String, Resting<B>>,
-}
-
-impl Masking {
-    /// Whether the values of pruned weights are zero themselves, so that no mask is needed in the forward pass.
-    pub fn zeroes(self) -> bool {
-        self != Self::Dynamic
-    }
 }
 
 impl<B: Backend> ParamStore<B> {
@@ -143,7 +139,8 @@ impl<B: Backend> ParamStore<B> {
         let params: Vec<_> = layout.params.iter().map(make).collect::<Result<_>>()?;
         let index = layout.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
         let (alive, entering, resting) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { device: device.clone(), layout, params, index, masking, alive, entering, resting })
+        let sparse = Sparse::Off;
+        Ok(Self { device: device.clone(), layout, params, index, masking, sparse, alive, entering, resting })
     }
 
     /// Where the parameters are.
@@ -199,7 +196,7 @@ impl<B: Backend> ParamStore<B> {
             Masking::Dynamic if self.units_learn() => self.entering.get(name).cloned(),
             Masking::Dynamic => p.mask.as_ref().map(|m| m.tensor.clone()),
         };
-        Ok(Weight { value: p.value.clone(), mask })
+        Ok(Weight::masked(p.value.clone(), mask))
     }
 
     /// Whether there are masked units that keep learning: a training pass then leaves all weights as they are, and only

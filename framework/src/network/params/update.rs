@@ -4,6 +4,7 @@ use super::{Mask, ParamStore};
 use crate::backend::{Backend, Update, Updated};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use std::sync::Arc;
 
 impl<B: Backend> ParamStore<B> {
     /// One optimizer update of every parameter that has a gradient.
@@ -20,6 +21,7 @@ impl<B: Backend> ParamStore<B> {
         grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
     ) -> Result<()> {
         let held = self.masking.zeroes();
+        let (masking, sparse) = (self.masking, self.sparse);
         let mut updated = vec![];
         for p in self.params.iter_mut().filter(|p| !p.spec.buffer) {
             let Some(grad) = grad(&p.value) else { continue };
@@ -33,6 +35,7 @@ impl<B: Backend> ParamStore<B> {
                 state: &mut p.state,
                 grad,
                 mask: p.mask.as_ref().filter(|_| held).map(Mask::tensor),
+                nonzeros: sparse.mask(masking, &p.spec, p.mask.as_ref()).and_then(Mask::pattern).map(Arc::as_ref),
             });
         }
         B::update(&mut updated, scale)

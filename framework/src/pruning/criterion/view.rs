@@ -99,8 +99,13 @@ impl<B: Backend> Observation<'_, B> {
     /// The loss's gradient for a parameter, in its shape; masked weights have theirs too.
     ///
     /// # Errors
-    /// If there is no such parameter, or no gradient reached it.
+    /// Without [`Needs::GRADIENTS`]; if there is no such parameter, or no gradient reached it.
     pub fn grad(&self, param: &str) -> Result<Tensor<B>> {
+        if !self.taps.needs.has(Needs::GRADIENTS) {
+            return Err(Error::Other(format!(
+                "the gradient of `{param}` is not whole where it is masked: declare Needs::GRADIENTS"
+            )));
+        }
         let grad = self.grads.get(self.params.get(param)?.value()).cloned();
         grad.ok_or_else(|| Error::Other(format!("no gradient reached `{param}`: the loss does not depend on it")))
     }

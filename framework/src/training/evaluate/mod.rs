@@ -106,7 +106,7 @@ fn evaluate_unless<B: Backend>(
 impl<B: Backend> Task<'_, B> {
     /// The loss and, of a classifier, the number of examples classified rightly.
     fn forward(&self, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Tensor<B>> {
-        let mut cx = Forward::evaluation(params).with_compressor(self.compressor);
+        let mut cx = Forward::evaluation(params).with_compressor(self.compressor).over_nonzeros(false);
         Ok(match self.model.forward(&mut cx, batch)? {
             Output::Logits(logits) => self.loss.of(&logits, &batch.classes, 0.0, false)?.metrics,
             Output::Loss { loss, .. } => loss,

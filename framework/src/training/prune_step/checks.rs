@@ -43,7 +43,7 @@ pub fn check<B: Backend>(params: &ParamStore<B>, step: Step) -> Result<()> {
         }
         let Some(mask) = p.mask() else { continue };
         // What a layer really gets: with held masks the value itself, which must be zero already.
-        let Weight { value, mask: applied } = params.weight(name)?;
+        let Weight { value, mask: applied, .. } = params.weight(name)?;
         // Units that keep learning are kept out on one side alone; the outputs were compared.
         if params.units_learn() {
             continue;

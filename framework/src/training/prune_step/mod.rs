@@ -122,6 +122,7 @@ impl<B: Backend> Live<B> {
             units_cut_off: paths.units_cut_off,
             pruned,
             regrown,
+            sparse_layers: self.params.sparse_layers(),
             rewound_to: rewound_to.map(|s| s.0),
             seconds: seconds.as_secs_f64(),
         })?;

@@ -39,6 +39,7 @@ impl<B: Backend> Setting<'_, B> {
             all.extend(self.prune.idle_in(layout).into_iter().map(Remark::from));
             all.extend(self.grow.idle().iter().map(|idle| idle.under("grow").into()));
             all.extend(self.growth_notes());
+            all.extend(self.sparse_note(layout));
         } else {
             all.extend(self.nothing_is_pruned());
         }
@@ -116,8 +117,11 @@ impl<B: Backend> Setting<'_, B> {
     fn nothing_is_pruned(&self) -> Option<Remark> {
         let prune = self.prune.changed().into_iter().filter(|(key, _)| !FROM_THE_START.contains(key));
         let prune = prune.map(|(key, value)| (format!("prune.{key}"), value));
-        let train =
-            self.train.changed().into_iter().filter(|(key, _)| ["eval_prunes", "fresh_optimizer"].contains(key));
+        let train = self
+            .train
+            .changed()
+            .into_iter()
+            .filter(|(key, _)| ["eval_prunes", "fresh_optimizer", "sparse"].contains(key));
         let grow = self.grow.changed().into_iter().map(|(key, value)| (format!("grow.{key}"), value));
         let all: Vec<(String, String)> =
             prune.chain(grow).chain(train.map(|(key, value)| (format!("train.{key}"), value))).collect();

@@ -3,6 +3,7 @@
 mod growth;
 mod idle;
 mod price;
+mod sparse;
 mod stopwatch;
 
 use super::evaluate::Task;
@@ -112,6 +113,7 @@ impl<'a, B: Backend> Setting<'a, B> {
             layout: layout.clone(),
             prices: Prices::default(),
         };
+        setting.check_sparse()?;
         if setting.prune.has_latency() && setting.timeline.count() > 0 {
             setting.latency = Some(setting.latency_table(saved)?);
         }

@@ -18,7 +18,7 @@ enum With {
 
 fn weight<B: Backend>(device: &B, shape: [usize; 4], with: With) -> Weight<B> {
     let mask = (with == With::MaskBiasAndGradients).then(|| mask(device, shape, "mask"));
-    Weight { value: random(device, shape, "w"), mask }
+    Weight::masked(random(device, shape, "w"), mask)
 }
 
 /// What the gradients start from: nothing, or a tensor that they are added to.

@@ -35,7 +35,7 @@ fn check(c: &Case) {
         let value = random(device, [outputs, inputs], "w");
         let op = Linear {
             x: random(device, [rows, inputs], "x"),
-            w: Weight { value, mask: c.masked.then(|| mask(device, [outputs, inputs], "mask")) },
+            w: Weight::masked(value, c.masked.then(|| mask(device, [outputs, inputs], "mask"))),
             b: Some(random(device, [outputs], "b")),
             residual: c.residual.then(|| random(device, [rows, outputs], "r")),
             act,
@@ -100,7 +100,7 @@ fn nothing_is_copied_to_the_host() {
     let device = gpu();
     let op = Linear {
         x: random(&device, [8, 5], "x"),
-        w: Weight { value: random(&device, [3, 5], "w"), mask: Some(mask(&device, [3, 5], "mask")) },
+        w: Weight::masked(random(&device, [3, 5], "w"), Some(mask(&device, [3, 5], "mask"))),
         b: Some(random(&device, [3], "b")),
         residual: None,
         act: Act::Gelu,

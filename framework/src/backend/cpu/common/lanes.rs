@@ -31,6 +31,12 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// The processor has the register's instructions.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
+
+    /// The sums over the lanes of the first [`Self::WIDTH`] registers, each in the lane of its register's number.
+    ///
+    /// # Safety
+    /// The processor has the register's instructions.
+    unsafe fn across(registers: &[Self; 16]) -> Self;
 }
 
 /// Sum of the lanes, in pairs.
@@ -78,6 +84,11 @@ impl Lanes for Portable {
         // Not fused: without the instruction a fused product is a call of a slow function.
         Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
     }
+    #[inline(always)]
+    unsafe fn across(registers: &[Self; 16]) -> Self {
+        let sum = |[a, b, c, d]: [f32; 4]| (a + c) + (b + d);
+        Self(std::array::from_fn(|i| sum(registers[i].0)))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -108,6 +119,24 @@ mod x86 {
             // SAFETY: the caller's promise.
             unsafe { _mm512_fmadd_ps(a, b, self) }
         }
+        #[inline(always)]
+        unsafe fn across(v: &[Self; 16]) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let two = |i: usize| {
+                    let (low, high) = (_mm512_unpacklo_ps(v[i], v[i + 1]), _mm512_unpackhi_ps(v[i], v[i + 1]));
+                    _mm512_castps_pd(_mm512_add_ps(low, high))
+                };
+                let four = |i: usize| {
+                    let (low, high) = (_mm512_unpacklo_pd(two(i), two(i + 2)), _mm512_unpackhi_pd(two(i), two(i + 2)));
+                    _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))
+                };
+                let fold = |a: __m512, b: __m512| {
+                    _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b))
+                };
+                fold(fold(four(0), four(4)), fold(four(8), four(12)))
+            }
+        }
     }
 
     impl Lanes for __m256 {
@@ -132,6 +161,22 @@ mod x86 {
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: the caller's promise.
             unsafe { _mm256_fmadd_ps(a, b, self) }
+        }
+        #[inline(always)]
+        unsafe fn across(v: &[Self; 16]) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let two = |i: usize| {
+                    let (low, high) = (_mm256_unpacklo_ps(v[i], v[i + 1]), _mm256_unpackhi_ps(v[i], v[i + 1]));
+                    _mm256_castps_pd(_mm256_add_ps(low, high))
+                };
+                let four = |i: usize| {
+                    let (low, high) = (_mm256_unpacklo_pd(two(i), two(i + 2)), _mm256_unpackhi_pd(two(i), two(i + 2)));
+                    _mm256_add_ps(_mm256_castpd_ps(low), _mm256_castpd_ps(high))
+                };
+                let (a, b) = (four(0), four(4));
+                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
+            }
         }
     }
 }

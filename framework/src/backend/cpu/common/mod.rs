@@ -9,6 +9,7 @@ pub mod par;
 pub mod reduce;
 pub mod scratch;
 pub mod simd;
+pub mod sparse;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transpose;

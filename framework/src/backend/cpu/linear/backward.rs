@@ -1,6 +1,7 @@
 //! The gradients of a fully connected layer.
 
 use super::layer::{CHUNK, Linear, LinearGrads, with_effective_weight};
+use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
@@ -9,7 +10,7 @@ use crate::backend::cpu::common::panels::{Panels, product, with_panels};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
 /// Most bands of rows that have a partial weight gradient of their own.
-const BANDS: usize = 8;
+pub(super) const BANDS: usize = 8;
 
 /// Computes the wanted gradients from `dy` [rows, outputs], the layer's input `x` and what the forward pass saved.
 pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut grads: LinearGrads<'_>) {
@@ -23,8 +24,14 @@ pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut
         let nothing = [grads.dx, grads.dw, grads.db].into_iter().flatten();
         return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
     }
+    if let Some(nonzeros) = layer.nonzeros.filter(|_| !grads.dense_dw || grads.dw.is_none()) {
+        return nonzeros::backward(layer, nonzeros, x, saved, dy, grads);
+    }
     let run = |weight: &[f32]| {
         let layer = &Linear { weight, ..*layer };
+        if layer.nonzeros.is_some() {
+            return backward_by_operation(layer, x, saved, dy, grads);
+        }
         if layer.many_rows() {
             backward_in_bands(layer, x, saved, dy, grads);
         } else {
@@ -95,7 +102,7 @@ pub(super) fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>,
 }
 
 /// Adds the bands, `len` long each, to the first, in order.
-fn sum_of_bands(partial: &mut [f32], len: usize) -> &mut [f32] {
+pub(super) fn sum_of_bands(partial: &mut [f32], len: usize) -> &mut [f32] {
     let (total, rest) = partial.split_at_mut(len);
     let pieces = total.chunks_mut(elementwise::PIECE).enumerate();
     par::for_each(8 * (rest.len() + len), pieces, |(i, total)| {
@@ -118,6 +125,11 @@ pub(super) fn backward_by_operation(
     let &Linear { rows, inputs, outputs, weight, mask, act, .. } = layer;
     let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
     let products = |dpre: &[f32]| {
+        let (mut dx, mut dw) = (dx, dw);
+        if let Some(nonzeros) = layer.nonzeros {
+            let at_nonzeros = dw.take_if(|_| !dense_dw);
+            nonzeros::products(layer, nonzeros, x, dpre, dx.take(), at_nonzeros);
+        }
         if let Some(dx) = dx {
             let (a, b) = (Mat::new(dpre, rows, outputs), Mat::new(weight, outputs, inputs));
             gemm_parallel(MatMut::new(dx.out, rows, inputs), dx.mode, 1.0, a, b);

@@ -1,5 +1,6 @@
 //! A fully connected layer on slices: shape, parameters, activation.
 
+use super::nonzeros::Nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::common::{Grad, elementwise, scratch};
 
@@ -20,6 +21,8 @@ pub struct Linear<'a> {
     pub bias: Option<&'a [f32]>,
     /// Applied after the bias and before the residual.
     pub act: Act,
+    /// Where the nonzeros of the weight are, if it has so few that products run over them alone; there is no mask then.
+    pub nonzeros: Option<Nonzeros<'a>>,
 }
 
 /// The gradients a backward pass produces; `None` where one is not wanted.
@@ -29,7 +32,8 @@ pub struct LinearGrads<'a> {
     pub dx: Option<Grad<'a>>,
     /// `[outputs, inputs]`
     pub dw: Option<Grad<'a>>,
-    /// Whether `dw` is the gradient of the masked weight w * mask, pruned entries included (for regrowth), or of w.
+    /// Whether `dw` is the gradient of the masked weight w * mask, pruned entries included (for regrowth), or of w; of
+    /// a weight with few nonzeros, whether it is wanted where the weight is zero as well.
     pub dense_dw: bool,
     /// `[outputs]`
     pub db: Option<Grad<'a>>,

@@ -2,15 +2,21 @@
 
 mod backward;
 mod forward;
+mod held;
 mod layer;
+mod nonzeros;
 #[cfg(test)]
 mod tests;
 
 pub use backward::backward;
 pub use forward::forward;
+pub use held::Held;
 pub use layer::{Linear, LinearGrads};
+pub use nonzeros::Nonzeros;
 
 use super::activation::Saved;
+use super::common::Grad;
+use super::common::sparse::Pattern;
 use super::tensor::{filled, wanted};
 use crate::backend::linear::{Linear as Operands, LinearGrads as Wanted};
 use crate::backend::{LinearOps, LinearSaved};
@@ -19,6 +25,12 @@ use crate::tensor::{Shape, Tensor};
 use dfdx::tensor::Cpu;
 
 impl LinearOps for Cpu {
+    const SPARSE: bool = true;
+
+    fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Held> {
+        Some(Held::new(Pattern::new(keep, outputs, inputs)))
+    }
+
     fn linear(op: &Operands<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
         let layer = operands(op);
         let shape = Shape::from([layer.rows, layer.outputs]);
@@ -47,14 +59,29 @@ impl LinearOps for Cpu {
         let kept = saved.kept.as_ref().ok_or_else(|| Error::Other("linear: the forward pass saved nothing".into()))?;
         let saved =
             if op.act.needs_pre(op.residual.is_some()) { Saved::Pre(kept.data()) } else { Saved::Out(kept.data()) };
+        // The gradient at the nonzeros alone goes where the last one was, where nothing has been found for the weight yet.
+        let held = op.w.nonzeros.as_ref().filter(|nonzeros| !nonzeros.dense_gradient).map(|n| n.pattern.as_ref());
+        let first = held.filter(|_| grads.w.as_ref().is_some_and(|slot| slot.0.is_none()));
+        let last = first.and_then(Held::take_gradient).map(|last| last.detach());
+        let cleared = last.is_some();
+        let mut w = grads.w;
+        if let Some(slot) = w.as_mut().filter(|_| cleared) {
+            slot.0 = last;
+        }
+        let dw = wanted(w.as_deref_mut(), Some(&op.w.value))?;
+        let layer = operands(op);
+        let layer = Linear { nonzeros: layer.nonzeros.map(|nonzeros| Nonzeros { cleared, ..nonzeros }), ..layer };
         let grads = LinearGrads {
             dx: wanted(grads.x, Some(&op.x))?,
-            dw: wanted(grads.w, Some(&op.w.value))?,
-            dense_dw: true,
+            dw: dw.map(|dw| if cleared { Grad::overwrite(dw.out) } else { dw }),
+            dense_dw: held.is_none(),
             db: wanted(grads.b, op.b.as_ref())?,
             dresidual: wanted(grads.residual, op.residual.as_ref())?,
         };
-        backward(&operands(op), op.x.data(), saved, dy.data(), grads);
+        backward(&layer, op.x.data(), saved, dy.data(), grads);
+        if let (Some(held), Some(gradient)) = (first, w.and_then(|slot| slot.0.as_ref())) {
+            held.keep_gradient(gradient);
+        }
         Ok(())
     }
 }
@@ -70,5 +97,6 @@ fn operands(op: &Operands<Cpu>) -> Linear<'_> {
         mask: op.w.mask.as_ref().map(Tensor::data),
         bias: op.b.as_ref().map(Tensor::data),
         act: op.act,
+        nonzeros: op.w.nonzeros.as_ref().map(|held| Nonzeros { pattern: held.pattern.pattern(), cleared: false }),
     }
 }

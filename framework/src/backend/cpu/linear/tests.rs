@@ -40,7 +40,7 @@ fn forward_and_all_gradients_agree_with_the_definition() {
             let (x, w, b, r) = (random(35, 1), random(15, 2), random(3, 3), random(21, 4));
             let (mask, dy) = (random_mask(15, 5), random(21, 6));
             let mask = masked.then_some(&mask[..]);
-            let l = Linear { rows, inputs, outputs, weight: &w, mask, bias: Some(&b), act };
+            let l = Linear { rows, inputs, outputs, weight: &w, mask, bias: Some(&b), act, nonzeros: None };
             let residual = with_residual.then_some(&r[..]);
             let (mut y, mut pre) = (vec![f32::NAN; 21], vec![f32::NAN; 21]);
             let keep = act.needs_pre(with_residual).then_some(&mut pre[..]);
@@ -72,7 +72,7 @@ fn forward_and_all_gradients_agree_with_the_definition() {
 fn dense_gradient_is_that_of_the_masked_weight() {
     let (x, w, mask, dy) = (random(35, 1), random(15, 2), random_mask(15, 5), random(21, 6));
     let plain = |weight: &[f32], mask: Option<&[f32]>, dense_dw| {
-        let l = Linear { rows: 7, inputs: 5, outputs: 3, weight, mask, bias: None, act: Act::Relu };
+        let l = Linear { rows: 7, inputs: 5, outputs: 3, weight, mask, bias: None, act: Act::Relu, nonzeros: None };
         let (mut y, mut dw) = (vec![0.0; 21], vec![0.0; 15]);
         forward(&l, &x, None, &mut y, None);
         let grads = LinearGrads { dw: Some(Grad::overwrite(&mut dw)), dense_dw, ..Default::default() };
@@ -91,7 +91,7 @@ fn dense_gradient_is_that_of_the_masked_weight() {
 fn gradients(rows: usize, inputs: usize, outputs: usize, act: Act, mask: Option<&[f32]>, add: bool) -> Vec<f32> {
     let (x, w, b) = (random(rows * inputs, 1), random(inputs * outputs, 2), random(outputs, 3));
     let dy = random(rows * outputs, 4);
-    let l = Linear { rows, inputs, outputs, weight: &w, mask, bias: Some(&b), act };
+    let l = Linear { rows, inputs, outputs, weight: &w, mask, bias: Some(&b), act, nonzeros: None };
     let (mut y, mut pre) = (vec![f32::NAN; dy.len()], vec![f32::NAN; dy.len()]);
     forward(&l, &x, None, &mut y, act.needs_pre(false).then_some(&mut pre[..]));
     let start = if add { 0.0 } else { f32::NAN };
@@ -109,7 +109,7 @@ fn both_ways_of_the_backward_pass_agree() {
     for act in [Act::None, Act::Gelu, Act::Relu] {
         let (x, w) = (random(rows * inputs, 1), random(inputs * outputs, 2));
         let (b, dy, mask) = (random(outputs, 3), random(rows * outputs, 4), random_mask(inputs * outputs, 5));
-        let l = Linear { rows, inputs, outputs, weight: &w, mask: Some(&mask), bias: Some(&b), act };
+        let l = Linear { rows, inputs, outputs, weight: &w, mask: Some(&mask), bias: Some(&b), act, nonzeros: None };
         let (mut y, mut pre) = (vec![0.0; dy.len()], vec![0.0; dy.len()]);
         forward(&l, &x, None, &mut y, act.needs_pre(false).then_some(&mut pre[..]));
         let run = |banded: bool| {

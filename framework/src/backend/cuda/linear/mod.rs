@@ -14,6 +14,12 @@ use crate::tensor::Tensor;
 type T = Tensor<Cuda>;
 
 impl LinearOps for Cuda {
+    const SPARSE: bool = false;
+
+    fn pattern(_keep: &[bool], _outputs: usize, _inputs: usize) -> Option<Self::Pattern> {
+        None
+    }
+
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
         forward(op, save)
     }

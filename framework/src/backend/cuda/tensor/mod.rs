@@ -16,6 +16,7 @@ impl Device for Cuda {
     const PENDING_STEPS: usize = 32;
     type Ints = Ints;
     type Bytes = Bytes;
+    type Pattern = std::convert::Infallible;
 
     fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>> {
         let cx = Context::get()?;

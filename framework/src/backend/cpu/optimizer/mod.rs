@@ -3,6 +3,8 @@
 //! With a mask, the weight and the optimizer's state are zero where the mask is: a pruned weight does not move, and
 //! starts without history if it returns.
 
+mod nonzeros;
+
 use super::common::elementwise::PIECE;
 use super::common::simd::simd_fn;
 use super::common::{par, reduce};
@@ -27,10 +29,15 @@ impl OptimizerOps for Cpu {
 
 fn update_one(p: &mut Updated<'_, Cpu>, scale: f32) -> Result<()> {
     let mask = p.mask.map(Tensor::data);
+    let positions = p.nonzeros.map(|held| held.pattern().positions());
     match p.rule {
         Update::Sgd { lr, momentum, weight_decay, nesterov } => {
             let rule = Sgd { lr, momentum, nesterov, weight_decay };
             let velocity = p.state.first_mut().map(Tensor::data_mut).transpose()?;
+            if let Some(positions) = positions {
+                nonzeros::sgd(&rule, positions, p.weight.data_mut()?, p.grad.data(), velocity, scale);
+                return Ok(());
+            }
             sgd(&rule, p.weight.data_mut()?, p.grad.data(), velocity, mask, scale);
         }
         Update::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, t } => {
@@ -45,6 +52,10 @@ fn update_one(p: &mut Updated<'_, Cpu>, scale: f32) -> Result<()> {
             };
             let [first, second] = p.state else { return Err(Error::Other("Adam needs two state tensors".into())) };
             let moments = (first.data_mut()?, second.data_mut()?);
+            if let Some(positions) = positions {
+                nonzeros::adam(&rule, t, positions, p.weight.data_mut()?, p.grad.data(), moments, scale);
+                return Ok(());
+            }
             adam(&rule, t, p.weight.data_mut()?, p.grad.data(), moments, mask, scale);
         }
     }
@@ -122,21 +133,8 @@ pub fn adam(
 ) {
     let n = weight.len();
     assert!(grad.len() == n && first.len() == n && second.len() == n, "gradient or moments of another length");
-    assert!(mask.is_none_or(|m| m.len() == n) && step > 0, "mask of another length, or a step before the first");
-    let correction = |beta: f64| 1.0 - beta.powf(step as f64);
-    let (decay, shrink) =
-        if adam.decoupled { (0.0, 1.0 - adam.lr * adam.weight_decay) } else { (adam.weight_decay, 1.0) };
-    let factors = AdamFactors {
-        beta1: (1.0 - adam.beta1) as f32,
-        beta2: adam.beta2 as f32,
-        square: (1.0 - adam.beta2) as f32,
-        size: (adam.lr / correction(adam.beta1)) as f32,
-        root: (1.0 / correction(adam.beta2).sqrt()) as f32,
-        eps: adam.eps as f32,
-        decay: decay as f32,
-        shrink: shrink as f32,
-        grad_scale,
-    };
+    assert!(mask.is_none_or(|m| m.len() == n), "mask of another length");
+    let factors = AdamFactors::new(adam, step, grad_scale);
     let pieces = weight
         .chunks_mut(PIECE)
         .zip(grad.chunks(PIECE))
@@ -159,6 +157,26 @@ struct AdamFactors {
     decay: f32,
     shrink: f32,
     grad_scale: f32,
+}
+
+impl AdamFactors {
+    fn new(adam: &Adam, step: u64, grad_scale: f32) -> Self {
+        assert!(step > 0, "a step before the first");
+        let correction = |beta: f64| 1.0 - beta.powf(step as f64);
+        let (decay, shrink) =
+            if adam.decoupled { (0.0, 1.0 - adam.lr * adam.weight_decay) } else { (adam.weight_decay, 1.0) };
+        Self {
+            beta1: (1.0 - adam.beta1) as f32,
+            beta2: adam.beta2 as f32,
+            square: (1.0 - adam.beta2) as f32,
+            size: (adam.lr / correction(adam.beta1)) as f32,
+            root: (1.0 / correction(adam.beta2).sqrt()) as f32,
+            eps: adam.eps as f32,
+            decay: decay as f32,
+            shrink: shrink as f32,
+            grad_scale,
+        }
+    }
 }
 
 simd_fn! { fn sgd_piece(weight: &mut [f32], grad: &[f32], mask: Option<&[f32]>, sgd: Sgd, grad_scale: f32) {
