@@ -2,6 +2,7 @@
 
 pub mod compressor;
 pub mod forward;
+pub mod given;
 pub mod init;
 pub mod layout;
 pub mod model;

@@ -12,6 +12,7 @@ mod linear;
 mod loss;
 mod needs;
 mod norm;
+mod pool;
 mod taps;
 mod tokens;
 mod trace;
@@ -21,6 +22,7 @@ pub use conv::ConvOptions;
 pub use cost::Cost;
 pub use layers::{LayerOperation, LayerRecord};
 pub use needs::Needs;
+pub use norm::Norms;
 pub use taps::Taps;
 pub use tokens::Compressed;
 pub use trace::Trace;
@@ -54,6 +56,7 @@ pub struct Forward<'a, B: Backend> {
     /// Whether the model took the compressor, and may ask it past this pass.
     taken: Cell<bool>,
     layers: Option<Vec<LayerRecord>>,
+    norms: Norms,
 }
 
 impl<'a, B: Backend> Forward<'a, B> {
@@ -78,6 +81,7 @@ impl<'a, B: Backend> Forward<'a, B> {
             compressed: Compressed::default(),
             taken: Cell::new(false),
             layers: None,
+            norms: Norms::default(),
         }
     }
 

@@ -1,0 +1,35 @@
+//! The weights that runs begin with, each file read once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secateur::Error;
+use secateur::network::given::{Given, InitConfig, Weights};
+use secateur::network::model_file;
+
+use super::Workbench;
+use super::data_cache::slot;
+
+impl Workbench {
+    /// What an `[init]` section names, if it names anything.
+    ///
+    /// # Errors
+    /// It is not there, or no file of weights; every run that asks for it is told the same.
+    pub(super) fn given(&self, config: &InitConfig) -> Result<Option<Given>, Arc<Error>> {
+        let Some(from) = &config.from else { return Ok(None) };
+        let path = file(Path::new(from));
+        let read = slot(&self.weights, path.clone());
+        let read = read.get_or_init(|| {
+            let refused = |why: String| Arc::new(Error::from(config.refused(why)).under("init"));
+            let bytes = fs::read(&path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
+            Weights::read(bytes).map(Arc::new).map_err(|error| refused(error.to_string()))
+        });
+        Ok(Some(Given { weights: read.clone()?, config: config.clone() }))
+    }
+}
+
+/// The file that is meant: in the folder of a run its network.
+fn file(from: &Path) -> PathBuf {
+    if from.is_dir() { from.join(model_file::NAME) } else { from.to_owned() }
+}
