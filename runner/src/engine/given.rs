@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secateur::Error;
+use secateur::backend::Cpu;
 use secateur::network::given::{Given, InitConfig, Weights};
-use secateur::network::model_file;
+use secateur::network::layout::Sizes;
+use secateur::network::model_file::{self, ModelFile};
 
 use super::Workbench;
 use super::data_cache::slot;
@@ -25,7 +27,17 @@ impl Workbench {
             let bytes = fs::read(&path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
             Weights::read(bytes).map(Arc::new).map_err(|error| refused(error.to_string()))
         });
-        Ok(Some(Given { weights: read.clone()?, config: config.clone() }))
+        let weights = read.clone()?;
+        let whole = weights.about.as_ref().and_then(|about| self.whole(about));
+        Ok(Some(Given { weights, config: config.clone(), whole }))
+    }
+
+    /// The sizes that a network had before anything was removed; none where its model is not here.
+    fn whole(&self, about: &ModelFile) -> Option<Sizes> {
+        let mut options = about.model.clone();
+        let name = options.remove("name")?;
+        let model = self.registry.model::<Cpu>(name.as_str()?, &options).ok()?;
+        Some(model.layout(&about.input, &Sizes::default()).ok()?.sizes())
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Given {
     pub weights: Arc<Weights>,
     /// The `[init]` section.
     pub config: InitConfig,
+    /// Sizes of the unit groups of a network of ours before anything was removed; without them none counts as removed.
+    pub whole: Option<Sizes>,
 }
 
 /// What of a file fits a network.
@@ -59,11 +61,11 @@ impl Left {
 }
 
 impl Given {
-    /// Sizes of the unit groups of a network of ours from which units were cut out; where they are to be the whole
-    /// network, or where they are not.
-    pub fn sizes(&self, masks: GivenMasks) -> Option<&Sizes> {
-        let about = self.weights.about.as_ref().filter(|_| self.config.masks == masks)?;
-        Some(&about.sizes)
+    /// Sizes of the unit groups of the file's network, where that is a pruned form of one with these sizes, and what it
+    /// lost is to be treated so.
+    pub fn sizes(&self, masks: GivenMasks, whole: &Sizes) -> Option<&Sizes> {
+        let cut = self.weights.about.as_ref().map(|about| &about.sizes).filter(|sizes| *sizes != whole)?;
+        (self.config.masks == masks && self.whole.as_ref() == Some(whole)).then_some(cut)
     }
 
     /// What of the file is what of a network of this layout; `names` are those that the model knows from elsewhere, see
@@ -168,7 +170,8 @@ impl Given {
     fn masks(&self, layout: &Layout, fitted: &mut Fitted) -> Result<()> {
         let config = &self.config;
         if config.masks == GivenMasks::Drop {
-            if !self.weights.is_pruned() {
+            let cut = layout.groups.iter().any(|group| group.units != group.dense_units);
+            if !self.weights.has_masks() && !cut {
                 let text = "init.masks = \"drop\" does nothing here: nothing of the file is masked or was cut out.";
                 fitted.remarks.push(("init.masks", text.into()));
             }

@@ -149,7 +149,7 @@ fn with(tensors: &[(&str, &[usize])], numbers: Vec<Vec<f32>>) -> Weights {
 fn fit(weights: Weights, config: &str, known: &[(&str, &str)]) -> Result<Fitted> {
     let config = crate::options::parse(&config.parse().unwrap()).unwrap();
     let known: Vec<(String, String)> = known.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-    Given { weights: weights.into(), config }.fit(&layout(), &known)
+    Given { weights: weights.into(), config, whole: None }.fit(&layout(), &known)
 }
 
 /// The first number of each parameter.

@@ -85,9 +85,8 @@ impl Weights {
         self.masks.iter().map(|(name, mask)| (name, mask.flags(&self.file)))
     }
 
-    /// Whether anything in it is masked or was cut out.
-    pub fn is_pruned(&self) -> bool {
-        let cut = |about: &ModelFile| about.units != about.sizes;
-        !self.masks.is_empty() || self.about.as_ref().is_some_and(cut)
+    /// Whether anything in it is masked.
+    pub fn has_masks(&self) -> bool {
+        !self.masks.is_empty()
     }
 }

@@ -14,17 +14,16 @@ pub(super) fn start_sizes(
     prune: &PruneConfig,
     layout: impl Fn(&Sizes) -> Result<Layout>,
 ) -> Result<Sizes> {
-    let pruned = given.filter(|given| given.weights.is_pruned());
+    let Some(given) = given else { return prune.start_sizes(layout) };
+    let whole = layout(&Sizes::default())?.sizes();
+    let [keep, drop] = [GivenMasks::Keep, GivenMasks::Drop].map(|masks| given.sizes(masks, &whole));
     for (key, set) in [("start", !prune.start.is_empty()), ("start_params", prune.start_params.is_some())] {
-        if pruned.is_some() && set {
-            let text = "cannot stand beside init.from of a network that was pruned, which says itself how large it is";
+        if set && keep.or(drop).is_some() {
+            let text = "cannot stand beside init.from of a network without all of its units, which says itself how large it is";
             return Err(Error::from(OptionError::new(key, "(set)", text)).under("prune"));
         }
     }
-    match given.and_then(|given| given.sizes(GivenMasks::Drop)) {
-        Some(sizes) => Ok(sizes.clone()),
-        None => prune.start_sizes(layout),
-    }
+    drop.map_or_else(|| prune.start_sizes(layout), |sizes| Ok(sizes.clone()))
 }
 
 impl<B: Backend> Setting<'_, B> {
@@ -34,9 +33,10 @@ impl<B: Backend> Setting<'_, B> {
     /// They are not this network's.
     pub fn begin(&self, params: &mut ParamStore<B>) -> Result<Vec<Remark>> {
         let Some(given) = &self.given else { return Ok(vec![]) };
-        let layout = match given.sizes(GivenMasks::Keep) {
-            Some(sizes) if *sizes != self.layout.sizes() => self.model.layout(&self.input, sizes)?,
-            _ => self.layout.clone(),
+        let whole = self.model.layout(&self.input, &Sizes::default())?.sizes();
+        let layout = match given.sizes(GivenMasks::Keep, &whole) {
+            Some(sizes) => self.model.layout(&self.input, sizes)?,
+            None => self.layout.clone(),
         };
         let fitted = given.fit(&layout, &self.model.known_names()).map_err(|error| error.under("init"))?;
         let remarks = fitted.remarks.iter().map(|(key, text)| Remark::new(&[key], text.clone())).collect();

@@ -56,7 +56,8 @@ fn logits(case: &Value, weights: Vec<u8>, inputs: &[f32]) -> Vec<f32> {
     let input = InputSpec { shape: shape.clone(), classes };
     let layout = model.layout(&input, &Sizes::default()).unwrap();
     let mut params = ParamStore::new(&Cpu::default(), layout.clone(), Seed(1), Masking::Held).unwrap();
-    let given = Given { weights: Arc::new(Weights::read(weights).unwrap()), config: InitConfig::default() };
+    let given =
+        Given { weights: Arc::new(Weights::read(weights).unwrap()), config: InitConfig::default(), whole: None };
     let fitted = given.fit(&layout, &model.known_names()).unwrap();
     assert_eq!(fitted.values.len(), layout.params.len());
     params.begin(layout, Seed(1), fitted).unwrap();
