@@ -87,6 +87,7 @@ fn criterion(run: &Path) -> String {
 const FIVE: &str = "schedule={first=2,every=1,count=5}";
 
 const UNITS: &[&str] = &["criterion.name=contribution-rank", FIVE];
+const MASKED: &[&str] = &["criterion.name=contribution-rank", "prune.apply=\"mask\"", FIVE];
 const WEIGHTS: &[&str] = &["criterion.name=movement", "prune={granularity=\"weight\",apply=\"mask\"}", FIVE];
 const TICKETS: &[&str] = &[
     "criterion.name=magnitude",
@@ -311,7 +312,7 @@ fn summary(run: &Path) -> Value {
 #[test]
 fn a_run_begins_with_the_network_that_another_one_left() {
     let here = tempfile::tempdir().unwrap();
-    for (name, sets, drops) in [("units", UNITS, false), ("weights", WEIGHTS, true)] {
+    for (name, sets, drops) in [("units", UNITS, false), ("masked-units", MASKED, true), ("weights", WEIGHTS, true)] {
         let left = run(here.path(), name, sets);
         let from = format!("init.from=\"{}\"", left.display());
         let kept = begun(here.path(), &format!("kept-{name}"), &[sets, &[from.as_str()]].concat());

@@ -320,9 +320,10 @@ mod tests {
 
     #[test]
     fn the_content_of_the_data_counts_and_not_where_it_lies() {
-        let of = |dir: &str, content| {
+        let of = |dir: &str, content: &str| {
+            let content = Content { data: Some(content.to_owned()), init: None };
             let config = table(&WHOLE.replace("name = 'glyphs'", &format!("name = 'glyphs'\ndir = '{dir}'")));
-            hash(&with_content(&covered(&config, &Fixture), content))
+            hash(&with_content(&covered(&config, &Fixture), &content))
         };
         assert_eq!(of("/here", "a"), of("/there", "a"));
         assert_ne!(of("/here", "a"), of("/here", "b"));

@@ -2,7 +2,7 @@
 
 use super::names::Rule;
 use crate::error::OptionError;
-use crate::options::{Checks, key_in};
+use crate::options::key_in;
 use std::collections::BTreeMap;
 
 crate::choices! {

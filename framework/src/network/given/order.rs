@@ -15,8 +15,10 @@ pub(super) fn by_order(tensors: &[&TensorInFile], layout: &Layout) -> Option<Vec
     let mut layers = BTreeMap::new();
     for tensor in tensors {
         let (layer, part) = tensor.name.rsplit_once('.')?;
-        let (holder, number) = layer.rsplit_once('.').unwrap_or(("", layer));
-        let key = (holder, number.parse::<usize>().ok()?);
+        // Numbers go by their size, at every level: a sequence may hold sequences.
+        let level = |text| str::parse::<usize>(text).map_or((usize::MAX, text), |number| (number, ""));
+        let key: Vec<(usize, &str)> = layer.split('.').map(level).collect();
+        key.last().filter(|(_, text)| text.is_empty())?;
         if part == "weight" {
             layers.insert(key, (layer, tensor.shape.len()));
         }

@@ -166,6 +166,7 @@ fn names_are_found_behind_wrappers_by_rules_and_by_their_order() {
         (["module.model.fc1.weight", "module.model.fc1.bias", "module.model.fc2.weight", "module.model.fc2.bias"], &[]),
         (["in.weight", "in.bias", "out.weight", "out.bias"], &[("in.*", "fc1.*"), ("out.*", "fc2.*")]),
         (["2.weight", "2.bias", "10.weight", "10.bias"], &[]),
+        (["2.0.weight", "2.0.bias", "10.0.weight", "10.0.bias"], &[]),
         (["net.2.weight", "net.2.bias", "net.10.weight", "net.10.bias"], &[]),
     ] {
         let tensors: Vec<(&str, &[usize])> = names.into_iter().zip(shapes).collect();

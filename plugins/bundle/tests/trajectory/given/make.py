@@ -6,6 +6,7 @@ the same for networks of full size with random weights, each with its file of we
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ import timm
 import torch
 import torchvision
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 HERE = Path(__file__).parent
+SAVED = Path(tempfile.mkdtemp())
 
 
 def uniform(stream, shape):
@@ -82,11 +84,8 @@ class Live:
     def names(self):
         if not self.saved:
             return fractions(self.net.state_dict())
-        folder = Path(sys.argv[1] if len(sys.argv) > 1 else "/tmp") / "transformers"
-        self.net.save_pretrained(folder)
-        from safetensors.torch import load_file
-
-        return fractions(load_file(folder / "model.safetensors"))
+        self.net.save_pretrained(SAVED)
+        return fractions(load_file(SAVED / "model.safetensors"))
 
 
 def hugging_face(size, patch, dim, depth, heads, classes):
@@ -138,8 +137,8 @@ def golden():
         names = [[key, list(tensor.shape)] for key, tensor in state.items()]
         made = weights(names)
         if isinstance(net, Live) and net.saved:
-            save_file(made, Path("/tmp/transformers") / "model.safetensors", {"format": "pt"})
-            module = transformers.ViTForImageClassification.from_pretrained("/tmp/transformers", local_files_only=True)
+            save_file(made, SAVED / "model.safetensors", {"format": "pt"})
+            module = transformers.ViTForImageClassification.from_pretrained(SAVED, local_files_only=True)
         else:
             rest = {key: t for key, t in module.state_dict().items() if key not in made}
             module.load_state_dict({**made, **rest})
