@@ -7,7 +7,7 @@ use super::tensor::{Numbers, TensorInFile};
 use super::weights::Weights;
 use crate::error::{Error, OptionError, Result};
 use crate::network::layout::{Layout, ParamSpec, Sizes};
-use crate::options::{key_in, unknown};
+use crate::options::{key_in, keys_for, unknown};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -194,6 +194,13 @@ impl Given {
         for pattern in names.idle(there.iter().chain(by).copied()) {
             let text = format!("no tensor of the file has such a name: {}", some(&there));
             errors.push(OptionError::new(key_in("names", pattern), format!("{:?}", self.config.names[pattern]), text));
+        }
+        for name in by {
+            if let [one, other, ..] = keys_for(self.config.names.keys(), name)[..] {
+                let text = format!("`{name}` fits it and {other:?}, which is as long: write that name out");
+                errors.push(OptionError::new(key_in("names", one), format!("{:?}", self.config.names[one]), text));
+                break;
+            }
         }
         let known: Vec<&str> = layout.params.iter().map(|spec| spec.name.as_str()).collect();
         for found in found {

@@ -440,7 +440,7 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
 fn said(instruction: u8) -> String {
     let what = match instruction {
         b'B' | b'C' | 0x8e | 0x96..=0x98 => "bytes",
-        b'S' | b'T' | b'U' | b'V' => "a text of Python 2",
+        b'S' | b'T' | b'U' | b'V' => "a text of an old protocol",
         0x8f..=0x91 => "a set",
         b'i' | b'o' | 0x81 | 0x92 => "an object of a class",
         0x82..=0x84 => "a name by a number",

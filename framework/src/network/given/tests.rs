@@ -38,6 +38,7 @@ fn same_as_pytorch(file: &[u8], count: usize) {
 fn a_state_dict_has_the_values_that_pytorch_reads() {
     same_as_pytorch(VIEWS, 9);
     same_as_pytorch(include_bytes!("files/protocol-4.pt"), 9);
+    same_as_pytorch(include_bytes!("files/zip64.pt"), 9);
     same_as_pytorch(include_bytes!("files/big-endian.pt"), 8);
 }
 
@@ -102,6 +103,7 @@ fn a_reader_bears_weights_that_nobody_wrote() {
         VIEWS,
         include_bytes!("files/script.pt"),
         include_bytes!("files/protocol-4.pt"),
+        include_bytes!("files/zip64.pt"),
         include_bytes!("files/code.pt"),
     ];
     let whole = whole.map(<[u8]>::to_vec);
@@ -184,6 +186,8 @@ fn the_config_says_more_of_names_and_leaves_tensors_out() {
                  'shi*' = 'fc*.bias'\nold = ''";
     let error = fit(file(&parts), rules, &[]).unwrap_err().to_string();
     assert!(error.contains("`fcft.bias` is an unknown parameter; did you mean `fc1.bias`?"), "{error}");
+    let error = fit(file(&parts), "names = { 's*' = 'fc1.*', '*t' = 'fc2.*' }", &[]).unwrap_err().to_string();
+    assert!(error.contains("`shift` fits it and \"s*\", which is as long"), "{error}");
     let fitted = fit(file(&parts), &rules.replace("'shi*' = 'fc*.bias'", "shift = 'fc1.bias'"), &[]).unwrap();
     assert_eq!(fitted.values["fc1.weight"], [1.0, 1.0, 2.0, 2.0, 3.0, 3.0], "stacked by rows");
     assert_eq!(fitted.values["fc1.bias"], [4.0; 3], "axes of one do not count");

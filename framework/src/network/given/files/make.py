@@ -4,6 +4,7 @@ import collections
 import io
 import json
 import os
+import struct
 import zipfile
 from pathlib import Path
 
@@ -27,6 +28,26 @@ def rewritten(source, name, change, how=zipfile.ZIP_STORED):
             new.writestr(zipfile.ZipInfo(entry.filename, (1980, 1, 1, 0, 0, 0)), content, how)
 
 
+def zip64(source, name):
+    """The same archive as one of more than 4 GiB would be: every size and place among the extras, with 64 bits."""
+    all_ones, body, directory = 0xFFFFFFFF, b"", b""
+    with zipfile.ZipFile(HERE / source) as old:
+        entries = [(entry.filename.encode(), old.read(entry)) for entry in old.infolist()]
+    for path, content in entries:
+        at = len(body)
+        sizes = struct.pack("<HHQQ", 1, 16, len(content), len(content))
+        body += struct.pack("<4s5H3I2H", b"PK\3\4", 45, 0, 0, 0, 0, 0, all_ones, all_ones, len(path), len(sizes))
+        body += path + sizes + content
+        extra = struct.pack("<HHQQQ", 1, 24, len(content), len(content), at)
+        head = struct.pack("<4s6H3I", b"PK\1\2", 45, 45, 0, 0, 0, 0, 0, all_ones, all_ones)
+        directory += head + struct.pack("<5H2I", len(path), len(extra), 0, 0, 0, 0, all_ones) + path + extra
+    count, start = len(entries), len(body)
+    end = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(directory), start)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, start + len(directory), 1)
+    last = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, all_ones, all_ones, 0)
+    (HERE / name).write_bytes(body + directory + end + locator + last)
+
+
 base = torch.arange(12, dtype=torch.float32) / 8 - 0.5
 views = collections.OrderedDict(
     plain=base.reshape(3, 4),
@@ -47,6 +68,8 @@ expected = {
 (HERE / "views.json").write_text(json.dumps(expected, indent=1) + "\n")
 save(views, "views.pt")
 save(views, "protocol-4.pt", pickle_protocol=4)
+zip64("views.pt", "zip64.pt")
+assert torch.load(HERE / "zip64.pt").keys() == views.keys()
 script = {
     "epoch": 3,
     "args": {"lr": 0.1, "names": ["a", "b"], "sizes": (1, 2**70), "deterministic": True, "resume": None},
