@@ -55,7 +55,7 @@ fn what_is_more_than_tensors_and_containers_is_refused_by_its_name() {
     for (file, text) in [
         (&include_bytes!("files/code.pt")[..], "it names `posix.system`, which is not loaded"),
         (include_bytes!("files/module.pt"), "it names `torch.nn.modules.linear.Linear`"),
-        (include_bytes!("files/set.pt"), "it names `builtins.set`"),
+        (include_bytes!("files/set.pt"), "it names `__builtin__.set`"),
         (include_bytes!("files/before-zip.pt"), "the format of PyTorch before 1.6"),
         (include_bytes!("files/compressed.pt"), "is compressed (method 8)"),
         (b"PK\x03\x04", "cut short"),
