@@ -64,6 +64,7 @@ fn main() -> Result<()> {
         prune: PruneConfig::default(),
         grow: GrowConfig::default(),
         train: TrainConfig { epochs: 40, lr: 0.3, momentum: 0.9, ..TrainConfig::default() },
+        given: None,
         make_criterion: &|name, _| Err(Error::Config(format!("there is no criterion `{name}` to wrap"))),
     };
     let summary = run.execute(&mut Silent)?.summary;

@@ -6,7 +6,7 @@ pub use crate::choices;
 pub use crate::data::{DataFiles, DataOrigin, DataSource, Examples, Folders, LoadProgress, Pool, TestExamples};
 pub use crate::error::{Error, OptionError, Result};
 pub use crate::network::compressor::{Compressor, NoCompression, Stage, Tokens};
-pub use crate::network::forward::{ConvOptions, Forward, Needs, Trace};
+pub use crate::network::forward::{ConvOptions, Forward, Needs, Norms, Trace};
 pub use crate::network::init::Init;
 pub use crate::network::layout::{Layout, LayoutBuilder, Member, ParamSpec, Role, Sizes, UnitGroup, Width};
 pub use crate::network::model::{Batch, InputSpec, Model, Output};

@@ -87,6 +87,7 @@ fn criterion(run: &Path) -> String {
 const FIVE: &str = "schedule={first=2,every=1,count=5}";
 
 const UNITS: &[&str] = &["criterion.name=contribution-rank", FIVE];
+const MASKED: &[&str] = &["criterion.name=contribution-rank", "prune.apply=\"mask\"", FIVE];
 const WEIGHTS: &[&str] = &["criterion.name=movement", "prune={granularity=\"weight\",apply=\"mask\"}", FIVE];
 const TICKETS: &[&str] = &[
     "criterion.name=magnitude",
@@ -296,4 +297,95 @@ fn a_sweep_forks_its_own_runs_and_the_comparison_knows_it() {
     assert!(unpruned.into_iter().all(|pair| pair["common"].is_null()), "{text}");
     let (code, out, _) = secateur(here.path(), &["sweep", "s.toml"]);
     assert!(code == 0 && out.contains("0 cells finished now"), "{out}");
+}
+
+/// A run that begins with given weights: prunes nothing, and hardly trains.
+fn begun(here: &Path, name: &str, more: &[&str]) -> PathBuf {
+    let still = ["schedule={name=\"never\"}", "train.lr=1e-12", "train.epochs=1", "train.weight_decay=0"];
+    run(here, name, &[&still[..], more].concat())
+}
+
+fn summary(run: &Path) -> Value {
+    json(run.join("summary.json"))
+}
+
+#[test]
+fn a_run_begins_with_the_network_that_another_one_left() {
+    let here = tempfile::tempdir().unwrap();
+    for (name, sets, drops) in [("units", UNITS, false), ("masked-units", MASKED, true), ("weights", WEIGHTS, true)] {
+        let left = run(here.path(), name, sets);
+        let from = format!("init.from=\"{}\"", left.display());
+        // Without its schedule.
+        let sets = &sets[..sets.len() - 1];
+        let kept = begun(here.path(), &format!("kept-{name}"), &[sets, &[from.as_str()]].concat());
+        let (there, found) = (summary(&left), summary(&kept));
+        for key in ["test_accuracy", "params_kept", "params_dense", "sparsity", "units"] {
+            assert_eq!(found.get(key), there.get(key), "{name}: {key}");
+        }
+        let dropped = begun(here.path(), &format!("dropped-{name}"), &[sets, &[&from, "init.masks=\"drop\""]].concat());
+        let found = summary(&dropped);
+        assert_eq!(found["test_accuracy"], there["test_accuracy"], "{name}: what was pruned is zero at first");
+        let whole = found["params_kept"] == found["params_dense"];
+        assert!(whole, "{name}: nothing counts as pruned {found}");
+        assert_eq!(found["params_kept"] != there["params_kept"], drops, "{name}");
+        // Pruning goes on from there, with the units or masks that are left.
+        let on = "schedule={name=\"one-shot\",at=0.5,sparsity=0.9}";
+        let on = run(here.path(), &format!("on-{name}"), &[sets, &[&from, on]].concat());
+        assert!(summary(&on)["params_kept"].as_u64() < there["params_kept"].as_u64(), "{name}");
+    }
+}
+
+#[test]
+fn the_content_of_given_weights_makes_the_run_and_not_their_place() {
+    let here = tempfile::tempdir().unwrap();
+    let left = run(here.path(), "left", &["seed=5", FIVE]);
+    let (one, other) = (here.path().join("one.safetensors"), here.path().join("other.safetensors"));
+    fs::copy(left.join("model.safetensors"), &one).unwrap();
+    fs::copy(&one, &other).unwrap();
+    let from = |path: &Path| format!("init.from=\"{}\"", path.display());
+    let first = begun(here.path(), "it", &[&from(&one)]);
+    let found = forks(here.path(), &first, "step:4", &[]).remove(0);
+    assert!(model(&found) == model(&first), "a fork begins with them too");
+    begun(here.path(), "it", &[&from(&other)]);
+    assert_eq!(folders(&here.path().join("it")).len(), 1, "the same run");
+    fs::copy(run(here.path(), "another", &["seed=6", FIVE]).join("model.safetensors"), &one).unwrap();
+    begun(here.path(), "it", &[&from(&one)]);
+    assert_eq!(folders(&here.path().join("it")).len(), 2, "another file under the same path");
+    let provenance = fs::read_to_string(first.join("provenance.toml")).unwrap();
+    assert!(provenance.contains("\ninit = \""), "{provenance}");
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_with_what_is_left_on_both_sides() {
+    let here = tempfile::tempdir().unwrap();
+    let left = run(here.path(), "left", &["model.hidden=[20,10]", "schedule={name=\"never\"}"]);
+    let file = left.join("model.safetensors");
+    let from = format!("init.from=\"{}\"", file.display());
+    fs::write(here.path().join("cut.pt"), &fs::read(&file).unwrap()[..1000]).unwrap();
+    for (sets, expected) in [
+        (&["init.from=\"none.pt\""][..], &["init.from: ", "none.pt: No such file"][..]),
+        (&["init.from=\"cut.pt\""], &["neither a whole safetensors file"]),
+        (&["init.from=\"left\""], &["left/model.safetensors: No such file"]),
+        (&[&from, "model.hidden=[20]"], &["it is not this network: in the file and not used: fc3.weight [10, 10]\n"]),
+        (
+            &[&from, "init.names={\"fc9.*\"=\"fc1.*\"}"],
+            &["init.names.\"fc9.*\": ", "no tensor of the file has such a name"],
+        ),
+        (&[&from, "init.names={\"fc1.weight\"=\"fc1.wait\"}"], &["unknown parameter; did you mean `fc1.weight`?"]),
+        (&[&from, "init.names={\"fc2.weight\"=\"fc1.weight\"}"], &["would both be `fc1.weight`"]),
+        (&[&from, "init.names={\"fc1.*\"=\"fc1\"}"], &["must have 1 `*`"]),
+        (&["init.from=\"\""], &["must name a file"]),
+    ] {
+        let sets: Vec<String> = sets.iter().map(|set| format!("--set={set}")).collect();
+        let all = ["run", "experiment/quickstart", "--quiet", "--set=model.hidden=[20,10]"].into_iter();
+        let (code, _, errors) = secateur(here.path(), &all.chain(sets.iter().map(String::as_str)).collect::<Vec<_>>());
+        let told = expected.iter().all(|text| errors.contains(text));
+        assert!(
+            code == 2 && told && errors.contains("fix: ") | errors.contains("allowed: "),
+            "{sets:?}: {code} {errors}"
+        );
+    }
+    let loose = begun(here.path(), "loose", &[&from, "model.hidden=[20,12]", "init.strict=false"]);
+    let notes = summary(&loose)["notes"].to_string();
+    assert!(notes.contains("init.strict = false: of another shape: fc2.weight is [12, 20] here"), "{notes}");
 }

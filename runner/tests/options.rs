@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
+use secateur::network::given::InitConfig;
 use secateur::options::{OptionDoc, OptionSet as _};
 use secateur::plugins::registry::Kind;
 use secateur::pruning::{GrowConfig, PruneConfig};
@@ -64,9 +65,12 @@ fn every_option_of_every_plugin_refuses_what_is_no_value_of_its_type() {
 #[test]
 fn every_key_of_training_and_pruning_refuses_what_is_no_value_of_its_type() {
     let here = tempfile::tempdir().unwrap();
-    for (section, docs) in
-        [("train", TrainConfig::docs()), ("prune", PruneConfig::docs()), ("grow", GrowConfig::docs())]
-    {
+    for (section, docs) in [
+        ("train", TrainConfig::docs()),
+        ("prune", PruneConfig::docs()),
+        ("grow", GrowConfig::docs()),
+        ("init", InitConfig::docs()),
+    ] {
         for doc in docs {
             for value in never(&doc) {
                 refuses(here.path(), &[], &format!("{section}.{}", doc.name), value);

@@ -2,6 +2,7 @@
 
 pub mod compressor;
 pub mod forward;
+pub mod given;
 pub mod graph;
 pub mod init;
 pub mod layout;

@@ -115,6 +115,13 @@ pub trait Model<B: Backend>: Send {
     /// image).
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout>;
 
+    /// What other libraries call this model's parameters, and what they are here, as a person would write it in
+    /// `[init.names]`: `("layer*.*.bn*.*", "stage*.*.norm*.*")`. The longest name that fits speaks. A model that is
+    /// loaded from a library says nothing of them, so that the config must.
+    fn known_names(&self) -> Vec<(String, String)> {
+        vec![]
+    }
+
     /// The forward pass; `cx` has the layers by name, and works the same in training and evaluation.
     ///
     /// # Errors

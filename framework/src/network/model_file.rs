@@ -17,8 +17,10 @@ use crate::state::Archive;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+/// The name of such a file in the folder of a run.
+pub const NAME: &str = "model.safetensors";
 /// The version of this format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
 /// The metadata key of the description.
@@ -84,6 +86,21 @@ impl ModelFile {
         Self { compressor, ..self }
     }
 
+    /// The description in a file's metadata, if there is one.
+    ///
+    /// # Errors
+    /// If it is damaged, or of another version of this format.
+    pub(crate) fn described(metadata: Option<&HashMap<String, String>>) -> Result<Option<Self>> {
+        let Some(about) = metadata.and_then(|all| all.get(KEY)) else { return Ok(None) };
+        let found: serde_json::Value = serde_json::from_str(about).map_err(|e| refused(e.to_string()))?;
+        let format = found.get("format").and_then(serde_json::Value::as_u64);
+        if format != Some(u64::from(FORMAT)) {
+            let format = format.map_or("none, as earlier versions wrote it".to_string(), |f| f.to_string());
+            return Err(refused(format!("the version of its format is {format}; this program reads {FORMAT}")));
+        }
+        serde_json::from_value(found).map(Some).map_err(|e| refused(e.to_string()))
+    }
+
     /// The file: the same network gives the same bytes.
     ///
     /// # Errors
@@ -133,6 +150,10 @@ impl Stored {
     }
 }
 
+fn refused(why: impl std::fmt::Display) -> Error {
+    Error::Other(format!("this is no model.safetensors of a run: {why}"))
+}
+
 /// A network that was read from a file.
 pub struct SavedModel {
     /// What the file says of it.
@@ -147,18 +168,10 @@ impl SavedModel {
     /// # Errors
     /// If it is something else, is cut short, or has another format.
     pub fn read(bytes: &[u8]) -> Result<Self> {
-        let refused = |why: String| Error::Other(format!("this is no model.safetensors of a run: {why}"));
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| refused(e.to_string()))?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| refused(e.to_string()))?;
-        let about = metadata.metadata().as_ref().and_then(|all| all.get(KEY));
+        let about = ModelFile::described(metadata.metadata().as_ref())?;
         let about = about.ok_or_else(|| refused(format!("its metadata has no key `{KEY}`")))?;
-        let found: serde_json::Value = serde_json::from_str(about).map_err(|e| refused(e.to_string()))?;
-        let format = found.get("format").and_then(serde_json::Value::as_u64);
-        if format != Some(u64::from(FORMAT)) {
-            let format = format.map_or("none, as earlier versions wrote it".to_string(), |f| f.to_string());
-            return Err(refused(format!("the version of its format is {format}; this program reads {FORMAT}")));
-        }
-        let about: ModelFile = serde_json::from_value(found).map_err(|e| refused(e.to_string()))?;
         let (mut arrays, mut updates) = (Archive::default(), BTreeMap::new());
         for (name, view) in tensors.tensors() {
             match (view.dtype(), name.strip_suffix(".mask")) {

@@ -17,7 +17,7 @@ pub use acts::{Acts, Idle};
 pub use checks::{Checks, Number, key_in};
 pub use one_or_list::OneOrList;
 pub use one_or_table::OneOrTable;
-pub use pattern::{entry_for, fits, keys_for};
+pub use pattern::{captures, entry_for, fits, keys_for};
 pub use plugin_spec::PluginSpec;
 
 use crate::error::OptionError;

@@ -20,6 +20,22 @@ pub fn fits(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// What each `*` of a pattern stands for in `name`, where it fits: the shortest text from the left, and the last one
+/// what is left.
+pub fn captures<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> {
+    let mut parts = pattern.split('*');
+    let mut rest = name.strip_prefix(parts.next()?)?;
+    let Some(last) = parts.next_back() else { return rest.is_empty().then(Vec::new) };
+    let mut all = vec![];
+    for part in parts {
+        let at = rest.find(part)?;
+        all.push(&rest[..at]);
+        rest = &rest[at + part.len()..];
+    }
+    all.push(rest.strip_suffix(last)?);
+    Some(all)
+}
+
 /// The keys that speak for `name`: its own where there is one, otherwise the pattern with the most characters besides
 /// its `*`. More than one only where patterns are equally long, so that none of them is meant more than the others.
 pub fn keys_for<'a>(keys: impl IntoIterator<Item = &'a String>, name: &str) -> Vec<&'a String> {
@@ -52,6 +68,12 @@ mod tests {
         #[test]
         fn a_star_stands_for_any_run(pattern in "[ab*]{0,6}", name in "[ab]{0,7}") {
             prop_assert_eq!(fits(&pattern, &name), by_definition(pattern.as_bytes(), name.as_bytes()));
+            let stars = captures(&pattern, &name);
+            prop_assert_eq!(stars.is_some(), fits(&pattern, &name));
+            if let Some(stars) = stars {
+                let filled = pattern.split('*').zip(stars.into_iter().chain([""])).map(|(part, star)| format!("{part}{star}"));
+                prop_assert_eq!(filled.collect::<String>(), name);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use crate::data::{Dataset, SplitName};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::{Cost, LayerRecord};
+use crate::network::given::Given;
 use crate::network::model::{InputSpec, Model};
 use crate::network::params::{ParamStore, Snapshot};
 use crate::options::PluginSpec;
@@ -48,6 +49,8 @@ pub struct Run<'a, B: Backend> {
     pub grow: GrowConfig,
     /// How it is trained.
     pub train: TrainConfig,
+    /// The weights that it begins with, where they are not drawn.
+    pub given: Option<Given>,
     /// Makes the criterion that another one wraps, and those that `grow` names.
     pub make_criterion: &'a MakeCriterion<'a, B>,
 }
@@ -146,8 +149,13 @@ pub(super) struct Live<B: Backend> {
 impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     fn new(run: Run<'a, B>, saved: Option<LatencyTable>, observer: &'o mut dyn Observer) -> Result<Self> {
         let (setting, layout, mut criterion, schedule) = Setting::new(run, saved)?;
+        let params = ParamStore::new(&setting.device, layout, setting.seed, setting.prune.masking())?;
+        let mut params = params.with_sparse(setting.sparse());
+        let look = setting.look(&params)?;
+        let (dense, mut idle) = (look.cost, setting.idle(params.layout(), criterion.needs(), &look));
+        idle.extend(setting.begin(&mut params)?);
         let seed = setting.seed.derive("criterion", &[]);
-        let setup = Setup { layout: &layout, seed, make_criterion: setting.make_criterion };
+        let setup = Setup { layout: params.layout(), seed, make_criterion: setting.make_criterion };
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
         let grower = setting.grow.is_on().then(|| {
             let setup = Setup { seed: setting.growth_seed(), ..setup };
@@ -155,10 +163,6 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         });
         let first = setting.grow.start.as_ref().filter(|_| setting.grow.is_on());
         let first = first.map(|first| named(first, &setup).map_err(|error| error.under("start").under("grow")));
-        let params = ParamStore::new(&setting.device, layout, setting.seed, setting.prune.masking())?;
-        let params = params.with_sparse(setting.sparse());
-        let look = setting.look(&params)?;
-        let (dense, idle) = (look.cost, setting.idle(params.layout(), criterion.needs(), &look));
         let live = Live {
             next: Step(0),
             params,

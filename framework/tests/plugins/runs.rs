@@ -157,6 +157,7 @@ pub fn run(parts: Parts) -> Result<Trace> {
         prune,
         grow,
         train,
+        given: None,
         make_criterion: &|name, options| match grower.borrow_mut().take() {
             Some(grower) => Ok(grower),
             None => registry.criterion(name, options),

@@ -22,6 +22,12 @@ options! {
         /// Batch normalisation after each convolution, before its activation.
         #[acts(|c| !c.channels.is_empty(), "at least one convolution in channels")]
         pub batch_norm: bool = false,
+        /// What normalisations add to variances.
+        #[acts(|c| c.batch_norm && !c.channels.is_empty(), "batch_norm = true and at least one convolution in channels")]
+        pub norm_eps: f64 = 1e-5,
+        /// Share of a batch in the running statistics of normalisations.
+        #[acts(|c| c.batch_norm && !c.channels.is_empty(), "batch_norm = true and at least one convolution in channels")]
+        pub norm_momentum: f64 = 0.1,
         /// Whether convolutions have a bias.
         #[acts(|c| !c.channels.is_empty(), "at least one convolution in channels")]
         pub conv_bias: bool = true,
@@ -35,6 +41,8 @@ options! {
         let odd = !self.kernel.is_multiple_of(2) && self.kernel < 100;
         checks.ensure("kernel", odd, "must be odd, so that the image keeps its size, and below 100");
         checks.widths("hidden", &self.hidden);
+        checks.range("norm_eps", self.norm_eps, 1e-30..=1.0);
+        checks.range("norm_momentum", self.norm_momentum, 0.0..=1.0);
         let fused = matches!(self.activation, Act::None | Act::Relu | Act::Tanh | Act::Sigmoid);
         checks.ensure("activation", fused, "must be relu, tanh, sigmoid or none");
     }
@@ -82,6 +90,7 @@ impl<B: Backend> Model<B> for Cnn {
 
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
         let options = ConvOptions { stride: 1, padding: self.kernel / 2, pool: true };
+        cx.set_norms(Norms { eps: self.norm_eps, momentum: self.norm_momentum });
         let mut x = batch.input.clone();
         for i in 0..self.channels.len() {
             let name = format!("conv{}", i + 1);

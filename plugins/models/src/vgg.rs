@@ -14,9 +14,18 @@ options! {
         /// Width of each hidden linear layer; none in the usual form for CIFAR.
         #[acts(always)]
         pub hidden: Vec<usize> = vec![],
-        /// Batch normalisation after every convolution, which then has no bias.
+        /// Batch normalisation after every convolution, which then has no bias unless `conv_bias` says so.
         #[acts(always)]
         pub batch_norm: bool = true,
+        /// Whether convolutions have a bias before batch normalisation too, as torchvision's have.
+        #[acts(|m| m.batch_norm, "batch_norm = true")]
+        pub conv_bias: bool = false,
+        /// What normalisations add to variances.
+        #[acts(|m| m.batch_norm, "batch_norm = true")]
+        pub norm_eps: f64 = 1e-5,
+        /// Share of a batch in the running statistics of normalisations.
+        #[acts(|m| m.batch_norm, "batch_norm = true")]
+        pub norm_momentum: f64 = 0.1,
     }
 
     fn check(&self, checks: &mut Checks) {
@@ -24,6 +33,8 @@ options! {
         let allowed = format!("must be a number that leaves at least one of 64 channels, and at most {most}");
         checks.ensure("width", (least..=most).contains(&self.width), allowed);
         checks.widths("hidden", &self.hidden);
+        checks.range("norm_eps", self.norm_eps, 1e-30..=1.0);
+        checks.range("norm_momentum", self.norm_momentum, 0.0..=1.0);
     }
 }
 
@@ -54,7 +65,7 @@ impl<B: Backend> Model<B> for Vgg {
         for (i, dense, _) in convolutions() {
             let name = format!("conv{i}");
             let next = layout.units(&name, self.channels(dense));
-            layout.conv2d(&name, &x, &next, 3, !self.batch_norm);
+            layout.conv2d(&name, &x, &next, 3, !self.batch_norm || self.conv_bias);
             if self.batch_norm {
                 layout.batch_norm(&format!("norm{i}"), &next);
             }
@@ -74,6 +85,7 @@ impl<B: Backend> Model<B> for Vgg {
     }
 
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
+        cx.set_norms(Norms { eps: self.norm_eps, momentum: self.norm_momentum });
         let mut x = batch.input.clone();
         for (i, _, pool) in convolutions() {
             let (name, options) = (format!("conv{i}"), ConvOptions { stride: 1, padding: 1, pool });

@@ -1,5 +1,7 @@
 //! Vision transformers (Dosovitskiy et al. 2021), pre-norm, with room for token compression.
 
+mod names;
+
 use secateur::prelude::*;
 
 choices! {
@@ -37,6 +39,16 @@ options! {
         /// What the classifier reads: `class` or `mean`.
         #[acts(always)]
         pub pool: Pool = Pool::Class,
+        /// Activation of the MLP: `gelu`, with tanh in it, or `gelu-exact`, with the error function, as timm, torchvision
+        /// and transformers have it.
+        #[acts(|v| v.depth > 0, "depth above 0")]
+        pub activation: Act = Act::Gelu,
+        /// Whether queries, keys and values have a bias.
+        #[acts(|v| v.depth > 0, "depth above 0")]
+        pub qkv_bias: bool = true,
+        /// What normalisations add to variances: 1e-6 in timm and torchvision, 1e-12 in transformers.
+        #[acts(always)]
+        pub norm_eps: f64 = 1e-5,
         /// Dropout after attention and MLP, and on the embedded tokens.
         #[acts(always)]
         pub dropout: f64 = 0.0,
@@ -54,6 +66,9 @@ options! {
         let hidden = self.mlp_ratio.is_finite() && (1..=MOST_HIDDEN).contains(&self.hidden());
         checks.ensure("mlp_ratio", hidden, format!("must give the MLP between 1 and {MOST_HIDDEN} hidden units"));
         checks.range("patch", self.patch, 1.0..);
+        let gelu = matches!(self.activation, Act::Gelu | Act::GeluExact);
+        checks.ensure("activation", gelu, "must be gelu or gelu-exact");
+        checks.range("norm_eps", self.norm_eps, 1e-30..=1.0);
         checks.range("dropout", self.dropout, 0.0..1.0);
     }
 }
@@ -100,7 +115,7 @@ impl Vit {
         let tokens = t.x.shape()[1];
         let x = t.x.reshape([batch * tokens, self.dim])?;
         let n = cx.layer_norm(&name("norm2"), &x)?;
-        let h = cx.linear(&name("mlp.fc1"), &n, Act::Gelu)?;
+        let h = cx.linear(&name("mlp.fc1"), &n, self.activation)?;
         let x = self.residual(cx, &name("mlp.fc2"), &h, &x)?;
         t.x = x.reshape([batch, tokens, self.dim])?;
         Ok(t)
@@ -152,7 +167,7 @@ impl<B: Backend> Model<B> for Vit {
             let hidden = layout.units(&name("mlp"), self.hidden());
             let inner = heads.times(&dims);
             layout.norm(&name("norm1"), &dim);
-            layout.linear(&name("attn.qkv"), &dim, &inner.clone().repeated(3), true);
+            layout.linear(&name("attn.qkv"), &dim, &inner.clone().repeated(3), self.qkv_bias);
             layout.linear(&name("attn.proj"), &inner, &dim, true);
             layout.norm(&name("norm2"), &dim);
             layout.linear(&name("mlp.fc1"), &dim, &hidden, true);
@@ -164,7 +179,12 @@ impl<B: Backend> Model<B> for Vit {
         layout.build()
     }
 
+    fn known_names(&self) -> Vec<(String, String)> {
+        names::known()
+    }
+
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
+        cx.set_norms(Norms { eps: self.norm_eps, ..Norms::default() });
         let n = batch.len();
         let patches = B::patches(&batch.input, self.patch)?;
         cx.tape().write_down(Operation::Patches { side: self.patch }, &[&batch.input], &[&patches]);

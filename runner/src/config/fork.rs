@@ -12,7 +12,7 @@ use secateur::options::Table;
 use toml::Value;
 
 use super::error::{ConfigError, ConfigErrors};
-use super::identity::leaves;
+use super::identity::{is_place, leaves};
 use super::schema::Schema;
 use super::set_by::SetBy;
 use super::validate::validate;
@@ -160,7 +160,7 @@ impl Resolved {
         self.origins.retain(|key, _| key != "fork.from" && !key.starts_with("fork.before"));
         self.origins.extend(from.map(|_| ("fork.from".to_owned(), origin.clone())));
         self.origins.insert("fork.before".to_owned(), origin);
-        let content = self.content.take();
+        let content = std::mem::take(&mut self.content);
         let forked = Self::new(Merged { table: self.table, origins: self.origins }, schema)?;
         Ok(Self { content, ..forked })
     }
@@ -172,7 +172,7 @@ impl Resolved {
     pub fn without_fork(mut self, schema: &dyn Schema) -> Result<Self, ConfigErrors> {
         self.table.insert(FORK.to_owned(), Value::Table(Table::new()));
         self.origins.retain(|key, _| key != FORK && !key.starts_with("fork."));
-        let content = self.content.take();
+        let content = std::mem::take(&mut self.content);
         let alone = Self::new(Merged { table: self.table, origins: self.origins }, schema)?;
         Ok(Self { content, ..alone })
     }
@@ -216,8 +216,9 @@ impl Resolved {
         };
         let differ = |key: &&String| own.get(*key) != before.get(*key);
         let keys: BTreeSet<&String> = own.keys().chain(before.keys()).filter(differ).collect();
-        // Where data lies is no part of it: its content is looked at when it is read.
-        for key in keys.into_iter().filter(|key| *key != "data.dir") {
+        // Where data and weights lie is no part of it: their content is looked at when they are read.
+        let there = |key: &&String| !is_place(key, own.contains_key(*key), before.contains_key(*key));
+        for key in keys.into_iter().filter(there) {
             let allowed = format!("{}, which it was before the fork: {ALLOWED}", value(&before, key));
             let (origin, found) = (self.set_by(key), value(&own, key));
             errors.push(ConfigError::Value { key: key.clone(), origin, found, allowed });

@@ -50,14 +50,30 @@ pub fn identity_of(config: &Table, schema: &dyn Schema) -> String {
     hash(&covered(config, schema))
 }
 
-/// What [`covered`] found, with the content of the data in place of where its files lie.
-pub fn with_content(covered: &Table, content: &str) -> Table {
+/// SHA-256 of what a run reads from files, where it does and they have been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Of the data.
+    pub data: Option<String>,
+    /// Of the file of the weights that it begins with.
+    pub init: Option<String>,
+}
+
+/// What [`covered`] found, with the content of files in place of where they lie.
+pub fn with_content(covered: &Table, content: &Content) -> Table {
     let mut covered = covered.clone();
-    if let Some(data) = covered.get_mut("data").and_then(Value::as_table_mut) {
-        data.remove("dir");
-        data.insert("content".to_owned(), content.into());
+    for (section, place, content) in [("data", "dir", &content.data), ("init", "from", &content.init)] {
+        if let (Some(section), Some(content)) = (covered.get_mut(section).and_then(Value::as_table_mut), content) {
+            section.remove(place);
+            section.insert("content".to_owned(), content.as_str().into());
+        }
     }
     covered
+}
+
+/// Whether a key says where files lie whose content is compared instead; `one` and `other` say whether each has it.
+pub fn is_place(key: &str, one: bool, other: bool) -> bool {
+    key == "data.dir" || key == "init.from" && one && other
 }
 
 /// The hash under which earlier versions took their checkpoints: that of the whole config, defaults among it.
@@ -66,7 +82,7 @@ pub fn earlier_identity(config: &Table) -> String {
 }
 
 /// The keys that make two complete configs two runs, each with both values: `train.lr: 0.1 there, 0.2 here`. Where the
-/// data lies is not among them: its content is compared, not its place.
+/// data and given weights lie is not among them: their content is compared, not their place.
 pub fn differences(there: &Table, here: &Table, schema: &dyn Schema) -> Vec<String> {
     let values = |config: &Table| (leaves(&covered(config, schema)), leaves(config));
     let (there, here) = (values(there), values(here));
@@ -75,7 +91,7 @@ pub fn differences(there: &Table, here: &Table, schema: &dyn Schema) -> Vec<Stri
     };
     let mut keys: Vec<&String> =
         there.0.keys().chain(here.0.keys()).filter(|key| there.0.get(*key) != here.0.get(*key)).collect();
-    keys.retain(|key| *key != "data.dir");
+    keys.retain(|key| !is_place(key, there.0.contains_key(*key), here.0.contains_key(*key)));
     keys.sort();
     keys.dedup();
     // An option that is a plugin counts as a whole: what is the same on both sides is no difference.
@@ -304,9 +320,10 @@ mod tests {
 
     #[test]
     fn the_content_of_the_data_counts_and_not_where_it_lies() {
-        let of = |dir: &str, content| {
+        let of = |dir: &str, content: &str| {
+            let content = Content { data: Some(content.to_owned()), init: None };
             let config = table(&WHOLE.replace("name = 'glyphs'", &format!("name = 'glyphs'\ndir = '{dir}'")));
-            hash(&with_content(&covered(&config, &Fixture), content))
+            hash(&with_content(&covered(&config, &Fixture), &content))
         };
         assert_eq!(of("/here", "a"), of("/there", "a"));
         assert_ne!(of("/here", "a"), of("/here", "b"));

@@ -29,7 +29,7 @@ use toml::{Table, Value};
 pub use described::Described;
 pub use error::{ConfigError, ConfigErrors, nearest};
 pub use fork::{At, ForkConfig};
-pub use identity::{earlier_identity, identity_of};
+pub use identity::{Content, earlier_identity, identity_of};
 use layers::Merged;
 pub use layers::{Layer, Member, Stack, choices, groups};
 pub use libraries::PluginFile;
@@ -82,8 +82,8 @@ pub struct Resolved {
     origins: BTreeMap<String, SetBy>,
     /// What identifies the run, see [`identity::covered`].
     covered: Table,
-    /// SHA-256 of the content of the data, where that is read from files and has been.
-    content: Option<String>,
+    /// What it reads from files, where that has been read.
+    content: Content,
 }
 
 /// Merges all layers, fills in defaults, and checks the result.
@@ -116,7 +116,7 @@ impl Resolved {
         let Merged { table, origins } = values;
         let run = RunConfig::read(&table, &origins)?;
         let covered = identity::covered(&table, schema);
-        Ok(Self { run, table, origins, covered, content: None })
+        Ok(Self { run, table, origins, covered, content: Content::default() })
     }
 
     /// Every value, section by section.
@@ -134,26 +134,26 @@ impl Resolved {
         format!("{}-{}", self.name(), &self.identity()[..12])
     }
 
-    /// A hash of everything that can change the results and has not its default, and of the content of the data: runs
-    /// of the same identity are the same run.
+    /// A hash of everything that can change the results and has not its default, and of the content of the files that
+    /// are read: runs of the same identity are the same run.
     pub fn identity(&self) -> String {
-        self.content.as_ref().map_or_else(|| identity::hash(&self.covered), |content| self.identity_on(content))
+        self.identity_on(&self.content)
     }
 
-    /// The identity of the same run on data of another content.
-    pub fn identity_on(&self, content: &str) -> String {
+    /// The identity of the same run on files of another content.
+    pub fn identity_on(&self, content: &Content) -> String {
         identity::hash(&identity::with_content(&self.covered, content))
     }
 
-    /// The same run, on data of this content.
-    pub fn on_content(mut self, content: String) -> Self {
-        self.content = Some(content);
+    /// The same run, on files of this content.
+    pub fn on_content(mut self, content: Content) -> Self {
+        self.content = content;
         self
     }
 
-    /// SHA-256 of the content of the data; `None` where it is not read from files, or has not been.
-    pub fn content(&self) -> Option<&str> {
-        self.content.as_deref()
+    /// What it reads from files, where that has been read.
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 
     /// The keys that make another run of this one than of the config `there`, each with both values.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use secateur::backend::DeviceName;
 use secateur::data::DataConfig;
 use secateur::error::OptionError;
+use secateur::network::given::InitConfig;
 use secateur::options;
 use secateur::options::{OptionSet, PluginSpec, Table};
 use secateur::plugins::registry::Kind;
@@ -100,6 +101,8 @@ pub struct RunConfig {
     pub prune: PruneConfig,
     /// How weights grow in the place of others.
     pub grow: GrowConfig,
+    /// Weights that the network begins with.
+    pub init: InitConfig,
     /// How the network is trained.
     pub train: TrainConfig,
     /// Where results go.
@@ -145,6 +148,7 @@ impl RunConfig {
             compressor: reader.plugin(Kind::Compressor.name()),
             prune: reader.section("prune"),
             grow: reader.section("grow"),
+            init: reader.section("init"),
             train: reader.section("train"),
             output: reader.section("output"),
             fork: reader.section(FORK),

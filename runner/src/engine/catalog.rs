@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use secateur::error::OptionError;
+use secateur::network::given::InitConfig;
 use secateur::options::{self, OptionDoc, OptionSet, Table};
 use secateur::plugins::boundary::PREFIX;
 use secateur::plugins::registry::Kind;
@@ -54,6 +55,7 @@ impl Schema for Workbench {
             }
             "output" => refused(section, errors::<OutputConfig>(values)),
             "fork" => refused(section, errors::<ForkConfig>(values)),
+            "init" => refused(section, errors::<InitConfig>(values)),
             "train" => refused(section, errors::<TrainConfig>(values)),
             plugin => known_kind(plugin).map_or_else(Vec::new, |kind| self.bad_options(kind, plugin, values)),
         }

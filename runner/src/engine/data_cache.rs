@@ -1,6 +1,7 @@
 //! Data sets in use, so that the runs of a sweep read each file once and share the examples.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use secateur::Error;
@@ -11,7 +12,7 @@ use super::data;
 use crate::config::DataChoice;
 
 /// A value that is made once, by whoever asks first; the others wait.
-type Slot<T> = Arc<OnceLock<Result<Arc<T>, Arc<Error>>>>;
+pub(super) type Slot<T> = Arc<OnceLock<Result<Arc<T>, Arc<Error>>>>;
 
 /// Data sets by what they were read from, and by what was drawn from them.
 #[derive(Default)]
@@ -70,7 +71,8 @@ impl DataCache {
     }
 }
 
-fn slot<T>(cache: &Mutex<HashMap<String, Slot<T>>>, key: String) -> Slot<T> {
+/// The place of a value, made where there is none yet.
+pub(super) fn slot<K: Eq + Hash, T>(cache: &Mutex<HashMap<K, Slot<T>>>, key: K) -> Slot<T> {
     // A panic elsewhere leaves the map itself whole.
     cache.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
 }

@@ -57,7 +57,8 @@ impl Work for Fitting<'_> {
     type Made = Option<Fitted>;
 
     fn on<B: Registered>(self, device: B) -> Result<Option<Fitted>, Failure> {
-        let Self { bench: Workbench { registry, data }, config, survived, batches } = self;
+        let Self { bench, config, survived, batches } = self;
+        let (registry, data) = (&bench.registry, &bench.data);
         let told = &config.run;
         let data = data.dataset(registry, &told.data, told.top.seed, &mut |_| ());
         let data = data.map_err(|error: Arc<Error>| Failure::from(&*error))?;
@@ -75,6 +76,7 @@ impl Work for Fitting<'_> {
             prune: PruneConfig::default(),
             grow: GrowConfig::default(),
             train: TrainConfig { eval_prunes: 0, ..told.train.clone() },
+            given: bench.given(&told.init).map_err(|error| Failure::from(&*error))?,
             make_criterion: &|name, options| registry.criterion(name, options),
         };
         match run.execute(&mut AtStart).map(|_| ()) {

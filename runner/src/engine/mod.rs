@@ -9,6 +9,7 @@ mod data_cache;
 mod device;
 mod fit;
 mod fork;
+mod given;
 mod networks;
 mod notes;
 mod sections;
@@ -22,15 +23,18 @@ pub use networks::{Example, Exportable, Found, Milliseconds, OfFile, Said, Timed
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
+use secateur::network::given::Weights;
 use secateur::options::Table;
 use secateur::plugins::registry::{Item, Kind, Registry};
 use serde::Serialize;
 
 use crate::config::{DataChoice, PluginFile, Resolved, RunConfig};
 use crate::failure::Failure;
-use data_cache::DataCache;
+use data_cache::{DataCache, Slot};
 
 /// A data set that can be named in `data.name`.
 #[derive(Clone, Debug)]
@@ -57,10 +61,12 @@ pub struct PluginInUse {
     pub linked: bool,
 }
 
-/// The plugins at hand, and the data sets in use.
+/// The plugins at hand, and the data sets and given weights in use.
 pub struct Workbench {
     registry: Registry,
     data: DataCache,
+    /// By their files.
+    weights: Mutex<HashMap<PathBuf, Slot<Weights>>>,
 }
 
 impl Workbench {
@@ -77,7 +83,7 @@ impl Workbench {
                 tracing::warn!("{file}: anybody may write to this library, and it runs as you\n  fix: {fix}");
             }
         }
-        Ok(Self { registry, data: DataCache::default() })
+        Ok(Self { registry, data: DataCache::default(), weights: Mutex::default() })
     }
 
     /// All data sets.

@@ -38,6 +38,7 @@ pub fn of_config(config: &Resolved, registry: &Registry) -> Vec<Note> {
     let mut all: Vec<Idle> = Vec::new();
     all.extend(run.top.idle_beside(sections));
     all.extend(run.output.idle_beside(sections).iter().map(|idle| idle.under("output")));
+    all.extend(run.init.idle_beside(sections).iter().map(|idle| idle.under("init")));
     all.extend(run.fork.idle_beside(sections).iter().map(|idle| idle.under("fork")));
     all.extend(run.data.common.idle_beside(sections).iter().map(|idle| idle.under("data")));
     let data = format!("data.{}", run.data.name);
@@ -367,6 +368,7 @@ mod tests {
                 prune: told.prune.clone(),
                 grow: told.grow.clone(),
                 train: TrainConfig { batch_size: batch_of(&config), ..told.train.clone() },
+                given: None,
                 make_criterion: &|name, options| registry.criterion(name, options),
             };
             let mut start = Start::default();

@@ -1,6 +1,7 @@
 //! The keys of a config that no plugin owns.
 
 use secateur::data::DataConfig;
+use secateur::network::given::InitConfig;
 use secateur::options::{OptionDoc, OptionSet};
 use secateur::plugins::registry::{Item, Kind, Registry};
 use secateur::pruning::{GrowConfig, PruneConfig};
@@ -20,6 +21,7 @@ pub fn all(registry: &Registry) -> Vec<SectionDoc> {
             "How weights grow in the place of others that are pruned.",
             keys("grow.", GrowConfig::docs(), Some("criterion")),
         ),
+        section("init", "Weights that a network begins with.", keys("init.", InitConfig::docs(), None)),
         section("train", "How the network is trained.", keys("train.", TrainConfig::docs(), None)),
         section("output", "Where results go.", keys("output.", OutputConfig::docs(), None)),
         section(

@@ -14,7 +14,7 @@ use toml::Value;
 use super::Workbench;
 use super::device::{Work, on_device};
 use super::notes::{self, Telling};
-use crate::config::{ConfigError, ConfigErrors, Resolved};
+use crate::config::{ConfigError, ConfigErrors, Content, Resolved};
 use crate::failure::Failure;
 
 /// A checkpoint to go on from.
@@ -55,20 +55,22 @@ impl Workbench {
         on_device(&config.run.top, Training { bench: self, config, from, observer, loading })
     }
 
-    /// The config, and with it the content of the data that it names, where that is read from files: it is read now,
-    /// and kept for the run.
+    /// The config, and with it the content of the data and of the weights that it names, where these are read from
+    /// files: they are read now, and kept for the run.
     ///
     /// # Errors
-    /// The data is not there, or not what it should be.
+    /// They are not there, or not what they should be.
     pub fn identified(&self, config: Resolved, progress: &mut dyn FnMut(LoadProgress)) -> Result<Resolved, Failure> {
         let choice = &config.run.data;
         let source = self.registry.data(&choice.name, &choice.options)?;
-        if source.files().is_none() {
-            return Ok(config);
+        let given = self.given(&config.run.init).map_err(|error| refused(&error, None, &config))?;
+        let init = given.map(|given| given.weights.sha256.clone());
+        let mut data = None;
+        if source.files().is_some() {
+            let digest = self.data.digest(&self.registry, choice, progress);
+            data = Some(digest.map_err(|error| refused(&error, None, &config))?.to_string());
         }
-        let digest = self.data.digest(&self.registry, choice, progress);
-        let digest = digest.map_err(|error| refused(&error, None, &config))?;
-        Ok(config.on_content(digest.to_string()))
+        Ok(config.on_content(Content { data, init }))
     }
 
     fn train_on<B: Registered, O: Observer>(
@@ -103,6 +105,7 @@ impl Workbench {
             prune: told.prune.clone(),
             grow: told.grow.clone(),
             train: told.train.clone(),
+            given: self.given(&told.init).map_err(|error| refused(&error, from, config))?,
             make_criterion: &|name, options| registry.criterion(name, options),
         };
         let outcome = match from {

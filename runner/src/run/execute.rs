@@ -230,6 +230,42 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_began_with_given_weights_goes_on_and_not_with_others() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let plain = |seed: &str| {
+            let config = with(&[seed], out.path(), &workbench);
+            let folder = ready(&config, out.path(), &workbench);
+            execute(&config, &folder, None, Progress::new(true), &Interrupt::default(), &workbench).unwrap();
+            fs::read(folder.path().join(MODEL)).unwrap()
+        };
+        let (given, others) = (plain("seed=4"), plain("seed=5"));
+        let file = out.path().join("given.safetensors");
+        fs::write(&file, &given).unwrap();
+        let from = format!("init.from=\"{}\"", file.display());
+        let begun =
+            |workbench: &Workbench| workbench.identified(with(&[&from], out.path(), workbench), &mut |_| ()).unwrap();
+        let config = begun(&workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        execute(&config, &folder, None, Progress::new(true), &Interrupt::default(), &workbench).unwrap();
+        let expected = fs::read(folder.path().join(MODEL)).unwrap();
+        assert!(expected != plain("seed=0"), "it began with them");
+        drop(folder);
+
+        let folder = ready(&config, out.path(), &workbench);
+        interrupted(&Made::here(&config).name(&config.identity()), &config, &folder, &workbench);
+        let path = folder.path().to_owned();
+        drop(folder);
+        fs::write(&file, &others).unwrap();
+        let later = Workbench::new(&[]).unwrap();
+        let other = begun(&later);
+        assert_ne!(other.identity(), config.identity());
+        let (folder, saved) = RunDir::reopen(&path).unwrap();
+        let refused = same_or_accepted(&other, &folder, &saved, false).unwrap_err();
+        assert!(refused.message().contains("the content of init.from (SHA-256): "), "{refused:?}");
+        assert!(resumed(&config, folder, &workbench).unwrap() == expected, "the weights differ");
+    }
+
+    #[test]
     fn a_checkpoint_of_another_run_is_refused() {
         let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
         let config = config(out.path(), &workbench);

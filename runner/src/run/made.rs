@@ -15,6 +15,9 @@ pub struct Made {
     /// SHA-256 of the content of the data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// SHA-256 of the weights that it began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// The program's build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
@@ -28,7 +31,8 @@ impl Made {
     pub fn here(config: &Resolved) -> Self {
         let on_processor = config.run.top.device == "cpu";
         Self {
-            data: config.content().map(str::to_owned),
+            data: config.content().data.clone(),
+            init: config.content().init.clone(),
             build: Some(BUILD.to_owned()),
             vector: on_processor.then(|| vector_level().to_owned()),
         }
@@ -37,7 +41,12 @@ impl Made {
     /// The name of a checkpoint: the run's identity, and what made it.
     pub fn name(&self, identity: &str) -> String {
         let part = |key: &str, value: &Option<String>| value.as_ref().map(|value| format!(" {key}={value}"));
-        let parts = [part("data", &self.data), part("build", &self.build), part("vector", &self.vector)];
+        let parts = [
+            part("data", &self.data),
+            part("init", &self.init),
+            part("build", &self.build),
+            part("vector", &self.vector),
+        ];
         identity.to_owned() + &parts.into_iter().flatten().collect::<String>()
     }
 
@@ -50,6 +59,7 @@ impl Made {
             let value = Some(value.to_owned());
             match key {
                 "data" => made.data = value,
+                "init" => made.init = value,
                 "build" => made.build = value,
                 "vector" => made.vector = value,
                 _ => {}
@@ -68,6 +78,7 @@ impl Made {
         };
         let all = [
             changed("the content of the data (SHA-256)", &there.data, &self.data),
+            changed("the content of init.from (SHA-256)", &there.init, &self.init),
             changed("the program's build", &there.build, &self.build),
             changed("the processor's vector instructions", &there.vector, &self.vector),
         ];
@@ -82,9 +93,9 @@ mod tests {
     #[test]
     fn a_name_says_what_made_a_checkpoint_and_comes_apart_again() {
         let some = |text: &str| Some(text.to_owned());
-        let made = Made { data: some("d1"), build: some("b1"), vector: some("avx2") };
+        let made = Made { data: some("d1"), init: some("w1"), build: some("b1"), vector: some("avx2") };
         let name = made.name("abc");
-        assert_eq!(name, "abc data=d1 build=b1 vector=avx2");
+        assert_eq!(name, "abc data=d1 init=w1 build=b1 vector=avx2");
         assert_eq!(Made::of(&name), ("abc", made.clone()));
         assert_eq!(Made::of("abc"), ("abc", Made::default()));
         assert_eq!(made.changes(&made), [""; 0]);

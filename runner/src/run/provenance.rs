@@ -78,7 +78,7 @@ pub fn made(folder: &Path) -> Made {
     let text = fs::read_to_string(folder.join(PROVENANCE)).unwrap_or_default();
     let table = text.parse::<toml::Table>().unwrap_or_default();
     let part = |key: &str| Some(table.get("made")?.get(key)?.as_str()?.to_owned());
-    Made { data: part("data"), build: part("build"), vector: part("vector") }
+    Made { data: part("data"), init: part("init"), build: part("build"), vector: part("vector") }
 }
 
 /// The text of the file.

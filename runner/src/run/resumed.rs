@@ -12,7 +12,7 @@ use super::folder::{CONFIG, PROVENANCE, RunDir};
 use super::made::Made;
 use super::provenance;
 use super::saved::Saved;
-use crate::config::{Resolved, earlier_identity, identity_of};
+use crate::config::{Content, Resolved, earlier_identity, identity_of};
 use crate::engine::Workbench;
 use crate::failure::Failure;
 
@@ -47,7 +47,7 @@ pub fn same_or_accepted(config: &Resolved, folder: &RunDir, saved: &Saved, accep
 /// The name under which a checkpoint was taken, where its run is this one; else the name that this one has, so that the
 /// checkpoint is refused.
 ///
-/// A run is the same on other data, which [`same_or_accepted`] has looked at. In a folder that an earlier version
+/// A run is the same on files of other content, which [`same_or_accepted`] has looked at. In a folder that an earlier version
 /// began, the name is a hash of the whole config there, or of one in which the data's place stood for its content.
 pub fn name_of(saved: &Saved, config: &Resolved, folder: &RunDir, workbench: &Workbench) -> String {
     let own = Made::here(config).name(&config.identity());
@@ -56,10 +56,12 @@ pub fn name_of(saved: &Saved, config: &Resolved, folder: &RunDir, workbench: &Wo
         return name;
     }
     let (identity, made) = Made::of(&name);
-    let on_its_data = made.data.as_ref().map(|content| config.identity_on(content));
+    let own_content = config.content().clone();
+    let there = Content { data: made.data.or(own_content.data), init: made.init.or(own_content.init) };
+    let on_its_files = config.identity_on(&there);
     let begun = || folder.config().ok().filter(|begun| config.differences(begun, workbench).is_empty());
     let same = identity == config.identity()
-        || on_its_data.is_some_and(|own| own == identity)
+        || on_its_files == identity
         || begun()
             .is_some_and(|begun| identity == earlier_identity(&begun) || identity == identity_of(&begun, workbench));
     if same { name } else { own }

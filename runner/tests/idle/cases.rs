@@ -516,6 +516,25 @@ const OTHERS: &[Case] = &[
         Note("model.channels is []"),
     ),
     ("model.conv_bias", &["model={name=\"cnn\",channels=[],hidden=[4],conv_bias=false}"], Note("model.channels is []")),
+    (
+        "model.activation",
+        &["model={name=\"vit\",depth=0,dim=8,activation=\"gelu-exact\",patch=14}"],
+        Note("model.depth is 0"),
+    ),
+    ("model.qkv_bias", &["model={name=\"vit\",depth=0,dim=8,qkv_bias=false,patch=14}"], Note("model.depth is 0")),
+    (
+        "model.norm_eps",
+        &["model={name=\"cnn\",channels=[2],hidden=[4],norm_eps=1e-3}"],
+        Note("acts with model.batch_norm = true and at least one convolution in model.channels"),
+    ),
+    (
+        "model.norm_momentum",
+        &["model={name=\"cnn\",channels=[2],hidden=[4],norm_momentum=0.2}"],
+        Note("model.batch_norm is false"),
+    ),
+    ("init.strict", &["init.strict=false"], Note("acts with init.from, and init.from is not set")),
+    ("init.masks", &["init.masks=drop"], Note("acts with init.from, and init.from is not set")),
+    ("init.names", &["init.names={a=\"fc1.weight\"}"], Note("acts with init.from, and init.from is not set")),
     ("data.dir", &["data.dir=somewhere"], Note("makes its examples and reads no file")),
     (
         "data.cubist-spiral",

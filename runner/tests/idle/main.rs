@@ -10,6 +10,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use secateur::data::DataConfig;
+use secateur::network::given::InitConfig;
 use secateur::options::OptionSet;
 use secateur::plugins::registry::Kind;
 use secateur::pruning::{GrowConfig, PruneConfig};
@@ -116,6 +117,7 @@ fn declared() -> BTreeMap<String, Option<String>> {
     all.extend(section::<PruneConfig>("prune"));
     all.extend(section::<GrowConfig>("grow"));
     all.extend(section::<DataConfig>("data"));
+    all.extend(section::<InitConfig>("init"));
     let registry = secateur_bundle::registry().unwrap();
     for kind in Kind::ALL {
         for (name, item) in registry.of_kind(kind) {

@@ -84,7 +84,7 @@ impl<B: Backend> Forward<'_, B> {
                 self.list(norm, LayerOperation::Activation { act });
             }
             if pool {
-                self.list(norm, LayerOperation::MaxPool { kernel: 2, stride: 2 });
+                self.list(norm, LayerOperation::MaxPool { kernel: 2, stride: 2, padding: 0 });
             }
         }
         Ok(y)

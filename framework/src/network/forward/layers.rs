@@ -74,7 +74,14 @@ pub enum LayerOperation {
         kernel: usize,
         /// Distance of two windows.
         stride: usize,
+        /// Pixels on every side of the image that never are the maximum.
+        #[serde(default, skip_serializing_if = "is_none")]
+        padding: usize,
     },
+}
+
+fn is_none(padding: &usize) -> bool {
+    *padding == 0
 }
 
 impl<B: Backend> Forward<'_, B> {

@@ -12,6 +12,7 @@ mod linear;
 mod loss;
 mod needs;
 mod norm;
+mod pool;
 mod taps;
 mod tokens;
 mod trace;
@@ -21,6 +22,7 @@ pub use conv::ConvOptions;
 pub use cost::Cost;
 pub use layers::{LayerOperation, LayerRecord};
 pub use needs::Needs;
+pub use norm::Norms;
 pub use taps::Taps;
 pub use tokens::Compressed;
 pub use trace::Trace;
@@ -58,6 +60,7 @@ pub struct Forward<'a, B: Backend> {
     sparse: bool,
     /// Whether the gradients of their weights are wanted where these are zero as well.
     dense_gradients: bool,
+    norms: Norms,
 }
 
 impl<'a, B: Backend> Forward<'a, B> {
@@ -84,6 +87,7 @@ impl<'a, B: Backend> Forward<'a, B> {
             layers: None,
             sparse: false,
             dense_gradients: true,
+            norms: Norms::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The parameters of a run: values, masks and optimizer state by name. The only state that changes while a run goes on.
 
+mod given;
 mod mask;
 mod mirror;
 mod nonzeros;

@@ -50,6 +50,25 @@ pub(super) fn unit_mask(
     Some((spec.name.clone(), mask))
 }
 
+/// Which units of a group the masks of its parameters leave, the inverse of [`unit_mask`]; `None` where they leave all.
+pub(super) fn unit_alive<'a>(
+    layout: &Layout,
+    group: &UnitGroup,
+    mask: &dyn Fn(&str) -> Option<&'a [bool]>,
+) -> Option<(String, Vec<bool>)> {
+    let mut alive = vec![false; group.units];
+    for member in &group.members {
+        let (keep, spec) = (mask(&member.param)?, layout.spec(&member.param)?);
+        let (_, n, inner) = spec.shape.around(member.axis);
+        let mut lives = vec![false; n];
+        keep.iter().enumerate().for_each(|(i, keep)| lives[i / inner % n] |= keep);
+        for (unit, alive) in alive.iter_mut().enumerate() {
+            *alive |= member.indices(unit, group.units).any(|i| lives[i]);
+        }
+    }
+    alive.contains(&false).then(|| (group.name.clone(), alive))
+}
+
 /// What stays of a tensor in the shape of a parameter after a removal of units.
 pub(crate) fn cut<B: Backend>(
     tensor: &Tensor<B>,

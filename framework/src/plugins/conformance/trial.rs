@@ -91,6 +91,7 @@ impl Trial {
             prune: self.prune.clone(),
             grow: self.grow.clone(),
             train: self.train.clone(),
+            given: None,
             make_criterion: &|name, options| registry.criterion(name, options),
         })
     }

@@ -1,5 +1,6 @@
 //! What a run is made of and does not change while it goes on.
 
+mod given;
 mod growth;
 mod idle;
 mod price;
@@ -12,6 +13,7 @@ use crate::backend::Backend;
 use crate::data::{Batches, Dataset, Order, SplitName};
 use crate::error::{Error, OptionError, Result};
 use crate::network::compressor::Compressor;
+use crate::network::given::Given;
 use crate::network::layout::{Layout, Sizes};
 use crate::network::model::{InputSpec, Model};
 use crate::options::OptionSet as _;
@@ -33,6 +35,7 @@ pub(super) struct Setting<'a, B: Backend> {
     pub prune: PruneConfig,
     pub grow: GrowConfig,
     pub train: TrainConfig,
+    pub given: Option<Given>,
     pub make_criterion: &'a MakeCriterion<'a, B>,
     pub input: InputSpec,
     pub length: RunLength,
@@ -65,7 +68,8 @@ impl<'a, B: Backend> Setting<'a, B> {
             )));
         }
         let layout_at = |sizes: &Sizes| run.model.layout(&input, sizes).map_err(|error| error.under("model"));
-        let layout = layout_at(&run.prune.start_sizes(layout_at)?)?;
+        let start = given::start_sizes(run.given.as_ref(), &run.prune, layout_at)?;
+        let layout = layout_at(&start)?;
         run.prune.fits(&layout).map_err(|error| error.under("prune"))?;
         run.grow.fits(&run.prune).map_err(|error| error.under("grow"))?;
         let examples = run.data.train.len();
@@ -104,6 +108,7 @@ impl<'a, B: Backend> Setting<'a, B> {
             prune: run.prune,
             grow: run.grow,
             train: run.train,
+            given: run.given,
             make_criterion: run.make_criterion,
             input,
             length,

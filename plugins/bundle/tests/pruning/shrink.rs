@@ -20,6 +20,13 @@ const NETS: &[Net] = &[
     Net { name: "cnn", options: "channels = [5, 6]\nhidden = [9]\nbatch_norm = true", image: [2, 8, 8] },
     Net { name: "resnet", options: "depth = 8\nwidth = 0.25", image: [3, 12, 12] },
     Net { name: "resnet", options: "depth = 14\nwidth = 0.3\nshortcut = \"project\"", image: [1, 9, 10] },
+    Net { name: "resnet", options: "form = \"imagenet\"\ndepth = 18\nwidth = 0.06", image: [3, 33, 40] },
+    Net {
+        name: "resnet",
+        options: "form = \"imagenet\"\ndepth = 50\nwidth = 0.12\nshortcut = \"project\"",
+        image: [3, 48, 48],
+    },
+    Net { name: "resnet", options: "form = \"imagenet\"\ndepth = 50\nwidth = 0.12", image: [1, 48, 48] },
     Net { name: "vgg", options: "width = 0.1\nhidden = [8]", image: [3, 32, 32] },
     Net { name: "vgg", options: "width = 0.1\nbatch_norm = false", image: [1, 32, 32] },
     Net { name: "vae", options: "channels = [4, 6]\nhidden = [20, 12]\nlatent = 5", image: [3, 16, 16] },

@@ -102,6 +102,7 @@ impl Case {
             prune: self.section::<PruneConfig>("prune"),
             grow: self.section("grow"),
             train: self.train(),
+            given: None,
             make_criterion: &|name, options| registry.criterion(name, options),
         };
         let mut log = Log::default();

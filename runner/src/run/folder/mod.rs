@@ -32,7 +32,7 @@ pub const PROVENANCE: &str = "provenance.toml";
 /// The final metrics and the status.
 pub const SUMMARY: &str = "summary.json";
 /// The pruned network.
-pub const MODEL: &str = "model.safetensors";
+pub const MODEL: &str = secateur::network::model_file::NAME;
 /// The network of the best evaluation on validation data.
 pub const BEST: &str = "best.safetensors";
 /// How many pruning steps each weight survived.
