@@ -1,4 +1,6 @@
 //! Runs that leave another one, through the command line.
+//!
+//! Longer than 300 lines because all of them are compared with runs of the same few configs.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -7,6 +7,7 @@ mod common;
 
 use secateur::backend::Cpu;
 use secateur::data::{DataConfig, Dataset, Holdout};
+use secateur::network::params::Sparse;
 use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Granularity, GrowConfig, PruneConfig, RegrowFrom, Scope};
@@ -172,7 +173,7 @@ fn phases() -> Trial {
 /// Layers that go over their nonzeros alone from one of the pruning steps on, with a criterion that sees the gradients
 /// of whole epochs, and for that dense ones.
 fn thinning() -> Trial {
-    let train = TrainConfig { clip_norm: Some(1.0), ..trained_by(Optimizer::Adam, 5e-3, 0.0) };
+    let train = TrainConfig { clip_norm: Some(1.0), sparse: Sparse::Auto, ..trained_by(Optimizer::Adam, 5e-3, 0.0) };
     let schedule = ("linear", "sparsity = 0.9\nto = 0.7\nevery = 6");
     let prune = PruneConfig { scope: Scope::Layer, ..PruneConfig::default() };
     Trial { criterion: ("taylor", "window = \"epoch\""), schedule, prune, train, ..regrowing() }

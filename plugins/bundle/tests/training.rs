@@ -1,4 +1,6 @@
 //! Whole runs: data, training, pruning, figures.
+//!
+//! Longer than 300 lines because each test is a run of its own, of one small network.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;

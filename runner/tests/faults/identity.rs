@@ -128,7 +128,12 @@ fn a_sweep_keeps_a_checkpoint_whatever_stands_in_the_way() {
     let here = tempfile::tempdir().unwrap();
     mnist(&here.path().join("data"), 0);
     fs::write(here.path().join("s.toml"), SWEEP).unwrap();
-    let cell = || Some(fs::read_dir(here.path().join("runs/s")).ok()?.next()?.unwrap().path());
+    // Beside it lies the list of cells.
+    let cells = || -> Option<Vec<_>> {
+        let entries = fs::read_dir(here.path().join("runs/s")).ok()?;
+        Some(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect())
+    };
+    let cell = || cells()?.pop();
     let mut child = secateur(here.path(), &["sweep", "s.toml"]).spawn().unwrap();
     wait_until("a checkpoint", &mut child, || cell().is_some_and(|cell| state(&cell).exists()));
     child.kill().unwrap();
@@ -147,7 +152,7 @@ fn a_sweep_keeps_a_checkpoint_whatever_stands_in_the_way() {
     wait_until("the same cell", &mut child, || text(cell.join("events.jsonl")).matches("\"start\"").count() == 2);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(fs::read_dir(here.path().join("runs/s")).unwrap().count(), 1, "the cell has one folder");
+    assert_eq!(cells().unwrap().len(), 1, "the cell has one folder");
 
     // Only one that nobody can go on from is begun anew, and that is said.
     fs::write(state(&cell), "damaged").unwrap();

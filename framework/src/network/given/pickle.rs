@@ -3,6 +3,8 @@
 //! A pickle is a program for a stack machine, which may call whatever it names. This one knows the instructions that
 //! plain containers and tensors need, and the few names that stand for those; anything else is refused by its name
 //! before anything comes of it (Python's `pickletools.py` describes every instruction).
+//!
+//! Longer than 300 lines because the machine, its stack and its instructions are one account, which is checked at once.
 
 use crate::error::{Error, Result};
 use std::collections::HashMap;

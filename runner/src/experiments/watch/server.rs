@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -86,7 +86,10 @@ impl Shared {
             stream,
             "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\n{HEADERS}\r\n"
         )?;
-        stream.write_all(&content)
+        stream.write_all(&content)?;
+        // Who is still talking when the connection is closed never hears the answer.
+        stream.shutdown(Shutdown::Write)?;
+        io::copy(&mut stream.take(MOST as u64), &mut io::sink()).map(|_| ())
     }
 
     fn of(&self, path: &str) -> Answer {
