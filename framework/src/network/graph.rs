@@ -370,8 +370,8 @@ mod tests {
         let own = refused(|_, x| x.scale(2.0));
         assert!(own.contains("Linear reads a value that the model computes by an operation of its own"), "{own}");
         let dfdx = refused(|cx, x| {
-            let shape = (x.dims()[0], x.dims()[1]);
-            cx.tape().dfdx(&x, shape, |x| dfdx::prelude::sqrt(x))
+            let [rows, columns] = *x.shape() else { panic!("two axes") };
+            cx.tape().dfdx(&x, (rows, columns), |x| dfdx::prelude::sqrt(x))
         });
         assert!(dfdx.contains("an operation of dfdx is an operation that has no export"), "{dfdx}");
         let told = graph(&Net(|cx, x| {
