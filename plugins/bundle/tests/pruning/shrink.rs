@@ -24,9 +24,9 @@ const NETS: &[Net] = &[
     Net {
         name: "resnet",
         options: "form = \"imagenet\"\ndepth = 50\nwidth = 0.12\nshortcut = \"project\"",
-        image: [3, 24, 24],
+        image: [3, 48, 48],
     },
-    Net { name: "resnet", options: "form = \"imagenet\"\ndepth = 50\nwidth = 0.12", image: [1, 24, 24] },
+    Net { name: "resnet", options: "form = \"imagenet\"\ndepth = 50\nwidth = 0.12", image: [1, 48, 48] },
     Net { name: "vgg", options: "width = 0.1\nhidden = [8]", image: [3, 32, 32] },
     Net { name: "vgg", options: "width = 0.1\nbatch_norm = false", image: [1, 32, 32] },
     Net { name: "vae", options: "channels = [4, 6]\nhidden = [20, 12]\nlatent = 5", image: [3, 16, 16] },
