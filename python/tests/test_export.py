@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -64,7 +66,8 @@ def network(request, pictures, tmp_path_factory):
 
 
 def command(*words):
-    return subprocess.run([program(), *map(str, words)], check=True, capture_output=True, text=True).stdout
+    environment = {**os.environ, "SECATEUR_PYTHON": sys.executable}
+    return subprocess.run([program(), *map(str, words)], check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def agree(found, expected, name):

@@ -371,7 +371,7 @@ mod tests {
         assert!(own.contains("Linear reads a value that the model computes by an operation of its own"), "{own}");
         let dfdx = refused(|cx, x| {
             let [rows, columns] = *x.shape() else { panic!("two axes") };
-            cx.tape().dfdx(&x, (rows, columns), |x| dfdx::prelude::sqrt(x))
+            cx.tape().dfdx(&x, (rows, columns), dfdx::prelude::sqrt)
         });
         assert!(dfdx.contains("an operation of dfdx is an operation that has no export"), "{dfdx}");
         let told = graph(&Net(|cx, x| {

@@ -518,10 +518,14 @@ const OTHERS: &[Case] = &[
     ("model.conv_bias", &["model={name=\"cnn\",channels=[],hidden=[4],conv_bias=false}"], Note("model.channels is []")),
     (
         "model.activation",
-        &["model={name=\"vit\",depth=0,dim=8,activation=\"gelu-exact\",patch=14}"],
+        &["model={name=\"vit\",depth=0,dim=8,heads=2,activation=\"gelu-exact\",patch=14}"],
         Note("model.depth is 0"),
     ),
-    ("model.qkv_bias", &["model={name=\"vit\",depth=0,dim=8,qkv_bias=false,patch=14}"], Note("model.depth is 0")),
+    (
+        "model.qkv_bias",
+        &["model={name=\"vit\",depth=0,dim=8,heads=2,qkv_bias=false,patch=14}"],
+        Note("model.depth is 0"),
+    ),
     (
         "model.norm_eps",
         &["model={name=\"cnn\",channels=[2],hidden=[4],norm_eps=1e-3}"],

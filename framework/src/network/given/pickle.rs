@@ -425,7 +425,7 @@ impl<'a> Machine<'a> {
         let id = self.pop()?;
         let made = match self.tuple(id) {
             Some([Value::Text("storage"), Value::Name(Name::Storage(numbers)), Value::Text(file), ..]) => {
-                Node::Storage { numbers: *numbers, file: *file }
+                Node::Storage { numbers, file }
             }
             _ => return Err(refused("something that it refers to is no storage")),
         };

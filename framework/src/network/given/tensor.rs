@@ -80,8 +80,8 @@ impl TensorInFile {
     pub(super) fn new(name: &str, numbers: Numbers, shape: Vec<usize>, bytes: Bytes) -> Result<Self> {
         let last = |(axis, stride): (&usize, &usize)| (axis - 1).checked_mul(*stride);
         let end = || {
-            let steps = shape.iter().zip(&bytes.strides).map(last);
-            let last = steps.fold(Some(bytes.offset), |sum, step| sum?.checked_add(step?))?;
+            let mut steps = shape.iter().zip(&bytes.strides).map(last);
+            let last = steps.try_fold(bytes.offset, |sum, step| sum.checked_add(step?))?;
             last.checked_add(1)?.checked_mul(numbers.size()?)
         };
         let empty = shape.contains(&0);

@@ -32,17 +32,18 @@ pub(super) fn forward(
     let (lanes, len, count) = (plan.lanes(), plan.piece() * outputs, rows.div_ceil(plan.piece()));
     let pieces = y.chunks_mut(len);
     let pieces = pieces.zip(par::chunks_mut_or_none(pre, len, count)).zip(par::chunks_or_none(residual, len, count));
-    let finish =
-        |((y, pre), residual): ((&mut [f32], Option<&mut [f32]>), Option<&[f32]>), panel: &[f32], lane| match pre {
-            Some(pre) => {
-                plan.unpack(pre, panel, lane, outputs);
-                finish_rows_keeping(act, y, pre, bias, residual);
-            }
-            None => {
-                plan.unpack(y, panel, lane, outputs);
-                finish_rows(act, y, bias, residual);
-            }
-        };
+    // Rows of `y`, the same of `pre`, and the same of the residual.
+    type Piece<'a> = ((&'a mut [f32], Option<&'a mut [f32]>), Option<&'a [f32]>);
+    let finish = |((y, pre), residual): Piece<'_>, panel: &[f32], lane| match pre {
+        Some(pre) => {
+            plan.unpack(pre, panel, lane, outputs);
+            finish_rows_keeping(act, y, pre, bias, residual);
+        }
+        None => {
+            plan.unpack(y, panel, lane, outputs);
+            finish_rows(act, y, bias, residual);
+        }
+    };
     pattern.with_values(weight, |values| {
         if plan.by_rows {
             return par::for_each(plan.work(tiles), pieces.zip(x.chunks(lanes * inputs)), |(piece, x)| {
