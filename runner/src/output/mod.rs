@@ -15,7 +15,7 @@ pub use export::{Exported, Format, agree, export};
 pub use page::page;
 pub use pictures::{PICTURES, Shown, png};
 pub use progress::Progress;
-pub use report::{Chart, Curves, Scale, Series, headlines, render as report};
+pub use report::{Chart, Curves, Scale, Series, Thinned, headlines, render as report};
 pub use share::percent;
 pub use size_table::size_table;
 pub use tensorboard::write as write_tensorboard;

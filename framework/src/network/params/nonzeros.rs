@@ -5,7 +5,7 @@ use crate::backend::{Backend, Nonzeros};
 use crate::network::layout::ParamSpec;
 use std::sync::Arc;
 
-/// The largest share of a weight's elements that are kept at which products over them alone are surely faster.
+/// The largest share of a weight's elements that are kept at which products over them alone may be faster.
 const DENSEST: f64 = 0.35;
 /// Weights with fewer elements take a few microseconds either way.
 const SMALLEST: usize = 1000;
@@ -13,7 +13,7 @@ const SMALLEST: usize = 1000;
 crate::choices! {
     /// Where products run over the nonzeros of a weight alone.
     pub enum Sparse {
-        /// Where that is faster: at most 35 % of at least 1,000 weights are kept.
+        /// Where few are left: at most 35 % of at least 1,000 weights.
         Auto = "auto",
         /// Nowhere.
         Off = "off",

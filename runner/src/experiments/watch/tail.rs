@@ -7,6 +7,8 @@ use std::path::Path;
 use secateur::data::SplitName;
 use secateur::training::event::{EvalAt, Event};
 
+use crate::output::Thinned;
+
 /// Points that a curve keeps: finer than its pixels, for many runs at a time.
 const MOST: usize = 200;
 /// How the lines begin that say something here. Of steps only the last one is read: there are many.
@@ -41,47 +43,28 @@ pub struct Tail {
 }
 
 /// A curve that is thinned as it grows.
-#[derive(Debug)]
-pub struct Curve {
-    points: Vec<Point>,
-    /// The newest point, which may be left out once another one comes.
-    last: Option<Point>,
-    stride: usize,
-    count: usize,
-}
+#[derive(Clone, Debug)]
+pub struct Curve(Thinned<Point>);
 
 impl Default for Curve {
     fn default() -> Self {
-        Self { points: Vec::new(), last: None, stride: 1, count: 0 }
+        Self(Thinned::of_at_most(MOST))
     }
 }
 
 impl Curve {
     fn push(&mut self, at: f64, value: f64) {
-        if self.points.len() >= MOST {
-            self.stride *= 2;
-            let mut number = 0;
-            self.points.retain(|_| {
-                number += 1;
-                number % 2 == 1
-            });
-        }
-        if self.count.is_multiple_of(self.stride) {
-            self.points.push((at, value));
-        }
-        self.count += 1;
-        self.last = Some((at, value));
+        self.0.push((at, value));
     }
 
     /// The newest value.
     pub fn newest(&self) -> Option<f64> {
-        self.last.map(|(_, value)| value)
+        self.0.last().map(|(_, value)| *value)
     }
 
     /// Every nth point, and the newest.
     pub fn points(&self) -> Vec<Point> {
-        let newest = self.last.filter(|last| self.points.last() != Some(last));
-        self.points.iter().copied().chain(newest).collect()
+        self.0.clone().into_vec()
     }
 }
 
@@ -178,17 +161,5 @@ mod tests {
         fs::write(&path, format!("{START}\n{}\n", epoch(1, 3.0))).unwrap();
         assert!(tail.read_on(&path));
         assert_eq!((tail.step, tail.loss.points()), (10, vec![(1.0, 3.0)]), "a run that began anew");
-    }
-
-    #[test]
-    fn long_curves_keep_every_nth_point_and_the_newest() {
-        let mut curve = Curve::default();
-        (0..10_000).for_each(|i| curve.push(f64::from(i), f64::from(i)));
-        let points = curve.points();
-        assert!((MOST / 2..=MOST + 1).contains(&points.len()), "{}", points.len());
-        let stride = points[1].0;
-        let inner = &points[..points.len() - 1];
-        assert!(inner.iter().enumerate().all(|(i, (at, _))| *at == i as f64 * stride));
-        assert_eq!(points.last(), Some(&(9999.0, 9999.0)));
     }
 }

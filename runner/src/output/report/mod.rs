@@ -21,6 +21,7 @@ pub use curves::Curves;
 use history::{History, Point};
 pub use metrics::headlines;
 use pictures::Files;
+pub use thinned::Thinned;
 
 /// Colours that a reader can tell apart.
 const COLOURS: usize = 8;

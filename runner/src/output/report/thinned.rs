@@ -1,6 +1,6 @@
 //! Lists of any length in a room of constant size.
 
-/// Entries that are kept at most: finer than the pixels of a chart.
+/// Entries that are kept at most, unless a list says how many: finer than the pixels of a chart.
 const MOST: usize = 1200;
 
 /// What may stand for others beside it.
@@ -16,11 +16,24 @@ pub struct Thinned<T> {
     /// The newest entry, and how many came before it.
     last: Option<(usize, T)>,
     stride: usize,
+    most: usize,
 }
 
 impl<T> Default for Thinned<T> {
     fn default() -> Self {
-        Self { kept: Vec::new(), last: None, stride: 1 }
+        Self::of_at_most(MOST)
+    }
+}
+
+impl<T> Thinned<T> {
+    /// An empty list that keeps so many entries at most, and the last one.
+    pub fn of_at_most(most: usize) -> Self {
+        Self { kept: Vec::new(), last: None, stride: 1, most }
+    }
+
+    /// The newest entry.
+    pub fn last(&self) -> Option<&T> {
+        self.last.as_ref().map(|(_, entry)| entry)
     }
 }
 
@@ -55,9 +68,9 @@ impl<T: Thin> Thinned<T> {
             Some(before) if !count.is_multiple_of(self.stride) => before.absorb(entry),
             _ => self.kept.push(entry),
         }
-        if self.kept.len() >= MOST {
+        if self.kept.len() >= self.most {
             self.stride *= 2;
-            let mut half: Vec<T> = Vec::with_capacity(MOST);
+            let mut half: Vec<T> = Vec::with_capacity(self.most);
             for (i, entry) in std::mem::take(&mut self.kept).into_iter().enumerate() {
                 match half.last_mut() {
                     Some(before) if i % 2 == 1 => before.absorb(entry),
