@@ -13,6 +13,7 @@ Examples:
   secateur compare runs/mnist-criteria --baseline random --html report.html
   secateur compare runs/a runs/b --by train.lr --metric test_loss --json -
   secateur compare runs/methods --figure accuracy.pdf --latex tables.tex
+  secateur compare runs/methods --keep methods.jsonl     and later: secateur compare methods.jsonl
 
 Runs that differ in the seed alone form a group. Groups are compared seed by seed: mean difference with its 95 % interval, paired t-test
 (both for all comparisons of a table at once), Wilcoxon's signed-rank test, Cohen's d. Runs on other data or of another length are not
@@ -30,7 +31,7 @@ pub enum IntervalKind {
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Folders of runs or sweeps
+    /// Folders of runs or sweeps, or tables that --keep wrote (they end in .jsonl)
     #[arg(value_name = "DIR", required = true)]
     pub folders: Vec<PathBuf>,
     /// Group by this config key; by all that differ, seeds aside, unless given
@@ -58,6 +59,10 @@ pub struct CompareArgs {
     /// The value of the first key that the others are compared with; magnitude, or the first, unless given
     #[arg(long, value_name = "VALUE")]
     pub baseline: Option<String>,
+    /// Keep the final figures of all runs that ended as one table of JSON lines, with the claims of their sweep: it can be compared when
+    /// the folders are gone
+    #[arg(long, value_name = "FILE")]
+    pub keep: Option<PathBuf>,
     /// Write one page with tables, charts and every run
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

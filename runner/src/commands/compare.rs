@@ -2,30 +2,27 @@
 
 use std::fs;
 use std::io::{IsTerminal, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::cli::{CompareArgs, IntervalKind};
+use crate::experiments::claims::{self, Noted};
 use crate::experiments::compare::{self, Cells, Question};
 use crate::experiments::figures;
-use crate::experiments::index::Index;
+use crate::experiments::index::{Index, Record};
+use crate::experiments::kept;
 use crate::experiments::ranks::Ranks;
 use crate::experiments::sweep::Waves;
 use crate::failure::Failure;
 use crate::printable::{markdown_line, printable};
 
 pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
-    let mut records = Vec::new();
-    for folder in &arguments.folders {
-        if !folder.is_dir() {
-            let fix = "name folders of runs or sweeps, such as runs/mnist-criteria";
-            return Err(Failure::Usage(format!("{}: there is no such folder\n  fix: {fix}", folder.display())));
-        }
-        records.extend(Index::open(folder)?.records(folder)?);
+    let Taken { records, claims, tables } = take(&arguments.folders)?;
+    if let Some(path) = &arguments.keep {
+        let ended = records.iter().filter(|record| ["finished", "failed"].contains(&record.status.as_str()));
+        write(path, &kept::written(&ended.cloned().collect::<Vec<_>>(), claims.clone()))?;
     }
-    records.sort_by(|a, b| a.folder.cmp(&b.folder));
-    records.dedup_by(|a, b| a.folder == b.folder);
     let cells = Cells::new(records);
     let question = Question {
         by: arguments.by.clone(),
@@ -44,9 +41,16 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("--interval bootstrap: does not go with --margin\n  fix: {fix}")));
     }
     let mut comparison = cells.compare(&question).map_err(Failure::Usage)?;
+    comparison.notes.extend(tables.iter().map(|table| {
+        format!(
+            "{}: a table that was kept, not verified against the folders of its runs",
+            printable(&table.display().to_string())
+        )
+    }));
     for folder in &arguments.folders {
         comparison.notes.extend(looked_at(folder));
     }
+    let judged = claims::judge(&cells, &claims);
     let ranks =
         arguments.ranks.as_ref().map(|key| Ranks::of(&cells, &comparison, key)).transpose().map_err(Failure::Usage)?;
     let (picture, lines) = ranks.as_ref().map_or_else(Default::default, |ranks| (ranks.picture(), ranks.lines()));
@@ -58,7 +62,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
         let title = arguments.folders.iter().filter_map(|folder| folder.file_name()).map(|name| name.to_string_lossy());
         let title = title.collect::<Vec<_>>().join(", ");
         let picture = ranks.as_ref().map(|_| (picture.as_str(), lines.as_slice()));
-        write(path, &compare::page(&title, &comparison, &cells, picture))?;
+        write(path, &compare::page(&title, &comparison, &cells, &claims::table(&judged), picture))?;
     }
     for path in &arguments.figure {
         let refused = |why: String| Failure::Usage(format!("{}: {why}", path.display()));
@@ -69,12 +73,16 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
         (&arguments.json, &|| {
             let mut all = compare::json(&comparison, &cells);
             all["ranks"] = json!(ranks);
+            all["claims"] = claims::json(&judged);
             format!("{all:#}\n")
         }),
         (&arguments.csv, &|| compare::csv(&comparison)),
         (&arguments.markdown, &|| {
             let ranked = lines.iter().map(|line| format!("- {}\n", markdown_line(line)));
-            compare::markdown(&comparison) + &ranked.collect::<String>()
+            let claimed = claims::table(&judged);
+            let claimed =
+                if judged.is_empty() { String::new() } else { format!("\n### Claims\n\n{}", claimed.markdown()) };
+            compare::markdown(&comparison) + &ranked.collect::<String>() + &claimed
         }),
         (&arguments.latex, &|| figures::latex(&comparison)),
     ];
@@ -89,10 +97,43 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
         // Values of configs were made printable when they were read; the rest of an escape sequence is ours.
         let mut text = compare::terminal(&comparison, colour);
         lines.iter().for_each(|line| text += &format!("\n{line}"));
-        text += if lines.is_empty() { "" } else { "\n" };
+        claims::lines(&judged).iter().for_each(|line| text += &format!("\nclaim: {line}"));
+        text += if lines.is_empty() && judged.is_empty() { "" } else { "\n" };
         if colour { super::print_exactly(&text) } else { super::print(&text) }
     }
     Ok(())
+}
+
+/// What there is to compare.
+struct Taken {
+    records: Vec<Record>,
+    claims: Vec<Noted>,
+    /// The tables among what was named.
+    tables: Vec<PathBuf>,
+}
+
+/// Reads folders, and tables that were kept.
+fn take(places: &[PathBuf]) -> Result<Taken, Failure> {
+    let mut taken = Taken { records: Vec::new(), claims: Vec::new(), tables: Vec::new() };
+    for place in places {
+        let refused = |why: &str| {
+            let fix = "name folders of runs or sweeps, such as runs/mnist-criteria, or tables that `compare --keep FILE.jsonl` wrote";
+            Failure::Usage(format!("{}: {why}\n  fix: {fix}", place.display()))
+        };
+        let (records, claims) = if place.is_dir() {
+            (Index::open(place)?.records(place)?, claims::noted(place))
+        } else if place.extension().is_some_and(|extension| extension == kept::EXTENSION) && place.exists() {
+            taken.tables.push(place.clone());
+            kept::read(place).map_err(|why| refused(&why))?
+        } else {
+            return Err(refused("there is no such folder"));
+        };
+        taken.records.extend(records);
+        taken.claims.extend(claims.into_iter().filter(|claim| !taken.claims.contains(claim)).collect::<Vec<_>>());
+    }
+    taken.records.sort_by(|a, b| a.folder.cmp(&b.folder));
+    taken.records.dedup_by(|a, b| a.folder == b.folder);
+    Ok(taken)
 }
 
 /// What a sweep found whose seeds were added until its comparisons were settled: numbers of a design without looks are too

@@ -33,6 +33,21 @@ fn quoted(part: &str) -> String {
     if bare { part.to_owned() } else { toml::Value::from(part).to_string() }
 }
 
+/// The leaves of a table: dotted keys may stand quoted or as tables.
+pub fn flat(table: &toml::Table) -> Vec<(Vec<String>, toml::Value)> {
+    let mut leaves = Vec::new();
+    for (name, value) in table {
+        let path = split(name).unwrap_or_else(|| vec![name.clone()]);
+        match value {
+            toml::Value::Table(inner) => {
+                leaves.extend(flat(inner).into_iter().map(|(rest, value)| ([path.clone(), rest].concat(), value)));
+            }
+            other => leaves.push((path, other.clone())),
+        }
+    }
+    leaves
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,12 @@
 //! Many runs: sweeps that make them, the index that finds them again, statistics, comparisons, and how
 //! to follow them.
 
+pub mod claims;
 pub mod cluster;
 pub mod compare;
 pub mod figures;
 pub mod index;
+pub mod kept;
 pub mod ranks;
 mod record;
 mod sequential;

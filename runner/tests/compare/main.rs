@@ -5,6 +5,7 @@
 
 #[path = "../common/browser.rs"]
 mod browser;
+mod claims;
 mod figures;
 #[path = "../common/folders.rs"]
 mod folders;

@@ -35,6 +35,24 @@ fn what_is_wrong_is_known_before_anything_runs() {
         ],
     );
     assert!(zip.contains("sweep.zip"), "{zip}");
+    let repeated = problem(CONFIG, &["--set", "sweep.axes.train.lr=[0.1, 0.1]"]);
+    assert!(repeated.contains("the value 0.1 stands there twice"), "{repeated}");
+    let claim = |claim: &str| problem(CONFIG, &["--set", &format!("sweep.claims=[{claim}]")]);
+    let than = "is = \"better\", than = { criterion.name = \"random\" }, margin = 0.5";
+    let unknown = claim(&format!("{{ claim = \"c\", of = {{ criterion.name = \"magnitud\" }}, {than} }}"));
+    assert!(
+        unknown.contains("sweep.claims: no cell has criterion.name = \"magnitud\", which `of` of \"c\" asks for"),
+        "{unknown}"
+    );
+    let half = claim("{ claim = \"c\", of = { criterion.name = \"magnitude\" } }");
+    assert!(
+        half.contains("sweep.claims: missing field `is`") && half.contains("fix: write [[sweep.claims]] with"),
+        "{half}"
+    );
+    let control = claim(
+        "{ claim = \"c\", of = { criterion.name = \"magnitude\" }, is = \"better\", than = { control = \"randon\" }, margin = 1.0 }",
+    );
+    assert!(control.contains("there is no control randon"), "{control}");
     let here = here(CONFIG);
     let (code, _, errors) = secateur(here.path(), &["run", "s.toml"]);
     assert!(code == 2 && errors.contains("secateur sweep CONFIG runs them all"), "{errors}");
@@ -61,6 +79,20 @@ fn zip_exclude_and_seed_lists_shape_the_grid() {
     assert!(out.contains("s: 10 cells, 2 excluded"), "{out}");
     assert!(out.contains("train.lr=0.2 train.momentum=0.5 seed=9 criterion.norm=l2"), "{out}");
     assert!(!out.contains("train.lr=0.1 train.momentum=0.5"), "{out}");
+    // Axes that advance together tell each other's equal values apart; equal pairs remain one run.
+    let zipped = |lr: &str, momentum: &str| {
+        let (lr, momentum) = (format!("sweep.axes.train.lr={lr}"), format!("sweep.axes.train.momentum={momentum}"));
+        let more = ["--set", &lr, "--set", &momentum, "--set", "sweep.zip=[[\"train.lr\", \"train.momentum\"]]"];
+        secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &more[..]].concat())
+    };
+    let (code, out, errors) = zipped("[0.1, 0.1, 0.2]", "[0.0, 0.5, 0.5]");
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        out.contains("train.lr=0.1 train.momentum=0.5") && out.contains("train.lr=0.1 train.momentum=0.0"),
+        "{out}"
+    );
+    let (code, _, errors) = zipped("[0.1, 0.1]", "[0.5, 0.5]");
+    assert!(code == 2 && errors.contains("stands there twice"), "{errors}");
 }
 
 #[test]
@@ -95,9 +127,13 @@ fn every_sweep_of_the_program_can_be_planned() {
         ("burden-small", 8),
         ("lambda", 63),
         ("lambda-small", 14),
+        ("evidence/rank-mnist-small", 60),
+        ("evidence/rank-fashion-small", 60),
+        ("evidence/rank-lambda-small", 70),
     ] {
         let (code, out, errors) = secateur(here.path(), &["sweep", &format!("sweep/{name}"), "--dry-run"]);
         assert_eq!(code, 0, "{errors}");
+        let name = name.rsplit('/').next().unwrap();
         assert!(out.contains(&format!("{name}: {cells} cells")), "{out}");
     }
 }

@@ -15,11 +15,12 @@ use toml::Table;
 use crate::cli::{Cli, HowArgs, SweepArgs};
 use crate::config::{ConfigErrors, Layer};
 use crate::engine::Workbench;
+use crate::experiments::claims::{self, CLAIMS};
 use crate::experiments::cluster::Submission;
 use crate::experiments::index::{self, Index, Record};
 use crate::experiments::sweep::{CELLS, Frozen, SweepPlan, Tally, Waves, Workers, Written, fails_again, time};
 use crate::failure::Failure;
-use crate::printable::counted;
+use crate::printable::{counted, in_one_line};
 use crate::run::{Interrupt, ask_repository, config_of, write_whole};
 
 /// Cells of a dry run that are resolved in full, contradictions between single values included.
@@ -116,6 +117,7 @@ fn begin(plan: &SweepPlan, cells: &[usize], quiet: bool, workbench: &Workbench) 
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
     note_cells(plan)?;
+    note_claims(plan)?;
     if !quiet {
         plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
@@ -130,6 +132,16 @@ fn note_cells(plan: &SweepPlan) -> Result<(), Failure> {
         return Ok(());
     }
     Ok(write_whole(&path, text.as_bytes())?)
+}
+
+/// Writes what the sweep is to show, before its runs can.
+fn note_claims(plan: &SweepPlan) -> Result<(), Failure> {
+    if plan.claims().is_empty() && !plan.folder.join(CLAIMS).exists() {
+        return Ok(());
+    }
+    let records = Index::open(&plan.folder)?.records(&plan.folder)?;
+    let finished = records.iter().filter(|record| record.status == "finished").count();
+    claims::note(&plan.folder, plan.claims(), finished)
 }
 
 /// Writes the plan with the runs that its cells are, for processes that run it later or elsewhere.
@@ -188,6 +200,7 @@ fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), F
             "  seeds are added until every comparison is settled: looks after {looks} of them, the cells above at most"
         );
     }
+    plan.claims().iter().for_each(|claim| _ = writeln!(text, "  claim: {}", in_one_line(&claim.claim)));
     plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
     let (done, failed) = ended(plan, workbench);
     let left = plan.cells.len() - done.len() - failed;

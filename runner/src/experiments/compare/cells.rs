@@ -37,8 +37,8 @@ pub struct Question {
 pub struct Cells {
     /// The runs as their folders describe them, each once.
     pub records: Vec<Record>,
-    configs: Vec<Flat>,
-    controls: Controls,
+    pub(super) configs: Vec<Flat>,
+    pub(super) controls: Controls,
     notes: Vec<String>,
 }
 
@@ -168,7 +168,7 @@ impl Cells {
         Err(format!("{flag} {key}: no run has that key\n  fix: {fix}"))
     }
 
-    fn metric(&self, asked: Option<&str>) -> Result<Metric, String> {
+    pub(super) fn metric(&self, asked: Option<&str>) -> Result<Metric, String> {
         let there = |metric: &Metric| self.records.iter().any(|record| metric.of(&record.summary).is_some());
         let Some(name) = asked else {
             return METRICS.into_iter().find(there).ok_or_else(|| "these runs have no metrics".to_owned());
@@ -189,7 +189,7 @@ impl Cells {
         Err(format!("--metric {name}: these runs have no such metric\n  known: {}{fix}", known.join(", ")))
     }
 
-    fn groups(&self, mains: &[usize], by: &[String], metric: &Metric, bootstrap: bool) -> Vec<Group> {
+    pub(super) fn groups(&self, mains: &[usize], by: &[String], metric: &Metric, bootstrap: bool) -> Vec<Group> {
         let mut metrics = METRICS.to_vec();
         if !metrics.contains(metric) {
             metrics.push(metric.clone());

@@ -15,6 +15,7 @@ mod pair;
 mod pareto;
 mod sentence;
 mod text;
+mod versus;
 
 pub use cells::{Cells, Question};
 pub use group::Group;
@@ -23,6 +24,7 @@ pub use page::{Maps, Over, maps, over_sparsity, page};
 pub use pair::Pair;
 pub use pareto::Front;
 pub use text::{Table, all as tables, csv, json, markdown, terminal};
+pub use versus::{Sides, Versus, Wanted};
 
 /// Everything that a comparison found.
 #[derive(Clone, Debug)]

@@ -98,6 +98,15 @@ pub fn all(view: &View<'_>, groups: &[Group], baseline: Option<&str>) -> (Vec<Pa
     (main, controls)
 }
 
+/// One group against another, whatever they differ in; against its own controls, where the other is one.
+pub fn one(view: &View<'_>, groups: &[Group], (group, other): (usize, usize)) -> Pair {
+    let places = match &groups[other].control {
+        Some(kind) => control_places(view, &groups[group], kind),
+        None => main_places(view, &groups[group], &groups[other]),
+    };
+    compare(view, groups, (group, other), places)
+}
+
 /// The group that a group stands beside: that with the baseline's first value and, in all other keys, its own values.
 /// Options of the plugin that the first key names are no part of that: magnitude has a norm, and random has none.
 fn beside(view: &View<'_>, groups: &[Group], group: &Group, baseline: &str) -> Option<usize> {

@@ -258,7 +258,8 @@ impl Table {
         text
     }
 
-    fn markdown(&self) -> String {
+    /// The table as Markdown.
+    pub fn markdown(&self) -> String {
         let line = |cells: &[String]| {
             format!(
                 "| {} |\n",

@@ -12,9 +12,7 @@ pub use bootstrap::Bootstrap;
 pub use margin::{Equivalence, Settled};
 pub use paired::{Family, LEVEL, Paired};
 pub use rounding::{mean, same};
-#[cfg(test)]
-pub use sample::t_quantile;
-pub use sample::{Interval, Sample, t_above, t_two_sided};
+pub use sample::{Interval, Sample, t_above, t_quantile, t_two_sided};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! One value of an axis, and what it sets.
 
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Value;
 
 use super::fork;
 use crate::config::fork::FORK;
-use crate::config::{Layer, SetBy, key};
+use crate::config::{Layer, SetBy};
 
 /// One value of an axis.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,19 +43,4 @@ impl Choice {
         let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
         Self { label: file.strip_suffix(".toml").unwrap_or(file).to_owned(), layers, leaf: None }
     }
-}
-
-/// The leaves of a table: dotted keys may stand quoted or as tables.
-pub fn flat(table: &Table) -> Vec<(Vec<String>, Value)> {
-    let mut leaves = Vec::new();
-    for (name, value) in table {
-        let path = key::split(name).unwrap_or_else(|| vec![name.clone()]);
-        match value {
-            Value::Table(inner) => {
-                leaves.extend(flat(inner).into_iter().map(|(rest, value)| ([path.clone(), rest].concat(), value)));
-            }
-            other => leaves.push((path, other.clone())),
-        }
-    }
-    leaves
 }

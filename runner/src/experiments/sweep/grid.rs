@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::section::{Pick, Picked, Sections};
-use super::spec::Spec;
+use super::spec::{Condition, Spec};
+use crate::config::key::flat;
+use crate::experiments::claims::Claim;
 
 /// More cells than this are a slip of the pen.
 const MOST: usize = 2_000_000;
@@ -32,6 +34,8 @@ pub struct Walked {
     pub applied: Vec<bool>,
     /// For each rule of `exclude`, whether it took a cell away.
     pub took: Vec<bool>,
+    /// For each claim, whether a cell is on either of its sides.
+    pub sides: Vec<[bool; 2]>,
 }
 
 /// Calls `visit` with each cell that is not excluded, until it breaks off.
@@ -49,8 +53,13 @@ pub fn walk(
     if product > MOST as f64 {
         return Err(product);
     }
-    let mut walked =
-        Walked { applied: vec![false; spec.when.len()], took: vec![false; spec.exclude.len()], excluded: 0 };
+    let mut walked = Walked {
+        applied: vec![false; spec.when.len()],
+        took: vec![false; spec.exclude.len()],
+        sides: vec![[false; 2]; spec.claims.len()],
+        excluded: 0,
+    };
+    let sides: Vec<[Condition; 2]> = spec.claims.iter().map(sides).collect();
     for number in 0..product as usize {
         let mut picks = Vec::with_capacity(spec.axes.len());
         let mut rest = number;
@@ -75,12 +84,25 @@ pub fn walk(
             walked.took.iter_mut().zip(&takes).for_each(|(took, takes)| *took |= takes);
             if takes.contains(&true) {
                 walked.excluded += 1;
-            } else if visit(Cell { picks, print: picked.print(), folder: None }, &picked).is_break() {
+                continue;
+            }
+            for (claim, met) in sides.iter().zip(&mut walked.sides) {
+                for (side, met) in claim.iter().zip(met) {
+                    *met = *met || picked.has(&side.0, &picks, sections);
+                }
+            }
+            if visit(Cell { picks, print: picked.print(), folder: None }, &picked).is_break() {
                 return Ok(walked);
             }
         }
     }
     Ok(walked)
+}
+
+/// What cells on the sides of a claim have; everything, where a side is a control.
+fn sides(claim: &Claim) -> [Condition; 2] {
+    let than = if claim.control().is_some() { &claim.of } else { &claim.than };
+    [&claim.of, than].map(|side| Condition([flat(side), flat(&claim.within)].concat()))
 }
 
 /// All combinations of some axes' values; one empty combination of none.

@@ -17,8 +17,9 @@ use super::spec::{Condition, Spec};
 use super::until::Until;
 use crate::config::Schema;
 use crate::config::fork::FORK;
-use crate::config::key;
+use crate::config::key::{self, flat};
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
+use crate::experiments::claims::Claim;
 
 /// A person reads no more than this many problems at once.
 const MOST_ERRORS: usize = 20;
@@ -112,6 +113,11 @@ impl SweepPlan {
     /// What each pruned cell is compared with.
     pub fn controls(&self) -> &[Control] {
         &self.spec.controls
+    }
+
+    /// What its runs are to show.
+    pub fn claims(&self) -> &[Claim] {
+        &self.spec.claims
     }
 
     /// The kinds of control that one of the cells is compared with now.
@@ -255,11 +261,27 @@ fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, 
         cells.push(cell);
         ControlFlow::Continue(())
     });
+    if let (Ok(walked), true) = (&walked, errors.is_empty()) {
+        errors.extend(spec.claims.iter().zip(&walked.sides).filter_map(|(claim, met)| without_cells(claim, *met)));
+    }
     match walked {
         Err(count) => Err(refused(&format!("the axes make {count:.0} cells"), "give the axes fewer values")),
         Ok(_) if !errors.is_empty() => Err(ConfigErrors(errors)),
         Ok(walked) => Ok((cells, walked)),
     }
+}
+
+/// A claim of which one side has no cell: it would never be decided.
+fn without_cells(claim: &Claim, [of, than]: [bool; 2]) -> Option<ConfigError> {
+    let (name, side) = if of { ("than", &claim.than) } else { ("of", &claim.of) };
+    let all = || flat(side).into_iter().chain(flat(&claim.within));
+    let said = || all().map(|(path, value)| format!("{} = {value}", key::dotted(&path))).collect::<Vec<_>>().join(", ");
+    (!of || !than).then(|| ConfigError::Sweep {
+        key: "sweep.claims".to_owned(),
+        origin: None,
+        problem: format!("no cell has {}, which `{name}` of {:?} asks for", said(), claim.claim),
+        fix: "name values that an axis takes, or add them to it".to_owned(),
+    })
 }
 
 fn label(spec: &Spec, cell: &Cell) -> String {

@@ -7,14 +7,16 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::choice::{Choice, flat};
+use super::choice::Choice;
 use super::control::Control;
 use super::until::Until;
 use crate::config::fork::FORK;
-use crate::config::{ConfigError, ConfigErrors, Member, SetBy, Stack, key, nearest};
+use crate::config::key::{self, flat};
+use crate::config::{ConfigError, ConfigErrors, Member, SetBy, Stack, nearest};
+use crate::experiments::claims::Claim;
 
 /// Keys of the section.
-const KEYS: [&str; 7] = ["axes", "zip", "when", "exclude", "seeds", "controls", "fork"];
+const KEYS: [&str; 8] = ["axes", "zip", "when", "exclude", "seeds", "controls", "fork", "claims"];
 
 /// What the `[sweep]` section says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Spec {
     pub controls: Vec<Control>,
     /// Axes that `zip` joins with no other.
     pub alone: Vec<String>,
+    /// What its runs are to show.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
     /// How seeds are added, where that goes on until comparisons are settled; a plan that grows is never frozen.
     #[serde(skip)]
     pub until: Option<Until>,
@@ -64,7 +69,8 @@ impl Spec {
     /// # Errors
     /// Everything wrong with it.
     pub fn read(table: Table, origins: &BTreeMap<String, SetBy>, stack: &Stack) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader { origins, stack, errors: Vec::new(), axes: Vec::new(), alone: Vec::new() };
+        let (errors, axes, alone, twice) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut reader = Reader { origins, stack, errors, axes, alone, twice };
         let spec = reader.read(table);
         if reader.errors.is_empty() { Ok(spec) } else { Err(ConfigErrors(reader.errors)) }
     }
@@ -76,6 +82,8 @@ struct Reader<'a> {
     errors: Vec<ConfigError>,
     axes: Vec<Axis>,
     alone: Vec<String>,
+    /// Axes on which a value stands twice, by their place: right where they advance with others.
+    twice: Vec<(usize, String, String)>,
 }
 
 impl Reader<'_> {
@@ -98,12 +106,16 @@ impl Reader<'_> {
         let until = self.seeds(table.remove("seeds"));
         let plain = self.axes.len();
         let dimensions = self.dimensions(table.remove("zip"), plain);
+        self.repeated(&dimensions);
         let when = self.rules(table.remove("when"), "when").into_iter().map(|rule| self.when(rule)).collect();
+        self.repeated(&[]);
         let exclude = self.rules(table.remove("exclude"), "exclude");
         let exclude = exclude.iter().map(|rule| Condition(flat(rule))).collect();
         let controls = self.controls(table.remove("controls"));
+        let claims = self.rules(table.remove("claims"), "claims");
+        let claims = claims.into_iter().filter_map(|claim| self.claim(claim)).collect();
         let (axes, alone) = (std::mem::take(&mut self.axes), std::mem::take(&mut self.alone));
-        Spec { axes, dimensions, when, exclude, controls, alone, until }
+        Spec { axes, dimensions, when, exclude, controls, alone, claims, until }
     }
 
     /// Adds an axis for each list in a table, however deep its key.
@@ -163,8 +175,7 @@ impl Reader<'_> {
         let mut labels: Vec<&str> = choices.iter().map(|choice| choice.label.as_str()).collect();
         labels.sort_unstable();
         if let Some(twice) = labels.windows(2).find(|pair| pair[0] == pair[1]) {
-            let problem = format!("the value {} stands there twice", twice[0]);
-            self.refuse(&at, problem, "keep one of them: equal cells would be one run");
+            self.twice.push((self.axes.len(), at, twice[0].to_owned()));
         }
         self.axes.push(Axis { key: dotted, values: choices });
     }
@@ -263,6 +274,35 @@ impl Reader<'_> {
         // The seed varies fastest: the cells of one setting stand together.
         dimensions.sort_by_key(|group| group.iter().any(|axis| self.axes[*axis].key == "seed"));
         dimensions
+    }
+
+    /// Refuses values that stand twice on an axis, unless the axes that it advances with tell them apart.
+    fn repeated(&mut self, dimensions: &[Vec<usize>]) {
+        for (axis, at, value) in std::mem::take(&mut self.twice) {
+            let labels = |axis: &usize| self.axes[*axis].values.iter().map(|choice| choice.label.as_str());
+            let together = dimensions.iter().find(|group| group.contains(&axis) && group.len() > 1);
+            let mut seen = HashSet::new();
+            let told_apart = together.is_some_and(|group| {
+                (0..self.axes[axis].values.len())
+                    .all(|place| seen.insert(group.iter().map(|axis| labels(axis).nth(place)).collect::<Vec<_>>()))
+            });
+            if !told_apart {
+                let problem = format!("the value {value} stands there twice");
+                self.refuse(&at, problem, "keep one of them: equal cells would be one run");
+            }
+        }
+    }
+
+    fn claim(&mut self, claim: Table) -> Option<Claim> {
+        let fix = "write [[sweep.claims]] with claim = \"...\", of = { criterion.name = \"...\" }, is = \"better\", than = { criterion.name = \
+                   \"...\" } or { control = \"random\" }, and margin = 0.5; where, metric and source may stand beside them";
+        let read = Claim::read(claim);
+        if let Some(kind) = read.as_ref().ok().and_then(Claim::control)
+            && Control::ALL.into_iter().all(|control| control.name() != kind)
+        {
+            self.refuse("claims", format!("there is no control {kind}"), fix);
+        }
+        read.map_err(|problem| self.refuse("claims", problem, fix)).ok()
     }
 
     fn rules(&mut self, rules: Option<Value>, name: &str) -> Vec<Table> {

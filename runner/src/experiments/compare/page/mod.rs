@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::keys::{self, Flat};
 use super::metric::Unit;
 use super::sentence::{self, is_shown, probability};
-use super::text::{counts, headline_metrics, metrics, spread};
+use super::text::{Table, counts, headline_metrics, metrics, spread};
 use super::{Cells, Comparison, Pair};
 use crate::output::{self, Curves};
 use crate::run::event_lines;
@@ -21,12 +21,18 @@ pub use panels::{Maps, Over, maps, over_sparsity};
 
 /// Renders the page; the runs' events are read from their folders.
 ///
-/// `picture` is an SVG with its caption, above the costs.
-pub fn page(title: &str, comparison: &Comparison, cells: &Cells, picture: Option<(&str, &[String])>) -> String {
+/// `claims` are what the runs were to show, with verdicts; `picture` is an SVG with its caption, above the costs.
+pub fn page(
+    title: &str,
+    comparison: &Comparison,
+    cells: &Cells,
+    claims: &Table,
+    picture: Option<(&str, &[String])>,
+) -> String {
     let panels = panels::data(comparison);
     let data = data(comparison, cells, &panels).to_string().replace("</", "<\\/");
     let body = html! {
-        main #overview { (overview(title, comparison, cells, (&panels, picture))) }
+        main #overview { (overview(title, comparison, cells, claims, (&panels, picture))) }
         main #cell hidden {}
         script type="application/json" id="data" { (PreEscaped(data)) }
         script { (PreEscaped(include_str!("page.js"))) }
@@ -38,6 +44,7 @@ fn overview(
     title: &str,
     comparison: &Comparison,
     cells: &Cells,
+    claims: &Table,
     (panels, picture): (&Value, Option<(&str, &[String])>),
 ) -> Markup {
     let metric = comparison.metric.label.as_ref();
@@ -58,6 +65,13 @@ fn overview(
                 p { "Mean " (metric) " of each group, with its 95 % interval as a band. Drag to zoom, double-click to see everything; hover for the numbers." }
                 div.legend {}
                 div.fronts {}
+            }
+        }
+        @if !claims.rows.is_empty() {
+            section.card.wide {
+                h2 { "Claims" }
+                p { "What these runs were to show, as their config says it. All intervals hold at once with 95 %." }
+                div.scroll { (claimed(claims)) }
             }
         }
         section.card.wide {
@@ -115,6 +129,15 @@ fn overview(
             }
         }
         section.card.wide { h2 { "Runs" } p { "Click one for its curves, its pruning steps, and how its config differs from the baseline." } div.scroll { table.sortable #runs {} } }
+    }
+}
+
+fn claimed(claims: &Table) -> Markup {
+    html! {
+        table {
+            thead { tr { @for head in &claims.head { th { (head) } } } }
+            tbody { @for row in &claims.rows { tr { @for cell in row { td { (cell) } } } } }
+        }
     }
 }
 

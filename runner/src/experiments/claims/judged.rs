@@ -1,0 +1,139 @@
+//! What the runs of a sweep say of its claims.
+
+use super::stated::{Claim, Is, Noted};
+use crate::config::key::{dotted, flat};
+use crate::experiments::compare::{Cells, Metric, Sides, Versus, Wanted};
+use crate::experiments::statistics::{Equivalence, Family, LEVEL, Paired, Settled, t_quantile};
+
+/// Fewer seeds than this decide no claim, however small their spread happens to be.
+pub const FEWEST: usize = 5;
+
+/// What is known of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is shown.
+    Supported,
+    /// It is shown to be wrong: the two are the same within the margin, or differ where it says that they do not.
+    NotSupported,
+    /// The contrary is shown.
+    OtherWayRound,
+    /// Neither is. So many more seeds would show one of them if mean and spread stayed as they are; `None` where that
+    /// cannot be told.
+    Undecided(Option<usize>),
+}
+
+/// A claim with what was found.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The claim.
+    pub noted: Noted,
+    /// What is known of it.
+    pub verdict: Verdict,
+    /// Why nothing is known, where that is not for want of seeds.
+    pub why: Option<String>,
+    /// The two sides, where both have runs.
+    pub versus: Option<Versus>,
+    /// The difference with what holds for all claims of the sweep at once.
+    pub found: Option<(Paired, Family)>,
+    /// The smallest true difference that as many seeds with this spread would show four times in five.
+    pub detectable: Option<f64>,
+}
+
+/// Judges every claim. All claims of a sweep are one family: their intervals hold at once.
+pub fn judge(cells: &Cells, claims: &[Noted]) -> Vec<Judged> {
+    claims.iter().map(|noted| one(cells, noted, claims.len())).collect()
+}
+
+fn one(cells: &Cells, noted: &Noted, family: usize) -> Judged {
+    let claim = &noted.claim;
+    let unknown = |why: String, versus: Option<Versus>| Judged {
+        noted: noted.clone(),
+        verdict: Verdict::Undecided(None),
+        why: Some(why),
+        versus,
+        found: None,
+        detectable: None,
+    };
+    let versus = match cells.versus(&sides(claim)) {
+        Ok(versus) => versus,
+        Err(why) => return unknown(why.lines().next().unwrap_or_default().to_owned(), None),
+    };
+    if !versus.pair.unlike.is_empty() {
+        return unknown(format!("the two are unlike: {}", versus.pair.unlike.join("; ")), Some(versus));
+    }
+    let Some(up) = upwards(claim.is, &versus.metric) else {
+        let why = format!(
+            "whether more or less {} is better is not known: write is = \"more\" or \"less\"",
+            versus.metric.label
+        );
+        return unknown(why, Some(versus));
+    };
+    let Some(found) = versus.pair.found else {
+        return unknown("no seed has both".to_owned(), Some(versus));
+    };
+    let Some(for_all) = found.among(family) else {
+        let why = if found.n < 2 {
+            "there is one seed alone"
+        } else {
+            "the differences do not vary: they say nothing about chance"
+        };
+        return unknown(why.to_owned(), Some(versus));
+    };
+    let settled = Equivalence::of(&found, versus.margin, family).verdict;
+    let few = found.n < FEWEST;
+    let verdict = if few { Verdict::Undecided(Some(FEWEST - found.n)) } else { verdict(claim.is, up, settled) };
+    Judged {
+        noted: noted.clone(),
+        verdict,
+        why: few.then(|| format!("fewer than {FEWEST} seeds decide nothing here")),
+        detectable: detectable(&found, family),
+        found: Some((found, for_all)),
+        versus: Some(versus),
+    }
+}
+
+/// Whether the claim is that the difference is above zero; `None` where it says better and nobody knows what is.
+fn upwards(is: Is, metric: &Metric) -> Option<bool> {
+    match is {
+        Is::Better => metric.more_is_better,
+        Is::Worse => metric.more_is_better.map(|more| !more),
+        Is::More => Some(true),
+        Is::Less => Some(false),
+        Is::Same => Some(true),
+    }
+}
+
+fn verdict(is: Is, up: bool, settled: Settled) -> Verdict {
+    match (is, settled) {
+        (_, Settled::Undecided(more)) => Verdict::Undecided(more),
+        (Is::Same, Settled::Same) => Verdict::Supported,
+        (Is::Same, _) | (_, Settled::Same) => Verdict::NotSupported,
+        (_, settled) if (settled == Settled::Above) == up => Verdict::Supported,
+        _ => Verdict::OtherWayRound,
+    }
+}
+
+/// By the quantiles of Student's t at the test's level and at a power of 80 %: an approximation of the noncentral t that
+/// is a little too small for very few seeds.
+fn detectable(found: &Paired, family: usize) -> Option<f64> {
+    let std = found.std.filter(|std| *std > 0.0)?;
+    let quantile = |level: f64| t_quantile(level, found.n - 1);
+    let both = quantile(1.0 - LEVEL / family as f64 / 2.0) + quantile(0.8);
+    Some(both * std / (found.n as f64).sqrt())
+}
+
+fn sides(claim: &Claim) -> Sides {
+    let wanted = |table: &toml::Table| -> Wanted {
+        let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        flat(table).iter().map(|(path, value)| (dotted(path), text(value))).collect()
+    };
+    let control = claim.control().map(str::to_owned);
+    Sides {
+        of: wanted(&claim.of),
+        than: if control.is_some() { Wanted::new() } else { wanted(&claim.than) },
+        control,
+        within: wanted(&claim.within),
+        metric: claim.metric.clone(),
+        margin: claim.margin,
+    }
+}
