@@ -3,6 +3,7 @@
     python from-pytorch.py resnet20.pt --cifar10 cifar-10-batches-bin   a ResNet-20, trained
     python from-pytorch.py resnet8.pt --depth 8 --width 0.5             one with the weights that it would begin with
     python from-pytorch.py vit.pt --depth 4                             a vision transformer of timm for MNIST
+    python from-pytorch.py vit-small.pt --depth 2 --width 0.25          a narrower one of two blocks
 """
 
 import argparse

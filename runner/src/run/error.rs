@@ -30,7 +30,7 @@ pub enum RunDirError {
         fix: &'static str,
     },
     /// A file or folder that cannot be read or written.
-    #[error("{}: cannot {action}: {}\n  fix: {}", .path.display(), reason(.source), fix(.source))]
+    #[error("{}: cannot {action}: {}\n  fix: {}", .path.display(), reason(.source), fix(.source, " with --out DIR"))]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -39,6 +39,24 @@ pub enum RunDirError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A file that was asked for by its name.
+    #[error("{}: cannot write it: {}\n  fix: {}", .path.display(), reason(.source), fix(.source, ""))]
+    Asked {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl RunDirError {
+    /// The same of a file that was asked for by its name, so that no folder can be chosen for it.
+    pub fn asked(self) -> Self {
+        match self {
+            Self::Write { path, source, .. } => Self::Asked { path, source },
+            other => other,
+        }
+    }
 }
 
 impl From<RunDirError> for Failure {
@@ -69,14 +87,14 @@ fn reason(source: &io::Error) -> String {
 /// Too many open files: on Unix a number, for which the library has no kind.
 const EMFILE: i32 = 24;
 
-fn fix(source: &io::Error) -> &'static str {
+fn fix(source: &io::Error, how: &str) -> String {
     if cfg!(unix) && source.raw_os_error() == Some(EMFILE) {
-        return "raise the limit of open files (ulimit -n)";
+        return "raise the limit of open files (ulimit -n)".to_owned();
     }
     match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or write elsewhere with --out DIR",
-        ErrorKind::FileTooLarge => "raise the limit, or write elsewhere with --out DIR",
-        ErrorKind::InvalidData => "the file is damaged: start the run anew, with --force",
-        _ => "choose a folder that you can write to with --out DIR",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => format!("free some space, or write elsewhere{how}"),
+        ErrorKind::FileTooLarge => format!("raise the limit, or write elsewhere{how}"),
+        ErrorKind::InvalidData => "the file is damaged: start the run anew, with --force".to_owned(),
+        _ => format!("choose a folder that you can write to{how}"),
     }
 }

@@ -45,8 +45,33 @@ fn fully_connected_networks_are_exported() {
     assert!(code == 2 && why.contains("ends in .py"), "{why}");
     let (code, why) = scene.refused(&["export", &run, "--format", "caffe"]);
     assert!(code == 2 && why.contains("must be torch, onnx or safetensors"), "{why}");
+    // Code cannot take the place of a folder: its weights, which were written first, go again.
+    fs::create_dir(scene.path().join("taken.py")).unwrap();
+    let (code, why) = scene.refused(&["export", &run, "--format", "torch", "--out", "taken.py", "--force"]);
+    assert!(code == 1 && why.contains("taken.py"), "{why}");
+    assert!(!scene.path().join("taken.bin").exists(), "half of an export");
     let left = fs::read_dir(scene.path().join(&run)).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(left.into_iter().all(|name| !name.to_string_lossy().ends_with(".unfinished")), "nothing half-written");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_runtime_that_cannot_read_the_file_is_told_in_one_line() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let scene = Scene::new();
+    let run = scene.run(&[]);
+    // What an onnxruntime of before says of a newer operator set.
+    let old = "#!/bin/sh\nprintf 'Traceback (most recent call last):\n  File \"<string>\", line 12\n\
+               Fail: Current official support for domain ai.onnx is till opset 8.\\n' >&2\nexit 1\n";
+    let python = scene.path().join("python");
+    fs::write(&python, old).unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let words = ["export", &run, "--format", "onnx", "--out", "network.onnx"];
+    let (code, _, why) = scene.with_python(python.to_str().unwrap(), &words);
+    assert!(code == 1 && why.contains("does not run in onnxruntime: Fail: Current official"), "{why}");
+    assert!(why.contains("fix: ") && !why.contains("Traceback"), "{why}");
+    assert!(!scene.path().join("network.onnx").exists());
 }
 
 #[test]

@@ -36,9 +36,14 @@ impl Scene {
 
     /// Exit code, standard output, standard error; without a Python that has runtimes.
     pub fn secateur(&self, arguments: &[&str]) -> (i32, String, String) {
+        self.with_python("/nonexistent/python", arguments)
+    }
+
+    /// The same with this interpreter.
+    pub fn with_python(&self, python: &str, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_secateur"));
         command.current_dir(self.path()).args(arguments).env_remove("SECATEUR_DATA").env("HOME", self.path());
-        command.env("SECATEUR_PYTHON", "/nonexistent/python");
+        command.env("SECATEUR_PYTHON", python);
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))

@@ -42,6 +42,8 @@ struct Left {
     missing: Vec<String>,
     unused: Vec<String>,
     misshaped: Vec<String>,
+    /// What nothing was looked for in.
+    skipped: Vec<String>,
 }
 
 impl Left {
@@ -50,6 +52,7 @@ impl Left {
             ("missing in the file", &self.missing),
             ("in the file and not used", &self.unused),
             ("of another shape", &self.misshaped),
+            ("in the file and of no fractions", &self.skipped),
         ];
         let told = |(what, all): &(&str, &Vec<String>)| {
             let more = all.len().saturating_sub(TOLD);
@@ -121,6 +124,10 @@ impl Given {
                 fitted.values.insert(spec.name.clone(), values);
             }
         }
+        if !left.missing.is_empty() {
+            let told = |t: &TensorInFile| format!("{} {:?} of {}", t.name, t.shape, t.numbers);
+            left.skipped = self.others().map(told).collect();
+        }
         self.judge(&left, fitted.values.len(), &mut fitted.remarks)?;
         self.numbers(&parts, &mut fitted.remarks);
         self.masks(layout, &mut fitted)?;
@@ -156,14 +163,18 @@ impl Given {
             let how = if *numbers == Numbers::F64 { "rounded to f32" } else { "made f32" };
             remarks.push(("init.from", format!("init.from: {count} tensors of {numbers} were {how}.")));
         }
-        let others: Vec<&str> =
-            self.weights.tensors.iter().filter(|t| !t.numbers.are_fractions()).map(|t| t.name.as_str()).collect();
-        // Counters of batches stand in every state dict with batch normalisation.
-        let others: Vec<&str> = others.into_iter().filter(|name| !name.ends_with("num_batches_tracked")).collect();
+        let others: Vec<&str> = self.others().map(|tensor| tensor.name.as_str()).collect();
         if !others.is_empty() {
             let text = format!("init.from: tensors of no fractions were skipped: {}.", others.join(", "));
             remarks.push(("init.from", text));
         }
+    }
+
+    /// Tensors that no weights are made of, but for the counters of batches that stand in every state dict with batch
+    /// normalisation.
+    fn others(&self) -> impl Iterator<Item = &TensorInFile> {
+        let all = self.weights.tensors.iter().filter(|tensor| !tensor.numbers.are_fractions());
+        all.filter(|tensor| !tensor.name.ends_with("num_batches_tracked"))
     }
 
     /// The masks of a network of ours, where they are kept.

@@ -9,17 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// plain sequence each kind comes in its order, and convolutions come first.
 type Kinds = BTreeMap<usize, Vec<String>>;
 
-/// What each tensor is, where all of their layers are numbers within what holds them (`2.weight`, `features.0.bias`),
-/// and there are as many of each kind as the model has.
+/// What each tensor is, where layers are numbers within what holds them (`2.weight`, `features.0.bias`), and there are as
+/// many of each kind as the model has; what has a name is none of them.
 pub(super) fn by_order(tensors: &[&TensorInFile], layout: &Layout) -> Option<Vec<Found>> {
     let mut layers = BTreeMap::new();
     for tensor in tensors {
-        let (layer, part) = tensor.name.rsplit_once('.')?;
+        let Some((layer, "weight")) = tensor.name.rsplit_once('.') else { continue };
         // Numbers go by their size, at every level: a sequence may hold sequences.
         let level = |text| str::parse::<usize>(text).map_or((usize::MAX, text), |number| (number, ""));
         let key: Vec<(usize, &str)> = layer.split('.').map(level).collect();
-        key.last().filter(|(_, text)| text.is_empty())?;
-        if part == "weight" {
+        if key.last().is_some_and(|(_, text)| text.is_empty()) {
             layers.insert(key, (layer, tensor.shape.len()));
         }
     }

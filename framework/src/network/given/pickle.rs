@@ -358,10 +358,14 @@ impl<'a> Machine<'a> {
 
     fn name(&mut self, module: &str, name: &str) -> Result<()> {
         let known = Name::of(module, name).ok_or_else(|| {
-            refused(format!(
-                "it names `{module}.{name}`, which is not loaded: only tensors, dicts, lists, tuples, texts and numbers \
-                 are; save the state dict alone: torch.save(model.state_dict(), \"weights.pt\")"
-            ))
+            let fix = if (module, name.starts_with("_rebuild_")) == ("torch._utils", true) {
+                "of tensors only plain ones of 16, 32 or 64 bits are; save floats: torch.save({name: t.float() for name, t \
+                 in model.state_dict().items()}, \"weights.pt\")"
+            } else {
+                "only tensors, dicts, lists, tuples, texts and numbers are; save the state dict alone: \
+                 torch.save(model.state_dict(), \"weights.pt\")"
+            };
+            refused(format!("it names `{module}.{name}`, which is not loaded: {fix}"))
         })?;
         self.stack.push(Value::Name(known));
         Ok(())

@@ -82,6 +82,7 @@ fn a_pickle_may_not_hold_itself() {
     for (bytes, text) in [
         (&b"\x80\x02cos\nsystem\n."[..], "it names `os.system`"),
         (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "it names `os.system`"),
+        (b"\x80\x02ctorch._utils\n_rebuild_tensor_v3\n.", "only plain ones of 16, 32 or 64 bits are; save floats"),
         (b"\x80\x03C\x01a.", "it has bytes"),
         (b"\x80\x04\x8f.", "it has a set"),
         (b"(ios\nsystem\n.", "it has an object of a class"),
@@ -206,6 +207,15 @@ fn what_is_left_over_is_listed_both_ways() {
                     file and not used: head.weight [2, 3]; of another shape: fc1.weight is [3, 2] here, and there is \
                     fc1.weight [3, 5]";
     assert!(error.starts_with(expected) && error.contains("init.strict = false"), "{error}");
+    // Numbered layers go by their order beside what has a name.
+    let numbered: [(&str, &[usize]); 5] =
+        [("1.weight", &[3, 2]), ("1.bias", &[3]), ("3.weight", &[2, 3]), ("3.bias", &[2]), ("aux.weight", &[3, 4])];
+    let error = fit(file(&numbered), "", &[]).unwrap_err().to_string();
+    assert!(error.contains("it is not this network: in the file and not used: aux.weight [3, 4]\n"), "{error}");
+    let whole = safetensors::tensor::TensorView::new(safetensors::Dtype::I8, vec![2, 3], &[1; 6]).unwrap();
+    let whole = Weights::read(safetensors::serialize([("fc2.weight", whole)], None).unwrap()).unwrap();
+    let error = fit(whole, "", &[]).unwrap_err().to_string();
+    assert!(error.contains("; in the file and of no fractions: fc2.weight [2, 3] of i8\n"), "{error}");
     let error = fit(file(&[("x", &[1])]), "strict = false", &[]).unwrap_err().to_string();
     assert!(error.contains("nothing of it fits this network"), "{error}");
     let bad = with(&[("fc1.bias", &[3])], vec![vec![0.0, f32::NAN, 0.0]]);

@@ -7,7 +7,7 @@ use crate::cli::{Cli, CompressArgs};
 use crate::engine::{Compression, Workbench};
 use crate::failure::Failure;
 use crate::output::size_table;
-use crate::run::{COMPRESSED, MODEL, write_whole};
+use crate::run::{COMPRESSED, MODEL};
 
 pub fn execute(arguments: &CompressArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let config = crate::commands::of_run(&arguments.of, cli, workbench)?;
@@ -31,14 +31,14 @@ pub fn execute(arguments: &CompressArgs, cli: &Cli, workbench: &Workbench) -> Re
     };
     let found = workbench.compress(&config, &bytes, &how, &mut told)?;
     let out = arguments.out.clone().unwrap_or_else(|| arguments.of.run.join(COMPRESSED));
-    write_whole(&out, &found.file)?;
+    super::write(&out, &found.file)?;
     let json = serde_json::to_value(&found.sizes).map_err(|error| Failure::Failed(format!("--json: {error}")))?;
     match &arguments.json {
         Some(path) if path.as_os_str() == "-" => {
             crate::commands::print_exactly(&format!("{json:#}\n"));
             return Ok(());
         }
-        Some(path) => write_whole(path, format!("{json:#}\n").as_bytes())?,
+        Some(path) => super::write(path, format!("{json:#}\n").as_bytes())?,
         None => {}
     }
     crate::commands::print(&text(&out, &size_table(&found.sizes), found.sizes.pruned));

@@ -6,7 +6,7 @@ use secateur::deep_compression::Decoded;
 
 use crate::cli::DecompressArgs;
 use crate::failure::Failure;
-use crate::run::{COMPRESSED, write_whole};
+use crate::run::COMPRESSED;
 
 pub fn execute(arguments: &DecompressArgs) -> Result<(), Failure> {
     let DecompressArgs { file, out, force } = arguments;
@@ -26,7 +26,7 @@ pub fn execute(arguments: &DecompressArgs) -> Result<(), Failure> {
     }
     let fix = "compress the run again: secateur compress RUN";
     let decoded = Decoded::read(&bytes).map_err(|error| refused(format!("{error}\n  fix: {fix}")))?;
-    write_whole(&out, &decoded.model()?)?;
+    super::write(&out, &decoded.model()?)?;
     crate::commands::print(&format!("{}\n", out.display()));
     Ok(())
 }

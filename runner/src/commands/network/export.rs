@@ -1,5 +1,6 @@
 //! `secateur export`
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use secateur::data::SplitName;
@@ -10,7 +11,6 @@ use crate::commands::print;
 use crate::engine::{Which, Workbench};
 use crate::failure::Failure;
 use crate::output::{Exported, Format, agree, export};
-use crate::run::write_whole;
 
 pub fn execute(arguments: &ExportArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let ExportArgs { of, format, with_preprocessing, examples, force, .. } = arguments;
@@ -37,8 +37,11 @@ pub fn execute(arguments: &ExportArgs, cli: &Cli, workbench: &Workbench) -> Resu
         return Err(Failure::Usage(format!("{}: there is such a file\n  fix: {fix}", there.display())));
     }
     // The weights first: a file of code that is there has its weights.
-    for (path, bytes) in &files {
-        write_whole(path, bytes)?;
+    for (at, (path, bytes)) in files.iter().enumerate() {
+        super::write(path, bytes).inspect_err(|_| {
+            // Half of an export is none.
+            files[..at].iter().for_each(|(path, _)| _ = fs::remove_file(path));
+        })?;
     }
     let mut text = String::new();
     for (path, bytes) in &files {

@@ -11,7 +11,6 @@ use crate::commands::{print, print_exactly};
 use crate::config::Request;
 use crate::engine::{Milliseconds, OfFile, Timed, Workbench};
 use crate::failure::Failure;
-use crate::run::write_whole;
 
 /// More threads than any machine here has.
 const MOST: usize = 1024;
@@ -45,7 +44,7 @@ pub fn execute(arguments: &LatencyArgs, cli: &Cli, workbench: &Workbench) -> Res
             print_exactly(&format!("{:#}\n", said()));
             return Ok(());
         }
-        Some(path) => write_whole(path, format!("{:#}\n", said()).as_bytes())?,
+        Some(path) => super::write(path, format!("{:#}\n", said()).as_bytes())?,
         None => {}
     }
     print(&table(&format!("{} beside {name}, on {device}", network.file.display()), &timed));

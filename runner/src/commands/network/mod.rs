@@ -17,7 +17,7 @@ use crate::cli::{Cli, OfNetwork, OfRun};
 use crate::config::{Flag, Request, Resolved, resolve};
 use crate::engine::Workbench;
 use crate::failure::Failure;
-use crate::run::{CONFIG, MODEL};
+use crate::run::{CONFIG, MODEL, RunDirError, write_whole};
 
 /// A saved network, and what is known of it.
 pub struct Network {
@@ -93,9 +93,22 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
+/// Writes a whole file that the command line names.
+///
+/// # Errors
+/// It cannot be written; then nothing of it is there.
+fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    Ok(write_whole(path, content).map_err(RunDirError::asked)?)
+}
+
 fn about(file: &Path) -> Result<ModelFile, Failure> {
     let saved = SavedModel::read(&read(file)?);
-    Ok(saved.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?.about)
+    let refused = |error: secateur::Error| {
+        let fix =
+            "name a run, or its model.safetensors; weights of other programs are for runs to begin with: init.from";
+        Failure::Failed(format!("{}: {error}\n  fix: {fix}", file.display()))
+    };
+    Ok(saved.map_err(refused)?.about)
 }
 
 /// The config of a file that lies in no run's folder.

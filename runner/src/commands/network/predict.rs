@@ -10,7 +10,6 @@ use crate::cli::{Cli, PredictArgs};
 use crate::commands::{print, print_exactly};
 use crate::engine::{Example, Found, Said, Which, Workbench};
 use crate::failure::Failure;
-use crate::run::write_whole;
 
 pub fn execute(arguments: &PredictArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let PredictArgs { of, split, csv, jsonl } = arguments;
@@ -44,7 +43,7 @@ fn put(file: &Path, text: &str) -> Result<bool, Failure> {
         print_exactly(text);
         return Ok(true);
     }
-    write_whole(file, text.as_bytes())?;
+    super::write(file, text.as_bytes())?;
     Ok(false)
 }
 

@@ -9,7 +9,7 @@ use crate::cli::{Cli, VerifyArgs};
 use crate::commands::{of_run, print, print_exactly};
 use crate::engine::Workbench;
 use crate::failure::Failure;
-use crate::run::{read_summary, write_whole};
+use crate::run::read_summary;
 
 /// How far a loss may be off, as a fraction of itself: processors with other vector instructions add up in another order.
 const LOSS: f64 = 1e-5;
@@ -35,7 +35,7 @@ pub fn execute(arguments: &VerifyArgs, cli: &Cli, workbench: &Workbench) -> Resu
     let json = || Map::from_iter(rows.iter().map(|row| (row.name.clone(), json!([row.said, row.found]))));
     match &arguments.json {
         Some(path) if path.as_os_str() == "-" => print_exactly(&format!("{:#}\n", Value::Object(json()))),
-        Some(path) => write_whole(path, format!("{:#}\n", Value::Object(json())).as_bytes())?,
+        Some(path) => super::write(path, format!("{:#}\n", Value::Object(json())).as_bytes())?,
         None => {}
     }
     if arguments.json.as_ref().is_none_or(|path| path.as_os_str() != "-") {

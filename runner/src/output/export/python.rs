@@ -79,7 +79,16 @@ fn run(
         Some(ABSENT) => return Ok(None),
         // 127: the name of an interpreter that is a shim for none.
         Some(127) => return Ok(None),
-        _ => return Err(failed(String::from_utf8_lossy(&ended.stderr).trim().to_owned())),
+        _ => {
+            // What was raised stands last; above it is where in the script, which is ours.
+            let said = String::from_utf8_lossy(&ended.stderr);
+            let raised = said.trim().lines().next_back().unwrap_or("it ended without a word").trim();
+            let fix = format!(
+                "with an older {what}, install a newer one, or have SECATEUR_PYTHON name a Python without it; nothing \
+                 was written"
+            );
+            return Err(failed(format!("{raised}\n  fix: {fix}")));
+        }
     }
     let found = fs::read(folder.0.join("found")).map_err(|error| failed(error.to_string()))?;
     Ok(Some(found.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect()))
