@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod compare;
 pub mod figures;
 pub mod index;
+pub mod information;
 pub mod ranks;
 mod record;
 mod sequential;
