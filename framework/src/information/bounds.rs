@@ -34,14 +34,14 @@ pub fn log2_choose(n: u64, k: u64) -> f64 {
 /// Bits that a mask can tell at most.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct EntropyBounds {
-    /// Sum over weights of [`binary_entropy`] of the fraction of outcomes in which the weight is kept. With the fractions
-    /// of all outcomes it is a bound; where they are estimated from few, it is too low on average.
+    /// Sum over weights of [`binary_entropy`] of the fraction of outcomes in which the weight is kept. With the
+    /// fractions of all outcomes it is a bound; where they are estimated from few, it is too low on average.
     pub sum_of_weights: f64,
-    /// The same with Miller and Madow's correction for every weight that was seen both kept and pruned, at most one bit a
-    /// weight.
+    /// The same with Miller and Madow's correction for every weight that was seen both kept and pruned, at most one bit
+    /// a weight.
     pub sum_of_weights_corrected: f64,
-    /// `log2 C(p, nnz)`. Where masks differ in `nnz`, the mean of it over the masks, and the entropy of `nnz`: who knows
-    /// the mask knows its count.
+    /// `log2 C(p, nnz)`. Where masks differ in `nnz`, the mean of it over the masks, and the entropy of `nnz`: who
+    /// knows the mask knows its count.
     pub choices: f64,
 }
 

@@ -2,8 +2,8 @@
 
 use std::f64::consts::LN_2;
 
-/// Entropy in bits of outcomes that were counted (the plug-in estimate): `-sum n_i/N log2 n_i/N`. With the counts of all
-/// equally likely outcomes it is exact; of a sample it is too low on average, and never above `log2 N`.
+/// Entropy in bits of outcomes that were counted (the plug-in estimate): `-sum n_i/N log2 n_i/N`. With the counts of
+/// all equally likely outcomes it is exact; of a sample it is too low on average, and never above `log2 N`.
 pub fn entropy(counts: impl IntoIterator<Item = u64>) -> f64 {
     let (mut total, mut sum) = (0, 0.0);
     for count in counts.into_iter().filter(|count| *count > 0) {
@@ -13,9 +13,9 @@ pub fn entropy(counts: impl IntoIterator<Item = u64>) -> f64 {
     if total == 0 { 0.0 } else { ((total as f64).log2() - sum / total as f64).max(0.0) }
 }
 
-/// What Miller and Madow (1955) add to the plug-in entropy, in bits: `(seen - 1) / (2 N ln 2)` for outcomes of `seen` kinds
-/// among `N`. It corrects the bias to the order 1/N, where most kinds were seen; where nearly every outcome is of a kind
-/// of its own, no correction helps.
+/// What Miller and Madow (1955) add to the plug-in entropy, in bits: `(seen - 1) / (2 N ln 2)` for outcomes of `seen`
+/// kinds among `N`. It corrects the bias to the order 1/N, where most kinds were seen; where nearly every outcome is of
+/// a kind of its own, no correction helps.
 pub fn miller_madow(seen: usize, total: u64) -> f64 {
     if total == 0 { 0.0 } else { seen.saturating_sub(1) as f64 / (2.0 * total as f64 * LN_2) }
 }

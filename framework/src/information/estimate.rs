@@ -11,9 +11,9 @@ use std::collections::HashMap;
 
 /// What masks of `data_sets` data sets tell of the data, in bits.
 ///
-/// The data sets are a sample. What the masks tell of *which of these* made them is, on average over samples, at most what
-/// a mask tells of its data at all, and never above `ceiling`: a lower bound near the ceiling says that more data sets are
-/// needed, not that the information is that much.
+/// The data sets are a sample. What the masks tell of *which of these* made them is, on average over samples, at most
+/// what a mask tells of its data at all, and never above `ceiling`: a lower bound near the ceiling says that more data
+/// sets are needed, not that the information is that much.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
     /// Masks.
@@ -34,8 +34,8 @@ pub struct Estimate {
     pub entropy_given_data: f64,
     /// Plug-in information, the difference of the two.
     pub plug_in: f64,
-    /// The same with Miller and Madow's correction of both; it may lie above the ceiling, where it says that nearly every
-    /// mask is of its own.
+    /// The same with Miller and Madow's correction of both; it may lie above the ceiling, where it says that nearly
+    /// every mask is of its own.
     pub miller_madow: f64,
     /// `log2 K`: no plug-in estimate of one mask a data set can be larger.
     pub ceiling: f64,

@@ -8,8 +8,8 @@ use serde::Serialize;
 use std::collections::HashMap;
 
 /// Fano's inequality: whoever names one of `choices` data sets from the mask and is wrong with probability `error` has
-/// learnt at least `H(data) - h2(error) - error log2(choices - 1)` bits; never below 0. `data` is the entropy of the data
-/// sets, `log2 choices` where all are equally likely.
+/// learnt at least `H(data) - h2(error) - error log2(choices - 1)` bits; never below 0. `data` is the entropy of the
+/// data sets, `log2 choices` where all are equally likely.
 pub fn fano(data: f64, choices: usize, error: f64) -> f64 {
     // More errors than guessing makes say nothing: there the bound would rise again.
     let error = error.clamp(0.0, 1.0 - 1.0 / choices.max(1) as f64);
@@ -46,9 +46,9 @@ pub enum Procedure {
     /// Every data set made one mask. What training did with each is known, so the best guess at a mask is the likeliest
     /// data set that made it, and how often that is wrong is counted, not estimated.
     Known,
-    /// There are several masks of a data set. Each mask in turn is held out, and goes to the data set whose other masks are
-    /// nearest to it, by the mean Hamming distance; of data sets at the same distance each is guessed as often. A mask
-    /// that is the only one of its data set cannot be told, and counts as an error.
+    /// There are several masks of a data set. Each mask in turn is held out, and goes to the data set whose other masks
+    /// are nearest to it, by the mean Hamming distance; of data sets at the same distance each is guessed as often. A
+    /// mask that is the only one of its data set cannot be told, and counts as an error.
     LeaveOneOut,
 }
 
@@ -59,8 +59,8 @@ pub struct Identified {
     pub procedure: Procedure,
     /// Probability of a wrong guess.
     pub error: f64,
-    /// The same, at the end of its 95 % confidence interval; equal to it where nothing is estimated. Masks that were held
-    /// out in turn are taken for independent.
+    /// The same, at the end of its 95 % confidence interval; equal to it where nothing is estimated. Masks that were
+    /// held out in turn are taken for independent.
     pub error_at_most: f64,
     /// [`fano`] of `error`, in bits.
     pub bits: f64,

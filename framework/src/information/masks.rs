@@ -90,8 +90,8 @@ impl Masks {
         Self { weights: parameters.iter().sum(), parameters, all: vec![] }
     }
 
-    /// Adds the mask that a data set made. `times` is 1 where every run is one outcome, and the number of equally likely
-    /// data sets where one training problem stands for many.
+    /// Adds the mask that a data set made. `times` is 1 where every run is one outcome, and the number of equally
+    /// likely data sets where one training problem stands for many.
     ///
     /// # Errors
     /// If it is a mask of another number of weights.

@@ -24,7 +24,7 @@ pub struct InformationArgs {
     /// Folders of finished runs or sweeps, whose saved networks have the masks
     #[arg(value_name = "DIR", required_unless_present = "toy", conflicts_with = "toy")]
     pub folders: Vec<PathBuf>,
-    /// Runs that differ in this config key are repetitions with the same data, such as seeds.order; may be given several times
+    /// Runs that differ in this key are repetitions with the same data, such as seeds.order; may be given several times
     #[arg(long, value_name = "KEY", conflicts_with = "toy")]
     pub repeats: Vec<String>,
     /// Write everything as JSON; `-` for standard output
@@ -40,36 +40,37 @@ pub struct InformationArgs {
 
 /// How the toy is trained and pruned.
 #[derive(Debug, Args)]
+#[group(requires = "toy", conflicts_with = "folders", multiple = true)]
 pub struct ToyArgs {
     /// Toy: points of a data set, corners of a cube with labels of +-1
-    #[arg(long, value_name = "N", default_value_t = 6, requires = "toy")]
+    #[arg(long, value_name = "N", default_value_t = 6)]
     pub points: usize,
     /// Toy: `independent` draws of points and labels, a point may come twice; or `distinct` points
-    #[arg(long, value_name = "HOW", default_value = "independent", value_parser = draw, requires = "toy")]
+    #[arg(long, value_name = "HOW", default_value = "independent", value_parser = draw)]
     pub draw: Draw,
     /// Toy: seeds of the initialisation, each a network of its own
-    #[arg(long, value_name = "SEED", default_value = "0,1,2", value_delimiter = ',', requires = "toy")]
+    #[arg(long, value_name = "SEED", default_value = "0,1,2", value_delimiter = ',')]
     pub inits: Vec<u64>,
     /// Toy: steps of gradient descent before every pruning
-    #[arg(long, value_name = "N", default_value_t = NonZeroU64::new(1000).unwrap_or(NonZeroU64::MIN), requires = "toy")]
+    #[arg(long, value_name = "N", default_value = "1000")]
     pub steps: NonZeroU64,
     /// Toy: learning rate
-    #[arg(long, value_name = "X", default_value_t = 0.05, requires = "toy")]
+    #[arg(long, value_name = "X", default_value_t = 0.05)]
     pub lr: f64,
     /// Toy: how many of the 21 parameters are kept
-    #[arg(long, value_name = "N", default_value = "7", value_delimiter = ',', requires = "toy")]
+    #[arg(long, value_name = "N", default_value = "7", value_delimiter = ',')]
     pub nnz: Vec<NonZeroUsize>,
     /// Toy: fraction of the parameters left that goes in a round of iterative magnitude pruning
-    #[arg(long, value_name = "X", default_value_t = 0.2, requires = "toy")]
+    #[arg(long, value_name = "X", default_value_t = 0.2)]
     pub rate: f64,
     /// Toy: imp, magnitude, snip, grasp, synflow, random
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = pruner, requires = "toy")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = pruner)]
     pub pruners: Vec<Pruner>,
     /// Toy: seed of the pruner `random`
-    #[arg(long, value_name = "SEED", default_value_t = 0, requires = "toy")]
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub pruner_seed: u64,
     /// Toy: data sets that are drawn to show what an experiment with so many would estimate; 0 for none
-    #[arg(long, value_name = "K", default_value_t = 256, requires = "toy")]
+    #[arg(long, value_name = "K", default_value_t = 256)]
     pub sample: usize,
 }
 

@@ -1,10 +1,10 @@
-//! The exact toy of "No Free Prune": six points of {-1, +1}^3 with labels of +-1, learnt by a network 3-4-1 with ReLU and
-//! biases, by gradient descent on all of them at once under the mean squared error. All 21 parameters are prunable.
+//! The exact toy of "No Free Prune": six points of {-1, +1}^3 with labels of +-1, learnt by a network 3-4-1 with ReLU
+//! and biases, by gradient descent on all of them at once under the mean squared error. All 21 parameters are prunable.
 //!
 //! Training is a function of the initialisation and the data, and so is the mask. What it tells of the data at a given
-//! initialisation is then its entropy, `I(mask; data | init) = H(mask | init)`; and there are few enough data sets to train
-//! on every one. [`Problems`] counts them, the kernel trains the networks of many at once, [`Pruner`] makes the masks, and
-//! [`Exact`] is what they tell.
+//! initialisation is then its entropy, `I(mask; data | init) = H(mask | init)`; and there are few enough data sets to
+//! train on every one. [`Problems`] counts them, the kernel trains the networks of many at once, [`Pruner`] makes the
+//! masks, and [`Exact`] is what they tell.
 
 mod network;
 mod problems;
@@ -33,8 +33,8 @@ pub struct Training {
     pub lr: f64,
     /// Parameters that are kept, of 21.
     pub nnz: usize,
-    /// Fraction of the remaining parameters that goes in a round of iterative magnitude pruning, rounded down, but at least
-    /// one parameter.
+    /// Fraction of the remaining parameters that goes in a round of iterative magnitude pruning, rounded down, but at
+    /// least one parameter.
     pub rate: f64,
     /// Of the pruner `random`.
     pub pruner_seed: u64,
@@ -113,8 +113,8 @@ fn from(problems: &Problems, pruner: Pruner, start: &[f64; WEIGHTS], training: &
 }
 
 impl Exact {
-    /// What these masks tell, made by [`masks`] of every problem. `sample` data sets are drawn beside it, as an experiment
-    /// would.
+    /// What these masks tell, made by [`masks`] of every problem. `sample` data sets are drawn beside it, as an
+    /// experiment would.
     ///
     /// # Errors
     /// If there is no mask.

@@ -1,7 +1,8 @@
-//! The networks 3-4-1 of many data sets at once: the same inputs and the same start, a structure of arrays over networks.
+//! The networks 3-4-1 of many data sets at once: the same inputs and the same start, a structure of arrays over
+//! networks.
 //!
-//! The order of every sum is fixed and nothing is fused, so that a network's weights are the same in any company, on any
-//! number of threads and with any vector instructions.
+//! The order of every sum is fixed and nothing is fused, so that a network's weights are the same in any company, on
+//! any number of threads and with any vector instructions.
 
 use super::Problems;
 use crate::backend::cpu::common::simd::simd_fn;
@@ -140,8 +141,8 @@ pub(super) fn gradient(w: &Weights, points: &Points) -> Weights {
     slope(w, points)
 }
 
-/// The Hessian times `v`, by differentiating the gradient along it (Pearlmutter 1994). The derivative of ReLU is that of
-/// the piece the network is on.
+/// The Hessian times `v`, by differentiating the gradient along it (Pearlmutter 1994). The derivative of ReLU is that
+/// of the piece the network is on.
 pub(super) fn hessian_times(w: &Weights, points: &Points, v: &Weights) -> Weights {
     let mut h = [[0.0; LANES]; WEIGHTS];
     for corner in 0..CORNERS {
@@ -168,8 +169,8 @@ pub(super) fn hessian_times(w: &Weights, points: &Points, v: &Weights) -> Weight
     h
 }
 
-/// The synaptic saliency of Tanaka et al. 2020 (SynFlow): weights by absolute value, inputs of one, the output times its
-/// derivative. Biases are parameters like any other. Of the weights that a mask of bits keeps.
+/// The synaptic saliency of Tanaka et al. 2020 (SynFlow): weights by absolute value, inputs of one, the output times
+/// its derivative. Biases are parameters like any other. Of the weights that a mask of bits keeps.
 pub(super) fn synaptic_flow(start: &[f64; WEIGHTS], keep: u32) -> [f64; WEIGHTS] {
     let w: [f64; WEIGHTS] = std::array::from_fn(|i| if keep >> i & 1 == 1 { start[i].abs() } else { 0.0 });
     let mut flow = [0.0; WEIGHTS];

@@ -21,8 +21,8 @@ pub enum Pruner {
     Imp,
     /// The largest |w dL/dw| at the start stay (Lee et al. 2019).
     Snip,
-    /// The largest w (H dL/dw) at the start stay (Wang et al. 2020); its temperature divides logits, and has no place under
-    /// a squared error.
+    /// The largest w (H dL/dw) at the start stay (Wang et al. 2020); its temperature divides logits, and has no place
+    /// under a squared error.
     Grasp,
     /// The largest synaptic flow stays, of 100 rounds (Tanaka et al. 2020). Sees no data.
     Synflow,

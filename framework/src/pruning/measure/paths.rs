@@ -38,8 +38,8 @@ struct Weights<'a> {
 }
 
 impl Paths {
-    /// Which weights of each prunable parameter are kept and lead to an output, and with `fed` are reached by an input too:
-    /// those of every parameter that keeps others beside them, in row-major order.
+    /// Which weights of each prunable parameter are kept and lead to an output, and with `fed` are reached by an input
+    /// too: those of every parameter that keeps others beside them, in row-major order.
     pub fn connected<B: Backend>(params: &ParamStore<B>, fed: bool) -> Vec<(String, Vec<bool>)> {
         let layout = params.layout();
         let prunable = || params.iter().filter(|p| p.spec().prunable);

@@ -6,7 +6,7 @@ use secateur::network::params::{Masking, ParamStore};
 use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
 use secateur::pruning::measure::Paths;
-use secateur::pruning::{Apply, Disconnected, Granularity, PruneConfig};
+use secateur::pruning::{Apply, Disconnected, Granularity, PruneConfig, Scope};
 use secateur::training::TrainConfig;
 use secateur::training::event::Event;
 
@@ -110,7 +110,7 @@ fn weights_on_no_path_go_at_the_end_where_that_is_asked() {
             model: ("mlp", "hidden = [50, 30]"),
             criterion: ("magnitude", ""),
             schedule: ("one-shot", "sparsity = 0.99"),
-            prune: PruneConfig { disconnected, regrow, ..PruneConfig::default() },
+            prune: PruneConfig { disconnected, regrow, scope: Scope::Layer, ..PruneConfig::default() },
             train: TrainConfig { epochs: 3, batch_size: 60, ..TrainConfig::default() },
             ..Trial::default()
         };

@@ -89,13 +89,16 @@ impl Told {
 pub fn grouped(records: &[Record], repeats: &[String]) -> Result<Grouped, String> {
     let mut notes = Vec::new();
     let usable = |record: &Record| record.status == "finished" && record.control.is_none();
-    for (what, count) in [
-        ("failed", records.iter().filter(|record| record.status == "failed").count()),
-        ("unfinished", records.iter().filter(|record| record.status == "unfinished").count()),
-        ("a control of a sweep", records.iter().filter(|r| r.status == "finished" && r.control.is_some()).count()),
+    let count = |status: &str, control: bool| {
+        records.iter().filter(|record| record.status == status && record.control.is_some() == control).count()
+    };
+    for (one, several, count) in [
+        ("run that failed", "runs that failed", count("failed", false) + count("failed", true)),
+        ("run that is not finished", "runs that are not finished", count("unfinished", false)),
+        ("control of a sweep", "controls of sweeps", count("finished", true)),
     ] {
         if count > 0 {
-            notes.push(format!("left out: {count} that {} {what}", if count == 1 { "is" } else { "are" }));
+            notes.push(format!("left out: {count} {}", if count == 1 { one } else { several }));
         }
     }
     notes.extend(
