@@ -23,6 +23,8 @@ pub mod tensor;
 
 pub mod backend;
 
+pub mod information;
+
 pub mod autograd;
 
 pub mod data;

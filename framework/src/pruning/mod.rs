@@ -21,7 +21,9 @@ mod scores;
 pub use apply::{Census, apply, counts, saved, sparsity, units_in_use};
 pub(crate) use budget::affordable;
 pub use budget::{Asked, CostOf, Goal, KeepCount, asked, asked_at_cost};
-pub use config::{Apply, Counted, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Quantity, RegrowFrom, Scope};
+pub use config::{
+    Apply, Counted, Disconnected, Granularity, Normalizer, OnEmptyLayer, PruneConfig, Quantity, RegrowFrom, Scope,
+};
 pub use forecast::{Forecast, Remark, forecast};
 pub use grow::{Decay, GrowConfig, grow};
 pub use latency::{Bench, LatencyTable, TimedNetwork, Together};

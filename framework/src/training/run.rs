@@ -285,8 +285,9 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     }
 
     fn finish(self) -> Result<Outcome<B>> {
-        let Self { setting, live, mut reporter, dense, .. } = self;
+        let Self { setting, mut live, mut reporter, dense, .. } = self;
         let last = Step(setting.length.steps - 1);
+        live.prune_disconnected(&setting, last, &mut reporter)?;
         let test = live.measure(&setting, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
         let look = setting.look(&live.params)?;

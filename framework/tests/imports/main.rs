@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The framework's modules in the order of use. `prelude` and the crate's root stand after all of them.
-const FRAMEWORK: &str = "error < seed < state < options < tensor < backend < autograd < data < network < pruning < \
-                         training < deep_compression < plugins";
+const FRAMEWORK: &str = "error < seed < state < options < tensor < backend < information < autograd < data < network < \
+                         pruning < training < deep_compression < plugins";
 
 /// The module that stands behind the ordered ones, and may therefore name all of them.
 const LAST: &str = "prelude";

@@ -5,6 +5,7 @@ mod compare;
 mod data;
 mod fit;
 mod fork;
+mod information;
 mod layers;
 mod network;
 mod of_run;
@@ -23,6 +24,7 @@ pub use compare::{CompareArgs, IntervalKind};
 pub use data::DataCommand;
 pub use fit::{AutosparseArgs, FitCommand};
 pub use fork::ForkArgs;
+pub use information::{InformationArgs, ToyArgs};
 pub use layers::Layers;
 pub use network::OfNetwork;
 pub use network::compress::{CompressArgs, DecompressArgs};
@@ -160,6 +162,9 @@ pub enum Command {
     /// Make a model.safetensors of a compressed network
     #[command(after_help = compress::INVERSE_EXAMPLES)]
     Decompress(DecompressArgs),
+    /// Bound what masks tell of the data that made them, and count effective parameters
+    #[command(after_help = information::EXAMPLES)]
+    Information(InformationArgs),
     /// Learn something from finished runs that others can use
     #[command(subcommand)]
     Fit(FitCommand),

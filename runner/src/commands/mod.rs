@@ -5,6 +5,7 @@ mod config;
 mod data;
 mod fit;
 mod fork;
+mod information;
 mod network;
 mod plugin_check;
 mod plugin_new;
@@ -55,6 +56,7 @@ pub fn execute(cli: &Cli, interrupt: Interrupt, workbench: &Workbench) -> Result
         Command::Latency(arguments) => network::latency::execute(arguments, cli, workbench),
         Command::Compress(arguments) => network::compress::execute(arguments, cli, workbench),
         Command::Decompress(arguments) => network::decompress::execute(arguments),
+        Command::Information(arguments) => information::execute(arguments, workbench),
         Command::Fit(command) => fit::execute(command, cli, workbench),
         Command::Config(arguments) => config::execute(arguments, cli, workbench),
         Command::Plugins(command) => plugins::execute(command, workbench),

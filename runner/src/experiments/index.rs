@@ -12,8 +12,8 @@ use std::time::Duration;
 use rusqlite::{Connection, Error, ErrorCode, Row, params};
 use serde_json::{Map, Value};
 
-pub use super::record::Record;
-use super::record::{is_run, read, stamp};
+pub use super::record::{Record, read};
+use super::record::{is_run, stamp};
 use crate::failure::Failure;
 
 /// The file's name.
@@ -231,7 +231,7 @@ fn prepared(db: Connection) -> rusqlite::Result<Connection> {
 }
 
 /// Folders that hold a run: the folder itself, its children, or theirs.
-fn run_folders(under: &Path) -> Vec<PathBuf> {
+pub fn run_folders(under: &Path) -> Vec<PathBuf> {
     fn add(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         if is_run(folder) {
             found.push(folder.to_owned());

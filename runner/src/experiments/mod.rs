@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod compare;
 pub mod figures;
 pub mod index;
+pub mod information;
 pub mod kept;
 pub mod ranks;
 mod record;

@@ -188,6 +188,16 @@ const PRUNE: &[Case] = &[
         Note("prune.on_empty_layer = \"stop\" does nothing here"),
     ),
     (
+        "prune.disconnected",
+        &[UNITS, "prune.disconnected=all"],
+        Note("acts with prune.granularity = \"weight\", and prune.granularity is \"unit\""),
+    ),
+    (
+        "prune.disconnected",
+        &["prune.disconnected=unread", "schedule.name=never"],
+        Note("prune.disconnected = \"unread\" does nothing here"),
+    ),
+    (
         "prune.regrow",
         &["prune.regrow=true", "schedule.name=one-shot"],
         Note("only one pruning step, so that nothing can return"),

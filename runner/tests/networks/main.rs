@@ -5,5 +5,6 @@
 
 mod compress;
 mod export;
+mod information;
 mod predict;
 mod scene;

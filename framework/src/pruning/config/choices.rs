@@ -40,6 +40,18 @@ pub enum OnEmptyLayer {
     KeepOne,
 }
 
+/// What becomes of weights on no path from an input to an output when the run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disconnected {
+    /// They stay.
+    Keep,
+    /// Those that lead to no output are pruned: no output changes.
+    Unread,
+    /// Those that no input reaches are pruned too: what a unit makes of its bias alone is no longer passed on.
+    All,
+}
+
 /// Where what was pruned starts from when it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

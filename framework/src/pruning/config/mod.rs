@@ -6,7 +6,7 @@ mod idle;
 mod names;
 mod start;
 
-pub use choices::{Apply, Counted, Normalizer, OnEmptyLayer, Quantity, RegrowFrom, Scope};
+pub use choices::{Apply, Counted, Disconnected, Normalizer, OnEmptyLayer, Quantity, RegrowFrom, Scope};
 pub use granularity::Granularity;
 
 use crate::backend::Reduce;
@@ -152,6 +152,13 @@ crate::options! {
         )]
         #[acts(run, "pruning steps")]
         pub on_empty_layer: OnEmptyLayer = OnEmptyLayer::Warn,
+        /// Weights that are kept and lie on no path from an input to an output, when the run ends: `keep` leaves them, `unread`
+        /// prunes those that lead to no output, which changes nothing that the network computes, and `all` those that no
+        /// input reaches too. A unit without inputs still passes on what it makes of its bias, so that `all` can change
+        /// outputs; the network is measured and saved after it. Weights of every prunable parameter, the exempt ones too.
+        #[acts(|p| p.granularity == Granularity::Weight, "granularity = \"weight\"")]
+        #[acts(run, "pruning steps")]
+        pub disconnected: Disconnected = Disconnected::Keep,
         /// Rounds of scoring within one pruning step, each to a geometrically larger sparsity (SynFlow uses 100).
         #[acts(|p| p.scope != Scope::Counts, "another scope than \"counts\", which is met in one round")]
         #[acts(|p| !p.granularity.is_pattern(), "another granularity than n:m, which is met in one round")]

@@ -38,6 +38,22 @@ struct Weights<'a> {
 }
 
 impl Paths {
+    /// Which weights of each prunable parameter are kept and lead to an output, and with `fed` are reached by an input
+    /// too: those of every parameter that keeps others beside them, in row-major order.
+    pub fn connected<B: Backend>(params: &ParamStore<B>, fed: bool) -> Vec<(String, Vec<bool>)> {
+        let layout = params.layout();
+        let prunable = || params.iter().filter(|p| p.spec().prunable);
+        let weights: Vec<Weights<'_>> = prunable().map(|p| Weights::of(p, layout)).collect();
+        let read = connected(weights.iter().rev(), layout, Role::Producer);
+        let all = || layout.groups.iter().map(|group| vec![true; group.units]).collect();
+        let fed = if fed { connected(weights.iter(), layout, Role::Consumer) } else { all() };
+        let of = |(w, p): (&Weights<'_>, &Param<B>)| {
+            let found = w.on_path(&fed, &read);
+            (found.iter().filter(|on| **on).count() < p.kept()).then(|| (p.spec().name.clone(), found))
+        };
+        weights.iter().zip(prunable()).filter_map(of).collect()
+    }
+
     /// Follows the weights of a network, masked or shrunk.
     pub fn of<B: Backend>(params: &ParamStore<B>) -> Self {
         let layout = params.layout();
@@ -153,11 +169,23 @@ impl<'a> Weights<'a> {
         touched
     }
 
-    /// Kept elements between units that an input reaches and units that lead to an output.
-    fn effective(&self, fed: &Units, read: &Units, kept: usize) -> usize {
+    /// Rows and columns between units that an input reaches and units that lead to an output.
+    fn between(&self, fed: &Units, read: &Units) -> (Vec<bool>, Vec<bool>) {
         let both = |a: Vec<bool>, b: Vec<bool>| -> Vec<bool> { a.into_iter().zip(b).map(|(a, b)| a && b).collect() };
         let rows = both(self.row_flags(fed, Role::Consumer), self.row_flags(read, Role::Producer));
-        let columns = both(self.column_flags(fed, Role::Consumer), self.column_flags(read, Role::Producer));
+        (rows, both(self.column_flags(fed, Role::Consumer), self.column_flags(read, Role::Producer)))
+    }
+
+    /// Whether each element is kept and lies between them.
+    fn on_path(&self, fed: &Units, read: &Units) -> Vec<bool> {
+        let (rows, columns) = self.between(fed, read);
+        let flags = rows.iter().flat_map(|row| columns.iter().map(move |column| *row && *column));
+        flags.enumerate().map(|(i, on)| on && self.keep.is_none_or(|keep| keep[i])).collect()
+    }
+
+    /// Kept elements between units that an input reaches and units that lead to an output.
+    fn effective(&self, fed: &Units, read: &Units, kept: usize) -> usize {
+        let (rows, columns) = self.between(fed, read);
         let count = |flags: &[bool]| flags.iter().filter(|&&f| f).count();
         let Some(keep) = self.keep else { return count(&rows) * count(&columns) };
         if !rows.contains(&false) && !columns.contains(&false) {

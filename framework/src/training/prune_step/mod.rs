@@ -1,6 +1,7 @@
 //! One pruning step: score, plan, apply, and check what came of it.
 
 mod checks;
+mod disconnected;
 mod ranking;
 mod shown;
 

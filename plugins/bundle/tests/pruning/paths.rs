@@ -6,7 +6,7 @@ use secateur::network::params::{Masking, ParamStore};
 use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
 use secateur::pruning::measure::Paths;
-use secateur::pruning::{Apply, Granularity, PruneConfig};
+use secateur::pruning::{Apply, Disconnected, Granularity, PruneConfig, Scope};
 use secateur::training::TrainConfig;
 use secateur::training::event::Event;
 
@@ -100,4 +100,40 @@ fn a_run_that_empties_a_layer_counts_no_effective_weight() {
         })
         .collect();
     assert_eq!(told.last(), Some(&(Some(nnz), Some(0), 80)));
+}
+
+#[test]
+fn weights_on_no_path_go_at_the_end_where_that_is_asked() {
+    let data = common::glyphs(300, 60, DataConfig::default());
+    let go = |disconnected, regrow| {
+        let trial = Trial {
+            model: ("mlp", "hidden = [50, 30]"),
+            criterion: ("magnitude", ""),
+            schedule: ("one-shot", "sparsity = 0.99"),
+            prune: PruneConfig { disconnected, regrow, scope: Scope::Layer, ..PruneConfig::default() },
+            train: TrainConfig { epochs: 3, batch_size: 60, ..TrainConfig::default() },
+            ..Trial::default()
+        };
+        trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &data).unwrap()
+    };
+    for regrow in [false, true] {
+        let (kept, _) = go(Disconnected::Keep, regrow);
+        let (nnz, effective) = (kept.summary.nnz.unwrap(), kept.summary.nnz_effective.unwrap());
+        assert!(effective < nnz, "{effective} of {nnz}");
+        let (unread, events) = go(Disconnected::Unread, regrow);
+        let left = unread.summary.nnz.unwrap();
+        // What no output reads changes none of them.
+        assert_eq!(unread.summary.test_loss, kept.summary.test_loss);
+        assert_eq!(unread.summary.nnz_effective, Some(effective));
+        assert!(effective <= left && left < nnz, "{left}");
+        let text =
+            format!("{} weights that lead to no output were pruned after the last step; {left} are left.", nnz - left);
+        let told = events.iter().filter(|e| matches!(e, Event::Note { text: found, .. } if *found == text));
+        assert_eq!(told.count(), 1);
+        let (all, _) = go(Disconnected::All, regrow);
+        assert_eq!((all.summary.nnz, all.summary.nnz_effective), (Some(effective), Some(effective)));
+        // Biases stay as they are.
+        let bias = |outcome: &secateur::training::Outcome<Cpu>| outcome.params.get("fc1.bias").unwrap().kept();
+        assert_eq!(bias(&all), bias(&kept));
+    }
 }

@@ -2,11 +2,13 @@
 
 mod export;
 mod latency;
+mod mask;
 mod predict;
 mod saved;
 mod verify;
 
 pub use export::Exportable;
 pub use latency::{Milliseconds, OfFile, Timed};
+pub use mask::SavedMask;
 pub use predict::{Example, Found, Said};
 pub use saved::Which;

@@ -19,6 +19,7 @@ mod versus;
 
 pub use cells::{Cells, Question};
 pub use group::Group;
+pub use keys::{Flat, flat, telling, value};
 pub use metric::{Metric, Unit};
 pub use page::{Maps, Over, maps, over_sparsity, page};
 pub use pair::Pair;

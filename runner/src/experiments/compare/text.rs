@@ -241,7 +241,8 @@ fn fronts(comparison: &Comparison) -> Vec<String> {
 }
 
 impl Table {
-    fn aligned(&self, bold: &dyn Fn(&str) -> String) -> String {
+    /// The table in columns, its head through `bold`.
+    pub fn aligned(&self, bold: &dyn Fn(&str) -> String) -> String {
         let length = |cell: &String| cell.chars().count();
         let widths: Vec<usize> = (0..self.head.len())
             .map(|column| self.rows.iter().chain([&self.head]).map(|row| length(&row[column])).max().unwrap_or(0))
