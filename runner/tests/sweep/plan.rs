@@ -95,10 +95,20 @@ fn every_sweep_of_the_program_can_be_planned() {
         ("burden-small", 8),
         ("lambda", 63),
         ("lambda-small", 14),
+        ("evidence/memorisation", 420),
+        ("evidence/memorisation-small", 210),
+        ("evidence/noisy-capacity", 120),
+        ("evidence/noisy-capacity-small", 72),
+        ("evidence/noise-correlation", 250),
+        ("evidence/noise-correlation-small", 75),
+        ("evidence/sparse-features", 1120),
+        ("evidence/sparse-features-small", 210),
     ] {
-        let (code, out, errors) = secateur(here.path(), &["sweep", &format!("sweep/{name}"), "--dry-run"]);
+        // Without `sweep/` in front.
+        let (code, out, errors) = secateur(here.path(), &["sweep", name, "--dry-run"]);
         assert_eq!(code, 0, "{errors}");
-        assert!(out.contains(&format!("{name}: {cells} cells")), "{out}");
+        let stem = name.rsplit('/').next().unwrap();
+        assert!(out.contains(&format!("{stem}: {cells} cells")), "{out}");
     }
 }
 
