@@ -151,13 +151,13 @@ crate::options! {
         #[acts(|t| t.loss == Loss::CrossEntropy, "loss = \"cross-entropy\"")]
         #[acts(run, "a model that has no loss of its own")]
         pub label_smoothing: f64 = 0.0,
-        /// Training ends with the first epoch whose mean training loss is at most this, once no pruning step is to come; not at
-        /// all where absent.
-        #[acts(run, "an epoch that ends before the last one, with no pruning step to come")]
+        /// Training ends with the first epoch after the last pruning step whose mean training loss is at most this; not at all
+        /// where absent.
+        #[acts(run, "an epoch before the last one that comes after all pruning steps")]
         pub stop_loss: Option<f64> = None,
-        /// Training ends after so many epochs in a row without a new lowest mean training loss, once no pruning step is to
-        /// come; 0 for never.
-        #[acts(run, "an epoch that ends before the last one, with no pruning step to come")]
+        /// Training ends after so many epochs in a row without a new lowest mean training loss since the last pruning step; 0
+        /// for never.
+        #[acts(run, "an epoch before the last one that comes after all pruning steps")]
         pub stop_flat: u64 = 0,
         /// Epochs between two evaluations on held-out data.
         #[acts(always)]

@@ -119,8 +119,8 @@ impl<'o, B: Backend> Reporter<'o, B> {
         Ok(loss)
     }
 
-    /// Looks at the training loss of an epoch: whether training ends with it is then known. `settled` says whether no
-    /// pruning step is to come.
+    /// Looks at the training loss of an epoch: whether training ends with it is then known. `settled` says whether all
+    /// pruning steps came before its first step.
     pub fn look_at(&mut self, loss: f64, settled: bool, train: &TrainConfig) {
         self.epoch.trend = if settled { self.epoch.trend.with(loss, train) } else { Trend::default() };
     }

@@ -263,7 +263,9 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let step = Step((epoch + 1) * setting.length.steps_per_epoch - 1);
         let nth = setting.length.nth_epoch(step);
         let loss = reporter.epoch(step, setting.gone(&live.params)?)?;
-        reporter.look_at(loss, setting.timeline.prunes.iter().all(|(prune, _)| *prune <= step), &setting.train);
+        // An epoch that ends with a pruning step, or holds one, was not trained with what is left.
+        let first = epoch * setting.length.steps_per_epoch;
+        reporter.look_at(loss, setting.timeline.prunes.iter().all(|(prune, _)| prune.0 < first), &setting.train);
         let neurons = live.burden.neurons(&live.params);
         let layers = live.burden.end_epoch(&live.params);
         reporter.event(&Event::Burden { step: step.0, epoch: nth, layers })?;

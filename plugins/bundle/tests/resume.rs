@@ -401,8 +401,8 @@ fn a_training_that_ends_early_ends_there_after_a_restart_too() {
         .filter_map(|e| if let Event::Epoch { loss, .. } = e { Some(*loss) } else { None })
         .collect();
     let pruned = whole.events.iter().find_map(|e| if let Event::Prune { step, .. } = e { Some(*step) } else { None });
-    // From the epoch of the pruning step on, two epochs in a row that are not below the lowest.
-    let first = pruned.unwrap() as usize / 10;
+    // From the first epoch after the pruning step on, two in a row that are not below the lowest.
+    let first = (pruned.unwrap() as usize + 1).div_ceil(10);
     let lowest = |n: usize| losses[first..n].iter().copied().fold(f64::INFINITY, f64::min);
     let flat = |n: usize| n >= first + 3 && losses[n - 2..n].iter().all(|loss| *loss >= lowest(n - 2));
     assert_eq!((1..=60).find(|n| flat(*n)), Some(losses.len()), "{losses:?}");

@@ -75,13 +75,9 @@ const TRAIN: &[Case] = &[
     (
         "train.stop_loss",
         &["train.stop_loss=0.1", "schedule.first=3"],
-        Note("no epoch ends before the last one with no pruning step to come"),
+        Note("no epoch before the last one comes after all pruning steps"),
     ),
-    (
-        "train.stop_flat",
-        &["train={stop_flat=2,epochs=1}", "schedule.name=never"],
-        Note("no epoch ends before the last one"),
-    ),
+    ("train.stop_flat", &["train={stop_flat=2,epochs=1}", "schedule.name=never"], Note("no epoch before the last one")),
     (
         "train.eval_train",
         &[VAE, "data.normalize=unit", "train.eval_train=true"],

@@ -99,8 +99,8 @@ fn every_sweep_of_the_program_can_be_planned() {
         ("evidence/memorisation-small", 210),
         ("evidence/noisy-capacity", 120),
         ("evidence/noisy-capacity-small", 72),
-        ("evidence/noise-correlation", 250),
-        ("evidence/noise-correlation-small", 75),
+        ("evidence/noise-correlation", 240),
+        ("evidence/noise-correlation-small", 72),
         ("evidence/sparse-features", 1120),
         ("evidence/sparse-features-small", 210),
     ] {

@@ -141,10 +141,10 @@ impl<B: Backend> Setting<'_, B> {
     fn stop_notes(&self) -> Vec<Remark> {
         let last = self.timeline.prunes.iter().map(|(step, _)| step.0 + 1).max().unwrap_or(0);
         let per_epoch = self.length.steps_per_epoch;
-        let never = last.div_ceil(per_epoch).max(1) * per_epoch >= self.length.steps;
+        let never = (last.div_ceil(per_epoch) + 1) * per_epoch >= self.length.steps;
         let told = |(key, value): (&str, String)| {
             let text = format!(
-                "train.{key} = {value} does nothing here: no epoch ends before the last one with no pruning step to come."
+                "train.{key} = {value} does nothing here: no epoch before the last one comes after all pruning steps."
             );
             Remark::new(&[&format!("train.{key}"), "train.epochs", "schedule.name"], text)
         };
