@@ -61,6 +61,7 @@ fn batch(n: usize) -> Batch<Cpu> {
     Batch {
         input: Tensor::from_vec(&Cpu::default(), values, [n, 784]).unwrap(),
         classes: (0..n as u32).map(|i| i % 10).collect(),
+        responses: vec![],
     }
 }
 

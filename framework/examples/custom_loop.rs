@@ -65,7 +65,7 @@ fn main() -> Result<()> {
         while let Some(batch) = next_batch(&device, &data, &mut batches)? {
             let mut cx = Forward::training(&params, Needs::GRADIENTS, seed);
             let Output::Logits(logits) = Net.forward(&mut cx, &batch)? else { continue };
-            let loss = Loss::CrossEntropy.of(&logits, &batch.classes, 0.0, true)?;
+            let loss = Loss::CrossEntropy.of(&logits, &batch, 0.0, true)?;
             let root = loss.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
             let grads = cx.finish().0.backward(&logits, root)?;
             let rule = Update::Sgd { lr: 0.3, momentum: 0.9, weight_decay: 0.0, nesterov: false };

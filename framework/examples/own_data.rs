@@ -55,7 +55,7 @@ fn main() -> Result<()> {
     let run = Run {
         name: "circle".into(),
         device: Cpu::default(),
-        seed: Seed(0),
+        seeds: Seed(0).into(),
         data: &data,
         model: Box::new(Net),
         criterion: Box::new(Magnitude),

@@ -22,7 +22,7 @@ pub use crate::pruning::criterion::{
 pub use crate::pruning::measure::Indicators;
 pub use crate::pruning::schedule::{Amount, Measured, RunLength, Schedule, Step};
 pub use crate::register;
-pub use crate::seed::Seed;
+pub use crate::seed::{Seed, Seeds};
 pub use crate::state::State;
 pub use crate::tensor::{Shape, Tensor};
 pub use serde::{Deserialize, Serialize};

@@ -41,6 +41,35 @@ impl Seed {
     }
 }
 
+/// The seeds of a run, one for each thing that is drawn: an initialisation can be held while the data is drawn again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seeds {
+    /// The run's own, which the others are where nobody sets them.
+    pub run: Seed,
+    /// Of the weights that a network begins with.
+    pub init: Seed,
+    /// Of what is held out: the validation split, a test split that is drawn, the test examples that a limit keeps.
+    pub split: Seed,
+    /// Of what changes from step to step: the order of the examples, their random changes, dropout and samples.
+    pub order: Seed,
+    /// Of what criteria draw: their scores, and the examples that they ask for.
+    pub pruner: Seed,
+    /// Of the data: generated examples, the training examples that a limit keeps, and noise on inputs.
+    pub data: Seed,
+}
+
+impl From<Seed> for Seeds {
+    fn from(run: Seed) -> Self {
+        Self { run, init: run, split: run, order: run, pruner: run, data: run }
+    }
+}
+
+impl From<u64> for Seeds {
+    fn from(run: u64) -> Self {
+        Seed(run).into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

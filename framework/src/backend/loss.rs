@@ -1,12 +1,13 @@
 //! Losses: of class ids, and the parts of a variational one.
 
 use crate::error::{Error, Result};
-use crate::tensor::{Device, Tensor};
+use crate::tensor::{Device, Reduce, Tensor, TensorOps};
 
 /// Loss over a batch, with what the backward pass and the metrics need.
 #[derive(Debug)]
 pub struct LossValue<B: Device> {
-    /// The loss and the number of examples classified rightly, `[2]`; on the device, so that nobody waits for them.
+    /// The loss and the number of examples classified rightly, `[2]`, or the loss alone, `[1]`, where there are no classes;
+    /// on the device, so that nobody waits for them.
     pub metrics: Tensor<B>,
     /// d loss / d prediction, for an upstream gradient of one.
     pub grad: Option<Tensor<B>>,
@@ -58,6 +59,49 @@ pub trait LossOps: Device {
     fn reparametrise(mu: &Tensor<Self>, logvar: &Tensor<Self>, noise: &Tensor<Self>) -> Result<Tensor<Self>>;
     /// Gradient of [`LossOps::reparametrise`] with respect to logvar; that of mu is `dy` itself.
     fn reparametrise_backward(logvar: &Tensor<Self>, noise: &Tensor<Self>, dy: &Tensor<Self>) -> Result<Tensor<Self>>;
+}
+
+/// Mean squared error of one output per row against its target, `Σ (f - y)² / n`; its gradient `2 (f - y) / n` where
+/// `grad`.
+///
+/// # Errors
+/// If the outputs are not one for each target; if memory runs out.
+pub fn squared_error<B: TensorOps>(outputs: &Tensor<B>, targets: &[f32], grad: bool) -> Result<LossValue<B>> {
+    let n = targets.len();
+    if outputs.count() != n {
+        let message = format!("outputs {} for {n} examples", outputs.shape());
+        return Err(Error::shape("squared error", message));
+    }
+    let apart = outputs.sub(&Tensor::from_vec(outputs.device(), targets.to_vec(), outputs.shape())?)?;
+    let metrics = apart.square()?.reshape([1, n])?.reduce(Reduce::Mean, 1)?;
+    let grad = grad.then(|| apart.scale(2.0 / n.max(1) as f32)).transpose()?;
+    Ok(LossValue { metrics, grad })
+}
+
+/// The squared error of class ids 0 and 1 as targets -1 and 1, with the number of outputs of the right sign; zero is class
+/// 0, as under the binary cross-entropy.
+///
+/// # Errors
+/// As [`squared_error`]; a class beyond 1.
+pub fn squared_error_of_classes<B: TensorOps>(
+    outputs: &Tensor<B>,
+    classes: &[u32],
+    grad: bool,
+) -> Result<LossValue<B>> {
+    let n = classes.len();
+    if let Some((row, &class)) = classes.iter().enumerate().find(|(_, class)| **class > 1) {
+        return Err(Error::Config(UnknownClass { row, class: class as usize, classes: 2 }.to_string()));
+    }
+    let ids: Vec<f32> = classes.iter().map(|&class| class as f32).collect();
+    let signs: Vec<f32> = ids.iter().map(|id| 2.0 * id - 1.0).collect();
+    let LossValue { metrics: loss, grad } = squared_error(outputs, &signs, grad)?;
+    let device = outputs.device();
+    let made = |values: Vec<f32>| Tensor::from_vec(device, values, [2]);
+    let found = outputs.signum()?.max(&Tensor::zeros(device, outputs.shape())?)?;
+    let wrong = found.sub(&Tensor::from_vec(device, ids, outputs.shape())?)?.abs()?;
+    let wrong = wrong.reshape([1, n])?.reduce(Reduce::Sum, 1)?;
+    let (loss, wrong) = (B::scale_by(made(vec![1.0, 0.0])?, &loss)?, B::scale_by(made(vec![0.0, -1.0])?, &wrong)?);
+    Ok(LossValue { metrics: loss.add(&wrong)?.add(&made(vec![0.0, n as f32])?)?, grad })
 }
 
 /// Rows and columns of the logits of a cross-entropy, all of whose classes must have a column.

@@ -27,7 +27,7 @@ pub enum Order {
     Stored,
     /// Shuffled and augmented, for training; the same (seed, epoch) gives the same bits.
     Shuffled {
-        /// The run's seed.
+        /// The seed of the order.
         seed: u64,
         /// The epoch, from 0.
         epoch: u64,
@@ -59,6 +59,8 @@ pub struct Batches<'a> {
     normalizer: &'a Normalizer,
     order: Vec<u32>,
     size: usize,
+    /// Where the batch that was drawn last begins and ends in the order.
+    last: Range<usize>,
     next: usize,
     augment: Option<(Augment, u64, u64)>,
 }
@@ -74,15 +76,17 @@ impl Dataset {
     }
 
     /// One batch of as many examples of every class, class by class: the `nth` choice of `per_class` of each in this
-    /// order.
+    /// order. Examples with real-valued targets are all of one class.
     ///
     /// # Errors
     /// If a class has too few examples; it is named.
     pub fn balanced(&self, split: SplitName, per_class: NonZeroUsize, nth: usize, order: Order) -> Result<Batches<'_>> {
-        let size = per_class.saturating_mul(NonZeroUsize::new(self.classes()).unwrap_or(NonZeroUsize::MIN));
+        let one = ["all examples".to_string()];
+        let classes = if self.split(split).is_regression() { &one } else { &self.class_names[..] };
+        let size = per_class.saturating_mul(NonZeroUsize::new(classes.len()).unwrap_or(NonZeroUsize::MIN));
         let (mut batch, per_class) = (self.batches(split, size, order), per_class.get());
         let (first, mut chosen) = (nth.saturating_mul(per_class), vec![]);
-        for (class, name) in self.class_names.iter().enumerate() {
+        for (class, name) in classes.iter().enumerate() {
             let of_class = batch.order.iter().filter(|&&i| batch.split.target_at(i) as usize == class);
             let of_class: Vec<u32> = of_class.copied().collect();
             let Some(these) = of_class.get(first..first.saturating_add(per_class)) else {
@@ -108,7 +112,7 @@ impl Dataset {
             augment = (self.augment != Augment::default()).then_some((self.augment, seed, epoch));
         }
         let (shape, normalizer) = (&self.shape, &self.normalizer);
-        Batches { split, shape, normalizer, order: indices, size: size.get(), next: 0, augment }
+        Batches { split, shape, normalizer, order: indices, size: size.get(), last: 0..0, next: 0, augment }
     }
 }
 
@@ -153,6 +157,11 @@ impl Batches<'_> {
         Some(Picks { examples, shape: self.shape, channels: self.normalizer.channels().collect() })
     }
 
+    /// The real-valued targets of the batch that was drawn last; nothing where there are classes.
+    pub fn responses(&self) -> Vec<f32> {
+        self.split.responses_at(&self.order[self.last.clone()])
+    }
+
     /// The pool that batches are drawn from.
     pub fn values(&self) -> &Values {
         self.split.values()
@@ -163,7 +172,7 @@ impl Batches<'_> {
         if chosen.is_empty() {
             return None;
         }
-        self.next = chosen.end;
+        (self.next, self.last) = (chosen.end, chosen.clone());
         targets.clear();
         targets.extend(self.order[chosen.clone()].iter().map(|&i| self.split.target_at(i)));
         Some(chosen)

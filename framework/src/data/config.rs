@@ -25,9 +25,14 @@ crate::options! {
         /// Random changes of training images: { crop_pad, flip }.
         #[acts(always)]
         pub augment: Augment = Augment::default(),
+        /// Standard deviation of Gaussian noise on every normalised input, of all splits, drawn once for each example by
+        /// `seeds.data`.
+        #[acts(always)]
+        pub noise: f64 = 0.0,
     }
 
     fn check(&self, checks: &mut Checks) {
+        checks.range("noise", self.noise, 0.0..=1e6);
         for (key, limit) in [("train_limit", self.train_limit), ("test_limit", self.test_limit)] {
             checks.ensure(key, limit != Some(0), "at least 1 is needed; leave the key out to use every example");
         }

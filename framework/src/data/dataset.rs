@@ -16,7 +16,7 @@ pub struct Dataset {
     pub name: String,
     /// Shape of one example: `[channels, height, width]` of an image, `[features]` of a point.
     pub shape: Vec<usize>,
-    /// One name per class.
+    /// One name per class; none where targets are real-valued.
     pub class_names: Vec<String>,
     /// The examples that a run trains on.
     pub train: Split,

@@ -44,6 +44,9 @@ fn pool(pool: &Pool, part: &mut impl FnMut(&[u8])) {
     }
     let bytes = |piece: &[u32]| piece.iter().flat_map(|class| class.to_le_bytes()).collect::<Vec<u8>>();
     pool.targets.chunks(PIECE).for_each(|piece| part(&bytes(piece)));
+    if let Some(responses) = &pool.responses {
+        responses.values.iter().for_each(|value| part(&value.to_le_bytes()));
+    }
 }
 
 #[cfg(test)]

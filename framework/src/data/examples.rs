@@ -3,12 +3,13 @@
 use super::config::{DataConfig, Holdout};
 use super::dataset::{DataOrigin, Dataset};
 use super::folders::SearchedDir;
+use super::noise;
 use super::normalize::{Normalizer, Statistics};
 use super::purpose;
-use super::split::Split;
+use super::split::{Responses, Split};
 use crate::backend::Values;
 use crate::error::{Error, OptionError, Result};
-use crate::seed::Seed;
+use crate::seed::{Seed, Seeds};
 use rand::seq::SliceRandom as _;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub struct Examples {
     pub name: String,
     /// Shape of one example: `[channels, height, width]` of an image, `[features]` of a point.
     pub shape: Vec<usize>,
-    /// One name per class.
+    /// One name per class; none where targets are real-valued.
     pub class_names: Vec<String>,
     /// The training examples.
     pub train: Pool,
@@ -47,13 +48,15 @@ pub enum TestExamples {
     },
 }
 
-/// Examples, each with its class.
+/// Examples, each with its class or its real-valued target.
 #[derive(Debug, Clone)]
 pub struct Pool {
     /// The values of one example after the other, as many of each as the set's shape says.
     pub values: Values,
-    /// The class of each example.
+    /// The class of each example; 0 where targets are real-valued.
     pub targets: Arc<Vec<u32>>,
+    /// The real-valued target of each example, where the set has such.
+    pub responses: Option<Arc<Responses>>,
     /// What each example is called, such as its file; none where they have no names.
     pub names: Option<Arc<Vec<String>>>,
 }
@@ -111,11 +114,23 @@ impl Examples {
         let pools = [("train", Some(&self.train)), ("validation", self.validation.as_ref()), ("test", test)];
         for (split, pool) in pools.into_iter().filter_map(|(split, pool)| Some((split, pool?))) {
             let (values, count, classes) = (pool.values.len(), pool.targets.len(), self.class_names.len());
+            if let Some(responses) = &pool.responses {
+                let finite = |all: &[f32]| all.len() == count && all.iter().all(|v| v.is_finite());
+                if !finite(&responses.values) || responses.noise.as_ref().is_some_and(|noise| !finite(noise)) {
+                    return refuse(format!("its {split} split needs one finite target for each of {count} examples"));
+                }
+            }
+            if pool.responses.is_some() != self.class_names.is_empty() {
+                return refuse(format!(
+                    "its {split} split must have real-valued targets where no class has a name, and only there"
+                ));
+            }
             if count.checked_mul(item) != Some(values) {
                 let expected = format!("{count} classes of examples of {item} values each");
                 return refuse(format!("its {split} split has {values} values for {expected}"));
             }
-            if let Some(at) = pool.targets.iter().position(|&target| target as usize >= classes) {
+            let unnamed = |target: u32| target as usize >= classes && pool.responses.is_none();
+            if let Some(at) = pool.targets.iter().position(|&target| unnamed(target)) {
                 let class = pool.targets[at];
                 return refuse(format!(
                     "example {at} of its {split} split has class {class}, but {classes} have a name"
@@ -134,19 +149,22 @@ impl Examples {
         Ok(Statistics::of(&self.all(&self.train)?, self.shape[0]))
     }
 
-    /// Draws the splits by seed and finds the normalisation on the training split.
+    /// Draws the splits by seed, finds the normalisation on the training split, and adds the noise that `data.noise` asks
+    /// for. What is held out comes from the seed of the split, which training examples a limit keeps and the noise from
+    /// that of the data.
     ///
     /// # Errors
     /// What [`check`](Self::check) finds; a split larger than the set; a normalisation or an augmentation that does not
     /// suit these examples.
-    pub fn dataset(&self, config: &DataConfig, seed: u64) -> Result<Dataset> {
+    pub fn dataset(&self, config: &DataConfig, seeds: impl Into<Seeds>) -> Result<Dataset> {
         self.check()?;
+        let seeds = seeds.into();
         let augment = config.augment;
         if augment != Default::default() && self.shape.len() != 3 {
             let allowed = format!("\"{}\" holds points, not images", self.name);
             return Err(OptionError::new("data.augment", "on", allowed).into());
         }
-        let draw = |purpose| Draw { seed: Seed(seed), purpose };
+        let draw = |purpose| Draw { seed: seeds.split, purpose };
         let mut train = self.all(&self.train)?;
         let mut test = match &self.test {
             TestExamples::Own(pool) => self.all(pool)?,
@@ -156,9 +174,16 @@ impl Examples {
             Some(pool) => self.all(pool)?,
             None => draw(purpose::VALIDATION).set_aside(&mut train, config.validation, "data.validation")?,
         };
-        draw(purpose::TRAIN_LIMIT).limit(&mut train, config.train_limit, "data.train_limit")?;
+        let resample = Draw { seed: seeds.data, purpose: purpose::TRAIN_LIMIT };
+        resample.limit(&mut train, config.train_limit, "data.train_limit")?;
         draw(purpose::TEST_LIMIT).limit(&mut test, config.test_limit, "data.test_limit")?;
         let normalizer = Normalizer::new(&config.normalize, self.shape[0], &train)?;
+        // An example has its noise from its place in the pool, whichever split it is drawn into.
+        let noisy = |split: Split, pool| noise::add(split, &normalizer, config.noise, (seeds.data, pool));
+        let own_test = matches!(self.test, TestExamples::Own(_));
+        let train = noisy(train, 0);
+        let validation = noisy(validation, u64::from(self.validation.is_some()));
+        let test = noisy(test, if own_test { 2 } else { 0 });
         Ok(Dataset {
             name: self.name.clone(),
             shape: self.shape.clone(),
@@ -180,12 +205,19 @@ impl Examples {
 impl Pool {
     /// Images as bytes, channel after channel, and the class of each.
     pub fn bytes(values: Vec<u8>, targets: Vec<u32>) -> Self {
-        Self { values: Values::U8(Arc::new(values)), targets: Arc::new(targets), names: None }
+        Self { values: Values::U8(Arc::new(values)), targets: Arc::new(targets), responses: None, names: None }
     }
 
     /// Examples as floats, and the class of each.
     pub fn floats(values: Vec<f32>, targets: Vec<u32>) -> Self {
-        Self { values: Values::F32(Arc::new(values)), targets: Arc::new(targets), names: None }
+        Self { values: Values::F32(Arc::new(values)), targets: Arc::new(targets), responses: None, names: None }
+    }
+
+    /// Examples as floats, and the real-valued target of each, with what of it is noise where that is known.
+    pub fn measured(values: Vec<f32>, targets: Vec<f32>, noise: Option<Vec<f32>>) -> Self {
+        let classes = vec![0; targets.len()];
+        let responses = Some(Arc::new(Responses { values: targets, noise }));
+        Self { responses, ..Self::floats(values, classes) }
     }
 
     /// The same examples, each with a name.
@@ -201,6 +233,7 @@ impl Pool {
     pub fn split(&self, item: usize) -> Result<Split> {
         let mut split = Split::new(self.values.clone(), item, Arc::clone(&self.targets))?;
         split.names.clone_from(&self.names);
+        split.responses.clone_from(&self.responses);
         Ok(split)
     }
 }
@@ -290,14 +323,19 @@ mod tests {
     #[test]
     fn the_seed_decides_what_is_drawn() {
         let config = DataConfig { validation: Holdout::Count(20), train_limit: Some(30), ..DataConfig::default() };
-        let draw = |seed| {
-            let all = examples(100, own()).dataset(&config, seed).unwrap();
+        let draw = |seeds: Seeds| {
+            let all = examples(100, own()).dataset(&config, seeds).unwrap();
             (all.validation.indices().to_vec(), all.train.indices().to_vec())
         };
-        assert_eq!(draw(1), draw(1));
-        assert_ne!(draw(1).0, draw(2).0);
-        assert_eq!(draw(1).1.len(), 30);
-        assert!(draw(1).1.iter().all(|i| !draw(1).0.contains(i)));
+        assert_eq!(draw(1.into()), draw(1.into()));
+        assert_ne!(draw(1.into()).0, draw(2.into()).0);
+        // Which are trained on is drawn from the seed of the data, which are held out from that of the split.
+        let own = |split, data| draw(Seeds { split: Seed(split), data: Seed(data), ..Seeds::from(9) });
+        assert_eq!(own(1, 1), draw(1.into()));
+        assert_eq!(own(1, 2).0, own(1, 1).0);
+        assert_ne!(own(1, 2).1, own(1, 1).1);
+        assert_eq!(draw(1.into()).1.len(), 30);
+        assert!(draw(1.into()).1.iter().all(|i| !draw(1.into()).0.contains(i)));
     }
 
     #[test]
@@ -327,6 +365,53 @@ mod tests {
         assert!(text.contains("`data.train_limit` = 101"), "{text}");
         let text = refused(DataConfig { test_limit: Some(11), ..DataConfig::default() });
         assert!(text.contains("only 10 examples"), "{text}");
+    }
+
+    #[test]
+    fn numbers_as_targets_go_with_their_examples() {
+        let pool = |n: usize| {
+            let (targets, noise) = ((0..n).map(|i| i as f32 / 2.0).collect(), (0..n).map(|i| -(i as f32)).collect());
+            Pool::measured((0..n).map(|i| i as f32).collect(), targets, Some(noise))
+        };
+        let examples = Examples::in_memory("numbers", &[1], &[], pool(40), pool(5)).unwrap();
+        let config = DataConfig { validation: Holdout::Count(10), train_limit: Some(12), ..DataConfig::default() };
+        let data = examples.dataset(&config, 1).unwrap();
+        assert!(data.classes() == 0 && data.validation.is_regression());
+        let half: Vec<f32> = data.train.indices().iter().map(|i| *i as f32 / 2.0).collect();
+        assert_eq!(data.train.responses(), half);
+        assert_eq!(data.train.target_noise().unwrap(), half.iter().map(|y| -2.0 * y).collect::<Vec<_>>());
+        let order = crate::data::Order::Shuffled { seed: 1, epoch: 0 };
+        let (five, mut classes) = (std::num::NonZeroUsize::new(5).unwrap(), vec![]);
+        let mut batches = data.batches(crate::data::SplitName::Train, five, order);
+        while let Some(picks) = batches.next_picks(&mut classes) {
+            let expected: Vec<f32> = picks.examples.iter().map(|pick| pick.index as f32 / 2.0).collect();
+            assert_eq!((batches.responses(), &classes[..]), (expected, &vec![0; classes.len()][..]));
+        }
+        // What wants as many of each class gets as many of all of them.
+        let mut balanced = data.balanced(crate::data::SplitName::Train, five, 1, order).unwrap();
+        assert_eq!(balanced.next_picks(&mut classes).unwrap().examples.len(), 5);
+        assert!(data.balanced(crate::data::SplitName::Train, five, 2, order).is_err());
+    }
+
+    #[test]
+    fn numbers_and_names_of_classes_exclude_each_other() {
+        let made = |names: &[&str], train: Pool, test: Pool| {
+            Examples::in_memory("mine", &[1], names, train, test).map(drop).map_err(|e| e.to_string())
+        };
+        let (numbers, classes) =
+            (|y: f32| Pool::measured(vec![0.0], vec![y], None), || Pool::floats(vec![0.0], vec![0]));
+        assert_eq!(made(&[], numbers(1.0), numbers(2.0)), Ok(()));
+        for (found, expected) in [
+            (made(&["a"], numbers(1.0), numbers(1.0)), "must have real-valued targets where no class has a name"),
+            (made(&["a"], classes(), numbers(1.0)), "its test split must have real-valued targets"),
+            (made(&[], classes(), numbers(1.0)), "its train split must have real-valued targets"),
+            (
+                made(&[], numbers(f32::NAN), numbers(1.0)),
+                "its train split needs one finite target for each of 1 examples",
+            ),
+        ] {
+            assert!(found.as_ref().is_err_and(|text| text.contains(expected)), "{found:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod dataset;
 mod digest;
 mod examples;
 mod folders;
+mod noise;
 mod normalize;
 mod source;
 mod split;
@@ -21,7 +22,7 @@ pub use examples::{Examples, Pool, TestExamples};
 pub use folders::{DataFiles, Folders, FoundFiles, FoundInDir, SearchedDir};
 pub use normalize::{Normalize, Normalizer, Statistics};
 pub use source::{DataSource, LoadProgress, check_dir, load};
-pub use split::{Split, SplitName};
+pub use split::{Responses, Split, SplitName};
 
 /// What the data module draws random numbers for: the first number of a stream of
 /// [`Seed::numbered`](crate::seed::Seed::numbered).
@@ -38,6 +39,10 @@ pub mod purpose {
     pub const SHUFFLE: u64 = 5;
     /// The random change of one example in one epoch.
     pub const AUGMENT: u64 = 6;
-    /// The examples of a generated data set, drawn from the set's own seed.
+    /// The examples of a generated data set, drawn from the set's own seed or from that of the data.
     pub const EXAMPLE: u64 = 7;
+    /// The noise on the inputs of one example.
+    pub const NOISE: u64 = 8;
+    /// What a generated data set draws once: the network or the directions that its targets come from.
+    pub const TRUTH: u64 = 9;
 }

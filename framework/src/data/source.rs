@@ -6,6 +6,7 @@ use super::examples::Examples;
 use super::folders::{DataFiles, Folders};
 use crate::error::{Error, OptionError, Result};
 use crate::options::{Idle, OptionSet as _};
+use crate::seed::{Seed, Seeds};
 
 /// A data set that can be read or made; its options say how.
 ///
@@ -43,7 +44,7 @@ use crate::options::{Idle, OptionSet as _};
 ///
 /// secateur::register!(Data, "line", Line, "Points on a line.");
 ///
-/// let data = data::load(&Line { points: 10 }, &DataConfig::default(), 1)?;
+/// let data = data::load(&mut Line { points: 10 }, &DataConfig::default(), 1)?;
 /// assert_eq!((data.train.len(), data.classes()), (20, 2));
 /// # Ok::<(), Error>(())
 /// ```
@@ -63,6 +64,14 @@ pub trait DataSource: Send {
     fn needs_dir(&self) -> bool {
         false
     }
+
+    /// Whether its examples are drawn from the seed of the data (`seeds.data`), so that [`seeded`](Self::seeded) matters.
+    fn follows_seed(&self) -> bool {
+        false
+    }
+
+    /// Takes the seed of the data, before it is opened.
+    fn seeded(&mut self, _data: Seed) {}
 
     /// Reads or makes the examples; `progress` is told how far it is, as often as a person might want to know.
     ///
@@ -87,10 +96,12 @@ pub struct LoadProgress {
 ///
 /// # Errors
 /// Values of `config` out of range; what [`DataSource::open`] and [`Examples::dataset`] report.
-pub fn load(source: &dyn DataSource, config: &DataConfig, seed: u64) -> Result<Dataset> {
+pub fn load(source: &mut dyn DataSource, config: &DataConfig, seeds: impl Into<Seeds>) -> Result<Dataset> {
+    let seeds = seeds.into();
     Error::if_any(config.errors()).map_err(|error| error.under("data"))?;
     check_dir(source, config).map_err(|error| error.under("data"))?;
-    source.open(&Folders::from_env(config.dir.clone()), &mut |_| ())?.dataset(config, seed)
+    source.seeded(seeds.data);
+    source.open(&Folders::from_env(config.dir.clone()), &mut |_| ())?.dataset(config, seeds)
 }
 
 /// Checks that `data.dir` names a folder where the data set has no usual place.
@@ -123,13 +134,13 @@ mod tests {
 
     #[test]
     fn without_a_folder_the_key_is_named() {
-        let text = load(&Homeless, &DataConfig::default(), 0).unwrap_err().to_string();
+        let text = load(&mut Homeless, &DataConfig::default(), 0).unwrap_err().to_string();
         assert!(text.contains("`data.dir` = (not set)") && text.contains("--set data.dir=DIR"), "{text}");
     }
 
     #[test]
     fn values_out_of_range_are_refused_before_anything_is_opened() {
         let config = DataConfig { train_limit: Some(0), ..DataConfig::default() };
-        assert!(load(&Homeless, &config, 0).unwrap_err().to_string().contains("data.train_limit"));
+        assert!(load(&mut Homeless, &config, 0).unwrap_err().to_string().contains("data.train_limit"));
     }
 }

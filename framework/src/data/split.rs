@@ -18,12 +18,23 @@ pub enum SplitName {
     Test,
 }
 
+/// Real-valued targets, one for each example of a pool.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Responses {
+    /// The target of each example.
+    pub values: Vec<f32>,
+    /// What of it is noise, where a generator added some: value = truth + noise.
+    pub noise: Option<Vec<f32>>,
+}
+
 /// A choice of examples out of a pool that several splits may share.
 #[derive(Debug, Clone)]
 pub struct Split {
     values: Values,
     item: usize,
     targets: Arc<Vec<u32>>,
+    /// What each example's real-valued target is, where the set has such.
+    pub(super) responses: Option<Arc<Responses>>,
     /// What the examples of the pool are called, where they have names.
     pub(super) names: Option<Arc<Vec<String>>>,
     indices: Vec<u32>,
@@ -57,7 +68,7 @@ impl Split {
         }
         let count = u32::try_from(targets.len());
         let count = count.map_err(|_| Error::shape("examples", "there are more than 32 bits can count"))?;
-        Ok(Self { values, item, targets, names: None, indices: (0..count).collect() })
+        Ok(Self { values, item, targets, responses: None, names: None, indices: (0..count).collect() })
     }
 
     /// The examples of the same pool at these positions.
@@ -127,6 +138,33 @@ impl Split {
     /// The class of the example at this position in the pool.
     pub(super) fn target_at(&self, index: u32) -> u32 {
         self.targets[index as usize]
+    }
+
+    /// Whether targets are real-valued, so that there are no classes.
+    pub fn is_regression(&self) -> bool {
+        self.responses.is_some()
+    }
+
+    /// The real-valued target of each example, in the split's order; nothing where there are classes.
+    pub fn responses(&self) -> Vec<f32> {
+        self.responses_at(&self.indices)
+    }
+
+    /// The noise in the target of each example, in the split's order, where a generator says what it added.
+    pub fn target_noise(&self) -> Option<Vec<f32>> {
+        let noise = self.responses.as_ref()?.noise.as_ref()?;
+        Some(self.indices.iter().map(|&i| noise[i as usize]).collect())
+    }
+
+    /// The real-valued targets of the examples at these positions in the pool.
+    pub(super) fn responses_at(&self, indices: &[u32]) -> Vec<f32> {
+        let all = |all: &Arc<Responses>| indices.iter().map(|&i| all.values[i as usize]).collect();
+        self.responses.as_ref().map(all).unwrap_or_default()
+    }
+
+    /// The same examples with other values, one for each of the pool's.
+    pub(super) fn with_values(self, values: Values) -> Self {
+        Self { values, ..self }
     }
 
     /// How many examples each of `classes` classes has; examples of other classes are passed over.

@@ -321,7 +321,7 @@ mod tests {
         let batch = |n: usize, from: f32| {
             let values = (0..3 * n).map(|i| from + i as f32).collect();
             let input = Tensor::from_vec(&device, values, [n, 3]).unwrap();
-            Batch { input, classes: vec![0; n] }
+            Batch { input, classes: vec![0; n], responses: vec![] }
         };
         Graph::of(net, &NoCompression {}, &params, [&batch(2, 0.0), &batch(3, 10.0)])
     }

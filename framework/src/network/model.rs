@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct InputSpec {
     /// Axes of one example: `[features]` or `[channels, height, width]`.
     pub shape: Vec<usize>,
-    /// Number of outputs: one a class, or one alone under a binary loss.
+    /// Number of outputs: one a class, or one alone under a binary loss or a squared error.
     pub classes: usize,
 }
 
@@ -41,8 +41,10 @@ impl InputSpec {
 pub struct Batch<B: Backend> {
     /// `[batch, ...example]`
     pub input: Tensor<B>,
-    /// Class of each example.
+    /// Class of each example; 0 where targets are real-valued.
     pub classes: Vec<u32>,
+    /// Real-valued target of each example; nothing where there are classes.
+    pub responses: Vec<f32>,
 }
 
 impl<B: Backend> Batch<B> {
@@ -63,7 +65,8 @@ impl<B: Backend> Batch<B> {
             self.input.host()[..n * each].to_vec(),
             self.input.shape().with(0, n),
         )?;
-        Ok(Self { input, classes: self.classes[..n].to_vec() })
+        let responses = self.responses.iter().take(n).copied().collect();
+        Ok(Self { input, classes: self.classes[..n].to_vec(), responses })
     }
 
     /// Whether there are none.
@@ -75,7 +78,7 @@ impl<B: Backend> Batch<B> {
 /// What a forward pass gives.
 #[derive(Debug, Clone)]
 pub enum Output<B: Backend> {
-    /// `[batch, classes]`, or `[batch, 1]` for a binary problem; the engine computes the loss.
+    /// `[batch, classes]`, or `[batch, 1]` for a binary problem or a real-valued target; the engine computes the loss.
     Logits(Tensor<B>),
     /// The model's own loss.
     Loss {

@@ -243,7 +243,9 @@ mod tests {
     fn network(params: &ParamStore<Cpu>) -> (Vec<f32>, Vec<LayerRecord>) {
         let input = Tensor::from_vec(&Cpu::default(), vec![0.5, -1.0], [1, 2]).unwrap();
         let mut cx = Forward::evaluation(params).listing_layers();
-        let Output::Logits(logits) = Net.forward(&mut cx, &Batch { input, classes: vec![0] }).unwrap() else {
+        let Output::Logits(logits) =
+            Net.forward(&mut cx, &Batch { input, classes: vec![0], responses: vec![] }).unwrap()
+        else {
             unreachable!()
         };
         (logits.to_vec(), cx.layers().to_vec())

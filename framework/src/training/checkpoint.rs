@@ -156,7 +156,7 @@ impl<B: Backend> Live<B> {
             self.snapshots.insert(step, snapshot);
         }
         let [criterion, grower, schedule] = ["criterion", "grow", "schedule"].map(|name| archive.take_state(name));
-        let seed = setting.seed.derive("criterion", &[]);
+        let seed = setting.seeds.pruner.derive("criterion", &[]);
         let setup = Setup { layout: self.params.layout(), seed, make_criterion: setting.make_criterion };
         match kept.criterion {
             true => self.criterion.load(criterion, &setting.device)?,

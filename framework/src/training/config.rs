@@ -1,7 +1,8 @@
 //! The `[train]` section.
 
-use crate::backend::{Backend, LossValue, Update};
+use crate::backend::{Backend, LossValue, Update, squared_error, squared_error_of_classes};
 use crate::error::Result;
+use crate::network::model::Batch;
 use crate::network::params::Sparse;
 use crate::pruning::schedule::{RunLength, Step};
 use crate::tensor::Tensor;
@@ -39,24 +40,53 @@ pub enum Loss {
     CrossEntropy,
     /// Binary cross-entropy of one logit; for two classes.
     Binary,
+    /// Squared error of one output: for real-valued targets, or for two classes as -1 and 1.
+    SquaredError,
 }
 
 impl Loss {
-    /// The mean loss of logits `[batch, classes]` (`[batch, 1]` for [`Loss::Binary`]) against class ids, with its
-    /// gradient where `grad`; `smoothing` is that of cross-entropy's labels.
+    /// How many outputs a network needs for so many classes.
+    pub fn outputs(self, classes: usize) -> usize {
+        match self {
+            Self::CrossEntropy => classes,
+            Self::Binary | Self::SquaredError => 1,
+        }
+    }
+
+    /// Why these targets are none for this loss, and what is allowed instead; `regression` says whether they are
+    /// real-valued.
+    pub fn refusal(self, classes: usize, regression: bool) -> Option<String> {
+        let two = "cross-entropy is for any number of classes";
+        match self {
+            Self::SquaredError if regression || classes == 2 => None,
+            Self::SquaredError => {
+                Some(format!("needs real-valued targets or two classes, but the data has {classes} classes: {two}"))
+            }
+            _ if regression => {
+                Some("needs classes, but the data has real-valued targets: use \"squared-error\"".into())
+            }
+            Self::Binary if classes != 2 => Some(format!("needs two classes, but the data has {classes}: {two}")),
+            Self::Binary | Self::CrossEntropy => None,
+        }
+    }
+
+    /// The mean loss of logits `[batch, classes]` (`[batch, 1]` for [`Loss::Binary`] and [`Loss::SquaredError`]) against
+    /// the targets of the batch, with its gradient where `grad`; `smoothing` is that of cross-entropy's labels.
     ///
     /// # Errors
     /// A class the logits do not have; if the device is out of memory.
     pub fn of<B: Backend>(
         self,
         logits: &Tensor<B>,
-        classes: &[u32],
+        batch: &Batch<B>,
         smoothing: f64,
         grad: bool,
     ) -> Result<LossValue<B>> {
         match self {
-            Self::CrossEntropy => B::cross_entropy(logits, classes, smoothing as f32, grad),
-            Self::Binary => B::binary_cross_entropy(logits, classes, grad),
+            Self::CrossEntropy => B::cross_entropy(logits, &batch.classes, smoothing as f32, grad),
+            Self::Binary => B::binary_cross_entropy(logits, &batch.classes, grad),
+            Self::SquaredError if batch.responses.is_empty() => squared_error_of_classes(logits, &batch.classes, grad),
+            Self::SquaredError => squared_error(logits, &batch.responses, grad),
         }
     }
 }
@@ -70,8 +100,8 @@ crate::options! {
         /// Examples in one optimizer step; the last batch of an epoch may be smaller.
         #[acts(run, "at least as many training examples")]
         pub batch_size: usize = 128,
-        /// Loss of a classifier: `cross-entropy`, or `binary` for one logit and two classes. Models with a loss of
-        /// their own ignore it.
+        /// Loss of a classifier: `cross-entropy`, or `binary` for one logit and two classes; `squared-error` of one output
+        /// for real-valued targets, or for two classes as -1 and 1. Models with a loss of their own ignore it.
         #[acts(run, "a model that has no loss of its own")]
         pub loss: Loss = Loss::CrossEntropy,
         /// `sgd`, `adam` or `adamw`.
@@ -121,6 +151,14 @@ crate::options! {
         #[acts(|t| t.loss == Loss::CrossEntropy, "loss = \"cross-entropy\"")]
         #[acts(run, "a model that has no loss of its own")]
         pub label_smoothing: f64 = 0.0,
+        /// Training ends with the first epoch after the last pruning step whose mean training loss is at most this; not at all
+        /// where absent.
+        #[acts(run, "an epoch before the last one that comes after all pruning steps")]
+        pub stop_loss: Option<f64> = None,
+        /// Training ends after so many epochs in a row without a new lowest mean training loss since the last pruning step; 0
+        /// for never.
+        #[acts(run, "an epoch before the last one that comes after all pruning steps")]
+        pub stop_flat: u64 = 0,
         /// Epochs between two evaluations on held-out data.
         #[acts(always)]
         pub eval_every: u64 = 1,
@@ -128,6 +166,10 @@ crate::options! {
         /// of them.
         #[acts(run, "pruning steps")]
         pub eval_prunes: usize = 50,
+        /// Whether the training examples are measured too when the run is over: the mean and the largest loss, the accuracy,
+        /// and the correlation with the noise in the targets where a generator says what that is.
+        #[acts(run, "a model that has no loss of its own")]
+        pub eval_train: bool = false,
         /// Examples in one evaluation batch.
         #[acts(always)]
         pub eval_batch_size: usize = 1000,
@@ -162,6 +204,7 @@ crate::options! {
         checks.above("eps", self.eps, 0.0);
         checks.above("clip_norm", self.clip_norm, 0.0);
         checks.range("label_smoothing", self.label_smoothing, 0.0..1.0);
+        checks.range("stop_loss", self.stop_loss, 0.0..);
         checks.range("eval_every", self.eval_every, 1.0..);
         checks.range("eval_batch_size", self.eval_batch_size, 1.0..);
     }

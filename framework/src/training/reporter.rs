@@ -1,7 +1,7 @@
 //! What a run tells its observer, in order. Losses wait on the device until somebody reads them; every other report
 //! reads them first.
 
-use super::{Evaluation, KeptWeights, Observer};
+use super::{Evaluation, KeptWeights, Observer, TrainConfig};
 use crate::backend::Backend;
 use crate::data::SplitName;
 use crate::error::{Error, Result};
@@ -109,13 +109,25 @@ impl<'o, B: Backend> Reporter<'o, B> {
         self.notes.iter().map(|note| note.text.clone()).collect()
     }
 
-    /// The epoch of a step is over.
-    pub fn epoch(&mut self, step: Step, sparsity: f64) -> Result<()> {
+    /// The epoch of a step is over; returns its mean training loss.
+    pub fn epoch(&mut self, step: Step, sparsity: f64) -> Result<f64> {
         self.flush()?;
         let (loss, accuracy) = self.epoch.take();
         let seconds = self.epoch.lap(self.clock.train);
         let (epoch, split) = (self.length.nth_epoch(step), SplitName::Train);
-        self.observer.event(&Event::Epoch { step: step.0, epoch, split, loss, accuracy, sparsity, seconds })
+        self.observer.event(&Event::Epoch { step: step.0, epoch, split, loss, accuracy, sparsity, seconds })?;
+        Ok(loss)
+    }
+
+    /// Looks at the training loss of an epoch: whether training ends with it is then known. `settled` says whether all
+    /// pruning steps came before its first step.
+    pub fn look_at(&mut self, loss: f64, settled: bool, train: &TrainConfig) {
+        self.epoch.trend = if settled { self.epoch.trend.with(loss, train) } else { Trend::default() };
+    }
+
+    /// Whether training ended before the last of its epochs.
+    pub fn is_over(&self) -> bool {
+        self.epoch.trend.over
     }
 
     pub fn stop_asked(&self) -> bool {
@@ -199,6 +211,28 @@ pub(super) struct EpochProgress {
     correct: Option<usize>,
     examples: usize,
     before: Duration,
+    #[serde(default)]
+    trend: Trend,
+}
+
+/// The training loss of the epochs since the last pruning step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Trend {
+    lowest: Option<f64>,
+    /// Epochs since the lowest.
+    flat: u64,
+    over: bool,
+}
+
+impl Trend {
+    /// The same after an epoch more.
+    fn with(self, loss: f64, train: &TrainConfig) -> Self {
+        let lower = self.lowest.is_none_or(|lowest| loss < lowest);
+        let flat = if lower { 0 } else { self.flat + 1 };
+        let reached = train.stop_loss.is_some_and(|limit| loss <= limit);
+        let over = reached || (train.stop_flat > 0 && flat >= train.stop_flat);
+        Self { lowest: if lower { Some(loss) } else { self.lowest }, flat, over }
+    }
 }
 
 impl EpochProgress {
@@ -211,7 +245,7 @@ impl EpochProgress {
     fn take(&mut self) -> (f64, Option<f64>) {
         let n = self.examples.max(1) as f64;
         let found = (self.loss / n, self.correct.map(|c| c as f64 / n));
-        *self = Self { before: self.before, ..Self::default() };
+        *self = Self { before: self.before, trend: self.trend, ..Self::default() };
         found
     }
 
@@ -234,6 +268,24 @@ mod tests {
             self.0.push(event.clone());
             Ok(())
         }
+    }
+
+    #[test]
+    fn training_ends_with_a_loss_low_enough_or_after_flat_epochs() {
+        let after = |losses: &[f64], train: &TrainConfig| {
+            let mut trend = Trend::default();
+            losses.iter().position(|loss| {
+                trend = trend.with(*loss, train);
+                trend.over
+            })
+        };
+        let losses = [1.0, 0.5, 0.5, 0.6, 0.4, 0.4, 0.41, 0.4, 0.1];
+        let with = |stop_loss, stop_flat| TrainConfig { stop_loss, stop_flat, ..TrainConfig::default() };
+        assert_eq!(after(&losses, &with(None, 0)), None);
+        assert_eq!(after(&losses, &with(Some(0.5), 0)), Some(1));
+        assert_eq!(after(&losses, &with(None, 2)), Some(3));
+        assert_eq!(after(&losses, &with(None, 3)), Some(7), "an equal loss is no new lowest");
+        assert_eq!(after(&losses, &with(Some(0.1), 4)), Some(8));
     }
 
     #[test]

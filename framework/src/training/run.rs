@@ -19,7 +19,7 @@ use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
 use crate::pruning::measure::{self, Burden};
 use crate::pruning::schedule::{Schedule, Step};
 use crate::pruning::{self, GrowConfig, LatencyTable, PruneConfig, Remark};
-use crate::seed::Seed;
+use crate::seed::Seeds;
 use crate::training::event::{EvalAt, Event, GroupSize, LOG};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -30,8 +30,8 @@ pub struct Run<'a, B: Backend> {
     pub name: String,
     /// Where it runs.
     pub device: B,
-    /// All randomness comes from it.
-    pub seed: Seed,
+    /// All randomness comes from them: [`Seed::into`](crate::seed::Seed) makes them one.
+    pub seeds: Seeds,
     /// What is learned.
     pub data: &'a Dataset,
     /// The network.
@@ -149,12 +149,12 @@ pub(super) struct Live<B: Backend> {
 impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     fn new(run: Run<'a, B>, saved: Option<LatencyTable>, observer: &'o mut dyn Observer) -> Result<Self> {
         let (setting, layout, mut criterion, schedule) = Setting::new(run, saved)?;
-        let params = ParamStore::new(&setting.device, layout, setting.seed, setting.prune.masking())?;
+        let params = ParamStore::new(&setting.device, layout, setting.seeds.init, setting.prune.masking())?;
         let mut params = params.with_sparse(setting.sparse());
         let look = setting.look(&params)?;
         let (dense, mut idle) = (look.cost, setting.idle(params.layout(), criterion.needs(), &look));
         idle.extend(setting.begin(&mut params)?);
-        let seed = setting.seed.derive("criterion", &[]);
+        let seed = setting.seeds.pruner.derive("criterion", &[]);
         let setup = Setup { layout: params.layout(), seed, make_criterion: setting.make_criterion };
         criterion.setup(&setup).map_err(|error| error.under("criterion"))?;
         let grower = setting.grow.is_on().then(|| {
@@ -183,13 +183,17 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
     fn train(mut self) -> Result<Outcome<B>> {
         self.start()?;
         self.measure_epoch()?;
-        while self.live.next.0 < self.setting.length.steps {
+        while self.goes_on() {
             self.epoch()?;
-            if self.live.next.0 < self.setting.length.steps {
+            if self.goes_on() {
                 boundary(&self.setting, &self.live, &mut self.reporter, false)?;
             }
         }
         self.finish()
+    }
+
+    fn goes_on(&self) -> bool {
+        self.live.next.0 < self.setting.length.steps && !self.reporter.is_over()
     }
 
     /// The epoch of the next step, from that step on.
@@ -258,11 +262,14 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let Self { setting, live, reporter, .. } = self;
         let step = Step((epoch + 1) * setting.length.steps_per_epoch - 1);
         let nth = setting.length.nth_epoch(step);
-        reporter.epoch(step, setting.gone(&live.params)?)?;
+        let loss = reporter.epoch(step, setting.gone(&live.params)?)?;
+        // An epoch that ends with a pruning step, or holds one, was not trained with what is left.
+        let first = epoch * setting.length.steps_per_epoch;
+        reporter.look_at(loss, setting.timeline.prunes.iter().all(|(prune, _)| prune.0 < first), &setting.train);
         let neurons = live.burden.neurons(&live.params);
         let layers = live.burden.end_epoch(&live.params);
         reporter.event(&Event::Burden { step: step.0, epoch: nth, layers })?;
-        let last = nth == setting.train.epochs;
+        let last = nth == setting.train.epochs || reporter.is_over();
         if last {
             reporter.event(&Event::Neurons { step: step.0, epoch: nth, layers: neurons })?;
         }
@@ -286,14 +293,16 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
 
     fn finish(self) -> Result<Outcome<B>> {
         let Self { setting, mut live, mut reporter, dense, .. } = self;
-        let last = Step(setting.length.steps - 1);
+        let last = Step(live.next.0.saturating_sub(1));
         live.prune_disconnected(&setting, last, &mut reporter)?;
         let test = live.measure(&setting, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
         let look = setting.look(&live.params)?;
         let inference = setting.inference(&live.params, live.asked)?;
-        let summary = Summary { inference, ..Summary::of(&setting, &live, test, (dense, look.cost), &reporter)? };
-        reporter.event(&Event::Finish { step: setting.length.steps, metrics: summary.metrics() })?;
+        let fit = setting.fit(&live.params, &mut reporter)?;
+        let summary =
+            Summary { inference, ..Summary::of(&setting, &live, (test, fit), (dense, look.cost), &reporter)? };
+        reporter.event(&Event::Finish { step: live.next.0, metrics: summary.metrics() })?;
         setting.device.trim();
         Ok(Outcome { summary, params: live.params, input: setting.input, layers: look.layers })
     }

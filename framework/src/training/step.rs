@@ -35,11 +35,13 @@ pub fn next_batch<B: Backend>(device: &B, data: &Dataset, batches: &mut Batches<
     let (mut values, mut classes) = (vec![], vec![]);
     if let Some(examples) = device.examples(batches.values())? {
         let Some(picks) = batches.next_picks(&mut classes) else { return Ok(None) };
-        return Ok(Some(Batch { input: device.draw(&examples, &picks)?, classes }));
+        let input = device.draw(&examples, &picks)?;
+        return Ok(Some(Batch { input, classes, responses: batches.responses() }));
     }
     let Some(count) = batches.next_into(&mut values, &mut classes) else { return Ok(None) };
     let axes: Vec<usize> = std::iter::once(count).chain(data.shape.iter().copied()).collect();
-    Ok(Some(Batch { input: Tensor::from_vec(device, values, &axes[..])?, classes }))
+    let input = Tensor::from_vec(device, values, &axes[..])?;
+    Ok(Some(Batch { input, classes, responses: batches.responses() }))
 }
 
 impl<B: Backend> Pass<B> {
@@ -60,7 +62,7 @@ impl<B: Backend> Pass<B> {
         taps.conclude(&output, &batch.classes, params.layout());
         let (metrics, root, seed) = match output {
             Output::Logits(logits) => {
-                let found = task.loss.of(&logits, &batch.classes, label_smoothing, true)?;
+                let found = task.loss.of(&logits, batch, label_smoothing, true)?;
                 let seed = found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
                 (found.metrics, logits, seed)
             }
@@ -121,7 +123,7 @@ impl<B: Backend> Live<B> {
             needs = if collects { needs | criterion.needs() } else { needs };
             collecting.push(collects);
         }
-        let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
+        let noise = setting.seeds.order.derive("noise", &[&step.0.to_string()]);
         let mut pass = Pass::new(&setting.task(), setting.train.label_smoothing, &self.params, batch, (needs, noise))?;
         let guides = timeline.position(step).is_some() && self.schedule.watches();
         if guides || looks_at_burden(step, setting.length.steps_per_epoch) {
@@ -156,7 +158,7 @@ impl<B: Backend> Live<B> {
     /// Shows the criterion the step that comes next, without making it: no update, no statistics moved.
     pub fn look(&mut self, setting: &Setting<'_, B>, batch: &Batch<B>) -> Result<()> {
         let (step, needs) = (self.next, self.criterion.needs());
-        let noise = setting.seed.derive("noise", &[&step.0.to_string()]);
+        let noise = setting.seeds.order.derive("noise", &[&step.0.to_string()]);
         let mut pass = Pass::new(&setting.task(), setting.train.label_smoothing, &self.params, batch, (needs, noise))?;
         pass.penalise(self.criterion.as_mut(), &self.params)?;
         let (epoch, examples, params) = (setting.length.epoch(step), batch.len(), &self.params);

@@ -1,9 +1,9 @@
 //! Metrics of a finished run.
 
-use super::Evaluation;
 use super::reporter::Reporter;
 use super::run::Live;
 use super::setting::Setting;
+use super::{Evaluation, Fit};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::network::forward::Cost;
@@ -22,6 +22,21 @@ pub struct Summary {
     pub test_loss: f64,
     /// Accuracy on the test split, for classifiers.
     pub test_accuracy: Option<f64>,
+    /// R² on the test split, for real-valued targets; see [`Evaluation::r2`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_r2: Option<f64>,
+    /// Mean loss on the training split, where `train.eval_train` asks for it; so for the others of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_loss: Option<f64>,
+    /// The largest loss of a training example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_loss_max: Option<f64>,
+    /// Accuracy on the training split, for classifiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f64>,
+    /// How far the output follows the noise in the training targets; see [`Fit::noise_correlation`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_correlation: Option<f64>,
     /// Fraction of all weights that is gone, masked or cut out: those of every layer, the exempt ones and the output's
     /// among them, without biases and norms.
     pub sparsity: f64,
@@ -108,8 +123,8 @@ pub struct Inference {
 impl Summary {
     pub(super) fn of<B: Backend>(
         setting: &Setting<'_, B>,
-        Live { params, burden, .. }: &Live<B>,
-        test: Evaluation,
+        Live { next, params, burden, .. }: &Live<B>,
+        (test, fit): (Evaluation, Option<Fit>),
         (dense, kept): (Cost, Cost),
         reporter: &Reporter<'_, B>,
     ) -> Result<Self> {
@@ -121,6 +136,11 @@ impl Summary {
             status: "finished".into(),
             test_loss: test.loss,
             test_accuracy: test.accuracy,
+            test_r2: test.r2,
+            train_loss: fit.map(|fit| fit.loss),
+            train_loss_max: fit.map(|fit| fit.worst),
+            train_accuracy: fit.and_then(|fit| fit.accuracy),
+            noise_correlation: fit.and_then(|fit| fit.noise_correlation),
             sparsity: measure::weight_sparsity(params),
             unit_sparsity: measure::unit_sparsity(params),
             units: pruning::units_in_use(params),
@@ -137,13 +157,13 @@ impl Summary {
             params_kept,
             macs_dense: dense.macs,
             macs_kept: kept.macs_kept,
-            steps: setting.length.steps,
-            epochs: setting.train.epochs,
+            steps: next.0,
+            epochs: next.0.div_ceil(setting.length.steps_per_epoch.max(1)),
             seconds_train: clock.train.as_secs_f64(),
             seconds_prune: clock.prune.as_secs_f64(),
             seconds_eval: clock.eval.as_secs_f64(),
             peak_memory_bytes: measure::peak_memory_bytes(),
-            seed: setting.seed.0,
+            seed: setting.seeds.run.0,
             threads: rayon::current_num_threads(),
             device: B::NAME.into(),
         })
@@ -166,7 +186,15 @@ impl Summary {
         if let Some(inference) = self.inference {
             all.extend([("milliseconds".to_string(), inference.pruned), ("latency_gone".into(), inference.measured)]);
         }
-        all.extend(self.test_accuracy.map(|a| ("test_accuracy".to_string(), a)));
+        let measured = [
+            ("test_accuracy", self.test_accuracy),
+            ("test_r2", self.test_r2),
+            ("train_loss", self.train_loss),
+            ("train_loss_max", self.train_loss_max),
+            ("train_accuracy", self.train_accuracy),
+            ("noise_correlation", self.noise_correlation),
+        ];
+        all.extend(measured.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))));
         all
     }
 }

@@ -148,7 +148,7 @@ pub fn run(parts: Parts) -> Result<Trace> {
     let run = Run {
         name: "test".into(),
         device: Cpu::default(),
-        seed: Seed(5),
+        seeds: Seed(5).into(),
         data: &data,
         model,
         criterion,

@@ -136,6 +136,7 @@ impl<B: Registered> Stepper<B> {
         let batch = Batch {
             input: Tensor::from_vec(device, values, &shape[..])?,
             classes: (0..case.batch as u32).map(|i| i % 10).collect(),
+            responses: vec![],
         };
         Ok(Self { model, compressor, store, batch, rule: case.rule })
     }

@@ -84,7 +84,18 @@ mod tests {
         assert_eq!(names(Kind::Model), ["cnn", "mlp", "resnet", "vae", "vgg", "vit"]);
         assert_eq!(
             names(Kind::Data),
-            ["cifar10", "cifar100", "cubist-spiral", "fashion-mnist", "glyphs", "image-folder", "mnist"]
+            [
+                "cifar10",
+                "cifar100",
+                "cubist-spiral",
+                "fashion-mnist",
+                "gaussian-memorisation",
+                "glyphs",
+                "image-folder",
+                "index-model",
+                "mnist",
+                "teacher-student"
+            ]
         );
     }
 

@@ -131,7 +131,7 @@ impl Stepper {
         store.set_masks(masks).unwrap();
         let shape: Vec<usize> = [count].into_iter().chain(image).collect();
         let input = Tensor::from_vec(&gpu(), vec![0.5; shape.iter().product()], &shape[..]).unwrap();
-        let batch = Batch { input, classes: (0..count as u32).map(|i| i % 10).collect() };
+        let batch = Batch { input, classes: (0..count as u32).map(|i| i % 10).collect(), responses: vec![] };
         let one = Tensor::from_vec(&gpu(), vec![1.0], [1]).unwrap();
         Self { model, compressor: Box::new(NoCompression {}), store, batch, one, rule: SGD, clip: false }
     }

@@ -209,7 +209,11 @@ fn a_vit_merges_by_content_without_positions() {
     let layout = vit.layout(&input, &Sizes::default()).unwrap();
     let params = ParamStore::<Cpu>::new(&Cpu::default(), layout, Seed(1), Masking::Held).unwrap();
     let x = (0..2 * 28 * 28).map(|i| (i % 13) as f32 / 13.0).collect();
-    let batch = Batch { input: Tensor::from_vec(&Cpu::default(), x, [2, 1, 28, 28]).unwrap(), classes: vec![0, 1] };
+    let batch = Batch {
+        input: Tensor::from_vec(&Cpu::default(), x, [2, 1, 28, 28]).unwrap(),
+        classes: vec![0, 1],
+        responses: vec![],
+    };
     let seen = |needs| {
         let seen = Seen(std::sync::Mutex::default(), needs);
         vit.forward(&mut Forward::evaluation(&params).with_compressor(&seen), &batch).unwrap();

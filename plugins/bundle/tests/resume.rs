@@ -389,6 +389,30 @@ fn wherever_it_is_asked_to_stop_in_steps_and_in_evaluations_it_resumes_exactly()
 }
 
 #[test]
+fn a_training_that_ends_early_ends_there_after_a_restart_too() {
+    let mut setup = regrowing();
+    setup.schedule = ("one-shot", "at = 0.1");
+    setup.train = TrainConfig { epochs: 60, stop_flat: 2, ..trained_by(Optimizer::Sgd, 0.3, 0.9) };
+    let mut whole = Recorder::default();
+    let summary = run(&setup, &glyphs(), None, &mut whole).unwrap().summary;
+    let losses: Vec<f64> = whole
+        .events
+        .iter()
+        .filter_map(|e| if let Event::Epoch { loss, .. } = e { Some(*loss) } else { None })
+        .collect();
+    let pruned = whole.events.iter().find_map(|e| if let Event::Prune { step, .. } = e { Some(*step) } else { None });
+    // From the first epoch after the pruning step on, two in a row that are not below the lowest.
+    let first = (pruned.unwrap() as usize + 1).div_ceil(10);
+    let lowest = |n: usize| losses[first..n].iter().copied().fold(f64::INFINITY, f64::min);
+    let flat = |n: usize| n >= first + 3 && losses[n - 2..n].iter().all(|loss| *loss >= lowest(n - 2));
+    assert_eq!((1..=60).find(|n| flat(*n)), Some(losses.len()), "{losses:?}");
+    assert_eq!((summary.epochs, summary.steps), (losses.len() as u64, 10 * losses.len() as u64));
+    assert!(matches!(whole.events.last(), Some(Event::Finish { step, .. }) if *step == summary.steps));
+    assert!(whole.events.iter().any(|e| matches!(e, Event::Neurons { epoch, .. } if *epoch == summary.epochs)));
+    resumes_exactly(&setup, &[59, 61, summary.steps - 1]);
+}
+
+#[test]
 fn the_end_of_an_epoch_is_a_place_to_resume_from() {
     let (setup, data) = (shrinking(), glyphs());
     let mut whole = Recorder::default();

@@ -259,9 +259,9 @@ fn every_built_in_pair_of_criterion_and_schedule_runs() {
 
 #[test]
 fn a_binary_problem_trains_on_one_logit() {
-    let spiral = secateur_bundle::registry().unwrap().data("cubist-spiral", &Default::default()).unwrap();
+    let mut spiral = secateur_bundle::registry().unwrap().data("cubist-spiral", &Default::default()).unwrap();
     let config = DataConfig { train_limit: Some(2000), ..DataConfig::default() };
-    let data = data::load(spiral.as_ref(), &config, 3).unwrap();
+    let data = data::load(spiral.as_mut(), &config, 3).unwrap();
     let mut trial = Trial { model: ("mlp", "hidden = [64, 64]"), ..weights() };
     trial.train = TrainConfig { loss: Loss::Binary, optimizer: Optimizer::Adam, lr: 5e-3, epochs: 30, ..trial.train };
     let (outcome, _) = run(trial, &data).unwrap();

@@ -34,6 +34,6 @@ fn check(name: &str, sets: &[String], workbench: &Workbench) -> Result<(), Failu
     let named = Flag { name: "data check", key: "data.name", value: name.into() };
     let request = Request { flags: vec![named], sets: sets.to_vec(), ..super::request()? };
     let config = resolve(&request, workbench)?;
-    super::print(&workbench.check_data(&config.run.data, config.run.top.seed)?);
+    super::print(&workbench.check_data(&config.run.data, config.run.seeds())?);
     Ok(())
 }

@@ -12,7 +12,8 @@ use secateur::options::Table;
 use toml::Value;
 
 use super::error::{ConfigError, ConfigErrors};
-use super::identity::{is_place, leaves};
+use super::identity::{apart, is_place, leaves};
+use super::run_config::SEEDS;
 use super::schema::Schema;
 use super::set_by::SetBy;
 use super::validate::validate;
@@ -115,6 +116,9 @@ impl fmt::Display for At {
 pub fn bound(config: &Table) -> Table {
     let mut all = config.clone();
     all.retain(|name, _| !FREE.contains(&name));
+    if let Some(Value::Table(seeds)) = config.get(SEEDS) {
+        all.insert(SEEDS.to_owned(), apart(seeds, config.get("seed")).into());
+    }
     for key in BOUND.iter().filter(|key| !key.starts_with("output.")) {
         if let Some((section, key)) = key.split_once('.')
             && let Some(value) = config.get(section).and_then(|section| section.get(key))

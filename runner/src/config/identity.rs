@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
+use super::run_config::SEEDS;
 use super::schema::{KeyDoc, PluginDoc, Schema};
 use super::{fork, key};
 
@@ -25,6 +26,7 @@ pub fn covered(config: &Table, schema: &dyn Schema) -> Table {
                 let keys: Vec<KeyDoc> = section.keys.iter().map(|doc| doc.bare(&section.name)).collect();
                 let inner = match &section.plugin_kind {
                     Some(kind) => plugin(kind, &values, keys, schema),
+                    None if name == SEEDS => apart(&values, config.get("seed")),
                     None if name == fork::FORK => fork::covered(&values, |before| self::covered(before, schema)),
                     None => changed(&values, &keys, schema),
                 };
@@ -97,6 +99,12 @@ pub fn differences(there: &Table, here: &Table, schema: &dyn Schema) -> Vec<Stri
     // An option that is a plugin counts as a whole: what is the same on both sides is no difference.
     let both = keys.into_iter().map(|key| (key, value(&there, key), value(&here, key))).filter(|(_, a, b)| a != b);
     both.map(|(key, there, here)| format!("{key}: {there} there, {here} here")).collect()
+}
+
+/// Seeds that are not the one which they follow where they are not set.
+pub(super) fn apart(seeds: &Table, run: Option<&Value>) -> Table {
+    let followed = run.cloned().unwrap_or(Value::Integer(0));
+    seeds.iter().filter(|(_, seed)| **seed != followed).map(|(key, seed)| (key.clone(), seed.clone())).collect()
 }
 
 /// The values that are not those of their documentation.

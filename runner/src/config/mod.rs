@@ -33,7 +33,7 @@ pub use identity::{Content, earlier_identity, identity_of};
 use layers::Merged;
 pub use layers::{Layer, Member, Stack, choices, groups};
 pub use libraries::PluginFile;
-pub use run_config::{DataChoice, OutputConfig, PluginChoice, RunConfig, TopConfig};
+pub use run_config::{DataChoice, OutputConfig, PluginChoice, RunConfig, SEEDS, SeedsConfig, TopConfig};
 pub use schema::Schema;
 pub use scripts::any as names_script;
 pub use set_by::SetBy;

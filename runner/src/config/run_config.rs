@@ -11,6 +11,7 @@ use secateur::options;
 use secateur::options::{OptionSet, PluginSpec, Table};
 use secateur::plugins::registry::Kind;
 use secateur::pruning::{GrowConfig, PruneConfig};
+use secateur::seed::{Seed, Seeds};
 use secateur::training::TrainConfig;
 use toml::Value;
 
@@ -43,6 +44,27 @@ options! {
             checks.ensure("device", false, allowed);
         }
         checks.range("threads", self.threads, 0.0..=1024.0);
+    }
+}
+
+options! {
+    /// What is drawn from another seed than `seed`.
+    pub struct SeedsConfig {
+        /// Of the weights that a network begins with; `seed` where absent, so for each of these.
+        #[acts(always)]
+        pub init: Option<u64> = None,
+        /// Of what is held out: the validation split, a test split that is drawn, the examples that `data.test_limit` keeps.
+        #[acts(run, "a split that is drawn: data.validation, data.test_limit, or a data set that brings no test split")]
+        pub split: Option<u64> = None,
+        /// Of what changes from step to step: the order of the examples, their random changes, dropout and samples.
+        #[acts(always)]
+        pub order: Option<u64> = None,
+        /// Of what criteria draw: random scores, and the examples that they ask for.
+        #[acts("schedule.name", |name| name != "never", "a schedule that prunes")]
+        pub pruner: Option<u64> = None,
+        /// Of the data: generated examples, the training examples that `data.train_limit` keeps, the noise of `data.noise`.
+        #[acts(run, "generated data that has no seed of its own, data.train_limit, or data.noise")]
+        pub data: Option<u64> = None,
     }
 }
 
@@ -82,11 +104,16 @@ options! {
     }
 }
 
+/// The section of seeds that are not the run's.
+pub const SEEDS: &str = "seeds";
+
 /// Everything that a run is told.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
     /// The keys above all sections.
     pub top: TopConfig,
+    /// What is drawn from another seed.
+    pub seeds: SeedsConfig,
     /// What is learned.
     pub data: DataChoice,
     /// The network.
@@ -141,6 +168,7 @@ impl RunConfig {
         let mut reader = Reader { table, origins, errors: Vec::new() };
         let run = Self {
             top: reader.top(),
+            seeds: reader.section(SEEDS),
             data: reader.data(),
             model: reader.plugin(Kind::Model.name()),
             criterion: reader.plugin(Kind::Criterion.name()),
@@ -154,6 +182,14 @@ impl RunConfig {
             fork: reader.section(FORK),
         };
         if reader.errors.is_empty() { Ok(run) } else { Err(ConfigErrors(reader.errors)) }
+    }
+
+    /// The seed of each thing that is drawn.
+    pub fn seeds(&self) -> Seeds {
+        let run = Seed(self.top.seed);
+        let of = |own: Option<u64>| own.map_or(run, Seed);
+        let SeedsConfig { init, split, order, pruner, data } = self.seeds;
+        Seeds { run, init: of(init), split: of(split), order: of(order), pruner: of(pruner), data: of(data) }
     }
 
     /// The criteria by which weights grow, where any do, with the keys that choose them.

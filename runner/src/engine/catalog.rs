@@ -14,7 +14,7 @@ use toml::Value;
 use super::sections::{self, keys};
 use super::{Workbench, data};
 use crate::config::schema::{KeyError, PluginDoc, Schema, SectionDoc};
-use crate::config::{ForkConfig, OutputConfig, TopConfig};
+use crate::config::{ForkConfig, OutputConfig, SEEDS, SeedsConfig, TopConfig};
 
 impl Schema for Workbench {
     fn sections(&self) -> Vec<SectionDoc> {
@@ -46,6 +46,7 @@ impl Schema for Workbench {
     fn check_section(&self, section: &str, values: &Table) -> Vec<KeyError> {
         match section {
             "" => refused(section, errors::<TopConfig>(values)),
+            SEEDS => refused(section, errors::<SeedsConfig>(values)),
             "data" => refused(section, data::check(values, &self.registry)),
             "prune" => refused(section, errors::<PruneConfig>(values)),
             "grow" => {

@@ -9,7 +9,6 @@ use secateur::network::layout::ParamSpec;
 use secateur::network::model_file::SavedModel;
 use secateur::network::params::Param;
 use secateur::plugins::registry::Registered;
-use secateur::seed::Seed;
 use secateur::training::{Evaluation, Task, evaluate};
 use serde::Serialize;
 
@@ -161,7 +160,7 @@ impl Work for Compressing<'_> {
         let specs: Vec<&ParamSpec> = params.iter().map(Param::spec).filter(|spec| spec.prunable).collect();
         known_layers(&how.index_bits, "--bits", &specs)?;
         known_layers(&how.offset_bits, "--offset-bits", &specs)?;
-        let data = bench.data.dataset(registry, &run.data, run.top.seed, &mut |_| ());
+        let data = bench.data.dataset(registry, &run.data, run.seeds(), &mut |_| ());
         let data = data.map_err(|error: Arc<Error>| Failure::from(&*error))?;
         let compressor = registry.compressor(&run.compressor.name, &run.compressor.options)?;
         let task = Task { model: model.as_ref(), compressor: compressor.as_ref(), loss: run.train.loss };
@@ -181,7 +180,7 @@ impl Work for Compressing<'_> {
             lr,
             batch_size: run.train.batch_size.try_into().unwrap_or(std::num::NonZeroUsize::MIN),
             label_smoothing: run.train.label_smoothing,
-            seed: Seed(run.top.seed),
+            seed: run.seeds().order,
         };
         let mut losses = vec![];
         let mut told = |epoch, loss| {

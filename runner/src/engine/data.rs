@@ -5,22 +5,32 @@ use secateur::data::{self, DataConfig, DataOrigin, Dataset, Examples, Folders, L
 use secateur::error::OptionError;
 use secateur::options::{self, Table};
 use secateur::plugins::registry::{Kind, Registry};
+use secateur::seed::Seed;
 use secateur::{Error, Result};
 use toml::Value;
 
 use crate::config::DataChoice;
 
 /// What the examples are read or made from: choices with the same source share them, whatever is drawn from them.
-pub fn source(data: &DataChoice) -> String {
-    format!("{} {:?} {}", data.name, data.common.dir, data.options)
+/// `seed` is that of the data, which not every set follows.
+pub fn source(data: &DataChoice, registry: &Registry, seed: Seed) -> String {
+    let follows = registry.data(&data.name, &data.options).is_ok_and(|source| source.follows_seed());
+    let seed = if follows { format!(" {}", seed.0) } else { String::new() };
+    format!("{} {:?} {}{seed}", data.name, data.common.dir, data.options)
 }
 
 /// Finds and reads the examples, or makes them.
 ///
 /// # Errors
 /// What the data set reports.
-pub fn open(data: &DataChoice, registry: &Registry, progress: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
-    let source = registry.data(&data.name, &data.options)?;
+pub fn open(
+    data: &DataChoice,
+    registry: &Registry,
+    seed: Seed,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Examples> {
+    let mut source = registry.data(&data.name, &data.options)?;
+    source.seeded(seed);
     data::check_dir(source.as_ref(), &data.common).map_err(|error| error.under("data"))?;
     source.open(&Folders::from_env(data.common.dir.clone()), progress)
 }
@@ -71,7 +81,9 @@ pub fn check(section: &Table, registry: &Registry) -> Vec<OptionError> {
 /// # Errors
 /// Examples that do not fit their shape.
 pub fn describe(examples: &Examples, set: &Dataset) -> Result<String> {
-    let mut text = format!("{}: {:?}, {} classes\n", set.name, set.shape, set.classes());
+    let regression = set.train.is_regression();
+    let targets = if regression { "real-valued targets".to_owned() } else { format!("{} classes", set.classes()) };
+    let mut text = format!("{}: {:?}, {targets}\n", set.name, set.shape);
     for dir in &examples.searched {
         text.push_str(&format!("  looked in {dir}\n"));
     }
@@ -81,6 +93,12 @@ pub fn describe(examples: &Examples, set: &Dataset) -> Result<String> {
         text.push_str(&format!("  {name:<10} {:>7} examples", split.len()));
         if let (Some(least), Some(most), false) = (classes.iter().min(), classes.iter().max(), split.is_empty()) {
             text.push_str(&format!(", {least} to {most} of each class"));
+        }
+        if regression && !split.is_empty() {
+            let (targets, n) = (split.responses(), split.len() as f64);
+            let mean = targets.iter().map(|y| f64::from(*y)).sum::<f64>() / n;
+            let deviation = (targets.iter().map(|y| (f64::from(*y) - mean).powi(2)).sum::<f64>() / n).sqrt();
+            text.push_str(&format!(", targets of mean {mean:.4} and standard deviation {deviation:.4}"));
         }
         text.push('\n');
     }
@@ -127,10 +145,15 @@ mod tests {
 
     #[test]
     fn choices_share_examples_whatever_is_drawn_from_them() {
-        let source = |section: &str| source(&DataChoice::read(&section.parse().unwrap()).unwrap());
+        let registry = secateur_bundle::registry().unwrap();
+        let seeded =
+            |section: &str, seed| source(&DataChoice::read(&section.parse().unwrap()).unwrap(), &registry, Seed(seed));
+        let source = |section: &str| seeded(section, 0);
         let glyphs = source("name = 'glyphs'\nglyphs.noise = 0.2");
         assert_eq!(glyphs, source("name = 'glyphs'\nglyphs.noise = 0.2\nvalidation = 0.1\nnormalize = 'none'"));
         assert_ne!(glyphs, source("name = 'glyphs'"));
         assert_ne!(source("name = 'mnist'\ndir = 'a'"), source("name = 'mnist'\ndir = 'b'"));
+        assert_eq!(glyphs, seeded("name = 'glyphs'\nglyphs.noise = 0.2", 1), "glyphs have a seed of their own");
+        assert_ne!(source("name = 'index-model'"), seeded("name = 'index-model'", 1));
     }
 }

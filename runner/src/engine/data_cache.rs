@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use secateur::Error;
 use secateur::data::{Dataset, Examples, LoadProgress};
 use secateur::plugins::registry::Registry;
+use secateur::seed::{Seed, Seeds};
 
 use super::data;
 use crate::config::DataChoice;
@@ -23,7 +24,7 @@ pub struct DataCache {
 }
 
 impl DataCache {
-    /// The data set of a `[data]` section, with the splits that `seed` draws.
+    /// The data set of a `[data]` section, with what these seeds draw.
     ///
     /// # Errors
     /// What the data set reports; every run that asks for it is told the same.
@@ -31,18 +32,18 @@ impl DataCache {
         &self,
         registry: &Registry,
         choice: &DataChoice,
-        seed: u64,
+        seeds: Seeds,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Arc<Dataset>, Arc<Error>> {
-        let set = slot(&self.sets, format!("{seed} {choice:?}"));
+        let set = slot(&self.sets, format!("{} {} {choice:?}", seeds.split.0, seeds.data.0));
         let made = set.get_or_init(|| {
-            let examples = self.examples(registry, choice, progress)?;
-            examples.dataset(&choice.common, seed).map(Arc::new).map_err(Arc::new)
+            let examples = self.examples(registry, choice, seeds.data, progress)?;
+            examples.dataset(&choice.common, seeds).map(Arc::new).map_err(Arc::new)
         });
         made.clone()
     }
 
-    /// The examples of a `[data]` section, before anything is drawn from them.
+    /// The examples of a `[data]` section, before anything is drawn from them; `seed` is that of the data.
     ///
     /// # Errors
     /// What the data set reports.
@@ -50,13 +51,14 @@ impl DataCache {
         &self,
         registry: &Registry,
         choice: &DataChoice,
+        seed: Seed,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Arc<Examples>, Arc<Error>> {
-        let opened = slot(&self.opened, data::source(choice));
-        opened.get_or_init(|| data::open(choice, registry, progress).map(Arc::new).map_err(Arc::new)).clone()
+        let opened = slot(&self.opened, data::source(choice, registry, seed));
+        opened.get_or_init(|| data::open(choice, registry, seed, progress).map(Arc::new).map_err(Arc::new)).clone()
     }
 
-    /// The hash of their content.
+    /// The hash of the content of examples that are read from files, which no seed changes.
     ///
     /// # Errors
     /// What the data set reports.
@@ -66,8 +68,8 @@ impl DataCache {
         choice: &DataChoice,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Arc<String>, Arc<Error>> {
-        let digest = slot(&self.digests, data::source(choice));
-        digest.get_or_init(|| Ok(Arc::new(self.examples(registry, choice, progress)?.digest()))).clone()
+        let digest = slot(&self.digests, data::source(choice, registry, Seed(0)));
+        digest.get_or_init(|| Ok(Arc::new(self.examples(registry, choice, Seed(0), progress)?.digest()))).clone()
     }
 }
 

@@ -7,7 +7,6 @@ use secateur::Error;
 use secateur::options::Table;
 use secateur::plugins::registry::Registered;
 use secateur::pruning::{GrowConfig, PruneConfig};
-use secateur::seed::Seed;
 use secateur::training::event::Event;
 use secateur::training::{Observer, Run, TrainConfig};
 use secateur_bundle::autosparse::{Fitted, Regression, Survivors};
@@ -60,14 +59,14 @@ impl Work for Fitting<'_> {
         let Self { bench, config, survived, batches } = self;
         let (registry, data) = (&bench.registry, &bench.data);
         let told = &config.run;
-        let data = data.dataset(registry, &told.data, told.top.seed, &mut |_| ());
+        let data = data.dataset(registry, &told.data, told.seeds(), &mut |_| ());
         let data = data.map_err(|error: Arc<Error>| Failure::from(&*error))?;
         let regression = Arc::new(Mutex::new(Regression::default()));
         let at_start = Table::from_iter([("at".to_owned(), 0.0.into())]);
         let run = Run {
             name: config.name().to_owned(),
             device,
-            seed: Seed(told.top.seed),
+            seeds: told.seeds(),
             data: &data,
             model: registry.model(&told.model.name, &told.model.options)?,
             criterion: Box::new(Survivors { survived, batches, regression: regression.clone() }),

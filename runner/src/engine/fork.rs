@@ -7,8 +7,7 @@ use secateur::network::model::InputSpec;
 use secateur::options::Table;
 use secateur::pruning::criterion::{Setup, Window};
 use secateur::pruning::schedule::{RunLength, Schedule, Step};
-use secateur::seed::Seed;
-use secateur::training::{Kept, Loss, Timeline};
+use secateur::training::{Kept, Timeline};
 
 use super::Workbench;
 use crate::config::{At, ConfigError, ConfigErrors, PluginChoice, Resolved};
@@ -48,7 +47,7 @@ impl Workbench {
     /// is not there.
     pub fn leaves(&self, fork: &Resolved, other: &Resolved, at: At) -> Result<Left, Failure> {
         let told = &other.run;
-        let data = self.data.dataset(&self.registry, &told.data, told.top.seed, &mut |_| ());
+        let data = self.data.dataset(&self.registry, &told.data, told.seeds(), &mut |_| ());
         let data = data.map_err(|error| Failure::from(&*error))?;
         let steps_per_epoch = data.train.len().div_ceil(told.train.batch_size).max(1) as u64;
         let length = RunLength { steps: steps_per_epoch * told.train.epochs, steps_per_epoch };
@@ -120,12 +119,12 @@ impl Workbench {
         classes: usize,
     ) -> Result<Window, Failure> {
         let run = &config.run;
-        let classes = if run.train.loss == Loss::Binary { 1 } else { classes };
+        let classes = run.train.loss.outputs(classes);
         let model = self.registry.model::<Cpu>(&run.model.name, &run.model.options)?;
         let layout = model.layout(&InputSpec { shape: shape.to_vec(), classes }, &Sizes::default())?;
         let make_criterion = |name: &str, options: &Table| self.registry.criterion::<Cpu>(name, options);
         let mut criterion = make_criterion(&choice.name, &choice.options)?;
-        let setup = Setup { layout: &layout, seed: Seed(run.top.seed), make_criterion: &make_criterion };
+        let setup = Setup { layout: &layout, seed: run.seeds().pruner, make_criterion: &make_criterion };
         criterion.setup(&setup).map_err(|error: Error| error.under("criterion"))?;
         Ok(criterion.window())
     }

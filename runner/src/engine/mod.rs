@@ -30,6 +30,7 @@ use std::sync::Mutex;
 use secateur::network::given::Weights;
 use secateur::options::Table;
 use secateur::plugins::registry::{Item, Kind, Registry};
+use secateur::seed::Seeds;
 use serde::Serialize;
 
 use crate::config::{DataChoice, PluginFile, Resolved, RunConfig};
@@ -101,9 +102,9 @@ impl Workbench {
     ///
     /// # Errors
     /// It is not there, or not what it should be.
-    pub fn check_data(&self, choice: &DataChoice, seed: u64) -> Result<String, Failure> {
-        let examples = data::open(choice, &self.registry, &mut |_| ())?;
-        Ok(data::describe(&examples, &examples.dataset(&choice.common, seed)?)?)
+    pub fn check_data(&self, choice: &DataChoice, seeds: Seeds) -> Result<String, Failure> {
+        let examples = data::open(choice, &self.registry, seeds.data, &mut |_| ())?;
+        Ok(data::describe(&examples, &examples.dataset(&choice.common, seeds)?)?)
     }
 
     /// Runs the conformance kit on the plugins of a library's file, or on those of a name, with these options.

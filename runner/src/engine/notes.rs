@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use secateur::Result;
-use secateur::data::{DataConfig, Examples};
+use secateur::data::{DataConfig, Examples, TestExamples};
 use secateur::options::{Idle, OptionSet, Table};
 use secateur::plugins::registry::{Kind, Registry};
 use secateur::training::event::Event;
@@ -11,7 +11,7 @@ use secateur::training::picture::Picture;
 use secateur::training::{Evaluation, KeptWeights, Observer};
 use toml::Value;
 
-use crate::config::{OutputConfig, Resolved, RunConfig, SetBy};
+use crate::config::{OutputConfig, Resolved, RunConfig, SEEDS, SetBy};
 
 /// How the origin of what a control sets begins.
 const CONTROL: &str = "control ";
@@ -37,6 +37,7 @@ pub fn of_config(config: &Resolved, registry: &Registry) -> Vec<Note> {
     let run = &config.run;
     let mut all: Vec<Idle> = Vec::new();
     all.extend(run.top.idle_beside(sections));
+    all.extend(run.seeds.idle_beside(sections).iter().map(|idle| idle.under(SEEDS)));
     all.extend(run.output.idle_beside(sections).iter().map(|idle| idle.under("output")));
     all.extend(run.init.idle_beside(sections).iter().map(|idle| idle.under("init")));
     all.extend(run.fork.idle_beside(sections).iter().map(|idle| idle.under("fork")));
@@ -146,6 +147,7 @@ pub fn of_data(run: &RunConfig, examples: &Examples, registry: &Registry) -> Res
         });
     }
     let changed = choice.common.validation != none;
+    all.extend(of_seeds(run, examples, source.follows_seed()));
     if examples.validation.is_some() && changed {
         let size = f64::from(choice.common.validation);
         all.push(Note {
@@ -154,6 +156,29 @@ pub fn of_data(run: &RunConfig, examples: &Examples, registry: &Registry) -> Res
         });
     }
     Ok(all)
+}
+
+/// Seeds from which nothing is drawn.
+fn of_seeds(run: &RunConfig, examples: &Examples, generated: bool) -> Vec<Note> {
+    let common = &run.data.common;
+    let held_out = examples.validation.is_none() && common.validation != DataConfig::default().validation;
+    let test = matches!(examples.test, TestExamples::Drawn { .. }) || common.test_limit.is_some();
+    let drawn = common.train_limit.is_some() || common.noise > 0.0 || generated;
+    let split = run.seeds.split.filter(|_| !held_out && !test).map(|seed| {
+        let text = format!(
+            "seeds.split = {seed} does nothing here: data.validation and data.test_limit hold out nothing that is drawn."
+        );
+        Note { keys: vec!["seeds.split".to_owned(), "data.validation".to_owned()], text }
+    });
+    let data = run.seeds.data.filter(|_| !drawn).map(|seed| {
+        let text = format!(
+            "seeds.data = {seed} does nothing here: \"{}\" is not generated from it, and neither data.train_limit nor \
+             data.noise draws.",
+            run.data.name
+        );
+        Note { keys: vec!["seeds.data".to_owned(), "data.name".to_owned()], text }
+    });
+    split.into_iter().chain(data).collect()
 }
 
 /// Stands between a run and whoever watches it: tells what is known of the settings right after the start, and of every
@@ -275,16 +300,16 @@ pub fn told(lines: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DataChoice, Request, TopConfig, resolve};
+    use crate::config::{DataChoice, Request, SeedsConfig, TopConfig, resolve};
     use crate::engine::Workbench;
     use secateur::backend::Cpu;
-    use secateur::data::{DataOrigin, Dataset, Pool, TestExamples};
-    use secateur::seed::Seed;
+    use secateur::data::{DataOrigin, Dataset, Pool};
     use secateur::training::{Run, TrainConfig};
 
     #[test]
     fn every_key_of_the_program_says_when_it_acts() {
         assert_eq!((TopConfig::undeclared(), OutputConfig::undeclared()), (vec![], vec![]));
+        assert_eq!(SeedsConfig::undeclared(), [""; 0]);
     }
 
     /// Gathers notes, and stops the run before its first step.
@@ -359,7 +384,7 @@ mod tests {
             let run = Run {
                 name: name.clone(),
                 device: Cpu::default(),
-                seed: Seed(told.top.seed),
+                seeds: told.seeds(),
                 data: &data,
                 model: registry.model(&told.model.name, &told.model.options).unwrap(),
                 criterion: registry.criterion(&told.criterion.name, &told.criterion.options).unwrap(),

@@ -8,12 +8,13 @@ use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::TrainConfig;
 
 use crate::config::schema::{KeyDoc, SectionDoc};
-use crate::config::{ForkConfig, OutputConfig, TopConfig};
+use crate::config::{ForkConfig, OutputConfig, SEEDS, SeedsConfig, TopConfig};
 
 /// Every section that has keys of its own.
 pub fn all(registry: &Registry) -> Vec<SectionDoc> {
     vec![
         section("", "Keys above all sections.", keys("", TopConfig::docs(), None)),
+        section(SEEDS, "What is drawn from another seed than `seed`.", keys("seeds.", SeedsConfig::docs(), None)),
         SectionDoc { plugin_kind: Some("data".to_owned()), ..section("data", "What is learned.", data_keys(registry)) },
         section("prune", "How scores become a pruned network.", keys("prune.", PruneConfig::docs(), None)),
         section(

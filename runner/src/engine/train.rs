@@ -6,7 +6,6 @@ use secateur::data::LoadProgress;
 use secateur::error::OptionError;
 use secateur::network::model_file::ModelFile;
 use secateur::plugins::registry::Registered;
-use secateur::seed::Seed;
 use secateur::training::{Kept, Observer, Run};
 use serde_json::Map;
 use toml::Value;
@@ -83,9 +82,9 @@ impl Workbench {
     ) -> Result<Trained, Failure> {
         let (registry, told) = (&self.registry, &config.run);
         loading(observer, None);
-        let data = self.data.dataset(registry, &told.data, told.top.seed, &mut |some| loading(observer, Some(some)));
+        let data = self.data.dataset(registry, &told.data, told.seeds(), &mut |some| loading(observer, Some(some)));
         let data = data.map_err(|error| refused(&error, from, config))?;
-        let examples = self.data.examples(registry, &told.data, &mut |_| ());
+        let examples = self.data.examples(registry, &told.data, told.seeds().data, &mut |_| ());
         let examples = examples.map_err(|error| refused(&error, from, config))?;
         let mut idle = self.idle(config);
         idle.extend(notes::of_data(told, &examples, registry)?);
@@ -94,7 +93,7 @@ impl Workbench {
         let run = Run {
             name: config.name().to_owned(),
             device,
-            seed: Seed(told.top.seed),
+            seeds: told.seeds(),
             data: &data,
             model: registry.model(&told.model.name, &told.model.options).map_err(under("model"))?,
             criterion: registry.criterion(&told.criterion.name, &told.criterion.options).map_err(under("criterion"))?,

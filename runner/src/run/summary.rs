@@ -39,7 +39,7 @@ const NUMBERS: [&str; 20] = [
     "jobs",
 ];
 /// Entries that are fractions.
-const FRACTIONS: [&str; 4] = ["test_accuracy", "validation_accuracy", "sparsity", "unit_sparsity"];
+const FRACTIONS: [&str; 5] = ["test_accuracy", "train_accuracy", "validation_accuracy", "sparsity", "unit_sparsity"];
 /// Entries that are text.
 const TEXTS: [&str; 8] = ["status", "error", "control", "control_of", "sweep", "device", SEAL, CONFIG_SEAL];
 

@@ -72,6 +72,27 @@ const TRAIN: &[Case] = &[
         ],
         Note("acts with train.loss = \"cross-entropy\", and train.loss is \"binary\""),
     ),
+    (
+        "train.stop_loss",
+        &["train.stop_loss=0.1", "schedule.first=3"],
+        Note("no epoch before the last one comes after all pruning steps"),
+    ),
+    ("train.stop_flat", &["train={stop_flat=2,epochs=1}", "schedule.name=never"], Note("no epoch before the last one")),
+    (
+        "train.eval_train",
+        &[VAE, "data.normalize=unit", "train.eval_train=true"],
+        Note("the model has a loss of its own"),
+    ),
+    (
+        "train.loss",
+        &["train.loss=squared-error"],
+        Refused("needs real-valued targets or two classes, but the data has 10"),
+    ),
+    (
+        "train.loss",
+        &["data={name=\"teacher-student\",normalize=\"none\"}"],
+        Refused("needs classes, but the data has real-valued targets: use \"squared-error\""),
+    ),
     ("train.fresh_optimizer", &["train.fresh_optimizer=true"], Note("train.optimizer is \"sgd\", train.momentum is 0")),
     (
         "train.fresh_optimizer",
@@ -549,6 +570,9 @@ const OTHERS: &[Case] = &[
     ("init.strict", &["init.strict=false"], Note("acts with init.from, and init.from is not set")),
     ("init.masks", &["init.masks=drop"], Note("acts with init.from, and init.from is not set")),
     ("init.names", &["init.names={a=\"fc1.weight\"}"], Note("acts with init.from, and init.from is not set")),
+    ("seeds.split", &["seeds.split=4"], Note("data.validation and data.test_limit hold out nothing that is drawn")),
+    ("seeds.data", &["seeds.data=4"], Note("\"glyphs\" is not generated from it")),
+    ("seeds.pruner", &["seeds.pruner=4", "schedule.name=never"], Note("acts with a schedule that prunes")),
     ("data.dir", &["data.dir=somewhere"], Note("makes its examples and reads no file")),
     (
         "data.cubist-spiral",

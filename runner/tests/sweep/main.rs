@@ -6,6 +6,7 @@
 
 #[path = "../common/browser.rs"]
 mod browser;
+mod data;
 mod page;
 mod plan;
 mod waves;

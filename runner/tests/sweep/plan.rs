@@ -130,11 +130,20 @@ fn every_sweep_of_the_program_can_be_planned() {
         ("evidence/rank-mnist-small", 60),
         ("evidence/rank-fashion-small", 60),
         ("evidence/rank-lambda-small", 70),
+        ("evidence/memorisation", 420),
+        ("evidence/memorisation-small", 210),
+        ("evidence/noisy-capacity", 120),
+        ("evidence/noisy-capacity-small", 72),
+        ("evidence/noise-correlation", 240),
+        ("evidence/noise-correlation-small", 72),
+        ("evidence/sparse-features", 1120),
+        ("evidence/sparse-features-small", 210),
     ] {
-        let (code, out, errors) = secateur(here.path(), &["sweep", &format!("sweep/{name}"), "--dry-run"]);
+        // Without `sweep/` in front.
+        let (code, out, errors) = secateur(here.path(), &["sweep", name, "--dry-run"]);
         assert_eq!(code, 0, "{errors}");
-        let name = name.rsplit('/').next().unwrap();
-        assert!(out.contains(&format!("{name}: {cells} cells")), "{out}");
+        let stem = name.rsplit('/').next().unwrap();
+        assert!(out.contains(&format!("{stem}: {cells} cells")), "{out}");
     }
 }
 

@@ -52,7 +52,7 @@ fn about(params: &ParamStore<Cpu>) -> ModelFile {
     let data = examples(vec![0.5; 6], vec![1]);
     let mut cx = Forward::evaluation(params).listing_layers();
     let input_values = Tensor::from_vec(params.device(), vec![0.5; 6], [1, 6]).unwrap();
-    Net(0).forward(&mut cx, &Batch { input: input_values, classes: vec![0] }).unwrap();
+    Net(0).forward(&mut cx, &Batch { input: input_values, classes: vec![0], responses: vec![] }).unwrap();
     ModelFile::new(Table::new(), params, input(), &names, &data.normalizer, cx.layers().to_vec())
 }
 

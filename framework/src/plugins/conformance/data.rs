@@ -73,6 +73,8 @@ fn digest(examples: &Examples) -> [u8; 32] {
             Values::F32(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
         }
         pool.targets.iter().for_each(|target| hash.update(target.to_le_bytes()));
+        let responses = pool.responses.iter().flat_map(|all| &all.values);
+        responses.for_each(|value| hash.update(value.to_le_bytes()));
     };
     add(&examples.train);
     examples.validation.iter().for_each(&mut add);

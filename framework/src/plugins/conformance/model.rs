@@ -53,7 +53,7 @@ impl Case {
         let axes: Vec<usize> = std::iter::once(EXAMPLES).chain(self.input.shape.iter().copied()).collect();
         let values = numbers(axes.iter().product(), 5);
         let input = Tensor::from_vec(&Cpu::default(), values, &axes[..])?;
-        Ok(Batch { input, classes: (0..EXAMPLES as u32).map(|i| i % CLASSES as u32).collect() })
+        Ok(Batch { input, classes: (0..EXAMPLES as u32).map(|i| i % CLASSES as u32).collect(), responses: vec![] })
     }
 
     fn output(&self, store: &ParamStore<Cpu>) -> Result<Tensor<Cpu>> {

@@ -118,7 +118,7 @@ impl Scene {
 
     fn batch(&self, n: u64) -> Result<Batch<Cpu>> {
         let input = Tensor::from_vec(self.store.device(), numbers(EXAMPLES * 12, n as usize + 40), [EXAMPLES, 12])?;
-        Ok(Batch { input, classes: (0..EXAMPLES as u32).map(|i| (i + n as u32) % 3).collect() })
+        Ok(Batch { input, classes: (0..EXAMPLES as u32).map(|i| (i + n as u32) % 3).collect(), responses: vec![] })
     }
 
     /// One training step that the criterion sees, with its penalty.
@@ -226,13 +226,13 @@ impl SceneProbe<'_> {
 fn balanced(device: &Cpu, per_class: usize, nth: usize) -> Result<Batch<Cpu>> {
     let count = 3 * per_class;
     let input = Tensor::from_vec(device, numbers(count * 12, nth + 200), [count, 12])?;
-    Ok(Batch { input, classes: (0..count).map(|i| (i / per_class) as u32).collect() })
+    Ok(Batch { input, classes: (0..count).map(|i| (i / per_class) as u32).collect(), responses: vec![] })
 }
 
 /// One example, of the classes in turn.
 fn example(device: &Cpu, n: u64) -> Result<Batch<Cpu>> {
     let input = Tensor::from_vec(device, numbers(12, n as usize + 300), [1, 12])?;
-    Ok(Batch { input, classes: vec![(n % 3) as u32] })
+    Ok(Batch { input, classes: vec![(n % 3) as u32], responses: vec![] })
 }
 
 /// The logits of an output that has them.

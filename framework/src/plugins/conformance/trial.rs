@@ -6,7 +6,6 @@ use crate::network::compressor::NoCompression;
 use crate::options::Table;
 use crate::plugins::registry::{Registered, Registry};
 use crate::pruning::{GrowConfig, PruneConfig};
-use crate::seed::Seed;
 use crate::training::event::Event;
 use crate::training::{Observer, Outcome, Run, TrainConfig};
 
@@ -79,7 +78,7 @@ impl Trial {
         go(Run {
             name: "trial".into(),
             device,
-            seed: Seed(self.seed),
+            seeds: self.seed.into(),
             data,
             model: registry.model(self.model.0, &options(self.model.1)?)?,
             criterion: registry.criterion(self.criterion.0, &options(self.criterion.1)?)?,

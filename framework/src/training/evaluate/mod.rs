@@ -1,7 +1,9 @@
 //! Loss and accuracy on held-out data, and the cost of a forward pass.
 
+mod fit;
 mod predict;
 
+pub use fit::Fit;
 pub use predict::Prediction;
 
 use super::Loss;
@@ -9,7 +11,7 @@ use super::reporter::{Reporter, metrics};
 use super::setting::{Setting, at_least_one};
 use super::step::next_batch;
 use crate::backend::Backend;
-use crate::data::{Dataset, Order, SplitName};
+use crate::data::{Dataset, Order, Split, SplitName};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::{Compressed, Cost, Forward, LayerRecord};
@@ -41,6 +43,9 @@ pub struct Evaluation {
     pub loss: f64,
     /// Fraction classified rightly, for classifiers.
     pub accuracy: Option<f64>,
+    /// Share of the variance of real-valued targets that is explained, R² = 1 - Σ (f - y)² / Σ (y - mean y)²; below 0 where
+    /// the mean would be nearer. None where there are classes, or all targets are equal.
+    pub r2: Option<f64>,
     /// Number of examples.
     pub examples: usize,
 }
@@ -100,7 +105,18 @@ fn evaluate_unless<B: Backend>(
         examples += count;
     }
     let n = examples.max(1) as f64;
-    Ok(Some(Evaluation { loss: total / n, accuracy: correct.map(|c: usize| c as f64 / n), examples }))
+    let loss = total / n;
+    let r2 = Some(loss).filter(|_| task.loss == Loss::SquaredError).and_then(|loss| explained(loss, data.split(split)));
+    Ok(Some(Evaluation { loss, accuracy: correct.map(|c: usize| c as f64 / n), r2, examples }))
+}
+
+/// R² of a mean squared error.
+fn explained(loss: f64, split: &Split) -> Option<f64> {
+    let targets = split.responses();
+    let n = targets.len().max(1) as f64;
+    let mean = targets.iter().map(|&y| f64::from(y)).sum::<f64>() / n;
+    let variance = targets.iter().map(|&y| (f64::from(y) - mean).powi(2)).sum::<f64>() / n;
+    (variance > 0.0).then(|| 1.0 - loss / variance)
 }
 
 impl<B: Backend> Task<'_, B> {
@@ -108,7 +124,7 @@ impl<B: Backend> Task<'_, B> {
     fn forward(&self, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Tensor<B>> {
         let mut cx = Forward::evaluation(params).with_compressor(self.compressor).over_nonzeros(false);
         Ok(match self.model.forward(&mut cx, batch)? {
-            Output::Logits(logits) => self.loss.of(&logits, &batch.classes, 0.0, false)?.metrics,
+            Output::Logits(logits) => self.loss.of(&logits, batch, 0.0, false)?.metrics,
             Output::Loss { loss, .. } => loss,
         })
     }
@@ -140,6 +156,17 @@ impl<B: Backend> Setting<'_, B> {
         let (epoch, Evaluation { loss, accuracy, .. }) = (self.length.nth_epoch(step), found);
         reporter.event(&Event::Eval { step: step.0, epoch, split, loss, accuracy, at })?;
         Ok(found)
+    }
+
+    /// How well the training examples are fitted, where that is asked for.
+    pub fn fit(&self, params: &ParamStore<B>, reporter: &mut Reporter<'_, B>) -> Result<Option<Fit>> {
+        if !self.train.eval_train {
+            return Ok(None);
+        }
+        let clock = Instant::now();
+        let found = self.task().fit(params, self.data, self.train.eval_batch_size);
+        reporter.clock.eval += clock.elapsed();
+        found
     }
 
     /// The file of the network, which the sections `model` and `compressor` of a config describe.

@@ -18,10 +18,11 @@ pub struct Prediction {
     pub example: u32,
     /// The class it belongs to, by the data.
     pub target: u32,
-    /// The class with the highest logit; the lower one of two that are equal.
+    /// The class with the highest logit; the lower one of two that are equal. Of one output class 1 where it is above 0.
     pub class: usize,
-    /// Its probability: softmax of the logits, or of a single logit the logistic function.
-    pub probability: f64,
+    /// Its probability: softmax of the logits, or of a single logit the logistic function. None under a squared error,
+    /// whose output is none.
+    pub probability: Option<f64>,
     /// What the network gives.
     pub logits: Vec<f32>,
 }
@@ -31,14 +32,15 @@ impl Prediction {
         let (class, probability) = match (loss, logits) {
             (Loss::Binary, &[logit, ..]) => {
                 let second = 1.0 / (1.0 + (-f64::from(logit)).exp());
-                if logit > 0.0 { (1, second) } else { (0, 1.0 - second) }
+                if logit > 0.0 { (1, Some(second)) } else { (0, Some(1.0 - second)) }
             }
+            (Loss::SquaredError, &[output, ..]) => (usize::from(output > 0.0), None),
             _ => {
                 let first = (0, f32::NEG_INFINITY);
                 let of_two = |best: (usize, f32), (at, &logit)| if logit > best.1 { (at, logit) } else { best };
                 let (class, most) = logits.iter().enumerate().fold(first, of_two);
                 let sum: f64 = logits.iter().map(|&logit| f64::from(logit - most).exp()).sum();
-                (class, 1.0 / sum)
+                (class, Some(1.0 / sum))
             }
         };
         Self { example, target, class, probability, logits: logits.to_vec() }
@@ -69,7 +71,7 @@ impl<B: Backend> Task<'_, B> {
     /// Classifies a split in batches of `batch_size`, its examples in their stored order.
     ///
     /// # Errors
-    /// [`Error::Config`] if the model does not classify; what the model reports.
+    /// [`Error::Config`] if the model does not classify, or the targets are real-valued; what the model reports.
     pub fn predict(
         &self,
         params: &ParamStore<B>,
@@ -77,6 +79,10 @@ impl<B: Backend> Task<'_, B> {
         split: SplitName,
         batch_size: usize,
     ) -> Result<Vec<Prediction>> {
+        if data.split(split).is_regression() {
+            let text = format!("this network does not classify: the targets of \"{}\" are real-valued", data.name);
+            return Err(Error::Config(text));
+        }
         let mut batches = data.batches(split, at_least_one(batch_size), Order::Stored);
         let mut examples = data.split(split).indices().iter();
         let mut all = vec![];
@@ -104,10 +110,12 @@ mod tests {
         // e^0 / (e^0 + e^-1 + e^-2) with the largest logit, and a tie that goes to the lower class.
         let three = said(Loss::CrossEntropy, &[1.0, 3.0, 2.0]);
         assert_eq!(three.class, 1);
-        assert!((three.probability - 0.665_240_955_774_821_8).abs() < 1e-12, "{three:?}");
+        assert!((three.probability.unwrap() - 0.665_240_955_774_821_8).abs() < 1e-12, "{three:?}");
         assert_eq!(said(Loss::CrossEntropy, &[2.0, 2.0]).class, 0);
         let (yes, no) = (said(Loss::Binary, &[2.0]), said(Loss::Binary, &[-2.0]));
         assert_eq!((yes.class, no.class), (1, 0));
-        assert!([yes, no].iter().all(|said| (said.probability - 0.880_797_077_977_882_3).abs() < 1e-12));
+        assert!([yes, no].iter().all(|said| (said.probability.unwrap() - 0.880_797_077_977_882_3).abs() < 1e-12));
+        let signs = [0.3, -0.3, 0.0].map(|output| said(Loss::SquaredError, &[output]));
+        assert_eq!(signs.map(|said| (said.class, said.probability)), [(1, None), (0, None), (0, None)]);
     }
 }

@@ -94,7 +94,7 @@ impl<B: Backend> Asked<'_, B> {
         match (output, objective) {
             (Output::Logits(logits), Objective::Loss { temperature }) => {
                 let colder = (1.0 / temperature) as f32;
-                let found = self.loss.of(&logits.scale(colder)?, &batch.classes, self.smoothing, true)?;
+                let found = self.loss.of(&logits.scale(colder)?, batch, self.smoothing, true)?;
                 let seed = found.grad.ok_or_else(|| Error::Other("the loss has no gradient".into()))?;
                 Ok((logits, seed.scale(colder)?))
             }

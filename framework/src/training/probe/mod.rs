@@ -60,22 +60,23 @@ impl<B: Backend> RunProbe<'_, '_, B> {
         let axes: Vec<usize> = std::iter::once(singles.len()).chain(self.setting.data.shape.iter().copied()).collect();
         let values = singles.iter().flat_map(|one| one.input.to_vec()).collect();
         let input = Tensor::from_vec(&self.setting.device, values, &axes[..])?;
-        Ok(Batch { input, classes: singles.into_iter().flat_map(|one| one.classes).collect() })
+        let responses = singles.iter().flat_map(|one| one.responses.iter().copied()).collect();
+        Ok(Batch { input, classes: singles.into_iter().flat_map(|one| one.classes).collect(), responses })
     }
 
     fn seed(&self, purpose: &str) -> u64 {
-        self.setting.seed.derive(purpose, &[&self.step.0.to_string()]).0
+        self.setting.seeds.pruner.derive(purpose, &[&self.step.0.to_string()]).0
     }
 
     fn asked(&self) -> Asked<'_, B> {
-        let Setting { model, compressor, train, seed, .. } = self.setting;
+        let Setting { model, compressor, train, seeds, .. } = self.setting;
         Asked {
             params: self.params,
             model: model.as_ref(),
             compressor: compressor.as_ref(),
             loss: train.loss,
             smoothing: train.label_smoothing,
-            noise: seed.derive("probe noise", &[&self.step.0.to_string()]),
+            noise: seeds.pruner.derive("probe noise", &[&self.step.0.to_string()]),
         }
     }
 }
@@ -99,7 +100,7 @@ fn scattered(n: u64, len: usize, seed: u64) -> usize {
 pub(crate) fn ones<B: Backend>(device: &B, shape: &[usize]) -> Result<Batch<B>> {
     let axes: Vec<usize> = std::iter::once(1).chain(shape.iter().copied()).collect();
     let input = Tensor::from_vec(device, vec![1.0; axes.iter().product()], &axes[..])?;
-    Ok(Batch { input, classes: vec![0] })
+    Ok(Batch { input, classes: vec![0], responses: vec![] })
 }
 
 impl<B: Backend> Probe<B> for RunProbe<'_, '_, B> {

@@ -26,7 +26,7 @@ impl<B: Backend> Asked<'_, B> {
         }
         layers.iter().for_each(|layer| cx.tape().keep(&layer.output));
         let (tape, ..) = cx.finish();
-        let found = self.loss.of(&logits, &batch.classes, self.smoothing, true)?;
+        let found = self.loss.of(&logits, batch, self.smoothing, true)?;
         let Some(seed) = found.grad else { return Ok(None) };
         // The loss is a mean: each example's own is as many times as large.
         let grads = tape.backward(&logits, seed.scale(examples as f32)?)?;

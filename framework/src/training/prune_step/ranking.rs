@@ -26,7 +26,7 @@ impl<B: Backend> Ranking<'_, B> {
     pub fn plan(&self, criterion: &mut dyn Criterion<B>, goal: &Goal) -> Result<Plan<B>> {
         self.prepare(criterion)?;
         let shown = self.shown_to(criterion);
-        let view = |name, group| self.target(shown, self.setting.seed.derive("criterion", &[]), name, group);
+        let view = |name, group| self.target(shown, self.setting.seeds.pruner.derive("criterion", &[]), name, group);
         let cost = |kept: &[usize]| self.setting.cost(kept);
         pruning::plan_at_cost(&self.setting.prune, self.params, criterion, (goal, &cost), &view)
     }

@@ -40,7 +40,7 @@ impl<B: Backend> Setting<'_, B> {
         };
         let fitted = given.fit(&layout, &self.model.known_names()).map_err(|error| error.under("init"))?;
         let remarks = fitted.remarks.iter().map(|(key, text)| Remark::new(&[key], text.clone())).collect();
-        params.begin(layout, self.seed, fitted)?;
+        params.begin(layout, self.seeds.init, fitted)?;
         Ok(remarks)
     }
 }

@@ -8,7 +8,7 @@ use crate::seed::Seed;
 impl<B: Backend> Setting<'_, B> {
     /// The randomness of the criterion by which weights grow: another than that of the one by which they go.
     pub fn growth_seed(&self) -> Seed {
-        self.seed.derive("grow", &[])
+        self.seeds.pruner.derive("grow", &[])
     }
 
     /// What is known of growth before the first step.

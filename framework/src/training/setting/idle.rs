@@ -44,7 +44,12 @@ impl<B: Backend> Setting<'_, B> {
             all.extend(self.nothing_is_pruned());
         }
         let noted = |all: &[Remark], key: &str| all.iter().any(|note| note.keys.first().is_some_and(|k| k == key));
-        let more = self.loss_notes(look).into_iter().chain(self.rate_notes()).chain(self.rounds_note(needs));
+        let more = self
+            .loss_notes(look)
+            .into_iter()
+            .chain(self.rate_notes())
+            .chain(self.stop_notes())
+            .chain(self.rounds_note(needs));
         let more: Vec<Remark> = more.chain(self.rewind_note()).chain(self.batch_note()).collect();
         for note in more {
             if note.keys.first().is_none_or(|key| !noted(&all, key)) {
@@ -132,12 +137,28 @@ impl<B: Backend> Setting<'_, B> {
         (!shown.is_empty()).then_some(Remark { keys, text })
     }
 
+    /// Rules that end training, where none of its epochs could be the last one by them.
+    fn stop_notes(&self) -> Vec<Remark> {
+        let last = self.timeline.prunes.iter().map(|(step, _)| step.0 + 1).max().unwrap_or(0);
+        let per_epoch = self.length.steps_per_epoch;
+        let never = (last.div_ceil(per_epoch) + 1) * per_epoch >= self.length.steps;
+        let told = |(key, value): (&str, String)| {
+            let text = format!(
+                "train.{key} = {value} does nothing here: no epoch before the last one comes after all pruning steps."
+            );
+            Remark::new(&[&format!("train.{key}"), "train.epochs", "schedule.name"], text)
+        };
+        let asked = |(key, _): &(&str, String)| never && ["stop_loss", "stop_flat"].contains(key);
+        self.train.changed().into_iter().filter(asked).map(told).collect()
+    }
+
     fn loss_notes(&self, look: &Look) -> Vec<Remark> {
         let own = |(key, value): (&str, String)| {
             let text = format!("train.{key} = {value} does nothing here: the model has a loss of its own.");
             Remark::new(&[&format!("train.{key}"), "model.name"], text)
         };
-        let asked = |(key, _): &(&str, String)| look.own_loss && ["loss", "label_smoothing"].contains(key);
+        let asked =
+            |(key, _): &(&str, String)| look.own_loss && ["loss", "label_smoothing", "eval_train"].contains(key);
         self.train.changed().into_iter().filter(asked).map(own).collect()
     }
 

@@ -8,7 +8,7 @@ mod sparse;
 mod stopwatch;
 
 use super::evaluate::Task;
-use super::{Loss, Run, Timeline, TrainConfig};
+use super::{Run, Timeline, TrainConfig};
 use crate::backend::Backend;
 use crate::data::{Batches, Dataset, Order, SplitName};
 use crate::error::{Error, OptionError, Result};
@@ -20,7 +20,7 @@ use crate::options::OptionSet as _;
 use crate::pruning::criterion::{Criterion, MakeCriterion};
 use crate::pruning::schedule::{RunLength, Schedule, Step};
 use crate::pruning::{self, Apply, Forecast, GrowConfig, LatencyTable, PruneConfig, Scope};
-use crate::seed::Seed;
+use crate::seed::Seeds;
 use price::Prices;
 use std::num::NonZeroUsize;
 
@@ -28,7 +28,7 @@ use std::num::NonZeroUsize;
 pub(super) struct Setting<'a, B: Backend> {
     pub name: String,
     pub device: B,
-    pub seed: Seed,
+    pub seeds: Seeds,
     pub data: &'a Dataset,
     pub model: Box<dyn Model<B>>,
     pub compressor: Box<dyn Compressor<B>>,
@@ -57,15 +57,10 @@ impl<'a, B: Backend> Setting<'a, B> {
         let sections = [("train", run.train.errors()), ("prune", run.prune.errors()), ("grow", run.grow.errors())];
         let refused = sections.into_iter().flat_map(|(path, all)| all.into_iter().map(|error| error.under(path)));
         Error::if_any(refused.collect())?;
-        let input = InputSpec {
-            shape: run.data.shape.clone(),
-            classes: if run.train.loss == Loss::Binary { 1 } else { run.data.class_names.len() },
-        };
-        if run.train.loss == Loss::Binary && run.data.class_names.len() != 2 {
-            let found = run.data.class_names.len();
-            return Err(Error::Config(format!(
-                "train.loss = \"binary\" needs two classes, but the data has {found}: use \"cross-entropy\""
-            )));
+        let input = InputSpec { shape: run.data.shape.clone(), classes: run.train.loss.outputs(run.data.classes()) };
+        if let Some(why) = run.train.loss.refusal(run.data.classes(), run.data.train.is_regression()) {
+            let found = toml::Value::try_from(run.train.loss).map(|loss| loss.to_string()).unwrap_or_default();
+            return Err(Error::from(OptionError::new("loss", found, why)).under("train"));
         }
         let layout_at = |sizes: &Sizes| run.model.layout(&input, sizes).map_err(|error| error.under("model"));
         let start = given::start_sizes(run.given.as_ref(), &run.prune, layout_at)?;
@@ -101,7 +96,7 @@ impl<'a, B: Backend> Setting<'a, B> {
         let mut setting = Self {
             name: run.name,
             device: run.device,
-            seed: run.seed,
+            seeds: run.seeds,
             data: run.data,
             model: run.model,
             compressor: run.compressor,
@@ -142,7 +137,7 @@ impl<'a, B: Backend> Setting<'a, B> {
 
     /// The training batches of a step's epoch, from that step on.
     pub fn batches_from(&self, step: Step) -> Batches<'a> {
-        let (epoch, seed) = (self.length.epoch(step), self.seed.derive("shuffle", &[]).0);
+        let (epoch, seed) = (self.length.epoch(step), self.seeds.order.derive("shuffle", &[]).0);
         let mut batches =
             self.data.batches(SplitName::Train, at_least_one(self.train.batch_size), Order::Shuffled { seed, epoch });
         batches.skip((step.0 % self.length.steps_per_epoch) as usize);

@@ -1,7 +1,7 @@
 //! Losses of class ids, and the parts of a variational loss.
 
 use crate::compare::{classes, gpu, random};
-use secateur::backend::{Backend, Cpu, LossOps};
+use secateur::backend::{Backend, Cpu, LossOps, squared_error, squared_error_of_classes};
 use secateur::tensor::Tensor;
 
 #[test]
@@ -28,6 +28,20 @@ fn binary_cross_entropy_agrees() {
             let logits = random(device, [rows, 1], "logits").scale(20.0).unwrap();
             let found = LossOps::binary_cross_entropy(&logits, &ids, true).unwrap();
             vec![found.grad.unwrap(), found.metrics]
+        });
+    }
+}
+
+#[test]
+fn squared_errors_agree() {
+    for rows in [1, 33, 300] {
+        let ids = classes(rows, 2, "signs");
+        let targets: Vec<f32> = (0..rows).map(|i| (i % 7) as f32 - 3.0).collect();
+        compare!(format!("{rows} rows"), |device| {
+            let outputs = random(device, [rows, 1], "outputs").scale(3.0).unwrap();
+            let real = squared_error(&outputs, &targets, true).unwrap();
+            let signs = squared_error_of_classes(&outputs, &ids, true).unwrap();
+            vec![real.grad.unwrap(), real.metrics, signs.grad.unwrap(), signs.metrics]
         });
     }
 }

@@ -5,6 +5,6 @@ use secateur::data::{self, DataConfig, Dataset};
 /// Glyphs, so many of them to train and to test with; `rest` says what becomes of them.
 pub fn glyphs(train: usize, test: usize, rest: DataConfig) -> Dataset {
     let options = format!("train = {train}\ntest = {test}").parse().unwrap();
-    let glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
-    data::load(glyphs.as_ref(), &rest, 3).unwrap()
+    let mut glyphs = secateur_bundle::registry().unwrap().data("glyphs", &options).unwrap();
+    data::load(glyphs.as_mut(), &rest, 3).unwrap()
 }

@@ -89,7 +89,7 @@ fn books(network: Network, rule: Rule) -> [f64; 3] {
     let count = 6 * image.iter().product::<usize>();
     let shape = [6, image[0], image[1], image[2]];
     let input = Tensor::from_vec(&Cpu::default(), (0..count).map(number).collect(), shape).unwrap();
-    let batch = Batch { input, classes: (0..6).map(|i| i % 4).collect() };
+    let batch = Batch { input, classes: (0..6).map(|i| i % 4).collect(), responses: vec![] };
     let mut cx = Forward::training(&params, Needs::TRACE, Seed(3));
     if !compressor.is_empty() {
         cx = cx.with_compressor(merging.as_ref());

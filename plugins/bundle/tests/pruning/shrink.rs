@@ -40,7 +40,11 @@ fn batch(image: [usize; 3]) -> Batch<Cpu> {
     let n = 5 * image.iter().product::<usize>();
     let values = (0..n).map(|_| rng.random_range(0.0f32..1.0)).collect();
     let shape: Vec<usize> = std::iter::once(5).chain(image).collect();
-    Batch { input: Tensor::from_vec(&Cpu::default(), values, &shape[..]).unwrap(), classes: vec![0; 5] }
+    Batch {
+        input: Tensor::from_vec(&Cpu::default(), values, &shape[..]).unwrap(),
+        classes: vec![0; 5],
+        responses: vec![],
+    }
 }
 
 fn output(model: &dyn Model<Cpu>, params: &ParamStore<Cpu>, batch: &Batch<Cpu>) -> Vec<f32> {

@@ -12,7 +12,7 @@ use secateur::plugins::registry::{PluginSpec, Registry};
 use secateur::prelude::*;
 use secateur::pruning::PruneConfig;
 use secateur::training::event::Event;
-use secateur::training::{Loss, Run, TrainConfig};
+use secateur::training::{Run, TrainConfig};
 use std::collections::BTreeMap;
 
 /// Steps of every run.
@@ -81,7 +81,7 @@ impl Case {
 
     /// The weights that the run starts from.
     pub fn initial(&self, registry: &Registry) -> Result<ParamStore<Cpu>> {
-        let classes = if self.train().loss == Loss::Binary { 1 } else { self.data.class_names.len() };
+        let classes = self.train().loss.outputs(self.data.classes());
         let input = InputSpec { shape: self.data.shape.clone(), classes };
         let layout = self.model(registry)?.layout(&input, &Sizes::default())?;
         ParamStore::new(&Cpu::default(), layout, SEED, Masking::Held)
@@ -93,7 +93,7 @@ impl Case {
         let run = Run {
             name: self.name.clone(),
             device: Cpu::default(),
-            seed: SEED,
+            seeds: SEED.into(),
             data: &self.data,
             model: self.model(registry)?,
             criterion: registry.criterion(criterion.name()?, &criterion.options())?,

@@ -68,7 +68,7 @@ fn logits(case: &Value, weights: Vec<u8>, inputs: &[f32]) -> Vec<f32> {
             images.to_vec(),
             Shape::try_from([vec![n], shape.clone()].concat()).unwrap(),
         );
-        let batch = Batch { input: x.unwrap(), classes: vec![0; n] };
+        let batch = Batch { input: x.unwrap(), classes: vec![0; n], responses: vec![] };
         let Output::Logits(logits) = model.forward(&mut Forward::evaluation(&params), &batch).unwrap() else {
             panic!("it has logits")
         };

@@ -9,7 +9,8 @@ const FROM: usize = 28;
 const SIDE: usize = 16;
 
 /// The images of a kind: `grey`; `unit`, grey with values in [0, 1]; `two-classes`, grey, digits below 5 and the rest;
-/// `colour`, with the image upside down and its negative as further channels.
+/// `numbers`, grey, with the digit as a real-valued target; `colour`, with the image upside down and its negative as further
+/// channels.
 pub fn images(kind: &str) -> Dataset {
     let glyphs = common::glyphs(200, 100, DataConfig::default());
     let pool = |split: &Split| {
@@ -19,10 +20,17 @@ pub fn images(kind: &str) -> Dataset {
             _ => grey,
         });
         let class = |digit| if kind == "two-classes" { u32::from(digit >= 5) } else { digit };
-        Pool::bytes(images.collect(), split.targets().map(class).collect())
+        let pool = Pool::bytes(images.collect(), split.targets().map(class).collect());
+        let number = |digit| (digit as f32 - 4.5) / 3.0;
+        let numbers = || Pool::measured(vec![], split.targets().map(number).collect(), None);
+        if kind == "numbers" { Pool { values: pool.values, ..numbers() } } else { pool }
     };
     let digits = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-    let classes = if kind == "two-classes" { &["low", "high"][..] } else { &digits };
+    let classes = match kind {
+        "two-classes" => &["low", "high"][..],
+        "numbers" => &[],
+        _ => &digits,
+    };
     let shape = [if kind == "colour" { 3 } else { 1 }, SIDE, SIDE];
     let examples = Examples::in_memory(kind, &shape, classes, pool(&glyphs.train), pool(&glyphs.test)).unwrap();
     let normalize = if kind == "unit" { Normalize::Unit } else { Normalize::Standard };

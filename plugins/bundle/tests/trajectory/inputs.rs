@@ -35,12 +35,13 @@ fn batch_of(data: &Dataset) -> NonZeroUsize {
     NonZeroUsize::new(data.train.len()).unwrap()
 }
 
-/// Inputs of the network in stored order, and their classes.
+/// Inputs of the network in stored order, and their classes or numbers.
 fn examples(data: &Dataset, split: SplitName) -> Value {
     let (mut values, mut classes) = (vec![], vec![]);
-    let count = data.batches(split, batch_of(data), Order::Stored).next_into(&mut values, &mut classes).unwrap();
+    let mut batches = data.batches(split, batch_of(data), Order::Stored);
+    let count = batches.next_into(&mut values, &mut classes).unwrap();
     let shape: Vec<usize> = std::iter::once(count).chain(data.shape.iter().copied()).collect();
-    json!({ "shape": shape, "data": values, "classes": classes })
+    json!({ "shape": shape, "data": values, "classes": classes, "responses": batches.responses() })
 }
 
 /// The noise of every step, `[steps, images, latent]`, with the images in stored order: a sample with mean 0 and

@@ -54,6 +54,8 @@ OTHER = [
     ("dampening", "sgd-momentum", Rules(dampening=0.9)),
     ("plain momentum for Nesterov's", "sgd-nesterov", Rules(nesterov_as_momentum=True)),
     ("smoothing over the other classes alone", "smoothing", Rules(smoothing_over_others=True)),
+    ("half the squared error", "regression", Rules(half_the_square=True)),
+    ("classes 0 and 1 as targets", "squared-error", Rules(classes_from_zero=True)),
     ("each gradient clipped by its own norm", "clipping", Rules(clip_each=True)),
     ("merged tokens that count once in attention", "merging-blocks", Rules(proportional_attention=False)),
     ("merged tokens that count once in the mean", "merging-twice", Rules(mean_by_size=False)),
@@ -94,7 +96,7 @@ class Run:
         self.end = self.tickets["epochs_per_round"] if self.tickets and not rules.one_rate_over_rounds else STEPS
         self.net = Network(case, rules, self.weight, self.buffers)
         self.images, self.test = (tensor(given[split]) for split in ("train", "test"))
-        self.classes, self.test_classes = (torch.tensor(given[split]["classes"]) for split in ("train", "test"))
+        self.classes, self.test_classes = (targets(given[split]) for split in ("train", "test"))
         self.closest = float("inf")
         self.optimizer = self.make_optimizer()
         self.scheduler = self.make_scheduler()
@@ -148,6 +150,10 @@ class Run:
         logits = self.net.forward(images)
         if self.train.get("loss") == "binary":
             return F.binary_cross_entropy_with_logits(logits.squeeze(1), classes.double())
+        if self.train.get("loss") == "squared-error":
+            signs = classes if self.rules.classes_from_zero else 2 * classes - 1
+            error = F.mse_loss(logits.squeeze(1), classes if classes.is_floating_point() else signs.double())
+            return error / 2 if self.rules.half_the_square else error
         if smoothing and self.rules.smoothing_over_others:
             others = logits.shape[1] - 1
             targets = F.one_hot(classes, others + 1) * (1 - smoothing - smoothing / others) + smoothing / others
@@ -421,6 +427,11 @@ def compressed(schedule, epoch):
     if epoch < schedule["warmup"] or epoch >= STEPS - schedule["last_compressed"] - schedule["last_dense"]:
         return False
     return (epoch - schedule["warmup"]) // schedule["phase"] % 2 == 0
+
+
+def targets(given):
+    """Real-valued targets where there are any, or classes."""
+    return torch.tensor(given["responses"], dtype=torch.float64) if given["responses"] else torch.tensor(given["classes"])
 
 
 def tensor(given):

@@ -22,6 +22,8 @@ class Rules:
     cosine_ends_at_last_step: bool = False
     steps_count_from_warmup: bool = False
     smoothing_over_others: bool = False
+    half_the_square: bool = False
+    classes_from_zero: bool = False
     clip_each: bool = False
     proportional_attention: bool = True
     mean_by_size: bool = True

@@ -58,6 +58,9 @@ fn measured(file: &Path, which: Which, found: &Found) -> String {
             _ = writeln!(text, "  {accuracy:.4}  accuracy");
         }
         _ = writeln!(text, "  {:.4}  loss", measured.loss);
+        if let Some(r2) = measured.r2 {
+            _ = writeln!(text, "  {r2:.4}  R²");
+        }
     }
     text
 }
@@ -70,7 +73,8 @@ fn as_csv(said: &[Said]) -> Result<String, Failure> {
             Example::At(at) => at.to_string(),
         };
         let target = target.as_deref().map(quoted).unwrap_or_default();
-        _ = writeln!(text, "{example},{},{probability:.6},{target}", quoted(class));
+        let probability = probability.map(|p| format!("{p:.6}")).unwrap_or_default();
+        _ = writeln!(text, "{example},{},{probability},{target}", quoted(class));
     }
     Ok(text)
 }

@@ -310,10 +310,13 @@ mod tests {
 
     #[test]
     fn the_sweeps_that_come_with_the_program_have_no_idle_settings() {
-        let workbench = Workbench::new(&[]).unwrap();
-        for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/sweep")).unwrap() {
-            let path = file.unwrap().path();
-            let name = format!("sweep/{}", path.file_stem().unwrap().to_str().unwrap());
+        let (workbench, mut names) = (Workbench::new(&[]).unwrap(), Vec::new());
+        for folder in ["sweep", "sweep/evidence"] {
+            let files = fs::read_dir(format!("{}/../configs/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            let files = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
+            names.extend(files.map(|path| format!("{folder}/{}", path.file_stem().unwrap().to_str().unwrap())));
+        }
+        for name in names {
             let plan = SweepPlan::make(&Request { configs: vec![name.clone()], ..Request::default() }, &workbench);
             let plan = plan.unwrap();
             assert_eq!(plan.notes, [""; 0], "{name}");

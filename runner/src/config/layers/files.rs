@@ -15,6 +15,9 @@ const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/configs.rs
 /// The weakest file layer of every configuration.
 const BASE: &str = "base";
 
+/// Where sweeps lie, which are asked for without it too.
+const SWEEPS: &str = "sweep/";
+
 /// The names of the configs inside the program, sorted.
 pub fn embedded_names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().map(|(name, _)| *name)
@@ -102,8 +105,9 @@ impl Loader<'_> {
         self.seen.push(found);
     }
 
-    /// A path (it ends in `.toml`), else a name: `./configs/NAME.toml`, then the copy inside the program. What a file
-    /// extends is looked for beside that file first, and then in the `configs` folder that holds it.
+    /// A path (it ends in `.toml`), else a name: `./configs/NAME.toml`, then the copy inside the program; a name that is not
+    /// there may be that of a sweep without `sweep/` in front. What a file extends is looked for beside that file first, and
+    /// then in the `configs` folder that holds it.
     fn find(&self, wanted: &str, by: Option<&Found>) -> Result<Found, Box<ConfigError>> {
         let mut looked = Vec::new();
         let mut exists = |path: PathBuf| {
@@ -134,6 +138,13 @@ impl Loader<'_> {
                 return Ok(Found::Embedded(name, text));
             }
             looked.push("the built-in configs".to_owned());
+        }
+        if by.is_none() && !is_path && !wanted.starts_with(SWEEPS) {
+            // What was looked for is told as it was typed.
+            let sweep = self.find(&format!("{SWEEPS}{wanted}"), None);
+            if sweep.is_ok() {
+                return sweep;
+            }
         }
         looked.dedup();
         let (known, fix) = advice(wanted);
@@ -320,6 +331,9 @@ mod tests {
         assert!(errors.is_empty() && layers.len() > 1);
         let embedded = layers.last().unwrap().origins.values().next().unwrap().to_string();
         assert!(embedded.contains("configs/experiment/quickstart.toml") && embedded.ends_with("(built in)"));
+        let sweep = load(&["evidence/memorisation-small".to_owned()], empty.path(), &mut errors);
+        let named = sweep.last().unwrap().origins.values().next().unwrap().to_string();
+        assert!(named.contains("configs/sweep/evidence/memorisation-small.toml"), "{named}");
         let root = tree(&[("configs/experiment/quickstart.toml", "k = 'mine'")]);
         assert_eq!(order(root.path(), &["experiment/quickstart"]).0, ["mine"]);
     }

@@ -82,7 +82,7 @@ impl Work for Exporting<'_> {
             // Where there are too few examples, the first ones stand in for those that are missing.
             let values = inputs.iter().copied().cycle().skip(from * item).take(count * item).collect();
             let class = classes.iter().copied().cycle().skip(from).take(count).collect();
-            Ok(Batch { input: Tensor::from_vec(&device, values, &axes[..])?, classes: class })
+            Ok(Batch { input: Tensor::from_vec(&device, values, &axes[..])?, classes: class, responses: vec![] })
         };
         let task = network.task();
         let outputs = task.output(&network.params, &batch(0, examples)?)?.to_vec();

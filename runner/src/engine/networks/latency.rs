@@ -130,7 +130,7 @@ fn examples<B: Registered>(device: &B, shape: &[usize], size: usize) -> Result<B
     let axes: Vec<usize> = std::iter::once(size).chain(shape.iter().copied()).collect();
     let value = |i: usize| (i as u32).wrapping_mul(2_654_435_761) as f32 / 4_294_967_296.0;
     let values = (0..axes.iter().product()).map(|i| value(i).min(0.999)).collect();
-    Ok(Batch { input: Tensor::from_vec(device, values, &axes[..])?, classes: vec![0; size] })
+    Ok(Batch { input: Tensor::from_vec(device, values, &axes[..])?, classes: vec![0; size], responses: vec![] })
 }
 
 fn compare<B: Registered>(a: &Runner<'_, B>, b: &Runner<'_, B>, batch: &Batch<B>) -> Result<Timed, Failure> {

@@ -17,8 +17,8 @@ pub struct Said {
     pub example: Example,
     /// The class that the network finds.
     pub class: String,
-    /// Its probability.
-    pub probability: f64,
+    /// Its probability, where the loss gives one.
+    pub probability: Option<f64>,
     /// The class that the data says, where it does.
     pub target: Option<String>,
     /// What the network gives: one number a class, or one alone under a binary loss.

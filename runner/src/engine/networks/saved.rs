@@ -67,9 +67,12 @@ impl Workbench {
         let model = registry.model(&run.model.name, &run.model.options)?;
         let params = saved.params::<B>(device, model.as_ref())?;
         let compressor = registry.compressor(&run.compressor.name, &run.compressor.options)?;
-        // One output for two classes is what a binary loss trains.
-        let binary = about.input.classes == 1 && about.classes.len() == 2;
-        let loss = if binary { Loss::Binary } else { Loss::CrossEntropy };
+        // One output is what a squared error trains, or for two classes a binary loss.
+        let loss = match (run.train.loss, about.input.classes, about.classes.len()) {
+            (Loss::SquaredError, 1, _) => Loss::SquaredError,
+            (_, 1, 2) => Loss::Binary,
+            _ => Loss::CrossEntropy,
+        };
         Ok(SavedNetwork { about, params, model, compressor, loss })
     }
 
@@ -85,11 +88,12 @@ impl Workbench {
         let failed = |error: Arc<Error>| Failure::from(&*error);
         let (data, split, labelled) = match which {
             Which::Split(split) => {
-                let data = self.data.dataset(registry, &run.data, run.top.seed, &mut |_| ()).map_err(failed)?;
+                let data = self.data.dataset(registry, &run.data, run.seeds(), &mut |_| ()).map_err(failed)?;
                 ((*data).clone(), split, true)
             }
             Which::Images(part) => {
-                let examples = self.data.examples(registry, &run.data, &mut |_| ()).map_err(failed)?;
+                let examples =
+                    self.data.examples(registry, &run.data, run.seeds().data, &mut |_| ()).map_err(failed)?;
                 let (data, labelled) = images(&examples, part, about)?;
                 (data, SplitName::Test, labelled)
             }

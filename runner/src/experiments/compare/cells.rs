@@ -49,7 +49,8 @@ impl Cells {
         let (records, others): (Vec<Record>, Vec<Record>) = records.into_iter().partition(ended);
         let Once { records, copies, notes: copied } = copies::once(records);
         let notes = [left_out(&others), copied, of_other_versions(&records)].concat();
-        let configs: Vec<Flat> = records.iter().map(|record| keys::flat(&record.config)).collect();
+        let mut configs: Vec<Flat> = records.iter().map(|record| keys::flat(&record.config)).collect();
+        keys::fold_seeds(&mut configs);
         let controls = Controls::of(&records, &configs, &copies);
         Self { records, configs, controls, notes }
     }
@@ -111,7 +112,7 @@ impl Cells {
 
     /// The config of a cell.
     pub fn config(&self, cell: usize) -> Flat {
-        keys::flat(&self.records[cell].config)
+        self.configs[cell].clone()
     }
 
     /// Why runs of a group failed, in a few words; `None` where none did.

@@ -96,7 +96,8 @@ pub fn named(name: &str) -> Metric {
         let last = name.rsplit('.').next().unwrap_or(&name);
         let (unit, more_is_better) = match last {
             last if last.ends_with("accuracy") => (Unit::Percent, Some(true)),
-            last if last.ends_with("loss") => (Unit::Plain, Some(false)),
+            last if last.contains("loss") => (Unit::Plain, Some(false)),
+            "test_r2" => (Unit::Plain, Some(true)),
             last if last.ends_with("sparsity") => (Unit::Percent, None),
             last if last.starts_with("seconds") => (Unit::Seconds, Some(false)),
             last if last.ends_with("bytes") => (Unit::Bytes, Some(false)),

@@ -271,8 +271,12 @@ impl Reader<'_> {
             dimensions.push(group);
         }
         dimensions.extend((0..axes).filter(|axis| !joined[*axis]).map(|axis| vec![axis]));
-        // The seed varies fastest: the cells of one setting stand together.
-        dimensions.sort_by_key(|group| group.iter().any(|axis| self.axes[*axis].key == "seed"));
+        // Seeds vary fastest: the cells of one setting stand together.
+        let seeds = |axis: &usize| match self.axes[*axis].key.as_str() {
+            "seed" => 2,
+            key => usize::from(key.starts_with("seeds.")),
+        };
+        dimensions.sort_by_key(|group| group.iter().map(seeds).max());
         dimensions
     }
 

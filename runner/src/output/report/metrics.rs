@@ -29,6 +29,7 @@ pub fn headlines(summary: &Map<String, Value>) -> Vec<Headline> {
     let all = [
         share("test_accuracy").map(|value| (value, "test accuracy".to_owned())),
         number("test_loss").map(|value| (loss(value), "test loss".to_owned())),
+        number("test_r2").map(|value| (format!("{value:.4}"), "R² on the test split".to_owned())),
         share("unit_sparsity").map(|value| (value, "of all units removed".to_owned())),
         share("sparsity").map(|value| (value, "of all weights removed".to_owned())),
         on_paths(summary),

@@ -102,8 +102,11 @@ unsafe extern "C" fn forward(
     guard(report, || unsafe {
         let (Object { inner, mirror, kinks }, pass) = (object::<Object>(this), &*pass);
         let device = mirror.device.clone();
-        let batch =
-            Batch { input: shared(&pass.input, &device)?, classes: slice(pass.classes, pass.examples).to_vec() };
+        let batch = Batch {
+            input: shared(&pass.input, &device)?,
+            classes: slice(pass.classes, pass.examples).to_vec(),
+            responses: vec![],
+        };
         let replaced = slice(pass.replaced, pass.replaced_count).iter();
         let replaced = replaced.map(|s| Ok((s.name.text(), shared(&s.value, &device)?))).collect::<Result<Vec<_>>>()?;
         let compressor = far_compressor(pass.compressor, pass.compressor_table);
