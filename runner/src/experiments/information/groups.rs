@@ -49,6 +49,11 @@ pub struct Grouped {
     pub notes: Vec<String>,
 }
 
+/// Whether a key is a seed of the run, or the section of its seeds, which may be there and empty.
+fn of_seeds(key: &str) -> bool {
+    key == "seed" || key == "seeds" || key.starts_with(SEEDS)
+}
+
 /// Whether a key says which data a run has.
 fn of_data(key: &str) -> bool {
     OF_DATA.contains(&key) || (key.starts_with("data.") && key.ends_with("seed"))
@@ -73,8 +78,7 @@ impl Told {
         data.extend(config.iter().filter(|(key, _)| of_data(key)).map(|(key, value)| (key.clone(), value.clone())));
         let (repeated, held) = held.into_iter().partition(|(key, _)| repeats.contains(key));
         let mut told = Self { setting: Flat::new(), held, data, repeated };
-        for (key, value) in config.iter().filter(|(key, _)| *key != "seed" && !key.starts_with(SEEDS) && !of_data(key))
-        {
+        for (key, value) in config.iter().filter(|(key, _)| !of_seeds(key) && !of_data(key)) {
             let to = if repeats.contains(key) { &mut told.repeated } else { &mut told.setting };
             to.insert(key.clone(), value.clone());
         }
