@@ -129,7 +129,7 @@ mod tests {
     fn four_masks_of_four_data_sets_tell_which() {
         let found = Estimate::of(&masks(&[(0, 0b0011), (1, 0b0101), (2, 0b1001), (3, 0b0110)])).unwrap();
         assert_eq!((found.plug_in, found.ceiling, found.identified.bits), (2.0, 2.0, 2.0));
-        // Weights are kept in 3, 3, 2, 1... of four outcomes: bits 0 to 3 in 3, 2, 2, 1.
+        // Bits 0 to 3 are kept in 3, 2, 2 and 1 of four outcomes.
         let sum = 2.0 + 2.0 * crate::information::binary_entropy(0.25);
         assert!((found.at_most.sum_of_weights - sum).abs() < 1e-12);
         assert!((found.at_most.choices - 6.0_f64.log2()).abs() < 1e-12, "the lower of the two");

@@ -70,7 +70,6 @@ fn masks_of_runs_tell_what_they_can() {
     assert!(of["distinct"] == 1 && near(&of["plug_in"], 0.0) && near(&of["at_most"]["sum_of_weights"], 0.0), "{of}");
     assert!(near(&of["p_eff"]["at_least"], nnz) && near(&of["p_eff"]["at_most"], nnz), "{of}");
     assert!(near(&of["overlap"]["jaccard"], 1.0), "{of}");
-    // The same masks twice for each data set, as if of two orders.
     let text = scene.done(&["information", "runs/m", "runs/r"]);
     for expected in [
         "criterion magnitude",
