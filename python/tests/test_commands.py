@@ -63,6 +63,8 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_run_comes(small, tmp_pat
     long = {**small, "train.epochs": 60}
     expected = secateur.run("experiment/quickstart", sets=long, progress=False)
     monkeypatch.setattr(_commands, "in_sight", _Impatient)
+    # What a shell starts in the background is deaf to Ctrl-C; this is about what hears it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(secateur.Interrupted) as stopped:
         secateur.run("experiment/quickstart", sets={**long, "output.dir": tmp_path})
     assert isinstance(stopped.value, KeyboardInterrupt)
