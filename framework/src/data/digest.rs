@@ -46,6 +46,10 @@ fn pool(pool: &Pool, part: &mut impl FnMut(&[u8])) {
     pool.targets.chunks(PIECE).for_each(|piece| part(&bytes(piece)));
     if let Some(responses) = &pool.responses {
         responses.values.iter().for_each(|value| part(&value.to_le_bytes()));
+        if let Some(noise) = &responses.noise {
+            part(b"noise");
+            noise.iter().for_each(|value| part(&value.to_le_bytes()));
+        }
     }
 }
 

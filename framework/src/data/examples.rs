@@ -115,9 +115,15 @@ impl Examples {
         for (split, pool) in pools.into_iter().filter_map(|(split, pool)| Some((split, pool?))) {
             let (values, count, classes) = (pool.values.len(), pool.targets.len(), self.class_names.len());
             if let Some(responses) = &pool.responses {
-                let finite = |all: &[f32]| all.len() == count && all.iter().all(|v| v.is_finite());
-                if !finite(&responses.values) || responses.noise.as_ref().is_some_and(|noise| !finite(noise)) {
-                    return refuse(format!("its {split} split needs one finite target for each of {count} examples"));
+                let all = [("target", Some(&responses.values)), ("noise", responses.noise.as_ref())];
+                for (name, values) in all.into_iter().filter_map(|(name, values)| Some((name, values?))) {
+                    let found = match values.iter().position(|value| !value.is_finite()) {
+                        _ if values.len() != count => format!("there are {}", values.len()),
+                        Some(at) => format!("that of example {at} is {}", values[at]),
+                        None => continue,
+                    };
+                    let needed = format!("one finite {name} for each of {count} examples");
+                    return refuse(format!("its {split} split needs {needed}, and {found}"));
                 }
             }
             if pool.responses.is_some() != self.class_names.is_empty() {

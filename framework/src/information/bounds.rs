@@ -35,13 +35,14 @@ pub fn log2_choose(n: u64, k: u64) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct EntropyBounds {
     /// Sum over weights of [`binary_entropy`] of the fraction of outcomes in which the weight is kept. With the
-    /// fractions of all outcomes it is a bound; where they are estimated from few, it is too low on average.
+    /// fractions of all outcomes it is a bound; where they are estimated from few, it is an estimate, and too
+    /// low on average.
     pub sum_of_weights: f64,
     /// The same with Miller and Madow's correction for every weight that was seen both kept and pruned, at most one bit
-    /// a weight.
+    /// a weight. What weights tell that were by chance seen in one way alone is still missing.
     pub sum_of_weights_corrected: f64,
-    /// `log2 C(p, nnz)`. Where masks differ in `nnz`, the mean of it over the masks, and the entropy of `nnz`: who
-    /// knows the mask knows its count.
+    /// `log2 C(p, nnz)`, in which nothing is estimated. Where masks differ in `nnz`, the mean of it over the masks, and
+    /// the entropy of `nnz` with Miller and Madow's correction: who knows the mask knows its count.
     pub choices: f64,
 }
 
@@ -60,13 +61,9 @@ impl EntropyBounds {
         masks.all().iter().for_each(|made| *by_count.entry(made.mask.kept()).or_default() += made.times);
         let weights = masks.weights() as u64;
         let mean = |(nnz, times): (&usize, &u64)| log2_choose(weights, *nnz as u64) * *times as f64 / total as f64;
-        let choices = entropy(by_count.values().copied()) + by_count.iter().map(mean).sum::<f64>();
+        let counts = entropy(by_count.values().copied()) + miller_madow(by_count.len(), total);
+        let choices = counts.min(((weights + 1) as f64).log2()) + by_count.iter().map(mean).sum::<f64>();
         Self { sum_of_weights, sum_of_weights_corrected, choices }
-    }
-
-    /// The lowest of them that holds with estimated fractions.
-    pub fn least(&self) -> f64 {
-        self.sum_of_weights_corrected.min(self.choices)
     }
 }
 
@@ -102,9 +99,9 @@ mod tests {
         let mut masks = Masks::new(vec![2]);
         masks.add(0, Mask::new([true, false]), 1).unwrap();
         masks.add(1, Mask::new([true, true]), 1).unwrap();
-        // One bit says how many; of one weight of two, another bit half of the time.
+        // One bit says how many, corrected by 1 / (4 ln 2); of one weight of two, another bit half of the time.
         let bounds = EntropyBounds::of(&masks);
-        assert!((bounds.choices - 1.5).abs() < 1e-12, "{bounds:?}");
+        assert!((bounds.choices - (1.5 + 0.25 / LN_2)).abs() < 1e-12, "{bounds:?}");
         assert_eq!((bounds.sum_of_weights, bounds.sum_of_weights_corrected), (1.0, 1.0));
     }
 }

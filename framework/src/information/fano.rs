@@ -86,7 +86,9 @@ impl Identified {
             }
             false => {
                 let trials = masks.len() as u64;
-                let right: f64 = (0..masks.len()).into_par_iter().map(|i| told(masks, &by_data, i)).sum();
+                // In order, so that the sum does not depend on the number of threads.
+                let told: Vec<f64> = (0..masks.len()).into_par_iter().map(|i| told(masks, &by_data, i)).collect();
+                let right: f64 = told.iter().sum();
                 let wrong = trials as f64 - right;
                 // Half an error, of a tie, is a whole one here.
                 (wrong / trials as f64, upper_limit((wrong - 1e-9).ceil().max(0.0) as u64, trials))

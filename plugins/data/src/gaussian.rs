@@ -35,6 +35,9 @@ pub(crate) fn noise(seed: Seed, split: u64, count: usize, sd: f64) -> Vec<f32> {
 pub(crate) fn check(checks: &mut Checks, train: usize, test: usize, inputs: usize) {
     for (key, count) in [("train", train), ("test", test)] {
         checks.ensure(key, (1..=10_000_000).contains(&count), "1 to 10000000 points are allowed");
+        let values = count.saturating_mul(inputs);
+        let text = format!("{count} points of {inputs} values are {values} values: at most 1000000000 are allowed");
+        checks.ensure(key, values <= 1_000_000_000, text);
     }
     checks.ensure("inputs", (1..=100_000).contains(&inputs), "1 to 100000 values of a point are allowed");
 }

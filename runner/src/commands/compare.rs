@@ -1,5 +1,6 @@
 //! `secateur compare`
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
@@ -7,22 +8,24 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cli::{CompareArgs, IntervalKind};
-use crate::experiments::claims::{self, Noted};
+use crate::experiments::claims::{self, Judged};
 use crate::experiments::compare::{self, Cells, Question};
 use crate::experiments::figures;
 use crate::experiments::index::{Index, Record};
-use crate::experiments::kept;
+use crate::experiments::kept::{self, Kept};
 use crate::experiments::ranks::Ranks;
 use crate::experiments::sweep::Waves;
 use crate::failure::Failure;
 use crate::printable::{markdown_line, printable};
+use crate::run::write_whole;
 
 pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
-    let Taken { records, claims, tables } = take(&arguments.folders)?;
-    if let Some(path) = &arguments.keep {
-        let ended = records.iter().filter(|record| ["finished", "failed"].contains(&record.status.as_str()));
-        write(path, &kept::written(&ended.cloned().collect::<Vec<_>>(), claims.clone()))?;
-    }
+    let Taken { records, sweeps, notes } = take(&arguments.folders)?;
+    let keep = arguments
+        .keep
+        .as_ref()
+        .map(|path| Ok::<_, Failure>((path, to_keep(path, &arguments.folders, &records, &sweeps)?)));
+    let keep = keep.transpose()?;
     let cells = Cells::new(records);
     let question = Question {
         by: arguments.by.clone(),
@@ -41,16 +44,14 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("--interval bootstrap: does not go with --margin\n  fix: {fix}")));
     }
     let mut comparison = cells.compare(&question).map_err(Failure::Usage)?;
-    comparison.notes.extend(tables.iter().map(|table| {
-        format!(
-            "{}: a table that was kept, not verified against the folders of its runs",
-            printable(&table.display().to_string())
-        )
-    }));
+    comparison.notes.extend(notes);
     for folder in &arguments.folders {
         comparison.notes.extend(looked_at(folder));
     }
-    let judged = claims::judge(&cells, &claims);
+    let judged = judged(&sweeps);
+    if let Some((path, kept)) = keep {
+        write_whole(path, kept::written(kept).as_bytes())?;
+    }
     let ranks =
         arguments.ranks.as_ref().map(|key| Ranks::of(&cells, &comparison, key)).transpose().map_err(Failure::Usage)?;
     let (picture, lines) = ranks.as_ref().map_or_else(Default::default, |ranks| (ranks.picture(), ranks.lines()));
@@ -105,35 +106,107 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
 }
 
 /// What there is to compare.
+#[derive(Default)]
 struct Taken {
     records: Vec<Record>,
-    claims: Vec<Noted>,
-    /// The tables among what was named.
-    tables: Vec<PathBuf>,
+    sweeps: Vec<Stated>,
+    notes: Vec<String>,
+}
+
+/// A sweep that stated claims, with its runs.
+struct Stated {
+    name: String,
+    kept: Kept,
 }
 
 /// Reads folders, and tables that were kept.
 fn take(places: &[PathBuf]) -> Result<Taken, Failure> {
-    let mut taken = Taken { records: Vec::new(), claims: Vec::new(), tables: Vec::new() };
+    let mut taken = Taken::default();
     for place in places {
         let refused = |why: &str| {
             let fix = "name folders of runs or sweeps, such as runs/mnist-criteria, or tables that `compare --keep FILE.jsonl` wrote";
             Failure::Usage(format!("{}: {why}\n  fix: {fix}", place.display()))
         };
-        let (records, claims) = if place.is_dir() {
-            (Index::open(place)?.records(place)?, claims::noted(place))
-        } else if place.extension().is_some_and(|extension| extension == kept::EXTENSION) && place.exists() {
-            taken.tables.push(place.clone());
-            kept::read(place).map_err(|why| refused(&why))?
+        if place.is_dir() {
+            let records = Index::open(place)?.records(place)?;
+            let sweeps: BTreeSet<&Path> = records.iter().filter_map(|record| record.folder.parent()).collect();
+            for sweep in sweeps {
+                match claims::noted(sweep) {
+                    Ok(claims) if claims.is_empty() => {}
+                    Ok(claims) => {
+                        let own =
+                            records.iter().filter(|record| record.folder.parent() == Some(sweep)).cloned().collect();
+                        let looked = Waves::of(sweep).is_some();
+                        taken.state(sweep, Kept { records: own, claims, looked, ..Kept::default() });
+                    }
+                    Err(why) => taken.notes.extend(why.lines().next().map(str::to_owned)),
+                }
+            }
+            taken.records.extend(records);
+        } else if is_table(place) && place.exists() {
+            let kept = kept::read(place).map_err(|why| refused(&why))?;
+            let name = printable(&place.display().to_string()).into_owned();
+            taken.notes.push(format!("{name}: a table that was kept, not verified against the folders of its runs"));
+            taken.notes.extend(kept.notes.iter().map(|note| printable(note).into_owned()));
+            taken.records.extend(kept.records.clone());
+            taken.state(place, kept);
         } else {
             return Err(refused("there is no such folder"));
-        };
-        taken.records.extend(records);
-        taken.claims.extend(claims.into_iter().filter(|claim| !taken.claims.contains(claim)).collect::<Vec<_>>());
+        }
     }
     taken.records.sort_by(|a, b| a.folder.cmp(&b.folder));
     taken.records.dedup_by(|a, b| a.folder == b.folder);
     Ok(taken)
+}
+
+impl Taken {
+    fn state(&mut self, place: &Path, kept: Kept) {
+        let name = place.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if !kept.claims.is_empty() {
+            self.sweeps.push(Stated { name, kept });
+        }
+    }
+}
+
+/// What the runs of each sweep say of its claims; of several sweeps with their names.
+fn judged(sweeps: &[Stated]) -> Vec<Judged> {
+    let of = |Stated { name, kept }: &Stated| {
+        let mut judged = claims::judge(&Cells::new(kept.records.clone()), &kept.claims, kept.looked);
+        if sweeps.len() > 1 {
+            judged
+                .iter_mut()
+                .for_each(|judged| judged.noted.claim.claim = format!("{name}: {}", judged.noted.claim.claim));
+        }
+        judged
+    };
+    sweeps.iter().flat_map(of).collect()
+}
+
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == kept::EXTENSION)
+}
+
+/// What of one sweep is kept.
+fn to_keep(path: &Path, places: &[PathBuf], records: &[Record], sweeps: &[Stated]) -> Result<Kept, Failure> {
+    let refused = |why: &str, fix: &str| Err(Failure::Usage(format!("--keep {}: {why}\n  fix: {fix}", path.display())));
+    if !is_table(path) {
+        return refused("the name of a table of runs ends in .jsonl", "name it so: --keep results.jsonl");
+    }
+    if places.len() > 1 || sweeps.len() > 1 {
+        return refused("a table holds the runs of one sweep", "name one folder, and keep each sweep for itself");
+    }
+    let (ended, others): (Vec<&Record>, Vec<&Record>) =
+        records.iter().partition(|record| ["finished", "failed"].contains(&record.status.as_str()));
+    if ended.is_empty() {
+        return refused("no run has ended", "keep them when they have");
+    }
+    let mut notes: Vec<String> = places.iter().filter_map(|place| looked_at(place)).collect();
+    if !others.is_empty() {
+        notes.push(format!("{} runs that had not ended, or are damaged, were left out of the table", others.len()));
+    }
+    let claims = sweeps.iter().flat_map(|sweep| sweep.kept.claims.clone()).collect();
+    let looked = sweeps.iter().any(|sweep| sweep.kept.looked);
+    Ok(Kept { records: ended.into_iter().cloned().collect(), claims, notes, looked })
 }
 
 /// What a sweep found whose seeds were added until its comparisons were settled: numbers of a design without looks are too

@@ -122,7 +122,7 @@ impl Index {
         let (status, error, control, version) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(8)?);
         let record = config.zip(summary).map(|(config, summary)| {
             let folder = self.root.join(&folder);
-            Record { folder, status, error, control, version, config, summary }
+            Record { folder, status, error, control, version, config, summary, ..Record::default() }
         });
         let record = record.filter(|record| record.seal(&folder, &stamp) == seal);
         Ok((folder, (stamp, record)))

@@ -4,8 +4,9 @@
 //! each other has one run: its folder's name (which holds the hash of its config), what of its config is its own, and its
 //! summary without what describes single units.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::claims::Noted;
 use super::index::Record;
+use super::ties::Ties;
 
 /// What the name of such a file ends with.
 pub const EXTENSION: &str = "jsonl";
@@ -27,6 +29,12 @@ struct Head {
     format: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     claims: Vec<Noted>,
+    /// What a reader of comparisons should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+    /// Whether seeds were added until comparisons were settled.
+    #[serde(default)]
+    looked: bool,
     common: Map<String, Value>,
 }
 
@@ -46,32 +54,64 @@ struct Line {
     version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     control: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    controls: BTreeMap<String, String>,
     config: Map<String, Value>,
     summary: Map<String, Value>,
 }
 
-/// The file's text, for runs that ended.
-pub fn written(records: &[Record], claims: Vec<Noted>) -> String {
+/// Runs of a sweep, what it was to show, and what is to be known of both.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// The runs that ended.
+    pub records: Vec<Record>,
+    /// The claims of their sweep.
+    pub claims: Vec<Noted>,
+    /// What a reader of comparisons should know.
+    pub notes: Vec<String>,
+    /// Whether seeds were added until comparisons were settled.
+    pub looked: bool,
+}
+
+/// The file's text.
+pub fn written(kept: Kept) -> String {
+    let Kept { records, claims, notes, looked } = kept;
     let mut common = records.first().map(|record| record.config.clone()).unwrap_or_default();
     records.iter().for_each(|record| keep_equal(&mut common, &record.config));
-    let line = |record: &Record| {
-        let Record { folder, status, error, version, control, config, summary } = record.clone();
+    let ties = ties(&records);
+    let line = |record: Record| {
+        let mut controls = record.controls;
+        controls.extend(ties.get(&record.folder).cloned().unwrap_or_default());
+        let Record { folder, status, error, version, control, config, summary, .. } = record;
         let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Line { run, status, error, version, control, config: without(config, &common), summary: figures(summary) }
+        let (config, summary) = (without(config, &common), figures(summary));
+        serde_json::to_string(&Line { run, status, error, version, control, controls, config, summary })
+            .unwrap_or_default()
     };
-    let lines: Vec<String> =
-        records.iter().map(|record| serde_json::to_string(&line(record)).unwrap_or_default() + "\n").collect();
-    let head = serde_json::to_string(&Head { format: FORMAT.to_owned(), claims, common }).unwrap_or_default();
-    let text = head + "\n" + &lines.concat();
+    let lines: Vec<String> = records.into_iter().map(|record| line(record) + "\n").collect();
+    let head = Head { format: FORMAT.to_owned(), claims, notes, looked, common };
+    let text = serde_json::to_string(&head).unwrap_or_default() + "\n" + &lines.concat();
     let seal = serde_json::to_string(&Seal { sha256: digest(&text) }).unwrap_or_default();
     text + &seal + "\n"
 }
 
-/// Reads such a file: its runs, as if they lay in a folder of its name, and its claims.
+/// By the folders of cells, the kinds and names of their controls, as their sweeps noted them.
+fn ties(records: &[Record]) -> BTreeMap<PathBuf, BTreeMap<String, String>> {
+    let mut found: BTreeMap<PathBuf, BTreeMap<String, String>> = BTreeMap::new();
+    let sweeps: BTreeSet<&Path> = records.iter().filter_map(|record| record.folder.parent()).collect();
+    for sweep in sweeps {
+        Ties::read(sweep).each(|cell, kind, control| {
+            found.entry(sweep.join(cell)).or_default().insert(kind.to_owned(), control.to_owned());
+        });
+    }
+    found
+}
+
+/// Reads such a file: its runs as if they lay in a folder of its name.
 ///
 /// # Errors
 /// It is none, or not what was written.
-pub fn read(path: &Path) -> Result<(Vec<Record>, Vec<Noted>), String> {
+pub fn read(path: &Path) -> Result<Kept, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
     let first = text.lines().next().unwrap_or_default();
     let head: Head = serde_json::from_str(first)
@@ -84,16 +124,15 @@ pub fn read(path: &Path) -> Result<(Vec<Record>, Vec<Noted>), String> {
     if seal.is_none_or(|seal| seal.sha256 != digest(&text[..above])) {
         return Err("it is not what was written: its checksum is another".to_owned());
     }
-    let lines = text[..above].lines().skip(1);
     let record = |line: &str| -> Result<Record, String> {
         let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-        let Line { run, status, error, version, control, config, summary } = line;
+        let Line { run, status, error, version, control, controls, config, summary } = line;
         let mut whole = head.common.clone();
         lay_over(&mut whole, config);
-        Ok(Record { folder: path.join(run), status, error, version, control, config: whole, summary })
+        Ok(Record { folder: path.join(run), status, error, version, control, controls, config: whole, summary })
     };
-    let records = lines.map(record).collect::<Result<Vec<_>, _>>()?;
-    Ok((records, head.claims))
+    let records = text[..above].lines().skip(1).map(record).collect::<Result<Vec<_>, _>>()?;
+    Ok(Kept { records, claims: head.claims, notes: head.notes, looked: head.looked })
 }
 
 /// What a summary measures, without lists of single things and what belongs to a folder.
@@ -184,13 +223,17 @@ mod tests {
         ]
     }
 
+    fn kept() -> Kept {
+        Kept { records: three(), ..Kept::default() }
+    }
+
     #[test]
     fn what_is_kept_comes_back_without_what_describes_single_things() {
         let here = tempfile::tempdir().unwrap();
         let path = here.path().join("t.jsonl");
-        fs::write(&path, written(&three(), Vec::new())).unwrap();
-        let (read, claims) = read(&path).unwrap();
-        assert!(claims.is_empty());
+        fs::write(&path, written(Kept { looked: true, notes: vec!["n".to_owned()], ..kept() })).unwrap();
+        let Kept { records: read, claims, notes, looked } = read(&path).unwrap();
+        assert!(claims.is_empty() && looked && notes == ["n"]);
         for (before, after) in three().into_iter().zip(&read) {
             assert_eq!(before.config, after.config);
             assert_eq!(after.folder, path.join(before.folder.file_name().unwrap()));
@@ -208,7 +251,7 @@ mod tests {
     fn every_change_of_a_table_is_noticed() {
         let here = tempfile::tempdir().unwrap();
         let path = here.path().join("t.jsonl");
-        let text = written(&three(), Vec::new());
+        let text = written(kept());
         for at in 0..text.len() - 1 {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
@@ -227,7 +270,7 @@ mod tests {
     fn a_reader_bears_tables_that_nobody_wrote() {
         let here = tempfile::tempdir().unwrap();
         let path = here.path().join("t.jsonl");
-        secateur_fuzz::bears("kept", &[written(&three(), Vec::new()).into_bytes()], |bytes| {
+        secateur_fuzz::bears("kept", &[written(kept()).into_bytes()], |bytes| {
             fs::write(&path, bytes).unwrap();
             _ = read(&path);
             bytes.len()

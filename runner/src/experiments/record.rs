@@ -1,5 +1,6 @@
 //! A run as its folder describes it, checked.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -23,6 +24,8 @@ pub struct Record {
     pub version: String,
     /// Which control it is, where it is one.
     pub control: Option<String>,
+    /// By kind, the names of the folders of its controls, where a kept table says them; of folders their sweep says it.
+    pub controls: BTreeMap<String, String>,
     /// The resolved config.
     pub config: Map<String, Value>,
     /// The final metrics.

@@ -124,8 +124,16 @@ fn few_seeds_decide_nothing_and_claims_stand_in_text_markdown_and_page() {
 #[test]
 fn a_table_that_is_kept_says_what_the_folders_said() {
     let (here, _) = compared(&cells());
-    let claims = [claim(criterion("magnitude"), "worse", json!({"control": "unpruned"}), 0.5)];
-    let (_, mut folders) = judged(here.path(), &claims);
+    // A cell that is the control of another: only the sweep knows that.
+    let ties = (0..6).map(|seed| (format!("rank-{seed}-0.5"), json!({"small-dense": format!("magnitude-{seed}-0.5")})));
+    let ties: serde_json::Map<String, Value> = ties.collect();
+    fs::write(here.path().join("runs/s/controls.json"), json!(ties).to_string()).unwrap();
+    let claims = [
+        claim(criterion("magnitude"), "worse", json!({"control": "unpruned"}), 0.5),
+        claim(criterion("rank"), "same", json!({"control": "small-dense"}), 0.5),
+    ];
+    let (verdicts, mut folders) = judged(here.path(), &claims);
+    assert_eq!(verdicts, ["supported", "supported"], "{folders:#}");
     let (code, text) = compare(here.path(), &["--keep", "kept.jsonl"]);
     assert_eq!(code, 0, "{text}");
     fs::remove_dir_all(here.path().join("runs/s")).unwrap();
@@ -154,6 +162,62 @@ fn a_table_that_is_kept_says_what_the_folders_said() {
         error.contains("kept.jsonl: it is not what was written: its checksum is another\n  fix: name folders"),
         "{error}"
     );
+}
+
+/// Differences of three thousandths that vary: shown, and not shown to be within half a point.
+#[test]
+fn a_difference_that_may_matter_or_not_decides_no_claim() {
+    let accuracy = [0.0, 0.003, -0.003, 0.001, 0.002, -0.002, 0.004, -0.001];
+    let mut cells = Vec::new();
+    for (seed, spread) in (0..).zip(accuracy) {
+        cells.push(cell("rank", seed, 0.904 + spread).set("model.hidden", "[50, 30]"));
+        cells.push(cell("random", seed, 0.9).set("model.hidden", "[50, 30]"));
+    }
+    let (here, _) = compared(&cells);
+    let of = |is: &str| {
+        json!({"claim": "c", "of": criterion("rank"), "is": is, "than": criterion("random"), "where": {"model": {"hidden": [50, 30]}},
+               "margin": 0.5})
+    };
+    let (verdicts, found) = judged(here.path(), &[of("same"), of("better"), of("worse")]);
+    let family = &found["claims"][0]["family"]["interval"];
+    assert!(family["low"].as_f64().unwrap() > 0.0 && family["high"].as_f64().unwrap() > 0.005, "{family}");
+    assert_eq!(verdicts, ["undecided"; 3], "{found:#}");
+}
+
+#[test]
+fn sweeps_beside_each_other_are_judged_each_by_its_own_runs() {
+    let here = tempfile::tempdir().unwrap();
+    for (sweep, better) in [("a", 0.02), ("b", -0.02)] {
+        for seed in 0..6 {
+            let spread = 0.0001 * (seed % 3) as f64;
+            let data = format!("'{sweep}'");
+            cell("rank", seed, near(0.9, seed) + better + spread)
+                .set("data.name", &data)
+                .write(&here.path().join("runs").join(sweep));
+            cell("random", seed, near(0.9, seed)).set("data.name", &data).write(&here.path().join("runs").join(sweep));
+        }
+        let claims = json!([{"claim": "it is so", "of": criterion("rank"), "is": "better", "than": criterion("random"), "margin": 0.5}]);
+        fs::write(here.path().join("runs").join(sweep).join("claims.json"), claims.to_string()).unwrap();
+    }
+    // Each by its folder, and both by the folder above.
+    for places in [&["runs/a", "runs/b"][..], &["runs"]] {
+        let mut command = assert_cmd::Command::cargo_bin("secateur").unwrap();
+        let out = command.current_dir(here.path()).arg("compare").args(places).args(["--json", "-"]).output().unwrap();
+        let found: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let said: Vec<(&str, &str)> = found["claims"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|judged| (judged["claim"]["claim"].as_str().unwrap(), judged["verdict"].as_str().unwrap()))
+            .collect();
+        assert_eq!(said, [("a: it is so", "supported"), ("b: it is so", "other-way-round")]);
+        assert_eq!(found["claims"][0]["family"]["comparisons"], 1);
+    }
+    let mut command = assert_cmd::Command::cargo_bin("secateur").unwrap();
+    let out = command.current_dir(here.path()).args(["compare", "runs", "--keep", "all.jsonl"]).output().unwrap();
+    let error = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.code() == Some(2) && error.contains("a table holds the runs of one sweep"), "{error}");
+    assert!(!here.path().join("all.jsonl").exists());
 }
 
 /// The tables of the guide's page, by the kept tables that they come from, as Markdown.

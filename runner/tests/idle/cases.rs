@@ -78,6 +78,7 @@ const TRAIN: &[Case] = &[
         Note("no epoch before the last one comes after all pruning steps"),
     ),
     ("train.stop_flat", &["train={stop_flat=2,epochs=1}", "schedule.name=never"], Note("no epoch before the last one")),
+    ("train.stop_flat", &["train={stop_flat=2,epochs=3}", "schedule.name=never"], Note("no epoch before the last one")),
     (
         "train.eval_train",
         &[VAE, "data.normalize=unit", "train.eval_train=true"],

@@ -72,6 +72,39 @@ fn data_that_is_drawn_again_makes_repetitions() {
     assert_eq!(found["pairs"][0]["difference"]["n"], 3, "{:#}", found["pairs"]);
 }
 
+/// The points of a hidden function, masked before the first update, at one initialisation and with data of four seeds.
+const AT_THE_START: &str = r#"
+extends = ["data/gaussian-memorisation", "model/mlp", "schedule/at-initialisation"]
+model.hidden = [12]
+prune.granularity = "weight"
+train = { epochs = 1, batch_size = 30 }
+sweep.controls = []
+sweep.axes.seeds.data = [0, 1, 2, 3]
+"#;
+
+#[test]
+fn at_one_initialisation_masks_tell_of_the_data_what_their_criterion_looks_at() {
+    let here = here(AT_THE_START);
+    let criteria = "criterion=random,synflow,magnitude,snip";
+    let (code, _, errors) = secateur(here.path(), &["sweep", "s.toml", criteria]);
+    assert_eq!(code, 0, "{errors}");
+    let (code, out, errors) = secateur(here.path(), &["information", "runs/s", "--json", "-"]);
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(out, secateur(here.path(), &["information", "runs/s", "--json", "-"]).1, "figure by figure the same");
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let told = |criterion: &str| {
+        let groups = found["groups"].as_array().unwrap();
+        let group = groups.iter().find(|group| group["label"] == format!("criterion {criterion}")).unwrap();
+        assert_eq!(group["estimate"]["data_sets"], 4, "{group:#}");
+        group["estimate"]["plug_in"].as_f64().unwrap()
+    };
+    // Nothing but the initialisation and a seed that is held: were either drawn again with the data, masks would differ.
+    for criterion in ["random", "synflow", "magnitude"] {
+        assert_eq!(told(criterion), 0.0, "{criterion}");
+    }
+    assert_eq!(told("snip"), 2.0, "four data sets, four masks");
+}
+
 /// Numbers to learn, with the noise in them known.
 const NUMBERS: &str = r#"
 extends = ["experiment/quickstart", "data/teacher-student"]

@@ -52,7 +52,7 @@ fn what_is_wrong_is_known_before_anything_runs() {
     let control = claim(
         "{ claim = \"c\", of = { criterion.name = \"magnitude\" }, is = \"better\", than = { control = \"randon\" }, margin = 1.0 }",
     );
-    assert!(control.contains("there is no control randon"), "{control}");
+    assert!(control.contains("randon is not among the controls of this sweep: "), "{control}");
     let here = here(CONFIG);
     let (code, _, errors) = secateur(here.path(), &["run", "s.toml"]);
     assert!(code == 2 && errors.contains("secateur sweep CONFIG runs them all"), "{errors}");

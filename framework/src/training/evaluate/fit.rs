@@ -34,7 +34,7 @@ impl<B: Backend> Task<'_, B> {
         let mut batches = data.batches(SplitName::Train, at_least_one(batch_size), Order::Stored);
         let (mut losses, mut right, mut outputs) = (vec![], 0, vec![]);
         while let Some(batch) = next_batch(params.device(), data, &mut batches)? {
-            let mut cx = Forward::evaluation(params).with_compressor(self.compressor);
+            let mut cx = Forward::evaluation(params).with_compressor(self.compressor).over_nonzeros(false);
             let Output::Logits(logits) = self.model.forward(&mut cx, &batch)? else { return Ok(None) };
             let values = logits.host();
             let each = values.len() / batch.len().max(1);
@@ -49,7 +49,8 @@ impl<B: Backend> Task<'_, B> {
         let classifies = !data.train.is_regression();
         Ok(Some(Fit {
             loss: losses.iter().sum::<f64>() / n,
-            worst: losses.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            // One that is not a number is the largest: nothing that holds it is memorised.
+            worst: losses.iter().copied().fold(f64::NEG_INFINITY, |a, b| if a >= b { a } else { b }),
             accuracy: classifies.then(|| right as f64 / n),
             noise_correlation: data.train.target_noise().map(|noise| correlation(&outputs, &noise)),
         }))

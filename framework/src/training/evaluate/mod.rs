@@ -96,7 +96,8 @@ fn evaluate_unless<B: Backend>(
         }
         found.push((task.forward(params, &batch)?, batch.len()));
     }
-    let values = B::host_all(&found.iter().map(|(metrics, _)| metrics).collect::<Vec<_>>());
+    let own_loss = found.iter().any(|((_, own_loss), _)| *own_loss);
+    let values = B::host_all(&found.iter().map(|((metrics, _), _)| metrics).collect::<Vec<_>>());
     let (mut total, mut correct, mut examples) = (0.0, None, 0);
     for (values, (_, count)) in values.into_iter().zip(&found) {
         let (loss, right) = metrics(&values);
@@ -106,7 +107,9 @@ fn evaluate_unless<B: Backend>(
     }
     let n = examples.max(1) as f64;
     let loss = total / n;
-    let r2 = Some(loss).filter(|_| task.loss == Loss::SquaredError).and_then(|loss| explained(loss, data.split(split)));
+    // A loss of the model's own says nothing of the targets.
+    let squares = task.loss == Loss::SquaredError && !own_loss;
+    let r2 = Some(loss).filter(|_| squares).and_then(|loss| explained(loss, data.split(split)));
     Ok(Some(Evaluation { loss, accuracy: correct.map(|c: usize| c as f64 / n), r2, examples }))
 }
 
@@ -120,12 +123,12 @@ fn explained(loss: f64, split: &Split) -> Option<f64> {
 }
 
 impl<B: Backend> Task<'_, B> {
-    /// The loss and, of a classifier, the number of examples classified rightly.
-    fn forward(&self, params: &ParamStore<B>, batch: &Batch<B>) -> Result<Tensor<B>> {
+    /// The loss and, of a classifier, the number of examples classified rightly; whether the loss is the model's own.
+    fn forward(&self, params: &ParamStore<B>, batch: &Batch<B>) -> Result<(Tensor<B>, bool)> {
         let mut cx = Forward::evaluation(params).with_compressor(self.compressor).over_nonzeros(false);
         Ok(match self.model.forward(&mut cx, batch)? {
-            Output::Logits(logits) => self.loss.of(&logits, batch, 0.0, false)?.metrics,
-            Output::Loss { loss, .. } => loss,
+            Output::Logits(logits) => (self.loss.of(&logits, batch, 0.0, false)?.metrics, false),
+            Output::Loss { loss, .. } => (loss, true),
         })
     }
 }

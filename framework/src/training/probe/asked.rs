@@ -92,6 +92,14 @@ impl<B: Backend> Asked<'_, B> {
     fn root(&self, output: Output<B>, batch: &Batch<B>, objective: Objective) -> Result<(Tensor<B>, Tensor<B>)> {
         let ones = |t: &Tensor<B>| Tensor::from_vec(t.device(), vec![1.0; t.count()], t.shape());
         match (output, objective) {
+            (Output::Logits(_), Objective::Loss { temperature })
+                if temperature != 1.0 && self.loss == Loss::SquaredError =>
+            {
+                Err(Error::Config(format!(
+                    "a probe was asked for a temperature of {temperature}, which divides logits, but under train.loss = \
+                     \"squared-error\" outputs are values: set criterion.temperature = 1.0"
+                )))
+            }
             (Output::Logits(logits), Objective::Loss { temperature }) => {
                 let colder = (1.0 / temperature) as f32;
                 let found = self.loss.of(&logits.scale(colder)?, batch, self.smoothing, true)?;

@@ -26,9 +26,16 @@ impl<B: Backend> Live<B> {
         let masks = Paths::connected(&self.params, which == Disconnected::All);
         self.params.set_masks(masks)?;
         let after = Paths::of(&self.params).nnz;
+        if after == before {
+            return Ok(());
+        }
         let gone =
             if which == Disconnected::All { "lie on no path from an input to an output" } else { "lead to no output" };
-        let text = format!("{} weights that {gone} were pruned after the last step; {after} are left.", before - after);
+        let mut text =
+            format!("{} weights that {gone} were pruned after the last step; {after} are left.", before - after);
+        if after == 0 {
+            text += " No input reaches an output: what the network says is what its biases say.";
+        }
         reporter.note(last, ["prune.disconnected"], text)
     }
 }

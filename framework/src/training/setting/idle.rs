@@ -141,14 +141,20 @@ impl<B: Backend> Setting<'_, B> {
     fn stop_notes(&self) -> Vec<Remark> {
         let last = self.timeline.prunes.iter().map(|(step, _)| step.0 + 1).max().unwrap_or(0);
         let per_epoch = self.length.steps_per_epoch;
-        let never = (last.div_ceil(per_epoch) + 1) * per_epoch >= self.length.steps;
+        // The first epoch after all pruning steps; the lowest loss of its own, from which flat epochs are counted.
+        let first = last.div_ceil(per_epoch) + 1;
+        let never = |more: u64| first.saturating_add(more).saturating_mul(per_epoch) >= self.length.steps;
         let told = |(key, value): (&str, String)| {
             let text = format!(
                 "train.{key} = {value} does nothing here: no epoch before the last one comes after all pruning steps."
             );
             Remark::new(&[&format!("train.{key}"), "train.epochs", "schedule.name"], text)
         };
-        let asked = |(key, _): &(&str, String)| never && ["stop_loss", "stop_flat"].contains(key);
+        let asked = |(key, _): &(&str, String)| match *key {
+            "stop_loss" => never(0),
+            "stop_flat" => never(self.train.stop_flat),
+            _ => false,
+        };
         self.train.changed().into_iter().filter(asked).map(told).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use secateur::backend::Cpu;
 use secateur::information::Mask;
+use secateur::network::layout::Sizes;
 use secateur::network::model_file::SavedModel;
 
 use crate::engine::Workbench;
@@ -28,6 +29,13 @@ impl Workbench {
         let mut options = saved.about.model.clone();
         options.remove("name");
         let model = self.registry.model::<Cpu>(&name, &options)?;
+        // All networks that lost as many units look alike, and which units these were stands nowhere.
+        if model.layout(&saved.about.input, &Sizes::default())?.sizes() != saved.about.units {
+            let fix = "run it with prune.apply = \"mask\"";
+            return Err(Failure::Usage(format!(
+                "units were cut out of it, so that it has no mask of them\n  fix: {fix}"
+            )));
+        }
         let params = saved.params(&Cpu::default(), model.as_ref())?;
         let prunable = || params.iter().filter(|param| param.spec().prunable);
         let parameters = prunable().map(|param| (param.spec().name.clone(), param.spec().shape.count())).collect();

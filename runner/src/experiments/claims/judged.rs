@@ -4,6 +4,7 @@ use super::stated::{Claim, Is, Noted};
 use crate::config::key::{dotted, flat};
 use crate::experiments::compare::{Cells, Metric, Sides, Versus, Wanted};
 use crate::experiments::statistics::{Equivalence, Family, LEVEL, Paired, Settled, t_quantile};
+use crate::printable::in_one_line;
 
 /// Fewer seeds than this decide no claim, however small their spread happens to be.
 pub const FEWEST: usize = 5;
@@ -13,7 +14,7 @@ pub const FEWEST: usize = 5;
 pub enum Verdict {
     /// It is shown.
     Supported,
-    /// It is shown to be wrong: the two are the same within the margin, or differ where it says that they do not.
+    /// It is shown to be wrong: the two are the same within the margin, or differ by more where it says that they do not.
     NotSupported,
     /// The contrary is shown.
     OtherWayRound,
@@ -35,13 +36,16 @@ pub struct Judged {
     pub versus: Option<Versus>,
     /// The difference with what holds for all claims of the sweep at once.
     pub found: Option<(Paired, Family)>,
+    /// Whether seeds were added after looks at what there was: intervals know of none.
+    pub looked: bool,
     /// The smallest true difference that as many seeds with this spread would show four times in five.
     pub detectable: Option<f64>,
 }
 
-/// Judges every claim. All claims of a sweep are one family: their intervals hold at once.
-pub fn judge(cells: &Cells, claims: &[Noted]) -> Vec<Judged> {
-    claims.iter().map(|noted| one(cells, noted, claims.len())).collect()
+/// Judges every claim of a sweep. All of them are one family, those that were taken back among them: their intervals hold at
+/// once. `looked` says that seeds were added until comparisons were settled.
+pub fn judge(cells: &Cells, claims: &[Noted], looked: bool) -> Vec<Judged> {
+    claims.iter().map(|noted| Judged { looked, ..one(cells, noted, claims.len()) }).collect()
 }
 
 fn one(cells: &Cells, noted: &Noted, family: usize) -> Judged {
@@ -52,11 +56,12 @@ fn one(cells: &Cells, noted: &Noted, family: usize) -> Judged {
         why: Some(why),
         versus,
         found: None,
+        looked: false,
         detectable: None,
     };
     let versus = match cells.versus(&sides(claim)) {
         Ok(versus) => versus,
-        Err(why) => return unknown(why.lines().next().unwrap_or_default().to_owned(), None),
+        Err(why) => return unknown(why.lines().map(str::trim).collect::<Vec<_>>().join("; "), None),
     };
     if !versus.pair.unlike.is_empty() {
         return unknown(format!("the two are unlike: {}", versus.pair.unlike.join("; ")), Some(versus));
@@ -81,11 +86,17 @@ fn one(cells: &Cells, noted: &Noted, family: usize) -> Judged {
     };
     let settled = Equivalence::of(&found, versus.margin, family).verdict;
     let few = found.n < FEWEST;
-    let verdict = if few { Verdict::Undecided(Some(FEWEST - found.n)) } else { verdict(claim.is, up, settled) };
+    let verdict = match verdict((claim.is, up), settled, (&found, for_all), versus.margin) {
+        Verdict::Undecided(None) => Verdict::Undecided(None),
+        Verdict::Undecided(Some(more)) if few => Verdict::Undecided(Some(more.max(FEWEST - found.n))),
+        _ if few => Verdict::Undecided(Some(FEWEST - found.n)),
+        verdict => verdict,
+    };
     Judged {
         noted: noted.clone(),
         verdict,
         why: few.then(|| format!("fewer than {FEWEST} seeds decide nothing here")),
+        looked: false,
         detectable: detectable(&found, family),
         found: Some((found, for_all)),
         versus: Some(versus),
@@ -103,11 +114,18 @@ fn upwards(is: Is, metric: &Metric) -> Option<bool> {
     }
 }
 
-fn verdict(is: Is, up: bool, settled: Settled) -> Verdict {
+/// That two are the same is refuted where the interval lies outside the margin: a difference within it may be there, and be
+/// shown. That they differ is supported where the difference is shown and its mean is no smaller than the margin, so that
+/// more seeds do not turn it into the same.
+fn verdict((is, up): (Is, bool), settled: Settled, (found, for_all): (&Paired, Family), margin: f64) -> Verdict {
+    let beyond = for_all.interval.low > margin || for_all.interval.high < -margin;
     match (is, settled) {
-        (_, Settled::Undecided(more)) => Verdict::Undecided(more),
         (Is::Same, Settled::Same) => Verdict::Supported,
-        (Is::Same, _) | (_, Settled::Same) => Verdict::NotSupported,
+        (Is::Same, _) if beyond => Verdict::NotSupported,
+        (_, Settled::Same) => Verdict::NotSupported,
+        (_, Settled::Undecided(more)) => Verdict::Undecided(more),
+        (Is::Same, _) => Verdict::Undecided(None),
+        _ if found.mean.abs() < margin => Verdict::Undecided(None),
         (_, settled) if (settled == Settled::Above) == up => Verdict::Supported,
         _ => Verdict::OtherWayRound,
     }
@@ -124,7 +142,12 @@ fn detectable(found: &Paired, family: usize) -> Option<f64> {
 
 fn sides(claim: &Claim) -> Sides {
     let wanted = |table: &toml::Table| -> Wanted {
-        let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        // As the config of a run is written.
+        let text = |value: &toml::Value| match serde_json::to_value(value) {
+            Ok(serde_json::Value::String(text)) => in_one_line(&text),
+            Ok(other) => other.to_string(),
+            Err(_) => value.to_string(),
+        };
         flat(table).iter().map(|(path, value)| (dotted(path), text(value))).collect()
     };
     let control = claim.control().map(str::to_owned);

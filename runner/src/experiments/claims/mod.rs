@@ -4,6 +4,6 @@ mod judged;
 mod shown;
 mod stated;
 
-pub use judged::judge;
+pub use judged::{Judged, judge};
 pub use shown::{json, lines, table};
 pub use stated::{CLAIMS, Claim, Noted, note, noted};

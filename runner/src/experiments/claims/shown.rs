@@ -51,7 +51,24 @@ impl Judged {
             1 => all.push("the claim was written down after a run had finished".to_owned()),
             runs => all.push(format!("the claim was written down after {runs} runs had finished")),
         }
+        if let Some(runs) = self.noted.withdrawn_after {
+            all.push(format!("the claim was taken back when {runs} runs had finished"));
+        }
+        if self.looked && self.found.is_some() {
+            all.push("seeds were added after looks, so that the interval is too sure".to_owned());
+        }
+        if let (Some(detectable), Some(versus)) = (self.detectable, &self.versus)
+            && detectable > versus.margin
+        {
+            all.push("these seeds would often miss a difference as small as the margin".to_owned());
+        }
         if let Some(versus) = &self.versus {
+            for (label, failed) in versus.labels.iter().zip(versus.failed).filter(|(_, failed)| *failed > 0) {
+                all.push(format!("{failed} of {label} failed and count for nothing"));
+            }
+            if versus.pair.settings > 1 && self.found.is_some() {
+                all.push(format!("each seed is the mean over {} settings", versus.pair.settings));
+            }
             let beside = &versus.pair.beside;
             if !beside.is_empty() {
                 all.push(format!("the two differ in more than that: {}", beside.join("; ")));
@@ -73,8 +90,11 @@ pub fn lines(judged: &[Judged]) -> Vec<String> {
 pub fn table(judged: &[Judged]) -> Table {
     let together = if judged.len() > 1 { format!(", all {} at once", judged.len()) } else { String::new() };
     let head = ["claim", "verdict", "seeds", "difference"].map(str::to_owned).to_vec();
-    let head =
-        [head, vec![format!("95 %{together}")], ["margin", "seen 4 times in 5", "remarks"].map(str::to_owned).to_vec()];
+    let head = [
+        head,
+        vec![format!("95 %{together}")],
+        ["spread", "margin", "seen 4 times in 5", "remarks"].map(str::to_owned).to_vec(),
+    ];
     let none = || "–".to_owned();
     let row = |judged: &Judged| {
         let claim = &judged.noted.claim;
@@ -88,6 +108,7 @@ pub fn table(judged: &[Judged]) -> Table {
         let metric = judged.versus.as_ref().map(|versus| &versus.metric);
         let written =
             |value: Option<f64>| metric.zip(value).map_or_else(none, |(metric, value)| metric.difference(value));
+        row.push(written(judged.found.and_then(|(found, _)| found.std)));
         row.push(written(judged.versus.as_ref().map(|versus| versus.margin)));
         row.push(written(judged.detectable));
         row.push(judged.remarks().join("; "));
@@ -109,6 +130,7 @@ pub fn json(judged: &[Judged]) -> Value {
         json!({
             "claim": judged.noted, "verdict": verdict, "more_seeds": more, "why": judged.why,
             "metric": versus.map(|versus| &versus.metric.key), "labels": versus.map(|versus| &versus.labels),
+            "failed": versus.map(|versus| versus.failed), "settings": versus.map(|versus| versus.pair.settings), "remarks": judged.remarks(),
             "margin": versus.map(|versus| versus.margin), "detectable": judged.detectable,
             "difference": judged.found.map(|(found, _)| found), "family": judged.found.map(|(_, family)| family),
             "sentence": judged.line(),

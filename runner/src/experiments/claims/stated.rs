@@ -1,11 +1,14 @@
 //! `[[sweep.claims]]`: claims as a config states them, and as a sweep's folder keeps them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::config::key::{dotted, flat};
+use crate::experiments::compare::named;
 use crate::failure::Failure;
 use crate::run::write_whole;
 
@@ -65,6 +68,9 @@ pub struct Noted {
     /// Runs that had finished by then: more than none means that it may have been made to fit them.
     #[serde(default, skip_serializing_if = "is_none")]
     pub after_runs: usize,
+    /// Runs that had finished when the claim was taken back, where it was: it may have been taken back for what they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_after: Option<usize>,
 }
 
 fn is_none(count: &usize) -> bool {
@@ -85,6 +91,17 @@ impl Claim {
         if let Some((name, _)) = sides.into_iter().find(|(_, side)| side.is_empty()) {
             return Err(format!("{name} is empty: it names no runs"));
         }
+        let keys = [&claim.of, &claim.than, &claim.within].into_iter().flat_map(flat).map(|(path, _)| dotted(&path));
+        if let Some(key) = keys.into_iter().find(|key| tells_nothing(key)) {
+            return Err(format!("{key} tells no settings apart: claims are about keys that change what a run finds"));
+        }
+        let direction = claim.metric.as_deref().map(|metric| named(metric).more_is_better);
+        if let (Some(None), Is::Better | Is::Worse) = (direction, claim.is) {
+            let metric = claim.metric.unwrap_or_default();
+            return Err(format!(
+                "whether more or less {metric} is better is not known: write is = \"more\" or \"less\""
+            ));
+        }
         if claim.of.contains_key(CONTROL) {
             return Err(
                 "of names a control: it stands in `than`, and the runs that it is the control of in `of`".into()
@@ -104,15 +121,25 @@ impl Claim {
     }
 }
 
-/// Writes the claims into a sweep's folder, where `finished` runs are. What was written before keeps its place in time.
+/// Whether comparisons leave a key out, or make repetitions of it.
+fn tells_nothing(key: &str) -> bool {
+    let names = ["name", "threads", "device", "data.dir", "seed"];
+    names.contains(&key) || key.starts_with("output.") || key.starts_with("seeds.")
+}
+
+/// Writes the claims into a sweep's folder, where `finished` runs are. What was written before keeps its place in time, and
+/// what is taken back after a run had finished stays, as withdrawn.
 ///
 /// # Errors
-/// The file cannot be written.
+/// The file cannot be read or written.
 pub fn note(folder: &Path, claims: &[Claim], finished: usize) -> Result<(), Failure> {
-    let before = noted(folder);
+    let before = noted(folder).map_err(Failure::Failed)?;
     let since =
         |claim: &Claim| before.iter().find(|noted| noted.claim == *claim).map_or(finished, |noted| noted.after_runs);
-    let now: Vec<Noted> = claims.iter().map(|claim| Noted { after_runs: since(claim), claim: claim.clone() }).collect();
+    let stated = |claim: &Claim| Noted { after_runs: since(claim), withdrawn_after: None, claim: claim.clone() };
+    let mut now: Vec<Noted> = claims.iter().map(stated).collect();
+    let gone = before.iter().filter(|noted| finished > 0 && !claims.contains(&noted.claim)).cloned();
+    now.extend(gone.map(|noted| Noted { withdrawn_after: noted.withdrawn_after.or(Some(finished)), ..noted }));
     if now == before {
         return Ok(());
     }
@@ -120,9 +147,21 @@ pub fn note(folder: &Path, claims: &[Claim], finished: usize) -> Result<(), Fail
     Ok(write_whole(&folder.join(CLAIMS), text.as_bytes())?)
 }
 
-/// The claims of a sweep's folder; none where it has none that can be read.
-pub fn noted(folder: &Path) -> Vec<Noted> {
-    fs::read(folder.join(CLAIMS)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+/// The claims of a sweep's folder; none where it has no file of them.
+///
+/// # Errors
+/// The file is not what was written, or cannot be read.
+pub fn noted(folder: &Path) -> Result<Vec<Noted>, String> {
+    let path = folder.join(CLAIMS);
+    let refused = |why: String| {
+        let fix = "remove it, and the claims count as written now";
+        format!("{}: the claims of this sweep cannot be read: {why}\n  fix: {fix}", path.display())
+    };
+    match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(refused(error.to_string())),
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| refused(error.to_string())),
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +183,8 @@ mod tests {
         assert!(said("margin = 0.5", "").contains("missing field `margin`"));
         assert!(said("margin = 0.5", "margin = -1.0").contains("margin is -1, and must be above 0"));
         assert!(said("margin", "margins").contains("unknown field `margins`"));
+        assert!(said("criterion.name = 'a'", "seed = 3").contains("seed tells no settings apart"));
+        assert!(said("margin", "metric = 'nnz'\nmargin").contains("whether more or less nnz is better is not known"));
         assert!(said("{ criterion.name = 'b' }", "{}").contains("than is empty"));
         assert!(said("{ criterion.name = 'b' }", "{ control = 3 }").contains("by its name"));
         assert!(said("{ criterion.name = 'a' }", "{ control = 'random' }").contains("it stands in `than`"));
@@ -160,9 +201,12 @@ mod tests {
         let later = Claim { margin: 0.1, ..first.clone() };
         note(here.path(), std::slice::from_ref(&first), 0).unwrap();
         note(here.path(), &[first.clone(), later.clone()], 7).unwrap();
-        note(here.path(), &[later, first], 20).unwrap();
-        assert_eq!(noted(here.path()).iter().map(|noted| noted.after_runs).collect::<Vec<_>>(), [7, 0]);
+        note(here.path(), &[later.clone(), first], 20).unwrap();
+        note(here.path(), &[later], 21).unwrap();
+        let found = noted(here.path()).unwrap();
+        let times: Vec<_> = found.iter().map(|noted| (noted.after_runs, noted.withdrawn_after)).collect();
+        assert_eq!(times, [(7, None), (0, Some(21))]);
         fs::write(here.path().join(CLAIMS), "[{}]").unwrap();
-        assert!(noted(here.path()).is_empty());
+        assert!(noted(here.path()).unwrap_err().contains("claims.json: the claims of this sweep cannot be read"));
     }
 }

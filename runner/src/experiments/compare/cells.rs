@@ -71,7 +71,8 @@ impl Cells {
         self.check_keys("--by", &question.by, &configs)?;
         self.check_keys("--choose", question.choose.as_slice(), &configs)?;
         let mut by = if question.by.is_empty() { keys::telling(&configs, &[]) } else { question.by.clone() };
-        by.retain(|key| Some(key) != question.choose.as_ref());
+        // Seeds that are crossed with the one that makes repetitions are settings, over which each repetition is a mean.
+        by.retain(|key| Some(key) != question.choose.as_ref() && !(question.by.is_empty() && keys::is_of_seeds(key)));
         let choice = question.choose.as_ref().map(|key| chosen(&self.records, &self.configs, &mains, &by, key));
         let choice = choice.transpose()?.unwrap_or_default();
         mains.retain(|run| !choice.left.contains(run));

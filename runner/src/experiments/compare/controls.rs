@@ -18,7 +18,7 @@ const PRUNING: [&str; 4] = ["criterion.", "prune.", "schedule.", "grow."];
 pub struct Controls(BTreeMap<(usize, String), usize>);
 
 impl Controls {
-    /// Finds them: as the sweep noted them; else by what a control's summary says of its owner, which shares it with cells
+    /// Finds them: as the sweep noted them, or the table in which it was kept; else by what a control's summary says of its owner, which shares it with cells
     /// that have none of their own and agree with the owner in everything that makes the control.
     ///
     /// What is said of a folder that holds a copy is said of the run that counts.
@@ -37,6 +37,12 @@ impl Controls {
                     all.insert((cell, kind.to_owned()), control);
                 }
             });
+        }
+        for (i, record) in records.iter().enumerate() {
+            for (kind, name) in &record.controls {
+                let control = record.folder.parent().and_then(|sweep| places.get(sweep.join(name).as_path()).copied());
+                all.extend(control.map(|control| ((i, kind.clone()), control)));
+            }
         }
         let mut shared: HashMap<Made<'_>, usize> = HashMap::new();
         for (i, record) in records.iter().enumerate() {

@@ -53,6 +53,11 @@ pub fn flat(config: &Map<String, Value>) -> Flat {
     found
 }
 
+/// Whether a key is one of the section `seeds`.
+pub fn is_of_seeds(key: &str) -> bool {
+    OWN.contains(&key)
+}
+
 /// Makes one key, `seed`, of all that makes repetitions: `3`, or `0, data 3` where `seed` is held and the data's is not.
 ///
 /// Repetitions must be independent, so one seed alone makes them. Where `seed` varies, it is that one; a seed of the section

@@ -4,7 +4,6 @@ mod blocks;
 mod budget;
 mod cells;
 mod choice;
-mod common;
 mod controls;
 mod copies;
 mod group;
@@ -15,17 +14,15 @@ mod pair;
 mod pareto;
 mod sentence;
 mod text;
-mod versus;
 
 pub use cells::{Cells, Question};
 pub use group::Group;
 pub use keys::{Flat, flat, telling, value};
-pub use metric::{Metric, Unit};
+pub use metric::{Metric, Unit, named};
 pub use page::{Maps, Over, maps, over_sparsity, page};
-pub use pair::Pair;
+pub use pair::{Pair, Sides, Versus, Wanted};
 pub use pareto::Front;
 pub use text::{Table, all as tables, csv, json, markdown, terminal};
-pub use versus::{Sides, Versus, Wanted};
 
 /// Everything that a comparison found.
 #[derive(Clone, Debug)]

@@ -70,12 +70,14 @@ struct Told {
 }
 
 impl Told {
-    fn of(config: &Flat, repeats: &[String]) -> Self {
+    /// Seeds that draw nothing in this run are no data: runs that differ in them alone have one data set.
+    fn of(config: &Flat, idle: &[&str], repeats: &[String]) -> Self {
         let run = value(config, "seed").to_owned();
         let seed = |key: &&str| ((*key).to_owned(), config.get(*key).cloned().unwrap_or_else(|| run.clone()));
         let held: Flat = HELD.iter().map(seed).collect();
         let mut data: Flat = OF_DATA.iter().map(seed).collect();
         data.extend(config.iter().filter(|(key, _)| of_data(key)).map(|(key, value)| (key.clone(), value.clone())));
+        data.retain(|key, _| !idle.contains(&key.as_str()));
         let (repeated, held) = held.into_iter().partition(|(key, _)| repeats.contains(key));
         let mut told = Self { setting: Flat::new(), held, data, repeated };
         for (key, value) in config.iter().filter(|(key, _)| !of_seeds(key) && !of_data(key)) {
@@ -84,6 +86,14 @@ impl Told {
         }
         told
     }
+}
+
+/// Seeds of the data that draw nothing in a run, as the run itself noted.
+fn idle(record: &Record) -> Vec<&'static str> {
+    let notes = record.summary.get("notes").and_then(|notes| notes.as_array());
+    let notes: Vec<&str> = notes.into_iter().flatten().filter_map(|note| note.as_str()).collect();
+    let said = |key: &&str| notes.iter().any(|note| note.starts_with(*key) && note.contains(" does nothing here"));
+    OF_DATA.into_iter().filter(said).collect()
 }
 
 /// Sorts finished runs into groups that differ in their data alone; `repeats` are keys whose values are repetitions.
@@ -130,7 +140,15 @@ pub fn grouped(records: &[Record], repeats: &[String]) -> Result<Grouped, String
             return Err(format!("--repeats {key}: no run has that key\n  fix: name one, such as seeds.order"));
         }
     }
-    let told: Vec<(usize, Told)> = configs.iter().map(|(place, config)| (*place, Told::of(config, repeats))).collect();
+    let of = |(place, config): &(usize, Flat)| (*place, Told::of(config, &idle(&records[*place]), repeats));
+    let told: Vec<(usize, Told)> = configs.iter().map(of).collect();
+    let drawn_from: BTreeSet<&str> = configs.iter().flat_map(|(place, _)| idle(&records[*place])).collect();
+    if !drawn_from.is_empty() {
+        let keys = drawn_from.into_iter().collect::<Vec<_>>().join(" and ");
+        notes.push(format!(
+            "{keys} draws nothing in some of these runs, as their notes say: it makes no data sets there"
+        ));
+    }
     let mut all: BTreeMap<(&Flat, &Flat), Vec<&(usize, Told)>> = BTreeMap::new();
     told.iter().for_each(|run| all.entry((&run.1.setting, &run.1.held)).or_default().push(run));
     let settings: Vec<Flat> =
@@ -247,6 +265,20 @@ mod tests {
         let found = grouped(&more, &[]).unwrap();
         assert_eq!(found.groups.len(), 1);
         assert!(found.notes[0].starts_with("one data set only, so nothing to tell: seeds.init 7"), "{:?}", found.notes);
+    }
+
+    #[test]
+    fn a_seed_that_draws_nothing_makes_no_data_sets() {
+        let of = |data: u64, note: &str| {
+            let mut record = run("snip", 0, json!({ "data": data }));
+            record.summary.insert("notes".to_owned(), json!([note]));
+            record
+        };
+        let found = grouped(&[of(1, "x"), of(2, "x"), of(3, "x")], &[]).unwrap();
+        assert_eq!(labels(&found), [("", vec![(0, 0), (1, 1), (2, 2)])]);
+        let note = "seeds.data = 1 does nothing here: \"mnist\" is not generated from it.";
+        let why = grouped(&[of(1, note), of(2, note), of(3, note)], &[]).unwrap_err();
+        assert!(why.starts_with("no two runs differ in their data alone"), "{why}");
     }
 
     #[test]

@@ -69,17 +69,7 @@ pub fn walk(
             rest /= length;
         }
         picks.sort_unstable();
-        let picked = sections.pick(&picks);
-        let mut applying: Vec<usize> = Vec::new();
-        for (when, applied) in spec.when.iter().zip(&mut walked.applied) {
-            if picked.has(&when.condition.0, &picks, sections) {
-                *applied = true;
-                applying.extend(&when.axes);
-            }
-        }
-        for more in product_of(spec, &applying) {
-            let picks = [picks.as_slice(), &more].concat();
-            let picked = sections.pick(&picks);
+        for (picks, picked) in ruled(spec, sections, picks, &mut walked.applied) {
             let takes: Vec<bool> = spec.exclude.iter().map(|rule| picked.has(&rule.0, &picks, sections)).collect();
             walked.took.iter_mut().zip(&takes).for_each(|(took, takes)| *took |= takes);
             if takes.contains(&true) {
@@ -97,6 +87,31 @@ pub fn walk(
         }
     }
     Ok(walked)
+}
+
+/// What the rules of `when` make of the picks of all cells: those that hold add their axes, and may make others hold, each
+/// at most once.
+fn ruled(spec: &Spec, sections: &mut Sections<'_>, picks: Vec<Pick>, applied: &mut [bool]) -> Vec<(Vec<Pick>, Picked)> {
+    let mut open = vec![(picks, vec![false; spec.when.len()])];
+    let mut whole = Vec::new();
+    // The last one first, so that cells come in the order of their axes.
+    while let Some((picks, mut done)) = open.pop() {
+        let picked = sections.pick(&picks);
+        let mut applying: Vec<usize> = Vec::new();
+        for (number, when) in spec.when.iter().enumerate().filter(|(number, _)| !done[*number]).collect::<Vec<_>>() {
+            if picked.has(&when.condition.0, &picks, sections) {
+                (applied[number], done[number]) = (true, true);
+                applying.extend(&when.axes);
+            }
+        }
+        if applying.is_empty() {
+            whole.push((picks, picked));
+            continue;
+        }
+        let more = product_of(spec, &applying).into_iter().rev();
+        open.extend(more.map(|more| ([picks.as_slice(), &more].concat(), done.clone())));
+    }
+    whole
 }
 
 /// What cells on the sides of a claim have; everything, where a side is a control.

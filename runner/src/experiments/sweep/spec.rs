@@ -113,7 +113,7 @@ impl Reader<'_> {
         let exclude = exclude.iter().map(|rule| Condition(flat(rule))).collect();
         let controls = self.controls(table.remove("controls"));
         let claims = self.rules(table.remove("claims"), "claims");
-        let claims = claims.into_iter().filter_map(|claim| self.claim(claim)).collect();
+        let claims = claims.into_iter().filter_map(|claim| self.claim(claim, &controls)).collect();
         let (axes, alone) = (std::mem::take(&mut self.axes), std::mem::take(&mut self.alone));
         Spec { axes, dimensions, when, exclude, controls, alone, claims, until }
     }
@@ -297,14 +297,16 @@ impl Reader<'_> {
         }
     }
 
-    fn claim(&mut self, claim: Table) -> Option<Claim> {
+    fn claim(&mut self, claim: Table, controls: &[Control]) -> Option<Claim> {
         let fix = "write [[sweep.claims]] with claim = \"...\", of = { criterion.name = \"...\" }, is = \"better\", than = { criterion.name = \
                    \"...\" } or { control = \"random\" }, and margin = 0.5; where, metric and source may stand beside them";
         let read = Claim::read(claim);
         if let Some(kind) = read.as_ref().ok().and_then(Claim::control)
-            && Control::ALL.into_iter().all(|control| control.name() != kind)
+            && controls.iter().all(|control| control.name() != kind)
         {
-            self.refuse("claims", format!("there is no control {kind}"), fix);
+            let known = controls.iter().map(|control| control.name()).collect::<Vec<_>>().join(", ");
+            let problem = format!("{kind} is not among the controls of this sweep: {known}");
+            self.refuse("claims", problem, "add it to sweep.controls, or compare with another");
         }
         read.map_err(|problem| self.refuse("claims", problem, fix)).ok()
     }

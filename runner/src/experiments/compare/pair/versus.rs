@@ -1,10 +1,10 @@
 //! One group against another that somebody named, and nothing else.
 
-use super::Cells;
-use super::group::Group;
-use super::keys::{self, ABSENT};
-use super::metric::Metric;
-use super::pair::{self, Pair, View};
+use super::super::Cells;
+use super::super::group::Group;
+use super::super::keys::{self, ABSENT};
+use super::super::metric::Metric;
+use super::{Pair, View};
 
 /// Values that a config must have, by dotted key, as text.
 pub type Wanted = Vec<(String, String)>;
@@ -35,6 +35,8 @@ pub struct Versus {
     pub margin: f64,
     /// Both sides, for people.
     pub labels: [String; 2],
+    /// Runs of both sides that failed, and count for nothing.
+    pub failed: [usize; 2],
     /// What was found.
     pub pair: Pair,
 }
@@ -97,9 +99,10 @@ impl Cells {
             margin: Some(margin),
             bootstrap: false,
         };
-        let pair = pair::one(&view, &groups, (of, than));
+        let pair = super::one(&view, &groups, (of, than));
         let labels = [of, than].map(|group| groups[group].label.clone());
-        Ok(Versus { metric, margin, labels, pair })
+        let failed = [of, than].map(|group| groups[group].failed.len());
+        Ok(Versus { metric, margin, labels, failed, pair })
     }
 
     fn value(&self, run: usize, key: &str) -> &str {

@@ -1,10 +1,12 @@
 //! Two groups, seed by seed.
 
+mod common;
+mod versus;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::blocks::{Blocks, Both, Place};
 use super::budget::Budget;
-use super::common::Common;
 use super::controls::Controls;
 use super::group::Group;
 use super::keys::{self, Flat};
@@ -12,6 +14,9 @@ use super::metric::Metric;
 use super::sentence;
 use crate::experiments::index::Record;
 use crate::experiments::statistics::{Bootstrap, Equivalence, Family, LEVEL, Paired};
+use common::Common;
+
+pub use versus::{Sides, Versus, Wanted};
 
 /// What pairs are made from.
 pub struct View<'a> {

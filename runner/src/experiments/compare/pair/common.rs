@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::blocks::Blocks;
-use super::pair::View;
+use super::super::blocks::Blocks;
+use super::View;
 use crate::config::At;
 use crate::experiments::statistics::Sample;
 
