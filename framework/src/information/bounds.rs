@@ -65,6 +65,11 @@ impl EntropyBounds {
         let choices = counts.min(((weights + 1) as f64).log2()) + by_count.iter().map(mean).sum::<f64>();
         Self { sum_of_weights, sum_of_weights_corrected, choices }
     }
+
+    /// The lower of the two, with corrected fractions: a bound on average over all data sets, an estimate of it over few.
+    pub fn least(&self) -> f64 {
+        self.sum_of_weights_corrected.min(self.choices)
+    }
 }
 
 #[cfg(test)]

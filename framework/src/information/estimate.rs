@@ -52,7 +52,7 @@ pub struct Estimate {
 pub struct PEff {
     /// With the least that the masks tell.
     pub at_least: f64,
-    /// With the most, `log2 C(p, nnz)`: the sum over weights is no bound where its fractions are estimated.
+    /// With the most, the lower of the two bounds, of which the sum over weights is an estimate where it is of few data sets.
     pub at_most: f64,
 }
 
@@ -96,7 +96,7 @@ impl Estimate {
             ceiling: entropy(by_data.iter().map(|(_, times)| *times)),
             identified,
             overlap: Overlap::of(masks),
-            p_eff: PEff { at_least: mean + at_least, at_most: mean + at_most.choices.max(at_least) },
+            p_eff: PEff { at_least: mean + at_least, at_most: mean + at_most.least().max(at_least) },
             at_most,
         })
     }

@@ -16,11 +16,11 @@ use crate::network::model::{InputSpec, Model};
 use crate::network::params::{ParamStore, Snapshot};
 use crate::options::PluginSpec;
 use crate::pruning::criterion::{Criterion, MakeCriterion, Setup};
-use crate::pruning::measure::{self, Burden};
+use crate::pruning::measure::Burden;
 use crate::pruning::schedule::{Schedule, Step};
-use crate::pruning::{self, GrowConfig, LatencyTable, PruneConfig, Remark};
+use crate::pruning::{GrowConfig, LatencyTable, PruneConfig, Remark};
 use crate::seed::Seeds;
-use crate::training::event::{EvalAt, Event, GroupSize, LOG};
+use crate::training::event::{EvalAt, Event};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -232,19 +232,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
 
     fn start(&mut self) -> Result<()> {
         let Self { setting, live, reporter, idle, .. } = self;
-        let groups = &live.params.layout().groups;
-        reporter.event(&Event::Start {
-            step: live.next.0,
-            log: LOG,
-            name: setting.name.clone(),
-            steps: setting.length.steps,
-            steps_per_epoch: setting.length.steps_per_epoch,
-            examples: setting.data.train.len(),
-            params: measure::count_params(&live.params).1,
-            layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
-            prunable: pruning::counts(&setting.prune, &live.params)?,
-            first: live.unmeasured.then_some(EvalAt::Epoch),
-        })?;
+        reporter.event(&setting.begins(live)?)?;
         for note in idle.drain(..) {
             reporter.note(live.next, note.keys, note.text)?;
         }

@@ -105,7 +105,7 @@ fn networks_of_other_shapes_are_not_compared() {
     fs::write(scene.path().join(&runs[1]).join("config.toml"), own).unwrap();
     runs.iter().enumerate().for_each(|(data, run)| _ = as_if(&scene, run, "s", data as u64));
     let (code, why) = scene.refused(&["information", "runs/s"]);
-    assert!(code == 2 && why.contains("masks of units that were cut out cannot be compared"), "{why}");
+    assert!(code == 2 && why.contains("units were cut out of it, so that it has no mask of them"), "{why}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod sparse;
 mod stopwatch;
 
 use super::evaluate::Task;
+use super::event::{EvalAt, Event, GroupSize, LOG};
+use super::run::Live;
 use super::{Run, Timeline, TrainConfig};
 use crate::backend::Backend;
 use crate::data::{Batches, Dataset, Order, SplitName};
@@ -18,6 +20,7 @@ use crate::network::layout::{Layout, Sizes};
 use crate::network::model::{InputSpec, Model};
 use crate::options::OptionSet as _;
 use crate::pruning::criterion::{Criterion, MakeCriterion};
+use crate::pruning::measure;
 use crate::pruning::schedule::{RunLength, Schedule, Step};
 use crate::pruning::{self, Apply, Forecast, GrowConfig, LatencyTable, PruneConfig, Scope};
 use crate::seed::Seeds;
@@ -123,6 +126,23 @@ impl<'a, B: Backend> Setting<'a, B> {
                 .map_err(|error| error.under("prune"))?;
         }
         Ok((setting, layout, run.criterion, run.schedule))
+    }
+
+    /// What observers are told first of a run in this state.
+    pub fn begins(&self, live: &Live<B>) -> Result<Event> {
+        let groups = &live.params.layout().groups;
+        Ok(Event::Start {
+            step: live.next.0,
+            log: LOG,
+            name: self.name.clone(),
+            steps: self.length.steps,
+            steps_per_epoch: self.length.steps_per_epoch,
+            examples: self.data.train.len(),
+            params: measure::count_params(&live.params).1,
+            layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
+            prunable: pruning::counts(&self.prune, &live.params)?,
+            first: live.unmeasured.then_some(EvalAt::Epoch),
+        })
     }
 
     /// What is measured: the network without its parameters.

@@ -15,7 +15,7 @@ use toml::Table;
 use crate::cli::{Cli, HowArgs, SweepArgs};
 use crate::config::{ConfigErrors, Layer};
 use crate::engine::Workbench;
-use crate::experiments::claims::{self, CLAIMS};
+use crate::experiments::claims;
 use crate::experiments::cluster::Submission;
 use crate::experiments::index::{self, Index, Record};
 use crate::experiments::sweep::{CELLS, Frozen, SweepPlan, Tally, Waves, Workers, Written, fails_again, time};
@@ -117,7 +117,7 @@ fn begin(plan: &SweepPlan, cells: &[usize], quiet: bool, workbench: &Workbench) 
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
     note_cells(plan)?;
-    note_claims(plan)?;
+    claims::note_before(&plan.folder, plan.claims())?;
     if !quiet {
         plan.notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
@@ -132,16 +132,6 @@ fn note_cells(plan: &SweepPlan) -> Result<(), Failure> {
         return Ok(());
     }
     Ok(write_whole(&path, text.as_bytes())?)
-}
-
-/// Writes what the sweep is to show, before its runs can.
-fn note_claims(plan: &SweepPlan) -> Result<(), Failure> {
-    if plan.claims().is_empty() && !plan.folder.join(CLAIMS).exists() {
-        return Ok(());
-    }
-    let records = Index::open(&plan.folder)?.records(&plan.folder)?;
-    let finished = records.iter().filter(|record| record.status == "finished").count();
-    claims::note(&plan.folder, plan.claims(), finished)
 }
 
 /// Writes the plan with the runs that its cells are, for processes that run it later or elsewhere.

@@ -6,4 +6,4 @@ mod stated;
 
 pub use judged::{Judged, judge};
 pub use shown::{json, lines, table};
-pub use stated::{CLAIMS, Claim, Noted, note, noted};
+pub use stated::{Claim, Noted, note_before, noted};

@@ -9,11 +9,12 @@ use toml::Table;
 
 use crate::config::key::{dotted, flat};
 use crate::experiments::compare::named;
+use crate::experiments::index::Index;
 use crate::failure::Failure;
 use crate::run::write_whole;
 
 /// The file of a sweep's folder that keeps them.
-pub const CLAIMS: &str = "claims.json";
+const CLAIMS: &str = "claims.json";
 
 /// The key by which a side names controls and no config: `than = { control = "random" }`.
 pub const CONTROL: &str = "control";
@@ -127,12 +128,24 @@ fn tells_nothing(key: &str) -> bool {
     names.contains(&key) || key.starts_with("output.") || key.starts_with("seeds.")
 }
 
+/// Writes what a sweep is to show into its folder, before its runs can.
+///
+/// # Errors
+/// The file, or the folder's index, cannot be read or written.
+pub fn note_before(folder: &Path, claims: &[Claim]) -> Result<(), Failure> {
+    if claims.is_empty() && !folder.join(CLAIMS).exists() {
+        return Ok(());
+    }
+    let records = Index::open(folder)?.records(folder)?;
+    note(folder, claims, records.iter().filter(|record| record.status == "finished").count())
+}
+
 /// Writes the claims into a sweep's folder, where `finished` runs are. What was written before keeps its place in time, and
 /// what is taken back after a run had finished stays, as withdrawn.
 ///
 /// # Errors
 /// The file cannot be read or written.
-pub fn note(folder: &Path, claims: &[Claim], finished: usize) -> Result<(), Failure> {
+fn note(folder: &Path, claims: &[Claim], finished: usize) -> Result<(), Failure> {
     let before = noted(folder).map_err(Failure::Failed)?;
     let since =
         |claim: &Claim| before.iter().find(|noted| noted.claim == *claim).map_or(finished, |noted| noted.after_runs);
