@@ -54,7 +54,7 @@ assert found["uint16"] == ("_rebuild_tensor_v3", "UntypedStorage", 12), "six num
 assert found["uint32"] == ("_rebuild_tensor_v3", "UntypedStorage", 24), "six numbers are no longer 24 bytes"
 PYTHON
 # Seen on 2026-11-28:
-# torch 2.15.0+cu130
+# torch 2.15.0+cu132
 # float32        _rebuild_tensor_v2 FloatStorage 6
 # bfloat16       _rebuild_tensor_v2 BFloat16Storage 6
 # int8           _rebuild_tensor_v2 CharStorage 6

@@ -118,6 +118,19 @@ fn rules_that_do_nothing_are_said() {
 }
 
 #[test]
+fn a_rule_may_ask_for_what_another_one_gives() {
+    let here = here(CONFIG);
+    let rules = "sweep.when=[{ if = { train.lr = 0.2 }, set = { train.momentum = 0.5 } }, \
+                 { if = { criterion.name = \"random\" }, axes = { train.lr = [0.1, 0.2] } }]";
+    let (code, out, errors) = secateur(here.path(), &["sweep", "s.toml", "--dry-run", "--set", rules, "sweep.seeds=1"]);
+    assert_eq!(code, 0, "{errors}");
+    let random: Vec<&str> = out.lines().filter(|line| line.starts_with("criterion=random")).collect();
+    assert_eq!(random.len(), 2, "{out}");
+    assert!(random[0].contains("train.lr=0.1") && !random[0].contains("momentum"), "{out}");
+    assert!(random[1].contains("train.lr=0.2") && random[1].contains("train.momentum=0.5"), "{out}");
+}
+
+#[test]
 fn every_sweep_of_the_program_can_be_planned() {
     let here = tempfile::tempdir().unwrap();
     for (name, cells) in [
