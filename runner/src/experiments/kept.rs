@@ -75,7 +75,8 @@ pub struct Kept {
 
 /// The file's text.
 pub fn written(kept: Kept) -> String {
-    let Kept { records, claims, notes, looked } = kept;
+    let Kept { mut records, claims, notes, looked } = kept;
+    records.iter_mut().for_each(|record| leave_places(&mut record.config));
     let mut common = records.first().map(|record| record.config.clone()).unwrap_or_default();
     records.iter().for_each(|record| keep_equal(&mut common, &record.config));
     let ties = ties(&records);
@@ -133,6 +134,14 @@ pub fn read(path: &Path) -> Result<Kept, String> {
     };
     let records = text[..above].lines().skip(1).map(record).collect::<Result<Vec<_>, _>>()?;
     Ok(Kept { records, claims: head.claims, notes: head.notes, looked: head.looked })
+}
+
+/// Takes away where a run found its data and wrote its results: that is of one machine, and changes no figure.
+fn leave_places(config: &mut Map<String, Value>) {
+    config.remove("output");
+    if let Some(Value::Object(data)) = config.get_mut("data") {
+        data.remove("dir");
+    }
 }
 
 /// What a summary measures, without lists of single things and what belongs to a folder.
@@ -245,6 +254,14 @@ mod tests {
             assert_eq!(after.summary["burden"], json!([{"name": "fc1.weight", "gradient": 0.5}]));
             assert!(!after.summary.contains_key("notes") && !after.summary.contains_key("sha256"));
         }
+    }
+
+    #[test]
+    fn no_path_of_a_machine_is_kept() {
+        let places =
+            json!({"seed": 0, "output": {"dir": "/home/me/runs"}, "data": {"name": "mnist", "dir": "/home/me/data"}});
+        let text = written(Kept { records: vec![record("a", places)], ..Kept::default() });
+        assert!(!text.contains("/home/me") && text.contains("mnist"), "{text}");
     }
 
     #[test]
