@@ -139,7 +139,11 @@ impl States<'_> {
             (None, Err(failure)) => {
                 Err(failure.saying(|why| format!("{why}\n  this was the run that is left, repeated up to step {step}")))
             }
-            (None, Ok(_)) => Err(Failure::Failed(format!("the run that is left has no step {step}"))),
+            // Steps that the run was never to make were refused before: this one ended early.
+            (None, Ok(_)) => Err(Failure::Failed(format!(
+                "the run that is left ended before step {step}, by its train.stop_loss or train.stop_flat\n  \
+                 fix: fork it at an earlier step; the last line of its log says where it ended"
+            ))),
         }
     }
 }

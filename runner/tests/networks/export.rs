@@ -155,6 +155,6 @@ fn autoencoders_are_exported() {
     let run = scene.run(&small);
     every_form(&scene, &run);
     let (code, why) = scene.refused(&["predict", &run, "--csv", "-"]);
-    assert!(code == 2 && why.contains("this network does not classify"), "{why}");
+    assert!(code == 2 && why.contains("this network has no predictions: it has a loss of its own"), "{why}");
     assert!(scene.done(&["predict", &run]).contains("loss"));
 }

@@ -130,3 +130,31 @@ fn a_smaller_network_is_timed_beside_the_one_it_was() {
     let (code, why) = scene.refused(&["latency", &run, "--threads", "5000"]);
     assert!(code == 2 && why.contains("at most 1024"), "{why}");
 }
+
+#[test]
+fn numbers_are_told_beside_those_of_the_data_and_give_the_summarys_r2() {
+    let scene = Scene::new();
+    let data = ["--set=data.name=index-model", "--set=data.index-model={train=200,test=40}", "--set=train.epochs=5"];
+    let learns = ["--set=train.loss=squared-error", "--set=data.normalize=none", "--set=train.lr=0.02"];
+    let run = scene.run(&[&data[..], &learns].concat());
+    let csv = scene.done(&["predict", &run, "--csv", "-"]);
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("example,value,target"), "{csv}");
+    let rows: Vec<[f64; 2]> = lines
+        .map(|line| {
+            let fields: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
+            [fields[1], fields[2]]
+        })
+        .collect();
+    assert_eq!(rows.len(), 40);
+    // 1 less what is left of the sum of squares around the mean.
+    let mean = rows.iter().map(|row| row[1]).sum::<f64>() / 40.0;
+    let left: f64 = rows.iter().map(|[value, target]| (value - target).powi(2)).sum();
+    let whole: f64 = rows.iter().map(|[_, target]| (target - mean).powi(2)).sum();
+    let told = scene.summary(&run)["test_r2"].as_f64().unwrap();
+    assert!((told - (1.0 - left / whole)).abs() < 1e-5, "{told} {left} {whole}");
+    let lines = scene.done(&["predict", &run, "--jsonl", "-"]);
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(first["value"], first["logits"][0], "{first}");
+    assert!((first["target"].as_f64().unwrap() - rows[0][1]).abs() < 1e-6, "{first}");
+}

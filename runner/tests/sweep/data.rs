@@ -23,6 +23,11 @@ fn run(here: &Path, words: &[&str]) -> (Value, Vec<u8>) {
     let folder = fs::read_dir(here.join("one")).unwrap().map(|f| f.unwrap().path()).find(|path| path.is_dir()).unwrap();
     let summary = serde_json::from_slice(&fs::read(folder.join("summary.json")).unwrap()).unwrap();
     let model = fs::read(folder.join("model.safetensors")).unwrap();
+    let own = words.iter().filter_map(|word| word.strip_prefix("seeds.")).map(|word| word.replace('=', " "));
+    let own = own.collect::<Vec<_>>().join(", ");
+    let behind = if own.is_empty() { own } else { format!(" ({own})") };
+    let report = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(report.contains(&format!(", seed {}{behind}", summary["seed"])), "the report names its seeds");
     fs::remove_dir_all(here.join("one")).unwrap();
     (summary, model)
 }

@@ -4,7 +4,7 @@ mod fit;
 mod predict;
 
 pub use fit::Fit;
-pub use predict::Prediction;
+pub use predict::{Answer, Prediction};
 
 use super::Loss;
 use super::reporter::{Reporter, metrics};

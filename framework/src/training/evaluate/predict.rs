@@ -11,24 +11,41 @@ use crate::tensor::Tensor;
 use crate::training::setting::at_least_one;
 use crate::training::{Loss, next_batch};
 
-/// What a classifier says of an example.
+/// What a network says of an example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// The example: its position among the examples that its split was drawn from.
     pub example: u32,
-    /// The class it belongs to, by the data.
-    pub target: u32,
-    /// The class with the highest logit; the lower one of two that are equal. Of one output class 1 where it is above 0.
-    pub class: usize,
-    /// Its probability: softmax of the logits, or of a single logit the logistic function. None under a squared error,
-    /// whose output is none.
-    pub probability: Option<f64>,
+    /// Its reading of what the network gives, beside what the data says.
+    pub answer: Answer,
     /// What the network gives.
     pub logits: Vec<f32>,
 }
 
-impl Prediction {
-    fn of(loss: Loss, example: u32, target: u32, logits: &[f32]) -> Self {
+/// What a network's output means.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Answer {
+    /// One class of several.
+    Class {
+        /// The class with the highest logit; the lower one of two that are equal. Of one output class 1 where it is above 0.
+        class: usize,
+        /// Its probability: softmax of the logits, or of a single logit the logistic function. None under a squared
+        /// error, whose output is none.
+        probability: Option<f64>,
+        /// The class by the data.
+        target: u32,
+    },
+    /// A real number, where the data's targets are.
+    Value {
+        /// The network's only output.
+        value: f32,
+        /// The number by the data.
+        target: f32,
+    },
+}
+
+impl Answer {
+    fn class(loss: Loss, target: u32, logits: &[f32]) -> Self {
         let (class, probability) = match (loss, logits) {
             (Loss::Binary, &[logit, ..]) => {
                 let second = 1.0 / (1.0 + (-f64::from(logit)).exp());
@@ -43,7 +60,7 @@ impl Prediction {
                 (class, Some(1.0 / sum))
             }
         };
-        Self { example, target, class, probability, logits: logits.to_vec() }
+        Self::Class { class, probability, target }
     }
 }
 
@@ -68,10 +85,10 @@ impl<B: Backend> Task<'_, B> {
         Ok(cx.finish().2)
     }
 
-    /// Classifies a split in batches of `batch_size`, its examples in their stored order.
+    /// Shows the network a split in batches of `batch_size`, its examples in their stored order.
     ///
     /// # Errors
-    /// [`Error::Config`] if the model does not classify, or the targets are real-valued; what the model reports.
+    /// [`Error::Config`] if the model has a loss of its own, whose output is no answer; what the model reports.
     pub fn predict(
         &self,
         params: &ParamStore<B>,
@@ -79,22 +96,23 @@ impl<B: Backend> Task<'_, B> {
         split: SplitName,
         batch_size: usize,
     ) -> Result<Vec<Prediction>> {
-        if data.split(split).is_regression() {
-            let text = format!("this network does not classify: the targets of \"{}\" are real-valued", data.name);
-            return Err(Error::Config(text));
-        }
         let mut batches = data.batches(split, at_least_one(batch_size), Order::Stored);
         let mut examples = data.split(split).indices().iter();
         let mut all = vec![];
         while let Some(batch) = next_batch(params.device(), data, &mut batches)? {
             let mut cx = Forward::evaluation(params).with_compressor(self.compressor);
             let Output::Logits(logits) = self.model.forward(&mut cx, &batch)? else {
-                return Err(Error::Config("this network does not classify: it has a loss of its own".into()));
+                return Err(Error::Config("this network has no predictions: it has a loss of its own".into()));
             };
             let each = logits.count() / batch.len().max(1);
             let values = logits.host();
-            let rows = values.chunks(each.max(1)).zip(&batch.classes).zip(examples.by_ref());
-            all.extend(rows.map(|((row, &target), &example)| Prediction::of(self.loss, example, target, row)));
+            for ((at, row), &example) in values.chunks(each.max(1)).enumerate().zip(examples.by_ref()) {
+                let answer = match batch.responses.get(at) {
+                    Some(&target) => Answer::Value { value: row[0], target },
+                    None => Answer::class(self.loss, batch.classes[at], row),
+                };
+                all.push(Prediction { example, answer, logits: row.to_vec() });
+            }
         }
         Ok(all)
     }
@@ -106,16 +124,19 @@ mod tests {
 
     #[test]
     fn probabilities_are_those_of_softmax_and_of_the_logistic_function() {
-        let said = |loss, logits: &[f32]| Prediction::of(loss, 0, 0, logits);
+        let said = |loss, logits: &[f32]| match Answer::class(loss, 0, logits) {
+            Answer::Class { class, probability, .. } => (class, probability),
+            Answer::Value { .. } => panic!("a class was asked for"),
+        };
         // e^0 / (e^0 + e^-1 + e^-2) with the largest logit, and a tie that goes to the lower class.
-        let three = said(Loss::CrossEntropy, &[1.0, 3.0, 2.0]);
-        assert_eq!(three.class, 1);
-        assert!((three.probability.unwrap() - 0.665_240_955_774_821_8).abs() < 1e-12, "{three:?}");
-        assert_eq!(said(Loss::CrossEntropy, &[2.0, 2.0]).class, 0);
+        let (class, probability) = said(Loss::CrossEntropy, &[1.0, 3.0, 2.0]);
+        assert_eq!(class, 1);
+        assert!((probability.unwrap() - 0.665_240_955_774_821_8).abs() < 1e-12, "{probability:?}");
+        assert_eq!(said(Loss::CrossEntropy, &[2.0, 2.0]).0, 0);
         let (yes, no) = (said(Loss::Binary, &[2.0]), said(Loss::Binary, &[-2.0]));
-        assert_eq!((yes.class, no.class), (1, 0));
-        assert!([yes, no].iter().all(|said| (said.probability.unwrap() - 0.880_797_077_977_882_3).abs() < 1e-12));
+        assert_eq!((yes.0, no.0), (1, 0));
+        assert!([yes, no].iter().all(|said| (said.1.unwrap() - 0.880_797_077_977_882_3).abs() < 1e-12));
         let signs = [0.3, -0.3, 0.0].map(|output| said(Loss::SquaredError, &[output]));
-        assert_eq!(signs.map(|said| (said.class, said.probability)), [(1, None), (0, None), (0, None)]);
+        assert_eq!(signs, [(1, None), (0, None), (0, None)]);
     }
 }

@@ -8,7 +8,7 @@ use secateur::data::SplitName;
 use super::{Data, Network};
 use crate::cli::{Cli, PredictArgs};
 use crate::commands::{print, print_exactly};
-use crate::engine::{Example, Found, Said, Which, Workbench};
+use crate::engine::{Example, Found, Said, SaidOf, Which, Workbench};
 use crate::failure::Failure;
 
 pub fn execute(arguments: &PredictArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
@@ -66,15 +66,21 @@ fn measured(file: &Path, which: Which, found: &Found) -> String {
 }
 
 fn as_csv(said: &[Said]) -> Result<String, Failure> {
-    let mut text = "example,class,probability,target\n".to_owned();
-    for Said { example, class, probability, target, .. } in said {
+    let numbers = said.first().is_some_and(|one| matches!(one.answer, SaidOf::Value { .. }));
+    let mut text = if numbers { "example,value,target\n" } else { "example,class,probability,target\n" }.to_owned();
+    for Said { example, answer, .. } in said {
         let example = match example {
             Example::File(file) => quoted(file),
             Example::At(at) => at.to_string(),
         };
-        let target = target.as_deref().map(quoted).unwrap_or_default();
-        let probability = probability.map(|p| format!("{p:.6}")).unwrap_or_default();
-        _ = writeln!(text, "{example},{},{probability},{target}", quoted(class));
+        match answer {
+            SaidOf::Class { class, probability, target } => {
+                let target = target.as_deref().map(quoted).unwrap_or_default();
+                let probability = probability.map(|p| format!("{p:.6}")).unwrap_or_default();
+                _ = writeln!(text, "{example},{},{probability},{target}", quoted(class));
+            }
+            SaidOf::Value { value, target } => _ = writeln!(text, "{example},{value},{target}"),
+        }
     }
     Ok(text)
 }

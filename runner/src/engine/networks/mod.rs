@@ -10,5 +10,5 @@ mod verify;
 pub use export::Exportable;
 pub use latency::{Milliseconds, OfFile, Timed};
 pub use mask::SavedMask;
-pub use predict::{Example, Found, Said};
+pub use predict::{Example, Found, Said, SaidOf};
 pub use saved::Which;

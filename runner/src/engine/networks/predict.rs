@@ -1,7 +1,7 @@
 //! What a saved network says of examples.
 
 use secateur::plugins::registry::Registered;
-use secateur::training::{Evaluation, evaluate};
+use secateur::training::{Answer, Evaluation, Prediction, evaluate};
 use serde::Serialize;
 
 use super::saved::{Shown, Which};
@@ -15,14 +15,33 @@ use crate::failure::Failure;
 pub struct Said {
     /// Its file, or its position in the data set.
     pub example: Example,
-    /// The class that the network finds.
-    pub class: String,
-    /// Its probability, where the loss gives one.
-    pub probability: Option<f64>,
-    /// The class that the data says, where it does.
-    pub target: Option<String>,
-    /// What the network gives: one number a class, or one alone under a binary loss.
+    /// The class or the number that the network finds.
+    #[serde(flatten)]
+    pub answer: SaidOf,
+    /// What the network gives: one number a class, or one alone under a binary loss or a squared error.
     pub logits: Vec<f32>,
+}
+
+/// What was found, and what the data says.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum SaidOf {
+    /// By a network that classifies.
+    Class {
+        /// The class that the network finds.
+        class: String,
+        /// Its probability, where the loss gives one.
+        probability: Option<f64>,
+        /// The class that the data says, where it does.
+        target: Option<String>,
+    },
+    /// By a network whose targets are real numbers.
+    Value {
+        /// What the network finds.
+        value: f32,
+        /// What the data says.
+        target: f32,
+    },
 }
 
 /// What an example is called.
@@ -50,8 +69,8 @@ impl Workbench {
     /// Shows the network in `file` some examples: measures it, and with `each` tells what it says of every one.
     ///
     /// # Errors
-    /// A network that is not the config's; data that is not there or does not fit; predictions of a network that does not
-    /// classify.
+    /// A network that is not the config's; data that is not there or does not fit; predictions of a network that has a
+    /// loss of its own.
     pub fn predict(&self, config: &Resolved, file: &[u8], which: Which, each: bool) -> Result<Found, Failure> {
         on_device(&config.run.top, Predicting { bench: self, config, file, which, each })
     }
@@ -77,14 +96,18 @@ impl Work for Predicting<'_> {
         let examples = data.split(split);
         let all = if each { task.predict(&network.params, &data, split, batch)? } else { vec![] };
         let class = |at: usize| network.about.classes.get(at).cloned().unwrap_or_else(|| at.to_string());
-        let said = |one: secateur::training::Prediction| Said {
+        let said = |one: Prediction| Said {
             example: match examples.name_at(one.example) {
                 Some(file) => Example::File(file.to_owned()),
                 None => Example::At(one.example),
             },
-            class: class(one.class),
-            probability: one.probability,
-            target: labelled.then(|| class(one.target as usize)),
+            answer: match one.answer {
+                Answer::Class { class: found, probability, target } => {
+                    let target = labelled.then(|| class(target as usize));
+                    SaidOf::Class { class: class(found), probability, target }
+                }
+                Answer::Value { value, target } => SaidOf::Value { value, target },
+            },
             logits: one.logits,
         };
         Ok(Found { measured, examples: examples.len(), said: all.into_iter().map(said).collect() })

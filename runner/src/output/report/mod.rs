@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::page::page;
 use super::share::percent;
-use crate::config::Resolved;
+use crate::config::{Resolved, RunConfig, SeedsConfig};
 pub use chart::{Chart, Scale, Series};
 pub use curves::Curves;
 use history::{History, Point};
@@ -89,13 +89,22 @@ fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
             span.status.failed[status == "failed"] { (status) }
             p {
                 (named(Kind::Model)) " on " (named(Kind::Data)) ", pruned by " (named(Kind::Criterion))
-                ", schedule " (named(Kind::Schedule)) ", seed " (run.top.seed)
+                ", schedule " (named(Kind::Schedule)) ", " (seeds(run))
                 @if let Some(of) = summary.get("control_of").and_then(Value::as_str) { br; "A control of the run in " (of) }
                 @if let Some(fork) = summary.get("fork") { br; (left(fork)) }
                 @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }
             }
         }
     }
+}
+
+/// The run's seed, and behind it whatever is drawn from another: `seed 3 (init 0, data 7)`.
+fn seeds(run: &RunConfig) -> String {
+    let SeedsConfig { init, split, order, pruner, data } = run.seeds;
+    let all = [("init", init), ("split", split), ("order", order), ("pruner", pruner), ("data", data)];
+    let own: Vec<_> = all.iter().filter_map(|(name, seed)| Some(format!("{name} {}", (*seed)?))).collect();
+    let behind = if own.is_empty() { String::new() } else { format!(" ({})", own.join(", ")) };
+    format!("seed {}{behind}", run.top.seed)
 }
 
 /// Which run a fork left, and where.
