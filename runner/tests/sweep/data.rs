@@ -21,7 +21,7 @@ fn run(here: &Path, words: &[&str]) -> (Value, Vec<u8>) {
     let (code, _, errors) = secateur(here, &[&["run", "s.toml", "--force", "--out", "one"], words].concat());
     assert_eq!(code, 0, "{errors}");
     let folder = fs::read_dir(here.join("one")).unwrap().map(|f| f.unwrap().path()).find(|path| path.is_dir()).unwrap();
-    let summary = serde_json::from_slice(&fs::read(folder.join("summary.json")).unwrap()).unwrap();
+    let summary: Value = serde_json::from_slice(&fs::read(folder.join("summary.json")).unwrap()).unwrap();
     let model = fs::read(folder.join("model.safetensors")).unwrap();
     let own = words.iter().filter_map(|word| word.strip_prefix("seeds.")).map(|word| word.replace('=', " "));
     let own = own.collect::<Vec<_>>().join(", ");
