@@ -5,8 +5,8 @@ use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, gemm_parallel, tile};
-use crate::backend::cpu::common::panels::{Panels, product, with_panels};
+use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
+use crate::backend::cpu::common::panels::{Panels, product, product_in_tiles, with_panels};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
 /// Most bands of rows that have a partial weight gradient of their own.
@@ -132,7 +132,7 @@ pub(super) fn backward_by_operation(
         }
         if let Some(dx) = dx {
             let (a, b) = (Mat::new(dpre, rows, outputs), Mat::new(weight, outputs, inputs));
-            gemm_parallel(MatMut::new(dx.out, rows, inputs), dx.mode, 1.0, a, b);
+            product_in_tiles(MatMut::new(dx.out, rows, inputs), dx.mode, a, b);
         }
         if let Some(dw) = dw {
             weight_gradient(dw, mask.filter(|_| !dense_dw), dpre, x, (rows, inputs, outputs));

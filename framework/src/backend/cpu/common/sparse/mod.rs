@@ -24,7 +24,7 @@ const GROUPS: usize = 16;
 /// Features that are brought into panels together: so many of the widest panel stay in the nearest cache.
 const PACKED: usize = 64;
 /// Rows that are taken out of panels together, where a task is no panel of rows.
-const TAKEN: usize = 8;
+const TAKEN: usize = 16;
 
 /// Where the nonzeros of a weight [outputs, inputs] are, for products with it and with its transpose.
 #[derive(Debug)]
@@ -86,13 +86,18 @@ impl Pattern {
     /// elsewhere already if `cleared`.
     pub(crate) fn put(&self, grad: Grad<'_>, values: &[f32], cleared: bool) {
         let Grad { out, mode } = grad;
-        if mode == Accumulate::Overwrite && !cleared {
-            par::for_each(out.len(), out.chunks_mut(elementwise::PIECE), |piece| piece.fill(0.0));
-        }
-        for (&at, &value) in self.order.iter().zip(values) {
-            let to = &mut out[at as usize];
-            *to = if mode == Accumulate::Add { *to + value } else { value };
-        }
+        // Rows of the weight that a group has to itself.
+        let rows = (self.direct.group() * self.direct.cols()).max(1);
+        let groups = out.chunks_mut(rows).enumerate().map(|(group, out)| (group * rows, self.direct.range(group), out));
+        par::for_each(8 * values.len(), groups, |(first, range, out)| {
+            if mode == Accumulate::Overwrite && !cleared {
+                out.fill(0.0);
+            }
+            for (&at, &value) in self.order[range.clone()].iter().zip(&values[range]) {
+                let to = &mut out[at as usize - first];
+                *to = if mode == Accumulate::Add { *to + value } else { value };
+            }
+        });
     }
 }
 
