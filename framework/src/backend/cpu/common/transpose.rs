@@ -48,6 +48,12 @@ pub(super) fn transpose(to: &mut [f32], to_stride: usize, from: &[f32], from_str
     }
 }
 
+/// First row and column of each block: those of some rows one after the other, so that what is written stays together.
+#[cfg(target_arch = "x86_64")]
+fn blocks(rows: Range<usize>, cols: Range<usize>, side: usize) -> impl Iterator<Item = (usize, usize)> {
+    rows.step_by(side).flat_map(move |r| cols.clone().step_by(side).map(move |c| (r, c)))
+}
+
 /// Blocks of 16 x 16. Quarters of four rows are loaded into each register, so that none has to be turned as a whole.
 ///
 /// # Safety
@@ -55,8 +61,8 @@ pub(super) fn transpose(to: &mut [f32], to_stride: usize, from: &[f32], from_str
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 unsafe fn sixteens(to: (*mut f32, usize), from: (*const f32, usize), (rows, cols): (usize, usize)) {
-    for c in (0..cols).step_by(16) {
-        for r in (0..rows).step_by(4) {
+    for (r, c) in blocks(0..rows, 0..cols, 16) {
+        for r in (r..r + 16).step_by(4) {
             // SAFETY: the caller's promise.
             unsafe {
                 let from_at = from.0.add(c * from.1 + r);
@@ -97,8 +103,8 @@ unsafe fn quarters(from: *const f32, stride: usize) -> __m512 {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn eights(to: (*mut f32, usize), from: (*const f32, usize), (rows, cols): (Range<usize>, Range<usize>)) {
-    for c in cols.step_by(8) {
-        for r in rows.clone().step_by(4) {
+    for (r, c) in blocks(rows, cols, 8) {
+        for r in [r, r + 4] {
             // SAFETY: the caller's promise.
             unsafe {
                 let from_at = from.0.add(c * from.1 + r);
