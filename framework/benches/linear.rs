@@ -77,7 +77,7 @@ impl Layer {
     fn run(&mut self, part: Part, pattern: Option<&Pattern>) {
         let (rows, inputs, outputs) = self.size;
         let (weight, bias) = (&self.weight[..], Some(&self.bias[..]));
-        let nonzeros = pattern.map(|pattern| Nonzeros { pattern, cleared: true });
+        let nonzeros = pattern.map(|pattern| Nonzeros { pattern, cleared: true, always: true });
         let layer = Linear { rows, inputs, outputs, weight, mask: None, bias, act: Act::None, nonzeros };
         if [Part::Forward, Part::Step].contains(&part) {
             forward(&layer, &self.x, None, &mut self.y, None);

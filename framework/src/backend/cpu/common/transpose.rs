@@ -67,9 +67,12 @@ unsafe fn sixteens(to: (*mut f32, usize), from: (*const f32, usize), (rows, cols
             unsafe {
                 let from_at = from.0.add(c * from.1 + r);
                 let (a, b) = (quarters(from_at, from.1), quarters(from_at.add(from.1), from.1));
-                let (third, fourth) = (quarters(from_at.add(2 * from.1), from.1), quarters(from_at.add(3 * from.1), from.1));
-                let (ab, cd) = (_mm512_castps_pd(_mm512_unpacklo_ps(a, b)), _mm512_castps_pd(_mm512_unpacklo_ps(third, fourth)));
-                let (ef, gh) = (_mm512_castps_pd(_mm512_unpackhi_ps(a, b)), _mm512_castps_pd(_mm512_unpackhi_ps(third, fourth)));
+                let (third, fourth) =
+                    (quarters(from_at.add(2 * from.1), from.1), quarters(from_at.add(3 * from.1), from.1));
+                let (ab, cd) =
+                    (_mm512_castps_pd(_mm512_unpacklo_ps(a, b)), _mm512_castps_pd(_mm512_unpacklo_ps(third, fourth)));
+                let (ef, gh) =
+                    (_mm512_castps_pd(_mm512_unpackhi_ps(a, b)), _mm512_castps_pd(_mm512_unpackhi_ps(third, fourth)));
                 let to_at = to.0.add(r * to.1 + c);
                 _mm512_storeu_ps(to_at, _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)));
                 _mm512_storeu_ps(to_at.add(to.1), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
@@ -109,9 +112,12 @@ unsafe fn eights(to: (*mut f32, usize), from: (*const f32, usize), (rows, cols):
             unsafe {
                 let from_at = from.0.add(c * from.1 + r);
                 let (a, b) = (halves(from_at, from.1), halves(from_at.add(from.1), from.1));
-                let (third, fourth) = (halves(from_at.add(2 * from.1), from.1), halves(from_at.add(3 * from.1), from.1));
-                let (ab, cd) = (_mm256_castps_pd(_mm256_unpacklo_ps(a, b)), _mm256_castps_pd(_mm256_unpacklo_ps(third, fourth)));
-                let (ef, gh) = (_mm256_castps_pd(_mm256_unpackhi_ps(a, b)), _mm256_castps_pd(_mm256_unpackhi_ps(third, fourth)));
+                let (third, fourth) =
+                    (halves(from_at.add(2 * from.1), from.1), halves(from_at.add(3 * from.1), from.1));
+                let (ab, cd) =
+                    (_mm256_castps_pd(_mm256_unpacklo_ps(a, b)), _mm256_castps_pd(_mm256_unpacklo_ps(third, fourth)));
+                let (ef, gh) =
+                    (_mm256_castps_pd(_mm256_unpackhi_ps(a, b)), _mm256_castps_pd(_mm256_unpackhi_ps(third, fourth)));
                 let to_at = to.0.add(r * to.1 + c);
                 _mm256_storeu_ps(to_at, _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)));
                 _mm256_storeu_ps(to_at.add(to.1), _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)));
@@ -144,7 +150,9 @@ mod tests {
     #[test]
     fn every_number_finds_its_place() {
         at_each_level(|| {
-            for (rows, cols, to_stride, from_stride) in [(8, 8, 8, 8), (19, 21, 24, 30), (7, 3, 3, 7), (16, 5, 9, 16), (43, 61, 64, 50), (37, 40, 40, 512)] {
+            for (rows, cols, to_stride, from_stride) in
+                [(8, 8, 8, 8), (19, 21, 24, 30), (7, 3, 3, 7), (16, 5, 9, 16), (43, 61, 64, 50), (37, 40, 40, 512)]
+            {
                 let from = random(cols * from_stride, 1);
                 let mut to = vec![7.0; rows * to_stride];
                 transpose(&mut to, to_stride, &from, from_stride, cols);

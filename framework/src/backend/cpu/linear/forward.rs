@@ -20,7 +20,7 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
     }
     let no_bias = if layer.bias.is_none() { vec![0.0; outputs] } else { Vec::new() };
     let bias = layer.bias.unwrap_or(&no_bias);
-    if let Some(Nonzeros { pattern, .. }) = layer.nonzeros {
+    if let Some(Nonzeros { pattern, .. }) = layer.nonzeros.filter(|nonzeros| nonzeros.multiplies(layer.rows)) {
         return nonzeros::forward(layer, pattern, bias, x, residual, y, pre);
     }
     with_effective_weight(layer, |weight| {

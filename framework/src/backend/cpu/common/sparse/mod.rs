@@ -9,6 +9,7 @@ mod tiles;
 
 pub(crate) use tiles::Tiles;
 
+use super::gemm::MatMut;
 use super::simd::{Level, level};
 use super::transpose::transpose;
 use super::{Accumulate, Grad, elementwise, par, scratch};
@@ -47,8 +48,8 @@ impl Pattern {
         let all = ByRows::new(keep, outputs, inputs);
         let density = all.count() as f64 / keep.len().max(1) as f64;
         let cut = |rows| cut(rows, keep.len(), density);
-        let (direct, places) = Tiles::new(&all, false, cut(outputs));
-        let (turned, turned_places) = Tiles::new(&all, true, cut(inputs));
+        let ((direct, places), (turned, turned_places)) =
+            rayon::join(|| Tiles::new(&all, false, cut(outputs)), || Tiles::new(&all, true, cut(inputs)));
         let (mut order, mut place) = (vec![0; all.count()], vec![0; all.count()]);
         let (mut next, mut positions) = (places.iter().zip(turned_places), Vec::with_capacity(all.count()));
         all.each(|row, col| {
@@ -69,6 +70,22 @@ impl Pattern {
     /// Where in the weight each nonzero is, in rising order.
     pub fn positions(&self) -> &[u32] {
         &self.positions
+    }
+
+    /// Leaves of a tile of a dense gradient of the weight, whose first element is [`row`, `col`], the nonzeros' alone.
+    pub(crate) fn keep(&self, tile: &mut MatMut<'_>) {
+        let (first, left, cols, inputs) = (tile.first_row(), tile.first_col(), tile.cols(), self.direct.cols());
+        let rows = tile.blocks().flat_map(|block| block.chunks_exact_mut(cols.max(1))).enumerate();
+        let mut kept = vec![];
+        for (r, row) in rows {
+            let begin = (first + r) * inputs + left;
+            let at = &self.positions[self.positions.partition_point(|&at| (at as usize) < begin)..];
+            let at = &at[..at.partition_point(|&at| (at as usize) < begin + cols)];
+            kept.clear();
+            kept.extend(at.iter().map(|&at| row[at as usize - begin]));
+            row.fill(0.0);
+            at.iter().zip(&kept).for_each(|(&at, &kept)| row[at as usize - begin] = kept);
+        }
     }
 
     /// Lends `f` the weight's nonzeros, in the order of `direct`.
@@ -145,6 +162,8 @@ pub(crate) struct Plan {
     /// Whether a task is a panel of rows, or a panel and a group of the weight's rows.
     pub by_rows: bool,
     rows: usize,
+    /// Share of the weight's elements that are no zeros.
+    density: f64,
 }
 
 impl Plan {
@@ -158,7 +177,19 @@ impl Plan {
             Level::Avx512 if by_rows => rows >= MANY_ROWS && is_thick(density),
             _ => rows > narrow,
         };
-        Self { level, width: if wide { Width::Eight } else { Width::Four }, by_rows, rows }
+        let enough = [Width::One, Width::Two].into_iter().find(|width| rows <= width.lanes(level));
+        let width = enough.unwrap_or(if wide { Width::Eight } else { Width::Four });
+        Self { level, width, by_rows, rows, density }
+    }
+
+    /// What share of a dense product's multiplications are done, those with lanes without a row included.
+    pub fn share(&self) -> f64 {
+        self.density * (self.panels() * self.lanes()) as f64 / self.rows.max(1) as f64
+    }
+
+    /// Whether there are so many rows that a task is a panel of them, whatever the weight.
+    pub fn has_many_rows(&self) -> bool {
+        self.rows >= MANY_ROWS
     }
 
     /// Rows of a panel.
