@@ -29,8 +29,8 @@ impl Level {
 /// The highest level that [`level`] answers with.
 static HIGHEST: AtomicU8 = AtomicU8::new(Level::Avx512 as u8);
 
-/// Keeps this process to levels up to that of this name: for measuring on one processor what a lesser one does. Whatever
-/// is computed in between has other last bits. False for a name that no level has.
+/// Keeps this process to levels up to that of this name, for measuring on one processor what a lesser one does. False for
+/// a name that no level has.
 pub fn limit(name: &str) -> bool {
     let known = [Level::Baseline, Level::Avx2, Level::Avx512].into_iter().find(|level| level.name() == name);
     known.inspect(|level| HIGHEST.store(*level as u8, Ordering::Relaxed)).is_some()

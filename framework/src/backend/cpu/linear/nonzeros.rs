@@ -5,7 +5,8 @@ use super::layer::{Linear, LinearGrads};
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::{backward_rows, finish_rows, finish_rows_keeping};
-use crate::backend::cpu::common::sparse::{Pattern, Plan, aligned};
+use crate::backend::cpu::common::scratch::aligned;
+use crate::backend::cpu::common::sparse::{Pattern, Plan};
 use crate::backend::cpu::common::{Accumulate, Grad, grad, par, reduce, scratch};
 
 /// What the backward pass of a layer over its nonzeros goes by.

@@ -1,9 +1,9 @@
 //! Products with a right-hand side that is too large to be cut into panels as a whole: each task cuts its columns, some
 //! rows at a time, while they are in the cache.
 //!
-//! A general product (see [`gemm`](super::gemm)) copies number by number what lies across its registers. Of a transposed
-//! weight whose rows are a power of two apart, those numbers share a few places of the cache: every line of memory is
-//! fetched once for each of its numbers. Here they are turned in registers, in blocks of whole lines.
+//! A general product (see [`gemm`](super::gemm())) copies number by number what lies across its registers. Those of a
+//! transposed weight, whose rows are a power of two apart, share a few places of the cache: every line of memory is
+//! fetched once for each of its numbers. Here they are turned in registers, in blocks.
 
 use super::{Cut, Form, Panels, Start, pack, registers, run};
 use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm};
