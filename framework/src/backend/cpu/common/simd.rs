@@ -335,6 +335,12 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_is_a_level_by_its_name() {
+        assert!(!limit("sse"));
+        assert!(limit(Level::Avx512.name()), "no limit, as before");
+    }
+
+    #[test]
     fn every_level_computes_the_same_function() {
         forced::each_level(|level| {
             let mut x: Vec<f32> = (0..77).map(|i| i as f32 - 40.0).collect();
