@@ -1,8 +1,8 @@
 //! What the products of fully connected layers take: forward, dX and dW of every shape, dense, and over the nonzeros of
 //! random masks.
 //!
-//! `cargo bench -p secateur --bench linear [-- DENSITY ...]`; threads as in `RAYON_NUM_THREADS`. Dense: GFLOP/s of each
-//! product, and its share of the best one in the table. Sparse: how many times faster than dense, with all that it takes:
+//! `cargo bench -p secateur --bench linear [-- avx2] [DENSITY ...]`; threads as in `RAYON_NUM_THREADS`, vector instructions
+//! up to those that are named. Dense: GFLOP/s of each product, and its share of the best one in the table. Sparse: how many times faster than dense, with all that it takes:
 //! what is turned, gathered and scattered. Dense and sparse alternate, so that both see the same machine.
 #![allow(missing_docs, reason = "a program")]
 
@@ -77,7 +77,7 @@ impl Layer {
     fn run(&mut self, part: Part, pattern: Option<&Pattern>) {
         let (rows, inputs, outputs) = self.size;
         let (weight, bias) = (&self.weight[..], Some(&self.bias[..]));
-        let nonzeros = pattern.map(|pattern| Nonzeros { pattern, cleared: true });
+        let nonzeros = pattern.map(|pattern| Nonzeros { pattern, cleared: true, always: true });
         let layer = Linear { rows, inputs, outputs, weight, mask: None, bias, act: Act::None, nonzeros };
         if [Part::Forward, Part::Step].contains(&part) {
             forward(&layer, &self.x, None, &mut self.y, None);
@@ -115,6 +115,7 @@ fn medians<const N: usize>(mut run: impl FnMut(usize)) -> [f64; N] {
 }
 
 fn main() {
+    std::env::args().skip(1).for_each(|a| _ = secateur::backend::limit_vector_level(&a));
     let densities: Vec<f32> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let densities = if densities.is_empty() { vec![0.01, 0.05, 0.1, 0.2, 0.35] } else { densities };
     let parts = [Part::Forward, Part::Input, Part::Weight];

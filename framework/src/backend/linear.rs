@@ -50,6 +50,8 @@ impl<B: Device> Linear<B> {
 pub trait LinearOps: Device {
     /// Whether the device can multiply by the nonzeros of a weight alone.
     const SPARSE: bool;
+    /// Whether that was found to take less time, with the vector instructions that there are.
+    fn sparse_pays() -> bool;
     /// Where the nonzeros of a weight `[outputs, inputs]` are; nothing where the device multiplies by all of it.
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Self::Pattern>;
     /// `y = act(x w^T + b) + residual`; saves for the backward pass where `save`.

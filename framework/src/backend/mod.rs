@@ -46,6 +46,13 @@ pub fn vector_level() -> &'static str {
     cpu::common::simd::level().name()
 }
 
+/// Keeps this process to the vector instructions of this name (see [`vector_level`]) and lesser ones, for measurements:
+/// before anything is computed, since patterns of nonzeros are cut for them. Products that the crate `gemm` does choose
+/// for themselves. False for a name that there is not.
+pub fn limit_vector_level(name: &str) -> bool {
+    cpu::common::simd::limit(name)
+}
+
 /// A device with every operation that models, criteria and the engine use: the sum of the families.
 pub trait Backend:
     TensorOps

@@ -26,11 +26,13 @@ pub struct Nonzeros<B: Device> {
     pub pattern: Arc<B::Pattern>,
     /// Whether the gradient is wanted where the weight is zero as well; it is zero there otherwise.
     pub dense_gradient: bool,
+    /// Whether products go over them alone even where that takes longer.
+    pub always: bool,
 }
 
 impl<B: Device> Clone for Nonzeros<B> {
     fn clone(&self) -> Self {
-        Self { pattern: self.pattern.clone(), dense_gradient: self.dense_gradient }
+        Self { pattern: self.pattern.clone(), dense_gradient: self.dense_gradient, always: self.always }
     }
 }
 

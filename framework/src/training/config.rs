@@ -181,10 +181,10 @@ crate::options! {
         #[acts(run, "pruning steps that do not rewind, which forgets that state anyway")]
         pub fresh_optimizer: bool = false,
         /// Which fully connected layers go over the nonzeros of their weights alone, once masks hold the others at zero:
-        /// `off` for none, `auto` where few are left (at most 35 % of at least 1,000 weights), `always` for each that has
-        /// a mask. Results differ in the last bits.
+        /// `off` for none, `auto` where that takes less time (few are left: at most 35 % of at least 1,000 weights, on a
+        /// processor with AVX2), `always` for each that has a mask. Results differ in the last bits.
         #[acts(run, "fully connected layers whose masks are held, on the CPU")]
-        pub sparse: Sparse = Sparse::Off,
+        pub sparse: Sparse = Sparse::Auto,
     }
 
     fn check(&self, checks: &mut Checks) {

@@ -1,6 +1,7 @@
-//! Times training steps of the built-in models: `steps NAME [DEVICE]` prints lines `figure value`, and last the median
-//! in milliseconds. `framework/benches/peers.py` runs it beside PyTorch. `NAME-95` holds 95 % of every prunable weight at
-//! zero, those of the smallest magnitude, and goes over the others alone; `NAME-95-dense` goes over all of them.
+//! Times training steps of the built-in models: `steps NAME [DEVICE [avx2 | baseline]]` prints lines `figure value`, and
+//! last the median in milliseconds, with vector instructions up to those that are named. `framework/benches/peers.py` runs
+//! it beside PyTorch. `NAME-95` holds 95 % of every prunable weight at zero, those of the smallest magnitude, and goes over
+//! the others alone; `NAME-95-dense` goes over all of them.
 
 use secateur::backend::{Cpu, DeviceName, Update};
 use secateur::error::{Error, Result};
@@ -223,6 +224,9 @@ fn main() -> Result<()> {
     let wanted = std::env::args().nth(1).unwrap_or_default();
     let case =
         &Case::named(&wanted).ok_or_else(|| Error::Config(format!("unknown case `{wanted}`; known: {known}")))?;
+    if let Some(level) = std::env::args().nth(3).filter(|name| !secateur::backend::limit_vector_level(name)) {
+        return Err(Error::Config(format!("unknown vector instructions `{level}`; known: avx512, avx2, baseline")));
+    }
     // Inside a pool, as the runner does: entering it anew costs a wake-up for every operation.
     let pool = rayon::ThreadPoolBuilder::new().build().map_err(|e| Error::Other(e.to_string()))?;
     let device = std::env::args().nth(2).unwrap_or_else(|| "cpu".into());

@@ -107,11 +107,10 @@ const TRAIN: &[Case] = &[
     ),
     (
         "train.sparse",
-        &["train.sparse=auto", "schedule.name=never"],
-        Note("train.sparse = \"auto\" does nothing here: the schedule prunes at no step"),
+        &["train.sparse=always", "schedule.name=never"],
+        Note("train.sparse = \"always\" does nothing here: the schedule prunes at no step"),
     ),
-    ("train.sparse", &["train.sparse=auto", UNITS], Note("units are cut out, and leave no masks")),
-    ("train.sparse", &["train.sparse=auto", "prune.regrow=true"], Note("masked weights keep learning")),
+    ("train.sparse", &["train.sparse=always", UNITS], Note("units are cut out, and leave no masks")),
     ("train.sparse", &["train.sparse=always", "prune.regrow=true"], Refused("set \"auto\" or \"off\"")),
 ];
 

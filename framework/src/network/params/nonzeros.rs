@@ -5,7 +5,8 @@ use crate::backend::{Backend, Nonzeros};
 use crate::network::layout::ParamSpec;
 use std::sync::Arc;
 
-/// The largest share of a weight's elements that are kept at which products over them alone may be faster.
+/// The largest share of a weight's elements that are kept at which products over them alone were faster for every shape
+/// that was measured (`framework/benches/linear.rs`), given enough rows.
 const DENSEST: f64 = 0.35;
 /// Weights with fewer elements take a few microseconds either way.
 const SMALLEST: usize = 1000;
@@ -13,7 +14,7 @@ const SMALLEST: usize = 1000;
 crate::choices! {
     /// Where products run over the nonzeros of a weight alone.
     pub enum Sparse {
-        /// Where few are left: at most 35 % of at least 1,000 weights.
+        /// Where it takes less time: few are left, at most 35 % of at least 1,000 weights, and the processor has AVX2.
         Auto = "auto",
         /// Nowhere.
         Off = "off",
@@ -23,11 +24,11 @@ crate::choices! {
 }
 
 impl Sparse {
-    /// Whether a weight goes over its nonzeros alone: by its mask and its size, and by nothing else, so that a run that
-    /// goes on from a checkpoint does so with the same bits.
-    fn takes(self, kept: usize, count: usize) -> bool {
+    /// Whether a weight goes over its nonzeros alone: by its mask, its size and the processor's vector instructions, and
+    /// by nothing else, so that a run that goes on from a checkpoint does so with the same bits.
+    fn takes<B: Backend>(self, kept: usize, count: usize) -> bool {
         match self {
-            Self::Auto => count >= SMALLEST && kept as f64 <= DENSEST * count as f64,
+            Self::Auto => B::sparse_pays() && count >= SMALLEST && kept as f64 <= DENSEST * count as f64,
             Self::Off => false,
             Self::Always => count > 0,
         }
@@ -43,7 +44,7 @@ impl Sparse {
         mask: Option<&'m Mask<B>>,
     ) -> Option<&'m Mask<B>> {
         let held = mask.filter(|_| B::SPARSE && masking.zeroes() && spec.shape.len() == 2);
-        held.filter(|mask| self.takes(mask.kept, spec.shape.count()))
+        held.filter(|mask| self.takes::<B>(mask.kept, spec.shape.count()))
     }
 }
 
@@ -66,6 +67,6 @@ impl<B: Backend> ParamStore<B> {
     pub(crate) fn nonzeros(&self, name: &str, dense_gradient: bool) -> Option<Nonzeros<B>> {
         let p = self.find(name)?;
         let mask = self.sparse.mask(self.masking, &p.spec, p.mask.as_ref())?;
-        Some(Nonzeros { pattern: Arc::clone(mask.pattern()?), dense_gradient })
+        Some(Nonzeros { pattern: Arc::clone(mask.pattern()?), dense_gradient, always: self.sparse == Sparse::Always })
     }
 }

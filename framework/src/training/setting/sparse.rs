@@ -34,7 +34,8 @@ impl<B: Backend> Setting<'_, B> {
             _ => None,
         };
         let reason = self.no_products().or_else(|| self.no_zeros()).or_else(nothing);
-        let (key, why) = reason.filter(|_| self.train.sparse != Sparse::Off)?;
+        // "auto" asks for nothing: it is what a run does by itself.
+        let (key, why) = reason.filter(|_| self.train.sparse == Sparse::Always)?;
         let text = format!("train.sparse = \"{}\" does nothing here: {why}.", self.train.sparse);
         Some(Remark::new(&["train.sparse", key], text))
     }

@@ -79,6 +79,11 @@ impl<'a> MatMut<'a> {
         Self { data: data.as_mut_ptr(), rows, cols, row_stride, first_row: 0, first_col: 0, life: PhantomData }
     }
 
+    /// A matrix of the same shape and place, in other memory.
+    pub fn over<'b>(&self, data: &'b mut [f32]) -> MatMut<'b> {
+        MatMut { first_row: self.first_row, first_col: self.first_col, ..MatMut::new(data, self.rows, self.cols) }
+    }
+
     /// Rows.
     pub fn rows(&self) -> usize {
         self.rows

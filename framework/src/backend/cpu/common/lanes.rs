@@ -123,19 +123,53 @@ mod x86 {
         unsafe fn across(v: &[Self; 16]) -> Self {
             // SAFETY: the caller's promise.
             unsafe {
-                let two = |i: usize| {
-                    let (low, high) = (_mm512_unpacklo_ps(v[i], v[i + 1]), _mm512_unpackhi_ps(v[i], v[i + 1]));
-                    _mm512_castps_pd(_mm512_add_ps(low, high))
-                };
-                let four = |i: usize| {
-                    let (low, high) = (_mm512_unpacklo_pd(two(i), two(i + 2)), _mm512_unpackhi_pd(two(i), two(i + 2)));
-                    _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))
-                };
-                let fold = |a: __m512, b: __m512| {
-                    _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b))
-                };
-                fold(fold(four(0), four(4)), fold(four(8), four(12)))
+                fold512(
+                    fold512(four512(v[0], v[1], v[2], v[3]), four512(v[4], v[5], v[6], v[7])),
+                    fold512(four512(v[8], v[9], v[10], v[11]), four512(v[12], v[13], v[14], v[15])),
+                )
             }
+        }
+    }
+
+    // Functions, for a closure would not be compiled for the caller's instructions: each of them would be a call.
+
+    /// Sums of the pairs of lanes of two registers.
+    #[inline(always)]
+    unsafe fn two512(a: __m512, b: __m512) -> __m512d {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b))) }
+    }
+
+    /// Sums of each quarter of four registers, side by side in that quarter.
+    #[inline(always)]
+    unsafe fn four512(a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (a, b) = (two512(a, b), two512(c, d));
+            _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)))
+        }
+    }
+
+    /// Sums of neighbouring quarters: those of `a` in the lower half, those of `b` in the upper.
+    #[inline(always)]
+    unsafe fn fold512(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b)) }
+    }
+
+    #[inline(always)]
+    unsafe fn two256(a: __m256, b: __m256) -> __m256d {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b))) }
+    }
+
+    /// Sums of each half of four registers, side by side in that half.
+    #[inline(always)]
+    unsafe fn four256(a: __m256, b: __m256, c: __m256, d: __m256) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (a, b) = (two256(a, b), two256(c, d));
+            _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)))
         }
     }
 
@@ -166,15 +200,7 @@ mod x86 {
         unsafe fn across(v: &[Self; 16]) -> Self {
             // SAFETY: the caller's promise.
             unsafe {
-                let two = |i: usize| {
-                    let (low, high) = (_mm256_unpacklo_ps(v[i], v[i + 1]), _mm256_unpackhi_ps(v[i], v[i + 1]));
-                    _mm256_castps_pd(_mm256_add_ps(low, high))
-                };
-                let four = |i: usize| {
-                    let (low, high) = (_mm256_unpacklo_pd(two(i), two(i + 2)), _mm256_unpackhi_pd(two(i), two(i + 2)));
-                    _mm256_add_ps(_mm256_castpd_ps(low), _mm256_castpd_ps(high))
-                };
-                let (a, b) = (four(0), four(4));
+                let (a, b) = (four256(v[0], v[1], v[2], v[3]), four256(v[4], v[5], v[6], v[7]));
                 _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
             }
         }

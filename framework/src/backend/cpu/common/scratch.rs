@@ -23,6 +23,15 @@ pub fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     result
 }
 
+/// Lends `f` a buffer of numbers of any value that begins at a cache line.
+pub(crate) fn aligned<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    const LINE: usize = 64;
+    with(len + LINE / 4, |buffer| {
+        let skip = buffer.as_ptr().align_offset(LINE).min(LINE / 4);
+        f(&mut buffer[skip..][..len])
+    })
+}
+
 /// A vector of `len` numbers that have not been written yet.
 ///
 /// Zeroing a large output that is then overwritten costs a pass over memory. Debug builds fill it with NaN, so that a

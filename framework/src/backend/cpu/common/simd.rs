@@ -2,6 +2,8 @@
 //!
 //! Written as plain loops over slices; the compiler vectorises each version of the body for its own instruction set.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 /// The instruction sets a body is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -24,7 +26,17 @@ impl Level {
     }
 }
 
-/// The best level this processor has; the answer is cached by the standard library.
+/// The highest level that [`level`] answers with.
+static HIGHEST: AtomicU8 = AtomicU8::new(Level::Avx512 as u8);
+
+/// Keeps this process to levels up to that of this name, for measuring on one processor what a lesser one does. False for
+/// a name that no level has.
+pub fn limit(name: &str) -> bool {
+    let known = [Level::Baseline, Level::Avx2, Level::Avx512].into_iter().find(|level| level.name() == name);
+    known.inspect(|level| HIGHEST.store(*level as u8, Ordering::Relaxed)).is_some()
+}
+
+/// The best level this processor has, up to the [`limit`]; the answer is cached by the standard library.
 #[inline]
 pub fn level() -> Level {
     #[cfg(test)]
@@ -33,15 +45,16 @@ pub fn level() -> Level {
     }
     #[cfg(target_arch = "x86_64")]
     {
+        let highest = HIGHEST.load(Ordering::Relaxed);
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         let avx512 = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq");
-        if avx2 && avx512 {
+        if avx2 && avx512 && highest >= Level::Avx512 as u8 {
             return Level::Avx512;
         }
-        if avx2 {
+        if avx2 && highest >= Level::Avx2 as u8 {
             return Level::Avx2;
         }
     }
@@ -319,6 +332,12 @@ mod tests {
                 *x = exp(*x);
             }
         }
+    }
+
+    #[test]
+    fn the_limit_is_a_level_by_its_name() {
+        assert!(!limit("sse"));
+        assert!(limit(Level::Avx512.name()), "no limit, as before");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The gradients of a fully connected layer.
 
 use super::layer::{CHUNK, Linear, LinearGrads, with_effective_weight};
-use super::nonzeros;
+use super::nonzeros::{self, Nonzeros};
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, gemm_parallel, tile};
-use crate::backend::cpu::common::panels::{Panels, product, with_panels};
+use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
+use crate::backend::cpu::common::panels::{Panels, product, product_in_tiles, with_panels};
+use crate::backend::cpu::common::sparse::Pattern;
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
 /// Most bands of rows that have a partial weight gradient of their own.
@@ -24,21 +25,26 @@ pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut
         let nothing = [grads.dx, grads.dw, grads.db].into_iter().flatten();
         return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
     }
-    if let Some(nonzeros) = layer.nonzeros.filter(|_| !grads.dense_dw || grads.dw.is_none()) {
-        return nonzeros::backward(layer, nonzeros, x, saved, dy, grads);
-    }
-    let run = |weight: &[f32]| {
-        let layer = &Linear { weight, ..*layer };
-        if layer.nonzeros.is_some() {
-            return backward_by_operation(layer, x, saved, dy, grads);
+    if let Some(nonzeros) = layer.nonzeros {
+        if over(nonzeros, layer, &grads) == (true, true) {
+            return nonzeros::backward(layer, nonzeros, x, saved, dy, grads);
         }
+        return backward_by_operation(layer, x, saved, dy, grads);
+    }
+    with_effective_weight(layer, |weight| {
+        let layer = &Linear { weight, ..*layer };
         if layer.many_rows() {
             backward_in_bands(layer, x, saved, dy, grads);
         } else {
             backward_by_operation(layer, x, saved, dy, grads);
         }
-    };
-    with_effective_weight(layer, run);
+    });
+}
+
+/// Whether dx and dw go over the nonzeros of the weight alone, or are not wanted.
+fn over(nonzeros: Nonzeros<'_>, layer: &Linear<'_>, grads: &LinearGrads<'_>) -> (bool, bool) {
+    let dx = grads.dx.is_none() || nonzeros.multiplies(layer.rows);
+    (dx, grads.dw.is_none() || !grads.dense_dw && nonzeros.correlates(layer.rows))
 }
 
 /// Many rows, a small weight: bands of rows go through all operations in cached chunks, each band with a weight
@@ -123,19 +129,26 @@ pub(super) fn backward_by_operation(
     grads: LinearGrads<'_>,
 ) {
     let &Linear { rows, inputs, outputs, weight, mask, act, .. } = layer;
+    let over = layer.nonzeros.map(|nonzeros| (nonzeros, over(nonzeros, layer, &grads)));
     let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
     let products = |dpre: &[f32]| {
         let (mut dx, mut dw) = (dx, dw);
-        if let Some(nonzeros) = layer.nonzeros {
-            let at_nonzeros = dw.take_if(|_| !dense_dw);
-            nonzeros::products(layer, nonzeros, x, dpre, dx.take(), at_nonzeros);
+        if let Some((nonzeros, over)) = over {
+            let (dx, dw) = (dx.take_if(|_| over.0), dw.take_if(|_| over.1));
+            nonzeros::products(layer, nonzeros, x, dpre, dx, dw);
         }
         if let Some(dx) = dx {
             let (a, b) = (Mat::new(dpre, rows, outputs), Mat::new(weight, outputs, inputs));
-            gemm_parallel(MatMut::new(dx.out, rows, inputs), dx.mode, 1.0, a, b);
+            product_in_tiles(MatMut::new(dx.out, rows, inputs), dx.mode, a, b);
         }
         if let Some(dw) = dw {
-            weight_gradient(dw, mask.filter(|_| !dense_dw), dpre, x, (rows, inputs, outputs));
+            let kept = match (mask, layer.nonzeros) {
+                _ if dense_dw => Kept::All,
+                (_, Some(nonzeros)) => Kept::Nonzeros(nonzeros.pattern),
+                (Some(mask), None) => Kept::Mask(mask),
+                (None, None) => Kept::All,
+            };
+            weight_gradient(dw, kept, dpre, x, (rows, inputs, outputs));
         }
     };
     if act == Act::None && db.is_none() {
@@ -170,10 +183,18 @@ pub(super) fn backward_by_operation(
     });
 }
 
-/// dw (+)= (dpre^T x) * mask.
+/// Which elements of a weight's gradient are wanted; the others are zero.
+#[derive(Clone, Copy)]
+enum Kept<'a> {
+    All,
+    Mask(&'a [f32]),
+    Nonzeros(&'a Pattern),
+}
+
+/// dw (+)= dpre^T x, where it is wanted.
 fn weight_gradient(
     dw: Grad<'_>,
-    mask: Option<&[f32]>,
+    kept: Kept<'_>,
     dpre: &[f32],
     x: &[f32],
     (rows, inputs, outputs): (usize, usize, usize),
@@ -183,24 +204,40 @@ fn weight_gradient(
     par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| {
         let a = Mat::new(dpre, rows, outputs).cols_from(tile.first_row(), tile.rows()).t();
         let b = Mat::new(x, rows, inputs).cols_from(tile.first_col(), tile.cols());
-        let Some(mask) = mask else {
-            return gemm(&mut tile, mode, 1.0, a, b);
-        };
-        let masks = tile.blocks_in(mask);
-        if mode == Accumulate::Overwrite {
-            gemm(&mut tile, mode, 1.0, a, b);
-            tile.blocks().zip(masks).for_each(|(dw, mask)| elementwise::mul_assign(dw, mask));
-        } else {
-            scratch::with(tile.rows() * tile.cols(), |product| {
-                let (rows, cols) = (tile.rows(), tile.cols());
-                gemm(&mut MatMut::new(product, rows, cols), Accumulate::Overwrite, 1.0, a, b);
-                let mut rest = &*product;
-                for (dw, mask) in tile.blocks().zip(masks) {
-                    let (product, next) = rest.split_at(dw.len());
-                    elementwise::mul_add_assign(dw, product, mask);
-                    rest = next;
+        match (kept, mode) {
+            (Kept::All, _) => gemm(&mut tile, mode, 1.0, a, b),
+            (Kept::Mask(mask), Accumulate::Overwrite) => {
+                let masks = tile.blocks_in(mask);
+                gemm(&mut tile, mode, 1.0, a, b);
+                tile.blocks().zip(masks).for_each(|(dw, mask)| elementwise::mul_assign(dw, mask));
+            }
+            (Kept::Nonzeros(pattern), Accumulate::Overwrite) => {
+                gemm(&mut tile, mode, 1.0, a, b);
+                pattern.keep(&mut tile);
+            }
+            (_, Accumulate::Add) => scratch::with(tile.rows() * tile.cols(), |product| {
+                gemm(&mut tile.over(product), Accumulate::Overwrite, 1.0, a, b);
+                let mut rest = &mut *product;
+                match kept {
+                    Kept::Nonzeros(pattern) => {
+                        pattern.keep(&mut tile.over(rest));
+                        for dw in tile.blocks() {
+                            let (product, next) = rest.split_at_mut(dw.len());
+                            elementwise::add_assign(dw, product);
+                            rest = next;
+                        }
+                    }
+                    Kept::Mask(mask) => {
+                        let masks = tile.blocks_in(mask);
+                        for (dw, mask) in tile.blocks().zip(masks) {
+                            let (product, next) = rest.split_at_mut(dw.len());
+                            elementwise::mul_add_assign(dw, product, mask);
+                            rest = next;
+                        }
+                    }
+                    Kept::All => {}
                 }
-            });
+            }),
         }
     });
 }

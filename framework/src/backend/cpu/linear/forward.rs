@@ -4,8 +4,8 @@ use super::layer::{CHUNK, Linear, with_effective_weight};
 use super::nonzeros::{self, Nonzeros};
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
-use crate::backend::cpu::common::panels::{affine, with_panels};
+use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
+use crate::backend::cpu::common::panels::{affine, product_by_blocks, tile, with_left, with_panels};
 use crate::backend::cpu::common::{Accumulate, par};
 
 /// Computes `y` [rows, outputs] from `x` [rows, inputs]; all of `y` and `pre` is overwritten.
@@ -20,7 +20,7 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
     }
     let no_bias = if layer.bias.is_none() { vec![0.0; outputs] } else { Vec::new() };
     let bias = layer.bias.unwrap_or(&no_bias);
-    if let Some(Nonzeros { pattern, .. }) = layer.nonzeros {
+    if let Some(Nonzeros { pattern, .. }) = layer.nonzeros.filter(|nonzeros| nonzeros.multiplies(layer.rows)) {
         return nonzeros::forward(layer, pattern, bias, x, residual, y, pre);
     }
     with_effective_weight(layer, |weight| {
@@ -30,23 +30,24 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
         let tile = tile(rows, outputs, inputs);
         let mut pres = pre.map(|pre| MatMut::new(pre, rows, outputs).tiles(tile));
         let tiles = MatMut::new(y, rows, outputs).tiles(tile).map(|y| (y, pres.as_mut().and_then(Iterator::next)));
-        par::for_each(flops(rows, outputs, inputs), tiles, |(mut y, pre)| {
-            let a = Mat::new(x, rows, inputs).rows_from(y.first_row(), y.rows());
-            let b = Mat::new(weight, outputs, inputs).t().cols_from(y.first_col(), y.cols());
-            let bias = &bias[y.first_col()..][..y.cols()];
-            let mut residuals = residual.map(|r| y.blocks_in(r));
-            let mut next_residual = || residuals.as_mut().and_then(Iterator::next);
-            if let Some(mut pre) = pre {
-                gemm(&mut pre, Accumulate::Overwrite, 1.0, a, b);
-                for (y, pre) in y.blocks().zip(pre.blocks()) {
-                    finish_rows_keeping(act, y, pre, bias, next_residual());
+        let b = Mat::new(weight, outputs, inputs).t();
+        with_left(Mat::new(x, rows, inputs), |a| {
+            par::for_each(flops(rows, outputs, inputs), tiles, |(mut y, pre)| {
+                let bias = &bias[y.first_col()..][..y.cols()];
+                let mut residuals = residual.map(|r| y.blocks_in(r));
+                let mut next_residual = || residuals.as_mut().and_then(Iterator::next);
+                if let Some(mut pre) = pre {
+                    product_by_blocks(&mut pre, Accumulate::Overwrite, a, b);
+                    for (y, pre) in y.blocks().zip(pre.blocks()) {
+                        finish_rows_keeping(act, y, pre, bias, next_residual());
+                    }
+                } else {
+                    product_by_blocks(&mut y, Accumulate::Overwrite, a, b);
+                    for y in y.blocks() {
+                        finish_rows(act, y, bias, next_residual());
+                    }
                 }
-            } else {
-                gemm(&mut y, Accumulate::Overwrite, 1.0, a, b);
-                for y in y.blocks() {
-                    finish_rows(act, y, bias, next_residual());
-                }
-            }
+            });
         });
     });
 }

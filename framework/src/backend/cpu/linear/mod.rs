@@ -16,6 +16,7 @@ pub use nonzeros::Nonzeros;
 
 use super::activation::Saved;
 use super::common::Grad;
+use super::common::simd::{Level, level};
 use super::common::sparse::Pattern;
 use super::tensor::{filled, wanted};
 use crate::backend::linear::{Linear as Operands, LinearGrads as Wanted};
@@ -26,6 +27,10 @@ use dfdx::tensor::Cpu;
 
 impl LinearOps for Cpu {
     const SPARSE: bool = true;
+
+    fn sparse_pays() -> bool {
+        level() > Level::Baseline
+    }
 
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Held> {
         Some(Held::new(Pattern::new(keep, outputs, inputs)))
@@ -97,6 +102,10 @@ fn operands(op: &Operands<Cpu>) -> Linear<'_> {
         mask: op.w.mask.as_ref().map(Tensor::data),
         bias: op.b.as_ref().map(Tensor::data),
         act: op.act,
-        nonzeros: op.w.nonzeros.as_ref().map(|held| Nonzeros { pattern: held.pattern.pattern(), cleared: false }),
+        nonzeros: op.w.nonzeros.as_ref().map(|held| Nonzeros {
+            pattern: held.pattern.pattern(),
+            cleared: false,
+            always: held.always,
+        }),
     }
 }

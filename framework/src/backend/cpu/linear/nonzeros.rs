@@ -5,7 +5,8 @@ use super::layer::{Linear, LinearGrads};
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::{backward_rows, finish_rows, finish_rows_keeping};
-use crate::backend::cpu::common::sparse::{Pattern, Plan, aligned};
+use crate::backend::cpu::common::scratch::aligned;
+use crate::backend::cpu::common::sparse::{Pattern, Plan};
 use crate::backend::cpu::common::{Accumulate, Grad, grad, par, reduce, scratch};
 
 /// What the backward pass of a layer over its nonzeros goes by.
@@ -15,6 +16,28 @@ pub struct Nonzeros<'a> {
     pub pattern: &'a Pattern,
     /// Whether the place of the weight's gradient is zero already where the weight is.
     pub cleared: bool,
+    /// Whether products go over them alone even where that takes longer.
+    pub always: bool,
+}
+
+/// Largest share of a dense product's multiplications at which y and dx were faster over the nonzeros alone, for every
+/// shape and vector level that was measured (`framework/benches/linear.rs`).
+const PRODUCTS: f64 = 0.355;
+/// The same for dw, where there are not many rows.
+const CORRELATIONS: f64 = 0.25;
+
+impl Nonzeros<'_> {
+    /// Whether y and dx go over the nonzeros alone: by shape, pattern and vector level, as all that follows.
+    pub(super) fn multiplies(&self, rows: usize) -> bool {
+        self.always || Plan::of(self.pattern, rows).share() <= PRODUCTS
+    }
+
+    /// Whether dw does.
+    pub(super) fn correlates(&self, rows: usize) -> bool {
+        let plan = Plan::of(self.pattern, rows);
+        let most = if plan.has_many_rows() { PRODUCTS } else { CORRELATIONS };
+        self.always || plan.share() <= most
+    }
 }
 
 /// As [`forward`](super::forward()).
@@ -195,6 +218,8 @@ mod tests {
     /// A layer's operands; weights are zero where nothing is kept.
     struct Case {
         size: (usize, usize, usize),
+        /// Whether products go over the nonzeros whatever that takes.
+        always: bool,
         keep: Vec<bool>,
         x: Vec<f32>,
         weight: Vec<f32>,
@@ -208,7 +233,8 @@ mod tests {
             let weight =
                 random(inputs * outputs, 2).iter().zip(&keep).map(|(w, k)| if *k { *w } else { 0.0 }).collect();
             let (x, bias) = (random(rows * inputs, 1), random(outputs, 3));
-            Self { size, keep, x, weight, bias, residual: random(rows * outputs, 4), dy: random(rows * outputs, 5) }
+            let (residual, dy) = (random(rows * outputs, 4), random(rows * outputs, 5));
+            Self { size, always: true, keep, x, weight, bias, residual, dy }
         }
 
         fn random(size: (usize, usize, usize), density: f32) -> Self {
@@ -218,7 +244,7 @@ mod tests {
 
         fn layer<'a>(&'a self, act: Act, nonzeros: Option<&'a Pattern>) -> Linear<'a> {
             let (rows, inputs, outputs) = self.size;
-            let nonzeros = nonzeros.map(|pattern| Nonzeros { pattern, cleared: false });
+            let nonzeros = nonzeros.map(|pattern| Nonzeros { pattern, cleared: false, always: self.always });
             Linear { rows, inputs, outputs, weight: &self.weight, mask: None, bias: Some(&self.bias), act, nonzeros }
         }
 
@@ -343,6 +369,33 @@ mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn products_that_would_take_longer_are_dense_and_leave_zeros_where_the_weight_is() {
+        // All over nonzeros; dw dense; all dense, for one row in a panel.
+        for (size, density, expected) in
+            [((128, 90, 70), 0.2, (true, true)), ((64, 90, 70), 0.3, (true, false)), ((1, 90, 70), 0.3, (false, false))]
+        {
+            let case = Case { always: false, ..Case::random(size, density) };
+            let pattern = case.pattern();
+            at_each_level(|| {
+                let nonzeros = Nonzeros { pattern: &pattern, cleared: false, always: false };
+                assert_eq!((nonzeros.multiplies(size.0), nonzeros.correlates(size.0)), expected, "{size:?}");
+            });
+            for (dense_dw, add) in [(false, false), (false, true), (true, false)] {
+                let found = case.run(Act::Gelu, Some(&pattern), dense_dw, add);
+                let mut dense = case.run(Act::Gelu, None, true, add);
+                if !dense_dw {
+                    let masked = dense[2].iter_mut().zip(&case.keep).filter(|(_, keep)| !**keep);
+                    masked.for_each(|(dw, _)| *dw = if add { 1.0 } else { 0.0 });
+                }
+                for ((found, expected), what) in found.iter().zip(&dense).zip(["y", "dx", "dw", "db"]) {
+                    assert_near(found, &wide(expected), 1e-5, what);
+                }
+            }
+            assert_same_bits(|| case.run(Act::Relu, Some(&pattern), false, false).concat());
+        }
     }
 
     #[test]

@@ -16,6 +16,10 @@ type T = Tensor<Cuda>;
 impl LinearOps for Cuda {
     const SPARSE: bool = false;
 
+    fn sparse_pays() -> bool {
+        false
+    }
+
     fn pattern(_keep: &[bool], _outputs: usize, _inputs: usize) -> Option<Self::Pattern> {
         None
     }

@@ -4,6 +4,7 @@
 //! [`gemm`](super::gemm)) packs both sides on every call, which costs much where one side is a small weight or where
 //! both are a head's queries and keys.
 
+mod blocks;
 mod cut;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
@@ -12,6 +13,7 @@ use super::gemm::{Mat, MatMut, gemm};
 use super::simd::{Level, level};
 use super::transpose::transpose;
 use super::{Accumulate, elementwise, scratch};
+pub(crate) use blocks::{product_by_blocks, product_in_tiles, tile, with_left};
 use cut::{Cut, Start};
 
 /// Rows up to which a right-hand side is used where it is, if its columns fill registers: they are read too few times

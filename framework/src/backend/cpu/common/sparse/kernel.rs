@@ -12,6 +12,8 @@ use std::arch::x86_64::{__m256, __m512};
 /// Registers across a feature of a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
+    One,
+    Two,
     Four,
     Eight,
 }
@@ -19,7 +21,12 @@ pub(super) enum Width {
 impl Width {
     /// Numbers across a feature.
     pub fn lanes(self, level: Level) -> usize {
-        let registers = if self == Self::Four { 4 } else { 8 };
+        let registers = match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four => 4,
+            Self::Eight => 8,
+        };
         registers
             * match level {
                 Level::Avx512 => 16,
@@ -43,6 +50,8 @@ fn dispatch(level: Level, width: Width, kernel: impl Kernel) {
         // SAFETY: the caller's promise.
         unsafe {
             match width {
+                Width::One => kernel.run::<V, 1>(),
+                Width::Two => kernel.run::<V, 2>(),
                 Width::Four => kernel.run::<V, 4>(),
                 Width::Eight => kernel.run::<V, 8>(),
             }

@@ -5,132 +5,24 @@
 //! every sum has one order, so that results do not depend on the threads.
 
 mod kernel;
+mod pattern;
 mod tiles;
 
+pub use pattern::Pattern;
 pub(crate) use tiles::Tiles;
 
+use super::par;
 use super::simd::{Level, level};
 use super::transpose::transpose;
-use super::{Accumulate, Grad, elementwise, par, scratch};
 use kernel::Width;
-use tiles::{ByRows, Cut};
+use pattern::{SMALL_WEIGHT, is_thick};
 
 /// Rows of a batch from which a task is a panel of rows, whatever the size of the weight.
 const MANY_ROWS: usize = 1024;
-/// Largest weight that a task goes through as a whole.
-const SMALL_WEIGHT: usize = 1 << 18;
-/// Groups of rows of a larger one.
-const GROUPS: usize = 16;
 /// Features that are brought into panels together: so many of the widest panel stay in the nearest cache.
 const PACKED: usize = 64;
 /// Rows that are taken out of panels together, where a task is no panel of rows.
-const TAKEN: usize = 8;
-
-/// Where the nonzeros of a weight [outputs, inputs] are, for products with it and with its transpose.
-#[derive(Debug)]
-pub struct Pattern {
-    /// For y and dw.
-    pub(crate) direct: Tiles,
-    /// For dx.
-    pub(crate) turned: Tiles,
-    /// Where in the weight each nonzero is, in the order of `direct`.
-    order: Vec<u32>,
-    /// Where in the order of `direct` each nonzero of `turned` is.
-    place: Vec<u32>,
-    /// Where in the weight each nonzero is, in rising order.
-    positions: Vec<u32>,
-}
-
-impl Pattern {
-    /// The pattern of a mask of [outputs, inputs].
-    pub fn new(keep: &[bool], outputs: usize, inputs: usize) -> Self {
-        let all = ByRows::new(keep, outputs, inputs);
-        let density = all.count() as f64 / keep.len().max(1) as f64;
-        let cut = |rows| cut(rows, keep.len(), density);
-        let (direct, places) = Tiles::new(&all, false, cut(outputs));
-        let (turned, turned_places) = Tiles::new(&all, true, cut(inputs));
-        let (mut order, mut place) = (vec![0; all.count()], vec![0; all.count()]);
-        let (mut next, mut positions) = (places.iter().zip(turned_places), Vec::with_capacity(all.count()));
-        all.each(|row, col| {
-            if let Some((&at, turned)) = next.next() {
-                positions.push((row * inputs + col) as u32);
-                order[at as usize] = (row * inputs + col) as u32;
-                place[turned as usize] = at;
-            }
-        });
-        Self { direct, turned, order, place, positions }
-    }
-
-    /// Nonzeros.
-    pub fn nonzeros(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Where in the weight each nonzero is, in rising order.
-    pub fn positions(&self) -> &[u32] {
-        &self.positions
-    }
-
-    /// Lends `f` the weight's nonzeros, in the order of `direct`.
-    pub(crate) fn with_values<R>(&self, weight: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
-        gather(&self.order, weight, f)
-    }
-
-    /// Lends `f` the weight's nonzeros, in the order of `turned`.
-    pub(crate) fn with_turned_values<R>(&self, weight: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
-        // The weight is read in its own order; a column of it would be a new line of memory at each step.
-        self.with_values(weight, |values| gather(&self.place, values, f))
-    }
-
-    /// Puts `values` of the nonzeros, in the order of `direct`, into a gradient of the weight. What it replaces is zero
-    /// elsewhere already if `cleared`.
-    pub(crate) fn put(&self, grad: Grad<'_>, values: &[f32], cleared: bool) {
-        let Grad { out, mode } = grad;
-        if mode == Accumulate::Overwrite && !cleared {
-            par::for_each(out.len(), out.chunks_mut(elementwise::PIECE), |piece| piece.fill(0.0));
-        }
-        for (&at, &value) in self.order.iter().zip(values) {
-            let to = &mut out[at as usize];
-            *to = if mode == Accumulate::Add { *to + value } else { value };
-        }
-    }
-}
-
-/// Lends `f` the values at these places.
-fn gather<R>(places: &[u32], from: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
-    aligned(places.len(), |to| {
-        let pieces = to.chunks_mut(elementwise::PIECE).zip(places.chunks(elementwise::PIECE));
-        par::for_each(8 * places.len(), pieces, |(to, places)| {
-            for (to, &place) in to.iter_mut().zip(places) {
-                *to = from[place as usize];
-            }
-        });
-        f(to)
-    })
-}
-
-/// How a matrix with so many rows is cut, one of `weights` elements and this density.
-fn cut(rows: usize, weights: usize, density: f64) -> Cut {
-    let (groups, most) = if weights <= SMALL_WEIGHT { (1, 1024) } else { (GROUPS, 256) };
-    // A feature has at most 512 bytes; few nonzeros of a row in a block would not be worth reading the row for.
-    let least = if level() == Level::Avx512 && !is_thick(density) { 192 } else { 96 };
-    let block = ((10.0 / density.max(1e-3)) as usize).clamp(least, most).next_multiple_of(16);
-    Cut { group: rows.div_ceil(groups).max(1).next_multiple_of(16), block }
-}
-
-/// Whether there are so many nonzeros that the widest panels pay.
-fn is_thick(density: f64) -> bool {
-    density > 0.08
-}
-
-/// Lends `f` a buffer of numbers of any value that begins at a cache line.
-pub(crate) fn aligned<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    const LINE: usize = 64;
-    scratch::with(len + LINE / 4, |buffer| {
-        let skip = buffer.as_ptr().align_offset(LINE).min(LINE / 4);
-        f(&mut buffer[skip..][..len])
-    })
-}
+const TAKEN: usize = 16;
 
 /// How a batch is cut for a pattern.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +32,8 @@ pub(crate) struct Plan {
     /// Whether a task is a panel of rows, or a panel and a group of the weight's rows.
     pub by_rows: bool,
     rows: usize,
+    /// Share of the weight's elements that are no zeros.
+    density: f64,
 }
 
 impl Plan {
@@ -153,7 +47,19 @@ impl Plan {
             Level::Avx512 if by_rows => rows >= MANY_ROWS && is_thick(density),
             _ => rows > narrow,
         };
-        Self { level, width: if wide { Width::Eight } else { Width::Four }, by_rows, rows }
+        let enough = [Width::One, Width::Two].into_iter().find(|width| rows <= width.lanes(level));
+        let width = enough.unwrap_or(if wide { Width::Eight } else { Width::Four });
+        Self { level, width, by_rows, rows, density }
+    }
+
+    /// What share of a dense product's multiplications are done, those with lanes without a row included.
+    pub fn share(&self) -> f64 {
+        self.density * (self.panels() * self.lanes()) as f64 / self.rows.max(1) as f64
+    }
+
+    /// Whether there are so many rows that a task is a panel of them, whatever the weight.
+    pub fn has_many_rows(&self) -> bool {
+        self.rows >= MANY_ROWS
     }
 
     /// Rows of a panel.
