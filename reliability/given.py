@@ -4,7 +4,7 @@ is left to PyTorch and ONNX, and compares the logits of all three on 64 images.
 
     python reliability/given.py FOLDER --alone PYTHON [--program PROGRAM]
 
-FOLDER has resnet18.pt and vit-tiny.pt, as plugins/bundle/tests/trajectory/given/make.py leaves them. The interpreter that runs this has
+FOLDER has resnet18.pt, mobilenet-v2.pt and vit-tiny.pt, as plugins/bundle/tests/trajectory/given/make.py leaves them. The interpreter that runs this has
 NumPy, Pillow and onnxruntime; PYTHON is one that has PyTorch and nothing else, in which the exported file must run.
 """
 import argparse
@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 #: Largest difference of a logit, in parts of the largest.
 LOGITS = 1e-5
 CLASSES, IMAGES = 1000, 64
-NETWORKS = {"resnet18": "model/resnet18", "vit-tiny": "model/vit-tiny"}
+NETWORKS = {"resnet18": "model/resnet18", "mobilenet-v2": "model/mobilenet-v2-imagenet", "vit-tiny": "model/vit-tiny"}
 
 ALONE = """
 import importlib.util, sys

@@ -157,6 +157,7 @@ fn convolutions(c: &mut Criterion) {
             batch: 128,
             patches,
             filters: 32,
+            groups: 1,
             weight: &weight,
             mask: None,
             bias: Some(&bias),

@@ -41,10 +41,10 @@ impl Case<'_> {
         }
     }
 
-    fn convolution(&self, stride: usize, padding: usize, act: Act, pool: bool) {
+    fn convolution(&self, stride: usize, padding: usize, groups: usize, act: Act, pool: bool) {
         self.agrees(&["x", "w", "b"], |t, i| {
             let (x, w, b) = (i[0].clone(), weight(&i[1], None), Some(i[2].clone()));
-            t.conv2d(Conv2d { x, w, b, stride, padding, act, pool }).unwrap()
+            t.conv2d(Conv2d { x, w, b, stride, padding, groups, act, pool }).unwrap()
         });
     }
 
@@ -81,9 +81,11 @@ fn outputs_and_gradients_agree_with_pytorch() {
     for (name, values) in cases {
         let case = Case(name, values);
         match name.as_str() {
-            "conv2d-relu-pool" => case.convolution(1, 1, Act::Relu, true),
+            "conv2d-relu-pool" => case.convolution(1, 1, 1, Act::Relu, true),
+            "conv2d-depthwise-relu6" => case.convolution(2, 1, 4, Act::Relu6, false),
             n if n.starts_with("conv2d-") => {
-                case.convolution(case.option("stride"), case.option("padding"), Act::None, false)
+                let [stride, padding, groups] = ["stride", "padding", "groups"].map(|o| case.option(o));
+                case.convolution(stride, padding, groups, Act::None, false)
             }
             n if n.starts_with("conv-transpose2d-") => case.agrees(&["x", "w", "b"], |t, i| {
                 let (x, w, b) = (i[0].clone(), weight(&i[1], None), Some(i[2].clone()));
@@ -95,6 +97,7 @@ fn outputs_and_gradients_agree_with_pytorch() {
             n if n.starts_with("batch-norm-") => case.batch_norm(!n.ends_with("evaluation")),
             "layer-norm" => case.agrees(&["x", "w", "b"], |t, i| t.layer_norm(&i[0], &i[1], &i[2], 1e-5).unwrap()),
             "gelu-exact" => case.agrees(&["x"], |t, i| t.act(&i[0], Act::GeluExact).unwrap()),
+            "relu6" => case.agrees(&["x"], |t, i| t.act(&i[0], Act::Relu6).unwrap()),
             "gelu-tanh" => case.agrees(&["x"], |t, i| t.act(&i[0], Act::Gelu).unwrap()),
             "attention" => case.attention(None),
             "attention-sizes" => case.attention(Some(&case.tensor("sizes"))),
@@ -108,5 +111,5 @@ fn outputs_and_gradients_agree_with_pytorch() {
             other => panic!("golden/torch.json has a case that no test knows: {other}"),
         }
     }
-    assert_eq!(cases.len(), 27);
+    assert_eq!(cases.len(), 33);
 }

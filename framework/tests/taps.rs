@@ -13,7 +13,7 @@ use secateur::pruning::criterion::Observation;
 use secateur::pruning::schedule::Step;
 use secateur::seed::Seed;
 
-const ACTS: [Act; 5] = [Act::None, Act::Relu, Act::Tanh, Act::Sigmoid, Act::GeluExact];
+const ACTS: [Act; 6] = [Act::None, Act::Relu, Act::Relu6, Act::Tanh, Act::Sigmoid, Act::GeluExact];
 const ALL: [Needs; 5] =
     [Needs::INPUTS, Needs::PRODUCTS, Needs::PREACTIVATIONS, Needs::OUTPUTS, Needs::OUTPUT_GRADIENTS];
 const BATCH: usize = 2;
@@ -139,6 +139,7 @@ fn apply(act: Act, z: f64) -> f64 {
     match act {
         Act::None => z,
         Act::Relu => z.max(0.0),
+        Act::Relu6 => z.clamp(0.0, 6.0),
         Act::Tanh => z.tanh(),
         Act::Sigmoid => 1.0 / (1.0 + (-z).exp()),
         // The normal distribution by Simpson's rule: nothing of the framework takes part.

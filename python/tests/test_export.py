@@ -35,6 +35,8 @@ NETWORKS = {
         "train.lr": 0.001,
     },
     "vgg": {"model": {"name": "vgg", "width": 0.125}, "data": "images"},
+    "mobilenet-v2": {"model": {"name": "mobilenet-v2", "width": 0.25, "stages": 4, "head": 64}, "data": "images"},
+    "wide-resnet": {"model": {"name": "wide-resnet", "depth": 10, "widen": 2}, "data": "images"},
     "resnet": {"model": {"name": "resnet", "depth": 20, "width": 0.5}, "data": "images"},
     "resnet-projected": {"model": {"name": "resnet", "depth": 14, "width": 0.5, "shortcut": "project"}, "data": "images"},
 }

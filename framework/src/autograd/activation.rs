@@ -11,8 +11,8 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If memory runs out.
     pub fn act(&mut self, x: &Tensor<B>, act: Act) -> Result<Tensor<B>> {
-        if act == Act::Relu && self.freezes() {
-            return self.frozen_relu(x);
+        if act.has_kinks() && self.freezes() {
+            return self.frozen_act(x, act);
         }
         let y = B::activation(act, x)?;
         self.write_down(Operation::Act(act), &[x], &[&y]);

@@ -6,12 +6,13 @@ use crate::error::Result;
 use crate::tensor::Tensor;
 
 impl<B: Backend> Tape<B> {
-    /// Convolution with its activation and pooling: `[batch, in, rows, columns]` -> `[batch, out, ...]`.
+    /// Convolution, plain or grouped, with its activation and pooling: `[batch, in, rows, columns]` -> `[batch, out,
+    /// ...]`.
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub fn conv2d(&mut self, op: Conv2d<B>) -> Result<Tensor<B>> {
-        let apart = self.freezes() && op.act == Act::Relu || self.traces() && op.act != Act::None;
+        let apart = self.freezes() && op.act.has_kinks() || self.traces() && op.act != Act::None;
         if apart || op.pool && (self.freezes() || self.traces()) {
             let (act, pool) = (op.act, op.pool);
             let z = self.conv2d(Conv2d { act: Act::None, pool: false, ..op })?;
@@ -42,7 +43,7 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the shapes do not fit.
     pub fn conv_transpose2d(&mut self, op: ConvTranspose2d<B>) -> Result<Tensor<B>> {
-        if self.freezes() && op.act == Act::Relu || self.traces() && op.act != Act::None {
+        if self.freezes() && op.act.has_kinks() || self.traces() && op.act != Act::None {
             let act = op.act;
             let z = self.conv_transpose2d(ConvTranspose2d { act: Act::None, ..op })?;
             return self.act(&z, act);

@@ -1,4 +1,5 @@
-//! Kinks of a pass: on which side of zero each ReLU is, which pixel wins each maximum, which tokens go together.
+//! Kinks of a pass: on which side of zero (and of six) each ReLU is, which pixel wins each maximum, which tokens go
+//! together.
 //!
 //! With its kinks kept where they were, a network of ReLUs and maxima is smooth in its weights, and equal to the
 //! network itself around the weights at which they were noted. So derivatives of its gradient are those of the network,
@@ -17,8 +18,9 @@ pub struct Kinks<B: Backend>(Rc<[Kink<B>]>);
 /// The kinks of one operation.
 #[derive(Debug, Clone)]
 pub(super) enum Kink<B: Backend> {
-    /// 1 where a ReLU lets its input through, 0 where not.
-    Slopes(Tensor<B>),
+    /// 1 where a ReLU lets its input through, 0 where not; and where it is bounded above, what it gives beside that:
+    /// the bound where the input is beyond it, 0 elsewhere.
+    Slopes(Tensor<B>, Option<Tensor<B>>),
     /// Where in its channel the maximum of each window is.
     Winners(Rc<B::Ints>),
     /// Which tokens go together.
@@ -99,14 +101,19 @@ impl<B: Backend> Tape<B> {
         }
     }
 
-    /// A ReLU as the product with its slopes.
-    pub(super) fn frozen_relu(&mut self, x: &Tensor<B>) -> Result<Tensor<B>> {
+    /// An activation of straight pieces as the product with its slopes, and what is added to that.
+    pub(super) fn frozen_act(&mut self, x: &Tensor<B>, act: Act) -> Result<Tensor<B>> {
         let found = self.kink(|| {
             let ones = Tensor::from_vec(x.device(), vec![1.0; x.count()], x.shape())?;
-            Ok(Kink::Slopes(B::activation_backward(Act::Relu, x, &ones)?))
+            let slopes = B::activation_backward(act, x, &ones)?;
+            // Where the input is beyond the bound, the slope of an activation without one still says so.
+            let beyond = || B::activation_backward(Act::Relu, x, &ones)?.sub(&slopes)?.scale(6.0);
+            let beyond = (act == Act::Relu6).then(beyond).transpose()?;
+            Ok(Kink::Slopes(slopes, beyond))
         })?;
-        let Kink::Slopes(slopes) = found else { return Err(other_operations()) };
-        self.mul(x, &slopes)
+        let Kink::Slopes(slopes, beyond) = found else { return Err(other_operations()) };
+        let y = self.mul(x, &slopes)?;
+        beyond.map_or(Ok(y.clone()), |beyond| self.add(&y, &beyond))
     }
 
     /// A pooling that takes the pixels which won.
@@ -138,4 +145,26 @@ fn pick<B: Backend>(x: &Tensor<B>, like: &Tensor<B>, positions: &[u32]) -> Resul
 
 fn other_operations() -> Error {
     Error::Other("a pass that keeps the kinks of another has other operations: the model is not the same".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Cpu;
+
+    #[test]
+    fn bounded_activations_keep_the_piece_that_each_value_was_on() {
+        let tensor = |values: &[f32]| Tensor::from_vec(&Cpu::default(), values.to_vec(), [values.len()]).unwrap();
+        let before = tensor(&[-1.0, 2.0, 7.0, 6.0, 0.0]);
+        let mut noting = Tape::recording().noting_kinks();
+        assert_eq!(noting.act(&before, Act::Relu6).unwrap().to_vec(), [0.0, 2.0, 6.0, 6.0, 0.0]);
+        let kinks = noting.take_kinks().unwrap();
+        // The second is beyond the bound now, and stays on its slope; the third is below it, and stays on its plateau.
+        let after = tensor(&[1.0, 8.0, 5.0, 3.0, 4.0]).tracked(true);
+        let mut keeping = Tape::recording().keeping_kinks(kinks);
+        let y = keeping.act(&after, Act::Relu6).unwrap();
+        assert_eq!(y.to_vec(), [0.0, 8.0, 6.0, 6.0, 0.0]);
+        let gradient = keeping.backward(&y, tensor(&[1.0; 5])).unwrap().get(&after).unwrap().to_vec();
+        assert_eq!(gradient, [0.0, 1.0, 0.0, 0.0, 0.0]);
+    }
 }

@@ -34,7 +34,7 @@ impl<B: Backend> Tape<B> {
             return Err(Error::shape("linear", format!("residual {} does not fit output [{rows}, {out}]", r.shape())));
         }
         let apart = self.traces() && (act != Act::None || residual.is_some());
-        if apart || act == Act::Relu && self.freezes() {
+        if apart || act.has_kinks() && self.freezes() {
             let z = self.linear(x, w, b, Act::None, None)?;
             let y = if act == Act::None { z } else { self.act(&z, act)? };
             return residual.map_or(Ok(y.clone()), |r| self.add(&y, r));

@@ -12,6 +12,8 @@ pub enum Act {
     None,
     /// max(x, 0); the slope at 0 is 0.
     Relu,
+    /// min(max(x, 0), 6) (Krizhevsky 2010); the slope at 0 and at 6 is 0.
+    Relu6,
     /// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
     Gelu,
     /// x/2 (1 + erf(x / sqrt 2)).
@@ -23,6 +25,11 @@ pub enum Act {
 }
 
 impl Act {
+    /// Whether it is straight but for kinks.
+    pub fn has_kinks(self) -> bool {
+        matches!(self, Act::Relu | Act::Relu6)
+    }
+
     /// Whether the backward pass needs the value before the activation; otherwise the value after it is enough.
     ///
     /// With a residual added behind it, the output is no longer the activation's value.
@@ -30,7 +37,7 @@ impl Act {
         match self {
             Act::None => false,
             Act::Gelu | Act::GeluExact => true,
-            Act::Relu | Act::Tanh | Act::Sigmoid => residual,
+            Act::Relu | Act::Relu6 | Act::Tanh | Act::Sigmoid => residual,
         }
     }
 }

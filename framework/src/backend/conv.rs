@@ -1,4 +1,4 @@
-//! Convolutions and transposed convolutions, with what follows them.
+//! Convolutions, plain and grouped, and transposed convolutions, with what follows them.
 
 use super::activation::Act;
 use crate::error::{Error, Result};
@@ -77,7 +77,7 @@ impl Patches {
 pub struct Conv2d<B: Device> {
     /// The input, `[batch, channels, rows, columns]`.
     pub x: Tensor<B>,
-    /// The weight, `[filters, channels, kernel rows, kernel columns]`.
+    /// The weight, `[filters, channels / groups, kernel rows, kernel columns]`.
     pub w: Weight<B>,
     /// The bias, one value for each channel of the output.
     pub b: Option<Tensor<B>>,
@@ -85,6 +85,9 @@ pub struct Conv2d<B: Device> {
     pub stride: usize,
     /// Padding with zeros on every side of the image, in pixels.
     pub padding: usize,
+    /// In how many equal runs channels and filters lie, each run of filters over its run of channels alone: 1 for a plain
+    /// convolution, as many as channels for a depthwise one.
+    pub groups: usize,
     /// The activation after the bias: one whose derivative follows from its value.
     pub act: Act,
     /// Whether 2x2 windows of the output are replaced by their maximum.
@@ -144,7 +147,7 @@ pub trait ConvOps: Device {
     ) -> Result<()>;
 }
 
-/// Batch, windows and filters of a convolution.
+/// Batch, windows over all channels, and filters of a convolution.
 pub(super) fn check_conv2d<B: Device>(op: &Conv2d<B>) -> Result<(usize, Patches, usize)> {
     const WHAT: &str = "conv2d";
     let (&[batch, channels, height, width], &[filters, inputs, rows, cols]) = (&*op.x.shape(), &*op.w.value.shape())
@@ -152,8 +155,11 @@ pub(super) fn check_conv2d<B: Device>(op: &Conv2d<B>) -> Result<(usize, Patches,
         let message = format!("input {} and weight {} must have four axes", op.x.shape(), op.w.value.shape());
         return Err(Error::shape(WHAT, message));
     };
-    if channels != inputs {
-        return Err(Error::shape(WHAT, format!("input {} does not fit weight {}", op.x.shape(), op.w.value.shape())));
+    let groups = op.groups;
+    if inputs.checked_mul(groups) != Some(channels) || groups == 0 || !filters.is_multiple_of(groups) {
+        let each = if groups == 1 { String::new() } else { format!(" in {groups} groups") };
+        let (x, w) = (op.x.shape(), op.w.value.shape());
+        return Err(Error::shape(WHAT, format!("input {x} does not fit weight {w}{each}")));
     }
     let patches =
         Patches { channels, height, width, kernel: (rows, cols), stride: op.stride.max(1), padding: op.padding };

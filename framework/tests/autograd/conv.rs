@@ -5,7 +5,7 @@ use secateur::autograd::Tape;
 use secateur::backend::{Act, Conv2d, ConvTranspose2d, Cpu};
 
 fn conv(x: &T, w: &T, m: Option<&T>, b: Option<&T>, (stride, padding): (usize, usize)) -> Conv2d<Cpu> {
-    Conv2d { x: x.clone(), w: weight(w, m), b: b.cloned(), stride, padding, act: Act::None, pool: false }
+    Conv2d { x: x.clone(), w: weight(w, m), b: b.cloned(), stride, padding, groups: 1, act: Act::None, pool: false }
 }
 
 #[test]
@@ -19,6 +19,39 @@ fn gradients_of_convolutions_agree_with_finite_differences() {
         }
         check(&[x, w], |t, i| t.conv2d(conv(&i[0], &i[1], None, None, (stride, padding))).unwrap());
     }
+}
+
+#[test]
+fn gradients_of_grouped_convolutions_agree_with_finite_differences() {
+    // Depthwise with one filter and with two for each channel, and two groups of two channels.
+    for (filters, groups, stride, padding) in [(4, 4, 1, 1), (4, 4, 2, 1), (8, 4, 3, 2), (6, 2, 1, 1), (4, 2, 2, 0)] {
+        let shape = [filters, 4 / groups, 3, 3];
+        let (x, w, b) = (random([2, 4, 6, 5], "x"), random(shape, "w"), random([filters], "b"));
+        for act in [Act::None, Act::Tanh] {
+            check(&[x.clone(), w.clone(), b.clone()], |t, i| {
+                let op = conv(&i[0], &i[1], None, Some(&i[2]), (stride, padding));
+                t.conv2d(Conv2d { groups, act, ..op }).unwrap()
+            });
+        }
+        check_with(1e-3, &[x.clone(), w.clone()], |t, i| {
+            let op = conv(&i[0], &i[1], None, None, (stride, padding));
+            t.conv2d(Conv2d { groups, pool: true, ..op }).unwrap()
+        });
+    }
+}
+
+#[test]
+fn a_masked_depthwise_convolution_keeps_the_gradient_of_its_pruned_weights() {
+    let (x, w, m) = (random([2, 6, 5, 5], "x"), random([6, 1, 3, 3], "w"), mask([6, 1, 3, 3]));
+    let gradient = |value: &T, mask: Option<&T>| {
+        let mut tape = Tape::recording();
+        let y = tape.conv2d(Conv2d { groups: 6, ..conv(&x, value, mask, None, (1, 1)) }).unwrap();
+        let grads = tape.backward(&y, pick(&y)).unwrap();
+        [y.to_vec(), grads.get(value).unwrap().to_vec(), grads.get(&x).unwrap().to_vec()]
+    };
+    let (masked, product) = (gradient(&w, Some(&m)), gradient(&w.mul(&m).unwrap().tracked(true), None));
+    masked.iter().zip(&product).for_each(|(a, b)| close(a, b, 1e-6));
+    assert!(masked[1].iter().zip(m.host().iter()).any(|(g, m)| *m == 0.0 && *g != 0.0));
 }
 
 #[test]
@@ -67,6 +100,12 @@ fn shapes_that_do_not_fit_are_errors() {
     let text = |r: secateur::Result<T>| r.unwrap_err().to_string();
     let (x, w) = (random([2, 3, 6, 6], "x"), random([4, 2, 3, 3], "w"));
     assert!(text(Tape::off().conv2d(conv(&x, &w, None, None, (1, 1)))).contains("does not fit weight"));
+    // As many channels as two groups of it would have: only where the convolution says so.
+    let (x4, w4) = (random([2, 4, 6, 6], "x"), random([5, 2, 3, 3], "w"));
+    let in_two = Conv2d { groups: 2, ..conv(&x4, &w4, None, None, (1, 1)) };
+    assert!(text(Tape::off().conv2d(in_two)).contains("does not fit weight [5, 2, 3, 3] in 2 groups"));
+    let none = Conv2d { groups: 0, ..conv(&x4, &w, None, None, (1, 1)) };
+    assert!(text(Tape::off().conv2d(none)).contains("in 0 groups"));
     let large = random([4, 3, 9, 9], "w");
     assert!(text(Tape::off().conv2d(conv(&x, &large, None, None, (1, 1)))).contains("a kernel of 9x9 does not fit"));
     let gelu = Conv2d { act: Act::Gelu, ..conv(&x, &random([4, 3, 3, 3], "w"), None, None, (1, 1)) };

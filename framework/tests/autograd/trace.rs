@@ -64,9 +64,16 @@ fn linear_operations_are_made_up_of_their_parts() {
     let (kernel, b) = (random([4, 3, 3, 3], "kernel"), random([4], "b"));
     linear(|t| {
         let w = weight(&kernel, None);
-        let op = Conv2d { x: image.clone(), w, b: Some(b.clone()), stride: 2, padding: 1, act: Act::None, pool: false };
-        t.conv2d(op).unwrap()
+        let (x, b) = (image.clone(), Some(b.clone()));
+        t.conv2d(Conv2d { x, w, b, stride: 2, padding: 1, groups: 1, act: Act::None, pool: false }).unwrap()
     });
+    for groups in [2, 4] {
+        let (x, kernel) = (random([2, 4, 5, 4], "image"), random([4, 4 / groups, 3, 3], "kernel"));
+        linear(|t| {
+            let (x, w, b) = (x.clone(), weight(&kernel, None), Some(b.clone()));
+            t.conv2d(Conv2d { x, w, b, stride: 2, padding: 1, groups, act: Act::None, pool: false }).unwrap()
+        });
+    }
     let kernel = random([3, 4, 3, 3], "kernel");
     linear(|t| {
         let w = weight(&kernel, None);
@@ -114,8 +121,9 @@ fn what_comes_from_one_value_sends_everything_back_to_it() {
     let (image, x) = (random([2, 3, 4, 4], "image"), random([2, 4, 3], "x"));
     let factor = random([2, 4, 3], "factor").tracked(false);
     type Pass<'a> = &'a dyn Fn(&mut Tape<Cpu>) -> T;
-    let all: [Pass<'_>; 5] = [
+    let all: [Pass<'_>; 6] = [
         &|t| t.act(&x, Act::Gelu).unwrap(),
+        &|t| t.act(&x, Act::Relu6).unwrap(),
         &|t| t.pool(&image, Pool::HALVING).unwrap(),
         &|t| t.take_token(&x, 2).unwrap(),
         &|t| t.dropout(&x, 0.5, 3).unwrap(),

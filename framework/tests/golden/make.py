@@ -43,6 +43,7 @@ for stride, padding in [(1, 1), (2, 1), (1, 0), (3, 2)]:
         lambda x, w, b: F.conv2d(x, w, b, stride, padding),
         stride=stride,
         padding=padding,
+        groups=1,
     )
 case(
     "conv2d-relu-pool",
@@ -107,6 +108,22 @@ case(
     {"mu": rand(3, 5), "logvar": rand(3, 5)},
     lambda mu, logvar, noise: mu + noise * torch.exp(0.5 * logvar),
     {"noise": torch.randn(3, 5)},
+)
+# Behind all others, whose random numbers stay what they were.
+for groups, outputs, stride, padding in [(4, 4, 1, 1), (4, 8, 2, 1), (2, 6, 1, 1), (2, 4, 2, 2)]:
+    case(
+        f"conv2d-groups-{groups}-{outputs}-{stride}",
+        {"x": rand(2, 4, 7, 6), "w": rand(outputs, 4 // groups, 3, 3), "b": rand(outputs)},
+        lambda x, w, b: F.conv2d(x, w, b, stride, padding, groups=groups),
+        stride=stride,
+        padding=padding,
+        groups=groups,
+    )
+case("relu6", {"x": rand(4, 6) * 8}, lambda x: F.relu6(x))
+case(
+    "conv2d-depthwise-relu6",
+    {"x": rand(2, 4, 7, 6) * 4, "w": rand(4, 1, 3, 3), "b": rand(4)},
+    lambda x, w, b: F.relu6(F.conv2d(x, w, b, 2, 1, groups=4)),
 )
 
 out = {"torch": torch.__version__.split("+")[0], "cases": CASES}

@@ -81,7 +81,7 @@ mod tests {
             ]
         );
         assert_eq!(names(Kind::Compressor), ["none", "token-merging"]);
-        assert_eq!(names(Kind::Model), ["cnn", "mlp", "resnet", "vae", "vgg", "vit"]);
+        assert_eq!(names(Kind::Model), ["cnn", "mlp", "mobilenet-v2", "resnet", "vae", "vgg", "vit", "wide-resnet"]);
         assert_eq!(
             names(Kind::Data),
             [

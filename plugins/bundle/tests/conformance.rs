@@ -43,6 +43,8 @@ fn options(kind: Kind, name: &str) -> Table {
         (Kind::Model, "vit") => "dim = 16\ndepth = 2\nheads = 2\npatch = 4",
         (Kind::Model, "vae") => "channels = [4, 6]\nhidden = [24, 16]\nlatent = 4",
         (Kind::Model, "resnet") => "depth = 8\nwidth = 0.25",
+        (Kind::Model, "mobilenet-v2") => "width = 0.1\nstages = 2\nhead = 16",
+        (Kind::Model, "wide-resnet") => "depth = 10\nwiden = 1",
         (Kind::Model, "vgg") => "width = 0.1",
         (Kind::Data, "glyphs") => "train = 300\ntest = 50",
         (Kind::Data, "cubist-spiral") => "per_class = 500",

@@ -16,7 +16,7 @@ options! {
         /// Width of each hidden linear layer.
         #[acts(always)]
         pub hidden: Vec<usize> = vec![256, 128],
-        /// Activation: `relu`, `tanh`, `sigmoid`, or `none` (those that can be fused into a convolution).
+        /// Activation: `relu`, `relu6`, `tanh`, `sigmoid`, or `none` (those that can be fused into a convolution).
         #[acts(|c| !(c.channels.is_empty() && c.hidden.is_empty()), "at least one layer in channels or hidden")]
         pub activation: Act = Act::Relu,
         /// Batch normalisation after each convolution, before its activation.
@@ -43,8 +43,8 @@ options! {
         checks.widths("hidden", &self.hidden);
         checks.range("norm_eps", self.norm_eps, 1e-30..=1.0);
         checks.range("norm_momentum", self.norm_momentum, 0.0..=1.0);
-        let fused = matches!(self.activation, Act::None | Act::Relu | Act::Tanh | Act::Sigmoid);
-        checks.ensure("activation", fused, "must be relu, tanh, sigmoid or none");
+        let fused = matches!(self.activation, Act::None | Act::Relu | Act::Relu6 | Act::Tanh | Act::Sigmoid);
+        checks.ensure("activation", fused, "must be relu, relu6, tanh, sigmoid or none");
     }
 }
 

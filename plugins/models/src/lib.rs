@@ -3,7 +3,10 @@
 
 mod cnn;
 mod mlp;
+mod mobilenet_v2;
+mod parts;
 mod resnet;
 mod vae;
 mod vgg;
 mod vit;
+mod wide_resnet;

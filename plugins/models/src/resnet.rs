@@ -1,5 +1,6 @@
 //! Residual networks (He et al. 2016), in their form for CIFAR (section 4.2) and for ImageNet (table 1).
 
+use crate::parts::{convolution, mean_over_image, residual, same};
 use secateur::backend::{Conv2d, Weight};
 use secateur::prelude::*;
 
@@ -176,21 +177,10 @@ impl Resnet {
         (0..from).for_each(|channel| values[channel * from + channel] = 1.0);
         let value = Tensor::from_vec(x.device(), values, [from + added, from, 1, 1])?;
         let w = Weight::plain(value);
-        let op = Conv2d { x: x.clone(), w, b: None, stride: block.stride, padding: 0, act: Act::None, pool: false };
+        let (x, stride) = (x.clone(), block.stride);
+        let op = Conv2d { x, w, b: None, stride, padding: 0, groups: 1, act: Act::None, pool: false };
         cx.tape().conv2d(op)
     }
-}
-
-fn residual(stage: usize) -> String {
-    format!("residual{}", stage + 1)
-}
-
-/// A convolution without bias, with He's initial distribution.
-fn convolution(layout: &mut LayoutBuilder<'_>, name: &str, input: &Width, output: &Width, kernel: usize) {
-    let init = Init::HeNormal { fan_in: input.count() * kernel * kernel };
-    let shape = [output.count(), input.count(), kernel, kernel].into();
-    let weight = ParamSpec::weight(format!("{name}.weight"), shape, init);
-    layout.param(weight, &[(output, Role::Producer), (input, Role::Consumer)]);
 }
 
 /// The names of torchvision and timm, and of the usual scripts for CIFAR, whose shortcuts are `shortcut` and whose last
@@ -243,7 +233,6 @@ impl<B: Backend> Model<B> for Resnet {
 
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
         cx.set_norms(Norms { eps: self.norm_eps, momentum: self.norm_momentum });
-        let same = |kernel: usize, stride| ConvOptions { stride, padding: kernel / 2, pool: false };
         let mut x = match self.form {
             Form::Cifar => cx.conv2d_norm("conv1", "norm1", &batch.input, same(3, 1), Act::Relu)?,
             Form::Imagenet => {
@@ -262,10 +251,7 @@ impl<B: Backend> Model<B> for Resnet {
             let sum = cx.tape().add(&y, &around)?;
             x = cx.tape().act(&sum, Act::Relu)?;
         }
-        // [batch, channels, rows, columns] -> the mean over the image, [batch, channels]
-        let (n, channels) = (batch.len(), x.shape()[1]);
-        let pixels = x.count() / (n * channels).max(1);
-        let x = cx.tape().mean_tokens(&x.reshape([n * channels, pixels, 1])?, None)?.reshape([n, channels])?;
+        let x = mean_over_image(cx, &x)?;
         Ok(Output::Logits(cx.linear("fc", &x, Act::None)?))
     }
 }

@@ -107,9 +107,34 @@ fn vgg_and_residual_networks_are_exported() {
         &["--set=model.name=vgg", "--set=model.width=0.0625"][..],
         &["--set=model.name=resnet", "--set=model.depth=8", "--set=model.width=0.25"],
         &["--set=model.name=resnet", "--set=model.depth=8", "--set=model.width=0.25", "--set=model.shortcut=project"],
+        &["--set=model.name=wide-resnet", "--set=model.depth=10", "--set=model.widen=1"],
     ] {
         every_form(&scene, &scene.run(&[&data[..], model].concat()));
     }
+}
+
+#[test]
+fn depthwise_convolutions_are_exported_with_their_groups() {
+    let scene = Scene::new();
+    scene.images("pictures");
+    let run = scene.run(&[
+        "--set=data.name=image-folder",
+        "--set=data.dir=pictures",
+        "--set=train.epochs=1",
+        "--set=model.name=mobilenet-v2",
+        "--set=model.width=0.1",
+        "--set=model.stages=3",
+        "--set=model.head=16",
+    ]);
+    every_form(&scene, &run);
+    let code = scene.read(&format!("{run}/network.py"));
+    let grouped = code.lines().find(|line| line.contains("self.stage2_0_depthwise = ")).unwrap().trim();
+    let channels = grouped.split(&['(', ','][..]).nth(1).unwrap();
+    assert!(
+        grouped.contains(&format!("nn.Conv2d({channels}, {channels}, (3, 3), stride=1, padding=1, groups={channels}"))
+    );
+    assert!(channels.parse::<usize>().unwrap() < 48, "some of the 48 channels are cut out: {grouped}");
+    assert!(code.contains("F.relu6("), "{code}");
 }
 
 #[test]

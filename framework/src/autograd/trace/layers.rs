@@ -33,8 +33,8 @@ impl<B: Backend> Tape<B> {
 
     /// Notes a convolution without activation or pooling.
     pub(in crate::autograd) fn note_conv2d(&mut self, op: &Conv2d<B>, z: &Tensor<B>) -> Result<()> {
-        let Conv2d { stride, padding, .. } = *op;
-        self.write_layer(Operation::Conv2d { stride, padding }, &op.x, (&op.w, op.b.as_ref()), z)?;
+        let Conv2d { stride, padding, groups, .. } = *op;
+        self.write_layer(Operation::Conv2d { stride, padding, groups }, &op.x, (&op.w, op.b.as_ref()), z)?;
         let op = Conv2d { w: Weight::plain(effective(&op.w)?), b: op.b.as_ref().map(Tensor::detach), ..op.clone() };
         self.note(&[&op.x.clone()], z, Mapping::Linear, move |tape, inputs, part| {
             if part != Part::Constant {
@@ -46,7 +46,7 @@ impl<B: Backend> Tape<B> {
             }
             let (x, w) = (inputs[0].shape().with(1, 1), op.w.value.shape().with(1, 1));
             let (x, w) = (Tensor::zeros(inputs[0].device(), x)?, Tensor::zeros(inputs[0].device(), w)?);
-            tape.conv2d(Conv2d { x, w: Weight::plain(w), ..op.clone() }).map(Some)
+            tape.conv2d(Conv2d { x, w: Weight::plain(w), groups: 1, ..op.clone() }).map(Some)
         });
         Ok(())
     }

@@ -11,13 +11,15 @@ use std::borrow::Cow;
 pub enum Operation {
     /// `x w^T + b` of `x [batch, in]`, `w [out, in]`, and where there is one `b [out]`.
     Linear,
-    /// The convolution of `x [batch, in, rows, columns]`, `w [out, in, rows, columns]`, and where there is one `b [out]`;
-    /// strides and paddings in pixels.
+    /// The convolution of `x [batch, in, rows, columns]`, `w [out, in / groups, rows, columns]`, and where there is one
+    /// `b [out]`; strides and paddings in pixels.
     Conv2d {
         /// Distance of two windows.
         stride: usize,
         /// Zeros on every side of the image.
         padding: usize,
+        /// Equal runs of channels, each of which a run of filters sees alone.
+        groups: usize,
     },
     /// The transpose of a convolution, of `x`, `w [in, out, rows, columns]`, and where there is one `b [out]`.
     ConvTranspose2d {

@@ -17,7 +17,8 @@ pub struct ConvOptions {
 }
 
 impl<B: Backend> Forward<'_, B> {
-    /// Convolution `name` with its activation and pooling: `x [batch, in, rows, columns]` -> `[batch, out, ...]`.
+    /// Convolution `name` with its activation and pooling: `x [batch, in, rows, columns]` -> `[batch, out, ...]`; in as
+    /// many groups as its weight was declared with ([`ParamSpec::groups`](crate::network::layout::ParamSpec::groups)).
     ///
     /// # Errors
     /// If the layer does not exist, or `x` does not fit it.
@@ -50,7 +51,7 @@ impl<B: Backend> Forward<'_, B> {
     ) -> Result<Tensor<B>> {
         let weight_name = format!("{name}.weight");
         let w = self.weight(&weight_name)?;
-        let kept = self.params.get(&weight_name)?.kept();
+        let (kept, groups) = (self.params.get(&weight_name)?.kept(), self.params.get(&weight_name)?.spec().groups);
         let b = self.bias(name)?;
         self.taps.input(name, x);
         let ConvOptions { stride, padding, pool } = options;
@@ -59,8 +60,9 @@ impl<B: Backend> Forward<'_, B> {
         let pool_apart = pool && (act_apart || self.taps.before_end());
         let fused = (if act_apart { Act::None } else { act }, pool && !pool_apart);
         let listed = if norm.is_some() { (Act::None, false) } else { (act, pool) };
-        self.list(name, LayerOperation::Conv2d { stride, padding, act: listed.0, pool: listed.1 });
-        let product = Conv2d { x: x.clone(), w: w.clone(), b, stride, padding, act: fused.0, pool: fused.1 };
+        self.list(name, LayerOperation::Conv2d { stride, padding, groups, act: listed.0, pool: listed.1 });
+        let (x, w) = (x.clone(), w.clone());
+        let product = Conv2d { x, w, b, stride, padding, groups, act: fused.0, pool: fused.1 };
         let unfused = Conv2d { act: Act::None, pool: false, ..product.clone() };
         let z = self.tape.conv2d(product)?;
         // Where one of these is wanted, nothing was fused into `z`.

@@ -24,12 +24,15 @@ pub enum LayerOperation {
         /// Whether a residual is added after the activation.
         residual: bool,
     },
-    /// `act(conv(x, w) + b)`, `w [out, in, kernel rows, kernel columns]`, without flipping the kernel.
+    /// `act(conv(x, w) + b)`, `w [out, in / groups, kernel rows, kernel columns]`, without flipping the kernel.
     Conv2d {
         /// Distance of two windows.
         stride: usize,
         /// Zeros on every side of the image.
         padding: usize,
+        /// Equal runs of channels, each of which a run of filters sees alone.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        groups: usize,
         /// The activation.
         act: Act,
         /// Whether the maximum of every 2x2 window, two pixels apart, replaces the output.
@@ -78,6 +81,14 @@ pub enum LayerOperation {
         #[serde(default, skip_serializing_if = "is_none")]
         padding: usize,
     },
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(groups: &usize) -> bool {
+    *groups == 1
 }
 
 fn is_none(padding: &usize) -> bool {

@@ -157,6 +157,57 @@ impl<'a> LayoutBuilder<'a> {
         }
     }
 
+    /// A grouped convolution `name`, with PyTorch's initial distribution: `name.weight [groups * outputs, inputs, rows,
+    /// columns]` and, where `bias`, `name.bias [groups * outputs]`, over `groups.times(inputs)` channels.
+    ///
+    /// A unit in `groups` is a whole group: all channels that its filters read and make, in this layer and in those around
+    /// it whose widths are of the same unit. One in `inputs` or `outputs` is a channel of every group at once. Single
+    /// channels of single groups cannot be removed, since the groups would differ in size.
+    ///
+    /// # Panics
+    /// If `inputs` or `outputs` is of several parts.
+    pub fn grouped_conv2d(
+        &mut self,
+        name: &str,
+        groups: &Width,
+        (inputs, outputs): (&Width, &Width),
+        kernel: usize,
+        bias: bool,
+    ) {
+        let init = Init::FanInUniform { fan_in: inputs.count() * kernel * kernel };
+        self.grouped_weight(name, groups, (inputs, outputs), kernel, init);
+        if bias {
+            let all = groups.clone().times(outputs);
+            let spec = ParamSpec::plain(format!("{name}.bias"), [all.count()].into(), init);
+            self.param(spec, &[(&all, Role::Producer)]);
+        }
+    }
+
+    /// The weight of [`LayoutBuilder::grouped_conv2d`] with another initial distribution.
+    ///
+    /// # Panics
+    /// If `inputs` or `outputs` is of several parts.
+    pub fn grouped_weight(
+        &mut self,
+        name: &str,
+        groups: &Width,
+        (inputs, outputs): (&Width, &Width),
+        kernel: usize,
+        init: Init,
+    ) {
+        let all = groups.clone().times(outputs);
+        let shape = [all.count(), inputs.count(), kernel, kernel].into();
+        let weight = ParamSpec::weight(format!("{name}.weight"), shape, init);
+        let weight = ParamSpec { groups: groups.count(), ..weight };
+        self.param(weight, &[(&all, Role::Producer), (inputs, Role::Consumer)]);
+    }
+
+    /// A depthwise convolution `name`: every channel is a group of its own, and its filter goes with it.
+    pub fn depthwise_conv2d(&mut self, name: &str, channels: &Width, kernel: usize, bias: bool) {
+        let one = Width::from(1);
+        self.grouped_conv2d(name, channels, (&one, &one), kernel, bias);
+    }
+
     /// A normalisation `name` over `width` features: `name.weight` (ones) and `name.bias` (zeros).
     pub fn norm(&mut self, name: &str, width: &Width) {
         for (part, init) in [("weight", Init::Ones), ("bias", Init::Zeros)] {

@@ -31,12 +31,24 @@ pub struct ParamSpec {
     pub decay: bool,
     /// Whether the optimizer leaves it alone (running statistics).
     pub buffer: bool,
+    /// Of a convolution's weight `[out, in / groups, rows, columns]`: in how many equal runs the channels of its input
+    /// and its output lie, each run of outputs seeing its run of inputs alone. 1 for every other parameter.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(groups: &usize) -> bool {
+    *groups == 1
 }
 
 impl ParamSpec {
     /// A weight: prunable, with weight decay.
     pub fn weight(name: String, shape: Shape, init: Init) -> Self {
-        Self { name, shape, init, prunable: true, output: false, decay: true, buffer: false }
+        Self { name, shape, init, prunable: true, output: false, decay: true, buffer: false, groups: 1 }
     }
 
     /// A bias, scale or position: trained, but neither prunable nor decayed.

@@ -7,6 +7,11 @@
 //! belongs to no group (an input feature, a class, the residual stream) is connected on both sides; one that belongs to
 //! several (a dimension of a head) is where each of its units is. Biases, norms and positions connect nothing: a unit
 //! all of whose weights are gone is a constant. A unit that several layers add to is one node.
+//!
+//! A grouped convolution whose groups are units leads from each unit to itself. Where it stands between all that
+//! computes a unit and all that reads it, in the order of the parameters, as in a depthwise separable convolution, a
+//! unit that it has no element left of is cut off; where others add to the unit behind it, or read it before, the unit
+//! stays connected past it.
 
 use crate::backend::Backend;
 use crate::network::layout::{Layout, Member, ParamSpec, Role, UnitGroup};
@@ -44,9 +49,10 @@ impl Paths {
         let layout = params.layout();
         let prunable = || params.iter().filter(|p| p.spec().prunable);
         let weights: Vec<Weights<'_>> = prunable().map(|p| Weights::of(p, layout)).collect();
-        let read = connected(weights.iter().rev(), layout, Role::Producer);
+        let open = open(&weights, layout);
+        let read = connected(weights.iter().rev(), &open, Role::Producer);
         let all = || layout.groups.iter().map(|group| vec![true; group.units]).collect();
-        let fed = if fed { connected(weights.iter(), layout, Role::Consumer) } else { all() };
+        let fed = if fed { connected(weights.iter(), &open, Role::Consumer) } else { all() };
         let of = |(w, p): (&Weights<'_>, &Param<B>)| {
             let found = w.on_path(&fed, &read);
             (found.iter().filter(|on| **on).count() < p.kept()).then(|| (p.spec().name.clone(), found))
@@ -59,8 +65,9 @@ impl Paths {
         let layout = params.layout();
         let prunable = || params.iter().filter(|p| p.spec().prunable);
         let weights: Vec<Weights<'_>> = prunable().map(|p| Weights::of(p, layout)).collect();
-        let fed = connected(weights.iter(), layout, Role::Consumer);
-        let read = connected(weights.iter().rev(), layout, Role::Producer);
+        let open = open(&weights, layout);
+        let fed = connected(weights.iter(), &open, Role::Consumer);
+        let read = connected(weights.iter().rev(), &open, Role::Producer);
         let in_use = |name: &str, unit: usize| params.alive(name).is_none_or(|alive| alive[unit]);
         let cut_off = layout.groups.iter().enumerate().map(|(g, group)| {
             (0..group.units).filter(|&u| in_use(&group.name, u) && !(fed[g][u] && read[g][u])).count()
@@ -76,18 +83,20 @@ impl Paths {
 /// Units that kept weights connect, step by step, with what is beyond their `from` side: with an input, where they are
 /// consumers of units that are connected themselves; with an output, where they are producers of such units. Units that
 /// no weight could connect (of an embedding, or those that are an output) are.
-fn connected<'a>(weights: impl Iterator<Item = &'a Weights<'a>> + Clone, layout: &Layout, from: Role) -> Units {
+/// None is that is not `open`.
+fn connected<'a>(weights: impl Iterator<Item = &'a Weights<'a>> + Clone, open: &Units, from: Role) -> Units {
     let to = if from == Role::Consumer { Role::Producer } else { Role::Consumer };
-    let some = |g: usize| weights.clone().any(|w| w.members.iter().any(|(at, _, m)| *at == g && m.role == to));
-    let mut units: Units = layout.groups.iter().enumerate().map(|(g, group)| vec![!some(g); group.units]).collect();
+    let some = |g: usize| weights.clone().any(|w| w.others(g).any(|m| m.role == to));
+    let mut units: Units =
+        open.iter().enumerate().map(|(g, open)| if some(g) { vec![false; open.len()] } else { open.clone() }).collect();
     loop {
         let mut changed = false;
         for w in weights.clone() {
             let (rows, columns) = w.touched(&w.row_flags(&units, from), &w.column_flags(&units, from));
-            for (group, count, member) in w.members.iter().filter(|(.., m)| m.role == to) {
+            for (group, count, member) in w.members.iter().filter(|(.., m)| m.role == to && !w.passes_on(m)) {
                 let touched = w.along(member.axis, &rows, &columns);
                 for (unit, connected) in units[*group].iter_mut().enumerate() {
-                    if !*connected && member.indices(unit, *count).any(|i| touched[i]) {
+                    if !*connected && open[*group][unit] && member.indices(unit, *count).any(|i| touched[i]) {
                         (*connected, changed) = (true, true);
                     }
                 }
@@ -97,6 +106,25 @@ fn connected<'a>(weights: impl Iterator<Item = &'a Weights<'a>> + Clone, layout:
             return units;
         }
     }
+}
+
+/// Which units every layer that passes them on lets through.
+fn open(weights: &[Weights<'_>], layout: &Layout) -> Units {
+    let mut units: Units = layout.groups.iter().map(|group| vec![true; group.units]).collect();
+    for (at, w) in weights.iter().enumerate().filter(|(_, w)| w.spec.groups > 1) {
+        let rows = w.spec.shape.first().copied().unwrap_or(1);
+        let (rows, _) = w.touched(&vec![true; rows], &vec![true; w.columns]);
+        for (group, count, member) in w.members.iter().filter(|(.., m)| w.passes_on(m)) {
+            let any = |part: &[Weights<'_>], role| part.iter().any(|w| w.others(*group).any(|m| m.role == role));
+            if any(&weights[at + 1..], Role::Producer) || any(&weights[..at], Role::Consumer) {
+                continue;
+            }
+            for (unit, open) in units[*group].iter_mut().enumerate() {
+                *open &= member.indices(unit, *count).any(|i| rows[i]);
+            }
+        }
+    }
+    units
 }
 
 impl<'a> Weights<'a> {
@@ -113,10 +141,23 @@ impl<'a> Weights<'a> {
         Self { spec, members, columns, keep }
     }
 
+    /// Whether the groups of a grouped convolution are units of this member: then it leads from each unit to itself.
+    fn passes_on(&self, member: &Member) -> bool {
+        let each = self.spec.shape.first().copied().unwrap_or(1) / self.spec.groups.max(1);
+        self.spec.groups > 1 && member.axis == 0 && member.inner.is_multiple_of(each.max(1))
+    }
+
+    /// Members of a group that lead from other units to it, or from it to others.
+    fn others(&self, group: usize) -> impl Iterator<Item = &'a Member> {
+        self.members.iter().filter(move |(at, _, m)| *at == group && !self.passes_on(m)).map(|(.., m)| *m)
+    }
+
     /// For every index of an axis: whether each unit of this role that it belongs to is flagged.
     fn flags(&self, axis: usize, units: &Units, role: Role) -> Vec<bool> {
         let mut flags = vec![true; self.spec.shape.get(axis).copied().unwrap_or(1)];
-        for (group, count, member) in self.members.iter().filter(|(.., m)| m.axis == axis && m.role == role) {
+        for (group, count, member) in
+            self.members.iter().filter(|(.., m)| m.axis == axis && (m.role == role || self.passes_on(m)))
+        {
             for unit in (0..*count).filter(|&u| !units[*group][u]) {
                 member.indices(unit, *count).for_each(|i| flags[i] = false);
             }
@@ -232,6 +273,40 @@ mod tests {
 
     fn paths(nnz: usize, nnz_effective: usize, units_cut_off: usize) -> Paths {
         Paths { nnz, nnz_effective, units_cut_off }
+    }
+
+    #[test]
+    fn a_depthwise_convolution_passes_its_units_on() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        let hidden = layout.units("expand", 4);
+        layout.conv2d("expand", &2.into(), &hidden, 1, false);
+        layout.depthwise_conv2d("depthwise", &hidden, 3, false);
+        layout.conv2d("project", &hidden, &3.into(), 1, false);
+        let mut params = layout.build().map(store).unwrap();
+        assert_eq!(Paths::of(&params), paths(8 + 36 + 12, 56, 0));
+        // Unit 0 is not fed, unit 1 not passed on, unit 2 not read.
+        keep(&mut params, "expand.weight", &[(1, 0), (1, 1), (2, 0), (3, 0)]);
+        keep(&mut params, "depthwise.weight", &[(0, 0), (2, 0), (3, 0)]);
+        keep(&mut params, "project.weight", &[(0, 0), (0, 1), (0, 3), (1, 3)]);
+        assert_eq!(Paths::of(&params), paths(4 + 27 + 4, 1 + 9 + 2, 3));
+        let on_path = Paths::connected(&params, true);
+        let kept: Vec<_> = on_path.iter().map(|(n, on)| (n.as_str(), on.iter().filter(|on| **on).count())).collect();
+        assert_eq!(kept, [("expand.weight", 1), ("depthwise.weight", 9), ("project.weight", 2)]);
+    }
+
+    #[test]
+    fn a_unit_stays_connected_past_a_depthwise_convolution_that_others_add_to_behind() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        let stream = layout.units("stream", 2);
+        layout.conv2d("stem", &1.into(), &stream, 1, false);
+        layout.depthwise_conv2d("mix", &stream, 1, false);
+        layout.conv2d("add", &stream, &stream, 1, false);
+        layout.linear("fc", &stream, &3.into(), false);
+        let mut params = layout.build().map(store).unwrap();
+        keep(&mut params, "mix.weight", &[(1, 0)]);
+        assert_eq!(Paths::of(&params), paths(2 + 1 + 4 + 6, 13, 0));
     }
 
     #[test]

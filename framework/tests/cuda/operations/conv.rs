@@ -27,13 +27,18 @@ fn slots<B: Backend>(device: &B, like: [&Tensor<B>; 3], with: With) -> [Slot<B>;
 }
 
 fn conv<B: Backend>(device: &B, shape: Shape, act: Act, pool: bool, with: With) -> Vec<Tensor<B>> {
-    let Shape(x, filters, kernel, (stride, padding)) = shape;
+    grouped(device, (shape, 1), act, pool, with)
+}
+
+fn grouped<B: Backend>(device: &B, of: (Shape, usize), act: Act, pool: bool, with: With) -> Vec<Tensor<B>> {
+    let (Shape(x, filters, kernel, (stride, padding)), groups) = of;
     let op = Conv2d {
         x: random(device, x, "x"),
-        w: weight(device, [filters, x[1], kernel.0, kernel.1], with),
+        w: weight(device, [filters, x[1] / groups, kernel.0, kernel.1], with),
         b: (with != With::Nothing).then(|| random(device, [filters], "b")),
         stride,
         padding,
+        groups,
         act,
         pool,
     };
@@ -124,6 +129,33 @@ fn transposed_convolutions_agree() {
     }
 }
 
+/// One channel a group with one filter and with several, groups of several channels; strides beyond the kernel; more
+/// windows than a block has threads.
+const GROUPED: [(Shape, usize); 7] = [
+    (Shape([2, 6, 8, 7], 6, (3, 3), (1, 1)), 6),
+    (Shape([3, 5, 7, 7], 5, (3, 3), (2, 1)), 5),
+    (Shape([2, 3, 6, 5], 9, (5, 4), (1, 2)), 3),
+    (Shape([1, 4, 9, 9], 4, (2, 2), (3, 0)), 4),
+    (Shape([2, 8, 5, 6], 12, (3, 3), (1, 1)), 4),
+    (Shape([2, 6, 9, 9], 4, (3, 2), (2, 2)), 2),
+    (Shape([3, 2, 16, 15], 2, (3, 3), (1, 1)), 2),
+];
+
+#[test]
+fn grouped_convolutions_agree() {
+    for of in GROUPED {
+        for (act, with) in
+            [(Act::None, With::Nothing), (Act::Relu6, With::Bias), (Act::Sigmoid, With::MaskBiasAndGradients)]
+        {
+            for pool in [false, true] {
+                compare!(format!("{of:?}, {act:?}, {with:?}, {pool}"), |device| grouped(device, of, act, pool, with));
+            }
+        }
+    }
+    let none = (Shape([0, 4, 4, 4], 4, (3, 3), (1, 1)), 4);
+    compare!("no images", |device| grouped(device, none, Act::Relu6, false, With::Bias));
+}
+
 #[test]
 fn gradients_before_the_activation_may_be_made_in_rounds() {
     // More images than one round takes: 2^22 / (16 * 64 * 64) = 64.
@@ -147,6 +179,7 @@ fn operands_that_do_not_fit_are_refused_as_on_the_cpu() {
             b: None,
             stride: 1,
             padding: 0,
+            groups: 1,
             act: Act::None,
             pool: false,
         };
@@ -155,6 +188,7 @@ fn operands_that_do_not_fit_are_refused_as_on_the_cpu() {
             refused(&Conv2d { x: random(device, [1, 3, 3, 3], "x"), ..op.clone() }),
             refused(&Conv2d { x: random(device, [1, 2, 2, 2], "x"), ..op.clone() }),
             refused(&Conv2d { act: Act::Gelu, ..op.clone() }),
+            refused(&Conv2d { groups: 2, ..op.clone() }),
             refused(&Conv2d { b: Some(random(device, [3], "b")), ..op }),
         ]
     }

@@ -5,7 +5,7 @@ use crate::emulator;
 use secateur::backend::{Act, ActivationOps, Cuda, Device as _, TensorOps};
 use secateur::tensor::Tensor;
 
-const ACTS: [Act; 6] = [Act::None, Act::Relu, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid];
+const ACTS: [Act; 7] = [Act::None, Act::Relu, Act::Relu6, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid];
 
 #[test]
 fn functions_of_one_tensor_agree() {
@@ -34,7 +34,7 @@ fn functions_of_two_tensors_agree() {
 fn activations_agree() {
     for act in ACTS {
         compare!(format!("{act:?}"), |device| {
-            let (x, dy) = (random(device, [7, 53], "x").scale(4.0).unwrap(), random(device, [7, 53], "dy"));
+            let (x, dy) = (random(device, [7, 53], "x").scale(8.0).unwrap(), random(device, [7, 53], "dy"));
             vec![ActivationOps::activation(act, &x).unwrap(), ActivationOps::activation_backward(act, &x, &dy).unwrap()]
         });
     }

@@ -70,7 +70,7 @@ fn layers_of_odd_sizes_agree() {
 
 #[test]
 fn every_activation_with_mask_and_residual_agrees() {
-    for act in [Act::None, Act::Relu, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid] {
+    for act in [Act::None, Act::Relu, Act::Relu6, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid] {
         for (masked, residual) in [(false, false), (true, false), (false, true), (true, true)] {
             for add in [false, true] {
                 check(&Case { rows: 33, inputs: 12, outputs: 20, act, masked, residual, add });

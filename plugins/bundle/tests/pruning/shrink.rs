@@ -27,6 +27,16 @@ const NETS: &[Net] = &[
         image: [3, 48, 48],
     },
     Net { name: "resnet", options: "form = \"imagenet\"\ndepth = 50\nwidth = 0.12", image: [1, 48, 48] },
+    Net { name: "mobilenet-v2", options: "width = 0.25\nstages = 3\nhead = 24", image: [3, 16, 16] },
+    // Shortcuts around the first blocks too: the channels of the stem and of two stages are one group.
+    Net { name: "mobilenet-v2", options: "width = 0.1\nstages = 3\nhead = 8", image: [1, 9, 10] },
+    Net {
+        name: "mobilenet-v2",
+        options: "form = \"imagenet\"\nwidth = 0.2\nstages = 5\nhead = 16",
+        image: [3, 40, 33],
+    },
+    Net { name: "wide-resnet", options: "depth = 10\nwiden = 1", image: [3, 8, 8] },
+    Net { name: "wide-resnet", options: "depth = 16\nwiden = 2", image: [1, 9, 10] },
     Net { name: "vgg", options: "width = 0.1\nhidden = [8]", image: [3, 32, 32] },
     Net { name: "vgg", options: "width = 0.1\nbatch_norm = false", image: [1, 32, 32] },
     Net { name: "vae", options: "channels = [4, 6]\nhidden = [20, 12]\nlatent = 5", image: [3, 16, 16] },

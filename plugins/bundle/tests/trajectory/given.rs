@@ -89,7 +89,7 @@ fn apart(case: &Value, ours: &[f32]) -> f64 {
 #[test]
 fn given_weights_compute_what_they_computed_where_they_are_from() {
     let golden: Map<String, Value> = serde_json::from_str(include_str!("given/golden.json")).unwrap();
-    assert_eq!(golden.len(), 8);
+    assert_eq!(golden.len(), 10);
     let found = golden.iter().par_bridge().map(|(name, case)| {
         let names: Vec<(String, Vec<usize>)> = serde_json::from_value(case["names"].clone()).unwrap();
         let features: usize = case["image"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).product();

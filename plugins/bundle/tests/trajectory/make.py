@@ -76,6 +76,8 @@ OTHER = [
     ("growth before the update of its step", "rigl-cnn", Rules(prune_before_update=True)),
     ("weights that learn until they return", "ac-dc", Rules(returning_weights_learn=True)),
     ("new channels in front of the old ones", "resnet", Rules(pad_before=True)),
+    ("ReLU for ReLU6", "mobilenet-v2", Rules(relu_for_relu6=True)),
+    ("a shortcut of what stands before the normalisation", "wide-resnet", Rules(shortcut_of_raw=True)),
 ]
 
 

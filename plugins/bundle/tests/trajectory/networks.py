@@ -41,6 +41,8 @@ class Rules:
     fraction_stays: bool = False
     returning_weights_learn: bool = False
     pad_before: bool = False
+    relu_for_relu6: bool = False
+    shortcut_of_raw: bool = False
 
 
 class Network:
@@ -48,7 +50,7 @@ class Network:
 
     def __init__(self, case, rules, weight, buffers):
         self.options = {k: v for k, v in case["model"].items() if k != "name"}
-        self.forward = getattr(self, case["model"]["name"])
+        self.forward = getattr(self, case["model"]["name"].replace("-", "_"))
         self.merging = case.get("compressor")
         self.rules, self.weight, self.buffers = rules, weight, buffers
         self.training, self.closest = True, float("inf")
@@ -59,7 +61,7 @@ class Network:
     def act(self, name, x):
         if name == "gelu":
             return F.gelu(x, approximate=self.rules.gelu)
-        return {"gelu-exact": F.gelu, "relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}[name](x)
+        return {"gelu-exact": F.gelu, "relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu6": F.relu6}[name](x)
 
     def mlp(self, x):
         x = x.flatten(1)
@@ -96,6 +98,39 @@ class Network:
             return self.batch_norm(f"{name}.shortcut_norm", projected)
         new = channels - x.shape[1]
         return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, *((new, 0) if self.rules.pad_before else (0, new))))
+
+    def mobilenet_v2(self, x):
+        """Sandler et al. 2018, table 2, with the strides of the form for small images; which blocks have shortcuts, and how wide they
+        are, is what the weights say."""
+        act = F.relu if self.rules.relu_for_relu6 else F.relu6
+
+        def conv(part, x, stride=1):
+            w = self.weight(f"{part}.weight")
+            return self.batch_norm(f"{part}_norm", F.conv2d(x, w, None, stride, w.shape[2] // 2, groups=x.shape[1] // w.shape[1]))
+
+        x = act(conv("stem", x))
+        for stage in range(1, self.options["stages"] + 1):
+            for i in range((1, 2, 3, 4, 3, 3, 1)[stage - 1]):
+                name, stride = f"stage{stage}.{i}", 2 if i == 0 and stage in (3, 4, 6) else 1
+                y = x if stage == 1 else act(conv(f"{name}.expand", x))
+                y = act(conv(f"{name}.depthwise", y, stride))
+                y = conv(f"{name}.project", y)
+                x = x + y if stride == 1 and x.shape == y.shape else y
+        return self.linear("fc", act(conv("head", x)).mean((2, 3)))
+
+    def wide_resnet(self, x):
+        """Zagoruyko and Komodakis 2016: normalisation and ReLU before each convolution."""
+        conv = lambda name, x, stride=1: F.conv2d(x, self.weight(f"{name}.weight"), None, stride, padding=1)
+        x = conv("conv1", x)
+        for stage, i in ((stage, i) for stage in (1, 2, 3) for i in range((self.options["depth"] - 4) // 6)):
+            name, stride = f"stage{stage}.{i}", 2 if i == 0 and stage > 1 else 1
+            before = F.relu(self.batch_norm(f"{name}.norm1", x))
+            y = F.relu(self.batch_norm(f"{name}.norm2", conv(f"{name}.conv1", before, stride)))
+            y = conv(f"{name}.conv2", y)
+            if x.shape[1] != y.shape[1]:
+                x = F.conv2d(x if self.rules.shortcut_of_raw else before, self.weight(f"{name}.shortcut.weight"), None, stride)
+            x = x + y
+        return self.linear("fc", F.relu(self.batch_norm("norm", x)).mean((2, 3)))
 
     def batch_norm(self, name, x):
         names = [f"{name}.running_mean", f"{name}.running_var"]

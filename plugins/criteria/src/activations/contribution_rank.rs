@@ -76,7 +76,8 @@ options! {
 /// Channels that feed a convolution, plain or transposed: the report ranks fully connected layers alone, and the
 /// reading is ours. Every position of every image is a sample, a is the channel's value there, and w_jk is the sum over
 /// the kernel from channel k to filter j (of |w| in the absolute form), as if the neighbourhood had the value of its
-/// middle. Shares sum to one as before.
+/// middle. Shares sum to one as before. A depthwise convolution gives each channel to itself alone, which no share says
+/// anything of: what counts is the layer behind it.
 pub struct ContributionRank<B: Backend> {
     options: RankOptions,
     /// What was seen of every group, by the weight that consumes it.
@@ -127,6 +128,16 @@ impl<B: Backend> ContributionRank<B> {
             }
         }
     }
+}
+
+/// Of a grouped convolution each group is another layer: a channel of every group at once has no one share.
+fn in_groups(group: &UnitGroup, member: &Member) -> Error {
+    Error::Config(format!(
+        "contribution-rank cannot score the units of `{}`, which the grouped convolution `{}` reads as a channel of every \
+         group at once: choose another criterion",
+        group.name,
+        member.layer()
+    ))
 }
 
 /// Images `[batch, channels, rows, columns]` as samples `[batch * rows * columns, channels]`; rows of units stay as
@@ -183,6 +194,9 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
             for member in group.by_role(Role::Consumer).filter(|m| m.axis < 2 && m.param.ends_with(".weight")) {
                 // Units that are masked but may return are measured by what they would contribute.
                 let p = seen.params.get(&member.param)?;
+                if p.spec().groups > 1 {
+                    return Err(in_groups(group, member));
+                }
                 let dynamic = seen.params.masking() == Masking::Dynamic;
                 let weight = if dynamic { p.value().clone() } else { p.effective()? };
                 let activation = self.activation(seen, group, member.layer())?;

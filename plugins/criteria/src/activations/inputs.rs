@@ -16,7 +16,8 @@ choices! {
 }
 
 /// Adds what `of` makes of the inputs of every weight in this step, summed over examples and positions. A convolution's
-/// input is a channel, at every position of every image, as if borders were no different.
+/// input is a channel, at every position of every image, as if borders were no different; that of a grouped one stands at
+/// every weight between it and a filter of its group, since each filter has inputs of its own.
 pub(super) fn add<B: Backend>(
     seen: &Observation<'_, B>,
     all: &mut Sums<B>,
@@ -27,7 +28,14 @@ pub(super) fn add<B: Backend>(
         // A layer that this pass left out adds nothing.
         let Some(Ok(input)) = name.strip_suffix(".weight").map(|layer| seen.input(layer)) else { continue };
         let sum = sums(&of(input)?, Reduce::Sum, 1)?;
-        let axis = input_axis(seen.params.layout(), name);
+        let (axis, groups) = (input_axis(seen.params.layout(), name), p.spec().groups);
+        if groups > 1 {
+            let (filters, each) = (p.spec().shape[0], p.spec().shape[1]);
+            let input = |i: usize| i / each / (filters / groups) * each + i % each;
+            let sum = sum.select(0, &(0..filters * each).map(input).collect::<Vec<_>>())?;
+            all.add(name, sum.reshape([filters, each, 1, 1])?, seen.examples as u64)?;
+            continue;
+        }
         let shape: Vec<usize> = (0..p.spec().shape.len()).map(|i| if i == axis { sum.count() } else { 1 }).collect();
         all.add(name, sum.reshape(&shape[..])?, seen.examples as u64)?;
     }
@@ -40,10 +48,24 @@ pub(super) fn weighted<B: Backend>(
     target: &Target<'_, B>,
     of: impl Fn(f32) -> f32,
 ) -> Result<(Tensor<B>, usize)> {
+    let weight = target.weight()?;
+    Ok((weight.abs()?.mul(&over_weights(all, target, of)?)?, input_axis(target.params().layout(), target.name())))
+}
+
+/// A function of the sum of its input for every weight, in their shape.
+pub(super) fn over_weights<B: Backend>(
+    all: &Sums<B>,
+    target: &Target<'_, B>,
+    of: impl Fn(f32) -> f32,
+) -> Result<Tensor<B>> {
     let (name, weight) = (target.name(), target.weight()?);
-    let axis = input_axis(target.params().layout(), name);
     let values: Vec<f32> = all.total(name)?.host().iter().map(|sum| of(*sum)).collect();
-    Ok((weight.abs()?.mul(&spread(weight.device(), &values, axis, weight.shape())?)?, axis))
+    if target.param().spec().groups > 1 {
+        // One for each pair of a filter and an input.
+        let (pairs, kernel) = (values.len(), weight.count() / values.len().max(1));
+        return spread(weight.device(), &values, 0, [pairs, kernel].into())?.reshape(weight.shape());
+    }
+    spread(weight.device(), &values, input_axis(target.params().layout(), name), weight.shape())
 }
 
 /// For every weight the number of its output.
@@ -74,4 +96,22 @@ pub(super) fn shares<B: Backend>(scores: &Tensor<B>, input_axis: usize) -> Resul
     let totals = sums(scores, Reduce::Sum, 1 - input_axis)?;
     let inverse: Vec<f32> = totals.host().iter().map(|t| if *t > 0.0 { 1.0 / t } else { 0.0 }).collect();
     scores.mul(&spread(scores.device(), &inverse, 1 - input_axis, scores.shape())?)
+}
+
+/// Scores over the sum of those of their input; zero where that is zero. Filters of other groups do not see it.
+pub(super) fn shares_of_inputs<B: Backend>(
+    scores: &Tensor<B>,
+    input_axis: usize,
+    target: &Target<'_, B>,
+) -> Result<Tensor<B>> {
+    let groups = target.param().spec().groups;
+    if groups < 2 {
+        return shares(scores, 1 - input_axis);
+    }
+    let (filters, inputs, kernel) = scores.shape().around(1);
+    let input = |i: usize| i / (kernel * inputs) / (filters / groups) * inputs + i / kernel % inputs;
+    let (values, mut totals) = (scores.host(), vec![0.0; groups * inputs]);
+    values.iter().enumerate().for_each(|(i, v)| totals[input(i)] += v);
+    let share = |(i, v): (usize, &f32)| if totals[input(i)] > 0.0 { v / totals[input(i)] } else { 0.0 };
+    Tensor::from_vec(scores.device(), values.iter().enumerate().map(share).collect(), scores.shape())
 }

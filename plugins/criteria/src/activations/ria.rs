@@ -1,7 +1,7 @@
 //! RIA: weights by their parts in what enters and leaves a unit, and by what they are multiplied with.
 
 use super::inputs;
-use crate::axes::{input_axis, spread};
+use crate::axes::input_axis;
 use crate::gathered::{Gather, Gathered, Sums};
 use secateur::prelude::*;
 
@@ -22,10 +22,10 @@ impl<B: Backend> Gather<B> for Ria {
         inputs::add(seen, sums, Tensor::square)
     }
     fn score(&self, sums: &Sums<B>, target: &Target<'_, B>) -> Result<Scores<B>> {
-        let (name, size) = (target.name(), target.weight()?.abs()?);
-        let norms: Vec<f32> = sums.total(name)?.host().iter().map(|x| x.powf(0.25)).collect();
-        let norms = spread(size.device(), &norms, input_axis(target.params().layout(), name), size.shape())?;
-        Ok(inputs::shares(&size, 0)?.add(&inputs::shares(&size, 1)?)?.mul(&norms)?.into())
+        let (size, axis) = (target.weight()?.abs()?, input_axis(target.params().layout(), target.name()));
+        let norms = inputs::over_weights(sums, target, |x| x.powf(0.25))?;
+        let (of_inputs, of_outputs) = (inputs::shares_of_inputs(&size, axis, target)?, inputs::shares(&size, axis)?);
+        Ok(of_inputs.add(&of_outputs)?.mul(&norms)?.into())
     }
 }
 

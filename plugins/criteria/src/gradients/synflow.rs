@@ -11,9 +11,11 @@ options! {
     /// "one-shot"` with `at = 0`.
     ///
     /// What flows into a unit flows out of it, so the scores of every layer have the same sum, and no layer is emptied:
-    /// that holds for linear layers, convolutions, ReLU, pooling, and batch normalisation, which counts as it is before any
-    /// data (mean 0, variance 1). Layer normalisation and attention conserve nothing, and there the score is no more than
-    /// its formula. The score of a unit is the sum over its weights.
+    /// that holds for linear layers, convolutions, ReLU, pooling, and batch normalisation, which counts as it is before
+    /// any data (mean 0, variance 1). Layer normalisation and attention conserve nothing, and there the score is no
+    /// more than its formula. Through an activation that is bounded above, as ReLU6 is, nothing flows beyond the bound:
+    /// where that empties a layer of the dense network, the criterion refuses it. The score of a unit is the sum over
+    /// its weights.
     pub struct SynFlow {
         /// Whether biases and shifts take part with their size, as in the authors' code. The paper's R has none: with them
         /// flow begins in every layer, and the sums of the scores fall from the output to the input; where all are zero, as
@@ -47,6 +49,8 @@ impl<B: Backend> Gather<B> for SynFlow {
         let values = probe.params().iter().map(|p| self.value(p)).collect::<Result<Vec<_>>>()?;
         let question = Question::new(ProbeInput::Ones, Objective::OutputSum);
         let gradients = probe.gradients(&question.replacing(&values))?;
+        // Masks may cut all paths through a layer; nothing else should.
+        let dense = probe.params().iter().all(|p| p.mask().is_none_or(|mask| mask.kept() == p.value().count()));
         for (name, value) in values {
             let Some(gradient) = gradients.get(&name) else { continue };
             let flow = value.mul(gradient)?.abs()?;
@@ -54,6 +58,14 @@ impl<B: Backend> Gather<B> for SynFlow {
                 return Err(Error::Other(format!(
                     "the flow through `{name}` is too large for single precision: the network is too deep for synflow with \
                      weights of this size; take a shallower one, or another criterion"
+                )));
+            }
+            let prunable = probe.params().find(&name).is_some_and(|p| p.spec().prunable);
+            if dense && prunable && B::norm_squared(&flow)? == 0.0 {
+                return Err(Error::Config(format!(
+                    "nothing flows through `{name}` in the network with |w| in place of w, so that synflow cannot score it: an \
+                     activation that is bounded above (relu6, sigmoid, tanh) lets nothing by beyond its bound; take a network \
+                     of ReLUs, or another criterion"
                 )));
             }
             sums.add(&name, flow, 1)?;

@@ -17,6 +17,10 @@ macro_rules! with_curve {
                 type $curve = curves::Relu;
                 $body
             }
+            Act::Relu6 => {
+                type $curve = curves::Relu6;
+                $body
+            }
             Act::Gelu => {
                 type $curve = curves::Gelu;
                 $body
@@ -49,6 +53,7 @@ pub(crate) trait Curve {
 
 pub(crate) struct Identity;
 pub(crate) struct Relu;
+pub(crate) struct Relu6;
 pub(crate) struct Gelu;
 pub(crate) struct GeluExact;
 pub(crate) struct Tanh;
@@ -77,6 +82,22 @@ impl Curve for Relu {
     #[inline(always)]
     fn slope(x: f32) -> f32 {
         if x > 0.0 { 1.0 } else { 0.0 }
+    }
+    #[inline(always)]
+    fn slope_from_out(y: f32) -> f32 {
+        Self::slope(y)
+    }
+}
+
+impl Curve for Relu6 {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        let x = Relu::value(x);
+        if x > 6.0 { 6.0 } else { x }
+    }
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        if x > 0.0 && x < 6.0 { 1.0 } else { 0.0 }
     }
     #[inline(always)]
     fn slope_from_out(y: f32) -> f32 {

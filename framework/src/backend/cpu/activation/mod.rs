@@ -43,13 +43,14 @@ mod tests {
     use super::*;
     use crate::backend::cpu::common::testing::{assert_close, at_each_level, numeric_gradient, random, wide};
 
-    const ALL: [Act; 6] = [Act::None, Act::Relu, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid];
+    const ALL: [Act; 7] = [Act::None, Act::Relu, Act::Relu6, Act::Gelu, Act::GeluExact, Act::Tanh, Act::Sigmoid];
 
     /// The activation in f64.
     pub fn exact(act: Act, x: f64) -> f64 {
         match act {
             Act::None => x,
             Act::Relu => x.max(0.0),
+            Act::Relu6 => x.clamp(0.0, 6.0),
             Act::Gelu => 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
             Act::GeluExact => x * normal_cdf(x),
             Act::Tanh => x.tanh(),
@@ -69,7 +70,7 @@ mod tests {
     fn values_and_slopes_agree_with_the_definitions() {
         at_each_level(|| {
             for act in ALL {
-                let x: Vec<f32> = random(101, 7).iter().map(|x| 5.0 * x).collect();
+                let x: Vec<f32> = random(101, 7).iter().map(|x| 8.0 * x).collect();
                 let dy = random(101, 8);
                 let mut y = vec![f32::NAN; 101];
                 forward(act, &mut y, &x);

@@ -1,5 +1,6 @@
 //! The gradients of a convolution.
 
+use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::epilogue::{slopes, unpool};
 use super::layer::{Conv, ConvGrads, effective};
@@ -18,7 +19,7 @@ const CACHED: usize = 1 << 17;
 /// Computes the wanted gradients from `dy`, the layer's input and output, and the places of the maxima.
 pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy: &[f32], grads: ConvGrads<'_>) {
     conv.check(x);
-    let (image, out, depth) = (conv.patches.image(), conv.output_len(), conv.patches.depth());
+    let (image, out, depth) = (conv.patches.image(), conv.output_len(), conv.depth());
     assert_eq!((y.len(), dy.len()), (conv.batch * out, conv.batch * out), "y, dy of a convolution");
     assert!(!conv.pool || argmax.is_some_and(|a| a.len() == y.len()), "a pooled convolution needs its argmax");
     let ConvGrads { dx, dw, dense_dw, db } = grads;
@@ -27,7 +28,7 @@ pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy
         return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
     }
     let weight = effective(conv.weight, conv.mask);
-    let direct = Direct::of(conv);
+    let (depthwise, direct) = (Depthwise::of(conv), Direct::of(conv));
     let mut packed = Vec::new();
     if direct.is_some() && dx.is_some() {
         let (kernel, area) = (conv.patches.kernel, conv.patches.kernel.0 * conv.patches.kernel.1);
@@ -52,9 +53,10 @@ pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy
     par::for_each(conv.flops().saturating_mul(2), pieces, |((((x, dx), (y, dy)), argmax), partial)| {
         let (dw, db) = partial.split_at_mut(weights);
         let part = Part { conv, weight: &weight, x, y, dy, argmax };
-        match &direct {
-            Some(d) => part.backward_direct(d, &packed, dx, wants_dw.then_some(dw), db),
-            None => part.backward_columns(dx, wants_dw.then_some(dw), db),
+        match (&depthwise, &direct) {
+            (Some(d), _) => part.backward_depthwise(d, dx, wants_dw.then_some(dw), db),
+            (None, Some(d)) => part.backward_direct(d, &packed, dx, wants_dw.then_some(dw), db),
+            (None, None) => part.backward_columns(dx, wants_dw.then_some(dw), db),
         }
     });
     let (total, rest) = partial.split_at_mut(weights + conv.filters);
@@ -134,25 +136,50 @@ impl Part<'_> {
         });
     }
 
+    fn backward_depthwise(&self, d: &Depthwise, dx: Option<Grad<'_>>, mut dw: Option<&mut [f32]>, db: &mut [f32]) {
+        let (conv, image) = (self.conv, self.conv.patches.image());
+        let count = self.x.len() / image;
+        scratch::with(d.x_len + d.dy_len(conv.filters), |buffer| {
+            buffer.fill(0.0);
+            let (dealt, dpre) = buffer.split_at_mut(d.x_len);
+            for (i, dx) in grad::chunks_or_none(dx, image, count).enumerate() {
+                self.before_activation(i, &mut dpre[d.front..], d.dy_plane, d.pitch, db);
+                if let Some(dw) = dw.as_deref_mut() {
+                    d.weight_gradient(conv, &self.x[i * image..][..image], dpre, dealt, dw);
+                }
+                if let Some(dx) = dx {
+                    d.input_gradient(conv, self.weight, dpre, dx);
+                }
+            }
+        });
+    }
+
     fn backward_columns(&self, dx: Option<Grad<'_>>, mut dw: Option<&mut [f32]>, db: &mut [f32]) {
         let (p, filters) = (&self.conv.patches, self.conv.filters);
         let (down, across) = p.windows();
         let (depth, windows, image) = (p.depth(), down * across, p.image());
         let count = self.x.len() / image;
+        // The filters of a group, and the rows of the columns that they see.
+        let (rows, own) = (filters / self.conv.groups, self.conv.depth());
         scratch::with((depth + filters) * windows, |buffer| {
             let (cols, dpre) = buffer.split_at_mut(depth * windows);
             dpre.fill(0.0);
             for (i, dx) in grad::chunks_or_none(dx, image, count).enumerate() {
                 self.before_activation(i, dpre, windows, across, db);
-                let dpre = Mat::new(dpre, filters, windows);
                 if let Some(dw) = dw.as_deref_mut() {
                     p.to_columns(&self.x[i * image..][..image], cols);
-                    let cols = Mat::new(cols, depth, windows);
-                    gemm(&mut MatMut::new(dw, filters, depth), Accumulate::Add, 1.0, dpre, cols.t());
+                    let parts = dpre.chunks(rows * windows).zip(cols.chunks(own * windows));
+                    for ((dpre, cols), dw) in parts.zip(dw.chunks_mut(rows * own)) {
+                        let (dpre, cols) = (Mat::new(dpre, rows, windows), Mat::new(cols, own, windows));
+                        gemm(&mut MatMut::new(dw, rows, own), Accumulate::Add, 1.0, dpre, cols.t());
+                    }
                 }
                 let Some(dx) = dx else { continue };
-                let weight = Mat::new(self.weight, filters, depth);
-                gemm(&mut MatMut::new(cols, depth, windows), Accumulate::Overwrite, 1.0, weight.t(), dpre);
+                let parts = dpre.chunks(rows * windows).zip(cols.chunks_mut(own * windows));
+                for ((dpre, cols), weight) in parts.zip(self.weight.chunks(rows * own)) {
+                    let (dpre, weight) = (Mat::new(dpre, rows, windows), Mat::new(weight, rows, own));
+                    gemm(&mut MatMut::new(cols, own, windows), Accumulate::Overwrite, 1.0, weight.t(), dpre);
+                }
                 if dx.mode == Accumulate::Overwrite {
                     dx.out.fill(0.0);
                 }

@@ -27,9 +27,12 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// The direct form of a convolution, if it has one: stride 1, and a padding that does not reach beyond the kernel;
-    /// rows not much shorter than the kernel.
+    /// The direct form of a convolution, if it has one: one group, stride 1, and a padding that does not reach beyond
+    /// the kernel; rows not much shorter than the kernel.
     pub(super) fn of(conv: &Conv<'_>) -> Option<Direct> {
+        if conv.groups > 1 {
+            return None;
+        }
         let p = &conv.patches;
         let (kh, kw) = p.kernel;
         let (down, across) = p.windows();

@@ -1,5 +1,6 @@
 //! The forward pass of a convolution.
 
+use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::epilogue::finish;
 use super::layer::{Conv, effective};
@@ -18,7 +19,7 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
         return;
     }
     let weight = effective(conv.weight, conv.mask);
-    let direct = Direct::of(conv);
+    let (depthwise, direct) = (Depthwise::of(conv), Direct::of(conv));
     let mut packed = Vec::new();
     if direct.is_some() {
         let depth = conv.patches.depth();
@@ -34,8 +35,16 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
     par::for_each(conv.flops(), pieces, |((x, y), argmax)| {
         let argmax = par::chunks_mut_or_none(argmax, out, x.len() / image);
         let images = x.chunks(image).zip(y.chunks_mut(out)).zip(argmax);
-        match &direct {
-            Some(d) => scratch::with(d.x_len, |padded| {
+        match (&depthwise, &direct) {
+            (Some(d), _) => scratch::with(d.x_len + d.raw_len(conv.filters), |buffer| {
+                let (dealt, raw) = buffer.split_at_mut(d.x_len);
+                dealt.fill(0.0);
+                for ((x, y), argmax) in images {
+                    d.products(conv, &weight, x, dealt, raw);
+                    finish(conv, raw, d.plane, d.pitch, y, argmax);
+                }
+            }),
+            (None, Some(d)) => scratch::with(d.x_len, |padded| {
                 padded.fill(0.0);
                 scratch::with(d.raw_len(conv.filters, d.positions), |raw| {
                     for ((x, y), argmax) in images {
@@ -46,15 +55,20 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
                     }
                 });
             }),
-            None => {
+            (None, None) => {
                 let (down, across) = conv.patches.windows();
                 let (depth, windows) = (conv.patches.depth(), down * across);
                 scratch::with((depth + conv.filters) * windows, |buffer| {
                     let (cols, raw) = buffer.split_at_mut(depth * windows);
                     for ((x, y), argmax) in images {
                         conv.patches.to_columns(x, cols);
-                        let (w, cols) = (Mat::new(&weight, conv.filters, depth), Mat::new(cols, depth, windows));
-                        gemm(&mut MatMut::new(raw, conv.filters, windows), Accumulate::Overwrite, 1.0, w, cols);
+                        // The filters of a group, and the rows of the columns that they see.
+                        let (rows, own) = (conv.filters / conv.groups, conv.depth());
+                        let parts = raw.chunks_mut(rows * windows).zip(cols.chunks(own * windows));
+                        for ((raw, cols), w) in parts.zip(weight.chunks(rows * own)) {
+                            let (w, cols) = (Mat::new(w, rows, own), Mat::new(cols, own, windows));
+                            gemm(&mut MatMut::new(raw, rows, windows), Accumulate::Overwrite, 1.0, w, cols);
+                        }
                         finish(conv, raw, windows, across, y, argmax);
                     }
                 });

@@ -13,7 +13,9 @@ pub struct Conv<'a> {
     pub patches: Patches,
     /// Output channels.
     pub filters: usize,
-    /// `[filters, channels, kernel rows, kernel columns]`
+    /// Runs of channels, each with a run of filters of its own; a divisor of both counts.
+    pub groups: usize,
+    /// `[filters, channels / groups, kernel rows, kernel columns]`
     pub weight: &'a [f32],
     /// 0 or 1 for each weight.
     pub mask: Option<&'a [f32]>,
@@ -45,6 +47,11 @@ impl Conv<'_> {
         if self.pool { (self.filters, down / 2, across / 2) } else { (self.filters, down, across) }
     }
 
+    /// Elements of a filter.
+    pub(super) fn depth(&self) -> usize {
+        self.patches.depth() / self.groups
+    }
+
     /// Elements of an output image.
     pub(super) fn output_len(&self) -> usize {
         let (filters, rows, cols) = self.output();
@@ -54,12 +61,14 @@ impl Conv<'_> {
     /// Floating-point operations of the forward pass.
     pub fn flops(&self) -> usize {
         let (down, across) = self.patches.windows();
-        flops(down * across, self.filters, self.patches.depth()).saturating_mul(self.batch)
+        flops(down * across, self.filters, self.depth()).saturating_mul(self.batch)
     }
 
     /// Makes sure that all slices are as long as the shape says.
     pub(super) fn check(&self, x: &[f32]) {
-        let weights = self.filters * self.patches.depth();
+        let weights = self.filters * self.depth();
+        let divided = [self.patches.channels, self.filters].iter().all(|n| n.is_multiple_of(self.groups));
+        assert!(divided, "{} groups of a convolution {:?}", self.groups, self.patches);
         assert!(self.patches.stride > 0 && !self.act.needs_pre(false), "stride or activation of {:?}", self.patches);
         assert_eq!(x.len(), self.batch * self.patches.image(), "x of a convolution {:?}", self.patches);
         assert_eq!(self.weight.len(), weights, "weight of a convolution {:?}", self.patches);

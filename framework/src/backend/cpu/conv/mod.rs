@@ -2,11 +2,13 @@
 //! convolution.
 //!
 //! As in PyTorch, the kernel is not flipped. At stride 1 the convolution is computed directly from padded images; other
-//! strides go through patch columns and a matrix product. Bias, activation and pooling happen while an image's result
-//! is in cache.
+//! strides and groups go through patch columns and a matrix product for each group, and filters of one channel, as a
+//! depthwise convolution has them, through a direct kernel of their own at every stride. Bias, activation and pooling
+//! happen while an image's result is in cache.
 
 mod backward;
 mod columns;
+mod depthwise;
 mod direct;
 mod epilogue;
 mod forward;
@@ -88,6 +90,7 @@ fn layer(op: &Conv2d<Cpu>) -> Result<Conv<'_>> {
         batch,
         patches,
         filters,
+        groups: op.groups,
         weight,
         mask,
         bias: op.b.as_ref().map(Tensor::data),

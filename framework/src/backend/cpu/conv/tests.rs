@@ -9,6 +9,7 @@ fn exact(act: Act, x: f64) -> f64 {
     match act {
         Act::None => x,
         Act::Relu => x.max(0.0),
+        Act::Relu6 => x.clamp(0.0, 6.0),
         Act::Tanh => x.tanh(),
         Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Act::Gelu | Act::GeluExact => panic!("not for convolutions"),
@@ -25,12 +26,14 @@ fn reference(c: &Conv<'_>, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
         let (col, row, f) = (i % across, i / across % down, i / (across * down) % c.filters);
         let image = i / (across * down * c.filters);
         let mut sum = b[f];
-        for k in 0..p.depth() {
-            let (channel, ky, kx) = (k / (kh * kw), k / kw % kh, k % kw);
+        // The channels of this filter's group.
+        let first = f / (c.filters / c.groups) * (p.channels / c.groups);
+        for k in 0..c.depth() {
+            let (channel, ky, kx) = (first + k / (kh * kw), k / kw % kh, k % kw);
             let (y, x_at) = (row * p.stride + ky, col * p.stride + kx);
             if (p.padding..p.height + p.padding).contains(&y) && (p.padding..p.width + p.padding).contains(&x_at) {
                 let at = ((image * p.channels + channel) * p.height + y - p.padding) * p.width + x_at - p.padding;
-                sum += x[at] * w[f * p.depth() + k] * c.mask.map_or(1.0, |m| f64::from(m[f * p.depth() + k]));
+                sum += x[at] * w[f * c.depth() + k] * c.mask.map_or(1.0, |m| f64::from(m[f * c.depth() + k]));
             }
         }
         *out = exact(c.act, sum);
@@ -77,28 +80,40 @@ fn outputs(c: &Conv<'_>) -> usize {
 #[test]
 fn output_and_gradients_agree_with_the_definition() {
     let shapes = [
-        // channels, height, width, kernel, stride, padding, filters
-        (2, 5, 7, (3, 3), 1, 1, 3),
-        (3, 4, 4, (3, 3), 1, 0, 9),
-        (1, 6, 5, (5, 3), 1, 1, 2),
-        (2, 4, 5, (1, 1), 1, 0, 5),
-        (2, 6, 6, (4, 4), 2, 1, 3),
-        (2, 5, 5, (2, 2), 1, 2, 2),
-        (1, 3, 3, (3, 3), 1, 0, 2),
+        // channels, height, width, kernel, stride, padding, filters, groups
+        (2, 5, 7, (3, 3), 1, 1, 3, 1),
+        (3, 4, 4, (3, 3), 1, 0, 9, 1),
+        (1, 6, 5, (5, 3), 1, 1, 2, 1),
+        (2, 4, 5, (1, 1), 1, 0, 5, 1),
+        (2, 6, 6, (4, 4), 2, 1, 3, 1),
+        (2, 5, 5, (2, 2), 1, 2, 2, 1),
+        (1, 3, 3, (3, 3), 1, 0, 2, 1),
+        // Depthwise, also with several filters for a channel, strides of more than one and beyond the kernel.
+        (3, 5, 7, (3, 3), 1, 1, 3, 3),
+        (2, 7, 6, (3, 3), 2, 1, 4, 2),
+        (3, 9, 8, (2, 3), 3, 2, 3, 3),
+        (2, 7, 7, (1, 1), 2, 0, 2, 2),
+        (2, 6, 5, (2, 2), 4, 1, 6, 2),
+        (2, 3, 4, (5, 5), 1, 2, 2, 2),
+        (4, 4, 4, (4, 4), 1, 0, 4, 4),
+        // Groups of several channels.
+        (4, 5, 5, (3, 3), 1, 1, 6, 2),
+        (6, 6, 4, (3, 2), 2, 1, 3, 3),
     ];
     at_each_level(|| {
-        for (i, &(channels, height, width, kernel, stride, padding, filters)) in shapes.iter().enumerate() {
+        for (i, &(channels, height, width, kernel, stride, padding, filters, groups)) in shapes.iter().enumerate() {
             let patches = Patches { channels, height, width, kernel, stride, padding };
             for (act, pool, masked) in [
                 (Act::None, false, true),
                 (Act::Relu, true, false),
                 (Act::Tanh, true, true),
+                (Act::Relu6, false, true),
                 (Act::Sigmoid, false, false),
             ] {
-                let n = filters * patches.depth();
+                let n = filters * patches.depth() / groups;
                 let (w, b, mask) = (random(n, 2), random(filters, 3), random_mask(n, 4));
                 let mask = masked.then_some(&mask[..]);
-                let c = Conv { batch: 3, patches, filters, weight: &w, mask, bias: Some(&b), act, pool };
+                let c = Conv { batch: 3, patches, filters, groups, weight: &w, mask, bias: Some(&b), act, pool };
                 let (x, dy) = (random(3 * patches.image(), 1), random(outputs(&c), 5));
                 if dy.is_empty() {
                     continue;
@@ -122,7 +137,8 @@ fn output_and_gradients_agree_with_the_definition() {
 #[test]
 fn equal_values_pool_to_the_first() {
     let patches = Patches { channels: 1, height: 2, width: 2, kernel: (1, 1), stride: 1, padding: 0 };
-    let c = Conv { batch: 1, patches, filters: 1, weight: &[1.0], mask: None, bias: None, act: Act::None, pool: true };
+    let (weight, act) = (&[1.0], Act::None);
+    let c = Conv { batch: 1, patches, filters: 1, groups: 1, weight, mask: None, bias: None, act, pool: true };
     let mut place = [9];
     forward(&c, &[1.0, 2.0, 2.0, 2.0], &mut [0.0], Some(&mut place));
     assert_eq!(place, [1]);
@@ -130,10 +146,13 @@ fn equal_values_pool_to_the_first() {
 
 #[test]
 fn threads_do_not_change_bits() {
-    for (stride, pool) in [(1, true), (1, false), (2, false)] {
-        let patches = Patches { channels: 5, height: 17, width: 15, kernel: (3, 3), stride, padding: 1 };
-        let (w, b) = (random(11 * patches.depth(), 1), random(11, 2));
-        let c = Conv { batch: 37, patches, filters: 11, weight: &w, mask: None, bias: Some(&b), act: Act::Relu, pool };
+    for (stride, pool, groups) in
+        [(1, true, 1), (1, false, 1), (2, false, 1), (1, true, 6), (2, false, 6), (1, false, 3)]
+    {
+        let patches = Patches { channels: 6, height: 17, width: 15, kernel: (3, 3), stride, padding: 1 };
+        let (w, b) = (random(12 * patches.depth() / groups, 1), random(12, 2));
+        let (weight, bias) = (&w, Some(&b[..]));
+        let c = Conv { batch: 37, patches, filters: 12, groups, weight, mask: None, bias, act: Act::Relu, pool };
         let (x, dy) = (random(37 * patches.image(), 3), random(outputs(&c), 4));
         assert_same_bits(|| {
             let r = run(&c, &x, &dy, false);

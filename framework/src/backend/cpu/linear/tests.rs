@@ -21,6 +21,7 @@ fn exact(act: Act, x: f64) -> f64 {
     match act {
         Act::None => x,
         Act::Relu => x.max(0.0),
+        Act::Relu6 => x.clamp(0.0, 6.0),
         Act::Gelu => 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
         Act::Tanh => x.tanh(),
         Act::Sigmoid => 1.0 / (1.0 + (-x).exp()),

@@ -1,8 +1,8 @@
-// Activation functions; the numbers are those of `Act` in Rust, in its order.
+// Activation functions; the numbers are those that `code` in Rust gives.
 #pragma once
 #include "runtime/common.cuh"
 
-enum Act : unsigned { NONE, RELU, GELU, GELU_EXACT, TANH, SIGMOID };
+enum Act : unsigned { NONE, RELU, GELU, GELU_EXACT, TANH, SIGMOID, RELU6 };
 
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
@@ -18,6 +18,7 @@ __device__ inline float act_value(unsigned act, float x) {
         case GELU_EXACT: return 0.5f * x * (1.0f + erff(x * SQRT_HALF));
         case TANH: return tanhf(x);
         case SIGMOID: return sigmoid(x);
+        case RELU6: return x < 0.0f ? 0.0f : x > 6.0f ? 6.0f : x;
         default: return x;
     }
 }
@@ -43,6 +44,7 @@ __device__ inline float act_slope(unsigned act, float x) {
             float y = sigmoid(x);
             return y * (1.0f - y);
         }
+        case RELU6: return x > 0.0f && x < 6.0f ? 1.0f : 0.0f;
         default: return 1.0f;
     }
 }
@@ -53,6 +55,7 @@ __device__ inline float act_slope_from_out(unsigned act, float y) {
         case RELU: return y > 0.0f ? 1.0f : 0.0f;
         case TANH: return 1.0f - y * y;
         case SIGMOID: return y * (1.0f - y);
+        case RELU6: return y > 0.0f && y < 6.0f ? 1.0f : 0.0f;
         default: return 1.0f;
     }
 }

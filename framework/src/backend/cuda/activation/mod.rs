@@ -27,6 +27,7 @@ pub(super) fn code(act: Act) -> u32 {
         Act::GeluExact => 3,
         Act::Tanh => 4,
         Act::Sigmoid => 5,
+        Act::Relu6 => 6,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Convolution with bias, activation and pooling.
 
+use super::grouped::Grouped;
 use super::output::Output;
 use super::products::{Convolution, Finish};
 use crate::backend::conv::check_conv2d;
@@ -19,7 +20,11 @@ pub(super) fn forward(op: &Conv2d<Cuda>, save: bool) -> Result<(T, Option<Conv2d
     let argmax = (save && op.pool).then(|| Bytes::unwritten(cx, y.count())).transpose()?;
     let to = Dest { ptr: y.ptr_mut()?, add: 0 };
     let finish = Finish { bias: op.b.as_ref(), act: op.act };
-    conv.forward(cx, op.x.ptr(), &op.w, finish, &to, op.pool.then_some(argmax.as_ref()))?;
+    let pooled = op.pool.then_some(argmax.as_ref());
+    match Grouped::of(op.groups, conv) {
+        Some(grouped) => grouped.forward(cx, op.x.ptr(), &op.w, finish, &to, pooled)?,
+        None => conv.forward(cx, op.x.ptr(), &op.w, finish, &to, pooled)?,
+    }
     let saved = save.then(|| Conv2dSaved { y: y.clone(), argmax });
     Ok((y, saved))
 }
@@ -42,14 +47,22 @@ pub(super) fn backward(
     let output = Output { batch, channels, side, act: op.act, y: &saved.y, dy, argmax };
     output.for_each(cx, dx.is_some() || dw.is_some(), db, |first, images, dpre| {
         let part = conv.of_images(images);
+        let grouped = Grouped::of(op.groups, part);
         let skipped = 4 * first * conv.patches.image();
         if let Some(dx) = &dx {
             let to = Dest { ptr: dx.ptr.offset(skipped), add: dx.add };
-            part.transposed(cx, dpre, &op.w, Finish::NOTHING, &to)?;
+            match &grouped {
+                Some(grouped) => grouped.input_gradient(cx, dpre, &op.w, &to)?,
+                None => part.transposed(cx, dpre, &op.w, Finish::NOTHING, &to)?,
+            }
         }
         if let Some(dw) = &dw {
             let to = Dest { ptr: dw.ptr, add: u32::from(dw.add == 1 || first > 0) };
-            part.weight_gradient(cx, op.x.ptr().offset(skipped), dpre, &to)?;
+            let x = op.x.ptr().offset(skipped);
+            match &grouped {
+                Some(grouped) => grouped.weight_gradient(cx, x, dpre, &to)?,
+                None => part.weight_gradient(cx, x, dpre, &to)?,
+            }
         }
         Ok(())
     })

@@ -1,6 +1,7 @@
-//! Convolutions and transposed convolutions.
+//! Convolutions, plain and grouped, and transposed convolutions.
 
 mod conv2d;
+mod grouped;
 mod output;
 mod products;
 mod shares;

@@ -37,6 +37,8 @@ macro_rules! with {
     }};
 }
 
+pub(super) use with;
+
 impl Convolution {
     /// Elements of the images, of the windows' results, and of the weight.
     pub fn sizes(&self) -> (usize, usize, usize) {
@@ -55,7 +57,8 @@ impl Convolution {
         Self { batch, ..*self }
     }
 
-    fn numbers(&self) -> Result<[u32; 11]> {
+    /// The numbers that kernels know a convolution by.
+    pub fn numbers(&self) -> Result<[u32; 11]> {
         let (images, results, weights) = self.sizes();
         for n in [images, results, weights] {
             extent(n)?;

@@ -13,7 +13,7 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
 use crate::network::forward::{Compressed, Forward, Trace};
-use crate::network::layout::{Layout, Sizes};
+use crate::network::layout::{Layout, ParamSpec, Sizes};
 use crate::network::model::{Batch, InputSpec, Model, Output};
 use crate::options::Table;
 use crate::tensor::Tensor;
@@ -236,6 +236,10 @@ fn sound(layout: &Layout) -> Result<(), String> {
     let mut seen = HashSet::new();
     if let Some(p) = layout.params.iter().find(|p| !seen.insert(&p.name)) {
         return Err(format!("parameter `{}` is declared twice", p.name));
+    }
+    let divided = |p: &ParamSpec| p.groups == 1 || p.shape.len() == 4 && p.groups > 0 && p.shape[0] % p.groups == 0;
+    if let Some(p) = layout.params.iter().find(|p| !divided(p)) {
+        return Err(format!("parameter `{}` {} cannot lie in {} groups", p.name, p.shape, p.groups));
     }
     let mut seen = HashSet::new();
     for g in &layout.groups {

@@ -46,6 +46,10 @@ def weights(names):
     return made
 
 
+#: The first stages of MobileNetV2.
+NARROW = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2]]
+
+
 def fractions(state):
     return {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
 
@@ -73,6 +77,46 @@ def narrow_vgg(factor, classes):
         nn.Linear(channels[-2], 12), nn.ReLU(), nn.Dropout(), nn.Linear(12, 10), nn.ReLU(), nn.Dropout(), nn.Linear(10, classes)
     )
     return net
+
+
+def wide_resnet(depth, widen, classes):
+    """Zagoruyko and Komodakis 2016 with the names and modules of xternalz/WideResNet-pytorch, written anew from its description."""
+
+    class Block(nn.Module):
+        def __init__(self, inside, outside, stride):
+            super().__init__()
+            self.bn1, self.conv1 = nn.BatchNorm2d(inside), nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+            self.bn2, self.conv2 = nn.BatchNorm2d(outside), nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+            self.convShortcut = None if inside == outside else nn.Conv2d(inside, outside, 1, stride, bias=False)
+
+        def forward(self, x):
+            before = self.bn1(x).relu()
+            y = self.conv2(self.bn2(self.conv1(before)).relu())
+            return y + (x if self.convShortcut is None else self.convShortcut(before))
+
+    class Stage(nn.Module):
+        def __init__(self, inside, outside, count, stride):
+            super().__init__()
+            more = [Block(outside, outside, 1) for _ in range(count - 1)]
+            self.layer = nn.Sequential(Block(inside, outside, stride), *more)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            each, width = (depth - 4) // 6, [16, 16 * widen, 32 * widen, 64 * widen]
+            self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+            for i in range(3):
+                setattr(self, f"block{i + 1}", Stage(width[i], width[i + 1], each, 1 if i == 0 else 2))
+            self.bn1, self.fc = nn.BatchNorm2d(width[3]), nn.Linear(width[3], classes)
+
+        def forward(self, x):
+            x = self.block3(self.block2(self.block1(self.conv1(x))))
+            return self.fc(self.bn1(x).relu().mean((2, 3)))
+
+    return Net()
 
 
 class Live:
@@ -115,6 +159,11 @@ def small():
             "torchvision-vgg16", narrow_vgg(0.0625, 5),
             {"name": "vgg", "width": 0.0625, "hidden": [12, 10], "conv_bias": True}, [3, 32, 32],
         ),
+        (
+            "torchvision-mobilenet-v2", torchvision.models.mobilenet_v2(num_classes=5, width_mult=0.1, inverted_residual_setting=NARROW),
+            {"name": "mobilenet-v2", "form": "imagenet", "width": 0.1, "stages": 4}, [3, 32, 32],
+        ),
+        ("wide-resnet", wide_resnet(10, 1, 5), {"name": "wide-resnet", "depth": 10, "widen": 1}, [3, 16, 16]),
         ("torchvision-vit", torchvision.models.VisionTransformer(**theirs), {**vit, "norm_eps": 1e-6}, [3, 16, 16]),
         ("timm-vit", timms, {**vit, "norm_eps": 1e-6, "qkv_bias": False}, [3, 16, 16]),
         ("transformers-vit-live", Live(live, False), {**vit, "norm_eps": 1e-12}, [3, 16, 16]),
@@ -161,6 +210,14 @@ def real(folder):
         (
             "resnet50", torchvision.models.resnet50(weights=None),
             {"name": "resnet", "form": "imagenet", "depth": 50, "shortcut": "project"},
+        ),
+        (
+            "mobilenet-v2", torchvision.models.mobilenet_v2(weights=None),
+            {"name": "mobilenet-v2", "form": "imagenet", "dropout": 0.2},
+        ),
+        (
+            "mobilenet-v2-timm", timm.create_model("mobilenetv2_050", pretrained=False),
+            {"name": "mobilenet-v2", "form": "imagenet", "width": 0.5},
         ),
         ("vit-tiny", timm.create_model("vit_tiny_patch16_224", pretrained=False), vit),
     ]:

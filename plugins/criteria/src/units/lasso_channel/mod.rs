@@ -25,9 +25,11 @@ options! {
     /// at once. The samples are those of the training batches in `window`, taken of the unpruned network at the same time
     /// for all layers; the paper goes from layer to layer, with 5000 images.
     ///
-    /// Scoring costs a pass of its own over the samples: about s f² + f³ / 3 operations for a layer whose output reads f
-    /// values (channels times kernel) from s samples. Units that a transposed convolution reads cannot be scored: list them
-    /// in `prune.exempt`. Any sharing of the sparsity works; the paper's is layer by layer.
+    /// Scoring costs a pass of its own over the samples: about s f² + f³ / 3 operations for a layer whose output reads
+    /// f values (channels times kernel) from s samples. Units that a transposed convolution reads cannot be scored, nor
+    /// can those that a grouped one reads as a channel of every group: list them in `prune.exempt`. A depthwise
+    /// convolution goes with its channels, and is not fitted anew. Any sharing of the sparsity works; the paper's is
+    /// layer by layer.
     pub struct LassoOptions {
         /// Positions of each example that are looked at, drawn at random: pixels of a layer's output, tokens of a
         /// transformer; all where there are fewer.
@@ -114,7 +116,8 @@ impl<B: Backend> Criterion<B> for LassoChannel {
 
     fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
         for (name, groups) in readers(seen.params.layout()) {
-            if groups.iter().any(|(_, member)| member.axis != 1) {
+            let in_groups = seen.params.get(name)?.spec().groups > 1;
+            if in_groups || groups.iter().any(|(_, member)| member.axis != 1) {
                 continue;
             }
             let rng = self.seed.stream("positions", &[name, &seen.step.0.to_string()]);
@@ -138,9 +141,10 @@ impl<B: Backend> Criterion<B> for LassoChannel {
         let mut path = Path::new(group.units);
         let mut read = false;
         for member in group.by_role(Role::Consumer).filter(|m| m.param.ends_with(".weight")) {
-            if member.axis != 1 {
+            let kind = if member.axis != 1 { "transposed" } else { "grouped" };
+            if member.axis != 1 || params.get(&member.param)?.spec().groups > 1 {
                 return Err(Error::Config(format!(
-                    "lasso-channel cannot score the units of `{}`, which the transposed convolution `{}` reads: list it in \
+                    "lasso-channel cannot score the units of `{}`, which the {kind} convolution `{}` reads: list it in \
                      prune.exempt (prune.exempt = [\"{}\"])",
                     group.name,
                     member.layer(),

@@ -180,8 +180,12 @@ impl Lowering<'_> {
                 }
                 layer(self, "Gemm", vec![("transB", Attribute::Int(1))])
             }
-            Operation::Conv2d { stride, padding } => {
-                layer(self, "Conv", windows(&node.inputs[1].extents.rest[2..], *stride, *padding))
+            Operation::Conv2d { stride, padding, groups } => {
+                let mut attributes = windows(&node.inputs[1].extents.rest[2..], *stride, *padding);
+                if *groups > 1 {
+                    attributes.push(("group", Attribute::Int(*groups as i64)));
+                }
+                layer(self, "Conv", attributes)
             }
             Operation::ConvTranspose2d { stride, padding } => {
                 layer(self, "ConvTranspose", windows(&node.inputs[1].extents.rest[2..], *stride, *padding))
@@ -224,6 +228,12 @@ impl Lowering<'_> {
         match act {
             Act::None => x.to_owned(),
             Act::Relu => self.node("Relu", &[x], vec![]),
+            Act::Relu6 => {
+                // Its bounds are operands since then.
+                self.since(11);
+                let (least, most) = (self.number(0.0), self.number(6.0));
+                self.node("Clip", &[x, &least, &most], vec![])
+            }
             Act::Tanh => self.node("Tanh", &[x], vec![]),
             Act::Sigmoid => self.node("Sigmoid", &[x], vec![]),
             Act::Gelu => {

@@ -179,17 +179,23 @@ fn bool(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
+/// Said of a convolution whose filters see a part of the channels alone.
+fn in_groups(groups: usize) -> String {
+    if groups > 1 { format!(", groups={groups}") } else { String::new() }
+}
+
 /// How a layer's module is made.
 fn constructor(node: &Node) -> String {
     let of = |at: usize| &node.inputs[at].extents.rest;
     let bias = bool(node.inputs.len() > 2);
     match &node.operation {
         Operation::Linear => format!("nn.Linear({}, {}, bias={bias})", of(1)[1], of(1)[0]),
-        Operation::Conv2d { stride, padding } => format!(
-            "nn.Conv2d({}, {}, {}, stride={stride}, padding={padding}, bias={bias})",
-            of(1)[1],
+        Operation::Conv2d { stride, padding, groups } => format!(
+            "nn.Conv2d({}, {}, {}, stride={stride}, padding={padding}{}, bias={bias})",
+            of(1)[1] * groups,
             of(1)[0],
-            tuple(&of(1)[2..])
+            tuple(&of(1)[2..]),
+            in_groups(*groups)
         ),
         Operation::ConvTranspose2d { stride, padding } => format!(
             "nn.ConvTranspose2d({}, {}, {}, stride={stride}, padding={padding}, bias={bias})",
@@ -213,7 +219,9 @@ fn expression(node: &Node, x: &[String]) -> String {
     let all = x.join(", ");
     match &node.operation {
         Operation::Linear => format!("F.linear({all})"),
-        Operation::Conv2d { stride, padding } => format!("F.conv2d({all}, stride={stride}, padding={padding})"),
+        Operation::Conv2d { stride, padding, groups } => {
+            format!("F.conv2d({all}, stride={stride}, padding={padding}{})", in_groups(*groups))
+        }
         Operation::ConvTranspose2d { stride, padding } => {
             format!("F.conv_transpose2d({all}, stride={stride}, padding={padding})")
         }
@@ -226,6 +234,7 @@ fn expression(node: &Node, x: &[String]) -> String {
         Operation::Act(act) => match act {
             Act::None => x[0].clone(),
             Act::Relu => format!("F.relu({all})"),
+            Act::Relu6 => format!("F.relu6({all})"),
             Act::Gelu => format!("F.gelu({all}, approximate=\"tanh\")"),
             Act::GeluExact => format!("F.gelu({all})"),
             Act::Tanh => format!("torch.tanh({all})"),

@@ -111,6 +111,10 @@ fn operator(node: &OnnxNode, x: &[&Array]) -> Result<Vec<Array>, Refusal> {
             };
             one(Array::with(x.dims.clone(), x.values.iter().enumerate().map(normal).collect()))
         }
+        ("Clip", [x, least, most]) => {
+            let (least, most) = (least.values[0], most.values[0]);
+            one(Array::with(x.dims.clone(), x.values.iter().map(|v| v.clamp(least, most)).collect()))
+        }
         ("MaxPool", [x]) => one(pool(node, x, true)),
         ("AveragePool", [x]) => one(pool(node, x, false)),
         ("Softmax", [x]) => one(softmax(x, node.axis(x.dims.len(), 1))),
@@ -281,6 +285,14 @@ mod tests {
         assert_eq!(padded.values, [1000.5, 200.5, 30.5, 4.5]);
         let spread = conv_transpose(&node("ConvTranspose", &how(1)), &image, &filter, None);
         assert_eq!((spread.dims, spread.values), (vec![1, 1, 2, 2], vec![1000.0, 200.0, 30.0, 4.0]));
+        // Two channels, each with a filter of its own.
+        let two = array(&[1, 2, 1, 2], &[1.0, 2.0, 3.0, 4.0]);
+        let grouped =
+            [&how(0)[1..], &[("kernel_shape", Attribute::Ints(vec![1, 2])), ("group", Attribute::Int(2))]].concat();
+        let found = conv(&node("Conv", &grouped), &two, &array(&[2, 1, 1, 2], &[1.0, 10.0, 100.0, 1000.0]), None);
+        assert_eq!((found.dims, found.values), (vec![1, 2, 1, 1], vec![21.0, 4300.0]));
+        let clipped = operator(&node("Clip", &[]), &[&two, &array(&[], &[2.0]), &array(&[], &[3.0])]).unwrap();
+        assert_eq!(clipped[0].values, [2.0, 2.0, 3.0, 3.0]);
         assert_eq!(pool(&node("MaxPool", &how(0)), &image, true).values, [4.0]);
         assert_eq!(pool(&node("AveragePool", &how(1)), &image, false).values, [0.25, 0.5, 0.75, 1.0]);
     }

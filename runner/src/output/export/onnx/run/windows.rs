@@ -22,14 +22,17 @@ fn inside(
 pub(super) fn conv(node: &OnnxNode, x: &Array, w: &Array, b: Option<&Array>) -> Array {
     let ([kh, kw], stride, padding) = window(node);
     let &[n, channels, height, width] = &x.dims[..] else { return x.clone() };
-    let filters = w.dims[0];
+    let (filters, inputs) = (w.dims[0], w.dims[1]);
+    // Filters of a group see its channels alone.
+    let each = filters / node.int("group", 1) as usize;
     let (rows, columns) = ((height + 2 * padding - kh) / stride + 1, (width + 2 * padding - kw) / stride + 1);
     let mut values = Vec::with_capacity(n * filters * rows * columns);
     for (image, filter) in (0..n).flat_map(|image| (0..filters).map(move |filter| (image, filter))) {
         for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
             let mut sum = b.map_or(0.0, |b| b.values[filter]);
-            for channel in 0..channels {
-                let (plane, of) = ((image * channels + channel) * height, (filter * channels + channel) * kh);
+            for input in 0..inputs {
+                let channel = filter / each * inputs + input;
+                let (plane, of) = ((image * channels + channel) * height, (filter * inputs + input) * kh);
                 for (i, y) in inside(row, kh, stride, padding, height) {
                     for (j, at) in inside(column, kw, stride, padding, width) {
                         sum += x.values[(plane + y) * width + at] * w.values[(of + i) * kw + j];
