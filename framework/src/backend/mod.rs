@@ -22,7 +22,9 @@ mod pool;
 mod ranking;
 mod tokens;
 
-pub use crate::tensor::{Binary, Device, DeviceName, LayerGrads, Nonzeros, Reduce, Slot, TensorOps, Unary, Weight};
+pub use crate::tensor::{
+    Binary, Device, DeviceName, LayerGrads, Nonzeros, Precision, Reduce, Slot, TensorOps, Unary, Weight,
+};
 pub use activation::{Act, ActivationOps};
 pub use attention::{AttentionOps, Heads};
 pub use contribution::{Contribution, ContributionOps};
@@ -44,6 +46,12 @@ pub use tokens::{Merge, TokenOps};
 /// added in another order with others, so that the last bits of a result depend on it.
 pub fn vector_level() -> &'static str {
     cpu::common::simd::level().name()
+}
+
+/// The instructions that products in bf16 use on this processor: `amx`, `bf16` for AVX512-BF16, or
+/// `portable` where it has none for them. Each adds up in an order of its own.
+pub fn bf16_unit() -> &'static str {
+    cpu::common::bf16::unit().name()
 }
 
 /// A device with every operation that models, criteria and the engine use: the sum of the families.

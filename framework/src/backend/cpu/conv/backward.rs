@@ -5,7 +5,8 @@ use super::epilogue::{slopes, unpool};
 use super::layer::{Conv, ConvGrads, effective};
 use super::tiles::{Images, correlate, pack, product};
 use crate::backend::cpu::activation::curves::with_curve;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, gemm};
+use crate::backend::cpu::common::bf16::multiply_in;
+use crate::backend::cpu::common::gemm::{Mat, MatMut};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, scratch};
 
 /// Most bands of images that have a partial weight gradient of their own.
@@ -135,7 +136,7 @@ impl Part<'_> {
     }
 
     fn backward_columns(&self, dx: Option<Grad<'_>>, mut dw: Option<&mut [f32]>, db: &mut [f32]) {
-        let (p, filters) = (&self.conv.patches, self.conv.filters);
+        let (p, filters, precision) = (&self.conv.patches, self.conv.filters, self.conv.precision);
         let (down, across) = p.windows();
         let (depth, windows, image) = (p.depth(), down * across, p.image());
         let count = self.x.len() / image;
@@ -148,11 +149,13 @@ impl Part<'_> {
                 if let Some(dw) = dw.as_deref_mut() {
                     p.to_columns(&self.x[i * image..][..image], cols);
                     let cols = Mat::new(cols, depth, windows);
-                    gemm(&mut MatMut::new(dw, filters, depth), Accumulate::Add, 1.0, dpre, cols.t());
+                    let mut dw = MatMut::new(dw, filters, depth);
+                    multiply_in(precision, &mut dw, Accumulate::Add, 1.0, dpre, cols.t());
                 }
                 let Some(dx) = dx else { continue };
                 let weight = Mat::new(self.weight, filters, depth);
-                gemm(&mut MatMut::new(cols, depth, windows), Accumulate::Overwrite, 1.0, weight.t(), dpre);
+                let mut dcols = MatMut::new(cols, depth, windows);
+                multiply_in(precision, &mut dcols, Accumulate::Overwrite, 1.0, weight.t(), dpre);
                 if dx.mode == Accumulate::Overwrite {
                     dx.out.fill(0.0);
                 }

@@ -2,6 +2,7 @@
 
 use super::layer::Conv;
 use super::tiles::{SLACK, product_tile};
+use crate::backend::Precision;
 use crate::backend::cpu::common::simd::LANES;
 
 /// Distances and lengths of padded images.
@@ -27,7 +28,7 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// The direct form of a convolution, if it has one: stride 1, and a padding that does not reach beyond the kernel;
+    /// The direct form of a convolution, if it has one: f32, stride 1, and a padding that does not reach beyond the kernel;
     /// rows not much shorter than the kernel.
     pub(super) fn of(conv: &Conv<'_>) -> Option<Direct> {
         let p = &conv.patches;
@@ -35,7 +36,7 @@ impl Direct {
         let (down, across) = p.windows();
         let (above, left) = ((kh - 1).checked_sub(p.padding)?, (kw - 1).checked_sub(p.padding)?);
         let pitch = (p.width + 2 * p.padding).max(across + 2 * left);
-        if p.stride != 1 || pitch > 2 * across {
+        if conv.precision != Precision::F32 || p.stride != 1 || pitch > 2 * across {
             return None;
         }
         let (x_plane, dy_plane) = ((p.height + 2 * p.padding) * pitch, (down + 2 * above) * pitch + left + LANES);

@@ -4,7 +4,8 @@ use super::direct::Direct;
 use super::epilogue::finish;
 use super::layer::{Conv, effective};
 use super::tiles::{pack, product};
-use crate::backend::cpu::common::gemm::{Mat, MatMut, gemm};
+use crate::backend::cpu::common::bf16::multiply_in;
+use crate::backend::cpu::common::gemm::{Mat, MatMut};
 use crate::backend::cpu::common::{Accumulate, par, scratch};
 
 /// Computes `y` [batch, output]; all of it is overwritten. With pooling, `argmax` (as long as y) receives the place of
@@ -54,7 +55,8 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
                     for ((x, y), argmax) in images {
                         conv.patches.to_columns(x, cols);
                         let (w, cols) = (Mat::new(&weight, conv.filters, depth), Mat::new(cols, depth, windows));
-                        gemm(&mut MatMut::new(raw, conv.filters, windows), Accumulate::Overwrite, 1.0, w, cols);
+                        let mut out = MatMut::new(raw, conv.filters, windows);
+                        multiply_in(conv.precision, &mut out, Accumulate::Overwrite, 1.0, w, cols);
                         finish(conv, raw, windows, across, y, argmax);
                     }
                 });

@@ -3,6 +3,7 @@
 use super::*;
 use crate::backend::cpu::common::Grad;
 use crate::backend::cpu::common::testing::*;
+use crate::backend::Precision::{self, F32};
 use crate::backend::{Act, Patches};
 
 fn exact(act: Act, x: f64) -> f64 {
@@ -98,7 +99,7 @@ fn output_and_gradients_agree_with_the_definition() {
                 let n = filters * patches.depth();
                 let (w, b, mask) = (random(n, 2), random(filters, 3), random_mask(n, 4));
                 let mask = masked.then_some(&mask[..]);
-                let c = Conv { batch: 3, patches, filters, weight: &w, mask, bias: Some(&b), act, pool };
+                let c = Conv { batch: 3, patches, filters, weight: &w, mask, bias: Some(&b), act, pool, precision: F32 };
                 let (x, dy) = (random(3 * patches.image(), 1), random(outputs(&c), 5));
                 if dy.is_empty() {
                     continue;
@@ -122,7 +123,8 @@ fn output_and_gradients_agree_with_the_definition() {
 #[test]
 fn equal_values_pool_to_the_first() {
     let patches = Patches { channels: 1, height: 2, width: 2, kernel: (1, 1), stride: 1, padding: 0 };
-    let c = Conv { batch: 1, patches, filters: 1, weight: &[1.0], mask: None, bias: None, act: Act::None, pool: true };
+    let (weight, act, pool) = (&[1.0], Act::None, true);
+    let c = Conv { batch: 1, patches, filters: 1, weight, mask: None, bias: None, act, pool, precision: F32 };
     let mut place = [9];
     forward(&c, &[1.0, 2.0, 2.0, 2.0], &mut [0.0], Some(&mut place));
     assert_eq!(place, [1]);
@@ -133,11 +135,37 @@ fn threads_do_not_change_bits() {
     for (stride, pool) in [(1, true), (1, false), (2, false)] {
         let patches = Patches { channels: 5, height: 17, width: 15, kernel: (3, 3), stride, padding: 1 };
         let (w, b) = (random(11 * patches.depth(), 1), random(11, 2));
-        let c = Conv { batch: 37, patches, filters: 11, weight: &w, mask: None, bias: Some(&b), act: Act::Relu, pool };
+        let (bias, act) = (Some(&b[..]), Act::Relu);
+        let c = Conv { batch: 37, patches, filters: 11, weight: &w, mask: None, bias, act, pool, precision: F32 };
         let (x, dy) = (random(37 * patches.image(), 3), random(outputs(&c), 4));
         assert_same_bits(|| {
             let r = run(&c, &x, &dy, false);
             [r.y, r.dx, r.dw, r.db].concat()
         });
+    }
+}
+
+/// Sixteenths, which bf16 holds exactly, and whose products f32 adds up exactly.
+fn sixteenths(n: usize, seed: u64) -> Vec<f32> {
+    random(n, seed).iter().map(|x| (x * 16.0).round() / 16.0).collect()
+}
+
+#[test]
+fn in_bf16_numbers_that_it_holds_give_what_they_give_in_f32() {
+    for (kernel, stride, padding, pool) in [((3, 3), 1, 1, true), ((4, 4), 2, 1, false), ((2, 3), 3, 2, false)] {
+        let patches = Patches { channels: 3, height: 9, width: 10, kernel, stride, padding };
+        let (w, b) = (sixteenths(5 * patches.depth(), 1), sixteenths(5, 2));
+        let mask = random_mask(w.len(), 3);
+        let layer = |precision: Precision| {
+            let (mask, bias) = (Some(&mask[..]), Some(&b[..]));
+            Conv { batch: 3, patches, filters: 5, weight: &w, mask, bias, act: Act::Relu, pool, precision }
+        };
+        let (x, dy) = (sixteenths(3 * patches.image(), 4), sixteenths(outputs(&layer(F32)), 5));
+        let of = |precision| {
+            let Run { y, dx, dw, db } = run(&layer(precision), &x, &dy, false);
+            [y, dx, dw, db].concat()
+        };
+        assert_eq!(of(Precision::Bf16), of(F32), "{patches:?}");
+        assert_same_bits(|| of(Precision::Bf16));
     }
 }

@@ -16,6 +16,10 @@ type T = Tensor<Cuda>;
 impl LinearOps for Cuda {
     const SPARSE: bool = false;
 
+    fn lacks_bf16() -> Option<String> {
+        Some("products on NVIDIA GPUs are computed in f32".into())
+    }
+
     fn pattern(_keep: &[bool], _outputs: usize, _inputs: usize) -> Option<Self::Pattern> {
         None
     }
