@@ -60,8 +60,16 @@ fn measure(size: (usize, usize, usize)) {
     let (x, weight, bias, dy) =
         (numbers(rows * inputs), numbers(inputs * outputs), numbers(outputs), numbers(rows * outputs));
     let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; weight.len()]);
-    let layer =
-        Linear { rows, inputs, outputs, weight: &weight, mask: None, bias: Some(&bias), act: Act::None, nonzeros: None };
+    let layer = Linear {
+        rows,
+        inputs,
+        outputs,
+        weight: &weight,
+        mask: None,
+        bias: Some(&bias),
+        act: Act::None,
+        nonzeros: None,
+    };
     let times = medians(|i| {
         let grads = match i / 2 {
             0 if i == 0 => return forward(&layer, &x, None, &mut y, None),

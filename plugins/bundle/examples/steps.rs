@@ -3,7 +3,7 @@
 //! zero, those of the smallest magnitude, and goes over the others alone; `NAME-95-dense` goes over all of them. `NAME-bf16`
 //! computes products in bf16.
 
-use secateur::backend::{Cpu, DeviceName, LinearOps as _, Precision, Update};
+use secateur::backend::{Cpu, DeviceName, Precision, Update};
 use secateur::error::{Error, Result};
 use secateur::network::compressor::Compressor;
 use secateur::network::forward::Forward;

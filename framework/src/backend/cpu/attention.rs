@@ -19,13 +19,7 @@ use dfdx::tensor::Cpu;
 type T = Tensor<Cpu>;
 
 impl AttentionOps for Cpu {
-    fn attention(
-        shape: Heads,
-        qkv: &T,
-        sizes: Option<&T>,
-        precision: Precision,
-        save: bool,
-    ) -> Result<(T, Option<T>)> {
+    fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, precision: Precision, save: bool) -> Result<(T, Option<T>)> {
         let (rows, width) = check_attention(shape, qkv, sizes)?;
         let bias: Option<Vec<f32>> = sizes.map(|s| s.data().iter().map(|s| s.ln()).collect());
         let run = |kept: Option<&mut [f32]>| {
@@ -108,14 +102,7 @@ fn forward(
 }
 
 /// dqkv from dy and the probabilities of the forward pass. The key bias is a constant.
-fn backward(
-    shape: &Heads,
-    precision: Precision,
-    qkv: &[f32],
-    probabilities: &[f32],
-    dy: &[f32],
-    dqkv: Grad<'_>,
-) {
+fn backward(shape: &Heads, precision: Precision, qkv: &[f32], probabilities: &[f32], dy: &[f32], dqkv: Grad<'_>) {
     let &Heads { batch, tokens, heads, head_dim, scale } = shape;
     let (width, stride) = (shape.width(), 3 * shape.width());
     check(shape, qkv);

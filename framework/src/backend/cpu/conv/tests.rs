@@ -1,9 +1,9 @@
 //! Convolutions on slices against their definition.
 
 use super::*;
+use crate::backend::Precision::{self, F32};
 use crate::backend::cpu::common::Grad;
 use crate::backend::cpu::common::testing::*;
-use crate::backend::Precision::{self, F32};
 use crate::backend::{Act, Patches};
 
 fn exact(act: Act, x: f64) -> f64 {
@@ -99,7 +99,8 @@ fn output_and_gradients_agree_with_the_definition() {
                 let n = filters * patches.depth();
                 let (w, b, mask) = (random(n, 2), random(filters, 3), random_mask(n, 4));
                 let mask = masked.then_some(&mask[..]);
-                let c = Conv { batch: 3, patches, filters, weight: &w, mask, bias: Some(&b), act, pool, precision: F32 };
+                let c =
+                    Conv { batch: 3, patches, filters, weight: &w, mask, bias: Some(&b), act, pool, precision: F32 };
                 let (x, dy) = (random(3 * patches.image(), 1), random(outputs(&c), 5));
                 if dy.is_empty() {
                     continue;

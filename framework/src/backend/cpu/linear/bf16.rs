@@ -6,21 +6,27 @@ use super::layer::{Linear, LinearGrads, with_effective_weight};
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, backward_rows, finish_rows, finish_rows_keeping};
-use crate::backend::cpu::common::bf16::{Panels, affine, multiply, product, with_panels};
+use crate::backend::cpu::common::bf16::{Panels, affine, multiply, multiply_past_caches, product, with_panels};
 use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
 /// Rows that stay in a core's cache while everything is done to them: more than in f32, for both sides are packed anew
 /// for each chunk of the weight's gradient.
 const CHUNK: usize = 128;
+/// Weights from which on a gradient is larger than caches are.
+const LARGE_WEIGHT: usize = 1 << 22;
 
-/// The tile shape for a product: as wide as it may be, since the right-hand side is read along its rows, and at most
-/// about a sixteenth of the work, so that cores finish together.
-fn tile(m: usize, n: usize, k: usize) -> (usize, usize) {
+/// Columns of a tile of the right-hand side's columns, where these are contiguous in memory, and where its rows are.
+const NARROWEST: usize = 64;
+const NARROWEST_OF_ROWS: usize = 256;
+
+/// The tile shape for a product, at least `narrowest` columns wide: at most about a sixteenth of the work, so that cores
+/// finish together.
+fn tile(narrowest: usize, (m, n, k): (usize, usize, usize)) -> (usize, usize) {
     const STEP: usize = 64;
     let enough = (flops(m, n, k) / 16).max(3 * par::SERIAL_BELOW);
     let mut rows = m.clamp(1, 3 * STEP);
-    let cols = (enough / flops(rows, 1, k).max(1)).next_multiple_of(STEP).clamp(STEP, 8 * STEP);
+    let cols = (enough / flops(rows, 1, k).max(1)).next_multiple_of(STEP).clamp(narrowest, 8 * STEP);
     while flops(rows, cols.min(n), k) > 2 * enough && rows > STEP {
         rows = rows.div_ceil(2).next_multiple_of(STEP / 2);
     }
@@ -40,7 +46,7 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
         if layer.many_rows() {
             return forward_in_chunks(&Linear { weight, ..*layer }, bias, x, residual, y, pre);
         }
-        let tile = tile(rows, outputs, inputs);
+        let tile = tile(NARROWEST, (rows, outputs, inputs));
         let mut pres = pre.map(|pre| MatMut::new(pre, rows, outputs).tiles(tile));
         let tiles = MatMut::new(y, rows, outputs).tiles(tile).map(|y| (y, pres.as_mut().and_then(Iterator::next)));
         par::for_each(flops(rows, outputs, inputs), tiles, |(mut y, pre)| {
@@ -194,7 +200,7 @@ fn backward_by_operation(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[
     let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
     let products = |dpre: &[f32]| {
         if let Some(dx) = dx {
-            let tiles = MatMut::new(dx.out, rows, inputs).tiles(tile(rows, inputs, outputs));
+            let tiles = MatMut::new(dx.out, rows, inputs).tiles(tile(NARROWEST_OF_ROWS, (rows, inputs, outputs)));
             par::for_each(flops(rows, inputs, outputs), tiles, |mut dx_tile| {
                 let a = Mat::new(dpre, rows, outputs).rows_from(dx_tile.first_row(), dx_tile.rows());
                 let b = Mat::new(weight, outputs, inputs).cols_from(dx_tile.first_col(), dx_tile.cols());
@@ -241,12 +247,13 @@ fn weight_gradient(
     (rows, inputs, outputs): (usize, usize, usize),
 ) {
     let mode = dw.mode;
-    let tiles = MatMut::new(dw.out, outputs, inputs).tiles(tile(outputs, inputs, rows));
+    let tiles = MatMut::new(dw.out, outputs, inputs).tiles(tile(NARROWEST_OF_ROWS, (outputs, inputs, rows)));
     par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| {
         let a = Mat::new(dpre, rows, outputs).cols_from(tile.first_row(), tile.rows()).t();
         let b = Mat::new(x, rows, inputs).cols_from(tile.first_col(), tile.cols());
         let Some(mask) = mask else {
-            return multiply(&mut tile, mode, 1.0, a, b);
+            let large = mode == Accumulate::Overwrite && inputs * outputs >= LARGE_WEIGHT;
+            return if large { multiply_past_caches(&mut tile, a, b) } else { multiply(&mut tile, mode, 1.0, a, b) };
         };
         let masks = tile.blocks_in(mask);
         let (tile_rows, tile_cols) = (tile.rows(), tile.cols());

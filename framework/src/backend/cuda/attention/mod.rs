@@ -12,13 +12,7 @@ use crate::tensor::Tensor;
 type T = Tensor<Cuda>;
 
 impl AttentionOps for Cuda {
-    fn attention(
-        shape: Heads,
-        qkv: &T,
-        sizes: Option<&T>,
-        _: Precision,
-        save: bool,
-    ) -> Result<(T, Option<T>)> {
+    fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, _: Precision, save: bool) -> Result<(T, Option<T>)> {
         forward(shape, qkv, sizes, save)
     }
     fn attention_backward(

@@ -231,6 +231,7 @@ mod tests {
                         rows: m,
                         cols: n,
                         depth: k.div_ceil(2),
+                        past_caches: false,
                     };
                     // SAFETY: the place lies inside the matrices, which are packed to whole registers.
                     unsafe {

@@ -15,8 +15,7 @@ mod portable;
 mod tiles;
 mod unit;
 
-pub(crate) use unit::Unit;
-pub use unit::{lacking, unit};
+pub(crate) use unit::{lacking, unit};
 
 use super::gemm::{Mat, MatMut, gemm};
 use super::{Accumulate, scratch};
@@ -27,8 +26,11 @@ use unit::LANES;
 const DEPTH: usize = 256;
 /// Rows of the left-hand side that are packed at once.
 const ROWS: usize = 192;
-/// Columns of the right-hand side that [`multiply`] packs at once.
-const COLS: usize = 256;
+/// Rows and columns of the right-hand side that [`multiply`] packs at once: longer pieces of its rows where these are
+/// what is contiguous, for each piece of another row is a place in memory of its own.
+const BLOCK_OF_ROWS: (usize, usize) = (128, 512);
+/// The same where its columns are contiguous.
+const BLOCK_OF_COLUMNS: (usize, usize) = (DEPTH, 256);
 
 /// The right-hand side of a product, packed for [`product`] and [`affine`].
 pub(crate) struct Panels<'a> {
@@ -84,16 +86,26 @@ pub(crate) fn affine(c: &mut MatMut<'_>, bias: &[f32], residual: Option<Mat<'_>>
 /// c = alpha a b, or c += alpha a b, on this thread, of a right-hand side that is used once: packed a block at a time,
 /// so that a block is still in the cache when it is used.
 pub(crate) fn multiply(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
-    let (m, n, k) = (c.rows, c.cols, a.cols);
+    multiply_into(&Out::of(c), mode, alpha, a, b);
+}
+
+/// c = a b as [`multiply`], past the caches where the depth is one block: for a tile of a matrix that is larger than they
+/// are, which would be fetched for nothing and push out what is used.
+pub(crate) fn multiply_past_caches(c: &mut MatMut<'_>, a: Mat<'_>, b: Mat<'_>) {
+    multiply_into(&Out { past_caches: a.cols <= BLOCK_OF_ROWS.0, ..Out::of(c) }, Accumulate::Overwrite, 1.0, a, b);
+}
+
+fn multiply_into(whole: &Out, mode: Accumulate, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
+    let (m, n, k) = (whole.rows, whole.cols, a.cols);
     assert_eq!((a.rows, b.rows, b.cols), (m, k, n), "[{m}, {n}] = [{}, {k}] [{}, {}]", a.rows, b.rows, b.cols);
-    let whole = Out::of(c);
-    for left in (0..n).step_by(COLS) {
-        let cols = COLS.min(n - left);
+    let (most_rows, most_cols) = if b.col_stride == 1 { BLOCK_OF_ROWS } else { BLOCK_OF_COLUMNS };
+    for left in (0..n).step_by(most_cols) {
+        let cols = most_cols.min(n - left);
         let c = whole.columns(left, cols);
         let b = b.cols_from(left, cols);
         // Nothing along the depth is a product as well: of zeros.
-        for top in (0..k.max(1)).step_by(DEPTH) {
-            let depth = DEPTH.min(k - top);
+        for top in (0..k.max(1)).step_by(most_rows) {
+            let depth = most_rows.min(k - top);
             let start = if top == 0 { mode.into() } else { Start::Itself };
             with_panels(b.rows_from(top, depth), |b| run(&c, start, alpha, a.cols_from(top, depth), b));
         }
@@ -121,11 +133,13 @@ struct Out {
     rows: usize,
     cols: usize,
     stride: usize,
+    /// Whether what is overwritten is not read soon.
+    past_caches: bool,
 }
 
 impl Out {
     fn of(c: &mut MatMut<'_>) -> Self {
-        Self { data: c.data, rows: c.rows, cols: c.cols, stride: c.row_stride }
+        Self { data: c.data, rows: c.rows, cols: c.cols, stride: c.row_stride, past_caches: false }
     }
 
     fn columns(&self, first: usize, cols: usize) -> Self {
@@ -163,6 +177,7 @@ const WIDEST: usize = 4 * LANES;
 
 /// A product of some rows and one panel.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only its stores can go past the caches"))]
 struct Place {
     /// The left-hand side's words, row after row.
     a: *const u32,
@@ -182,6 +197,8 @@ struct Place {
     cols: usize,
     /// Words along the depth.
     depth: usize,
+    /// Whether c is overwritten, and not read soon.
+    past_caches: bool,
 }
 
 fn run(c: &Out, start: Start<'_>, alpha: f32, a: Mat<'_>, b: &Panels<'_>) {
@@ -227,6 +244,7 @@ fn run(c: &Out, start: Start<'_>, alpha: f32, a: Mat<'_>, b: &Panels<'_>) {
                         rows,
                         cols,
                         depth: depth.div_ceil(2),
+                        past_caches: c.past_caches && old.is_null(),
                     };
                     // SAFETY: the place lies inside its matrices, whose shapes agree; both sides are packed to whole
                     // registers of words; and the unit is one that this processor has.
@@ -305,6 +323,9 @@ mod tests {
                         let mut c = vec![f32::NAN; m * n];
                         multiply(&mut MatMut::new(&mut c, m, n), Accumulate::Overwrite, 1.0, a, b);
                         check(&c, a, b, 1.0, |_| 0.0);
+                        let mut past_caches = vec![f32::NAN; m * n];
+                        multiply_past_caches(&mut MatMut::new(&mut past_caches, m, n), a, b);
+                        assert_eq!(c, past_caches);
                         c.fill(2.0);
                         with_panels(b, |b| product(&mut MatMut::new(&mut c, m, n), Accumulate::Add, 0.5, a, b));
                         check(&c, a, b, 0.5, |_| 2.0);

@@ -54,66 +54,53 @@ mod x86 {
     use std::arch::x86_64::*;
 
     /// As `rows`.
-    ///
-    /// # Safety
-    /// The processor has AVX512-BF16, and there is room for the words.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-    pub(super) unsafe fn rows(to: &mut [u32], stride: usize, depth: usize, a: Mat<'_>) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if a.col_stride == 1 {
-                let all = a.rows.next_multiple_of(LANES);
-                for r in 0..all {
-                    for i in (0..depth).step_by(LANES) {
-                        ahead(a, r + ROWS_AHEAD, 2 * i);
-                        store(&mut to[r * stride + i..], neighbours(a, r, 2 * i));
-                    }
+    pub(super) fn rows(to: &mut [u32], stride: usize, depth: usize, a: Mat<'_>) {
+        if a.col_stride == 1 {
+            for r in 0..a.rows.next_multiple_of(LANES) {
+                for i in (0..depth).step_by(LANES) {
+                    ahead(a, r + ROWS_AHEAD, 2 * i);
+                    store(&mut to[r * stride + i..], neighbours(a, r, 2 * i));
                 }
-            } else {
-                for r in (0..a.rows).step_by(LANES) {
-                    for i in (0..depth).step_by(LANES) {
-                        let turned = turn(std::array::from_fn(|j| interleaved(a.t(), 2 * (i + j), r)));
-                        for (j, words) in turned.into_iter().enumerate() {
-                            store(&mut to[(r + j) * stride + i..], words);
-                        }
-                    }
+            }
+            return;
+        }
+        for r in (0..a.rows).step_by(LANES) {
+            for i in (0..depth).step_by(LANES) {
+                let turned = turn(std::array::from_fn(|j| interleaved(a.t(), 2 * (i + j), r)));
+                for (j, words) in turned.into_iter().enumerate() {
+                    store(&mut to[(r + j) * stride + i..], words);
                 }
             }
         }
     }
 
     /// As `columns`.
-    ///
-    /// # Safety
-    /// As for [`rows`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-    pub(super) unsafe fn columns(to: &mut [u32], width: usize, depth: usize, b: Mat<'_>) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let cols = b.cols.next_multiple_of(width);
-            // Along the rows of b, whichever way they lie.
-            if b.col_stride == 1 {
-                for i in 0..depth {
-                    for c in (0..cols).step_by(LANES) {
-                        if c % (2 * LANES) == 0 {
-                            ahead(b, 2 * i + PAIRS_AHEAD, c);
-                            ahead(b, 2 * i + PAIRS_AHEAD + 1, c);
-                        }
-                        store(&mut to[(c / width * depth + i) * width + c % width..], interleaved(b, 2 * i, c));
+    pub(super) fn columns(to: &mut [u32], width: usize, depth: usize, b: Mat<'_>) {
+        let cols = b.cols.next_multiple_of(width);
+        // Along the rows of b, whichever way they lie.
+        if b.col_stride == 1 {
+            for i in 0..depth {
+                for c in (0..cols).step_by(LANES) {
+                    if c % (2 * LANES) == 0 {
+                        ahead(b, 2 * i + PAIRS_AHEAD, c);
+                        ahead(b, 2 * i + PAIRS_AHEAD + 1, c);
                     }
+                    store(&mut to[(c / width * depth + i) * width + c % width..], interleaved(b, 2 * i, c));
                 }
-                return;
             }
-            for c in (0..cols).step_by(LANES) {
-                let to = &mut to[c / width * depth * width + c % width..];
-                for i in (0..depth).step_by(LANES) {
-                    let turned = turn(std::array::from_fn(|j| {
-                        ahead(b.t(), c + j, 2 * i + COLUMNS_AHEAD);
-                        neighbours(b.t(), c + j, 2 * i)
-                    }));
-                    for (j, words) in turned.into_iter().enumerate() {
-                        store(&mut to[(i + j) * width..], words);
-                    }
+            return;
+        }
+        for c in (0..cols).step_by(LANES) {
+            let to = &mut to[c / width * depth * width + c % width..];
+            for i in (0..depth).step_by(LANES) {
+                let turned = turn(std::array::from_fn(|j| {
+                    ahead(b.t(), c + j, 2 * i + COLUMNS_AHEAD);
+                    neighbours(b.t(), c + j, 2 * i)
+                }));
+                for (j, words) in turned.into_iter().enumerate() {
+                    store(&mut to[(i + j) * width..], words);
                 }
             }
         }

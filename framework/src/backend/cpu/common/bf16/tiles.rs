@@ -10,6 +10,9 @@ use std::arch::x86_64::*;
 /// The processor has AVX512-BF16; the place lies inside its matrices, and a panel has whole registers.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(super) unsafe fn block(place: Place) {
+    // Stores past the caches are of whole lines.
+    let lines = (place.c as usize).is_multiple_of(64) && place.c_stride.is_multiple_of(LANES);
+    let place = Place { past_caches: place.past_caches && lines, ..place };
     // SAFETY: the caller's promise.
     unsafe {
         match place.cols.div_ceil(LANES) {
@@ -18,6 +21,10 @@ pub(super) unsafe fn block(place: Place) {
             3 => rows::<8, 4, 3>(place),
             _ => rows::<6, 4, 4>(place),
         }
+    }
+    if place.past_caches {
+        // They are seen by other threads in no order but this one.
+        _mm_sfence();
     }
 }
 
@@ -65,7 +72,7 @@ unsafe fn tile<const R: usize, const N: usize>(place: Place) {
     // SAFETY: the caller's promise; a and b advance by one word each time, `depth` times; what is behind the last column
     // is neither read nor written.
     unsafe {
-        for r in 0..R {
+        for r in 0..if place.past_caches { 0 } else { R } {
             for n in 0..N {
                 _mm_prefetch::<_MM_HINT_ET0>(place.c.wrapping_add(r * place.c_stride + n * LANES).cast());
             }
@@ -95,7 +102,9 @@ unsafe fn tile<const R: usize, const N: usize>(place: Place) {
                 };
                 let c = place.c.add(r * place.c_stride + n * LANES);
                 let sum = _mm512_fmadd_ps(acc, alpha, old);
-                if mask == !0 {
+                if mask == !0 && place.past_caches {
+                    _mm512_stream_ps(c, sum);
+                } else if mask == !0 {
                     _mm512_storeu_ps(c, sum);
                 } else {
                     _mm512_mask_storeu_ps(c, mask, sum);
