@@ -11,7 +11,7 @@ use secateur::backend::cpu::conv::{self, Conv, ConvGrads};
 use secateur::backend::cpu::linear::{self, Linear, LinearGrads};
 use secateur::backend::cpu::loss;
 use secateur::backend::cpu::optimizer::{self, Sgd};
-use secateur::backend::{Act, Patches};
+use secateur::backend::{Act, Patches, Precision};
 use std::hint::black_box;
 
 /// Reproducible numbers in [-1, 1).
@@ -163,6 +163,7 @@ fn convolutions(c: &mut Criterion) {
             bias: Some(&bias),
             act: Act::Relu,
             pool: true,
+            precision: Precision::F32,
         };
         let x = numbers(128 * patches.image());
         let len = 128 * 32 * side * side / 4;

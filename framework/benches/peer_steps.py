@@ -1,5 +1,5 @@
 """One training step in PyTorch, as a user writes it: median of many, in milliseconds. Called by peers.py:
-peer_steps.py NAME THREADS [cpu | cuda:N] [eager | compile]. On a GPU in f32 without TF32, and nobody waits for single steps."""
+peer_steps.py NAME THREADS [cpu | cuda:N] [eager | compile]. NAME-bf16 is under autocast to bfloat16. On a GPU in f32 without TF32, and nobody waits for single steps."""
 import sys
 import time
 
@@ -126,12 +126,14 @@ def main():
     gpu = device.startswith("cuda")
     if gpu:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    loss_of, optimizer, count = MODELS[name]()
+    base = name.removesuffix("-bf16")
+    loss_of, optimizer, count = MODELS[base]()
     if mode == "compile":
         loss_of = torch.compile(loss_of)
 
     def step():
-        loss = loss_of()
+        with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=base != name):
+            loss = loss_of()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -5,7 +5,7 @@
 
 Builds our side in release mode (the example `steps`), installs PyTorch from PyPI into a virtual environment under target/ on first
 use, then alternates between the two sides and takes medians. Writes target/bench/peers.json:
-[{"name": ..., "ours_ms": ..., "peer_ms": ..., "ratio": ...}], ratio = peer / ours (larger is better for us).
+[{"name": ..., "peer": ..., "ours_ms": ..., "peer_ms": ..., "ratio": ...}], ratio = peer / ours (larger is better for us).
 """
 import argparse
 import json
@@ -26,6 +26,8 @@ PEERS = {
     "vit128": "ViT, 4 blocks, 64 tokens, dim 128, MLP ratio 2, Adam",
     "vae": "VAE of 85.2 M parameters, 64x64 images, batch 64, no masks, Adam",
 }
+# What is timed in bf16, against our own step in f32 and against PyTorch under autocast to bfloat16.
+BF16 = [f"{name}-bf16" for name in PEERS]
 # What is timed against our own dense step.
 OWN = {
     "cnn-half": ("cnn", "half of all units cut out"),
@@ -64,7 +66,7 @@ def median_ms(command, threads):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = [*PEERS, *OWN]
+    known = [*PEERS, *BF16, *OWN]
     parser.add_argument("names", nargs="*", help=f"what to time: {', '.join(known)} (default: all)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:N for both sides (f32, no TF32)")
@@ -80,20 +82,23 @@ def main():
     theirs = pathlib.Path(__file__).with_name("peer_steps.py")
 
     def against(name):
-        """The other side of a comparison: its command, who it is, and what is compared."""
-        if name in PEERS:
-            return [exe, theirs, name, str(args.threads), args.device, args.peer], "PyTorch", PEERS[name]
-        dense, what = OWN[name]
-        return [ours, dense, args.device], "ours dense", f"{dense}: {what}"
+        """The other sides of a comparison: the command of each, who it is, and what is compared."""
+        base = name.removesuffix("-bf16")
+        if base in PEERS:
+            yield [exe, theirs, name, str(args.threads), args.device, args.peer], "PyTorch", PEERS[base]
+            if base != name:
+                yield [ours, base, args.device], "ours f32", f"{base}: products in bf16"
+        else:
+            dense, what = OWN[name]
+            yield [ours, dense, args.device], "ours dense", f"{dense}: {what}"
 
     rows = []
     print(f"{platform.processor() or platform.machine()}, {args.device}, {args.threads} threads, PyTorch {args.peer}, medians of {args.rounds} interleaved rounds")
-    for name in args.names or known:
-        other, who, what = against(name)
+    for name, (other, who, what) in ((name, side) for name in args.names or known for side in against(name)):
         pairs = [(median_ms([ours, name, args.device], args.threads), median_ms(other, args.threads)) for _ in range(args.rounds)]
         ours_ms, peer_ms = (statistics.median(side) for side in zip(*pairs))
         ratio = statistics.median(peer / own for own, peer in pairs)
-        rows.append({"name": name, "ours_ms": ours_ms, "peer_ms": peer_ms, "ratio": ratio})
+        rows.append({"name": name, "peer": who, "ours_ms": ours_ms, "peer_ms": peer_ms, "ratio": ratio})
         print(f"{name:12} ours {ours_ms:9.3f} ms   {who:10} {peer_ms:9.3f} ms   {ratio:5.2f}x   ({what})", flush=True)
     target = ROOT / "target" / "bench" / "peers.json"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,8 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// If the shapes do not fit.
     pub fn attention(&mut self, shape: Heads, qkv: &Tensor<B>, sizes: Option<&Tensor<B>>) -> Result<Tensor<B>> {
-        let (y, probabilities) = B::attention(shape, qkv, sizes, self.wants(&[qkv]))?;
+        let precision = self.precision;
+        let (y, probabilities) = B::attention(shape, qkv, sizes, precision, self.wants(&[qkv]))?;
         if self.traces() {
             self.note_attention(shape, qkv, sizes, &y)?;
         }
@@ -21,7 +22,7 @@ impl<B: Backend> Tape<B> {
         Ok(self.record(y, move |dy, grads| {
             let mut slot = grads.slot(&qkv);
             if let Some(slot) = &mut slot {
-                B::attention_backward(shape, &qkv, &probabilities, &dy, slot)?;
+                B::attention_backward(shape, &qkv, &probabilities, &dy, precision, slot)?;
             }
             grads.fill(&qkv, slot);
             Ok(())

@@ -1,7 +1,7 @@
 //! Recorded convolutions.
 
 use super::Tape;
-use crate::backend::{Act, Backend, Conv2d, ConvTranspose2d, LayerGrads, Pool};
+use crate::backend::{Act, Backend, Conv2d, ConvTranspose2d, LayerGrads, Pool, Weight};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
@@ -19,6 +19,7 @@ impl<B: Backend> Tape<B> {
             let y = if act == Act::None { z } else { self.act(&z, act)? };
             return if pool { self.pool(&y, Pool::HALVING) } else { Ok(y) };
         }
+        let op = Conv2d { w: Weight { precision: self.precision, ..op.w }, ..op };
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());
         let (y, saved) = B::conv2d(&op, self.wants(&inputs))?;
@@ -48,6 +49,7 @@ impl<B: Backend> Tape<B> {
             let z = self.conv_transpose2d(ConvTranspose2d { act: Act::None, ..op })?;
             return self.act(&z, act);
         }
+        let op = ConvTranspose2d { w: Weight { precision: self.precision, ..op.w }, ..op };
         let y = B::conv_transpose2d(&op)?;
         if self.traces() {
             self.note_conv_transpose2d(&op, &y)?;

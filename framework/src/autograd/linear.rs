@@ -39,6 +39,7 @@ impl<B: Backend> Tape<B> {
             let y = if act == Act::None { z } else { self.act(&z, act)? };
             return residual.map_or(Ok(y.clone()), |r| self.add(&y, r));
         }
+        let w = Weight { precision: self.precision, ..w };
         let op = Linear { x: x.clone(), w, b, residual: residual.cloned(), act };
         let mut inputs = vec![&op.x, &op.w.value];
         inputs.extend(op.b.iter());

@@ -3,7 +3,7 @@
 use super::Grads;
 use super::kinks::Freezing;
 use super::trace::{Call, Written};
-use crate::backend::{Backend, Slot};
+use crate::backend::{Backend, Precision, Slot};
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorId};
 use std::collections::HashSet;
@@ -15,6 +15,8 @@ pub struct Tape<B: Backend> {
     ops: Vec<Backward<B>>,
     keep: HashSet<TensorId>,
     recording: bool,
+    /// What layers are computed in.
+    pub(super) precision: Precision,
     pub(super) freezing: Freezing<B>,
     /// The operations so far, where they are noted.
     pub(super) trace: Option<Vec<Call<B>>>,
@@ -25,12 +27,26 @@ pub struct Tape<B: Backend> {
 impl<B: Backend> Tape<B> {
     /// A tape that records.
     pub fn recording() -> Self {
-        Self { ops: vec![], keep: HashSet::new(), recording: true, freezing: Freezing::Off, trace: None, written: None }
+        Self {
+            ops: vec![],
+            keep: HashSet::new(),
+            recording: true,
+            precision: Precision::F32,
+            freezing: Freezing::Off,
+            trace: None,
+            written: None,
+        }
     }
 
     /// A tape that lets operations run without gradients.
     pub fn off() -> Self {
         Self { recording: false, ..Self::recording() }
+    }
+
+    /// The same tape; products of layers and of attention are computed in `precision`, here and in the backward pass.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// Whether operations are recorded.

@@ -2,7 +2,7 @@
 
 use super::tokens::check_sizes;
 use crate::error::{Error, Result};
-use crate::tensor::{Device, Slot, Tensor};
+use crate::tensor::{Device, Precision, Slot, Tensor};
 
 /// Sizes of an attention layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +34,7 @@ impl Heads {
 /// Attention on a device.
 pub trait AttentionOps: Device {
     /// `softmax(scale q k^T + log sizes) v` of `qkv [batch * tokens, 3 * heads * head_dim]`; also the probabilities
-    /// where `save`.
+    /// where `save`; `precision` is that of the products.
     ///
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.
@@ -42,6 +42,7 @@ pub trait AttentionOps: Device {
         shape: Heads,
         qkv: &Tensor<Self>,
         sizes: Option<&Tensor<Self>>,
+        precision: Precision,
         save: bool,
     ) -> Result<(Tensor<Self>, Option<Tensor<Self>>)>;
     /// Gradient of [`AttentionOps::attention`]; sizes are constants.
@@ -50,6 +51,7 @@ pub trait AttentionOps: Device {
         qkv: &Tensor<Self>,
         probabilities: &Tensor<Self>,
         dy: &Tensor<Self>,
+        precision: Precision,
         dqkv: &mut Slot<Self>,
     ) -> Result<()>;
 }

@@ -54,6 +54,8 @@ pub trait LinearOps: Device {
     fn sparse_pays() -> bool;
     /// Where the nonzeros of a weight `[outputs, inputs]` are; nothing where the device multiplies by all of it.
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Self::Pattern>;
+    /// What the device lacks to compute products in bf16: nothing, or the reason in words.
+    fn lacks_bf16() -> Option<String>;
     /// `y = act(x w^T + b) + residual`; saves for the backward pass where `save`.
     ///
     /// # Errors

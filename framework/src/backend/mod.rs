@@ -22,7 +22,9 @@ mod pool;
 mod ranking;
 mod tokens;
 
-pub use crate::tensor::{Binary, Device, DeviceName, LayerGrads, Nonzeros, Reduce, Slot, TensorOps, Unary, Weight};
+pub use crate::tensor::{
+    Binary, Device, DeviceName, LayerGrads, Nonzeros, Precision, Reduce, Slot, TensorOps, Unary, Weight,
+};
 pub use activation::{Act, ActivationOps};
 pub use attention::{AttentionOps, Heads};
 pub use contribution::{Contribution, ContributionOps};
@@ -51,6 +53,12 @@ pub fn vector_level() -> &'static str {
 /// for themselves. False for a name that there is not.
 pub fn limit_vector_level(name: &str) -> bool {
     cpu::common::simd::limit(name)
+}
+
+/// The instructions that products in bf16 use on this processor: `amx`, `bf16` for AVX512-BF16, or
+/// `portable` where it has none for them. Each adds up in an order of its own.
+pub fn bf16_unit() -> &'static str {
+    cpu::common::bf16::unit().name()
 }
 
 /// A device with every operation that models, criteria and the engine use: the sum of the families.

@@ -1,7 +1,7 @@
 //! Training on with shared weights.
 
 use super::SharedWeights;
-use crate::backend::Backend;
+use crate::backend::{Backend, Precision};
 use crate::data::{Dataset, Order, SplitName};
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
@@ -68,7 +68,7 @@ impl TrainOn {
         shared: &SharedWeights,
         noise: Seed,
     ) -> Result<f64> {
-        let pass = Pass::new(task, self.label_smoothing, params, batch, (Needs::WEIGHTS, noise))?;
+        let pass = Pass::new(task, (self.label_smoothing, Precision::F32), params, batch, (Needs::WEIGHTS, noise))?;
         shared.step(params, &pass.grads, self.lr as f32)?;
         params.set_buffers(pass.buffers)?;
         Ok(f64::from(pass.metrics.host().first().copied().unwrap_or(f32::NAN)))

@@ -136,4 +136,10 @@ pub trait Model<B: Backend>: Send {
     fn over_nonzeros(&self) -> bool {
         true
     }
+
+    /// Whether its layers are computed in what `train.precision` says, as those of [`Forward`] are; not those of a model
+    /// in a loaded library.
+    fn follows_precision(&self) -> bool {
+        true
+    }
 }

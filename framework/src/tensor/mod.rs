@@ -10,6 +10,7 @@ mod device;
 mod device_name;
 mod operands;
 mod operations;
+mod precision;
 mod shape;
 
 pub use buffer::Buffer;
@@ -18,6 +19,7 @@ pub use device_name::DeviceName;
 pub(crate) use operands::check_same;
 pub use operands::{LayerGrads, Nonzeros, Slot, Weight};
 pub use operations::{Binary, Reduce, TensorOps, Unary};
+pub use precision::Precision;
 pub use shape::Shape;
 
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! What the operands of layers are made of, and checks that all of them need.
 
-use super::{Device, Tensor};
+use super::{Device, Precision, Tensor};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub struct Weight<B: Device> {
     pub mask: Option<Tensor<B>>,
     /// Where the nonzeros are, if products run over them alone; there is no mask then.
     pub nonzeros: Option<Nonzeros<B>>,
+    /// What products with it are computed in; those over nonzeros alone are f32.
+    pub precision: Precision,
 }
 
 /// The nonzeros of a weight that a held mask leaves.
@@ -39,12 +41,12 @@ impl<B: Device> Clone for Nonzeros<B> {
 impl<B: Device> Weight<B> {
     /// A weight without a mask.
     pub fn plain(value: Tensor<B>) -> Self {
-        Self { value, mask: None, nonzeros: None }
+        Self::masked(value, None)
     }
 
     /// A weight that is multiplied by a mask, if there is one.
     pub fn masked(value: Tensor<B>, mask: Option<Tensor<B>>) -> Self {
-        Self { value, mask, nonzeros: None }
+        Self { value, mask, nonzeros: None, precision: Precision::F32 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The `[train]` section.
 
-use crate::backend::{Backend, LossValue, Update, squared_error, squared_error_of_classes};
+use crate::backend::{Backend, LossValue, Precision, Update, squared_error, squared_error_of_classes};
 use crate::error::Result;
 use crate::network::model::Batch;
 use crate::network::params::Sparse;
@@ -185,6 +185,12 @@ crate::options! {
         /// processor with AVX2), `always` for each that has a mask. Results differ in the last bits.
         #[acts(run, "fully connected layers whose masks are held, on the CPU")]
         pub sparse: Sparse = Sparse::Auto,
+        /// What the products of training steps are computed in: `f32`, or `bf16`, which rounds their operands to 8 bits of
+        /// precision and adds up in f32. Weights, norms, softmax, losses and the optimizer are f32 either way, and so are
+        /// products over nonzeros alone, evaluation, and what criteria ask the network. Refused where the processor has no
+        /// instructions for it.
+        #[acts(always)]
+        pub precision: Precision = Precision::F32,
     }
 
     fn check(&self, checks: &mut Checks) {

@@ -6,7 +6,7 @@ use super::reporter::{PendingStep, Reporter};
 use super::run::Live;
 use super::setting::Setting;
 use crate::autograd::Grads;
-use crate::backend::Backend;
+use crate::backend::{Backend, Precision};
 use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::network::forward::{Forward, Needs, Taps};
@@ -45,15 +45,17 @@ pub fn next_batch<B: Backend>(device: &B, data: &Dataset, batches: &mut Batches<
 }
 
 impl<B: Backend> Pass<B> {
-    /// Forward and backward over a batch, with the loss that trains; `noise` seeds dropout and the like.
+    /// Forward and backward over a batch, with the loss that trains, products in `precision`; `noise` seeds dropout and
+    /// the like.
     pub fn new(
         task: &Task<'_, B>,
-        label_smoothing: f64,
+        (label_smoothing, precision): (f64, Precision),
         params: &ParamStore<B>,
         batch: &Batch<B>,
         (needs, noise): (Needs, Seed),
     ) -> Result<Self> {
         let cx = Forward::training(params, needs, noise).with_compressor(task.compressor);
+        let cx = cx.with_precision(precision);
         // Whoever looks at gradients sees those of masked weights as well; everything else multiplies them by the mask.
         let mut cx = cx.over_nonzeros(needs.has(Needs::GRADIENTS));
         let output = task.model.forward(&mut cx, batch)?;
@@ -124,7 +126,8 @@ impl<B: Backend> Live<B> {
             collecting.push(collects);
         }
         let noise = setting.seeds.order.derive("noise", &[&step.0.to_string()]);
-        let mut pass = Pass::new(&setting.task(), setting.train.label_smoothing, &self.params, batch, (needs, noise))?;
+        let how = (setting.train.label_smoothing, setting.train.precision);
+        let mut pass = Pass::new(&setting.task(), how, &self.params, batch, (needs, noise))?;
         let guides = timeline.position(step).is_some() && self.schedule.watches();
         if guides || looks_at_burden(step, setting.length.steps_per_epoch) {
             self.burden.observe(&self.params, &pass.grads)?;
@@ -159,7 +162,8 @@ impl<B: Backend> Live<B> {
     pub fn look(&mut self, setting: &Setting<'_, B>, batch: &Batch<B>) -> Result<()> {
         let (step, needs) = (self.next, self.criterion.needs());
         let noise = setting.seeds.order.derive("noise", &[&step.0.to_string()]);
-        let mut pass = Pass::new(&setting.task(), setting.train.label_smoothing, &self.params, batch, (needs, noise))?;
+        let how = (setting.train.label_smoothing, setting.train.precision);
+        let mut pass = Pass::new(&setting.task(), how, &self.params, batch, (needs, noise))?;
         pass.penalise(self.criterion.as_mut(), &self.params)?;
         let (epoch, examples, params) = (setting.length.epoch(step), batch.len(), &self.params);
         let (grads, taps) = (&pass.grads, &pass.taps);

@@ -1,9 +1,10 @@
 //! Times training steps of the built-in models: `steps NAME [DEVICE [avx2 | baseline]]` prints lines `figure value`, and
 //! last the median in milliseconds, with vector instructions up to those that are named. `framework/benches/peers.py` runs
 //! it beside PyTorch. `NAME-95` holds 95 % of every prunable weight at zero, those of the smallest magnitude, and goes over
-//! the others alone; `NAME-95-dense` goes over all of them.
+//! the others alone; `NAME-95-dense` goes over all of them. `NAME-bf16` computes products in bf16.
 
-use secateur::backend::{Cpu, DeviceName, Update};
+
+use secateur::backend::{Cpu, DeviceName, Precision, Update};
 use secateur::error::{Error, Result};
 use secateur::network::compressor::Compressor;
 use secateur::network::forward::Forward;
@@ -34,6 +35,8 @@ struct Case {
     masked: bool,
     /// Share of every prunable weight that masks hold at zero, and whether layers then go over the others alone.
     held: Option<(f64, Sparse)>,
+    /// What products are computed in.
+    precision: Precision,
     input: &'static [usize],
     batch: usize,
     rule: Update,
@@ -53,6 +56,7 @@ const CASES: &[Case] = &[
         half: false,
         masked: true,
         held: None,
+        precision: Precision::F32,
         input: &[784],
         batch: 128,
         rule: SGD,
@@ -76,6 +80,7 @@ const IMAGES: Case = Case {
     half: false,
     masked: true,
     held: None,
+    precision: Precision::F32,
     input: &[3, 32, 32],
     batch: 128,
     rule: SGD,
@@ -91,11 +96,15 @@ struct Stepper<B: Registered> {
     store: ParamStore<B>,
     batch: Batch<B>,
     rule: Update,
+    precision: Precision,
 }
 
 impl Case {
-    /// The case of this name, which may say how much is held at zero.
+    /// The case of this name, which may say how much is held at zero, and what products are computed in.
     fn named(name: &str) -> Option<Self> {
+        if let Some(base) = name.strip_suffix("-bf16") {
+            return Self::named(base).map(|case| Self { precision: Precision::Bf16, ..case });
+        }
         let (rest, sparse) = name.strip_suffix("-dense").map_or((name, Sparse::Auto), |rest| (rest, Sparse::Off));
         let held = rest.rsplit_once('-').and_then(|(base, percent)| Some((base, percent.parse::<f64>().ok()? / 100.0)));
         let (base, held) = held.map_or((name, None), |(base, share)| (base, Some((share, sparse))));
@@ -139,12 +148,12 @@ impl<B: Registered> Stepper<B> {
             classes: (0..case.batch as u32).map(|i| i % 10).collect(),
             responses: vec![],
         };
-        Ok(Self { model, compressor, store, batch, rule: case.rule })
+        Ok(Self { model, compressor, store, batch, rule: case.rule, precision: case.precision })
     }
 
     fn step(&mut self) -> Result<()> {
         let cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_ref());
-        let mut cx = cx.over_nonzeros(false);
+        let mut cx = cx.over_nonzeros(false).with_precision(self.precision);
         let output = self.model.forward(&mut cx, &self.batch)?;
         let (tape, ..) = cx.finish();
         let grads = match output {
@@ -208,6 +217,9 @@ fn report_memory(case: &Case, device: &secateur::backend::Cuda) -> Result<()> {
 /// Median of many steps in milliseconds, after a tenth as many to warm up; about three seconds in all, and at least
 /// seven steps. Where nobody waits for single steps, each figure is a mean over some of them.
 fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
+    if let Some(why) = B::lacks_bf16().filter(|_| case.precision == Precision::Bf16) {
+        return Err(Error::Config(format!("{}: {why}", case.name)));
+    }
     let mut stepper = Stepper::new(case, device)?;
     println!("multiply_adds {}", stepper.multiply_adds()?);
     stepper.steps(1)?;

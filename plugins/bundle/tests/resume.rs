@@ -5,7 +5,7 @@
 
 mod common;
 
-use secateur::backend::Cpu;
+use secateur::backend::{Cpu, LinearOps as _, Precision};
 use secateur::data::{DataConfig, Dataset, Holdout};
 use secateur::network::params::Sparse;
 use secateur::plugins::conformance::Trial;
@@ -274,6 +274,16 @@ fn resumes_exactly(setup: &Trial, steps: &[u64]) {
 #[test]
 fn masks_that_let_weights_return_resume_exactly_with_adam() {
     resumes_exactly(&regrowing(), &[0, 1, 13, 36]);
+}
+
+#[test]
+fn products_in_bf16_resume_exactly() {
+    if let Some(why) = Cpu::lacks_bf16() {
+        return eprintln!("NOT RUN: {why}");
+    }
+    let mut setup = regrowing();
+    setup.train.precision = Precision::Bf16;
+    resumes_exactly(&setup, &[13, 36]);
 }
 
 #[test]

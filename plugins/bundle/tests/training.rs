@@ -5,7 +5,7 @@
 
 mod common;
 
-use secateur::backend::Cpu;
+use secateur::backend::{Cpu, LinearOps as _, Precision};
 use secateur::data::{self, DataConfig, Dataset};
 use secateur::network::params::Sparse;
 use secateur::plugins::conformance::{Log, Trial};
@@ -172,6 +172,51 @@ fn layers_go_over_their_nonzeros_alone_and_learn_as_dense_ones_do() {
         }
     }
     assert!(values(&dense) != values(&auto), "the last bits differ, or the paths were the same");
+}
+
+/// Networks of every kind of layer that has products, one pruned, with masks that let weights return.
+fn in_precision(precision: Precision) -> [Trial; 3] {
+    let mut regrowing = weights();
+    regrowing.prune.regrow = true;
+    let cnn = Trial { model: ("cnn", "channels = [4, 6]\nhidden = [20]"), schedule: ("never", ""), ..weights() };
+    let vit = "dim = 24\ndepth = 1\nheads = 3\npatch = 7";
+    let vit = Trial { model: ("vit", vit), schedule: ("never", ""), ..weights() };
+    let train = TrainConfig { epochs: 2, lr: 0.02, precision, ..regrowing.train.clone() };
+    [regrowing, cnn, vit].map(|trial| Trial { train: train.clone(), ..trial })
+}
+
+#[test]
+fn in_bf16_runs_lose_what_they_lose_in_f32_and_have_the_same_bits_on_any_number_of_threads() {
+    let data = glyphs();
+    for (trial, in_f32) in in_precision(Precision::Bf16).into_iter().zip(in_precision(Precision::F32)) {
+        let model = trial.model.0;
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run(trial.clone(), &data))
+        };
+        let (outcome, events) = match (on(1), Cpu::lacks_bf16()) {
+            (Ok(run), None) => run,
+            (Err(error), Some(why)) => {
+                eprintln!("NOT RUN in bf16: {why}");
+                let text = error.to_string();
+                assert!(text.starts_with("`train.precision` = \"bf16\": cannot be: ") && text.contains(&why), "{text}");
+                continue;
+            }
+            (found, lacking) => panic!("{model}: {:?} where the processor lacks {lacking:?}", found.err()),
+        };
+        assert!([2, 4].iter().all(|threads| values(&on(*threads).unwrap().0) == values(&outcome)), "{model}");
+        let (f32_outcome, f32_events) = run(in_f32, &data).unwrap();
+        assert!(values(&outcome) != values(&f32_outcome), "{model}: the bits differ, or the products were in f32");
+        let losses = |events: &[Event]| {
+            let loss = |e: &Event| if let Event::Step { loss, .. } = e { Some(*loss) } else { None };
+            events.iter().filter_map(loss).take(50).collect::<Vec<_>>()
+        };
+        let (found, expected) = (losses(&events), losses(&f32_events));
+        assert_eq!(found.len(), 50);
+        for (step, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!((found - expected).abs() <= 0.02 * expected, "{model}, step {step}: {found}, {expected} in f32");
+        }
+    }
 }
 
 /// Counts the masked weights whose gradient it sees.

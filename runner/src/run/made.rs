@@ -1,7 +1,7 @@
 //! What a run's bits come from beside its config: the content of its data, the build of the program, and the vector
 //! instructions of the processor. They stand in the provenance, and in the name of every checkpoint.
 
-use secateur::backend::vector_level;
+use secateur::backend::{Precision, bf16_unit, vector_level};
 use serde::Serialize;
 
 use crate::config::Resolved;
@@ -34,7 +34,10 @@ impl Made {
             data: config.content().data.clone(),
             init: config.content().init.clone(),
             build: Some(BUILD.to_owned()),
-            vector: on_processor.then(|| vector_level().to_owned()),
+            vector: on_processor.then(|| match config.run.train.precision {
+                Precision::F32 => vector_level().to_owned(),
+                Precision::Bf16 => format!("{}+{}", vector_level(), bf16_unit()),
+            }),
         }
     }
 

@@ -3,6 +3,7 @@
 //! A row of `qkv` is q | k | v, each head after head; heads * head_dim need not be the model's width, since heads get
 //! pruned. Each image is a piece of work; a head's scores fit in a core's cache.
 
+use super::common::bf16;
 use super::common::gemm::{Mat, MatMut, flops};
 use super::common::panels::{product, with_panels};
 use super::common::simd::{simd_fn, sum_of_pairs};
@@ -10,7 +11,7 @@ use super::common::{Accumulate, Grad, par, scratch};
 use super::loss::softmax_rows;
 use super::tensor::filled;
 use crate::backend::attention::check_attention;
-use crate::backend::{AttentionOps, Heads, Slot};
+use crate::backend::{AttentionOps, Heads, Precision, Slot};
 use crate::error::Result;
 use crate::tensor::Tensor;
 use dfdx::tensor::Cpu;
@@ -18,11 +19,13 @@ use dfdx::tensor::Cpu;
 type T = Tensor<Cpu>;
 
 impl AttentionOps for Cpu {
-    fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, save: bool) -> Result<(T, Option<T>)> {
+    fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, precision: Precision, save: bool) -> Result<(T, Option<T>)> {
         let (rows, width) = check_attention(shape, qkv, sizes)?;
         let bias: Option<Vec<f32>> = sizes.map(|s| s.data().iter().map(|s| s.ln()).collect());
         let run = |kept: Option<&mut [f32]>| {
-            filled(qkv.device(), [rows, width].into(), |y| forward(&shape, qkv.data(), bias.as_deref(), y, kept))
+            filled(qkv.device(), [rows, width].into(), |y| {
+                forward(&shape, precision, qkv.data(), bias.as_deref(), y, kept);
+            })
         };
         if !save {
             return Ok((run(None), None));
@@ -32,8 +35,15 @@ impl AttentionOps for Cpu {
         Ok((y.expect("`filled` calls its argument"), Some(probabilities)))
     }
 
-    fn attention_backward(shape: Heads, qkv: &T, probabilities: &T, dy: &T, dqkv: &mut Slot<Self>) -> Result<()> {
-        backward(&shape, qkv.data(), probabilities.data(), dy.data(), dqkv.grad(qkv)?);
+    fn attention_backward(
+        shape: Heads,
+        qkv: &T,
+        probabilities: &T,
+        dy: &T,
+        precision: Precision,
+        dqkv: &mut Slot<Self>,
+    ) -> Result<()> {
+        backward(&shape, precision, qkv.data(), probabilities.data(), dy.data(), dqkv.grad(qkv)?);
         Ok(())
     }
 }
@@ -50,7 +60,14 @@ fn check(shape: &Heads, qkv: &[f32]) {
 ///
 /// `key_bias` [batch * tokens] is added to the logits of each key: the logarithm of token sizes, where tokens were
 /// merged. `probabilities`, if given, receives the softmax for the backward pass. Both outputs are overwritten.
-fn forward(shape: &Heads, qkv: &[f32], key_bias: Option<&[f32]>, y: &mut [f32], probabilities: Option<&mut [f32]>) {
+fn forward(
+    shape: &Heads,
+    precision: Precision,
+    qkv: &[f32],
+    key_bias: Option<&[f32]>,
+    y: &mut [f32],
+    probabilities: Option<&mut [f32]>,
+) {
     let &Heads { batch, tokens, heads, head_dim, scale } = shape;
     let (width, stride) = (shape.width(), 3 * shape.width());
     check(shape, qkv);
@@ -69,13 +86,13 @@ fn forward(shape: &Heads, qkv: &[f32], key_bias: Option<&[f32]>, y: &mut [f32], 
             |which: usize, h: usize| Mat::strided(&qkv[which * width + h * head_dim..], tokens, head_dim, stride);
         let mut one_head = |h: usize, p: &mut [f32]| {
             let mut scores = MatMut::new(p, tokens, tokens);
-            multiply(&mut scores, Accumulate::Overwrite, scale, part(0, h), part(1, h).t());
+            multiply(precision, &mut scores, Accumulate::Overwrite, scale, part(0, h), part(1, h).t());
             if let Some(bias) = bias {
                 add_to_rows(p, bias);
             }
             softmax_rows(p, tokens);
             let mut out = MatMut::strided(&mut y[h * head_dim..], tokens, head_dim, width);
-            multiply(&mut out, Accumulate::Overwrite, 1.0, Mat::new(p, tokens, tokens), part(2, h));
+            multiply(precision, &mut out, Accumulate::Overwrite, 1.0, Mat::new(p, tokens, tokens), part(2, h));
         };
         match probabilities {
             Some(all) => all.chunks_mut(tokens * tokens).enumerate().for_each(|(h, p)| one_head(h, p)),
@@ -85,7 +102,7 @@ fn forward(shape: &Heads, qkv: &[f32], key_bias: Option<&[f32]>, y: &mut [f32], 
 }
 
 /// dqkv from dy and the probabilities of the forward pass. The key bias is a constant.
-fn backward(shape: &Heads, qkv: &[f32], probabilities: &[f32], dy: &[f32], dqkv: Grad<'_>) {
+fn backward(shape: &Heads, precision: Precision, qkv: &[f32], probabilities: &[f32], dy: &[f32], dqkv: Grad<'_>) {
     let &Heads { batch, tokens, heads, head_dim, scale } = shape;
     let (width, stride) = (shape.width(), 3 * shape.width());
     check(shape, qkv);
@@ -105,13 +122,14 @@ fn backward(shape: &Heads, qkv: &[f32], probabilities: &[f32], dy: &[f32], dqkv:
         let mode = dqkv.mode;
         let mut put = |which: usize, h: usize, alpha: f32, a: Mat<'_>, b: Mat<'_>| {
             let out = &mut dqkv.out[which * width + h * head_dim..];
-            multiply(&mut MatMut::strided(out, tokens, head_dim, stride), mode, alpha, a, b);
+            multiply(precision, &mut MatMut::strided(out, tokens, head_dim, stride), mode, alpha, a, b);
         };
         scratch::with(tokens * tokens, |ds| {
             for (h, p) in probabilities.chunks(tokens * tokens).enumerate() {
                 let dy = Mat::strided(&dy[h * head_dim..], tokens, head_dim, width);
                 put(2, h, 1.0, Mat::new(p, tokens, tokens).t(), dy);
-                multiply(&mut MatMut::new(ds, tokens, tokens), Accumulate::Overwrite, 1.0, dy, part(2, h).t());
+                let mut d = MatMut::new(ds, tokens, tokens);
+                multiply(precision, &mut d, Accumulate::Overwrite, 1.0, dy, part(2, h).t());
                 softmax_backward_rows(ds, p, tokens);
                 let ds = Mat::new(ds, tokens, tokens);
                 put(0, h, scale, ds, part(1, h));
@@ -121,8 +139,11 @@ fn backward(shape: &Heads, qkv: &[f32], probabilities: &[f32], dy: &[f32], dqkv:
     });
 }
 
-fn multiply(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
-    with_panels(b, |b| product(c, mode, alpha, a, b));
+fn multiply(precision: Precision, c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
+    match precision {
+        Precision::F32 => with_panels(b, |b| product(c, mode, alpha, a, b)),
+        Precision::Bf16 => bf16::multiply(c, mode, alpha, a, b),
+    }
 }
 
 simd_fn! { fn add_to_rows(x: &mut [f32], bias: &[f32]) {
@@ -179,17 +200,17 @@ mod tests {
         let (qkv, dy, bias) = (random(3 * n, 1), random(n, 2), random(10, 3));
         for bias in [None, Some(&bias[..])] {
             let (mut y, mut p) = (vec![f32::NAN; n], vec![f32::NAN; SHAPE.probabilities()]);
-            forward(&SHAPE, &qkv, bias, &mut y, Some(&mut p));
+            forward(&SHAPE, Precision::F32, &qkv, bias, &mut y, Some(&mut p));
             assert_close(&y, &reference(&SHAPE, &wide(&qkv), bias), 1e-5, "y");
             let mut again = vec![f32::NAN; n];
-            forward(&SHAPE, &qkv, bias, &mut again, None);
+            forward(&SHAPE, Precision::F32, &qkv, bias, &mut again, None);
             assert_eq!(y, again);
 
             let slopes = numeric_gradient(&wide(&qkv), |qkv| dot(&reference(&SHAPE, qkv, bias), &dy));
             let mut dqkv = vec![f32::NAN; 3 * n];
-            backward(&SHAPE, &qkv, &p, &dy, Grad::overwrite(&mut dqkv));
+            backward(&SHAPE, Precision::F32, &qkv, &p, &dy, Grad::overwrite(&mut dqkv));
             assert_close(&dqkv, &slopes, 1e-5, "dqkv");
-            backward(&SHAPE, &qkv, &p, &dy, Grad::add(&mut dqkv));
+            backward(&SHAPE, Precision::F32, &qkv, &p, &dy, Grad::add(&mut dqkv));
             assert_close(&dqkv, &slopes.iter().map(|g| 2.0 * g).collect::<Vec<_>>(), 1e-5, "dqkv, added");
         }
     }
@@ -201,10 +222,31 @@ mod tests {
         let (qkv, dy) = (random(3 * n, 1), random(n, 2));
         assert_same_bits(|| {
             let (mut y, mut p) = (vec![0.0; n], vec![0.0; shape.probabilities()]);
-            forward(&shape, &qkv, None, &mut y, Some(&mut p));
+            forward(&shape, Precision::F32, &qkv, None, &mut y, Some(&mut p));
             let mut dqkv = vec![0.0; 3 * n];
-            backward(&shape, &qkv, &p, &dy, Grad::overwrite(&mut dqkv));
+            backward(&shape, Precision::F32, &qkv, &p, &dy, Grad::overwrite(&mut dqkv));
             [y, p, dqkv].concat()
         });
+    }
+
+    #[test]
+    fn in_bf16_it_is_off_by_what_rounding_takes() {
+        let shape = Heads { batch: 3, tokens: 33, heads: 2, head_dim: 24, scale: 0.2 };
+        let n = shape.batch * shape.tokens * shape.width();
+        let (qkv, dy) = (random(3 * n, 1), random(n, 2));
+        let of = |precision| {
+            let (mut y, mut p) = (vec![f32::NAN; n], vec![f32::NAN; shape.probabilities()]);
+            forward(&shape, precision, &qkv, None, &mut y, Some(&mut p));
+            let mut dqkv = vec![f32::NAN; 3 * n];
+            backward(&shape, precision, &qkv, &p, &dy, Grad::overwrite(&mut dqkv));
+            [y, p, dqkv]
+        };
+        assert_same_bits(|| of(Precision::Bf16).concat());
+        for (found, expected) in of(Precision::Bf16).iter().zip(&of(Precision::F32)) {
+            let off: f64 = found.iter().zip(expected).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+            let all: f64 = expected.iter().map(|b| f64::from(*b).powi(2)).sum();
+            let share = (off / all).sqrt();
+            assert!((1e-5..2f64.powi(-7)).contains(&share), "off by {share:.1e}");
+        }
     }
 }

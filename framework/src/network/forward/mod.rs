@@ -29,7 +29,7 @@ pub use trace::Trace;
 pub use trail::Trail;
 
 use crate::autograd::Tape;
-use crate::backend::{Backend, Weight};
+use crate::backend::{Backend, Precision, Weight};
 use crate::error::Result;
 use crate::network::compressor::{Compressor, NoCompression};
 use crate::network::params::ParamStore;
@@ -120,6 +120,12 @@ impl<'a, B: Backend> Forward<'a, B> {
     #[must_use]
     pub fn over_nonzeros(self, dense_gradients: bool) -> Self {
         Self { sparse: true, dense_gradients, ..self }
+    }
+
+    /// Computes the products of layers in `precision`, before anything is recorded.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        self.with_tape(|tape| tape.with_precision(precision))
     }
 
     /// Uses other values for some parameters.

@@ -3,6 +3,7 @@
 mod given;
 mod growth;
 mod idle;
+mod precision;
 mod price;
 mod sparse;
 mod stopwatch;
@@ -117,6 +118,7 @@ impl<'a, B: Backend> Setting<'a, B> {
             prices: Prices::default(),
         };
         setting.check_sparse()?;
+        setting.check_precision()?;
         if setting.prune.has_latency() && setting.timeline.count() > 0 {
             setting.latency = Some(setting.latency_table(saved)?);
         }

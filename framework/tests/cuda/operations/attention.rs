@@ -2,7 +2,7 @@
 
 use crate::compare::{gpu, random};
 use crate::emulator;
-use secateur::backend::{AttentionOps, Backend, Heads, Slot};
+use secateur::backend::{AttentionOps, Backend, Heads, Precision, Slot};
 use secateur::tensor::Tensor;
 
 /// Token sizes of 1 and above.
@@ -18,12 +18,12 @@ fn check(batch: usize, tokens: usize, heads: usize, head_dim: usize, sized: bool
         let (rows, width) = (batch * tokens, heads * head_dim);
         let qkv = random(device, [rows, 3 * width], "qkv").scale(2.0).unwrap();
         let sizes = sized.then(|| sizes(device, batch, tokens));
-        let (y, p) = AttentionOps::attention(shape, &qkv, sizes.as_ref(), true).unwrap();
-        let (evaluated, none) = AttentionOps::attention(shape, &qkv, sizes.as_ref(), false).unwrap();
+        let (y, p) = AttentionOps::attention(shape, &qkv, sizes.as_ref(), Precision::F32, true).unwrap();
+        let (evaluated, none) = AttentionOps::attention(shape, &qkv, sizes.as_ref(), Precision::F32, false).unwrap();
         assert!(none.is_none());
         let (p, dy) = (p.unwrap(), random(device, [rows, width], "dy"));
         let mut dqkv = Slot(add.then(|| random(device, [rows, 3 * width], "gradient")));
-        AttentionOps::attention_backward(shape, &qkv, &p, &dy, &mut dqkv).unwrap();
+        AttentionOps::attention_backward(shape, &qkv, &p, &dy, Precision::F32, &mut dqkv).unwrap();
         vec![y, p, evaluated, dqkv.0.unwrap()]
     });
 }
@@ -71,7 +71,7 @@ fn a_sequence_that_is_too_long_is_named() {
     let (device, tokens) = (gpu(), 6000);
     let qkv = random(&device, [tokens, 3], "qkv");
     let shape = Heads { batch: 1, tokens, heads: 1, head_dim: 1, scale: 1.0 };
-    let error = AttentionOps::attention(shape, &qkv, None, false).map(drop).unwrap_err().to_string();
+    let error = AttentionOps::attention(shape, &qkv, None, Precision::F32, false).map(drop).unwrap_err().to_string();
     assert!(error.contains("6000 tokens") && error.contains("227 KiB"), "{error}");
 }
 
@@ -82,7 +82,7 @@ fn misfits_are_named_as_on_the_cpu() {
         let (qkv, other) = (random(device, [6, 24], "qkv"), random(device, [6, 23], "qkv"));
         let sizes = random(device, [2, 2], "sizes");
         [(&other, None), (&qkv, Some(&sizes))]
-            .map(|(qkv, sizes)| B::attention(shape, qkv, sizes, true).unwrap_err().to_string())
+            .map(|(qkv, sizes)| B::attention(shape, qkv, sizes, Precision::F32, true).unwrap_err().to_string())
     }
     assert_eq!(message(&gpu()), message(&secateur::backend::Cpu::default()));
 }

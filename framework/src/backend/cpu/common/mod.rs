@@ -1,5 +1,6 @@
 //! What kernels are made of: vector code, threads, working memory, sums, products of matrices.
 
+pub(crate) mod bf16;
 pub mod elementwise;
 pub mod gemm;
 pub mod grad;

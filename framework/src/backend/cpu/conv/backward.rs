@@ -6,7 +6,8 @@ use super::epilogue::{slopes, unpool};
 use super::layer::{Conv, ConvGrads, effective};
 use super::tiles::{Images, correlate, pack, product};
 use crate::backend::cpu::activation::curves::with_curve;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, gemm};
+use crate::backend::cpu::common::bf16::multiply_in;
+use crate::backend::cpu::common::gemm::{Mat, MatMut};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, scratch};
 
 /// Most bands of images that have a partial weight gradient of their own.
@@ -155,7 +156,7 @@ impl Part<'_> {
     }
 
     fn backward_columns(&self, dx: Option<Grad<'_>>, mut dw: Option<&mut [f32]>, db: &mut [f32]) {
-        let (p, filters) = (&self.conv.patches, self.conv.filters);
+        let (p, filters, precision) = (&self.conv.patches, self.conv.filters, self.conv.precision);
         let (down, across) = p.windows();
         let (depth, windows, image) = (p.depth(), down * across, p.image());
         let count = self.x.len() / image;
@@ -171,14 +172,14 @@ impl Part<'_> {
                     let parts = dpre.chunks(rows * windows).zip(cols.chunks(own * windows));
                     for ((dpre, cols), dw) in parts.zip(dw.chunks_mut(rows * own)) {
                         let (dpre, cols) = (Mat::new(dpre, rows, windows), Mat::new(cols, own, windows));
-                        gemm(&mut MatMut::new(dw, rows, own), Accumulate::Add, 1.0, dpre, cols.t());
+                        multiply_in(precision, &mut MatMut::new(dw, rows, own), Accumulate::Add, 1.0, dpre, cols.t());
                     }
                 }
                 let Some(dx) = dx else { continue };
                 let parts = dpre.chunks(rows * windows).zip(cols.chunks_mut(own * windows));
                 for ((dpre, cols), weight) in parts.zip(self.weight.chunks(rows * own)) {
                     let (dpre, weight) = (Mat::new(dpre, rows, windows), Mat::new(weight, rows, own));
-                    gemm(&mut MatMut::new(cols, own, windows), Accumulate::Overwrite, 1.0, weight.t(), dpre);
+                    multiply_in(precision, &mut MatMut::new(cols, own, windows), Accumulate::Overwrite, 1.0, weight.t(), dpre);
                 }
                 if dx.mode == Accumulate::Overwrite {
                     dx.out.fill(0.0);

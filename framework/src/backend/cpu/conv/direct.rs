@@ -2,6 +2,7 @@
 
 use super::layer::Conv;
 use super::tiles::{SLACK, product_tile};
+use crate::backend::Precision;
 use crate::backend::cpu::common::simd::LANES;
 
 /// Distances and lengths of padded images.
@@ -27,8 +28,8 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// The direct form of a convolution, if it has one: one group, stride 1, and a padding that does not reach beyond
-    /// the kernel; rows not much shorter than the kernel.
+    /// The direct form of a convolution, if it has one: f32, one group, stride 1, and a padding that does not reach
+    /// beyond the kernel; rows not much shorter than the kernel.
     pub(super) fn of(conv: &Conv<'_>) -> Option<Direct> {
         if conv.groups > 1 {
             return None;
@@ -38,7 +39,7 @@ impl Direct {
         let (down, across) = p.windows();
         let (above, left) = ((kh - 1).checked_sub(p.padding)?, (kw - 1).checked_sub(p.padding)?);
         let pitch = (p.width + 2 * p.padding).max(across + 2 * left);
-        if p.stride != 1 || pitch > 2 * across {
+        if conv.precision != Precision::F32 || p.stride != 1 || pitch > 2 * across {
             return None;
         }
         let (x_plane, dy_plane) = ((p.height + 2 * p.padding) * pitch, (down + 2 * above) * pitch + left + LANES);

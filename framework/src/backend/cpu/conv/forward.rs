@@ -5,7 +5,8 @@ use super::direct::Direct;
 use super::epilogue::finish;
 use super::layer::{Conv, effective};
 use super::tiles::{pack, product};
-use crate::backend::cpu::common::gemm::{Mat, MatMut, gemm};
+use crate::backend::cpu::common::bf16::multiply_in;
+use crate::backend::cpu::common::gemm::{Mat, MatMut};
 use crate::backend::cpu::common::{Accumulate, par, scratch};
 
 /// Computes `y` [batch, output]; all of it is overwritten. With pooling, `argmax` (as long as y) receives the place of
@@ -67,7 +68,7 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
                         let parts = raw.chunks_mut(rows * windows).zip(cols.chunks(own * windows));
                         for ((raw, cols), w) in parts.zip(weight.chunks(rows * own)) {
                             let (w, cols) = (Mat::new(w, rows, own), Mat::new(cols, own, windows));
-                            gemm(&mut MatMut::new(raw, rows, windows), Accumulate::Overwrite, 1.0, w, cols);
+                            multiply_in(conv.precision, &mut MatMut::new(raw, rows, windows), Accumulate::Overwrite, 1.0, w, cols);
                         }
                         finish(conv, raw, windows, across, y, argmax);
                     }

@@ -2,7 +2,7 @@
 
 use crate::backend::cpu::common::gemm::flops;
 use crate::backend::cpu::common::{Grad, elementwise};
-use crate::backend::{Act, Patches};
+use crate::backend::{Act, Patches, Precision};
 
 /// The layer: shape, parameters, and what follows them.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub struct Conv<'a> {
     pub act: Act,
     /// Whether 2x2 windows of the output are replaced by their maximum (stride 2, floor).
     pub pool: bool,
+    /// What its products are computed in.
+    pub precision: Precision,
 }
 
 /// The gradients a backward pass produces; `None` where one is not wanted.

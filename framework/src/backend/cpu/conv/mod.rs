@@ -96,6 +96,7 @@ fn layer(op: &Conv2d<Cpu>) -> Result<Conv<'_>> {
         bias: op.b.as_ref().map(Tensor::data),
         act: op.act,
         pool: op.pool,
+        precision: op.w.precision,
     })
 }
 
@@ -103,5 +104,5 @@ fn transposed(op: &ConvTranspose2d<Cpu>) -> Result<ConvTranspose<'_>> {
     let (batch, patches, inputs) = check_conv_transpose2d(op)?;
     let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
     let bias = op.b.as_ref().map(Tensor::data);
-    Ok(ConvTranspose { batch, patches, inputs, weight, mask, bias, act: op.act })
+    Ok(ConvTranspose { batch, patches, inputs, weight, mask, bias, act: op.act, precision: op.w.precision })
 }

@@ -1,6 +1,7 @@
 //! Convolutions on slices against their definition.
 
 use super::*;
+use crate::backend::Precision::{self, F32};
 use crate::backend::cpu::common::Grad;
 use crate::backend::cpu::common::testing::*;
 use crate::backend::{Act, Patches};
@@ -113,7 +114,7 @@ fn output_and_gradients_agree_with_the_definition() {
                 let n = filters * patches.depth() / groups;
                 let (w, b, mask) = (random(n, 2), random(filters, 3), random_mask(n, 4));
                 let mask = masked.then_some(&mask[..]);
-                let c = Conv { batch: 3, patches, filters, groups, weight: &w, mask, bias: Some(&b), act, pool };
+                let c = Conv { batch: 3, patches, filters, groups, weight: &w, mask, bias: Some(&b), act, pool, precision: F32 };
                 let (x, dy) = (random(3 * patches.image(), 1), random(outputs(&c), 5));
                 if dy.is_empty() {
                     continue;
@@ -152,11 +153,36 @@ fn threads_do_not_change_bits() {
         let patches = Patches { channels: 6, height: 17, width: 15, kernel: (3, 3), stride, padding: 1 };
         let (w, b) = (random(12 * patches.depth() / groups, 1), random(12, 2));
         let (weight, bias) = (&w, Some(&b[..]));
-        let c = Conv { batch: 37, patches, filters: 12, groups, weight, mask: None, bias, act: Act::Relu, pool };
+        let c = Conv { batch: 37, patches, filters: 12, groups, weight, mask: None, bias, act: Act::Relu, pool, precision: F32 };
         let (x, dy) = (random(37 * patches.image(), 3), random(outputs(&c), 4));
         assert_same_bits(|| {
             let r = run(&c, &x, &dy, false);
             [r.y, r.dx, r.dw, r.db].concat()
         });
+    }
+}
+
+/// Sixteenths, which bf16 holds exactly, and whose products f32 adds up exactly.
+fn sixteenths(n: usize, seed: u64) -> Vec<f32> {
+    random(n, seed).iter().map(|x| (x * 16.0).round() / 16.0).collect()
+}
+
+#[test]
+fn in_bf16_numbers_that_it_holds_give_what_they_give_in_f32() {
+    for (kernel, stride, padding, pool) in [((3, 3), 1, 1, true), ((4, 4), 2, 1, false), ((2, 3), 3, 2, false)] {
+        let patches = Patches { channels: 3, height: 9, width: 10, kernel, stride, padding };
+        let (w, b) = (sixteenths(5 * patches.depth(), 1), sixteenths(5, 2));
+        let mask = random_mask(w.len(), 3);
+        let layer = |precision: Precision| {
+            let (mask, bias) = (Some(&mask[..]), Some(&b[..]));
+            Conv { batch: 3, patches, filters: 5, weight: &w, mask, bias, act: Act::Relu, pool, precision }
+        };
+        let (x, dy) = (sixteenths(3 * patches.image(), 4), sixteenths(outputs(&layer(F32)), 5));
+        let of = |precision| {
+            let Run { y, dx, dw, db } = run(&layer(precision), &x, &dy, false);
+            [y, dx, dw, db].concat()
+        };
+        assert_eq!(of(Precision::Bf16), of(F32), "{patches:?}");
+        assert_same_bits(|| of(Precision::Bf16));
     }
 }

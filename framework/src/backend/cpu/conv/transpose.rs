@@ -5,9 +5,10 @@
 use super::epilogue::{activated, slopes};
 use super::layer::{ConvGrads, effective};
 use crate::backend::cpu::activation::curves::with_curve;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm};
+use crate::backend::cpu::common::bf16::multiply_in;
+use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
 use crate::backend::cpu::common::{Accumulate, elementwise, grad, par, scratch};
-use crate::backend::{Act, Patches};
+use crate::backend::{Act, Patches, Precision};
 
 /// The layer: shape, parameters, activation.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub struct ConvTranspose<'a> {
     pub bias: Option<&'a [f32]>,
     /// Applied after the bias; not one that needs its input in the backward pass (see [`Act::needs_pre`]).
     pub act: Act,
+    /// What its products are computed in.
+    pub precision: Precision,
 }
 
 /// Most bands of images that have a partial weight gradient of their own.
@@ -69,7 +72,7 @@ pub fn forward(layer: &ConvTranspose<'_>, x: &[f32], y: &mut [f32]) {
         scratch::with(depth * pixels + p.image(), |buffer| {
             let (cols, raw) = buffer.split_at_mut(depth * pixels);
             let (w, x) = (Mat::new(&weight, inputs, depth), Mat::new(x, inputs, pixels));
-            gemm(&mut MatMut::new(cols, depth, pixels), Accumulate::Overwrite, 1.0, w.t(), x);
+            multiply_in(layer.precision, &mut MatMut::new(cols, depth, pixels), Accumulate::Overwrite, 1.0, w.t(), x);
             raw.fill(0.0);
             p.add_columns(cols, raw);
             with_curve!(layer.act, C => activated::<C>(y, raw, plane, p.width, layer.bias, p.height, p.width));
@@ -111,11 +114,13 @@ pub fn backward(layer: &ConvTranspose<'_>, x: &[f32], y: &[f32], dy: &[f32], gra
                 let cols = Mat::new(cols, depth, pixels);
                 if wants_dw {
                     let x = Mat::new(x, inputs, pixels);
-                    gemm(&mut MatMut::new(dw, inputs, depth), Accumulate::Add, 1.0, x, cols.t());
+                    let mut dw = MatMut::new(dw, inputs, depth);
+                    multiply_in(layer.precision, &mut dw, Accumulate::Add, 1.0, x, cols.t());
                 }
                 if let Some(dx) = dx {
                     let w = Mat::new(&weight, inputs, depth);
-                    gemm(&mut MatMut::new(dx.out, inputs, pixels), dx.mode, 1.0, w, cols);
+                    let mut out = MatMut::new(dx.out, inputs, pixels);
+                    multiply_in(layer.precision, &mut out, dx.mode, 1.0, w, cols);
                 }
             }
         });
@@ -192,8 +197,8 @@ mod tests {
             for act in [Act::None, Act::Relu, Act::Sigmoid] {
                 let n = 3 * patches.depth();
                 let (w, b, mask) = (random(n, 2), random(2, 3), random_mask(n, 4));
-                let l =
-                    ConvTranspose { batch: 2, patches, inputs: 3, weight: &w, mask: Some(&mask), bias: Some(&b), act };
+                let (mask, bias, precision) = (Some(&mask[..]), Some(&b[..]), Precision::F32);
+                let l = ConvTranspose { batch: 2, patches, inputs: 3, weight: &w, mask, bias, act, precision };
                 let (x, dy) = (random(6 * side.0 * side.1, 1), random(2 * patches.image(), 5));
                 let [y, dx, dw, db] = gradients(&l, &x, &dy);
                 let (xw, ww, bw) = (wide(&x), wide(&w), wide(&b));
@@ -210,8 +215,23 @@ mod tests {
     fn threads_do_not_change_bits() {
         let patches = Patches::of_transposed(4, (8, 8), (4, 4), 2, 1).expect("something is left");
         let w = random(7 * patches.depth(), 1);
-        let l = ConvTranspose { batch: 19, patches, inputs: 7, weight: &w, mask: None, bias: None, act: Act::Sigmoid };
+        let (act, precision) = (Act::Sigmoid, Precision::F32);
+        let l = ConvTranspose { batch: 19, patches, inputs: 7, weight: &w, mask: None, bias: None, act, precision };
         let (x, dy) = (random(19 * 7 * 64, 2), random(19 * patches.image(), 3));
         assert_same_bits(|| gradients(&l, &x, &dy).concat());
+    }
+
+    #[test]
+    fn in_bf16_numbers_that_it_holds_give_what_they_give_in_f32() {
+        let sixteenths = |n, seed| random(n, seed).iter().map(|x| (x * 16.0).round() / 16.0).collect::<Vec<f32>>();
+        let patches = Patches::of_transposed(2, (3, 4), (4, 4), 2, 1).expect("something is left");
+        let (w, b) = (sixteenths(3 * patches.depth(), 2), sixteenths(2, 3));
+        let (x, dy) = (sixteenths(5 * 3 * 12, 1), sixteenths(5 * patches.image(), 5));
+        let of = |precision| {
+            let (mask, bias) = (None, Some(&b[..]));
+            let l = ConvTranspose { batch: 5, patches, inputs: 3, weight: &w, mask, bias, act: Act::Relu, precision };
+            gradients(&l, &x, &dy)
+        };
+        assert_eq!(of(Precision::Bf16), of(Precision::F32));
     }
 }

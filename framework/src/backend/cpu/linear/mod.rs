@@ -1,6 +1,7 @@
 //! Fully connected layers: y = act(x (w * mask)^T + bias) + residual, and its gradients.
 
 mod backward;
+pub mod bf16;
 mod forward;
 mod held;
 mod layer;
@@ -20,7 +21,7 @@ use super::common::simd::{Level, level};
 use super::common::sparse::Pattern;
 use super::tensor::{filled, wanted};
 use crate::backend::linear::{Linear as Operands, LinearGrads as Wanted};
-use crate::backend::{LinearOps, LinearSaved};
+use crate::backend::{LinearOps, LinearSaved, Precision};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use dfdx::tensor::Cpu;
@@ -32,6 +33,10 @@ impl LinearOps for Cpu {
         level() > Level::Baseline
     }
 
+    fn lacks_bf16() -> Option<String> {
+        crate::backend::cpu::common::bf16::lacking()
+    }
+
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Held> {
         Some(Held::new(Pattern::new(keep, outputs, inputs)))
     }
@@ -39,6 +44,7 @@ impl LinearOps for Cpu {
     fn linear(op: &Operands<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
         let layer = operands(op);
         let shape = Shape::from([layer.rows, layer.outputs]);
+        let forward = if in_bf16(op) { bf16::forward } else { forward };
         let residual = op.residual.as_ref().map(Tensor::data);
         if save && op.act.needs_pre(residual.is_some()) {
             let mut pre = None;
@@ -83,12 +89,18 @@ impl LinearOps for Cpu {
             db: wanted(grads.b, op.b.as_ref())?,
             dresidual: wanted(grads.residual, op.residual.as_ref())?,
         };
+        let backward = if in_bf16(op) { bf16::backward } else { backward };
         backward(&layer, op.x.data(), saved, dy.data(), grads);
         if let (Some(held), Some(gradient)) = (first, w.and_then(|slot| slot.0.as_ref())) {
             held.keep_gradient(gradient);
         }
         Ok(())
     }
+}
+
+/// Whether a layer's products are computed in bf16: not those over nonzeros alone.
+fn in_bf16(op: &Operands<Cpu>) -> bool {
+    op.w.precision == Precision::Bf16 && op.w.nonzeros.is_none()
 }
 
 /// The same layer on slices.

@@ -5,17 +5,24 @@ pub(super) mod tiles;
 use super::Cuda;
 use super::runtime::{Context, check_count, extent, ptr_or_null};
 use crate::backend::attention::check_attention;
-use crate::backend::{AttentionOps, Heads, Slot};
+use crate::backend::{AttentionOps, Heads, Precision, Slot};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
 type T = Tensor<Cuda>;
 
 impl AttentionOps for Cuda {
-    fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, save: bool) -> Result<(T, Option<T>)> {
+    fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, _: Precision, save: bool) -> Result<(T, Option<T>)> {
         forward(shape, qkv, sizes, save)
     }
-    fn attention_backward(shape: Heads, qkv: &T, probabilities: &T, dy: &T, dqkv: &mut Slot<Self>) -> Result<()> {
+    fn attention_backward(
+        shape: Heads,
+        qkv: &T,
+        probabilities: &T,
+        dy: &T,
+        _: Precision,
+        dqkv: &mut Slot<Self>,
+    ) -> Result<()> {
         backward(shape, qkv, probabilities, dy, dqkv)
     }
 }

@@ -20,6 +20,10 @@ impl LinearOps for Cuda {
         false
     }
 
+    fn lacks_bf16() -> Option<String> {
+        Some("products on NVIDIA GPUs are computed in f32".into())
+    }
+
     fn pattern(_keep: &[bool], _outputs: usize, _inputs: usize) -> Option<Self::Pattern> {
         None
     }

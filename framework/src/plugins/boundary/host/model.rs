@@ -132,6 +132,10 @@ impl<B: Backend> Model<B> for Adapter {
         false
     }
 
+    fn follows_precision(&self) -> bool {
+        false
+    }
+
     fn forward(&self, cx: &mut Forward<'_, B>, batch: &Batch<B>) -> Result<Output<B>> {
         let forward = self.object.functions.forward.ok_or_else(|| absent("forward"))?;
         self.tell(cx.params.layout())?;
