@@ -3,7 +3,6 @@
 //! it beside PyTorch. `NAME-95` holds 95 % of every prunable weight at zero, those of the smallest magnitude, and goes over
 //! the others alone; `NAME-95-dense` goes over all of them. `NAME-bf16` computes products in bf16.
 
-
 use secateur::backend::{Cpu, DeviceName, Precision, Update};
 use secateur::error::{Error, Result};
 use secateur::network::compressor::Compressor;
