@@ -17,6 +17,7 @@ pub mod measure;
 mod plan;
 pub mod schedule;
 mod scores;
+pub mod sparsest;
 
 pub use apply::{Census, apply, counts, saved, sparsity, units_in_use};
 pub(crate) use budget::affordable;

@@ -6,11 +6,11 @@
 use secateur::prelude::*;
 use std::f64::consts::PI;
 
-/// Vertices of each polygon.
+/// Vertices of each polygon in the paper, which are two turns.
 const VERTICES: usize = 17;
 /// Distance of each polygon from the spiral between them.
 const OFFSET: f64 = 15.0;
-/// Every one of the 16 segments needs at least two points; the shortest holds 2.4 % of them.
+/// Every segment needs at least two points; the shortest of the paper's 16 holds 2.4 % of them.
 const LEAST: usize = 100;
 
 options! {
@@ -19,17 +19,21 @@ options! {
         /// Points per class, less the few that rounding down on each segment loses.
         #[acts(always)]
         pub per_class: usize = 25_000,
+        /// Vertices of each polygon, eight a turn and the innermost first: fewer than the paper's 17 are an easier task.
+        #[acts(always)]
+        pub vertices: usize = VERTICES,
     }
 
     fn check(&self, checks: &mut Checks) {
         let allowed = format!("{LEAST} to 10000000 points are allowed");
         checks.ensure("per_class", (LEAST..=10_000_000).contains(&self.per_class), allowed);
+        checks.range("vertices", self.vertices, 3.0..=VERTICES as f64);
     }
 }
 
 impl DataSource for CubistSpiral {
     fn open(&self, _: &Folders, _: &mut dyn FnMut(LoadProgress)) -> Result<Examples> {
-        let polygons = [OFFSET, -OFFSET].map(polygon);
+        let polygons = [OFFSET, -OFFSET].map(|offset| polygon(offset, self.vertices));
         let mut train: [Vec<[f64; 2]>; 2] = Default::default();
         let mut test: [Vec<[f64; 2]>; 2] = Default::default();
         for class in 0..2 {
@@ -62,9 +66,9 @@ secateur::register!(
     "generated points on two intertwined polygons, 2 classes (Zhang & Papyan 2024)"
 );
 
-/// theta = linspace(pi, 5 pi, 17) + 0.4 pi; vertices (10 theta + pi + offset) (cos theta, sin theta).
-fn polygon(offset: f64) -> Vec<[f64; 2]> {
-    (0..VERTICES)
+/// The first of theta = linspace(pi, 5 pi, 17) + 0.4 pi; vertices (10 theta + pi + offset) (cos theta, sin theta).
+fn polygon(offset: f64, vertices: usize) -> Vec<[f64; 2]> {
+    (0..vertices)
         .map(|i| {
             let theta = PI + 4.0 * PI * i as f64 / (VERTICES - 1) as f64 + 0.4 * PI;
             let radius = 10.0 * theta + PI + offset;
@@ -102,7 +106,7 @@ mod tests {
     use secateur::options::parse;
 
     fn open(per_class: usize) -> Examples {
-        CubistSpiral { per_class }.open(&Folders::default(), &mut |_| ()).unwrap()
+        CubistSpiral { per_class, vertices: VERTICES }.open(&Folders::default(), &mut |_| ()).unwrap()
     }
 
     fn values(pool: &Pool) -> &[f32] {
@@ -151,8 +155,8 @@ mod tests {
 
     #[test]
     fn class_0_lies_outside() {
-        let outer = polygon(OFFSET);
-        let inner = polygon(-OFFSET);
+        let outer = polygon(OFFSET, VERTICES);
+        let inner = polygon(-OFFSET, VERTICES);
         assert!(outer.iter().zip(&inner).all(|(o, i)| o[0].hypot(o[1]) > i[0].hypot(i[1]) + 29.0));
     }
 
@@ -163,6 +167,15 @@ mod tests {
         let train: Vec<&[f32]> = values(&examples.train).chunks(2).collect();
         assert!(values(test).chunks(2).all(|point| !train.contains(&point)));
         assert_eq!(test.targets.len(), examples.train.targets.len() - 2 * (VERTICES - 1));
+    }
+
+    #[test]
+    fn fewer_vertices_are_the_inner_part() {
+        assert_eq!(polygon(OFFSET, 9), polygon(OFFSET, VERTICES)[..9]);
+        let some = CubistSpiral { per_class: LEAST, vertices: 3 }.open(&Folders::default(), &mut |_| ()).unwrap();
+        assert!((LEAST - 1..=LEAST).contains(&some.train.targets.iter().filter(|class| **class == 0).count()));
+        let text = parse::<CubistSpiral>(&"vertices = 18".parse().unwrap()).unwrap_err()[0].to_string();
+        assert!(text.contains("`vertices` = 18"), "{text}");
     }
 
     #[test]

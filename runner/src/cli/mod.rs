@@ -11,6 +11,7 @@ mod network;
 mod of_run;
 mod plugin_kind;
 mod shell;
+mod sparsest;
 mod watch;
 mod wrong;
 
@@ -34,6 +35,7 @@ pub use network::predict::{PredictArgs, VerifyArgs};
 pub use of_run::OfRun;
 pub use plugin_kind::PluginKind;
 pub use shell::{CompletionsArgs, ManArgs};
+pub use sparsest::{GapArgs, SearchArgs, SparsestCommand};
 pub use watch::WatchArgs;
 pub use wrong::right_form;
 
@@ -165,6 +167,9 @@ pub enum Command {
     /// Bound what masks tell of the data that made them, and count effective parameters
     #[command(after_help = information::EXAMPLES)]
     Information(InformationArgs),
+    /// Search for the sparsest network that separates two classes, and measure how far pruned ones are from it
+    #[command(subcommand)]
+    Sparsest(SparsestCommand),
     /// Learn something from finished runs that others can use
     #[command(subcommand)]
     Fit(FitCommand),

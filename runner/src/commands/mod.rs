@@ -1,11 +1,11 @@
-//! The commands, one file each.
+//! The commands, one file each, in folders where they have a subject.
 
 mod compare;
 mod config;
 mod data;
 mod fit;
 mod fork;
-mod information;
+mod masks;
 mod network;
 mod plugin_check;
 mod plugin_new;
@@ -19,7 +19,7 @@ mod watch;
 use std::env;
 use std::path::PathBuf;
 
-use crate::cli::{Cli, ClusterArgs, Command, Layers, OfRun, SweepArgs};
+use crate::cli::{Cli, ClusterArgs, Command, Layers, OfRun, SparsestCommand, SweepArgs};
 use crate::config::{self as layers, PluginFile, Request, Resolved, Schema, resolve};
 use crate::engine::Workbench;
 use crate::experiments::sweep::Frozen;
@@ -56,7 +56,8 @@ pub fn execute(cli: &Cli, interrupt: Interrupt, workbench: &Workbench) -> Result
         Command::Latency(arguments) => network::latency::execute(arguments, cli, workbench),
         Command::Compress(arguments) => network::compress::execute(arguments, cli, workbench),
         Command::Decompress(arguments) => network::decompress::execute(arguments),
-        Command::Information(arguments) => information::execute(arguments, workbench),
+        Command::Information(arguments) => masks::information::execute(arguments, workbench),
+        Command::Sparsest(command) => masks::sparsest::execute(command, cli, workbench),
         Command::Fit(command) => fit::execute(command, cli, workbench),
         Command::Config(arguments) => config::execute(arguments, cli, workbench),
         Command::Plugins(command) => plugins::execute(command, workbench),
@@ -107,6 +108,7 @@ pub fn plugin_files(cli: &Cli) -> Result<Vec<PluginFile>, Failure> {
         }
         Command::Compress(arguments) => own_config(&arguments.of, cli)?,
         Command::Fit(command) => own_config(command.of(), cli)?,
+        Command::Sparsest(SparsestCommand::Search(arguments)) => layered(&arguments.layers(), cli)?,
         Command::Sweep(SweepArgs { cluster: ClusterArgs { plan: Some(file), .. }, .. }) => {
             return Ok(Frozen::read(file)?.plan.libraries()?);
         }

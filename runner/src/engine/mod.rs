@@ -19,7 +19,9 @@ pub use bits::BitsOf;
 pub use check::Checked;
 pub use compress::{Compression, Sizes, Test};
 pub use fork::Left;
-pub use networks::{Example, Exportable, Found, Milliseconds, OfFile, Said, SaidOf, SavedMask, Timed, Which};
+pub use networks::{
+    Example, Exportable, Found, Milliseconds, OfFile, Said, SaidOf, SavedMask, Separable, Timed, Which,
+};
 pub use notes::{Note, told as notes_told};
 pub use train::{Checkpoint, Trained};
 

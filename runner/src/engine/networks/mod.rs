@@ -5,6 +5,7 @@ mod latency;
 mod mask;
 mod predict;
 mod saved;
+mod sparsest;
 mod verify;
 
 pub use export::Exportable;
@@ -12,3 +13,4 @@ pub use latency::{Milliseconds, OfFile, Timed};
 pub use mask::SavedMask;
 pub use predict::{Example, Found, Said, SaidOf};
 pub use saved::Which;
+pub use sparsest::Separable;

@@ -25,7 +25,7 @@ pub fn execute(arguments: &InformationArgs, workbench: &Workbench) -> Result<(),
     if let Some(path) = &arguments.json {
         let all = format!("{all:#}\n");
         if path.as_os_str() == "-" {
-            super::print_exactly(&all);
+            crate::commands::print_exactly(&all);
             return Ok(());
         }
         write_whole(path, all.as_bytes())?;
@@ -33,9 +33,9 @@ pub fn execute(arguments: &InformationArgs, workbench: &Workbench) -> Result<(),
     // Labels of configs were made printable when they were read, notes where they were made; the rest of an escape
     // sequence is ours.
     if colour {
-        super::print_exactly(&text)
+        crate::commands::print_exactly(&text)
     } else {
-        super::print(&text)
+        crate::commands::print(&text)
     }
     Ok(())
 }

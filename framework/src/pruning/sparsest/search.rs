@@ -1,0 +1,332 @@
+//! The search itself, level by level of the number of weights, from wherever it stopped.
+
+use super::enumerate::Shape;
+use super::task::{Outcome, Task, Training};
+use super::wiring::Wiring;
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+/// Wirings that separate the classes and are kept of a level; their number is exact.
+const KEPT: usize = 100;
+/// Wirings that are trained between two chances to stop, for each thread.
+const AT_ONCE: usize = 8;
+
+/// Which wirings are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// All of them, fewest weights first: the first level on which one separates the classes is the minimum.
+    Every,
+    /// The paper's two phases: networks without a mask by their widths, then the wirings that use every unit of the
+    /// narrowest ones that separate the classes. An upper bound of the minimum.
+    Structures,
+    /// One weight less at a time, going on from so many wirings of each level. An upper bound of the minimum.
+    Beam(usize),
+}
+
+/// A search, apart from how far it has come.
+#[derive(Debug)]
+pub struct Search {
+    /// The networks that are searched.
+    pub shape: Shape,
+    /// What they are to separate.
+    pub task: Task,
+    /// How they are trained.
+    pub training: Training,
+    /// Which of them are tried.
+    pub mode: Mode,
+    /// The most wirings of a level: one that has more is refused.
+    pub most: usize,
+    /// Levels that are searched after the first on which a wiring separates the classes.
+    pub beyond: usize,
+    /// The number of weights of the first level; below the shape's least, that.
+    pub from: usize,
+}
+
+/// A wiring and what came of its training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// The wiring.
+    pub wiring: Wiring,
+    /// Seeds from which it separated the classes, each with the step at which that was seen.
+    pub separated: Vec<(u32, u64)>,
+    /// The most examples on the right side.
+    pub right: usize,
+    /// The least mean cross-entropy.
+    pub loss: f32,
+    /// The numbers of the first seed that separated the classes, or of the best: unit by unit, the weights that the unit
+    /// reads with and then its bias.
+    pub numbers: Vec<f32>,
+}
+
+/// The wirings of one number of weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Level {
+    /// Weights of each.
+    pub nnz: usize,
+    /// How many there are to train.
+    pub wirings: usize,
+    /// How many were trained.
+    pub done: usize,
+    /// How many of them separated the classes.
+    pub separating: usize,
+    /// Those that did so from the most seeds, best first.
+    pub best: Vec<Found>,
+    /// The one that came nearest, where none separated the classes.
+    pub nearest: Option<Found>,
+}
+
+/// How far a search has come. A search that goes on from it ends as if it had never stopped.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Levels that were searched, in that order.
+    pub levels: Vec<Level>,
+    /// Of [`Mode::Structures`]: the widths of networks without a mask that were trained, and whether they separate.
+    pub structures: Vec<(Vec<usize>, bool)>,
+    /// Of [`Mode::Beam`]: the wirings of the level, and of those with fewer weights that are known already.
+    pub open: Vec<Wiring>,
+    /// Of [`Mode::Beam`]: the best of the level so far, from which the next goes on.
+    pub parents: Vec<Found>,
+    /// Whether the search has come to its end.
+    pub finished: bool,
+}
+
+impl State {
+    /// The level with the fewest weights on which a wiring separates the classes.
+    pub fn minimum(&self) -> Option<&Level> {
+        self.levels.iter().filter(|level| level.separating > 0).min_by_key(|level| level.nnz)
+    }
+}
+
+impl State {
+    /// Whether everything in it fits networks of these inputs and hidden widths: what was read from a file may be
+    /// anything.
+    pub fn sound(&self, inputs: usize, hidden: &[usize]) -> bool {
+        let of_levels = self.levels.iter().flat_map(|level| level.best.iter().chain(&level.nearest));
+        let found = of_levels.chain(&self.parents);
+        let mut wirings = found.map(|found| &found.wiring).chain(&self.open);
+        wirings.all(|wiring| wiring.fits(inputs, hidden))
+            && self.levels.iter().all(|level| level.done <= level.wirings && level.nnz > 0)
+            && self.structures.iter().all(|(widths, _)| widths.len() == hidden.len())
+    }
+}
+
+impl Search {
+    /// Goes on until the search ends, or `tell` breaks it off: it is asked whenever some more wirings were trained.
+    ///
+    /// # Errors
+    /// Settings out of range; a level with too many wirings, which leaves the state as it was before that level.
+    pub fn go_on(&self, state: &mut State, tell: &mut dyn FnMut(&State) -> ControlFlow<()>) -> Result<()> {
+        self.training.check(&self.task)?;
+        if self.task.inputs() != self.shape.inputs() {
+            let (found, needed) = (self.task.inputs(), self.shape.inputs());
+            return Err(Error::Config(format!("the examples have {found} values, and the networks {needed} inputs")));
+        }
+        if self.mode == Mode::Structures && self.structures(state, tell).is_break() {
+            return Ok(());
+        }
+        while let Some(nnz) = self.next_level(state) {
+            let all = self.wirings(state, nnz)?;
+            if state.levels.last().is_none_or(|level| level.nnz != nnz) {
+                let (wirings, best) = (all.len(), Vec::new());
+                state.parents.clear();
+                state.levels.push(Level { nnz, wirings, done: 0, separating: 0, best, nearest: None });
+            }
+            if self.level(state, &all, tell).is_break() {
+                return Ok(());
+            }
+        }
+        state.finished = true;
+        _ = tell(state);
+        Ok(())
+    }
+
+    /// The number of weights to go on with; none where the search is at its end.
+    fn next_level(&self, state: &State) -> Option<usize> {
+        let Some(last) = state.levels.last() else {
+            return Some(match self.mode {
+                Mode::Beam(_) => self.shape.weights(),
+                Mode::Every => self.from.max(self.shape.least()),
+                Mode::Structures => self.narrowest(state).iter().map(Shape::least).min()?.max(self.from),
+            });
+        };
+        if last.done < last.wirings {
+            return Some(last.nnz);
+        }
+        if let Mode::Beam(_) = self.mode {
+            // Wirings that lost more than one weight at once may be what is left.
+            let next = last.nnz - 1;
+            return (last.separating > 0 && next >= self.shape.least()).then_some(next);
+        }
+        let end = match state.minimum() {
+            Some(level) => level.nnz + self.beyond,
+            None => self.shape.weights(),
+        };
+        (last.nnz < end.min(self.shape.weights())).then_some(last.nnz + 1)
+    }
+
+    /// The wirings of a level, always in the same order.
+    fn wirings(&self, state: &mut State, nnz: usize) -> Result<Vec<Wiring>> {
+        let shapes = match self.mode {
+            Mode::Every => vec![self.shape.clone()],
+            Mode::Structures => self.narrowest(state),
+            Mode::Beam(_) => return Ok(self.children(state, nnz)),
+        };
+        let mut all = Vec::new();
+        for shape in shapes {
+            let some = shape.wirings(nnz, self.most - all.len());
+            all.extend(some.ok_or_else(|| self.too_many(state, nnz))?);
+        }
+        Ok(all)
+    }
+
+    fn too_many(&self, state: &State, nnz: usize) -> Error {
+        let lower = match self.mode {
+            Mode::Every if self.from <= self.shape.least() => "none with fewer separates the classes",
+            _ => "none that was tried with fewer separates the classes",
+        };
+        let known = match state.minimum() {
+            Some(level) => format!("one with {} separates the classes", level.nnz),
+            None => lower.to_owned(),
+        };
+        Error::Config(format!(
+            "there are more than {} wirings with {nnz} weights, which is too many to train; {known}\n  allowed: levels \
+             of at most {} wirings\n  fix: narrower layers, a higher limit (--most), or a search that does not try all \
+             (--beam 8, or --structures)",
+            self.most, self.most
+        ))
+    }
+
+    /// Trains what is left of a level.
+    fn level(
+        &self,
+        state: &mut State,
+        all: &[Wiring],
+        tell: &mut dyn FnMut(&State) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let at_once = AT_ONCE * rayon::current_num_threads();
+        loop {
+            let Some(level) = state.levels.last_mut() else { return ControlFlow::Continue(()) };
+            let next = &all[level.done..all.len().min(level.done + at_once)];
+            if next.is_empty() {
+                return ControlFlow::Continue(());
+            }
+            let outcomes: Vec<Outcome> =
+                next.par_iter().map(|wiring| self.training.train(wiring, &self.task)).collect();
+            for (wiring, outcome) in next.iter().zip(outcomes) {
+                let Outcome { separated, right, loss, numbers } = outcome;
+                let found = Found { wiring: wiring.clone(), separated, right, loss, numbers };
+                if let Mode::Beam(width) = self.mode {
+                    insert(&mut state.parents, found.clone(), width);
+                }
+                level.add(found);
+            }
+            tell(state)?;
+        }
+    }
+
+    /// Widths of networks, those with fewer weights first.
+    fn widths(&self) -> Vec<Vec<usize>> {
+        let mut all = vec![Vec::new()];
+        for width in self.shape.hidden() {
+            all = all.iter().flat_map(|some| (1..=*width).map(|units| [&some[..], &[units]].concat())).collect();
+        }
+        all.sort_by_key(|widths: &Vec<usize>| (self.whole(widths).nnz(), widths.clone()));
+        all
+    }
+
+    /// The network of these widths without a mask.
+    fn whole(&self, widths: &[usize]) -> Wiring {
+        let before = std::iter::once(self.shape.inputs()).chain(widths.iter().copied());
+        let layers = before.zip(widths.iter().copied().chain([1])).map(|(before, units)| vec![(1 << before) - 1; units]);
+        Wiring::new(self.shape.inputs(), layers.collect())
+    }
+
+    /// The first phase: which widths separate the classes. Wider ones than some that do are not asked.
+    fn structures(&self, state: &mut State, tell: &mut dyn FnMut(&State) -> ControlFlow<()>) -> ControlFlow<()> {
+        for widths in self.widths().into_iter().skip(state.structures.len()) {
+            let known = state.structures.iter().any(|(other, separates)| *separates && within(other, &widths));
+            // Wider networks than one that is found are no narrowest ones: they count as not separating here.
+            let separates = !known && !self.training.train(&self.whole(&widths), &self.task).separated.is_empty();
+            state.structures.push((widths, separates));
+            tell(state)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The narrowest structures that separate the classes.
+    fn narrowest(&self, state: &State) -> Vec<Shape> {
+        let separating = state.structures.iter().filter(|(_, separates)| *separates);
+        separating.filter_map(|(widths, _)| Shape::new(self.shape.inputs(), widths).ok()).map(Shape::full).collect()
+    }
+
+    /// The wirings of `nnz` weights that the last level leads to.
+    fn children(&self, state: &mut State, nnz: usize) -> Vec<Wiring> {
+        match state.levels.last() {
+            None => state.open = vec![self.whole(self.shape.hidden()).sorted()],
+            Some(level) if level.nnz == nnz => {}
+            Some(level) => {
+                let last = level.nnz;
+                let mut known: HashSet<Wiring> = state.open.iter().cloned().collect();
+                for parent in &state.parents {
+                    for child in less(&parent.wiring) {
+                        if known.insert(child.clone()) {
+                            state.open.push(child);
+                        }
+                    }
+                }
+                state.open.retain(|wiring| wiring.nnz() < last);
+            }
+        }
+        state.open.iter().filter(|wiring| wiring.nnz() == nnz).cloned().collect()
+    }
+}
+
+/// A wiring without each of its weights.
+fn less(wiring: &Wiring) -> Vec<Wiring> {
+    let mut all = Vec::new();
+    for (layer, rows) in wiring.layers().iter().enumerate() {
+        for (unit, row) in rows.iter().enumerate() {
+            for from in super::wiring::bits(*row) {
+                all.extend(wiring.without(layer, unit, from).map(Wiring::sorted));
+            }
+        }
+    }
+    all
+}
+
+/// Whether the first widths are no larger than the second ones anywhere.
+fn within(first: &[usize], second: &[usize]) -> bool {
+    first.iter().zip(second).all(|(first, second)| first <= second)
+}
+
+/// Keeps the best: more seeds, then more examples on the right side, then less loss, then the earlier.
+fn insert(best: &mut Vec<Found>, found: Found, most: usize) {
+    let worse = |than: &Found| {
+        (than.separated.len(), than.right)
+            .cmp(&(found.separated.len(), found.right))
+            .then(found.loss.total_cmp(&than.loss))
+            .is_ge()
+    };
+    let at = best.iter().take_while(|than| worse(than)).count();
+    best.insert(at, found);
+    best.truncate(most);
+}
+
+impl Level {
+    fn add(&mut self, found: Found) {
+        self.done += 1;
+        if !found.separated.is_empty() {
+            self.separating += 1;
+            self.nearest = None;
+            insert(&mut self.best, found, KEPT);
+        } else if self.separating == 0 {
+            let mut nearest = self.nearest.take().into_iter().collect();
+            insert(&mut nearest, found, 1);
+            self.nearest = nearest.pop();
+        }
+    }
+}

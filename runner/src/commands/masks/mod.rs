@@ -1,0 +1,4 @@
+//! The commands that study masks.
+
+pub mod information;
+pub mod sparsest;
