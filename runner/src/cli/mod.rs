@@ -84,6 +84,8 @@ The [sweep] section of a config:
   [[sweep.exclude]]                           cells to leave out
   criterion.name = \"random\"
   train.lr = 0.01
+  [sweep.search]                              in place of axes: settings proposed by what earlier ones came to
+  space.train.lr = { low = 1e-3, high = 0.3, log = true }   a range, or a list of choices
   fork = { at = \"prune:3\" }                  cells leave one run before its third pruning step (secateur fork --help)
   controls = []                               no controls (default: random, shuffled, small-dense, unpruned)";
 

@@ -26,8 +26,10 @@ pub fn execute(arguments: &ConfigArgs, cli: &Cli, workbench: &Workbench) -> Resu
             format!("{:#}\n", config.to_json(run.map(|run| run.folder_name())))
         }
         _ => {
-            let cells =
-                |plan: &SweepPlan| format!("\n# {} cells; secateur sweep ... --dry-run lists them\n", plan.cells.len());
+            let cells = |plan: &SweepPlan| match plan.search() {
+                Some(search) => search.rule().iter().fold("\n".to_owned(), |text, line| text + &format!("# {line}\n")),
+                None => format!("\n# {} cells; secateur sweep ... --dry-run lists them\n", plan.cells.len()),
+            };
             config.to_annotated_toml() + &plan.as_ref().map_or_else(String::new, cells)
         }
     };

@@ -37,7 +37,12 @@ impl Described {
     pub fn read(request: &Request, schema: &dyn Schema) -> Result<Self, ConfigErrors> {
         let mut stack = Stack::load(request)?;
         let sweep = stack.take_section("sweep");
-        if let Some(Value::Table(axes)) = sweep.as_ref().and_then(|(table, _)| table.get("axes")) {
+        let within = |path: &[&str]| {
+            let (table, _) = sweep.as_ref()?;
+            let (first, rest) = path.split_first()?;
+            rest.iter().try_fold(table.get(*first)?, |value, part| value.get(part))?.as_table()
+        };
+        for axes in [within(&["axes"]), within(&["search", "space"])].into_iter().flatten() {
             let mut keys = Vec::new();
             leaves(axes, &mut Vec::new(), &mut keys);
             keys.iter().for_each(|key| stack.give_up_asking(key));
@@ -100,7 +105,8 @@ fn leaves(table: &Table, path: &mut Vec<String>, all: &mut Vec<Vec<String>>) {
         let before = path.len();
         path.extend(key::split(name).unwrap_or_else(|| vec![name.clone()]));
         match value {
-            Value::Table(inner) => leaves(inner, path, all),
+            // A range of a search is a value of its key.
+            Value::Table(inner) if !inner.contains_key("low") => leaves(inner, path, all),
             _ => all.push(path.clone()),
         }
         path.truncate(before);

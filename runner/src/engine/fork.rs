@@ -36,6 +36,16 @@ impl Plan {
 }
 
 impl Workbench {
+    /// Whether a run measures its network on validation data.
+    ///
+    /// # Errors
+    /// The data is not there, or not what it should be.
+    pub fn validates(&self, config: &Resolved) -> Result<bool, Failure> {
+        let told = &config.run;
+        let data = self.data.dataset(&self.registry, &told.data, told.seeds(), &mut |_| ());
+        Ok(!data.map_err(|error| Failure::from(&*error))?.validation.is_empty())
+    }
+
     /// Where `fork` leaves the run `other`.
     ///
     /// A criterion of its own looks back on the training steps of its window before its first pruning step: it is there from

@@ -10,6 +10,7 @@ pub mod information;
 pub mod kept;
 pub mod ranks;
 mod record;
+pub mod search;
 mod sequential;
 mod statistics;
 pub mod sweep;

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Map, Value};
 
 use super::event_log::lines;
-use super::folder::{CONFIG, FORK, MODEL, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
+use super::folder::{CONFIG, FORK, MODEL, PAUSED, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
 use super::made::Made;
 use super::recorder::Recorder;
 use super::resumed::name_of;
@@ -51,9 +51,15 @@ pub fn execute(
     let checkpoint = from.map(|saved| saved.checkpoint(&taken));
     let trained = workbench.train(config, checkpoint, &mut recorder, Recorder::loading);
     recorder.clear_screen();
+    let paused = interrupt.epochs().filter(|_| recorder.is_paused());
     drop(recorder);
     let ended = trained.and_then(|trained| finish(config, folder, trained));
-    if let Err(failure) = &ended {
+    if let (Err(Failure::Stopped(_)), Some(epochs)) = (&ended, paused) {
+        let mut told = part_in_sweep(folder);
+        folder.pause(epochs, told.clone())?;
+        told.insert("status".to_owned(), PAUSED.into());
+        _ = write_report(config, folder, &told);
+    } else if let Err(failure) = &ended {
         let status = if matches!(failure, Failure::Stopped(_)) { "interrupted" } else { "failed" };
         // The reason why the run ended matters more than a disk that is too full to note it.
         _ = folder.give_up(status, failure.message());

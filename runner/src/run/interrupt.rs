@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 /// Whether someone asked for an end.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<Shared>);
+pub struct Interrupt(Arc<Shared>, Option<u64>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -53,6 +53,16 @@ impl Interrupt {
         signals::listen(&interrupt, quiet)
             .map_err(|error| Failure::Failed(format!("signals cannot be listened for: {error}")))?;
         Ok(interrupt)
+    }
+
+    /// The same, and a run that ends after so many epochs too, with a checkpoint.
+    pub fn after(&self, epochs: Option<u64>) -> Self {
+        Self(Arc::clone(&self.0), epochs)
+    }
+
+    /// After how many epochs a run is to end, where that is not its last one.
+    pub fn epochs(&self) -> Option<u64> {
+        self.1
     }
 
     /// Asks for an end, as Ctrl-C does.

@@ -22,7 +22,7 @@ pub use execute::{begin, execute};
 pub use files::write_whole;
 pub use folder::{
     CHECKPOINT, CLAIM, COMPRESSED, CONFIG, Claim, FORK, Held, JOB, MODEL, Opened, Owner, PROVENANCE, REPORT, RunDir,
-    STEP, SUMMARY, SURVIVAL, SWEEP,
+    STEP, SUMMARY, SURVIVAL, SWEEP, paused_after,
 };
 pub use interrupt::Interrupt;
 pub use made::{BUILD, Made};

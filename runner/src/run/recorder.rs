@@ -40,6 +40,8 @@ pub struct Recorder<'a> {
     /// Steps that were made.
     steps: u64,
     interrupt: Interrupt,
+    /// The step before which the run ends, where it is not to go on to its own end.
+    until: Option<u64>,
     stage: &'a Stage,
     /// One in this many optimizer steps is recorded.
     stride: u64,
@@ -85,6 +87,7 @@ impl<'a> Recorder<'a> {
             best: output.best.then(|| Best::new(config.network())),
             steps: 0,
             interrupt,
+            until: None,
             stage,
             stride: 1,
             report: None,
@@ -102,6 +105,15 @@ impl<'a> Recorder<'a> {
         &self.name
     }
 
+    /// Whether the run ended because it was to end after so many epochs.
+    pub fn is_paused(&self) -> bool {
+        self.until.is_some_and(|until| self.steps >= until) && !self.stop_asked()
+    }
+
+    fn stop_asked(&self) -> bool {
+        self.interrupt.asked() || self.folder.is_lost()
+    }
+
     /// Shows how far loading the data has come.
     pub fn loading(&mut self, progress: Option<LoadProgress>) {
         self.progress.loading(progress);
@@ -115,7 +127,8 @@ impl<'a> Recorder<'a> {
     /// Appends one event to the log. Where the run begins or goes on, what an earlier process recorded of the steps
     /// that follow is dropped.
     fn record(&mut self, event: &Event) -> Result<(), RunDirError> {
-        if let Event::Start { step, steps, params, first, .. } = event {
+        if let Event::Start { step, steps, steps_per_epoch, params, first, .. } = event {
+            self.until = self.interrupt.epochs().map(|epochs| epochs.saturating_mul(*steps_per_epoch));
             self.stride = steps.div_ceil(STEPS).max(1);
             self.checkpoints.begin(*params, Instant::now());
             self.log.drop_from(*step, *first)?;
@@ -176,7 +189,13 @@ impl Observer for Recorder<'_> {
 
     fn should_stop(&self) -> bool {
         self.stage.trains();
-        self.interrupt.asked() || self.folder.is_lost()
+        self.stop_asked() || self.is_paused()
+    }
+
+    /// The evaluation after the last epoch is made before the run ends there.
+    fn should_leave(&self) -> bool {
+        self.stage.trains();
+        self.stop_asked()
     }
 
     fn wants_checkpoint(&self) -> bool {

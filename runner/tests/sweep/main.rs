@@ -9,6 +9,7 @@ mod browser;
 mod data;
 mod page;
 mod plan;
+mod search;
 mod waves;
 
 use std::fs;

@@ -1,30 +1,27 @@
 //! `secateur sweep`
 
+mod dry_run;
+mod search;
 mod slurm;
 mod status;
 mod task;
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
 use serde_json::json;
-use toml::Table;
 
 use crate::cli::{Cli, HowArgs, SweepArgs};
 use crate::config::{ConfigErrors, Layer};
 use crate::engine::Workbench;
 use crate::experiments::claims;
 use crate::experiments::cluster::Submission;
-use crate::experiments::index::{self, Index, Record};
-use crate::experiments::sweep::{CELLS, Frozen, SweepPlan, Tally, Waves, Workers, Written, fails_again, time};
+use crate::experiments::index::Index;
+use crate::experiments::sweep::{CELLS, Frozen, SweepPlan, Tally, Waves, Workers, Written};
 use crate::failure::Failure;
-use crate::printable::{counted, in_one_line};
-use crate::run::{Interrupt, ask_repository, config_of, write_whole};
-
-/// Cells of a dry run that are resolved in full, contradictions between single values included.
-const RESOLVED_IN_DRY_RUN: usize = 500;
+use crate::printable::counted;
+use crate::run::{Interrupt, ask_repository, write_whole};
 
 /// Listens for signals, and has a task of Slurm go back into the queue where it is warned of its end.
 pub fn listen(arguments: &SweepArgs, quiet: bool) -> Result<Interrupt, Failure> {
@@ -42,6 +39,27 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, interrupt: Interrupt, workbench
         Some(file) => Frozen::read(file)?.by_this_program(arguments.how.accept_changed || cluster.status)?,
         None => SweepPlan::make(&super::many(&arguments.layers, cli)?, workbench)?,
     };
+    let mut what = None;
+    let plan = match plan.search() {
+        // A share of a search is a process that helps with it.
+        Some(search) if !(cluster.status || cluster.slurm || cluster.freeze.is_some()) => {
+            let (how, share) = (&arguments.how, cluster.task);
+            return match how.dry_run {
+                true => search::dry_run(&plan, search, workers(how, &plan, workbench)?.0, workbench),
+                false => search::carry_out(&plan, search, share, how, cli.quiet, &interrupt, workbench),
+            };
+        }
+        // Of a search that grows, the part that is run now is a plan like any other.
+        Some(search) => match search::now(&plan, search, workbench)? {
+            Some(part) => {
+                what = Some(part.what);
+                part.plan
+            }
+            None => return Ok(search::over(&plan)),
+        },
+        None => plan,
+    };
+    what.iter().for_each(|what| super::print(&format!("{what}\n")));
     if cluster.status {
         let survey = status::Survey::of(&plan, workbench)?;
         // The flags for the scheduler are those that were given before.
@@ -79,7 +97,7 @@ pub(super) fn carry_out(
 ) -> Result<(), Failure> {
     let (jobs, threads) = workers(how, plan, workbench)?;
     if how.dry_run {
-        return dry_run(plan, jobs, workbench);
+        return dry_run::dry_run(plan, jobs, workbench);
     }
     begin(plan, &every(plan), quiet, workbench)?;
     let (retry_failed, accept) = (how.retry_failed, how.accept_changed);
@@ -167,63 +185,6 @@ fn check(plan: &SweepPlan, cells: &[usize], workbench: &Workbench) -> Result<(),
     })
 }
 
-fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> Result<(), Failure> {
-    use std::fmt::Write as _;
-    let some: Vec<usize> = (0..plan.cells.len().min(RESOLVED_IN_DRY_RUN)).collect();
-    check(plan, &some, workbench)?;
-    let mut text = String::new();
-    for cell in &plan.cells {
-        _ = writeln!(text, "{}", plan.label(cell));
-    }
-    _ = writeln!(text, "\n{}: {} cells{}", plan.name, plan.cells.len(), left_out(plan.excluded));
-    for axis in plan.axes() {
-        _ = writeln!(text, "  {axis}");
-    }
-    if !plan.controls().is_empty() {
-        let names: Vec<&str> = plan.controls().iter().map(|control| control.name()).collect();
-        _ = writeln!(text, "  controls: {} (added as cells finish; equal ones are run once)", names.join(", "));
-    }
-    if let Some(until) = plan.until() {
-        let looks = until.looks().iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        _ = writeln!(
-            text,
-            "  seeds are added until every comparison is settled: looks after {looks} of them, the cells above at most"
-        );
-    }
-    plan.claims().iter().for_each(|claim| _ = writeln!(text, "  claim: {}", in_one_line(&claim.claim)));
-    plan.notes.iter().for_each(|note| _ = writeln!(text, "  note: {note}"));
-    let (done, failed) = ended(plan, workbench);
-    let left = plan.cells.len() - done.len() - failed;
-    let mean = done.iter().sum::<f64>() / done.len().max(1) as f64;
-    let estimate = if done.is_empty() {
-        "no estimate of the time: none of them has run yet".to_owned()
-    } else {
-        format!("about {}, from the {} that are finished", time(mean * left as f64 / jobs as f64), done.len())
-    };
-    _ = writeln!(text, "{left} to run, {jobs} at a time: {estimate}");
-    super::print(&text);
-    Ok(())
-}
-
-/// Seconds of the cells of this grid that are finished, and how many failed and would fail again. The folder may hold
-/// cells of other grids, and controls.
-fn ended(plan: &SweepPlan, workbench: &Workbench) -> (Vec<f64>, usize) {
-    if !plan.folder.is_dir() {
-        return (Vec::new(), 0);
-    }
-    let records = Index::open(&plan.out).and_then(|mut index| index.records(&plan.folder)).unwrap_or_default();
-    let configs: Vec<Table> = records.iter().map(|record| config_of(&record.folder).unwrap_or_default()).collect();
-    let places = plan.places(configs.iter(), workbench);
-    let mut seen = HashSet::new();
-    let own: Vec<&Record> = (records.iter().zip(places))
-        .filter(|(record, place)| place.is_some_and(|place| record.status != "unfinished" && seen.insert(place)))
-        .map(|(record, _)| record)
-        .collect();
-    let finished = own.iter().filter(|record| record.status == "finished");
-    let failed = own.iter().filter(|record| record.status == "failed" && fails_again(&record.folder).is_some());
-    (finished.map(|record| index::seconds(&record.summary).unwrap_or(0.0)).collect(), failed.count())
-}
-
 fn report(plan: &SweepPlan, tally: &Tally, told: &[String], quiet: bool) -> Result<(), Failure> {
     let mut text =
         format!("{}\n  {} cells finished now, {} before", plan.folder.display(), tally.finished, tally.skipped);
@@ -287,10 +248,6 @@ fn reasons(failed: &[(String, String)]) -> String {
         shown.push("...".to_owned());
     }
     shown.join("\n\n")
-}
-
-fn left_out(excluded: usize) -> String {
-    if excluded > 0 { format!(", {excluded} excluded") } else { String::new() }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::engine::Workbench;
 use crate::experiments::index::seconds;
 use crate::experiments::sweep::{Facts, SweepPlan, fails_again};
 use crate::failure::Failure;
-use crate::run::{Damage, Held, JOB, STEP, read_summary};
+use crate::run::{Damage, Held, JOB, STEP, paused_after, read_summary};
 
 /// A cell, or a control of one.
 pub struct Entry {
@@ -70,6 +70,12 @@ fn of_cell(plan: &SweepPlan, number: usize, workbench: &Workbench) -> Result<(En
     let (cell, own) = (&plan.cells[number], Layer::default());
     let config = plan.run_of(cell, None, &own, workbench)?;
     let mut entry = at(&plan.folder, plan.label(cell), number, config.folder_name(), false);
+    // In a search a cell may be done with before its end.
+    let epochs = plan.leg().and_then(|leg| leg.epochs);
+    if epochs.is_some_and(|epochs| paused_after(&plan.folder.join(&entry.run)) >= Some(epochs)) {
+        entry.state = State::Done(None);
+        return Ok((entry, Vec::new()));
+    }
     if !matches!(entry.state, State::Done(_)) || plan.controls().is_empty() {
         return Ok((entry, Vec::new()));
     }

@@ -14,7 +14,7 @@ use crate::config::{Layer, Resolved, SetBy};
 use crate::failure::Failure;
 use crate::forks;
 use crate::output::Progress;
-use crate::run::{self, Held, JOB, Opened, Owner, RunDir, RunDirError, SWEEP};
+use crate::run::{self, Held, Interrupt, JOB, Opened, Owner, RunDir, RunDirError, SWEEP};
 
 /// One run: a cell, or a control of one.
 pub(super) struct Job {
@@ -30,6 +30,8 @@ pub(super) enum Done {
     Now(Map<String, Json>),
     /// It was run before.
     Before,
+    /// It was run for the epochs that it was to have now, and can go on.
+    Paused,
     /// It failed before, and would again.
     Untried(String),
     /// Another process has it.
@@ -73,6 +75,10 @@ impl Workers<'_> {
     ) -> Result<Done, Failure> {
         let name = config.folder_name();
         let path = self.plan.folder.join(&name);
+        let epochs = self.plan.leg().and_then(|leg| leg.epochs);
+        if epochs.is_some_and(|epochs| run::paused_after(&path) >= Some(epochs)) {
+            return Ok(Done::Before);
+        }
         if let (Some(reason), false) = (failed::reason(&path), self.retry_failed) {
             self.note(&path);
             return Ok(Done::Untried(reason));
@@ -89,6 +95,10 @@ impl Workers<'_> {
             Ok(Opened::Ready(folder)) => done(self.anew(worker, job, config, &folder, table), &folder),
             Ok(Opened::Interrupted(folder)) => self.resumed(worker, job, config, folder, table),
         };
+        if matches!(ended, Err(Failure::Stopped(_))) && epochs.is_some() && run::paused_after(&path) == epochs {
+            self.note(&path);
+            return Ok(Done::Paused);
+        }
         if let Err(failure) = &ended
             && failed::is_certain(failure, &config.run.top.device)
         {
@@ -112,7 +122,7 @@ impl Workers<'_> {
             let saved = folder.saved()?;
             run::same_or_accepted(config, &folder, &saved, self.accept)?;
             self.take_part(job, &folder)?;
-            run::execute(config, &folder, Some(&saved), progress(table, worker), &self.interrupt, self.workbench)
+            run::execute(config, &folder, Some(&saved), progress(table, worker), &self.interrupt(), self.workbench)
         };
         let ended = done(go_on(), &folder);
         drop(folder);
@@ -135,8 +145,13 @@ impl Workers<'_> {
         run::begin(config, folder, self.workbench)?;
         self.take_part(job, folder)?;
         let progress = || progress(table, worker);
-        let (interrupt, workbench, accept) = (&self.interrupt, self.workbench, self.accept);
+        let (interrupt, workbench, accept) = (&self.interrupt(), self.workbench, self.accept);
         forks::execute(config, folder, &forks::With { progress: &progress, interrupt, workbench, accept })
+    }
+
+    /// Whether the run is to end: where somebody asks for it, and after the epochs that it is to have now.
+    fn interrupt(&self) -> Interrupt {
+        self.interrupt.after(self.plan.leg().and_then(|leg| leg.epochs))
     }
 
     /// Notes in a run's folder what it is in the sweep, and forgets what was noted of how it ended before.

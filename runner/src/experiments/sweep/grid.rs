@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::section::{Pick, Picked, Sections};
 use super::spec::{Condition, Spec};
-use crate::config::key::flat;
+use crate::config::key::{self, flat};
 use crate::experiments::claims::Claim;
 
 /// More cells than this are a slip of the pen.
@@ -133,4 +133,23 @@ fn product_of(spec: &Spec, axes: &[usize]) -> Vec<Vec<Pick>> {
             .collect();
     }
     all
+}
+
+/// Rules that apply to no cell, and axes that are joined with no other.
+pub fn idle(spec: &Spec, walked: &Walked) -> Vec<String> {
+    let said = |condition: &Condition| {
+        let parts = condition.0.iter().map(|(path, value)| format!("{} = {value}", key::dotted(path)));
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    let when = spec.when.iter().zip(&walked.applied).filter(|(_, applied)| !**applied);
+    let when = when.map(|(when, _)| format!("sweep.when does nothing here: no cell has {}.", said(&when.condition)));
+    let exclude = spec.exclude.iter().zip(&walked.took).filter(|(_, took)| !**took);
+    let exclude = exclude.map(|(rule, _)| format!("sweep.exclude does nothing here: no cell has {}.", said(rule)));
+    let alone = spec.alone.iter().map(|key| {
+        format!(
+            "sweep.zip does nothing here for {key}: it is joined with no other axis, as in [[\"{key}\", \
+             \"train.lr\"]]."
+        )
+    });
+    when.chain(exclude).chain(alone).collect()
 }

@@ -12,14 +12,15 @@ use super::choice::Choice;
 use super::control::Control;
 use super::fork::Origins;
 use super::grid::{self, Cell, Walked};
+use super::growing::{self, Leg, Until};
 use super::section::{self, Sections};
-use super::spec::{Condition, Spec};
-use super::until::Until;
+use super::spec::Spec;
 use crate::config::Schema;
 use crate::config::fork::FORK;
 use crate::config::key::{self, flat};
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
 use crate::experiments::claims::Claim;
+use crate::experiments::search::Search;
 
 /// A person reads no more than this many problems at once.
 const MOST_ERRORS: usize = 20;
@@ -33,12 +34,15 @@ pub const CELLS: &str = "cells.json";
 /// A sweep, planned.
 #[derive(Serialize, Deserialize)]
 pub struct SweepPlan {
-    stack: Arc<Stack>,
-    spec: Arc<Spec>,
+    pub(super) stack: Arc<Stack>,
+    pub(super) spec: Arc<Spec>,
     #[serde(skip)]
-    origins: Arc<Origins>,
+    pub(super) origins: Arc<Origins>,
     /// The controls of each cell, where these are not those of the section.
-    chosen: Option<Vec<Vec<Control>>>,
+    pub(super) chosen: Option<Vec<Vec<Control>>>,
+    /// What its cells are in a search, where they are of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) leg: Option<Leg>,
     /// The cells in the order in which they run.
     pub cells: Vec<Cell>,
     /// How many cells `exclude` took away.
@@ -99,15 +103,19 @@ impl SweepPlan {
             // That of the run that is left: cells have their own.
             _ = stack.take_section(FORK);
         }
-        let (cells, walked) = cells(&spec, &stack, schema)?;
+        let (cells, walked) = match &spec.search {
+            Some(search) => (growing::corners(search, &spec, &stack, schema)?, Walked::default()),
+            None => cells(&spec, &stack, schema)?,
+        };
         let Some(first) = cells.first() else {
             return Err(refused("every cell is excluded", "remove a rule of sweep.exclude"));
         };
         let resolved = stack.resolve(&section::layers(&spec, &first.picks), schema)?;
         let (name, out) = (resolved.name().to_owned(), PathBuf::from(&resolved.run.output.dir));
-        let (excluded, notes) = (walked.excluded, idle(&spec, &walked));
+        let (excluded, notes) = (walked.excluded, grid::idle(&spec, &walked));
         let (stack, spec, origins, chosen) = (Arc::new(stack), Arc::new(spec), Arc::default(), None);
-        Ok(Self { stack, spec, origins, chosen, cells, excluded, notes, folder: out.join(&name), out, name })
+        let leg = None;
+        Ok(Self { stack, spec, origins, chosen, leg, cells, excluded, notes, folder: out.join(&name), out, name })
     }
 
     /// What each pruned cell is compared with.
@@ -134,7 +142,19 @@ impl SweepPlan {
     pub fn part(&self, (cells, controls): (Vec<Cell>, Vec<Vec<Control>>)) -> Self {
         let (stack, spec, origins) = (Arc::clone(&self.stack), Arc::clone(&self.spec), Arc::clone(&self.origins));
         let (notes, name, folder, out) = (Vec::new(), self.name.clone(), self.folder.clone(), self.out.clone());
-        Self { stack, spec, origins, cells, chosen: Some(controls), excluded: 0, notes, name, folder, out }
+        let (chosen, leg) = (Some(controls), self.leg);
+        Self { stack, spec, origins, cells, chosen, leg, excluded: 0, notes, name, folder, out }
+    }
+
+    /// How settings are proposed, where that goes by what earlier ones came to; the cells are then those with which the space
+    /// was checked.
+    pub fn search(&self) -> Option<&Search> {
+        self.spec.search.as_ref()
+    }
+
+    /// What the cells are in a search, where they are of one.
+    pub fn leg(&self) -> Option<Leg> {
+        self.leg
     }
 
     /// What a cell has besides its seed.
@@ -212,25 +232,6 @@ impl SweepPlan {
     }
 }
 
-/// Rules that apply to no cell, and axes that are joined with no other.
-fn idle(spec: &Spec, walked: &Walked) -> Vec<String> {
-    let said = |condition: &Condition| {
-        let parts = condition.0.iter().map(|(path, value)| format!("{} = {value}", key::dotted(path)));
-        parts.collect::<Vec<_>>().join(", ")
-    };
-    let when = spec.when.iter().zip(&walked.applied).filter(|(_, applied)| !**applied);
-    let when = when.map(|(when, _)| format!("sweep.when does nothing here: no cell has {}.", said(&when.condition)));
-    let exclude = spec.exclude.iter().zip(&walked.took).filter(|(_, took)| !**took);
-    let exclude = exclude.map(|(rule, _)| format!("sweep.exclude does nothing here: no cell has {}.", said(rule)));
-    let alone = spec.alone.iter().map(|key| {
-        format!(
-            "sweep.zip does nothing here for {key}: it is joined with no other axis, as in [[\"{key}\", \
-             \"train.lr\"]]."
-        )
-    });
-    when.chain(exclude).chain(alone).collect()
-}
-
 fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, Walked), ConfigErrors> {
     let mut sections = Sections::new(stack, spec, schema);
     let (mut cells, mut seen) = (Vec::new(), HashMap::new());
@@ -284,7 +285,8 @@ fn without_cells(claim: &Claim, [of, than]: [bool; 2]) -> Option<ConfigError> {
     })
 }
 
-fn label(spec: &Spec, cell: &Cell) -> String {
+/// `criterion=magnitude seed=3`: what makes a cell this one.
+pub(super) fn label(spec: &Spec, cell: &Cell) -> String {
     let part = |(axis, value): &(u32, u32)| {
         let axis = &spec.axes[*axis as usize];
         format!("{}={}", axis.key, axis.values[*value as usize].label)

@@ -19,6 +19,8 @@ pub struct Table {
     state: Mutex<State>,
     /// The keys of the notes that were shown: cells share most of them.
     noted: Mutex<HashSet<Vec<String>>>,
+    /// Which data the figures that it shows are of: `test`, or `validation`.
+    of: &'static str,
     started: Instant,
 }
 
@@ -58,7 +60,12 @@ impl Table {
             }
         };
         let state = Mutex::new(State { cells, ..State::default() });
-        Self { show, state, noted: Mutex::default(), started: Instant::now() }
+        Self { show, state, noted: Mutex::default(), of: "test", started: Instant::now() }
+    }
+
+    /// The same with figures of validation data.
+    pub fn of_validation(self) -> Self {
+        Self { of: "validation", ..self }
     }
 
     /// More cells are to run.
@@ -103,14 +110,22 @@ impl Table {
         self.change(|state| (state.finished, state.seconds) = (state.finished + 1, state.seconds + seconds));
         let percent = |key: &str| summary.get(key).and_then(Value::as_f64).map(|value| value * 100.0);
         let mut text = String::new();
-        match (percent("test_accuracy"), summary.get("test_loss").and_then(Value::as_f64)) {
-            (Some(accuracy), _) => text += &format!("test accuracy {accuracy:6.2} %"),
-            (None, Some(loss)) => text += &format!("test loss {loss:.4}"),
+        let of = self.of;
+        let (accuracy, loss) = (format!("{of}_accuracy"), format!("{of}_loss"));
+        match (percent(&accuracy), summary.get(&loss).and_then(Value::as_f64)) {
+            (Some(accuracy), _) => text += &format!("{of} accuracy {accuracy:6.2} %"),
+            (None, Some(loss)) => text += &format!("{of} loss {loss:.4}"),
             _ => {}
         }
         let removed = summary.get("sparsity").and_then(Value::as_f64).map_or_else(|| "–".to_owned(), share);
         text += &format!("  {removed:>7} of all weights gone  {seconds:6.2} s  {label}");
         self.say(&text);
+    }
+
+    /// A cell had the epochs that it was to have now.
+    pub fn pause(&self, label: &str, seconds: f64) {
+        self.change(|state| (state.finished, state.seconds) = (state.finished + 1, state.seconds + seconds));
+        self.say(&format!("trained as far as this rung  {seconds:6.2} s  {label}"));
     }
 
     /// A cell begins again, because nothing can go on from its checkpoint.

@@ -2,10 +2,17 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
-use super::{CHECKPOINT, RunDir, STATE};
+use serde_json::{Map, Value, json};
+
+use super::{CHECKPOINT, PAUSED, RunDir, STATE, STEP};
 use crate::run::error::{RunDirError, failed};
 use crate::run::saved::{STEPS, Saved, kept};
+use crate::run::summary::read_summary;
+
+/// In the summary of a run that was ended after some epochs, how many these are.
+const AFTER: &str = "stopped_after";
 
 impl RunDir {
     /// The newest checkpoint, or where that is damaged the newest one that is not.
@@ -44,4 +51,22 @@ impl RunDir {
         }
         Ok(())
     }
+
+    /// Ends a run after so many epochs, with a checkpoint: `summary.json` with the status [`PAUSED`], and what else is told.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn pause(&self, epochs: u64, mut told: Map<String, Value>) -> Result<(), RunDirError> {
+        told.insert(AFTER.to_owned(), json!(epochs));
+        told.extend(self.claim.step().map(|step| (STEP.to_owned(), json!(step))));
+        self.summary(PAUSED, told)
+    }
+}
+
+/// After how many epochs the run of a folder was ended, where it can go on from there.
+pub fn paused_after(folder: &Path) -> Option<u64> {
+    let summary = read_summary(folder).ok()??;
+    let paused = summary.get("status").is_some_and(|status| status == PAUSED);
+    let there = folder.join(CHECKPOINT).join(STATE).is_file();
+    summary.get(AFTER).and_then(Value::as_u64).filter(|_| paused && there)
 }

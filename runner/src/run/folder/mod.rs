@@ -22,6 +22,7 @@ use super::saved::Saved;
 use super::summary::{is_finished, sealed};
 use crate::failure::Failure;
 use crate::output::PICTURES;
+pub use checkpoints::paused_after;
 pub use claim::{CLAIM, Claim, Held};
 pub use owner::{Owner, process_token};
 
@@ -49,6 +50,8 @@ pub const SWEEP: &str = "sweep.json";
 pub const JOB: &str = "job";
 /// In the summary of a run that ended early, the step that it came to.
 pub const STEP: &str = "step";
+/// The status of a run that was ended after some epochs, to go on or not.
+pub const PAUSED: &str = "stopped";
 /// Which run it left, and where.
 pub const FORK: &str = "fork.json";
 /// The folder of the newest checkpoint.

@@ -1,5 +1,7 @@
 //! `secateur compare`
 
+mod search;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{IsTerminal, stdout};
@@ -14,13 +16,17 @@ use crate::experiments::figures;
 use crate::experiments::index::{Index, Record};
 use crate::experiments::kept::{self, Kept};
 use crate::experiments::ranks::Ranks;
-use crate::experiments::sweep::Waves;
+use crate::experiments::sweep::{Searched, Waves};
 use crate::failure::Failure;
 use crate::printable::{markdown_line, printable};
 use crate::run::write_whole;
 
 pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
-    let Taken { records, sweeps, notes } = take(&arguments.folders)?;
+    let Taken { records, sweeps, notes, searches } = take(&arguments.folders)?;
+    let files = [&arguments.html, &arguments.csv, &arguments.latex].into_iter().flatten().count();
+    if records.is_empty() && files == 0 && !searches.is_empty() {
+        return search::unfinished(&searches, arguments);
+    }
     let keep = arguments
         .keep
         .as_ref()
@@ -29,7 +35,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     let cells = Cells::new(records);
     let question = Question {
         by: arguments.by.clone(),
-        metric: arguments.metric.clone(),
+        metric: arguments.metric.clone().or_else(|| search::metric(&searches)),
         baseline: arguments.baseline.clone(),
         margin: arguments.margin,
         bootstrap: arguments.interval == IntervalKind::Bootstrap,
@@ -44,6 +50,9 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("--interval bootstrap: does not go with --margin\n  fix: {fix}")));
     }
     let mut comparison = cells.compare(&question).map_err(Failure::Usage)?;
+    if let Some(baseline) = search::baseline(&searches, &cells, &comparison).filter(|_| question.baseline.is_none()) {
+        comparison = cells.compare(&Question { baseline: Some(baseline), ..question }).map_err(Failure::Usage)?;
+    }
     comparison.notes.extend(notes);
     for folder in &arguments.folders {
         comparison.notes.extend(looked_at(folder));
@@ -75,6 +84,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
             let mut all = compare::json(&comparison, &cells);
             all["ranks"] = json!(ranks);
             all["claims"] = claims::json(&judged);
+            all["searches"] = search::json(&searches);
             format!("{all:#}\n")
         }),
         (&arguments.csv, &|| compare::csv(&comparison)),
@@ -83,7 +93,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
             let claimed = claims::table(&judged);
             let claimed =
                 if judged.is_empty() { String::new() } else { format!("\n### Claims\n\n{}", claimed.markdown()) };
-            compare::markdown(&comparison) + &ranked.collect::<String>() + &claimed
+            search::markdown(&searches) + &compare::markdown(&comparison) + &ranked.collect::<String>() + &claimed
         }),
         (&arguments.latex, &|| figures::latex(&comparison)),
     ];
@@ -96,11 +106,11 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     if !quiet {
         let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         // Values of configs were made printable when they were read; the rest of an escape sequence is ours.
-        let mut text = compare::terminal(&comparison, colour);
+        let mut text = search::text(&searches) + &compare::terminal(&comparison, colour);
         lines.iter().for_each(|line| text += &format!("\n{line}"));
         claims::lines(&judged).iter().for_each(|line| text += &format!("\nclaim: {line}"));
         text += if lines.is_empty() && judged.is_empty() { "" } else { "\n" };
-        if colour { super::print_exactly(&text) } else { super::print(&text) }
+        if colour { crate::commands::print_exactly(&text) } else { crate::commands::print(&text) }
     }
     Ok(())
 }
@@ -111,6 +121,7 @@ struct Taken {
     records: Vec<Record>,
     sweeps: Vec<Stated>,
     notes: Vec<String>,
+    searches: Vec<Searched>,
 }
 
 /// A sweep that stated claims, with its runs.
@@ -128,7 +139,7 @@ fn take(places: &[PathBuf]) -> Result<Taken, Failure> {
             Failure::Usage(format!("{}: {why}\n  fix: {fix}", place.display()))
         };
         if place.is_dir() {
-            let records = Index::open(place)?.records(place)?;
+            let records = search::seen(Index::open(place)?.records(place)?, &mut taken.searches);
             let sweeps: BTreeSet<&Path> = records.iter().filter_map(|record| record.folder.parent()).collect();
             for sweep in sweeps {
                 match claims::noted(sweep) {
@@ -154,6 +165,7 @@ fn take(places: &[PathBuf]) -> Result<Taken, Failure> {
             return Err(refused("there is no such folder"));
         }
     }
+    taken.notes.extend(taken.searches.iter().flat_map(Searched::notes).collect::<Vec<_>>());
     taken.records.sort_by(|a, b| a.folder.cmp(&b.folder));
     taken.records.dedup_by(|a, b| a.folder == b.folder);
     Ok(taken)
@@ -226,7 +238,7 @@ fn looked_at(folder: &Path) -> Option<String> {
 /// To a file, or to standard output where it is `-`.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     if path.as_os_str() == "-" {
-        super::print_exactly(text);
+        crate::commands::print_exactly(text);
         return Ok(());
     }
     fs::write(path, text).map_err(|error| unwritten(path, &error))

@@ -2,6 +2,8 @@
 //!
 //! Longer than 300 lines because one reader tells everything that is wrong with the section at once.
 
+mod search;
+
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -9,14 +11,15 @@ use toml::{Table, Value};
 
 use super::choice::Choice;
 use super::control::Control;
-use super::until::Until;
+use super::growing::Until;
 use crate::config::fork::FORK;
 use crate::config::key::{self, flat};
 use crate::config::{ConfigError, ConfigErrors, Member, SetBy, Stack, nearest};
 use crate::experiments::claims::Claim;
+use crate::experiments::search::Search;
 
 /// Keys of the section.
-const KEYS: [&str; 8] = ["axes", "zip", "when", "exclude", "seeds", "controls", "fork", "claims"];
+const KEYS: [&str; 9] = ["axes", "zip", "when", "exclude", "seeds", "controls", "fork", "claims", "search"];
 
 /// What the `[sweep]` section says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +42,10 @@ pub struct Spec {
     /// How seeds are added, where that goes on until comparisons are settled; a plan that grows is never frozen.
     #[serde(skip)]
     pub until: Option<Until>,
+    /// How settings are proposed, where that goes by what earlier ones came to; the axes are then the first ones of its
+    /// dimensions, in their order.
+    #[serde(skip)]
+    pub search: Option<Search>,
 }
 
 /// One key, or one section, and the values it takes.
@@ -93,6 +100,9 @@ impl Reader<'_> {
             let fix = near.unwrap_or_else(|| format!("use one of {}", KEYS.join(", ")));
             self.refuse(&name, format!("unknown key; known here: {}", KEYS.join(", ")), &fix);
         }
+        if let Some(search) = table.remove("search") {
+            return self.search(search, table);
+        }
         let mut axes = Table::new();
         match table.remove("axes") {
             None => {}
@@ -115,7 +125,7 @@ impl Reader<'_> {
         let claims = self.rules(table.remove("claims"), "claims");
         let claims = claims.into_iter().filter_map(|claim| self.claim(claim, &controls)).collect();
         let (axes, alone) = (std::mem::take(&mut self.axes), std::mem::take(&mut self.alone));
-        Spec { axes, dimensions, when, exclude, controls, alone, claims, until }
+        Spec { axes, dimensions, when, exclude, controls, alone, claims, until, search: None }
     }
 
     /// Adds an axis for each list in a table, however deep its key.
@@ -363,6 +373,9 @@ impl Reader<'_> {
         let full = format!("sweep.{at}");
         let quoted = at.split_once('.').map(|(place, rest)| format!("sweep.{place}.{}", key::dotted(&[rest])));
         let exact = self.origins.get(&full).or_else(|| self.origins.get(&quoted?)).cloned();
+        let within = format!("{full}.");
+        let exact =
+            exact.or_else(|| self.origins.iter().find(|(set, _)| set.starts_with(&within)).map(|(_, by)| by.clone()));
         exact.or_else(|| {
             let top = format!("sweep.{}", at.split('.').next().unwrap_or(at));
             self.origins.iter().find(|(set, _)| set.starts_with(&top)).map(|(_, origin)| origin.clone())

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::control::Control;
-use super::grid::Cell;
-use super::plan::SweepPlan;
 use super::until::{Fixed, Until};
 use crate::experiments::compare::{Cells, Comparison, Pair, Question};
 use crate::experiments::index::Record;
 use crate::experiments::sequential::{Claim, Levels, Look};
+use crate::experiments::sweep::control::Control;
+use crate::experiments::sweep::grid::Cell;
+use crate::experiments::sweep::plan::SweepPlan;
 use crate::failure::Failure;
 use crate::run::write_whole;
 
