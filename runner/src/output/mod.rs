@@ -13,12 +13,12 @@ mod validated;
 
 pub use export::{Exported, Format, agree, export};
 pub use page::page;
-pub use pictures::{PICTURES, Shown, png};
+pub use pictures::{Mask, PICTURES, Shown, mask, png};
 pub use progress::Progress;
-pub use report::{Chart, Curves, Scale, Series, Thinned, headlines, render as report};
+pub use report::{Chart, Curves, Scale, Series, Thinned, headlines, render as report, rounded};
 pub use share::percent;
 pub use size_table::size_table;
-pub use tensorboard::write as write_tensorboard;
+pub use tensorboard::{Ended, EventFile};
 pub use validated::validated;
 
 use secateur::training::event::Event;

@@ -189,14 +189,6 @@ impl RunDir {
         self.put(&self.path, name, content)
     }
 
-    /// The same of a file that `make` writes piece by piece.
-    ///
-    /// # Errors
-    /// It cannot be written; then neither it nor a part of it is there.
-    pub fn write_made(&self, name: &str, make: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RunDirError> {
-        rename_made(&self.path, name, make, || self.claim.check())
-    }
-
     /// Tells whoever asks how far the run has come: it begins, or goes on, at a step of so many.
     pub fn begin(&self, step: u64, steps: u64) {
         self.claim.begin(step, steps);

@@ -59,8 +59,9 @@ const short = (v, percent) => {
 
 // A chart that zooms: drag a rectangle, double-click to see everything again.
 function chart(host, spec) {
-  const W = spec.width ?? 480;
-  let view = null;
+  // As wide as its place, so that its letters are as large as the page's.
+  const room = () => Math.min(Math.max(Math.round(host.clientWidth) || 480, 300), 1300);
+  let W = room(), view = null;
   const whole = () => {
     const xs = spec.xs.filter(Number.isFinite), ys = spec.ys.filter(Number.isFinite);
     const least = (all) => all.reduce((a, b) => Math.min(a, b), Infinity), most = (all) => all.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -111,6 +112,8 @@ function chart(host, spec) {
     if (old) old.replaceWith(svg); else host.append(svg);
   };
   draw();
+  host.redraw = () => { if (host.clientWidth && room() !== W) { W = room(); draw(); } };
+  host.querySelector(".save")?.remove();
   if (spec.table) host.append(saving(spec.label, () => host.querySelector("svg"), spec.table));
 }
 
@@ -266,6 +269,31 @@ function runs() {
     body.append(row);
   });
   table.append(make("thead", {}, head), body);
+  finding([...body.rows]);
+}
+
+// What a person looks for: words that stand in a row, and figures, as in test_accuracy>0.9 or seed=3.
+function finding(rows) {
+  const box = document.getElementById("find"), count = document.getElementById("found");
+  const texts = data.runs.map((run) => `${run.folder} ${data.groups[run.group].label} ${run.error ? "failed " + run.error : "finished"}`.toLowerCase());
+  const figure = (run, key) => {
+    if (key === "seed") return +run.seed;
+    const at = data.metrics.findIndex((f) => f.key === key || f.label.replaceAll(" ", "_") === key);
+    return at < 0 ? undefined : run.metrics[at] ? run.metrics[at][0] : NaN;
+  };
+  const compare = { ">": (a, b) => a > b, "<": (a, b) => a < b, "=": (a, b) => a === b, ">=": (a, b) => a >= b, "<=": (a, b) => a <= b };
+  const fits = (run, i, word) => {
+    const [, key, sign, number] = /^([\w.]+)(>=|<=|>|<|=)(-?[\d.]+(?:e-?\d+)?)$/i.exec(word) ?? [];
+    const value = key && figure(run, key);
+    return value === undefined ? texts[i].includes(word) : compare[sign](value, +number);
+  };
+  const look = () => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    data.runs.forEach((run, i) => { const fit = words.every((word) => fits(run, i, word)); rows[i].hidden = !fit; shown += fit; });
+    count.textContent = words.length ? `${shown} of ${rows.length} runs` : "";
+  };
+  box.addEventListener("input", look);
 }
 
 const table = (heads, rows, attributes = {}) => make("table", attributes, make("thead", {}, make("tr", {}, ...heads.map((h) => make("th", {}, h)))),
@@ -276,42 +304,39 @@ function curve(title, run, series, percent) {
   const shown = series.filter((s) => s.points.length);
   if (!shown.length) return "";
   card.append(legend(shown.map((s, i) => [s.name, stroke(colour(i))])), host);
-  chart(host, {
+  // It has its width once it is on the page.
+  queueMicrotask(() => chart(host, {
     table: () => [["series", run.curves.axis, title], ...shown.flatMap((s) => s.points.map((p) => [s.name, ...p]))],
-    label: title, axis: run.curves.axis, tight: true, width: 600, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
+    label: title, axis: run.curves.axis, tight: true, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
     draw: (svg, x, y) => {
-      for (const p of run.curves.prunes) svg.append(make("line", { class: "vline", x1: x(p.at), x2: x(p.at), y1: T, y2: H - B }, make("title", {}, `${p.remaining} parameters remaining`)));
+      for (const [at, , , , , remaining] of run.curves.prunes) svg.append(make("line", { class: "vline", x1: x(at), x2: x(at), y1: T, y2: H - B }, make("title", {}, `${remaining} parameters remaining`)));
       shown.forEach((s, i) => svg.append(make("path", { class: "line", style: `stroke:${colour(i)}`, d: s.points.filter((p) => p[1] !== null).map((p, n) => `${n ? "L" : "M"}${x(p[0])} ${y(p[1])}`).join("") })));
     },
-  });
+  }));
   return card;
 }
+
+// Charts that have another width now, or one for the first time.
+const redraw = () => document.querySelectorAll(".chart").forEach((host) => host.redraw?.());
 
 function show() {
   const found = /^#run\/(\d+)$/.exec(location.hash), run = found && data.runs[+found[1]];
   const [overview, cell] = [document.getElementById("overview"), document.getElementById("cell")];
   [overview.hidden, cell.hidden] = [!!run, !run];
-  if (!run) return;
-  const group = data.groups[run.group], c = run.curves;
+  if (!run) return redraw();
+  const group = data.groups[run.group], c = run.curves, [tx, tl, ta] = c.train, [hx, hl, ha] = c.held_out;
+  const zip = (xs, ys) => ys.map((y, i) => [xs[i], y]), held = c.held_out_name || "held out";
   const tiles = make("div", { class: "tiles" }, ...run.metrics.flatMap((f, i) => (f ? [make("div", { class: "tile" }, make("b", {}, f[1]), make("span", {}, data.metrics[i].label))] : [])));
   const card = (title, ...rest) => make("section", { class: "card wide" }, make("h2", {}, title), ...rest);
   cell.replaceChildren(
     make("header", {}, make("a", { href: "#", id: "back" }, "← all runs"), make("h1", {}, run.folder), make("p", {}, `${group.label}, seed ${run.seed}`)),
     run.error ? card("Failed", make("p", { class: "down" }, run.error)) : "",
     tiles,
-    make("div", { class: "charts" }, curve("Accuracy", run, [{ name: "training", points: c.train_accuracy }, { name: c.held_out || "held out", points: c.held_out_accuracy }], true),
-      curve("Loss", run, [{ name: "training", points: c.train_loss }, { name: c.held_out || "held out", points: c.held_out_loss }], false)),
-    card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs, { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
+    make("div", { class: "charts" }, curve("Accuracy", run, [{ name: "training", points: zip(tx, ta) }, { name: held, points: zip(hx, ha) }], true),
+      curve("Loss", run, [{ name: "training", points: zip(tx, tl) }, { name: held, points: zip(hx, hl) }], false)),
+    card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs.map((row) => row.map((n) => data.words[n])), { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
     card("Pruning steps", c.prunes.length ? table(["epoch", "step", `target, of the ${c.of}`, "achieved, of those", "parameters remaining"],
-      c.prunes.map((p) => [p.epoch, p.step, p.target === null ? "its own" : (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
+      c.prunes.map(([, epoch, step, target, achieved, remaining]) => [epoch, step, target === null ? "its own" : (target * 100).toFixed(1) + " %", (achieved * 100).toFixed(1) + " %", remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
   );
   scrollTo(0, 0);
 }
-
-runs();
-over();
-maps();
-fronts();
-document.querySelectorAll("table.sortable").forEach(sortable);
-addEventListener("hashchange", show);
-show();
