@@ -20,11 +20,3 @@ pub use share::percent;
 pub use size_table::size_table;
 pub use tensorboard::{Ended, EventFile};
 pub use validated::validated;
-
-use secateur::training::event::Event;
-
-/// The events among the lines of `events.jsonl`. A last line that was cut off, and lines of unknown kinds, are passed
-/// over.
-fn events<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> impl Iterator<Item = Event> {
-    lines.filter_map(|line| serde_json::from_str(line.as_ref()).ok())
-}

@@ -88,6 +88,8 @@ pub fn of_run_fits(report: &Path) {
         let Some(seen) = opened(report, width, look) else { return };
         let noted = ["errors", "loaded", "wide"].map(|name| seen.noted(name));
         assert_eq!(noted.each_ref().map(String::as_str), ["", "", "true"], "{width}");
-        assert!(seen.noted("charts").parse::<usize>().unwrap() >= 4 && seen.noted("bars").parse::<usize>().unwrap() > 0);
+        assert!(
+            seen.noted("charts").parse::<usize>().unwrap() >= 4 && seen.noted("bars").parse::<usize>().unwrap() > 0
+        );
     }
 }

@@ -88,7 +88,8 @@ mod tests {
         let sizes = Sizes::default();
         let mut layout = LayoutBuilder::new(&sizes);
         layout.linear("fc", &Width::from(4), &Width::from(2), true);
-        let mut params = ParamStore::<Cpu>::new(&Cpu::default(), layout.build().unwrap(), Seed(0), Masking::Held).unwrap();
+        let mut params =
+            ParamStore::<Cpu>::new(&Cpu::default(), layout.build().unwrap(), Seed(0), Masking::Held).unwrap();
         let weights = [0.1, -0.1, 0.1, -0.1, 0.1, -0.1, 0.1, 9.0];
         let weights = Tensor::from_vec(&Cpu::default(), weights.to_vec(), [2, 4]).unwrap();
         params.refit(vec![("fc.weight".into(), weights)]).unwrap();
@@ -107,7 +108,10 @@ mod tests {
 
     #[test]
     fn bars_share_the_width_and_the_outermost_take_what_lies_beyond() {
-        assert_eq!([-9.0, -2.0, -1.9, -0.1, 0.0, 0.1, 1.99, 2.0, 9.0].map(|w| bar(w, 2.0)), [0, 0, 0, 15, 16, 16, 31, 31, 31]);
+        assert_eq!(
+            [-9.0, -2.0, -1.9, -0.1, 0.0, 0.1, 1.99, 2.0, 9.0].map(|w| bar(w, 2.0)),
+            [0, 0, 0, 15, 16, 16, 31, 31, 31]
+        );
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub fn drawn(kept: &KeptWeights<'_>, image: &[usize]) -> Option<Mask> {
                 None => return None,
             };
             let mut counts = vec![0usize; inputs];
-            keep.chunks(inputs).for_each(|row| row.iter().zip(&mut counts).for_each(|(kept, n)| *n += usize::from(*kept)));
+            keep.chunks(inputs)
+                .for_each(|row| row.iter().zip(&mut counts).for_each(|(kept, n)| *n += usize::from(*kept)));
             let (least, most) = (counts.iter().min()?, counts.iter().max()?);
             let what = if tile == [height, width] { "pixel" } else { "pixel of a patch" };
             let of = if channels > 1 { ", each channel by itself" } else { "" };
@@ -65,7 +66,8 @@ pub fn drawn(kept: &KeptWeights<'_>, image: &[usize]) -> Option<Mask> {
             let tiles = keep.chunks(channels * plane).take(FILTERS);
             let tiles: Vec<Vec<f32>> = tiles.map(|filter| (0..plane).map(|at| share(filter, at)).collect()).collect();
             let left = keep.iter().filter(|kept| **kept).count();
-            let shown = if filters > FILTERS { format!("the first {FILTERS} of {filters}") } else { format!("{filters}") };
+            let shown =
+                if filters > FILTERS { format!("the first {FILTERS} of {filters}") } else { format!("{filters}") };
             let about = format!("{name}: {shown} filters; {left} of {} weights are kept", keep.len());
             Some(Mask { png: encoded(&Tiles { shape: [rows, columns], tiles }.draw(FILTER)), about })
         }
@@ -123,7 +125,10 @@ mod tests {
         let (picture, about) = mask(&[2, 4], &keep, &[1, 2, 2]).unwrap();
         assert_eq!(picture.dimensions(), (224, 224));
         let at = |x, y| picture.get_pixel(x, y).0[..3].to_vec();
-        assert_eq!([at(0, 0), at(223, 0), at(0, 223), at(223, 223)], [colour(1.0), colour(0.5), colour(0.5), colour(0.0)].map(|c| c.to_vec()));
+        assert_eq!(
+            [at(0, 0), at(223, 0), at(0, 223), at(223, 223)],
+            [colour(1.0), colour(0.5), colour(0.5), colour(0.0)].map(|c| c.to_vec())
+        );
         assert_eq!(about, "first.weight: of each pixel, from 0 to 2 of 2 weights are kept");
     }
 

@@ -32,7 +32,8 @@ impl Curves {
         Self { history, most }
     }
 
-    /// Loss and accuracy at common places: `[places, losses, accuracies]`.
+    /// Loss and accuracy at common places: `[places, losses, accuracies]`; held-out data has no places where they are those
+    /// of training.
     fn pair(&self, loss: &[history::Point], accuracy: &[history::Point]) -> Value {
         let places: Vec<f64> = self.thinned(loss).map(|(at, _)| rounded(at, DIGITS)).collect();
         let of = |curve: &[history::Point]| -> Vec<Option<f64>> {
@@ -54,12 +55,16 @@ impl Serialize for Curves {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let history = &self.history;
         let step = |prune: history::PruneStep| {
-            let (target, achieved) = (prune.target.map(|target| rounded(target, DIGITS)), rounded(prune.achieved, DIGITS));
+            let (target, achieved) =
+                (prune.target.map(|target| rounded(target, DIGITS)), rounded(prune.achieved, DIGITS));
             json!([rounded(prune.at, DIGITS), prune.epoch, prune.step, target, achieved, prune.weights_kept])
         };
         let prunes: Vec<Value> = self.thinned(&history.prunes).map(step).collect();
-        let held_out = self.pair(&history.held_out_loss, &history.held_out_accuracy);
         let train = self.pair(&history.train_loss, &history.train_accuracy);
+        let mut held_out = self.pair(&history.held_out_loss, &history.held_out_accuracy);
+        if held_out[0] == train[0] {
+            held_out[0] = Value::Null;
+        }
         json!({
             "axis": history.axis(), "end": rounded(history.end, DIGITS), "of": history.of_what(), "held_out_name": history.held_out,
             "train": train, "held_out": held_out, "prunes": prunes,

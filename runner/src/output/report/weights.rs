@@ -95,13 +95,15 @@ mod tests {
                 r#"{{"event":"prune","step":{step},"epoch":1,"target":0.1,"achieved":0.1,"units":{{}},"weights_kept":3,"weights_total":4,"pruned":1,"regrown":0{weights},"seconds":0.1}}"#
             )
         };
-        let of = |count: u64, weights: &str| {
-            card(&History::of((0..count).map(|step| line(step, weights)))).into_string()
-        };
+        let of =
+            |count: u64, weights: &str| card(&History::of((0..count).map(|step| line(step, weights)))).into_string();
         assert_eq!(of(3, ""), "");
         let page = of(100, r#","weights":{"limit":0.5,"before":[1,2],"after":[1,1]}"#);
         assert_eq!(page.matches("<svg").count(), SHOWN);
-        assert!(page.contains("step 0<") && page.contains("step 99<") && page.contains("12 of 100 pruning steps"), "{page}");
+        assert!(
+            page.contains("step 0<") && page.contains("step 99<") && page.contains("12 of 100 pruning steps"),
+            "{page}"
+        );
         assert!(page.contains("step 99: 3 weights before, 2 after"), "{page}");
         assert!(!of(1, r#","weights":{"limit":1e999,"before":[],"after":[]}"#).contains("NaN"));
     }

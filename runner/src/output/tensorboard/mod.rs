@@ -34,7 +34,9 @@ impl EventFile {
         let mut opened = Self(file);
         if length == 0 {
             let now = now();
-            opened.0.write_all(&[records::first(now), records::of_step(now, 0, &[hparams::start(settings, now)])].concat())?;
+            opened.0.write_all(
+                &[records::first(now), records::of_step(now, 0, &[hparams::start(settings, now)])].concat(),
+            )?;
         }
         Ok(opened)
     }
@@ -173,9 +175,18 @@ mod tests {
             .collect();
         assert!(lengths.windows(2).all(|pair| pair[0] < pair[1]), "{lengths:?}");
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
-        let tags = ["brain.Event:2", "_hparams_/session_start_info", "train/learning_rate", "train/loss", "train/accuracy",
-            "burden_gradient/fc1.weight", "prune/achieved_of_what_may_be_pruned", "units/fc1", "kept/fc1.weight",
-            "weights/before_pruning"];
+        let tags = [
+            "brain.Event:2",
+            "_hparams_/session_start_info",
+            "train/learning_rate",
+            "train/loss",
+            "train/accuracy",
+            "burden_gradient/fc1.weight",
+            "prune/achieved_of_what_may_be_pruned",
+            "units/fc1",
+            "kept/fc1.weight",
+            "weights/before_pruning",
+        ];
         assert!(tags.iter().all(|tag| text.contains(tag)), "{text}");
         file.end(20, Ended::Failed).unwrap();
         drop(file);

@@ -63,7 +63,8 @@ fn next(file: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
 
 /// The step of an event; 0 where it says none.
 fn step_of(content: &[u8]) -> Option<u64> {
-    let step = fields(content)?.into_iter().find_map(|part| if let (2, Wire::Whole(step)) = part { Some(step) } else { None });
+    let step =
+        fields(content)?.into_iter().find_map(|part| if let (2, Wire::Whole(step)) = part { Some(step) } else { None });
     Some(step.unwrap_or(0))
 }
 
@@ -87,8 +88,10 @@ mod tests {
     #[test]
     fn what_is_left_of_a_file_are_whole_records_of_earlier_steps() {
         let value = [field(1, Wire::Bytes(b"a")), field(2, Wire::Float(0.5))].concat();
-        let all: Vec<Vec<u8>> =
-            [first(1.0)].into_iter().chain((0..4).map(|step| of_step(1.0, step, std::slice::from_ref(&value)))).collect();
+        let all: Vec<Vec<u8>> = [first(1.0)]
+            .into_iter()
+            .chain((0..4).map(|step| of_step(1.0, step, std::slice::from_ref(&value))))
+            .collect();
         let file = all.concat();
         let left = |step: u64, bytes: &[u8]| length_before(step, bytes).unwrap() as usize;
         assert_eq!(left(9, &file), file.len());

@@ -6,8 +6,8 @@ mod claim;
 mod earlier;
 mod owner;
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use secateur::pruning::LatencyTable;

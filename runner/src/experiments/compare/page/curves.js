@@ -4,12 +4,16 @@ const MOST_LINES = 12;
 // Student's t for 95 % by degrees of freedom; normal beyond.
 const T95 = [NaN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086,
   2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042];
-const zipped = ([xs, losses, accuracies], accuracy) => (accuracy ? accuracies : losses).map((y, i) => [xs[i], y]);
+// Held-out data was measured at the places of training, where it names none of its own.
+const zipped = (curves, split, accuracy) => {
+  const [xs, losses, accuracies] = curves[split], places = xs ?? curves.train[0];
+  return (accuracy ? accuracies : losses).map((y, i) => [places[i], y]);
+};
 const KINDS = {
-  "held-out accuracy": { of: (c) => zipped(c.held_out, true), percent: true },
-  "training accuracy": { of: (c) => zipped(c.train, true), percent: true },
-  "held-out loss": { of: (c) => zipped(c.held_out, false) },
-  "training loss": { of: (c) => zipped(c.train, false) },
+  "held-out accuracy": { of: (c) => zipped(c, "held_out", true), percent: true },
+  "training accuracy": { of: (c) => zipped(c, "train", true), percent: true },
+  "held-out loss": { of: (c) => zipped(c, "held_out", false) },
+  "training loss": { of: (c) => zipped(c, "train", false) },
   // It changes at pruning steps alone.
   sparsity: { of: (c) => (c.prunes.length ? [[0, 0], ...c.prunes.map((p) => [p[0], p[4]]), [c.end, c.prunes.at(-1)[4]]] : []), percent: true, steps: true },
 };
@@ -27,13 +31,15 @@ function valueAt(points, at, steps) {
 // The mean of several curves at all their places, where all of them are known: place, mean, half of the interval.
 function mean(all, steps) {
   if (all.length === 1) return all[0].map(([x, y]) => [x, y, 0]);
-  const places = [...new Set(all.flat().map((p) => p[0]))].sort((a, b) => a - b);
-  return places.flatMap((at) => {
-    const values = all.map((points) => valueAt(points, at, steps));
-    if (!values.every(Number.isFinite)) return [];
+  const of = (at, values) => {
     const n = values.length, m = values.reduce((a, b) => a + b) / n, spread = Math.sqrt(values.reduce((s, v) => s + (v - m) ** 2, 0) / (n - 1));
-    return [[at, m, ((T95[n - 1] ?? 1.96) * spread) / Math.sqrt(n)]];
-  });
+    return [at, m, ((T95[n - 1] ?? 1.96) * spread) / Math.sqrt(n)];
+  };
+  // Runs of one length were measured at the same places, before and after a pruning step twice at one.
+  const [first, ...rest] = all;
+  if (rest.every((points) => points.length === first.length && points.every((p, i) => p[0] === first[i][0]))) return first.map(([at], i) => of(at, all.map((points) => points[i][1])));
+  const places = [...new Set(all.flat().map((p) => p[0]))].sort((a, b) => a - b);
+  return places.map((at) => [at, all.map((points) => valueAt(points, at, steps))]).filter(([, values]) => values.every(Number.isFinite)).map(([at, values]) => of(at, values));
 }
 
 function curves() {
@@ -46,33 +52,37 @@ function curves() {
   data.runs.forEach((run) => members[run.group].push(run));
   const draw = () => {
     const kind = KINDS[what.value], words = which.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const low = (p) => (kind.percent ? Math.max(p[1] - p[2], Math.min(p[1], 0)) : p[1] - p[2]), high = (p) => (kind.percent ? Math.min(p[1] + p[2], Math.max(p[1], 1)) : p[1] + p[2]);
     const fits = (label) => words.every((word) => label.toLowerCase().includes(word));
     const drawn = (run) => known(kind.of(run.curves));
     const found = data.groups.map((g, i) => i).filter((i) => (words.length || !data.groups[i].control) && fits(data.groups[i].label) && members[i].some((run) => drawn(run).length));
-    const shown = found.slice(0, MOST_LINES), tint = new Map(shown.map((i, n) => [i, colour(n)]));
+    const shown = found.slice(0, MOST_LINES), tint = new Map(shown.map((i, n) => [i, colour(n)])), dashed = new Set(shown.slice(8));
     note.textContent = found.length > shown.length ? `The first ${shown.length} of ${found.length} groups: name others above.` : "";
     names.replaceChildren(...shown.map((i) => {
       const button = make("button", { type: "button", "aria-pressed": String(!hidden.has(i)) }, stroke(tint.get(i)), data.groups[i].label);
+      if (dashed.has(i)) button.firstChild.classList.add("dashed");
       button.addEventListener("click", () => { if (!hidden.delete(i)) hidden.add(i); draw(); });
       return button;
     }));
     const lines = shown.filter((i) => !hidden.has(i)).flatMap((i) => {
       const all = members[i].map((run) => [run, drawn(run)]).filter(([, points]) => points.length), label = data.groups[i].label;
-      const one = (name, points) => ({ name, tint: tint.get(i), points });
+      const one = (name, points) => ({ name, tint: tint.get(i), dash: dashed.has(i) ? ";stroke-dasharray:7 4" : "", points });
       return single.checked ? all.map(([run, points]) => one(`${label}, seed ${run.seed}`, points.map(([x, y]) => [x, y, 0]))) : [one(label, mean(all.map(([, points]) => points), kind.steps))];
     });
     const path = (points) => points.map(([x, y], n) => `${n ? "L" : "M"}${x} ${y}`).join("");
     const corners = (points) => (kind.steps ? points.flatMap((p, n) => (n ? [[p[0], points[n - 1][1], points[n - 1][2]], p] : [p])) : points);
+    // The first twentieth of a run would flatten everything after it, and may lie partly outside.
+    const end = Math.max(...lines.flatMap((l) => l.points.map((p) => p[0]))), late = (p) => p[0] >= end * 0.05;
     chart(host, {
-      label: `${what.value} over training`, axis: data.runs[0].curves.axis || "epoch", tight: true, yPercent: kind.percent,
-      xs: lines.flatMap((l) => l.points.map((p) => p[0])), ys: lines.flatMap((l) => l.points.flatMap((p) => [p[1] - p[2], p[1] + p[2]])),
-      table: () => [["line", data.runs[0].curves.axis, what.value, "half of the interval"], ...lines.flatMap((l) => l.points.map((p) => [l.name, ...p]))],
+      label: `${what.value} over training`, axis: data.words[data.runs[0].curves.axis] || "epoch", tight: true, yPercent: kind.percent,
+      xs: lines.flatMap((l) => l.points.map((p) => p[0])), ys: lines.flatMap((l) => l.points.filter(late).flatMap((p) => [low(p), high(p)])),
+      table: () => [["line", data.words[data.runs[0].curves.axis], what.value, "half of the interval"], ...lines.flatMap((l) => l.points.map((p) => [l.name, ...p]))],
       draw: (svg, x, y) => {
         for (const l of lines) {
           const points = corners(l.points);
-          if (points.some((p) => p[2])) svg.append(make("path", { class: "band", style: `fill:${l.tint}`, d: path([...points.map((p) => [x(p[0]), y(p[1] + p[2])]), ...points.map((p) => [x(p[0]), y(p[1] - p[2])]).reverse()]) + "Z" }));
+          if (points.some((p) => p[2])) svg.append(make("path", { class: "band", style: `fill:${l.tint}`, d: path([...points.map((p) => [x(p[0]), y(high(p))]), ...points.map((p) => [x(p[0]), y(low(p))]).reverse()]) + "Z" }));
         }
-        for (const l of lines) svg.append(make("path", { class: single.checked ? "line many" : "line", style: `stroke:${l.tint}`, d: path(corners(l.points).map((p) => [x(p[0]), y(p[1])])) }, make("title", {}, l.name)));
+        for (const l of lines) svg.append(make("path", { class: single.checked ? "line many" : "line", style: `stroke:${l.tint}${l.dash}`, d: path(corners(l.points).map((p) => [x(p[0]), y(p[1])])) }, make("title", {}, l.name)));
       },
     });
   };

@@ -16,9 +16,9 @@ use crate::run::event_lines;
 /// Points of a curve at most: more would be finer than the page's pixels.
 const POINTS: usize = 120;
 /// Points of the curves of all runs together: a page of many runs stays small enough to be opened and sent.
-const ALL_POINTS: usize = 50_000;
+const ALL_POINTS: usize = 40_000;
 /// Points of a curve at least.
-const FEWEST: usize = 12;
+const FEWEST: usize = 8;
 
 /// Texts that occur many times, each told once.
 #[derive(Default)]
@@ -55,7 +55,11 @@ pub fn of(comparison: &Comparison, cells: &Cells, panels: &Value) -> Value {
         let config = cells.config(cell);
         let curves = event_lines(&record.folder).map(|lines| Curves::of(lines, points)).unwrap_or_default();
         let values: Vec<Value> = (metrics.iter())
-            .map(|metric| metric.of(&record.summary).map_or(Value::Null, |value| json!([rounded(value, 7), metric.written(value)])))
+            .map(|metric| {
+                metric
+                    .of(&record.summary)
+                    .map_or(Value::Null, |value| json!([rounded(value, 7), metric.written(value)]))
+            })
             .collect();
         let run = json!({
             "folder": record.folder.file_name().map(|name| name.to_string_lossy()), "group": number, "seed": keys::value(&config, "seed"),
@@ -66,6 +70,10 @@ pub fn of(comparison: &Comparison, cells: &Cells, panels: &Value) -> Value {
     let runs: Vec<(Value, Vec<[String; 3]>)> = all.into_par_iter().map(run).collect();
     let mut words = Words::default();
     let told = |(mut run, differs): (Value, Vec<[String; 3]>)| {
+        for key in ["axis", "of", "held_out_name"] {
+            let text = run["curves"][key].as_str().unwrap_or_default().to_owned();
+            run["curves"][key] = words.number(&text).into();
+        }
         run["differs"] = differs.iter().map(|row| json!(row.each_ref().map(|text| words.number(text)))).collect();
         run
     };

@@ -26,7 +26,7 @@ over();
 maps();
 fronts();
 curves();
-document.querySelectorAll("table.sortable").forEach(sortable);
+document.querySelectorAll("table.sortable:not(#runs)").forEach(sortable);
 addEventListener("hashchange", show);
 addEventListener("resize", redraw);
 show();
