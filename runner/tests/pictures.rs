@@ -98,6 +98,32 @@ fn merged_tokens_are_files_and_part_of_the_report() {
 }
 
 #[test]
+fn masks_of_the_first_layer_and_the_weights_around_pruning_steps_are_part_of_the_report() {
+    let here = tempfile::tempdir().unwrap();
+    let masked = ["--set=prune.granularity=weight", "--set=prune.apply=mask", "--set=criterion.name=magnitude"];
+    let run = run(here.path(), &masked);
+    assert_eq!(names(&run), ["mask-step-000009.png", "mask-step-000019.png"]);
+    let [first, last] = ["mask-step-000009.png", "mask-step-000019.png"].map(|name| pixels(&run, name));
+    assert_eq!(first.dimensions(), (224, 224), "each of 28x28 pixels eight times as large");
+    assert_ne!(first, last);
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    assert_eq!(report.matches("src=\"data:image/png;base64,iVBOR").count(), 2);
+    assert!(report.contains("fc1.weight: of each pixel, from ") && report.contains("Weights around pruning steps"));
+    let log = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    let bars = |line: &str| -> [Vec<u64>; 2] {
+        let event: Value = serde_json::from_str(line).unwrap();
+        ["before", "after"].map(|key| serde_json::from_value(event["weights"][key].clone()).unwrap())
+    };
+    for line in log.lines().filter(|line| line.starts_with(r#"{"event":"prune""#)) {
+        let [before, after] = bars(line);
+        let middle = |bars: &[u64]| bars[15] + bars[16];
+        assert!(middle(&after) < middle(&before) && after[31] == before[31], "magnitude takes the smallest: {line}");
+    }
+    let bare = self::run(here.path(), &[&masked[..], &["--set=output.pictures=0", "--force"]].concat());
+    assert!(!bare.join("pictures").exists());
+}
+
+#[test]
 fn pictures_can_be_left_out_and_change_nothing_else() {
     for model in [&VAE[..], &VIT] {
         let (with, without) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

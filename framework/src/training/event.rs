@@ -2,7 +2,7 @@
 
 use crate::data::SplitName;
 use crate::network::layout::Sizes;
-use crate::pruning::measure::{LayerBurden, LayerNeurons};
+use crate::pruning::measure::{Histogram, LayerBurden, LayerNeurons};
 use crate::pruning::{Counted, LatencyTable};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +42,9 @@ pub enum Event {
         params: usize,
         /// Unit groups of the dense network.
         layers: Vec<GroupSize>,
+        /// Shape of an example; of images channels, height and width.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        input: Vec<usize>,
         /// Weights or units of each parameter or unit group that may be pruned, as they are before this step.
         #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
         prunable: BTreeMap<String, usize>,
@@ -179,6 +182,9 @@ pub enum Event {
         /// The step whose weights were brought back, for lottery tickets.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         rewound_to: Option<u64>,
+        /// The weights before and after it; of very many pruning steps, every nth has them.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        weights: Option<Histogram>,
         /// Wall-clock time of scoring and pruning.
         seconds: f64,
     },

@@ -86,14 +86,15 @@ options! {
         /// the highest accuracy, or of the lowest loss where there is none.
         #[acts(run, "a validation split")]
         pub best: bool = false,
-        /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures.
+        /// Held-out images in each picture of reconstructions or merged tokens, 0 for no pictures; those of the mask of
+        /// the first layer are among them.
         #[acts(run, "images, and a network that reconstructs them or merges their tokens")]
         pub pictures: usize = 8,
         /// Whether to record how many pruning steps each weight survived, which `secateur fit` learns from.
         #[acts("prune.apply", |apply| apply == "mask", "prune.apply = \"mask\"")]
         #[acts("schedule.name", |name| name != "never", "a schedule that prunes")]
         pub survival: bool = false,
-        /// Whether to write an event file for TensorBoard too.
+        /// Whether to write an event file for TensorBoard too, which grows with the run.
         #[acts(always)]
         pub tensorboard: bool = false,
     }

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rayon::prelude::*;
 use rusqlite::{Connection, Error, ErrorCode, Row, params};
 use serde_json::{Map, Value};
 
@@ -84,15 +85,17 @@ impl Index {
         let under = fs::canonicalize(under).unwrap_or_else(|_| under.to_owned());
         let prefix = self.relative(&under);
         let within = |name: &str| prefix.is_empty() || name == prefix || name.starts_with(&format!("{prefix}/"));
-        let mut known: HashMap<String, (String, Option<Record>)> = self
+        let rows: Vec<Written> = self
             .db
             .prepare("SELECT folder, stamp, seal, status, error, control, config, summary, version FROM runs")?
-            .query_map([], |row| self.recorded(row))?
+            .query_map([], Written::of)?
             .collect::<rusqlite::Result<_>>()?;
-        known.retain(|name, _| within(name));
+        let root = &self.root;
+        let mut known: HashMap<String, (String, Option<Record>)> =
+            rows.into_par_iter().filter(|row| within(&row.folder)).map(|row| row.record(root)).collect();
         let mut folders = run_folders(&under);
         folders.sort();
-        let stamps: Vec<String> = folders.iter().map(|folder| stamp(folder)).collect();
+        let stamps: Vec<String> = folders.par_iter().map(|folder| stamp(folder)).collect();
         let transaction = self.db.unchecked_transaction()?;
         let mut all = Vec::with_capacity(folders.len());
         for (folder, stamp) in folders.iter().zip(&stamps) {
@@ -112,20 +115,6 @@ impl Index {
         transaction.commit()?;
         all.sort_by_key(|record| self.relative(&record.folder));
         Ok(all)
-    }
-
-    /// A row: the folder, its stamp, and the record, where that is what was written.
-    fn recorded(&self, row: &Row<'_>) -> rusqlite::Result<(String, (String, Option<Record>))> {
-        let json = |text: String| serde_json::from_str(&text).ok();
-        let (folder, stamp, seal): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let (config, summary) = (json(row.get(6)?), json(row.get(7)?));
-        let (status, error, control, version) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(8)?);
-        let record = config.zip(summary).map(|(config, summary)| {
-            let folder = self.root.join(&folder);
-            Record { folder, status, error, control, version, config, summary, ..Record::default() }
-        });
-        let record = record.filter(|record| record.seal(&folder, &stamp) == seal);
-        Ok((folder, (stamp, record)))
     }
 
     fn insert(&self, record: &Record, stamp: &str) -> rusqlite::Result<()> {
@@ -164,6 +153,47 @@ impl Index {
 
     fn relative(&self, folder: &Path) -> String {
         folder.strip_prefix(&self.root).unwrap_or(folder).to_string_lossy().replace('\\', "/")
+    }
+}
+
+/// A row as it stands there.
+struct Written {
+    folder: String,
+    stamp: String,
+    seal: String,
+    status: String,
+    error: Option<String>,
+    control: Option<String>,
+    config: String,
+    summary: String,
+    version: String,
+}
+
+impl Written {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            folder: row.get(0)?,
+            stamp: row.get(1)?,
+            seal: row.get(2)?,
+            status: row.get(3)?,
+            error: row.get(4)?,
+            control: row.get(5)?,
+            config: row.get(6)?,
+            summary: row.get(7)?,
+            version: row.get(8)?,
+        })
+    }
+
+    /// The folder, its stamp, and the record, where that is what was written.
+    fn record(self, root: &Path) -> (String, (String, Option<Record>)) {
+        let Self { folder, stamp, seal, status, error, control, config, summary, version } = self;
+        let json = |text: &str| serde_json::from_str(text).ok();
+        let record = json(&config).zip(json(&summary)).map(|(config, summary)| {
+            let folder = root.join(&folder);
+            Record { folder, status, error, control, version, config, summary, ..Record::default() }
+        });
+        let record = record.filter(|record| record.seal(&folder, &stamp) == seal);
+        (folder, (stamp, record))
     }
 }
 

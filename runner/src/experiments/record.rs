@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::printable::{in_one_line, printable};
@@ -37,8 +37,9 @@ impl Record {
     /// from.
     pub fn seal(&self, folder: &str, stamp: &str) -> String {
         let Self { status, error, version, control, config, summary, .. } = self;
-        let all = json!([folder, stamp, status, error, version, control, config, summary]);
-        Sha256::digest(all.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+        let all = (folder, stamp, status, error, version, control, config, summary);
+        // Text and numbers are JSON.
+        Sha256::digest(serde_json::to_vec(&all).unwrap_or_default()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

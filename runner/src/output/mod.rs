@@ -13,18 +13,10 @@ mod validated;
 
 pub use export::{Exported, Format, agree, export};
 pub use page::page;
-pub use pictures::{PICTURES, Shown, png};
+pub use pictures::{Mask, PICTURES, Shown, mask, png};
 pub use progress::Progress;
-pub use report::{Chart, Curves, Scale, Series, Thinned, headlines, render as report};
+pub use report::{Chart, Curves, Scale, Series, Thinned, headlines, render as report, rounded};
 pub use share::percent;
 pub use size_table::size_table;
-pub use tensorboard::write as write_tensorboard;
+pub use tensorboard::{Ended, EventFile};
 pub use validated::validated;
-
-use secateur::training::event::Event;
-
-/// The events among the lines of `events.jsonl`. A last line that was cut off, and lines of unknown kinds, are passed
-/// over.
-fn events<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> impl Iterator<Item = Event> {
-    lines.filter_map(|line| serde_json::from_str(line.as_ref()).ok())
-}

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Map, Value};
 
 use super::event_log::lines;
-use super::folder::{CONFIG, FORK, MODEL, PAUSED, PROVENANCE, REPORT, RunDir, SWEEP, TENSORBOARD};
+use super::folder::{CONFIG, FORK, MODEL, PAUSED, PROVENANCE, REPORT, RunDir, SWEEP};
 use super::made::Made;
 use super::recorder::Recorder;
 use super::resumed::name_of;
@@ -47,11 +47,17 @@ pub fn execute(
     };
     let recorder = Recorder::new(folder, name, &config.run, progress, interrupt.clone(), &stage)?;
     let mut recorder = recorder.reporting(so_far);
+    if config.run.output.tensorboard {
+        recorder = recorder.for_tensorboard(config.rows());
+    }
     let taken = from.map(|saved| name_of(saved, config, folder, workbench)).unwrap_or_default();
     let checkpoint = from.map(|saved| saved.checkpoint(&taken));
     let trained = workbench.train(config, checkpoint, &mut recorder, Recorder::loading);
     recorder.clear_screen();
     let paused = interrupt.epochs().filter(|_| recorder.is_paused());
+    if matches!(&trained, Err(failure) if !matches!(failure, Failure::Stopped(_))) {
+        recorder.failed();
+    }
     drop(recorder);
     let ended = trained.and_then(|trained| finish(config, folder, trained));
     if let (Err(Failure::Stopped(_)), Some(epochs)) = (&ended, paused) {
@@ -82,13 +88,7 @@ fn finish(config: &Resolved, folder: &RunDir, trained: Trained) -> Result<Map<St
     summary.insert("notes".to_owned(), notes_told(lines(folder.path())?).into());
     folder.write(MODEL, &trained.model)?;
     // What is drawn of a run that is over can be drawn again; the network cannot be trained again for that.
-    let tensorboard = || {
-        let lines = lines(folder.path())?;
-        Ok(folder.write_made(TENSORBOARD, |file| output::write_tensorboard(lines, file))?)
-    };
-    let drawn =
-        [if config.run.output.tensorboard { tensorboard() } else { Ok(()) }, write_report(config, folder, &summary)];
-    for failure in drawn.iter().filter_map(|drawn: &Result<(), Failure>| drawn.as_ref().err()) {
+    if let Err(failure) = write_report(config, folder, &summary) {
         tracing::warn!("{}\n  the run is finished, and its network written", failure.message());
     }
     folder.finish(&summary)?;
@@ -213,6 +213,30 @@ mod tests {
         let first = first.as_ref().unwrap();
         assert!(*epoch == 2 && first.contains(">running<") && first.contains("<svg"), "{first}");
         assert!(fs::read_to_string(report).unwrap().contains(">finished<"));
+    }
+
+    #[test]
+    fn an_event_file_for_tensorboard_is_there_after_a_stop_and_goes_on_with_its_run() {
+        let (out, workbench) = (tempfile::tempdir().unwrap(), Workbench::new(&[]).unwrap());
+        let config = with(&["output.tensorboard=true"], out.path(), &workbench);
+        let folder = ready(&config, out.path(), &workbench);
+        let (interrupt, name) = (Interrupt::default(), Made::here(&config).name(&config.identity()));
+        let asked = interrupt.clone();
+        let progress = Progress::told(move |event| {
+            if let Event::Epoch { epoch: 4, .. } = event {
+                asked.ask();
+            }
+        });
+        let stopped = execute(&config, &folder, None, progress, &interrupt, &workbench);
+        assert!(matches!(stopped, Err(Failure::Stopped(_))), "{name}: {stopped:?}");
+        let file = folder.path().join(crate::run::folder::TENSORBOARD);
+        let before = fs::read(&file).unwrap();
+        let tags = |bytes: &[u8], tag: &str| bytes.windows(tag.len()).filter(|part| *part == tag.as_bytes()).count();
+        assert_eq!((tags(&before, "train/loss"), tags(&before, "_hparams_/session_end_info")), (4, 0));
+        resumed(&config, folder, &workbench).unwrap();
+        let after = fs::read(&file).unwrap();
+        assert!(after.starts_with(&before), "each value keeps its time");
+        assert_eq!((tags(&after, "train/loss"), tags(&after, "_hparams_/session_end_info")), (6, 1));
     }
 
     #[test]

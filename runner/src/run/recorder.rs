@@ -14,12 +14,12 @@ use super::best::Best;
 use super::checkpoints::Checkpoints;
 use super::error::RunDirError;
 use super::event_log::EventLog;
-use super::folder::{BEST, RunDir};
+use super::folder::{BEST, RunDir, TENSORBOARD};
 use super::interrupt::{Interrupt, Stage};
 use super::survival::Survival;
-use crate::config::RunConfig;
+use crate::config::{Row, RunConfig};
 use crate::failure::Failure;
-use crate::output::{Progress, Shown, png};
+use crate::output::{Ended, EventFile, Mask, Progress, Shown, mask, png};
 
 /// Optimizer steps that are recorded in a run: more would make no curve finer.
 const STEPS: u64 = 2000;
@@ -47,6 +47,17 @@ pub struct Recorder<'a> {
     stride: u64,
     /// Writes the report of the run so far.
     report: Option<Report<'a>>,
+    tensorboard: Option<TensorBoard>,
+    /// The shape of an example.
+    input: Vec<usize>,
+    /// The step and the epoch of the last pruning step, where its mask is to be drawn.
+    masked: Option<(u64, u64)>,
+}
+
+/// The event file for TensorBoard, which has the run's settings in front.
+struct TensorBoard {
+    settings: Vec<Row>,
+    file: Option<EventFile>,
 }
 
 /// A report while its run goes on: from the first epoch, and then so seldom that it costs next to nothing.
@@ -91,7 +102,30 @@ impl<'a> Recorder<'a> {
             stage,
             stride: 1,
             report: None,
+            tensorboard: None,
+            input: Vec::new(),
+            masked: None,
         })
+    }
+
+    /// Has an event file written for TensorBoard too, with these settings.
+    pub fn for_tensorboard(mut self, settings: Vec<Row>) -> Self {
+        self.tensorboard = Some(TensorBoard { settings, file: None });
+        self
+    }
+
+    /// The run has failed.
+    pub fn failed(&mut self) {
+        self.told_tensorboard(|file, step| file.end(step, Ended::Failed));
+    }
+
+    /// Writes on in the event file. One that cannot be written is told of once, and ends no run.
+    fn told_tensorboard(&mut self, write: impl FnOnce(&mut EventFile, u64) -> std::io::Result<()>) {
+        let Some(file) = self.tensorboard.as_mut().and_then(|tensorboard| tensorboard.file.as_mut()) else { return };
+        if let Err(error) = write(file, self.steps) {
+            tracing::warn!("{}: cannot write it: {error}", self.folder.path().join(TENSORBOARD).display());
+            self.tensorboard = None;
+        }
     }
 
     /// Has the report written at the end of the first epoch, and of later ones every now and then.
@@ -127,8 +161,14 @@ impl<'a> Recorder<'a> {
     /// Appends one event to the log. Where the run begins or goes on, what an earlier process recorded of the steps
     /// that follow is dropped.
     fn record(&mut self, event: &Event) -> Result<(), RunDirError> {
-        if let Event::Start { step, steps, steps_per_epoch, params, first, .. } = event {
+        if let Event::Start { step, steps, steps_per_epoch, params, first, input, .. } = event {
             self.until = self.interrupt.epochs().map(|epochs| epochs.saturating_mul(*steps_per_epoch));
+            self.input.clone_from(input);
+            if let Some(TensorBoard { settings, file }) = &mut self.tensorboard {
+                let path = self.folder.path().join(TENSORBOARD);
+                let opened = EventFile::open(&path, *step, settings);
+                *file = opened.inspect_err(|error| tracing::warn!("{}: cannot write it: {error}", path.display())).ok();
+            }
             self.stride = steps.div_ceil(STEPS).max(1);
             self.checkpoints.begin(*params, Instant::now());
             self.log.drop_from(*step, *first)?;
@@ -143,7 +183,21 @@ impl<'a> Recorder<'a> {
             let text = format!("{:#}\n", serde_json::to_value(table).unwrap_or_default());
             self.folder.write(LatencyTable::FILE, text.as_bytes())?;
         }
-        self.log.append(event)
+        self.log.append(event)?;
+        self.told_tensorboard(|file, _| file.take(event));
+        match event {
+            Event::Prune { step, epoch, weights, .. } => self.masked = weights.as_ref().map(|_| (*step, *epoch)),
+            Event::Finish { .. } => self.told_tensorboard(|file, step| file.end(step, Ended::Well)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Draws what a pruning step left of the first layer that reads the images, and records that it is there.
+    fn draw_mask(&mut self, (step, epoch): (u64, u64), Mask { png, about }: Mask) -> Result<(), RunDirError> {
+        let shown = Shown::of_mask(step, epoch, about);
+        self.folder.write_picture(shown.name(), &png)?;
+        self.log.append(&shown)
     }
 
     /// Draws a picture into the run's folder, and records that it is there.
@@ -211,10 +265,17 @@ impl Observer for Recorder<'_> {
     }
 
     fn pruned(&mut self, nth: usize, kept: &mut dyn Iterator<Item = KeptWeights<'_>>) -> secateur::Result<()> {
-        if !self.survival {
+        let due = self.masked.take().filter(|_| self.pictures > 0);
+        if !self.survival && due.is_none() {
             return Ok(());
         }
-        Survival::record(self.folder, nth, kept).map_err(ended)
+        let all: Vec<KeptWeights<'_>> = kept.collect();
+        if let Some(at) = due
+            && let Some(mask) = all.iter().find_map(|of| mask(of, &self.input))
+        {
+            self.draw_mask(at, mask).map_err(ended)?;
+        }
+        if self.survival { Survival::record(self.folder, nth, &mut all.into_iter()).map_err(ended) } else { Ok(()) }
     }
 
     fn validated(

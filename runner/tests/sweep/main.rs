@@ -191,6 +191,7 @@ fn compares(here: &Path) {
     let (code, out, _) = secateur(here, &["compare", "runs/s"]);
     assert!(code == 0 && out.contains("1 damaged run is left out") && out.contains("summary.json"), "{out}");
     page::works(&here.join("c.html"));
+    page::of_run_fits(&folders(here)[0].join("report.html"));
 }
 
 #[test]

@@ -23,6 +23,22 @@ pub fn works(page: &Path) {
       note("zoomed", chart.dataset.zoomed === "true" && ticks() !== before);
       svg().dispatchEvent(new MouseEvent("dblclick"));
       note("whole", ticks() === before);
+      const shown = () => [...document.querySelectorAll("#runs tbody tr")].filter((row) => !row.hidden).length;
+      const find = (text) => { const box = document.querySelector("#find"); box.value = text; box.dispatchEvent(new Event("input")); return shown(); };
+      note("found", [find("seed=1"), find("random seed=0 test_accuracy>=0"), find("test_accuracy>1"), find("no such run"), find("")].join(" "));
+      const several = document.querySelector("#curves"), lines = () => several.querySelectorAll("svg path.line").length;
+      note("means", `${lines()} with ${several.querySelectorAll("svg path.band").length} bands`);
+      several.querySelector("#single").click();
+      note("single", lines());
+      several.querySelector(".legend button").click();
+      note("without", lines());
+      several.querySelector(".legend button").click();
+      const what = several.querySelector("#what");
+      note("kinds", [...what.options].map((option) => option.text).join(", "));
+      what.value = "sparsity"; what.dispatchEvent(new Event("change"));
+      note("sparsity", lines());
+      several.querySelector("#which").value = "magnitude"; several.querySelector("#which").dispatchEvent(new Event("input"));
+      note("named", [...several.querySelectorAll(".legend button")].filter((name) => name.textContent.includes("magnitude")).length === several.querySelectorAll(".legend button").length);
       document.querySelector("#runs tbody tr").click();
       setTimeout(() => {
         note("cell", document.querySelector("#cell").innerText);
@@ -47,8 +63,33 @@ pub fn works(page: &Path) {
         ("true", "true"),
         "a drag zooms, a double click goes back"
     );
+    assert_eq!(noted("found").split(' ').nth(2), Some("0"), "{}", noted("found"));
+    assert_eq!(noted("found").split(' ').skip(3).collect::<Vec<_>>(), ["0", "16"]);
+    assert!(noted("found").starts_with("8 "), "{}", noted("found"));
+    // Three groups of two runs each.
+    assert_eq!((noted("means").as_str(), noted("single").as_str()), ("3 with 3 bands", "6"));
+    assert_eq!((noted("without").as_str(), noted("sparsity").as_str()), ("4", "6"));
+    assert_eq!(noted("kinds"), "held-out accuracy, training accuracy, held-out loss, training loss, sparsity");
+    assert_eq!(noted("named"), "true", "only groups that are named are drawn");
     let cell = noted("cell");
     assert!(cell.contains("Pruning steps") && cell.contains("where it differs from the baseline"), "{cell}");
     assert!(noted("curves").parse::<usize>().unwrap() >= 3);
     assert_eq!(noted("back"), "false");
+}
+
+/// Opens the report of a run in wide and narrow windows: nothing is complained of, nothing loaded, nothing wider than the window.
+pub fn of_run_fits(report: &Path) {
+    let look = r#"
+      note("loaded", performance.getEntriesByType("resource").filter((entry) => !entry.name.startsWith("data:")).map((entry) => entry.name).join(" "));
+      note("wide", document.documentElement.scrollWidth <= innerWidth);
+      note("charts", document.querySelectorAll("svg path.line").length);
+      note("bars", document.querySelectorAll("path.bars.after").length);"#;
+    for width in [1400, 500] {
+        let Some(seen) = opened(report, width, look) else { return };
+        let noted = ["errors", "loaded", "wide"].map(|name| seen.noted(name));
+        assert_eq!(noted.each_ref().map(String::as_str), ["", "", "true"], "{width}");
+        assert!(
+            seen.noted("charts").parse::<usize>().unwrap() >= 4 && seen.noted("bars").parse::<usize>().unwrap() > 0
+        );
+    }
 }

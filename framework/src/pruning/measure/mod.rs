@@ -1,11 +1,13 @@
 //! Figures of a network and of the process.
 
 mod burden;
+mod histogram;
 mod memory;
 mod neurons;
 mod paths;
 
 pub use burden::{Burden, Churn, Indicators, LayerBurden};
+pub use histogram::{BARS, Histogram};
 pub use memory::peak_memory_bytes;
 pub use neurons::{LayerNeurons, NeuronSummary};
 pub use paths::Paths;

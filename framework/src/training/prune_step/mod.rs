@@ -78,6 +78,8 @@ impl<B: Backend> Live<B> {
         let rounds = prune.rounds_in_step();
         let whole = (self.grower.is_some() && rounds > 1).then(|| self.params.clone());
         let (before, kept) = (Census::take(prune, &self.params)?, pruning::counts(prune, &self.params)?);
+        let due = measure::Histogram::is_due(position.nth, setting.timeline.count());
+        let weights = due.then(|| measure::Histogram::before(&self.params)).flatten();
         let mut own_rule = false;
         for round in 1..=rounds {
             let last = (round == rounds).then_some((&asked.keep, &whole));
@@ -125,6 +127,7 @@ impl<B: Backend> Live<B> {
             regrown,
             sparse_layers: self.params.sparse_layers(),
             rewound_to: rewound_to.map(|s| s.0),
+            weights: weights.map(|weights| weights.after(&self.params)),
             seconds: seconds.as_secs_f64(),
         })?;
         let prunable = self.params.iter().filter(|p| p.spec().prunable);

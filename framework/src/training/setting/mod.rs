@@ -141,6 +141,7 @@ impl<'a, B: Backend> Setting<'a, B> {
             steps_per_epoch: self.length.steps_per_epoch,
             examples: self.data.train.len(),
             params: measure::count_params(&live.params).1,
+            input: self.data.shape.clone(),
             layers: groups.iter().map(|g| GroupSize { name: g.name.clone(), units: g.dense_units }).collect(),
             prunable: pruning::counts(&self.prune, &live.params)?,
             first: live.unmeasured.then_some(EvalAt::Epoch),

@@ -38,6 +38,8 @@ pub struct Cells {
     /// The runs as their folders describe them, each once.
     pub records: Vec<Record>,
     pub(super) configs: Vec<Flat>,
+    /// The keys that vary among them.
+    pub(super) varying: Vec<String>,
     pub(super) controls: Controls,
     notes: Vec<String>,
 }
@@ -47,12 +49,12 @@ impl Cells {
     pub fn new(records: Vec<Record>) -> Self {
         let ended = |record: &Record| ["finished", "failed"].contains(&record.status.as_str());
         let (records, others): (Vec<Record>, Vec<Record>) = records.into_iter().partition(ended);
-        let Once { records, copies, notes: copied } = copies::once(records);
+        let Once { records, mut configs, copies, notes: copied } = copies::once(records);
         let notes = [left_out(&others), copied, of_other_versions(&records)].concat();
-        let mut configs: Vec<Flat> = records.iter().map(|record| keys::flat(&record.config)).collect();
         keys::fold_seeds(&mut configs);
+        let varying = keys::varying(&configs);
         let controls = Controls::of(&records, &configs, &copies);
-        Self { records, configs, controls, notes }
+        Self { records, configs, varying, controls, notes }
     }
 
     /// Makes groups, tests their differences, and says what was found.
@@ -89,6 +91,7 @@ impl Cells {
         let view = pair::View {
             records,
             configs,
+            varying: &self.varying,
             controls,
             by: &by,
             settled: &settled,
@@ -197,7 +200,8 @@ impl Cells {
             metrics.push(metric.clone());
         }
         let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
-        Maker { records, configs, controls, by, metrics: &metrics, bootstrap }.groups(mains)
+        let varying = &self.varying;
+        Maker { records, configs, varying, controls, by, metrics: &metrics, bootstrap }.groups(mains)
     }
 
     /// The value of the first key that others are compared with.

@@ -43,6 +43,8 @@ pub struct Maker<'a> {
     pub records: &'a [Record],
     /// Their configs.
     pub configs: &'a [Flat],
+    /// The keys that vary among all of them.
+    pub varying: &'a [String],
     /// Whose control each is.
     pub controls: &'a Controls,
     /// Keys that tell groups apart.
@@ -138,7 +140,8 @@ impl Maker<'_> {
             .map(|group| group.cells.iter().chain(&group.failed).map(|cell| &self.configs[*cell]).collect())
             .collect();
         let Some((first, rest)) = all.split_first() else { return Vec::new() };
-        let mut keys: Vec<&str> = rest.iter().flat_map(|other| keys::beside(first, other, self.by)).collect();
+        let mut keys: Vec<&str> =
+            rest.iter().flat_map(|other| keys::beside(first, other, self.by, self.varying)).collect();
         keys.sort_unstable();
         keys.dedup();
         let settled = |key: &&str| all.iter().all(|group| keys::values(group.iter().copied(), key).len() == 1);

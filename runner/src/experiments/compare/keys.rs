@@ -141,12 +141,20 @@ pub fn values<'a>(configs: impl Iterator<Item = &'a Flat>, key: &str) -> BTreeSe
     configs.map(|config| value(config, key)).collect()
 }
 
-/// Keys in which some configs differ from others, seeds, the given keys and the options of their plugins aside.
-pub fn beside<'a>(ours: &[&'a Flat], theirs: &[&'a Flat], given: &[String]) -> Vec<&'a str> {
-    let all: BTreeSet<&str> = ours.iter().chain(theirs).flat_map(|config| config.keys().map(String::as_str)).collect();
+/// Keys that not all configs have one value of, in order.
+pub fn varying(configs: &[Flat]) -> Vec<String> {
+    let all: BTreeSet<&String> = configs.iter().flat_map(Flat::keys).collect();
+    let varies = |key: &&String| configs.windows(2).any(|pair| value(&pair[0], key) != value(&pair[1], key));
+    all.into_iter().filter(varies).cloned().collect()
+}
+
+/// Those of `among`, keys that vary at all, in which some configs differ from others, seeds, the given keys and the options of
+/// their plugins aside.
+pub fn beside<'a>(ours: &[&Flat], theirs: &[&Flat], given: &[String], among: &'a [String]) -> Vec<&'a str> {
+    let all = among.iter().map(String::as_str);
     let open = |key: &&str| *key != SEED && !given.iter().any(|given| given == key) && !owned(given, key);
     let differs = |key: &&str| values(ours.iter().copied(), key) != values(theirs.iter().copied(), key);
-    all.into_iter().filter(open).filter(differs).collect()
+    all.filter(open).filter(differs).collect()
 }
 
 #[cfg(test)]
@@ -167,8 +175,9 @@ mod tests {
         assert_eq!(telling(&[&a, &b, &c], &[]), ["criterion.name", "train.lr"]);
         assert_eq!(telling(&[&a, &b, &c], &["criterion.name".to_owned()]), ["train.lr"]);
         assert!(telling(&[&a], &[]).is_empty());
-        assert_eq!(beside(&[&a], &[&c], &["criterion.name".to_owned()]), ["train.lr"]);
-        assert_eq!(beside(&[&a], &[&b], &["train.lr".to_owned()]), ["criterion.name", "criterion.norm"]);
+        let among = varying(&[a.clone(), b.clone(), c.clone()]);
+        assert_eq!(beside(&[&a], &[&c], &["criterion.name".to_owned()], &among), ["train.lr"]);
+        assert_eq!(beside(&[&a], &[&b], &["train.lr".to_owned()], &among), ["criterion.name", "criterion.norm"]);
         assert!(owned(&["criterion.name".to_owned()], "criterion.norm") && !owned(&["name".to_owned()], "train.lr"));
     }
 

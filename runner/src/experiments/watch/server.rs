@@ -106,9 +106,10 @@ impl Shared {
             state.0 = Instant::now();
         }
         let watched = &state.1;
+        let (path, asked) = path.split_once('?').unwrap_or((path, ""));
         match path {
             "" => page(whole(watched)),
-            "now" => page(now(watched).into_string()),
+            "now" => page(now(watched, &words(asked)).into_string()),
             // Only folders that were found are served, so that no address leads out of them.
             _ => match watched.runs.keys().find(|folder| address(watched, folder) == path) {
                 Some(folder) => report(folder).map_or_else(unknown, page),
@@ -116,6 +117,26 @@ impl Shared {
             },
         }
     }
+}
+
+/// The words of `find=...`, which runs are to be named by.
+fn words(asked: &str) -> Vec<String> {
+    let found = asked.split('&').find_map(|part| part.strip_prefix("find=")).unwrap_or_default();
+    let (mut text, mut rest) = (Vec::new(), found.as_bytes());
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *byte == b'%').and_then(|digits| str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(written) => {
+                text.push(written);
+                rest = &after[2..];
+            }
+            None => {
+                text.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&text).to_lowercase().split_whitespace().map(str::to_owned).collect()
 }
 
 fn report(folder: &Path) -> Option<String> {
@@ -194,6 +215,10 @@ mod tests {
         assert!(whole.starts_with("HTTP/1.1 200 OK") && whole.contains("default-src 'none'"), "{whole}");
         assert!(whole.contains("run/a%20b") && !whole.contains("http://") && !whole.contains("https://"), "{whole}");
         assert!(get(&format!("/{token}/now")).contains("1 stopped"));
+        assert!(get(&format!("/{token}/now?find=A%20B")).contains("run/a%20b"));
+        let none = get(&format!("/{token}/now?find=a%20%3Cscript%3E"));
+        assert!(none.contains("0 of 1 runs") && !none.contains("run/a%20b") && !none.contains("<script>"), "{none}");
+        assert_eq!(words("find=%C3%84b%20x%2&y"), ["äb", "x%2"]);
         assert!(get(&format!("/{token}/run/a%20b")).ends_with("the report"));
         let others = ["/", "/now", &format!("/{token}"), &format!("/{token}x/"), &format!("/{token}/run/secret")];
         for path in others.into_iter().chain([&*format!("/{token}/run/../secret"), &*format!("/{token}/secret")]) {

@@ -28,16 +28,20 @@ td.label, th.label { text-align: left; white-space: normal; overflow-wrap: anywh
 a { color: inherit; }
 #lost { display: none; color: var(--s4); } .lost #lost { display: block; }
 .card { margin-bottom: 12px; } .charts .card { margin-bottom: 0; }
+.find, .found { display: block; font-size: 13px; color: var(--soft); margin: 0 0 10px; }
+.find input { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--rule); border-radius: 6px; padding: 3px 8px; width: min(320px, 70vw); }
 ";
 
 /// What was scrolled stays where it is; a page that nobody looks at asks for nothing.
 const SCRIPT: &str = "
-const main = document.querySelector('main');
-let before = '';
+const main = document.getElementById('now');
+const find = document.getElementById('find');
+let before = '', waits;
 async function look() {
+  clearTimeout(waits);
   try {
     if (!document.hidden) {
-      const answer = await fetch('now', { cache: 'no-store' });
+      const answer = await fetch('now?find=' + encodeURIComponent(find.value), { cache: 'no-store' });
       if (!answer.ok) throw new Error(answer.status);
       const text = await answer.text();
       if (text !== before) {
@@ -48,22 +52,29 @@ async function look() {
       document.body.classList.remove('lost');
     }
   } catch { document.body.classList.add('lost'); }
-  setTimeout(look, 2000);
+  clearTimeout(waits);
+  waits = setTimeout(look, 2000);
 }
-setTimeout(look, 2000);
+find.addEventListener('input', () => { clearTimeout(waits); waits = setTimeout(look, 150); });
+document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
+waits = setTimeout(look, 2000);
 ";
 
 /// The whole page.
 pub fn whole(watched: &Watched) -> String {
     let body = html! {
-        main { (now(watched)) }
+        main {
+            label.find { "Find runs " input type="search" id="find" placeholder="words of their names, or failed"; }
+            div id="now" { (now(watched, &[])) }
+        }
         script { (PreEscaped(SCRIPT)) }
     };
     page(&name(watched), STYLE, body)
 }
 
-/// What changes on it.
-pub fn now(watched: &Watched) -> Markup {
+/// What changes on it, with the runs that all these words stand in.
+pub fn now(watched: &Watched, words: &[String]) -> Markup {
+    let found: Vec<_> = of_interest(watched).into_iter().filter(|(_, run)| is_named(run, words)).collect();
     let counts = watched.counts();
     let (total, done) = (counts.iter().map(|(_, count)| count).sum::<usize>(), count_of(&counts, "done"));
     html! {
@@ -74,11 +85,12 @@ pub fn now(watched: &Watched) -> Markup {
             p id="lost" { "The program that this page follows does not answer any more." }
         }
         @if total > 1 { section.card { (cells(watched)) } }
-        (table(watched))
+        @if !words.is_empty() { p.found { (found.len()) " of " (watched.runs.len()) " runs" } }
+        (table(watched, &found))
         div.charts {
-            (chart(watched, "Accuracy", Scale::Percent, |tail| if tail.accuracy.newest().is_some() { &tail.accuracy } else { &tail.train_accuracy }))
-            (chart(watched, "Training loss", Scale::Plain, |tail| &tail.loss))
-            (chart(watched, "Pruned", Scale::Percent, |tail| &tail.sparsity))
+            (chart(&found, "Accuracy", Scale::Percent, |tail| if tail.accuracy.newest().is_some() { &tail.accuracy } else { &tail.train_accuracy }))
+            (chart(&found, "Training loss", Scale::Plain, |tail| &tail.loss))
+            (chart(&found, "Pruned", Scale::Percent, |tail| &tail.sparsity))
         }
     }
 }
@@ -166,8 +178,13 @@ pub fn reason(run: &Run) -> String {
     }
 }
 
-fn table(watched: &Watched) -> Markup {
-    let all = of_interest(watched);
+/// Whether all these words, in small letters, stand in what the table says of a run.
+fn is_named(run: &Run, words: &[String]) -> bool {
+    let told = format!("{} {} {}", label(run), run.state.name(), reason(run)).to_lowercase();
+    words.iter().all(|word| told.contains(word))
+}
+
+fn table(watched: &Watched, all: &[(&Path, &Run)]) -> Markup {
     let hidden = all.len().saturating_sub(ROWS);
     html! {
         @if !all.is_empty() {
@@ -176,7 +193,7 @@ fn table(watched: &Watched) -> Markup {
                     table {
                         thead { tr { th.label { "run" } th { "state" } th { "steps" } th { "accuracy" } th { "pruned" } th { "left" } th.label { "" } } }
                         tbody {
-                            @for (folder, run) in all.into_iter().take(ROWS) {
+                            @for (folder, run) in all.iter().take(ROWS) {
                                 tr {
                                     td.label { a href=(address(watched, folder)) target="_blank" { (label(run)) } }
                                     td.down[matches!(run.state, State::Failed(..))] { (run.state.name()) }
@@ -201,8 +218,8 @@ fn table(watched: &Watched) -> Markup {
 }
 
 /// A line for each run.
-fn chart(watched: &Watched, title: &str, scale: Scale, of: fn(&Tail) -> &Curve) -> Markup {
-    let drawn: Vec<_> = of_interest(watched).into_iter().filter(|(_, run)| of(&run.tail).newest().is_some()).collect();
+fn chart(found: &[(&Path, &Run)], title: &str, scale: Scale, of: fn(&Tail) -> &Curve) -> Markup {
+    let drawn: Vec<_> = found.iter().copied().filter(|(_, run)| of(&run.tail).newest().is_some()).collect();
     let (all, count) = (drawn.len(), drawn.len().min(LINES));
     let line = |(index, (_, run)): (usize, &(&Path, &Run))| match count > COLOURS {
         true => Series::of_many(&label(run), index, count, of(&run.tail).points()),

@@ -7,12 +7,17 @@ use image::{ImageFormat, Rgba, RgbaImage};
 use secateur::training::picture::{Picture, Shows};
 
 /// Pixels between an image and what is made of it; three times as many between rows.
-const GAP: usize = 4;
+pub(super) const GAP: usize = 4;
 
 /// The picture as a PNG file.
 pub fn png(picture: &Picture) -> Vec<u8> {
+    encoded(&draw(picture))
+}
+
+/// Pixels as a PNG file.
+pub(super) fn encoded(pixels: &RgbaImage) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
-    let written = draw(picture).write_to(&mut file, ImageFormat::Png);
+    let written = pixels.write_to(&mut file, ImageFormat::Png);
     written.expect("memory takes every byte, and the picture has pixels");
     file.into_inner()
 }

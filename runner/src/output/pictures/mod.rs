@@ -1,8 +1,10 @@
 //! Pictures of a run: how their files are called, and what the log says about them.
 
 mod draw;
+mod masks;
 
 pub use draw::png;
+pub use masks::{Mask, drawn as mask};
 
 use secateur::training::event::EvalAt;
 use secateur::training::picture::{Picture, Shows};
@@ -28,6 +30,9 @@ pub struct Shown {
     pub at: EvalAt,
     /// Its file, from the run's folder.
     pub file: String,
+    /// What it shows in particular, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
 }
 
 /// What a picture shows.
@@ -38,6 +43,8 @@ pub enum Kind {
     Reconstruction,
     /// Images, and their patches as they were merged.
     Tokens,
+    /// What is left of the layer that reads the images.
+    Mask,
 }
 
 impl Shown {
@@ -61,7 +68,13 @@ impl Shown {
             EvalAt::AfterPrune => format!("{place}-after"),
             EvalAt::Epoch => place,
         };
-        Self { step, epoch, kind, at, file: format!("{PICTURES}/{noun}-{name}.png") }
+        Self { step, epoch, kind, at, file: format!("{PICTURES}/{noun}-{name}.png"), about: String::new() }
+    }
+
+    /// How the picture of a mask that the pruning after a step left is recorded.
+    pub fn of_mask(step: u64, epoch: u64, about: String) -> Self {
+        let file = format!("{PICTURES}/mask-step-{step:06}.png");
+        Self { step, epoch, kind: Kind::Mask, at: EvalAt::AfterPrune, file, about }
     }
 
     /// The name of its file.
@@ -88,8 +101,8 @@ mod tests {
 
     #[test]
     fn lines_about_pictures_are_read_back() {
-        let shown =
-            Shown { step: 3, epoch: 0, kind: Kind::Tokens, at: EvalAt::Start, file: "pictures/a.png".to_owned() };
+        let file = "pictures/a.png".to_owned();
+        let shown = Shown { step: 3, epoch: 0, kind: Kind::Tokens, at: EvalAt::Start, file, about: String::new() };
         let line = serde_json::to_string(&shown).unwrap();
         assert_eq!(
             line,

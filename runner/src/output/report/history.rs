@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use secateur::pruning::Counted;
-use secateur::pruning::measure::LayerBurden;
+use secateur::pruning::measure::{Histogram, LayerBurden};
 use secateur::training::event::{Event, GroupSize};
 
 use super::collected::Collected;
@@ -85,6 +85,8 @@ pub struct PruneStep {
     pub seconds: f64,
     /// Held-out accuracy just before and just after, where both were measured.
     pub accuracy: Option<(f64, f64)>,
+    /// The weights before and after, where they were counted.
+    pub weights: Option<Histogram>,
 }
 
 impl History {
@@ -199,6 +201,7 @@ impl PruneStep {
             pruned,
             regrown,
             seconds,
+            ref weights,
             ..
         } = event
         else {
@@ -221,6 +224,7 @@ impl PruneStep {
             regrown,
             seconds,
             accuracy,
+            weights: weights.clone(),
         })
     }
 }

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::history::History;
 use crate::output::share::percent;
 
+/// A label of more letters takes the room of two.
+const LONG: usize = 40;
+
 /// One metric for people: `92.1 %`, "test accuracy".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headline {
@@ -81,7 +84,7 @@ fn units(n: usize) -> String {
 /// The headlines side by side.
 pub fn tiles(summary: &Map<String, Value>) -> Markup {
     html! {
-        div.tiles { @for one in headlines(summary) { div.tile { b { (one.value) } span { (one.label) } } } }
+        div.tiles { @for one in headlines(summary) { div.tile.long[one.label.len() > LONG] { b { (one.value) } span { (one.label) } } } }
     }
 }
 

@@ -7,6 +7,7 @@ mod history;
 mod metrics;
 mod pictures;
 mod thinned;
+mod weights;
 
 use maud::{Markup, html};
 use secateur::plugins::registry::Kind;
@@ -17,7 +18,7 @@ use super::page::page;
 use super::share::percent;
 use crate::config::{Resolved, RunConfig, SeedsConfig};
 pub use chart::{Chart, Scale, Series};
-pub use curves::Curves;
+pub use curves::{Curves, rounded};
 use history::{History, Point};
 pub use metrics::headlines;
 use pictures::Files;
@@ -59,6 +60,7 @@ pub fn render<L: AsRef<str>>(
                     section.card { h2 { "Weights pruned and regrown, by epoch" } (churn(&history)) }
                 }
             }
+            (weights::card(&history))
             (pictures::cards(&history, files))
             (metrics::prune_table(&history))
             (config_table(config))

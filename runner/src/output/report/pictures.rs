@@ -33,6 +33,13 @@ pub fn cards(history: &History, files: Files<'_>) -> Markup {
              mean colour; patches of one token have outlines of one colour, also where they lie apart. Patches that were not merged are \
              as they were.",
         ),
+        (
+            Kind::Mask,
+            PRUNES,
+            "Mask of the first layer",
+            "The weights that pruning steps left of the layer that reads the images: the darker, the more of a pixel's weights are \
+             kept.",
+        ),
     ];
     html! {
         @for (kind, prunes, title, explained) in kinds {
@@ -42,7 +49,7 @@ pub fn cards(history: &History, files: Files<'_>) -> Markup {
                 section.card.wide {
                     h2 { (title) }
                     p { (explained) }
-                    div.pictures { @for picture in &chosen { (figure(picture, history, files)) } }
+                    div.pictures.small[kind == Kind::Mask] { @for picture in &chosen { (figure(picture, history, files)) } }
                     @if chosen.len() < all.len() {
                         p.note { (all.len() - chosen.len()) " more pictures, around the other pruning steps, are in the run's folder." }
                     }
@@ -73,7 +80,7 @@ fn figure(shown: &Shown, history: &History, files: Files<'_>) -> Markup {
             } @else {
                 p.empty { (shown.file) " is not there." }
             }
-            figcaption { (caption) }
+            figcaption { (caption) @if !shown.about.is_empty() { br; (shown.about) } }
         }
     }
 }
@@ -102,7 +109,14 @@ mod tests {
 
     #[test]
     fn first_and_last_come_before_pruning_steps_spread_over_the_run() {
-        let shown = |step, at| Shown { step, epoch: 0, kind: Kind::Reconstruction, at, file: String::new() };
+        let shown = |step, at| Shown {
+            step,
+            epoch: 0,
+            kind: Kind::Reconstruction,
+            at,
+            file: String::new(),
+            about: String::new(),
+        };
         let around = (1..=30).flat_map(|i| [shown(i, EvalAt::BeforePrune), shown(i, EvalAt::AfterPrune)]);
         let all: Vec<Shown> =
             [shown(0, EvalAt::Start)].into_iter().chain(around).chain([shown(30, EvalAt::End)]).collect();

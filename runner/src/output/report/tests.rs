@@ -156,11 +156,9 @@ fn a_reader_bears_logs_that_nobody_wrote() {
     let log: Vec<&str> = log.lines().take(6).chain(log.lines().skip(60).take(4)).collect();
     secateur_fuzz::bears_part(5, "history", &[log.join("\n").into_bytes()], |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        let mut file = Vec::new();
-        crate::output::write_tensorboard(text.lines(), &mut file).unwrap();
         let page = render(&config, text.lines().map(str::to_owned), &summary, &|_| None);
         assert!(!page.contains("<script>alert"));
         crate::output::validated(text.lines().map(str::to_owned));
-        page.len() + file.len()
+        page.len()
     });
 }

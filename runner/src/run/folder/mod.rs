@@ -6,8 +6,8 @@ mod claim;
 mod earlier;
 mod owner;
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use secateur::pruning::LatencyTable;
@@ -190,14 +190,6 @@ impl RunDir {
     /// It cannot be written; then neither it nor a part of it is there.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
         self.put(&self.path, name, content)
-    }
-
-    /// The same of a file that `make` writes piece by piece.
-    ///
-    /// # Errors
-    /// It cannot be written; then neither it nor a part of it is there.
-    pub fn write_made(&self, name: &str, make: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RunDirError> {
-        rename_made(&self.path, name, make, || self.claim.check())
     }
 
     /// Tells whoever asks how far the run has come: it begins, or goes on, at a step of so many.

@@ -1,23 +1,36 @@
 //! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within
 //! it.
 
+mod data;
 mod panels;
 
 use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
-use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::keys::{self, Flat};
-use super::metric::Unit;
 use super::sentence::{self, is_shown, probability};
-use super::text::{Table, counts, headline_metrics, metrics, spread};
+use super::text::{Table, counts, headline_metrics, spread};
 use super::{Cells, Comparison, Pair};
-use crate::output::{self, Curves};
-use crate::run::event_lines;
+use crate::output;
 
 pub use panels::{Maps, Over, maps, over_sparsity};
+
+/// Sentences that are written out at most: more are not read.
+const SENTENCES: usize = 24;
+
+/// What the page does first.
+const START: &str = r#"
+runs();
+over();
+maps();
+fronts();
+curves();
+document.querySelectorAll("table.sortable:not(#runs)").forEach(sortable);
+addEventListener("hashchange", show);
+addEventListener("resize", redraw);
+show();
+"#;
 
 /// Renders the page; the runs' events are read from their folders.
 ///
@@ -30,12 +43,12 @@ pub fn page(
     picture: Option<(&str, &[String])>,
 ) -> String {
     let panels = panels::data(comparison);
-    let data = data(comparison, cells, &panels).to_string().replace("</", "<\\/");
+    let data = data::of(comparison, cells, &panels).to_string().replace("</", "<\\/");
     let body = html! {
         main #overview { (overview(title, comparison, cells, claims, (&panels, picture))) }
         main #cell hidden {}
         script type="application/json" id="data" { (PreEscaped(data)) }
-        script { (PreEscaped(include_str!("page.js"))) }
+        script { (PreEscaped(include_str!("page.js"))) (PreEscaped(include_str!("curves.js"))) (PreEscaped(START)) }
     };
     output::page(title, include_str!("page.css"), body)
 }
@@ -76,11 +89,7 @@ fn overview(
         }
         section.card.wide {
             h2 { "What is shown" }
-            ul.sentences {
-                @for pair in &comparison.pairs { li.shown[is_shown(pair)] { (pair.sentence) } }
-                @if let Some(summary) = sentence::of_controls(&comparison.control_pairs) { li { (summary) } }
-                @if comparison.pairs.is_empty() && comparison.control_pairs.is_empty() { li { "There is nothing to compare." } }
-            }
+            (sentences(comparison))
             @for note in &comparison.notes { p.note { "Note: " (note) "." } }
         }
         @for (title, pairs) in families {
@@ -101,6 +110,21 @@ fn overview(
                 p { "Mean " (metric) " for every combination: the deeper the colour, the more. Hover for the numbers." }
                 div.fronts {}
             }
+        }
+        section.card.wide #curves {
+            h2 { "Curves" }
+            p {
+                "Means of the runs of each group over training, with the 95 % interval of the mean as a band. Click a name to take its "
+                "line away or bring it back; drag to zoom."
+            }
+            div.controls {
+                label { "Show " select #what {} }
+                label { "Groups " input type="search" #which placeholder="all, or words of their names"; }
+                label { input type="checkbox" #single; " single runs" }
+            }
+            div.legend {}
+            div.chart {}
+            p.note {}
         }
         @if comparison.groups.iter().any(|group| !group.failed.is_empty()) {
             section.card.wide {
@@ -128,7 +152,39 @@ fn overview(
                 div.fronts { @for (number, front) in fronts { div.chart data-front=(number) { h3 { (metric) " against " (front.cost.label) } } } }
             }
         }
-        section.card.wide { h2 { "Runs" } p { "Click one for its curves, its pruning steps, and how its config differs from the baseline." } div.scroll { table.sortable #runs {} } }
+        section.card.wide {
+            h2 { "Runs" }
+            p { "Click one for its curves, its pruning steps, and how its config differs from the baseline." }
+            div.controls {
+                label {
+                    "Find " input type="search" #find placeholder="words, failed, seed=3, test_accuracy>0.9";
+                }
+                span #found {}
+            }
+            div.scroll { table.sortable #runs {} }
+        }
+    }
+}
+
+/// What was found, in words: of very many comparisons those first that show a difference, and the others where they are asked for.
+fn sentences(comparison: &Comparison) -> Markup {
+    let (mut first, mut rest): (Vec<&Pair>, Vec<&Pair>) = (comparison.pairs.iter().collect(), Vec::new());
+    if first.len() > SENTENCES {
+        (first, rest) = first.into_iter().partition(|pair| is_shown(pair));
+        let moved = first.split_off(first.len().min(SENTENCES));
+        rest.extend(moved);
+    }
+    html! {
+        ul.sentences {
+            @for pair in &first { li.shown[is_shown(pair)] { (pair.sentence) } }
+            @if let Some(summary) = sentence::of_controls(&comparison.control_pairs) { li { (summary) } }
+            @if comparison.pairs.is_empty() && comparison.control_pairs.is_empty() { li { "There is nothing to compare." } }
+        }
+        @if !rest.is_empty() {
+            p.note {
+                (first.len()) " of " (comparison.pairs.len()) " comparisons; the others are in the table below: hover over a row for its sentence."
+            }
+        }
     }
 }
 
@@ -247,52 +303,4 @@ fn failed(comparison: &Comparison, cells: &Cells) -> Markup {
             }
         }
     }
-}
-
-/// What the page's script reads.
-fn data(comparison: &Comparison, cells: &Cells, panels: &Value) -> Value {
-    let baseline = comparison.pairs.first().map_or(0, |pair| pair.baseline);
-    let reference: Option<usize> = comparison.groups.get(baseline).and_then(|group| group.cells.first().copied());
-    let reference: Flat = reference.map(|cell| cells.config(cell)).unwrap_or_default();
-    let metrics = metrics(comparison);
-    // A control may belong to several groups: its run stands there once.
-    let mut seen = BTreeSet::new();
-    let all: Vec<(usize, usize)> = (comparison.groups.iter().enumerate())
-        .flat_map(|(number, group)| group.cells.iter().chain(&group.failed).map(move |cell| (number, *cell)))
-        .filter(|(_, cell)| seen.insert(*cell))
-        .collect();
-    let run = |(number, cell): (usize, usize)| {
-        let record = &cells.records[cell];
-        let config = cells.config(cell);
-        let curves = event_lines(&record.folder).map(Curves::of).unwrap_or_default();
-        let values: Vec<Value> = (metrics.iter())
-            .map(|metric| metric.of(&record.summary).map_or(Value::Null, |value| json!([value, metric.written(value)])))
-            .collect();
-        json!({
-            "folder": record.folder.file_name().map(|name| name.to_string_lossy()), "group": number, "seed": keys::value(&config, "seed"),
-            "error": record.error.as_deref().filter(|_| record.status == "failed"), "metrics": values, "differs": differences_from(&reference, &config), "curves": curves,
-        })
-    };
-    let runs: Vec<Value> = all.into_par_iter().map(run).collect();
-    let percent = |unit| unit == Unit::Percent;
-    let heads: Vec<Value> = (metrics.iter())
-        .map(|metric| json!({ "key": metric.key, "label": metric.label, "about": metric.about, "percent": percent(metric.unit), "seconds": metric.unit == Unit::Seconds }))
-        .collect();
-    let fronts: Vec<Value> =
-        comparison.fronts.iter().map(|front| json!({ "key": front.cost.key, "groups": front.groups })).collect();
-    let groups: Vec<Value> = (comparison.groups.iter())
-        .map(|group| json!({ "label": group.label, "control": group.control, "metrics": group.metrics }))
-        .collect();
-    json!({ "metric": comparison.metric.key, "metrics": heads, "groups": groups, "fronts": fronts, "panels": panels, "runs": runs })
-}
-
-/// Keys on which a config is not the reference, with both values.
-fn differences_from<'a>(reference: &'a Flat, config: &'a Flat) -> Vec<[&'a str; 3]> {
-    let mut all: Vec<&String> = config.keys().chain(reference.keys()).collect();
-    all.sort();
-    all.dedup();
-    (all.into_iter())
-        .map(|key| [key.as_str(), keys::value(config, key), keys::value(reference, key)])
-        .filter(|[_, own, other]| own != other)
-        .collect()
 }

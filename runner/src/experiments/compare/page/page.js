@@ -40,7 +40,9 @@ function sortable(table) {
   });
 }
 
-const H = 280, L = 56, R = 14, T = 12, B = 40;
+const L = 56, R = 14, T = 12, B = 40;
+// The height of the chart that is being drawn.
+let H = 280;
 // An axis is never narrower than this part of its numbers: below lies rounding.
 const NARROWEST = 1e-6;
 function ticks(low, high, count) {
@@ -59,8 +61,9 @@ const short = (v, percent) => {
 
 // A chart that zooms: drag a rectangle, double-click to see everything again.
 function chart(host, spec) {
-  const W = spec.width ?? 480;
-  let view = null;
+  // As wide as its place, so that its letters are as large as the page's.
+  const room = () => Math.min(Math.max(Math.round(host.clientWidth) || 480, 300), 1300);
+  let W = room(), view = null;
   const whole = () => {
     const xs = spec.xs.filter(Number.isFinite), ys = spec.ys.filter(Number.isFinite);
     const least = (all) => all.reduce((a, b) => Math.min(a, b), Infinity), most = (all) => all.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -73,7 +76,8 @@ function chart(host, spec) {
     return [...pad(least(xs), most(xs), spec.tight && most(xs) > least(xs) ? 0 : spec.room ?? 0.06, spec.xPercent), ...pad(least(ys), most(ys), 0.06, spec.yPercent)];
   };
   const draw = () => {
-    const [x0, x1, y0, y1] = view ?? whole();
+    H = W > 800 ? 380 : 280;
+    const [x0, x1, y0, y1] = view ?? whole(), high = H;
     const x = (v) => L + ((v - x0) / (x1 - x0 || 1)) * (W - L - R), y = (v) => T + ((y1 - v) / (y1 - y0 || 1)) * (H - T - B);
     const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": spec.label });
     const id = "clip" + Math.random().toString(36).slice(2);
@@ -85,7 +89,7 @@ function chart(host, spec) {
     const inner = make("g", { "clip-path": `url(#${id})` });
     spec.draw(inner, x, y);
     svg.append(inner);
-    const at = (event) => { const r = svg.getBoundingClientRect(); return [((event.clientX - r.left) / r.width) * W, ((event.clientY - r.top) / r.height) * H]; };
+    const at = (event) => { const r = svg.getBoundingClientRect(); return [((event.clientX - r.left) / r.width) * W, ((event.clientY - r.top) / r.height) * high]; };
     svg.addEventListener("pointerdown", (down) => {
       const [c, d] = at(down), box = make("rect", { class: "zoom" });
       svg.append(box);
@@ -100,7 +104,7 @@ function chart(host, spec) {
         const [a, b] = at(up);
         if (Math.abs(a - c) < 8 || Math.abs(b - d) < 8) return;
         if ((x1 - x0) / Math.max(Math.abs(x0), Math.abs(x1)) < NARROWEST * 100 || (y1 - y0) / Math.max(Math.abs(y0), Math.abs(y1)) < NARROWEST * 100) return;
-        const ux = (p) => x0 + ((p - L) / (W - L - R)) * (x1 - x0), uy = (p) => y1 - ((p - T) / (H - T - B)) * (y1 - y0);
+        const ux = (p) => x0 + ((p - L) / (W - L - R)) * (x1 - x0), uy = (p) => y1 - ((p - T) / (high - T - B)) * (y1 - y0);
         view = [ux(Math.min(a, c)), ux(Math.max(a, c)), uy(Math.max(b, d)), uy(Math.min(b, d))];
         host.dataset.zoomed = "true";
         draw();
@@ -111,6 +115,8 @@ function chart(host, spec) {
     if (old) old.replaceWith(svg); else host.append(svg);
   };
   draw();
+  host.redraw = () => { if (host.clientWidth && room() !== W) { W = room(); draw(); } };
+  host.querySelector(".save")?.remove();
   if (spec.table) host.append(saving(spec.label, () => host.querySelector("svg"), spec.table));
 }
 
@@ -232,7 +238,7 @@ function maps() {
   const [low, high] = [Math.min(...means), Math.max(...means)], left = 96, top = 8, [w, h] = [Math.max(380 / columns.length, 34), 30];
   for (const [title, map] of found.maps) {
     const W = left + w * columns.length + 8, H = top + h * rows.length + 46;
-    const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${m.label}, ${title}`, style: `max-width:${W * 1.4}px` });
+    const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${m.label}, ${title}`, style: `max-width:${W}px` });
     const fit = (text, room) => (text.length > room ? text.slice(0, room - 1) + "…" : text);
     rows.forEach((row, r) => {
       svg.append(make("text", { class: "tick", x: left - 8, y: top + h * (r + 0.5) + 4, "text-anchor": "end" }, fit(row, 12)));
@@ -253,19 +259,71 @@ function maps() {
   }
 }
 
+// Runs that the list shows at once: a browser takes long to lay out thousands.
+const ROWS = 200;
+
+// The list of runs: sorted by a click on a head, and those that are looked for.
 function runs() {
-  const table = document.getElementById("runs"), about = { run: "Its folder; click for its curves and config", group: "Runs that differ in their seeds alone", seed: "What all its randomness comes from" };
-  const head = make("tr", {}, ...Object.entries(about).map(([t, title]) => make("th", { title }, t)), ...data.metrics.map((f) => make("th", { title: f.about }, f.label)));
-  const body = make("tbody");
-  data.runs.forEach((run, i) => {
-    const row = make("tr", data.groups[run.group].control ? { class: "control" } : {});
-    row.append(make("td", {}, make("a", { href: `#run/${i}` }, run.folder)), make("td", {}, data.groups[run.group].label), make("td", { "data-sort": run.seed }, run.seed));
-    run.metrics.forEach((f, n) => row.append(f ? make("td", { "data-sort": f[0] }, f[1]) : make("td", {}, run.error && !n ? "failed" : "")));
+  const list = document.getElementById("runs"), about = { run: "Its folder; click for its curves and config", group: "Runs that differ in their seeds alone", seed: "What all its randomness comes from" };
+  const names = [...Object.keys(about), ...data.metrics.map((f) => f.label)], titles = [...Object.values(about), ...data.metrics.map((f) => f.about)];
+  const head = make("tr", {}, ...names.map((name, n) => make("th", { title: titles[n], tabindex: 0 }, name))), body = make("tbody");
+  list.append(make("thead", {}, head), body);
+  const more = make("button", { type: "button" }), box = document.getElementById("find"), count = document.getElementById("found");
+  list.after(make("p", { class: "more" }, more));
+  const fits = finding(), order = data.runs.map((_, i) => i);
+  const value = (run, column) => [run.folder, data.groups[run.group].label, isNaN(run.seed) ? run.seed : +run.seed][column] ?? run.metrics[column - 3]?.[0] ?? null;
+  const row = (i) => {
+    const run = data.runs[i], row = make("tr", data.groups[run.group].control ? { class: "control" } : {});
+    const cells = [make("a", { href: `#run/${i}` }, run.folder), data.groups[run.group].label, run.seed, ...run.metrics.map((f, n) => (f ? f[1] : run.error && !n ? "failed" : ""))];
+    row.append(...cells.map((cell, n) => make("td", { "data-label": names[n] }, cell)));
     if (run.error) { row.classList.add("failed"); row.title = run.error; }
     row.addEventListener("click", () => { location.hash = `run/${i}`; });
-    body.append(row);
+    return row;
+  };
+  let limit = ROWS;
+  const draw = () => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean), found = order.filter((i) => words.every((word) => fits(data.runs[i], i, word)));
+    body.replaceChildren(...found.slice(0, limit).map(row));
+    count.textContent = words.length ? `${found.length} of ${order.length} runs` : "";
+    more.parentNode.hidden = found.length <= limit;
+    more.textContent = `Show all ${found.length}; these are ${Math.min(limit, found.length)}`;
+  };
+  [...head.cells].forEach((cell, column) => {
+    const sort = () => {
+      const down = cell.getAttribute("aria-sort") === "ascending";
+      for (const other of head.cells) other.removeAttribute("aria-sort");
+      cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+      order.sort((i, j) => {
+        const [a, b] = [value(data.runs[i], column), value(data.runs[j], column)];
+        // What has no value comes last, whichever way.
+        if (a === null || b === null) return (a === null) - (b === null) || i - j;
+        const by = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+        return (down ? -by : by) || i - j;
+      });
+      draw();
+    };
+    cell.addEventListener("click", sort);
+    cell.addEventListener("keydown", (event) => event.key === "Enter" && sort());
   });
-  table.append(make("thead", {}, head), body);
+  box.addEventListener("input", () => { limit = ROWS; draw(); });
+  more.addEventListener("click", () => { limit = Infinity; draw(); });
+  draw();
+}
+
+// What a person looks for: words that stand in a row, and figures, as in test_accuracy>0.9 or seed=3.
+function finding() {
+  const texts = data.runs.map((run) => `${run.folder} ${data.groups[run.group].label} ${run.error ? "failed " + run.error : "finished"}`.toLowerCase());
+  const figure = (run, key) => {
+    if (key === "seed") return +run.seed;
+    const at = data.metrics.findIndex((f) => f.key === key || f.label.replaceAll(" ", "_") === key);
+    return at < 0 ? undefined : run.metrics[at] ? run.metrics[at][0] : NaN;
+  };
+  const compare = { ">": (a, b) => a > b, "<": (a, b) => a < b, "=": (a, b) => a === b, ">=": (a, b) => a >= b, "<=": (a, b) => a <= b };
+  return (run, i, word) => {
+    const [, key, sign, number] = /^([\w.]+)(>=|<=|>|<|=)(-?[\d.]+(?:e-?\d+)?)$/i.exec(word) ?? [];
+    const value = key && figure(run, key);
+    return value === undefined ? texts[i].includes(word) : compare[sign](value, +number);
+  };
 }
 
 const table = (heads, rows, attributes = {}) => make("table", attributes, make("thead", {}, make("tr", {}, ...heads.map((h) => make("th", {}, h)))),
@@ -276,42 +334,39 @@ function curve(title, run, series, percent) {
   const shown = series.filter((s) => s.points.length);
   if (!shown.length) return "";
   card.append(legend(shown.map((s, i) => [s.name, stroke(colour(i))])), host);
-  chart(host, {
-    table: () => [["series", run.curves.axis, title], ...shown.flatMap((s) => s.points.map((p) => [s.name, ...p]))],
-    label: title, axis: run.curves.axis, tight: true, width: 600, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
+  // It has its width once it is on the page.
+  queueMicrotask(() => chart(host, {
+    table: () => [["series", data.words[run.curves.axis], title], ...shown.flatMap((s) => s.points.map((p) => [s.name, ...p]))],
+    label: title, axis: data.words[run.curves.axis], tight: true, yPercent: percent, xs: shown.flatMap((s) => s.points.map((p) => p[0])), ys: shown.flatMap((s) => s.points.map((p) => p[1] ?? NaN)),
     draw: (svg, x, y) => {
-      for (const p of run.curves.prunes) svg.append(make("line", { class: "vline", x1: x(p.at), x2: x(p.at), y1: T, y2: H - B }, make("title", {}, `${p.remaining} parameters remaining`)));
+      for (const [at, , , , , remaining] of run.curves.prunes) svg.append(make("line", { class: "vline", x1: x(at), x2: x(at), y1: T, y2: H - B }, make("title", {}, `${remaining} parameters remaining`)));
       shown.forEach((s, i) => svg.append(make("path", { class: "line", style: `stroke:${colour(i)}`, d: s.points.filter((p) => p[1] !== null).map((p, n) => `${n ? "L" : "M"}${x(p[0])} ${y(p[1])}`).join("") })));
     },
-  });
+  }));
   return card;
 }
+
+// Charts that have another width now, or one for the first time.
+const redraw = () => document.querySelectorAll(".chart").forEach((host) => host.redraw?.());
 
 function show() {
   const found = /^#run\/(\d+)$/.exec(location.hash), run = found && data.runs[+found[1]];
   const [overview, cell] = [document.getElementById("overview"), document.getElementById("cell")];
   [overview.hidden, cell.hidden] = [!!run, !run];
-  if (!run) return;
+  if (!run) return redraw();
   const group = data.groups[run.group], c = run.curves;
+  const held = data.words[c.held_out_name] || "held out";
   const tiles = make("div", { class: "tiles" }, ...run.metrics.flatMap((f, i) => (f ? [make("div", { class: "tile" }, make("b", {}, f[1]), make("span", {}, data.metrics[i].label))] : [])));
   const card = (title, ...rest) => make("section", { class: "card wide" }, make("h2", {}, title), ...rest);
   cell.replaceChildren(
     make("header", {}, make("a", { href: "#", id: "back" }, "← all runs"), make("h1", {}, run.folder), make("p", {}, `${group.label}, seed ${run.seed}`)),
     run.error ? card("Failed", make("p", { class: "down" }, run.error)) : "",
     tiles,
-    make("div", { class: "charts" }, curve("Accuracy", run, [{ name: "training", points: c.train_accuracy }, { name: c.held_out || "held out", points: c.held_out_accuracy }], true),
-      curve("Loss", run, [{ name: "training", points: c.train_loss }, { name: c.held_out || "held out", points: c.held_out_loss }], false)),
-    card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs, { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
-    card("Pruning steps", c.prunes.length ? table(["epoch", "step", `target, of the ${c.of}`, "achieved, of those", "parameters remaining"],
-      c.prunes.map((p) => [p.epoch, p.step, p.target === null ? "its own" : (p.target * 100).toFixed(1) + " %", (p.achieved * 100).toFixed(1) + " %", p.remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
+    make("div", { class: "charts" }, curve("Accuracy", run, [{ name: "training", points: zipped(c, "train", true) }, { name: held, points: zipped(c, "held_out", true) }], true),
+      curve("Loss", run, [{ name: "training", points: zipped(c, "train", false) }, { name: held, points: zipped(c, "held_out", false) }], false)),
+    card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs.map((row) => row.map((n) => data.words[n])), { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
+    card("Pruning steps", c.prunes.length ? table(["epoch", "step", `target, of the ${data.words[c.of]}`, "achieved, of those", "parameters remaining"],
+      c.prunes.map(([, epoch, step, target, achieved, remaining]) => [epoch, step, target === null ? "its own" : (target * 100).toFixed(1) + " %", (achieved * 100).toFixed(1) + " %", remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
   );
   scrollTo(0, 0);
 }
-
-runs();
-over();
-maps();
-fronts();
-document.querySelectorAll("table.sortable").forEach(sortable);
-addEventListener("hashchange", show);
-show();

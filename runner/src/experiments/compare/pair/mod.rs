@@ -24,6 +24,8 @@ pub struct View<'a> {
     pub records: &'a [Record],
     /// Their configs.
     pub configs: &'a [Flat],
+    /// The keys that vary among all of them.
+    pub varying: &'a [String],
     /// Whose control each is.
     pub controls: &'a Controls,
     /// Keys that tell groups apart.
@@ -241,7 +243,7 @@ fn differing(view: &View<'_>, a: &Group, b: &Group, blocks: &Blocks<'_>) -> (Vec
     for (ours, theirs) in &all {
         let configs = |runs: &[usize]| runs.iter().map(|run| &view.configs[*run]).collect::<Vec<_>>();
         let (ours, theirs) = (configs(ours), configs(theirs));
-        for key in keys::beside(&ours, &theirs, &by) {
+        for key in keys::beside(&ours, &theirs, &by, view.varying) {
             let kind = match key {
                 "train.epochs" if view.by.iter().any(|by| by == key) => &mut asked,
                 key if decides(key) => &mut unlike,

@@ -91,6 +91,7 @@ impl Cells {
         let view = View {
             records,
             configs,
+            varying: &self.varying,
             controls,
             by: &by,
             settled: &by,
