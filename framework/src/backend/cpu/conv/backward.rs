@@ -179,7 +179,14 @@ impl Part<'_> {
                 let parts = dpre.chunks(rows * windows).zip(cols.chunks_mut(own * windows));
                 for ((dpre, cols), weight) in parts.zip(self.weight.chunks(rows * own)) {
                     let (dpre, weight) = (Mat::new(dpre, rows, windows), Mat::new(weight, rows, own));
-                    multiply_in(precision, &mut MatMut::new(cols, own, windows), Accumulate::Overwrite, 1.0, weight.t(), dpre);
+                    multiply_in(
+                        precision,
+                        &mut MatMut::new(cols, own, windows),
+                        Accumulate::Overwrite,
+                        1.0,
+                        weight.t(),
+                        dpre,
+                    );
                 }
                 if dx.mode == Accumulate::Overwrite {
                     dx.out.fill(0.0);

@@ -68,7 +68,14 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
                         let parts = raw.chunks_mut(rows * windows).zip(cols.chunks(own * windows));
                         for ((raw, cols), w) in parts.zip(weight.chunks(rows * own)) {
                             let (w, cols) = (Mat::new(w, rows, own), Mat::new(cols, own, windows));
-                            multiply_in(conv.precision, &mut MatMut::new(raw, rows, windows), Accumulate::Overwrite, 1.0, w, cols);
+                            multiply_in(
+                                conv.precision,
+                                &mut MatMut::new(raw, rows, windows),
+                                Accumulate::Overwrite,
+                                1.0,
+                                w,
+                                cols,
+                            );
                         }
                         finish(conv, raw, windows, across, y, argmax);
                     }

@@ -114,7 +114,18 @@ fn output_and_gradients_agree_with_the_definition() {
                 let n = filters * patches.depth() / groups;
                 let (w, b, mask) = (random(n, 2), random(filters, 3), random_mask(n, 4));
                 let mask = masked.then_some(&mask[..]);
-                let c = Conv { batch: 3, patches, filters, groups, weight: &w, mask, bias: Some(&b), act, pool, precision: F32 };
+                let c = Conv {
+                    batch: 3,
+                    patches,
+                    filters,
+                    groups,
+                    weight: &w,
+                    mask,
+                    bias: Some(&b),
+                    act,
+                    pool,
+                    precision: F32,
+                };
                 let (x, dy) = (random(3 * patches.image(), 1), random(outputs(&c), 5));
                 if dy.is_empty() {
                     continue;
@@ -139,7 +150,18 @@ fn output_and_gradients_agree_with_the_definition() {
 fn equal_values_pool_to_the_first() {
     let patches = Patches { channels: 1, height: 2, width: 2, kernel: (1, 1), stride: 1, padding: 0 };
     let (weight, act) = (&[1.0], Act::None);
-    let c = Conv { batch: 1, patches, filters: 1, groups: 1, weight, mask: None, bias: None, act, pool: true };
+    let c = Conv {
+        batch: 1,
+        patches,
+        filters: 1,
+        groups: 1,
+        weight,
+        mask: None,
+        bias: None,
+        act,
+        pool: true,
+        precision: F32,
+    };
     let mut place = [9];
     forward(&c, &[1.0, 2.0, 2.0, 2.0], &mut [0.0], Some(&mut place));
     assert_eq!(place, [1]);
@@ -153,7 +175,18 @@ fn threads_do_not_change_bits() {
         let patches = Patches { channels: 6, height: 17, width: 15, kernel: (3, 3), stride, padding: 1 };
         let (w, b) = (random(12 * patches.depth() / groups, 1), random(12, 2));
         let (weight, bias) = (&w, Some(&b[..]));
-        let c = Conv { batch: 37, patches, filters: 12, groups, weight, mask: None, bias, act: Act::Relu, pool, precision: F32 };
+        let c = Conv {
+            batch: 37,
+            patches,
+            filters: 12,
+            groups,
+            weight,
+            mask: None,
+            bias,
+            act: Act::Relu,
+            pool,
+            precision: F32,
+        };
         let (x, dy) = (random(37 * patches.image(), 3), random(outputs(&c), 4));
         assert_same_bits(|| {
             let r = run(&c, &x, &dy, false);
@@ -175,7 +208,7 @@ fn in_bf16_numbers_that_it_holds_give_what_they_give_in_f32() {
         let mask = random_mask(w.len(), 3);
         let layer = |precision: Precision| {
             let (mask, bias) = (Some(&mask[..]), Some(&b[..]));
-            Conv { batch: 3, patches, filters: 5, weight: &w, mask, bias, act: Act::Relu, pool, precision }
+            Conv { batch: 3, patches, filters: 5, groups: 1, weight: &w, mask, bias, act: Act::Relu, pool, precision }
         };
         let (x, dy) = (sixteenths(3 * patches.image(), 4), sixteenths(outputs(&layer(F32)), 5));
         let of = |precision| {
