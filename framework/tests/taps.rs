@@ -9,8 +9,7 @@ use secateur::backend::{Act, Cpu};
 use secateur::network::forward::{ConvOptions, Forward, Needs, Taps};
 use secateur::network::layout::{Layout, LayoutBuilder, Sizes};
 use secateur::network::params::{Masking, ParamStore};
-use secateur::pruning::criterion::Observation;
-use secateur::pruning::schedule::Step;
+use secateur::pruning::{criterion::Observation, schedule::Step};
 use secateur::seed::Seed;
 
 const ACTS: [Act; 6] = [Act::None, Act::Relu, Act::Relu6, Act::Tanh, Act::Sigmoid, Act::GeluExact];

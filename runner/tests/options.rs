@@ -123,27 +123,10 @@ const RANGES: &[Ranges] = &[
             ("model.activation", &["\"gelu\""]),
         ],
     ),
-    (
-        "model.name=mobilenet-v2",
-        &[
-            ("model.width", &["0", "-1", "1e9"]),
-            ("model.stages", &["0", "8"]),
-            ("model.head", &["0", "9000000000"]),
-            ("model.dropout", &["-0.1", "1"]),
-            ("model.norm_eps", &["0", "-1", "2"]),
-            ("model.norm_momentum", &["-0.1", "1.1"]),
-        ],
-    ),
-    (
-        "model.name=wide-resnet",
-        &[
-            ("model.depth", &["4", "20", "9000000000"]),
-            ("model.widen", &["0", "1025"]),
-            ("model.dropout", &["-0.1", "1"]),
-            ("model.norm_eps", &["0", "-1", "2"]),
-            ("model.norm_momentum", &["-0.1", "1.1"]),
-        ],
-    ),
+    ("model.name=mobilenet-v2", &[("model.width", &["0", "-1", "1e9"]), ("model.stages", &["0", "8"])]),
+    ("model.name=mobilenet-v2", &[("model.head", &["0", "9000000000"]), ("model.dropout", &["-0.1", "1"])]),
+    ("model.name=wide-resnet", &[("model.depth", &["4", "20"]), ("model.widen", &["0", "1025"])]),
+    ("model.name=wide-resnet", &[("model.dropout", &["-0.1", "1"])]),
     ("model.name=vgg", &[("model.width", &["0", "-1", "1e9"]), ("model.hidden", &["[0]"])]),
     (
         "model.name=vae",

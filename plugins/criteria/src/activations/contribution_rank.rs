@@ -130,16 +130,6 @@ impl<B: Backend> ContributionRank<B> {
     }
 }
 
-/// Of a grouped convolution each group is another layer: a channel of every group at once has no one share.
-fn in_groups(group: &UnitGroup, member: &Member) -> Error {
-    Error::Config(format!(
-        "contribution-rank cannot score the units of `{}`, which the grouped convolution `{}` reads as a channel of every \
-         group at once: choose another criterion",
-        group.name,
-        member.layer()
-    ))
-}
-
 /// Images `[batch, channels, rows, columns]` as samples `[batch * rows * columns, channels]`; rows of units stay as
 /// they are.
 fn by_position<B: Backend>(x: &Tensor<B>) -> Result<Tensor<B>> {
@@ -195,7 +185,9 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
                 // Units that are masked but may return are measured by what they would contribute.
                 let p = seen.params.get(&member.param)?;
                 if p.spec().groups > 1 {
-                    return Err(in_groups(group, member));
+                    let (units, layer) = (&group.name, member.layer());
+                    let why = format!("every group of the convolution `{layer}` reads channels of its own as these units");
+                    return Err(Error::Config(format!("contribution-rank cannot score the units of `{units}`: {why}")));
                 }
                 let dynamic = seen.params.masking() == Masking::Dynamic;
                 let weight = if dynamic { p.value().clone() } else { p.effective()? };
