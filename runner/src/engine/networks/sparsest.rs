@@ -47,10 +47,7 @@ impl Workbench {
             return Err(refused(format!("model.name = \"{}\": the search knows \"mlp\" alone", run.model.name)));
         }
         if run.train.loss != Loss::Binary {
-            return Err(refused(format!(
-                "train.loss = \"{}\": networks of the search have one output, which \"binary\" trains",
-                run.train.loss
-            )));
+            return Err(refused("train.loss: networks of the search have one output, which \"binary\" trains".to_owned()));
         }
         let data = self.examples(config)?;
         let split = data.split(SplitName::Train);
