@@ -37,7 +37,10 @@ fn the_sparsest_network_is_found_kept_and_used() {
     let text = scene.done(&with(&["--network=found.safetensors"]));
     let found = json(&scene, "sparsest.json");
     let minimum = found["minimum"].as_u64().unwrap();
-    assert!(text.contains(&format!("minimum: {minimum} weights separate 0.9500 of 60 examples of cubist-spiral")), "{text}");
+    assert!(
+        text.contains(&format!("minimum: {minimum} weights separate 0.9500 of 60 examples of cubist-spiral")),
+        "{text}"
+    );
     assert!(text.contains(&format!("the sparsest network: {minimum} weights")) && text.contains("= relu("), "{text}");
     assert!(text.contains("one that separates the classes from no seed that was tried is missed"), "{text}");
 
@@ -90,7 +93,10 @@ fn what_cannot_be_searched_is_refused() {
         assert!(found == code && why.contains(expected), "{arguments:?}: {found} {why}");
     }
     let text = scene.done(&with(&["--dry-run", "model.hidden=[3, 3]"]));
-    assert!(text.contains("weights  networks\n      3         2\n      4         1\n") && text.contains("\n485 "), "{text}");
+    assert!(
+        text.contains("weights  networks\n      3         2\n      4         1\n") && text.contains("\n485 "),
+        "{text}"
+    );
     let text = scene.done(&with(&["--dry-run", "model.hidden=[3, 3]", "--most=50"]));
     assert!(text.contains("     10        54  more than --most 50: the search ends there"), "{text}");
 }
