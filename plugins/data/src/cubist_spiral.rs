@@ -19,7 +19,7 @@ options! {
         /// Points per class, less the few that rounding down on each segment loses.
         #[acts(always)]
         pub per_class: usize = 25_000,
-        /// Vertices of each polygon, eight a turn and the innermost first: fewer than the paper's 17 are an easier task.
+        /// Vertices of each polygon, eight a turn, from the innermost on: fewer than the paper's 17 are an easier task.
         #[acts(always)]
         pub vertices: usize = VERTICES,
     }

@@ -11,10 +11,9 @@ use super::Layers;
 /// What `sparsest search --help` ends with.
 const SEARCH: &str = "\
 Examples:
-  secateur sparsest search experiment/spiral-magnitude 'model.hidden=[3, 3, 3]' --dry-run
-  secateur sparsest search experiment/spiral-magnitude 'model.hidden=[3, 3, 3]' data.cubist-spiral.per_class=100 \\
-      --accuracy 0.95 --batch 16 --lr 0.02 --steps 5000 --seeds 64 --state spiral.json --network sparsest.safetensors
-  secateur predict sparsest.safetensors data/cubist-spiral
+  secateur sparsest search experiment/spiral-turn 'model.hidden=[3, 3]' --dry-run
+  secateur sparsest search experiment/spiral-turn 'model.hidden=[3, 3]' --accuracy 0.95 --batch 16 --network sparsest.safetensors
+  secateur predict sparsest.safetensors --set data.name=cubist-spiral --set data.cubist-spiral.vertices=9
 
 Of the config, [data] and [model] act: the training examples, and the widths up to which networks are searched. Each network has
 one output, ReLU and biases, which are free and not counted, and is trained by the options below, not by [train] and [prune].
@@ -29,7 +28,7 @@ seconds are lost. The result is the same on any number of threads.";
 const GAP: &str = "\
 Examples:
   secateur sweep sweep/evidence/sparsest-small
-  secateur sparsest gap runs/sparsest-small --minimum spiral.json
+  secateur sparsest gap runs/sparsest-small --minimum sparsest.json
 
 Runs are grouped by all of their settings but how far they prune (schedule, prune.start and the like) and their seeds. Of each
 group and initialisation the fewest weights on a path from an input to the output (nnz_effective) count at which the accuracy is
@@ -49,7 +48,7 @@ pub enum SparsestCommand {
 /// Arguments of `sparsest search`.
 #[derive(Debug, Args)]
 pub struct SearchArgs {
-    /// Files, or names such as experiment/spiral-magnitude, later ones win; values, 'model.hidden=[3, 3]'
+    /// Files, or names such as experiment/spiral-turn, later ones win; values, 'model.hidden=[3, 3]'
     #[arg(value_name = "CONFIG|KEY=VALUE|~KEY", value_hint = ValueHint::AnyPath)]
     pub words: Vec<String>,
     /// Set one value, as the word KEY=VALUE does; a comma is part of the value

@@ -8,3 +8,4 @@ mod export;
 mod information;
 mod predict;
 mod scene;
+mod sparsest;

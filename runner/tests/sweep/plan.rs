@@ -151,6 +151,8 @@ fn every_sweep_of_the_program_can_be_planned() {
         ("evidence/noise-correlation-small", 72),
         ("evidence/sparse-features", 1120),
         ("evidence/sparse-features-small", 210),
+        ("evidence/sparsest", 950),
+        ("evidence/sparsest-small", 475),
     ] {
         // Without `sweep/` in front.
         let (code, out, errors) = secateur(here.path(), &["sweep", name, "--dry-run"]);

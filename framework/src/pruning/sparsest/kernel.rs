@@ -140,13 +140,12 @@ fn forward(plan: &Plan, w: &[Lane], task: &Task, together: &Together, values: &m
         let mut sum = [w[unit.bias]; TOGETHER];
         for edge in &plan.edges[unit.edges.clone()] {
             let weight = &w[edge.weight];
-            for p in 0..TOGETHER {
+            for (p, sum) in sum.iter_mut().enumerate() {
                 if unit.first {
                     let x = task.input(together.examples[p], edge.from);
-                    add(&mut sum[p], weight, &[x; LANES]);
+                    add(sum, weight, &[x; LANES]);
                 } else {
-                    let x = &values[edge.from][p];
-                    add(&mut sum[p], weight, x);
+                    add(sum, weight, &values[edge.from][p]);
                 }
             }
         }
@@ -178,8 +177,8 @@ simd_fn! {
                 let unit = &plan.units[at];
                 let mut slope = slopes[at];
                 if at < last {
-                    for p in 0..TOGETHER {
-                        slope[p] = behind_relu(&slope[p], &values[at][p]);
+                    for (slope, value) in slope.iter_mut().zip(&values[at]) {
+                        *slope = behind_relu(slope, value);
                     }
                 }
                 let bias = &mut gradient[unit.bias];
@@ -191,16 +190,15 @@ simd_fn! {
                 for edge in &plan.edges[unit.edges.clone()] {
                     let sum = &mut gradient[edge.weight];
                     if unit.first {
-                        for p in 0..TOGETHER {
-                            let x = task.input(together.examples[p], edge.from);
-                            add(sum, &slope[p], &[x; LANES]);
+                        for (slope, example) in slope.iter().zip(together.examples) {
+                            add(sum, slope, &[task.input(example, edge.from); LANES]);
                         }
                     } else {
                         let weight = &w[edge.weight];
-                        for p in 0..TOGETHER {
-                            let (x, back) = (&values[edge.from][p], &mut slopes[edge.from][p]);
-                            add(sum, &slope[p], x);
-                            add(back, &slope[p], weight);
+                        let (values, slopes) = (&values[edge.from], &mut slopes[edge.from]);
+                        for ((slope, value), back) in slope.iter().zip(values).zip(slopes) {
+                            add(sum, slope, value);
+                            add(back, slope, weight);
                         }
                     }
                 }

@@ -57,8 +57,8 @@ pub struct Found {
     pub right: usize,
     /// The least mean cross-entropy.
     pub loss: f32,
-    /// The numbers of the first seed that separated the classes, or of the best: unit by unit, the weights that the unit
-    /// reads with and then its bias.
+    /// The numbers of the first seed that separated the classes, or of the best: unit by unit, the weights that it reads
+    /// with and then its bias.
     pub numbers: Vec<f32>,
 }
 
@@ -241,7 +241,8 @@ impl Search {
     /// The network of these widths without a mask.
     fn whole(&self, widths: &[usize]) -> Wiring {
         let before = std::iter::once(self.shape.inputs()).chain(widths.iter().copied());
-        let layers = before.zip(widths.iter().copied().chain([1])).map(|(before, units)| vec![(1 << before) - 1; units]);
+        let layers =
+            before.zip(widths.iter().copied().chain([1])).map(|(before, units)| vec![(1 << before) - 1; units]);
         Wiring::new(self.shape.inputs(), layers.collect())
     }
 

@@ -97,7 +97,9 @@ fn canonical(layers: &[Vec<u32>]) -> Vec<Vec<u32>> {
 
 #[test]
 fn wirings_are_the_orbits_of_all_connected_masks() {
-    for (inputs, hidden) in [(2, vec![3]), (1, vec![2, 2]), (2, vec![3, 2]), (3, vec![3]), (1, vec![2, 2, 2]), (2, vec![2, 3])] {
+    for (inputs, hidden) in
+        [(2, vec![3]), (1, vec![2, 2]), (2, vec![3, 2]), (3, vec![3]), (1, vec![2, 2, 2]), (2, vec![2, 3])]
+    {
         let shape = Shape::new(inputs, &hidden).unwrap();
         let mut orbits: BTreeMap<usize, HashSet<Vec<Vec<u32>>>> = BTreeMap::new();
         for mask in 1..1_u32 << shape.weights() {
@@ -226,7 +228,9 @@ fn what_cannot_be_searched_is_refused() {
     assert!(Task::new(1, vec![1.0, f32::NAN], &[true, false]).unwrap_err().to_string().contains("a value is NaN"));
     let refused = |training: Training| training.check(&xor()).unwrap_err().to_string();
     let usual = Training::default();
-    assert!(refused(Training { accuracy: 0.5, ..usual }).contains("accuracy is 0.5\n  allowed: up to 1, and above 0.5"));
+    assert!(
+        refused(Training { accuracy: 0.5, ..usual }).contains("accuracy is 0.5\n  allowed: up to 1, and above 0.5")
+    );
     assert!(refused(Training { batch: Some(5), ..usual }).contains("batch is 5\n  allowed: 1 to 4"));
     assert!(refused(Training { lr: 0.0, ..usual }).contains("lr is 0"));
     let search = Search { most: 1, ..xor_search(&[3]) };

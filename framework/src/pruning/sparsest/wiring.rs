@@ -104,9 +104,8 @@ impl Wiring {
     pub(super) fn sorted(mut self) -> Self {
         for _ in 0..3 {
             for layer in 0..self.layers.len() - 1 {
-                let read: Vec<u32> = (0..self.layers[layer].len())
-                    .map(|unit| column(&self.layers[layer + 1], unit))
-                    .collect();
+                let read: Vec<u32> =
+                    (0..self.layers[layer].len()).map(|unit| column(&self.layers[layer + 1], unit)).collect();
                 let mut order: Vec<usize> = (0..read.len()).collect();
                 order.sort_by_key(|unit| (self.layers[layer][*unit], read[*unit].count_ones(), read[*unit]));
                 self.layers[layer] = order.iter().map(|unit| self.layers[layer][*unit]).collect();

@@ -47,10 +47,9 @@ impl Workbench {
             return Err(refused(format!("model.name = \"{}\": the search knows \"mlp\" alone", run.model.name)));
         }
         if run.train.loss != Loss::Binary {
-            return Err(refused(format!(
-                "train.loss = \"{}\": networks of the search have one output, which \"binary\" trains",
-                run.train.loss
-            )));
+            return Err(refused(
+                "train.loss: networks of the search have one output, which \"binary\" trains".to_owned(),
+            ));
         }
         let data = self.examples(config)?;
         let split = data.split(SplitName::Train);
@@ -80,7 +79,9 @@ impl Workbench {
         if data.classes() != 2 {
             let (name, found) = (&data.name, data.classes());
             let fix = "choose data of two classes, such as data/cubist-spiral";
-            return Err(Failure::Usage(format!("\"{name}\" has {found} classes, and one output tells two\n  fix: {fix}")));
+            return Err(Failure::Usage(format!(
+                "\"{name}\" has {found} classes, and one output tells two\n  fix: {fix}"
+            )));
         }
         Ok(data)
     }

@@ -76,7 +76,10 @@ impl About {
         let same = [
             ("the examples are others", self.sha256 == other.sha256 && self.inputs == other.inputs),
             ("model.hidden is another", self.hidden == other.hidden),
-            ("other networks are tried (--structures, --beam, --from)", (self.mode, self.from) == (other.mode, other.from)),
+            (
+                "other networks are tried (--structures, --beam, --from)",
+                (self.mode, self.from) == (other.mode, other.from),
+            ),
             ("the training is another", self.training == other.training),
         ];
         same.into_iter().find(|(_, same)| !same).map(|(what, _)| what)

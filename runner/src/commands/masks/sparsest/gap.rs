@@ -85,8 +85,8 @@ pub fn execute(arguments: &GapArgs) -> Result<(), Failure> {
     let bold = |text: &str| if colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };
     let mut text = table(&groups, minimum as u64).aligned(&bold);
     text += &format!(
-        "\nnote: the fewest weights on a path from an input to the output at which {} is at least {accuracy}, of the runs \
-         that there are; the search's minimum is {minimum}\nnote: {}\n",
+        "\nnote: the fewest weights on a path from an input to the output at which {} is at least {accuracy}, of the \
+         runs that there are; the search's minimum is {minimum}\nnote: {}\n",
         arguments.metric, file.about.note
     );
     // Labels of configs were made printable when they were read.
@@ -103,7 +103,8 @@ fn grouped(records: &[Record], metric: &str, accuracy: f64) -> Vec<Group> {
         .collect();
     let keys: BTreeSet<&String> = configs.iter().flat_map(|(_, config)| config.keys()).collect();
     let aside = |key: &str| HOW_FAR.contains(&key) || key == "seed" || key.starts_with("seeds.");
-    let differs = |key: &&&String| configs.iter().map(|(_, config)| config.get(**key)).collect::<BTreeSet<_>>().len() > 1;
+    let differs =
+        |key: &&&String| configs.iter().map(|(_, config)| config.get(**key)).collect::<BTreeSet<_>>().len() > 1;
     let telling: Vec<&String> = keys.iter().filter(|key| !aside(key)).filter(differs).copied().collect();
     let mut groups: BTreeMap<Flat, BTreeMap<String, Needed>> = BTreeMap::new();
     for (record, config) in &configs {
@@ -184,7 +185,8 @@ mod tests {
             record("random", 0, 0.5, 30, 0.8),
         ];
         let groups = grouped(&runs, "train_accuracy", 0.95);
-        let found: Vec<_> = groups.iter().map(|group| (group.settings["criterion.name"].as_str(), &group.inits)).collect();
+        let found: Vec<_> =
+            groups.iter().map(|group| (group.settings["criterion.name"].as_str(), &group.inits)).collect();
         assert_eq!(found[0].0, "magnitude");
         assert_eq!(found[0].1.iter().map(|needed| needed.nnz_effective).collect::<Vec<_>>(), [Some(20), Some(28)]);
         assert_eq!((found[0].1[0].runs, found[0].1[0].nnz), (3, Some(22)));

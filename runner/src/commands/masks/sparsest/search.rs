@@ -96,7 +96,8 @@ fn counts(shape: &Shape, most: usize) -> String {
         .unwrap_or_else(|stopped| stopped);
     for (nnz, count) in &counts {
         all += count;
-        let refused = if *count > most { format!("  more than --most {most}: the search ends there") } else { "".into() };
+        let refused =
+            if *count > most { format!("  more than --most {most}: the search ends there") } else { "".into() };
         text += &format!("{nnz:>7}  {count:>8}{refused}\n");
     }
     text += &format!("{all} networks of {:?} hidden units at most\n", shape.hidden());
