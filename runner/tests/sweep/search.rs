@@ -222,7 +222,7 @@ fn what_cannot_be_searched_is_refused_by_name() {
     for (set, expected) in [
         ("sweep.search.method=bayes", "sweep.search: method: found \"bayes\""),
         ("sweep.search.trials=0", "sweep.search: trials: found 0"),
-        ("sweep.search.trails=3", "did you mean trials"),
+        ("sweep.search.trails=3", "did you mean `trials`?"),
         ("sweep.search.metric=status", "status is no figure of a run"),
         ("sweep.search.metric=test_accuracy", "test data, which must choose nothing"),
         (

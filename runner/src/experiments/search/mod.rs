@@ -2,6 +2,7 @@
 //! Nothing here knows a run; a sweep that searches asks, and remembers the answers.
 
 mod halving;
+mod parzen;
 mod propose;
 mod reward;
 mod settings;

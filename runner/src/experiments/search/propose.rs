@@ -1,7 +1,7 @@
 //! What is tried next. A proposal depends on the search's seed, its own number and what earlier waves came to; never on who
 //! asks, or how often.
 //!
-//! `tpe` is the tree-structured Parzen estimator of Bergstra et al. 2011 (section 4), of the crate `tpe`: in each dimension
+//! `tpe` is the tree-structured Parzen estimator of Bergstra et al. 2011 (section 4): in each dimension
 //! the trials that have it are split into the best γ = 0.15 of them (the paper's value) and the rest, each part is a density
 //! (Parzen windows around its values and one around the middle, as wide as the distance to the neighbours; smoothed counts
 //! of choices), and of 24 values that are drawn from the density of the good ones the one with the largest ratio of both is
@@ -10,15 +10,17 @@
 
 use rand::{Rng, RngExt};
 use secateur::seed::Seed;
-use tpe::density_estimation::DefaultEstimatorBuilder;
-use tpe::{TpeOptimizer, TpeOptimizerBuilder};
 
 use super::Search;
+use super::parzen::{Counts, Windows};
 use super::settings::Method;
 use super::space::{Dimension, Drawn, Kind, Point, is_active};
 
 /// The share of trials that counts as good.
 const GAMMA: f64 = 0.15;
+
+/// Values that are drawn for each proposal, of which one is taken; optuna's and hyperopt's number.
+const CANDIDATES: usize = 24;
 
 /// Draws of a method, and then at random, before a space is taken to have no other point.
 const TRIES: usize = 200;
@@ -33,13 +35,10 @@ pub fn propose(search: &Search, told: &[(&Point, f64)], pending: &[&Point], numb
     let known = |point: &Point| told.iter().any(|(other, _)| *other == point) || pending.contains(&point);
     let by_model = settings.method == Method::Tpe && told.len() >= settings.startup();
     if by_model {
-        let mut models: Vec<Option<Model>> = vec![];
-        models.extend((0..search.space.len()).map(|at| Model::of(&search.space[at], at, told, pending)));
+        let model = |(at, dimension)| Model::of(dimension, at, told, pending);
+        let models: Vec<Model> = search.space.iter().enumerate().map(model).collect();
         for _ in 0..TRIES {
-            let point = drawn(&search.space, |at| match models[at].as_mut() {
-                Some(model) => model.ask(&mut rng),
-                None => rng.random(),
-            });
+            let point = drawn(&search.space, |at| models[at].ask(&mut rng));
             if !known(&point) {
                 return Some(point);
             }
@@ -67,38 +66,60 @@ fn drawn(space: &[Dimension], mut place: impl FnMut(usize) -> f64) -> Point {
 }
 
 /// The densities of a dimension.
-struct Model {
-    of: TpeOptimizer<DefaultEstimatorBuilder>,
-    /// How many choices there are, where there are some: a choice's own place is its number.
-    choices: Option<usize>,
+enum Model {
+    /// Of the good trials and the others, over numbers from 0 to 1.
+    Span(Windows, Windows),
+    /// The same over so many choices.
+    Choice(Counts, Counts, usize),
 }
 
 impl Model {
-    /// `None` where the crate takes no such dimension, which is then drawn at random.
-    fn of(dimension: &Dimension, at: usize, told: &[(&Point, f64)], pending: &[&Point]) -> Option<Self> {
-        let (builder, range, choices) = match &dimension.kind {
-            Kind::Span(_) => (tpe::parzen_estimator(), tpe::range(0.0, 1.0), None),
-            Kind::Choice(labels) => {
-                (tpe::histogram_estimator(), tpe::categorical_range(labels.len()), Some(labels.len()))
-            }
-        };
-        let mut of = TpeOptimizerBuilder::new().gamma(GAMMA).build(builder, range.ok()?).ok()?;
+    /// That of the trials which have the dimension.
+    fn of(dimension: &Dimension, at: usize, told: &[(&Point, f64)], pending: &[&Point]) -> Self {
         let liars = pending.iter().map(|point| (*point, f64::INFINITY));
-        for (point, rank) in told.iter().copied().chain(liars) {
-            let Some(value) = point[at] else { continue };
-            let place = match &dimension.kind {
-                Kind::Span(span) => span.place(value.number()),
-                Kind::Choice(_) => value.number(),
-            };
-            of.tell(place, rank).ok()?;
+        let mut all: Vec<(f64, f64)> = told
+            .iter()
+            .copied()
+            .chain(liars)
+            .filter_map(|(point, rank)| {
+                let value = point[at]?.number();
+                Some((if let Kind::Span(span) = &dimension.kind { span.place(value) } else { value }, rank))
+            })
+            .collect();
+        all.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let (good, others) = all.split_at((GAMMA * all.len() as f64).ceil() as usize);
+        let places = |part: &[(f64, f64)]| part.iter().map(|(place, _)| *place).collect::<Vec<f64>>().into_iter();
+        match &dimension.kind {
+            Kind::Span(_) => Self::Span(Windows::of(places(good)), Windows::of(places(others))),
+            Kind::Choice(labels) => {
+                let counts = |part| Counts::of(labels.len(), places(part).map(|place| place as usize));
+                Self::Choice(counts(good), counts(others), labels.len())
+            }
         }
-        Some(Self { of, choices })
     }
 
-    /// A place from 0 to 1.
-    fn ask(&mut self, rng: &mut impl Rng) -> f64 {
-        let Ok(place) = self.of.ask(rng);
-        self.choices.map_or(place, |choices| (place + 0.5) / choices as f64)
+    /// A place from 0 to 1: of some that are drawn from the good ones' density the one where that is largest beside the
+    /// others'.
+    fn ask(&self, rng: &mut impl Rng) -> f64 {
+        let mut draw = || match self {
+            Self::Span(good, others) => {
+                let place = good.draw(rng);
+                (place, good.log_density(place) - others.log_density(place))
+            }
+            Self::Choice(good, others, count) => {
+                let choice = good.draw(rng);
+                let place = (choice as f64 + 0.5) / *count as f64;
+                (place, good.log_density(choice) - others.log_density(choice))
+            }
+        };
+        let mut best = draw();
+        for _ in 1..CANDIDATES {
+            let next = draw();
+            if next.1 > best.1 {
+                best = next;
+            }
+        }
+        best.0
     }
 }
 

@@ -71,11 +71,6 @@ impl Reward {
         if let Expression::Name(name) = self.of { Some(name) } else { None }
     }
 
-    /// The names that it is made of.
-    pub fn names(&self) -> Vec<&'static str> {
-        self.of.names()
-    }
-
     /// Its value for a run.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::section::{Pick, Picked, Sections};
 use super::spec::{Condition, Spec};
+use crate::config::ConfigError;
 use crate::config::key::{self, flat};
 use crate::experiments::claims::Claim;
 
@@ -152,4 +153,17 @@ pub fn idle(spec: &Spec, walked: &Walked) -> Vec<String> {
         )
     });
     when.chain(exclude).chain(alone).collect()
+}
+
+/// A claim of which one side has no cell: it would never be decided.
+pub fn without_cells(claim: &Claim, [of, than]: [bool; 2]) -> Option<ConfigError> {
+    let (name, side) = if of { ("than", &claim.than) } else { ("of", &claim.of) };
+    let all = || flat(side).into_iter().chain(flat(&claim.within));
+    let said = || all().map(|(path, value)| format!("{} = {value}", key::dotted(&path))).collect::<Vec<_>>().join(", ");
+    (!of || !than).then(|| ConfigError::Sweep {
+        key: "sweep.claims".to_owned(),
+        origin: None,
+        problem: format!("no cell has {}, which `{name}` of {:?} asks for", said(), claim.claim),
+        fix: "name values that an axis takes, or add them to it".to_owned(),
+    })
 }

@@ -15,10 +15,8 @@ use super::grid::{self, Cell, Walked};
 use super::growing::{self, Leg, Until};
 use super::section::{self, Sections};
 use super::spec::Spec;
-use crate::config::Schema;
 use crate::config::fork::FORK;
-use crate::config::key::{self, flat};
-use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Stack, names_script};
+use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Schema, Stack, names_script};
 use crate::experiments::claims::Claim;
 use crate::experiments::search::Search;
 
@@ -263,26 +261,14 @@ fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, 
         ControlFlow::Continue(())
     });
     if let (Ok(walked), true) = (&walked, errors.is_empty()) {
-        errors.extend(spec.claims.iter().zip(&walked.sides).filter_map(|(claim, met)| without_cells(claim, *met)));
+        errors
+            .extend(spec.claims.iter().zip(&walked.sides).filter_map(|(claim, met)| grid::without_cells(claim, *met)));
     }
     match walked {
         Err(count) => Err(refused(&format!("the axes make {count:.0} cells"), "give the axes fewer values")),
         Ok(_) if !errors.is_empty() => Err(ConfigErrors(errors)),
         Ok(walked) => Ok((cells, walked)),
     }
-}
-
-/// A claim of which one side has no cell: it would never be decided.
-fn without_cells(claim: &Claim, [of, than]: [bool; 2]) -> Option<ConfigError> {
-    let (name, side) = if of { ("than", &claim.than) } else { ("of", &claim.of) };
-    let all = || flat(side).into_iter().chain(flat(&claim.within));
-    let said = || all().map(|(path, value)| format!("{} = {value}", key::dotted(&path))).collect::<Vec<_>>().join(", ");
-    (!of || !than).then(|| ConfigError::Sweep {
-        key: "sweep.claims".to_owned(),
-        origin: None,
-        problem: format!("no cell has {}, which `{name}` of {:?} asks for", said(), claim.claim),
-        fix: "name values that an axis takes, or add them to it".to_owned(),
-    })
 }
 
 /// `criterion=magnitude seed=3`: what makes a cell this one.

@@ -137,11 +137,6 @@ impl Searched {
 }
 
 impl Trials {
-    /// Whether nothing is left to do.
-    pub fn is_over(&self) -> bool {
-        self.finalists.as_ref().is_some_and(|finalists| finalists.done)
-    }
-
     /// The trials from the best to the worst, those that go on last.
     pub fn ranked(&self) -> Vec<&Trial> {
         let more = !self.by_loss.unwrap_or(false);
