@@ -59,6 +59,11 @@ def copies(run, out, groups, seeds):
                 shutil.copyfile(run / name, folder / name)
 
 
+def line(event):
+    """One line of a log."""
+    return json.dumps(event, separators=(",", ":")) + "\n"
+
+
 def timed(command):
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
@@ -103,7 +108,7 @@ def watch(program, out, cells):
         (folder / ".claim").mkdir(parents=True)
         (folder / ".claim/owner.json").write_text(json.dumps(owner))
         (folder / "sweep.json").write_text(json.dumps({"sweep": "s", "cell": f"train.lr=0.1 seed={number}"}))
-        (folder / "events.jsonl").write_text(json.dumps(start) + "\n")
+        (folder / "events.jsonl").write_text(line(start))
     logs = [open(folder / "events.jsonl", "a") for folder in folders]
     state = {"step": 0, "beat": 0.0}
 
@@ -113,9 +118,9 @@ def watch(program, out, cells):
         step = state["step"]
         for log in logs:
             for at in (step - 60, step - 10):
-                log.write(json.dumps({"event": "step", "step": at, "epoch": step // 100, "split": "train", "loss": 1 / step, "accuracy": 0.5, "lr": 0.1}) + "\n")
-            log.write(json.dumps({"event": "epoch", "step": step - 1, "epoch": step // 100, "split": "train", "loss": 1 / step, "accuracy": 0.9 - 1 / step, "sparsity": 0.5, "seconds": 0.5}) + "\n")
-            log.write(json.dumps({"event": "eval", "step": step - 1, "epoch": step // 100, "split": "validation", "loss": 1 / step, "accuracy": 0.9 - 1 / step, "at": "epoch"}) + "\n")
+                log.write(line({"event": "step", "step": at, "epoch": step // 100, "split": "train", "loss": 1 / step, "accuracy": 0.5, "lr": 0.1}))
+            log.write(line({"event": "epoch", "step": step - 1, "epoch": step // 100, "split": "train", "loss": 1 / step, "accuracy": 0.9 - 1 / step, "sparsity": 0.5, "seconds": 0.5}))
+            log.write(line({"event": "eval", "step": step - 1, "epoch": step // 100, "split": "validation", "loss": 1 / step, "accuracy": 0.9 - 1 / step, "at": "epoch"}))
             log.flush()
         if time.monotonic() - state["beat"] > 15:
             state["beat"] = time.monotonic()
@@ -139,7 +144,7 @@ def watch(program, out, cells):
             # An open page asks every two seconds.
             if look and passed >= 2 * looked:
                 looked += 1
-                size = len(urllib.request.urlopen(address + "now?find=").read())
+                size = len(urllib.request.urlopen(address + "now").read())
             time.sleep(max(0.0, 0.5 - (time.monotonic() - began - passed)))
         used = 100 * (processor() - before) / (time.monotonic() - began)
         print(f"{cells} running cells, {'a page open' if look else 'nobody looking'}: {used:.2f} % of a core" + (f", answers of {size / 1e3:.0f} kB" if look else ""))
