@@ -186,7 +186,8 @@ impl<B: Backend> Criterion<B> for ContributionRank<B> {
                 let p = seen.params.get(&member.param)?;
                 if p.spec().groups > 1 {
                     let (units, layer) = (&group.name, member.layer());
-                    let why = format!("every group of the convolution `{layer}` reads channels of its own as these units");
+                    let why =
+                        format!("every group of the convolution `{layer}` reads channels of its own as these units");
                     return Err(Error::Config(format!("contribution-rank cannot score the units of `{units}`: {why}")));
                 }
                 let dynamic = seen.params.masking() == Masking::Dynamic;
