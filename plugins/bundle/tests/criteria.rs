@@ -6,7 +6,6 @@ mod common;
 
 use secateur::data::{DataConfig, Dataset};
 use secateur::plugins::conformance::{Log, Named, Trial};
-use secateur::plugins::registry::Kind;
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
 use secateur::training::event::Event;
@@ -119,45 +118,6 @@ fn channels_that_a_transposed_convolution_reads_are_left_to_prune_exempt() {
         }
     };
     assert!(text.is_empty() && !exempt.is_empty() && exempt.len() < 4, "{exempt:?}: {text}");
-}
-
-/// A network with depthwise convolutions, batch normalisation, ReLU6 and shortcuts.
-const MOBILE: Named = ("mobilenet-v2", "width = 0.1\nstages = 2\nhead = 16");
-
-#[test]
-fn every_criterion_prunes_a_network_of_depthwise_convolutions_or_says_what_it_cannot() {
-    let registry = secateur_bundle::registry().unwrap();
-    let data = common::glyphs(60, 20, DataConfig::default());
-    let mut refused = vec![];
-    for name in registry.of_kind(Kind::Criterion).map(|(name, _)| name.to_owned()).collect::<Vec<_>>() {
-        for granularity in [Granularity::Unit, Granularity::Weight] {
-            let prune = PruneConfig { granularity, ..units(Apply::Mask, false, 1) };
-            let criterion: Named = (&*name.clone().leak(), "");
-            let train = TrainConfig { epochs: 2, batch_size: 30, lr: 0.01, ..TrainConfig::default() };
-            let schedule = ("one-shot", "sparsity = 0.5\nat = 0.5");
-            let trial = Trial { model: MOBILE, criterion, schedule, prune, train, ..Trial::default() };
-            match trial.run(&registry, Cpu::default(), &data) {
-                Ok((outcome, events)) => {
-                    let achieved = |e: &Event| matches!(e, Event::Prune { achieved, .. } if *achieved > 0.4);
-                    assert!(events.iter().any(achieved), "{name} {granularity:?}: {events:?}");
-                    assert!(outcome.summary.test_loss.is_finite(), "{name} {granularity:?}");
-                }
-                Err(error) => refused.push((name.clone(), granularity, error.to_string())),
-            }
-        }
-    }
-    // Those that score weights or units alone say so; synflow says what is in its way.
-    let of_units = |text: &str| text.contains("scores units: set prune.granularity = \"unit\"");
-    for (name, granularity, text) in &refused {
-        println!("{name} {granularity:?}: {text}");
-        let told = match (name.as_str(), granularity) {
-            ("synflow", _) => text.contains("nothing flows through") && text.contains("relu6"),
-            ("awsc" | "surgery", Granularity::Unit) => text.contains("set prune.granularity = \"weight\""),
-            (_, Granularity::Weight) => of_units(text),
-            _ => false,
-        };
-        assert!(told, "{name} {granularity:?}: {text}");
-    }
 }
 
 #[test]

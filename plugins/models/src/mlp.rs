@@ -8,7 +8,7 @@ options! {
         /// Width of each hidden layer.
         #[acts(always)]
         pub hidden: Vec<usize> = vec![50, 30],
-        /// Activation of the hidden layers: `relu`, `gelu`, `gelu-exact`, `tanh`, `sigmoid`, or `none`.
+        /// Activation of the hidden layers: `relu`, `relu6`, `gelu`, `gelu-exact`, `tanh`, `sigmoid`, or `none`.
         #[acts(|m| !m.hidden.is_empty(), "at least one layer in hidden")]
         pub activation: Act = Act::Relu,
         /// Whether layers have a bias.
