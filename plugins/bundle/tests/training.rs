@@ -213,9 +213,12 @@ fn in_bf16_runs_lose_what_they_lose_in_f32_and_have_the_same_bits_on_any_number_
         };
         let (found, expected) = (losses(&events), losses(&f32_events));
         assert_eq!(found.len(), 50);
-        for (step, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            assert!((found - expected).abs() <= 0.02 * expected, "{model}, step {step}: {found}, {expected} in f32");
+        // Two runs that differ by a rounding part in time; not in the mean.
+        for (step, (found, expected)) in found.iter().zip(&expected).enumerate().take(20) {
+            assert!((found - expected).abs() <= 2e-3 * expected, "{model}, step {step}: {found}, {expected} in f32");
         }
+        let [found, expected] = [found, expected].map(|losses| losses.iter().sum::<f64>() / 50.0);
+        assert!((found - expected).abs() <= 5e-3 * expected, "{model}: {found} in the mean, {expected} in f32");
     }
 }
 
