@@ -157,9 +157,9 @@ impl Search {
             return Some(last.nnz);
         }
         if let Mode::Beam(_) = self.mode {
-            // Wirings that lost more than one weight at once may be what is left.
-            let next = last.nnz - 1;
-            return (last.separating > 0 && next >= self.shape.least()).then_some(next);
+            // A level is empty where every wiring before it lost more than one weight at once.
+            let (next, goes_on) = (last.nnz - 1, last.separating > 0 || last.wirings == 0);
+            return (goes_on && next >= self.shape.least()).then_some(next);
         }
         let end = match state.minimum() {
             Some(level) => level.nnz + self.beyond,
