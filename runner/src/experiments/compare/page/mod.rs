@@ -19,19 +19,6 @@ pub use panels::{Maps, Over, maps, over_sparsity};
 /// Sentences that are written out at most: more are not read.
 const SENTENCES: usize = 24;
 
-/// What the page does first.
-const START: &str = r#"
-runs();
-over();
-maps();
-fronts();
-curves();
-document.querySelectorAll("table.sortable:not(#runs)").forEach(sortable);
-addEventListener("hashchange", show);
-addEventListener("resize", redraw);
-show();
-"#;
-
 /// Renders the page; the runs' events are read from their folders.
 ///
 /// `claims` are what the runs were to show, with verdicts; `picture` is an SVG with its caption, above the costs.
@@ -48,7 +35,7 @@ pub fn page(
         main #overview { (overview(title, comparison, cells, claims, (&panels, picture))) }
         main #cell hidden {}
         script type="application/json" id="data" { (PreEscaped(data)) }
-        script { (PreEscaped(include_str!("page.js"))) (PreEscaped(include_str!("curves.js"))) (PreEscaped(START)) }
+        script { (PreEscaped(include_str!("page.js"))) (PreEscaped(include_str!("curves.js"))) (PreEscaped(include_str!("start.js"))) }
     };
     output::page(title, include_str!("page.css"), body)
 }

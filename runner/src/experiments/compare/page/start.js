@@ -1,0 +1,9 @@
+runs();
+over();
+maps();
+fronts();
+curves();
+document.querySelectorAll("table.sortable:not(#runs)").forEach(sortable);
+addEventListener("hashchange", show);
+addEventListener("resize", redraw);
+show();
