@@ -6,6 +6,7 @@ use secateur::data::{DataConfig, Dataset, Examples, Pool};
 use secateur::error::Result;
 use secateur::network::compressor::{Compressor, NoCompression};
 use secateur::network::model::Model;
+use secateur::network::params::Sparse;
 use secateur::plugins::registry::Registry;
 use secateur::prelude::{Batch, Forward, InputSpec, Layout, LayoutBuilder, Output, Sizes};
 use secateur::pruning::criterion::Criterion;
@@ -144,7 +145,9 @@ pub fn run(parts: Parts) -> Result<Trace> {
     let (data, registry) = (bars(), Registry::linked()?);
     let Parts { model, criterion, schedule, compressor, prune, grow, grower } = parts;
     let grower = RefCell::new(grower);
-    let train = TrainConfig { epochs: 4, batch_size: 50, lr: 0.1, momentum: 0.9, ..TrainConfig::default() };
+    // The products of a loaded model are dense, so those of a linked one are too.
+    let sparse = Sparse::Off;
+    let train = TrainConfig { epochs: 4, batch_size: 50, lr: 0.1, momentum: 0.9, sparse, ..TrainConfig::default() };
     let run = Run {
         name: "test".into(),
         device: Cpu::default(),

@@ -18,5 +18,5 @@ pub use progress::Progress;
 pub use report::{Chart, Curves, Scale, Series, Thinned, headlines, render as report, rounded};
 pub use share::percent;
 pub use size_table::size_table;
-pub use tensorboard::{Ended, EventFile};
+pub use tensorboard::{Ended, EventFile, KeptEvents};
 pub use validated::validated;

@@ -19,7 +19,7 @@ use super::interrupt::{Interrupt, Stage};
 use super::survival::Survival;
 use crate::config::{Row, RunConfig};
 use crate::failure::Failure;
-use crate::output::{Ended, EventFile, Mask, Progress, Shown, mask, png};
+use crate::output::{Ended, EventFile, KeptEvents, Mask, Progress, Shown, mask, png};
 
 /// Optimizer steps that are recorded in a run: more would make no curve finer.
 const STEPS: u64 = 2000;
@@ -47,17 +47,12 @@ pub struct Recorder<'a> {
     stride: u64,
     /// Writes the report of the run so far.
     report: Option<Report<'a>>,
-    tensorboard: Option<TensorBoard>,
+    /// The event file for TensorBoard.
+    tensorboard: Option<KeptEvents>,
     /// The shape of an example.
     input: Vec<usize>,
     /// The step and the epoch of the last pruning step, where its mask is to be drawn.
     masked: Option<(u64, u64)>,
-}
-
-/// The event file for TensorBoard, which has the run's settings in front.
-struct TensorBoard {
-    settings: Vec<Row>,
-    file: Option<EventFile>,
 }
 
 /// A report while its run goes on: from the first epoch, and then so seldom that it costs next to nothing.
@@ -110,7 +105,7 @@ impl<'a> Recorder<'a> {
 
     /// Has an event file written for TensorBoard too, with these settings.
     pub fn for_tensorboard(mut self, settings: Vec<Row>) -> Self {
-        self.tensorboard = Some(TensorBoard { settings, file: None });
+        self.tensorboard = Some(KeptEvents::new(self.folder.path().join(TENSORBOARD), settings));
         self
     }
 
@@ -119,12 +114,9 @@ impl<'a> Recorder<'a> {
         self.told_tensorboard(|file, step| file.end(step, Ended::Failed));
     }
 
-    /// Writes on in the event file. One that cannot be written is told of once, and ends no run.
     fn told_tensorboard(&mut self, write: impl FnOnce(&mut EventFile, u64) -> std::io::Result<()>) {
-        let Some(file) = self.tensorboard.as_mut().and_then(|tensorboard| tensorboard.file.as_mut()) else { return };
-        if let Err(error) = write(file, self.steps) {
-            tracing::warn!("{}: cannot write it: {error}", self.folder.path().join(TENSORBOARD).display());
-            self.tensorboard = None;
+        if let Some(kept) = &mut self.tensorboard {
+            kept.write(|file| write(file, self.steps));
         }
     }
 
@@ -164,10 +156,8 @@ impl<'a> Recorder<'a> {
         if let Event::Start { step, steps, steps_per_epoch, params, first, input, .. } = event {
             self.until = self.interrupt.epochs().map(|epochs| epochs.saturating_mul(*steps_per_epoch));
             self.input.clone_from(input);
-            if let Some(TensorBoard { settings, file }) = &mut self.tensorboard {
-                let path = self.folder.path().join(TENSORBOARD);
-                let opened = EventFile::open(&path, *step, settings);
-                *file = opened.inspect_err(|error| tracing::warn!("{}: cannot write it: {error}", path.display())).ok();
+            if let Some(kept) = &mut self.tensorboard {
+                kept.begin(*step);
             }
             self.stride = steps.div_ceil(STEPS).max(1);
             self.checkpoints.begin(*params, Instant::now());

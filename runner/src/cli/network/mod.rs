@@ -6,4 +6,8 @@ pub mod latency;
 mod of_network;
 pub mod predict;
 
+pub use compress::{CompressArgs, DecompressArgs};
+pub use export::ExportArgs;
+pub use latency::LatencyArgs;
 pub use of_network::OfNetwork;
+pub use predict::{PredictArgs, VerifyArgs};

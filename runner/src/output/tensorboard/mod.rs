@@ -1,6 +1,7 @@
 //! Event files for TensorBoard, which grow with their run: each value with the time at which it came.
 
 mod hparams;
+mod kept;
 mod records;
 
 use std::fs::{File, OpenOptions};
@@ -15,6 +16,7 @@ use secateur::training::event::{EvalAt, Event};
 use super::protobuf::{Wire, field};
 use crate::config::Row;
 pub use hparams::Ended;
+pub use kept::KeptEvents;
 
 /// An event file that is open for writing.
 #[derive(Debug)]
