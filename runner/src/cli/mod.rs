@@ -36,7 +36,6 @@ pub use watch::WatchArgs;
 pub use wrong::right_form;
 
 const ABOUT: &str = "Prunes neural networks while they train.";
-
 const EXAMPLES: &str = "\
 First steps:
   secateur run experiment/quickstart              a small network, trained and pruned

@@ -12,12 +12,14 @@
 mod enumerate;
 mod kernel;
 mod search;
+mod state;
 mod task;
 #[cfg(test)]
 mod tests;
 mod wiring;
 
 pub use enumerate::Shape;
-pub use search::{Found, Level, Mode, Search, State};
+pub use search::{Mode, Search};
+pub use state::{Found, Level, State};
 pub use task::{Optimizer, Outcome, Task, Training};
 pub use wiring::Wiring;
