@@ -36,7 +36,8 @@ fn predictions_are_what_the_summary_says_of_them() {
     let logits: Vec<f64> = first["logits"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let share = 1.0 / logits.iter().map(|v| (v - most).exp()).sum::<f64>();
-    assert!((first["probability"].as_f64().unwrap() - share).abs() < 1e-9, "{first}");
+    // Logits are told with the digits of single precision.
+    assert!((first["probability"].as_f64().unwrap() - share).abs() < 1e-7, "{first}");
     assert_eq!(lines.lines().count(), 60);
     let (code, why) = scene.refused(&["predict", &run, "--split", "validation"]);
     assert!(code == 2 && why.contains("the validation split of \"glyphs\" is empty"), "{why}");

@@ -31,6 +31,12 @@ fn losses_apart(ours: &[f64], theirs: &[f64]) -> f64 {
     ours.iter().zip(theirs).map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f64::max)
 }
 
+/// How losses part, every third step: a slope that is wrong shows at once, rounding grows.
+fn parting(ours: &[f64], theirs: &[f64]) -> String {
+    let each = ours.iter().zip(theirs).enumerate().step_by(3);
+    each.map(|(step, (a, b))| format!("{step}: {:.0e}", (a - b).abs())).collect::<Vec<_>>().join(", ")
+}
+
 /// The largest difference of a parameter's sum or norm, in parts of its norm, and that parameter.
 fn weights_apart(ours: &Checksums, theirs: &Checksums) -> (f64, String) {
     assert!(ours.keys().eq(theirs.keys()), "{:?} and {:?}", ours.keys(), theirs.keys());
@@ -75,7 +81,10 @@ fn runs_follow_pytorch_and_no_other_convention() {
             }
         }
         if !agree(&ours.losses, &expected) || weights > WEIGHTS {
-            faults.push(format!("{name} is not PyTorch's: losses differ by {found:.1e}, {parameter} by {weights:.1e}"));
+            let parting = parting(&ours.losses, &expected);
+            let weights = format!("{parameter} by {weights:.1e}");
+            faults
+                .push(format!("{name} is not PyTorch's: losses differ by {found:.1e}, {weights}; by step: {parting}"));
         }
         for (other, run) in golden["other"].as_object().unwrap().iter().filter(|(_, run)| run["of"] == **name) {
             let theirs = numbers(&run["losses"]);

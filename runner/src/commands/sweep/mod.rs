@@ -55,7 +55,10 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, interrupt: Interrupt, workbench
                 what = Some(part.what);
                 part.plan
             }
-            None => return Ok(search::over(&plan)),
+            None => {
+                search::over(&plan);
+                return Ok(());
+            }
         },
         None => plan,
     };

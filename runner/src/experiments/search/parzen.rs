@@ -3,8 +3,8 @@
 //!
 //! Each number is the middle of a normal distribution cut off at 0 and 1, as wide as the distance to the farther of its
 //! neighbours, 0 and 1 being neighbours too, but at least 1 / min(100, n + 2) and at most 1, where n is how many
-//! there are. One more stands at 1/2 with a width of 1:
-//! what is known before anything was tried. All have the same weight. These are the windows of optuna's `TPESampler` with
+//! there are. One more stands at 1/2 with a width of 1, and is nobody's neighbour: what is known before anything was
+//! tried. All have the same weight. These are the windows of optuna's `TPESampler` with
 //! `consider_endpoints` and `consider_magic_clip`, to which a test compares them.
 
 use rand::{Rng, RngExt};
@@ -20,17 +20,16 @@ impl Windows {
     /// The windows of some numbers from 0 to 1.
     pub fn of(places: impl Iterator<Item = f64>) -> Self {
         const PRIOR: (f64, f64) = (0.5, 1.0);
-        let mut sorted: Vec<(f64, bool)> = places.map(|place| (place, false)).chain([(PRIOR.0, true)]).collect();
-        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let count = sorted.len();
-        let least = 1.0 / (1.0 + count as f64).min(100.0);
-        let width = |at: usize| {
-            let (place, prior) = sorted[at];
-            let before = if at == 0 { 0.0 } else { sorted[at - 1].0 };
-            let after = sorted.get(at + 1).map_or(1.0, |(next, _)| *next);
-            if prior { PRIOR.1 } else { (place - before).max(after - place).clamp(least, 1.0) }
+        let mut sorted: Vec<f64> = places.collect();
+        sorted.sort_by(f64::total_cmp);
+        let least = 1.0 / (2.0 + sorted.len() as f64).min(100.0);
+        let window = |at: usize| {
+            let place = sorted[at];
+            let before = if at == 0 { 0.0 } else { sorted[at - 1] };
+            let after = sorted.get(at + 1).copied().unwrap_or(1.0);
+            (place, (place - before).max(after - place).clamp(least, 1.0))
         };
-        Self { of: (0..count).map(|at| (sorted[at].0, width(at))).collect() }
+        Self { of: (0..sorted.len()).map(window).chain([PRIOR]).collect() }
     }
 
     /// The logarithm of the density at a place.

@@ -179,7 +179,7 @@ impl Span {
 
     /// How many values there are, where that is few enough to count.
     fn count(&self) -> Option<f64> {
-        let whole = (self.whole && self.log).then(|| self.high - self.low + 1.0);
+        let whole = (self.whole && self.log).then_some(self.high - self.low + 1.0);
         whole.or_else(|| Some(self.steps(self.grid()?)))
     }
 }

@@ -241,7 +241,8 @@ fn sound(layout: &Layout) -> Result<(), String> {
     if let Some(p) = layout.params.iter().find(|p| !seen.insert(&p.name)) {
         return Err(format!("parameter `{}` is declared twice", p.name));
     }
-    let divided = |p: &ParamSpec| p.groups == 1 || p.shape.len() == 4 && p.groups > 0 && p.shape[0] % p.groups == 0;
+    let divided =
+        |p: &ParamSpec| p.groups == 1 || p.shape.len() == 4 && p.groups > 0 && p.shape[0].is_multiple_of(p.groups);
     if let Some(p) = layout.params.iter().find(|p| !divided(p)) {
         return Err(format!("parameter `{}` {} cannot lie in {} groups", p.name, p.shape, p.groups));
     }

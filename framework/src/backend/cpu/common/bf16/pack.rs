@@ -184,7 +184,7 @@ mod x86 {
         // Of four rows 4q to 4q + 3: column j of each quarter.
         let four = |q: usize, j: usize| {
             let (a, b) = (two(4 * q, j >= 2), two(4 * q + 2, j >= 2));
-            if j % 2 == 0 { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
+            if j.is_multiple_of(2) { _mm512_unpacklo_epi64(a, b) } else { _mm512_unpackhi_epi64(a, b) }
         };
         let mut out = [_mm512_setzero_si512(); 16];
         for j in 0..4 {
