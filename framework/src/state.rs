@@ -3,11 +3,14 @@
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 /// Named numbers of a plugin. `f64` holds every `f32` and every count up to 2^53 exactly.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,14 +39,66 @@ impl State {
 const HEADER: &str = "secateur-checkpoint";
 
 /// Arrays by name; taken out one by one, so that what nobody asked for is noticed.
-#[derive(Debug, Default)]
-pub(crate) struct Archive(BTreeMap<String, Array>);
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Archive<'a>(BTreeMap<String, Array<'a>>);
 
 #[derive(Debug, Clone)]
-struct Array {
+struct Array<'a> {
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Vec<u8>,
+    values: Values<'a>,
+}
+
+/// What an array holds. A network's weights stay where they are: a copy would take as much memory as the network.
+#[derive(Debug, Clone)]
+enum Values<'a> {
+    Floats(Cow<'a, [f32]>),
+    Bytes(Vec<u8>),
+}
+
+impl Values<'_> {
+    /// As they stand in a file: little-endian.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Floats(values) => bytemuck::cast_slice(values),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// A whole checkpoint that is not yet written: a safetensors file with a manifest and a checksum in its metadata.
+#[derive(Debug)]
+pub struct Checkpoint<'a> {
+    /// The length of the head in eight bytes, and the head.
+    head: Vec<u8>,
+    /// The arrays in the order of the file.
+    arrays: Vec<Array<'a>>,
+}
+
+impl Checkpoint<'_> {
+    /// Bytes of the file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.parts().map(|part| part.len() as u64).sum()
+    }
+
+    /// Writes the file, piece by piece and without a copy of it in memory.
+    ///
+    /// # Errors
+    /// If `to` cannot be written to.
+    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        self.parts().try_for_each(|part| to.write_all(part))
+    }
+
+    /// The whole file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.parts().collect::<Vec<_>>().concat()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.head.as_slice()).chain(self.arrays.iter().map(|array| array.values.bytes()))
+    }
 }
 
 /// What is read before anything is believed.
@@ -58,21 +113,47 @@ struct Header {
     manifest: String,
 }
 
-impl Archive {
+impl<'a> Archive<'a> {
     /// The file: these arrays, described by `manifest`.
     ///
     /// # Errors
     /// If the manifest is no JSON.
-    pub fn to_bytes(&self, manifest: &impl Serialize) -> Result<Vec<u8>> {
+    pub fn into_checkpoint(self, manifest: &impl Serialize) -> Result<Checkpoint<'a>> {
         let refused = |e: &dyn std::fmt::Display| Error::Checkpoint(format!("cannot be written: {e}"));
         let manifest = serde_json::to_string(manifest).map_err(|e| refused(&e))?;
         let version = env!("CARGO_PKG_VERSION").to_string();
         let header = Header { version, sha256: self.checksum(&manifest, true), of_arrays: true, manifest };
         let header = serde_json::to_string(&header).map_err(|e| refused(&e))?;
-        safetensors::serialize(&self.0, Some([(HEADER.to_string(), header)].into())).map_err(|e| refused(&e))
+        let mut arrays: Vec<_> = self.0.into_iter().collect();
+        // Wider types first, as the crate safetensors writes them: every array is aligned.
+        arrays.sort_by_key(|(_, array)| Reverse(array.dtype));
+        let mut end = 0;
+        let infos = arrays.iter().map(|(name, array)| {
+            let data_offsets = (end, end + array.values.bytes().len());
+            end = data_offsets.1;
+            (name.clone(), TensorInfo { dtype: array.dtype, shape: array.shape.clone(), data_offsets })
+        });
+        let infos = infos.collect();
+        let metadata = Metadata::new(Some([(HEADER.to_string(), header)].into()), infos).map_err(|e| refused(&e))?;
+        let mut text = serde_json::to_vec(&metadata).map_err(|e| refused(&e))?;
+        text.resize(text.len().next_multiple_of(8), b' ');
+        let head = [&(text.len() as u64).to_le_bytes(), text.as_slice()].concat();
+        Ok(Checkpoint { head, arrays: arrays.into_iter().map(|(_, array)| array).collect() })
     }
 
-    /// Reads what [`Archive::to_bytes`] made.
+    /// The same, whatever becomes of the network.
+    pub fn into_owned(self) -> Archive<'static> {
+        let owned = |array: Array<'_>| {
+            let values = match array.values {
+                Values::Floats(values) => Values::Floats(values.into_owned().into()),
+                Values::Bytes(bytes) => Values::Bytes(bytes),
+            };
+            Array { dtype: array.dtype, shape: array.shape, values }
+        };
+        Archive(self.0.into_iter().map(|(name, array)| (name, owned(array))).collect())
+    }
+
+    /// Reads what [`Archive::into_checkpoint`] made.
     ///
     /// # Errors
     /// If it is something else, or was written by another version, or any of it changed since.
@@ -91,7 +172,14 @@ impl Archive {
             )));
         }
         let array = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-            (name, Array { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() })
+            (
+                name,
+                Array {
+                    dtype: view.dtype(),
+                    shape: view.shape().to_vec(),
+                    values: Values::Bytes(view.data().to_vec()),
+                },
+            )
         };
         let archive = Self(tensors.tensors().into_iter().map(array).collect());
         if archive.checksum(&header.manifest, header.of_arrays) != header.sha256 {
@@ -101,42 +189,45 @@ impl Archive {
     }
 
     /// Adds weights.
-    pub fn put(&mut self, name: String, shape: &[usize], values: &[f32]) {
-        let mut bytes = vec![0; size_of_val(values)];
-        // Networks are large: this is a copy of their memory, where iterators of bytes would be far slower.
-        bytes.as_chunks_mut().0.iter_mut().zip(values).for_each(|(to, value)| *to = value.to_le_bytes());
-        self.0.insert(name, Array { dtype: Dtype::F32, shape: shape.to_vec(), bytes });
+    pub fn put(&mut self, name: String, shape: &[usize], values: Cow<'a, [f32]>) {
+        let values = match cfg!(target_endian = "little") {
+            true => Values::Floats(values),
+            false => Values::Bytes(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        };
+        self.0.insert(name, Array { dtype: Dtype::F32, shape: shape.to_vec(), values });
     }
 
     /// Adds flags.
     pub fn put_flags(&mut self, name: String, flags: &[bool]) {
         let bytes: Vec<u8> = flags.iter().map(|&f| u8::from(f)).collect();
-        self.0.insert(name, Array { dtype: Dtype::U8, shape: vec![bytes.len()], bytes });
+        self.0.insert(name, Array { dtype: Dtype::U8, shape: vec![bytes.len()], values: Values::Bytes(bytes) });
     }
 
     /// Adds a plugin's state under `prefix/`.
     pub fn put_state(&mut self, prefix: &str, state: State) {
         for (name, values) in state.0 {
-            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            self.0.insert(format!("{prefix}/{name}"), Array { dtype: Dtype::F64, shape: vec![values.len()], bytes });
+            let shape = vec![values.len()];
+            let values = Values::Bytes(values.iter().flat_map(|v| v.to_le_bytes()).collect());
+            self.0.insert(format!("{prefix}/{name}"), Array { dtype: Dtype::F64, shape, values });
         }
     }
 
     /// Takes weights out, if there are any of that name.
     pub fn take(&mut self, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
         let array = self.take_array(name, Dtype::F32)?;
-        let values = array.bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let values = array.values.bytes().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         Some((array.shape, values))
     }
 
     /// Takes flags out, if there are any of that name.
     pub fn take_flags(&mut self, name: &str) -> Option<Vec<bool>> {
-        Some(self.take_array(name, Dtype::U8)?.bytes.iter().map(|&b| b != 0).collect())
+        Some(self.take_array(name, Dtype::U8)?.values.bytes().iter().map(|&b| b != 0).collect())
     }
 
     /// Takes out a plugin's state.
     pub fn take_state(&mut self, prefix: &str) -> State {
-        let numbers = |array: Array| array.bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        let numbers =
+            |array: Array<'_>| array.values.bytes().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
         let names = self.names(prefix).into_iter();
         let take = |name: String| {
             let array = self.take_array(&format!("{prefix}/{name}"), Dtype::F64)?;
@@ -156,7 +247,7 @@ impl Archive {
         self.0.keys().next().map(String::as_str)
     }
 
-    fn take_array(&mut self, name: &str, dtype: Dtype) -> Option<Array> {
+    fn take_array(&mut self, name: &str, dtype: Dtype) -> Option<Array<'a>> {
         if self.0.get(name)?.dtype == dtype { self.0.remove(name) } else { None }
     }
 
@@ -164,44 +255,42 @@ impl Archive {
     fn checksum(&self, manifest: &str, of_arrays: bool) -> String {
         let each: Vec<_> = self.0.values().collect();
         let digests: Vec<_> = match of_arrays {
-            true => each.par_iter().map(|array| Sha256::digest(&array.bytes).to_vec()).collect(),
+            true => each.par_iter().map(|array| Sha256::digest(array.values.bytes()).to_vec()).collect(),
             false => vec![],
         };
         let mut hash = Sha256::new();
         hash.update(manifest);
         for (nth, (name, array)) in self.0.iter().enumerate() {
             hash.update(format!("{name} {:?} {:?}", array.dtype, array.shape));
-            hash.update(digests.get(nth).unwrap_or(&array.bytes));
+            hash.update(digests.get(nth).map_or(array.values.bytes(), Vec::as_slice));
         }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
-    }
-}
-
-impl View for &Array {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.bytes.as_slice().into()
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use safetensors::tensor::TensorView;
 
-    fn example() -> Archive {
+    fn example() -> Archive<'static> {
         let mut archive = Archive::default();
-        archive.put("value/w".into(), &[2, 2], &[1.0, f32::MIN_POSITIVE, -0.0, 3.5]);
+        archive.put("value/w".into(), &[2, 2], vec![1.0, f32::MIN_POSITIVE, -0.0, 3.5].into());
         archive.put_flags("mask/w".into(), &[true, false, true, true]);
         archive.put_state("criterion", State::default().with("max", [f64::NEG_INFINITY, 0.1]));
         archive
+    }
+
+    fn written(archive: Archive<'_>, manifest: &impl Serialize) -> Vec<u8> {
+        archive.into_checkpoint(manifest).unwrap().to_bytes()
+    }
+
+    /// The same file by the crate safetensors.
+    fn by_safetensors<'a>(archive: &'a Archive<'_>, header: Option<String>) -> Vec<u8> {
+        let view =
+            |array: &'a Array<'_>| TensorView::new(array.dtype, array.shape.clone(), array.values.bytes()).unwrap();
+        let views = archive.0.iter().map(|(name, array)| (name, view(array)));
+        safetensors::serialize(views, header.map(|header| [(HEADER.to_string(), header)].into())).unwrap()
     }
 
     fn refused(bytes: &[u8]) -> String {
@@ -210,7 +299,7 @@ mod tests {
 
     #[test]
     fn everything_comes_back_and_nothing_twice() {
-        let bytes = example().to_bytes(&"about").unwrap();
+        let bytes = written(example(), &"about");
         let (manifest, mut archive) = Archive::from_bytes::<String>(&bytes).unwrap();
         assert_eq!(manifest, "about");
         let (shape, values) = archive.take("value/w").unwrap();
@@ -226,8 +315,20 @@ mod tests {
     }
 
     #[test]
+    fn it_is_the_file_that_the_crate_safetensors_writes() {
+        let checkpoint = example().into_checkpoint(&"about").unwrap();
+        let bytes = checkpoint.to_bytes();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let header = metadata.metadata().as_ref().unwrap()[HEADER].clone();
+        assert_eq!(bytes, by_safetensors(&example(), Some(header)));
+        let mut file = vec![];
+        checkpoint.write(&mut file).unwrap();
+        assert_eq!((file.len() as u64, &file), (checkpoint.size(), &bytes));
+    }
+
+    #[test]
     fn every_cut_and_every_changed_byte_is_noticed() {
-        let bytes = example().to_bytes(&"about").unwrap();
+        let bytes = written(example(), &"about");
         for end in 0..bytes.len() {
             assert!(refused(&bytes[..end]).contains("damaged or cut short"), "cut to {end}");
         }
@@ -244,7 +345,7 @@ mod tests {
         let archive = example();
         let (version, sha256) = (env!("CARGO_PKG_VERSION"), archive.checksum("\"about\"", false));
         let header = serde_json::json!({"version": version, "sha256": sha256, "manifest": "\"about\""}).to_string();
-        let mut bytes = safetensors::serialize(&archive.0, Some([(HEADER.to_string(), header)].into())).unwrap();
+        let mut bytes = by_safetensors(&archive, Some(header));
         assert_eq!(Archive::from_bytes::<String>(&bytes).unwrap().0, "about");
         *bytes.last_mut().unwrap() ^= 1;
         assert!(refused(&bytes).contains("its checksum does not match"));
@@ -252,19 +353,19 @@ mod tests {
 
     #[test]
     fn other_files_and_other_versions_are_told_apart() {
-        let other = safetensors::serialize(&example().0, None).unwrap();
+        let other = by_safetensors(&example(), None);
         assert!(refused(&other).contains("another kind of safetensors file"));
-        let text = String::from_utf8_lossy(&example().to_bytes(&"about").unwrap()).into_owned();
+        let text = String::from_utf8_lossy(&written(example(), &"about")).into_owned();
         assert!(text.contains(env!("CARGO_PKG_VERSION")));
-        let mut bytes = example().to_bytes(&"about").unwrap();
+        let mut bytes = written(example(), &"about");
         let at = bytes.windows(7).position(|w| w == b"version").unwrap() + 12;
         bytes[at] = b'9';
         assert!(refused(&bytes).contains("was written by version 9"), "{}", refused(&bytes));
     }
 
     /// Takes out whatever is there, and says how many bytes that was.
-    fn emptied(mut archive: Archive) -> usize {
-        let size = |name: &String, archive: &mut Archive| {
+    fn emptied(mut archive: Archive<'_>) -> usize {
+        let size = |name: &String, archive: &mut Archive<'_>| {
             let values = archive.take(name).map_or(0, |(_, values)| 4 * values.len());
             values + archive.take_flags(name).map_or(0, |flags| flags.len())
         };
@@ -277,7 +378,7 @@ mod tests {
     fn a_reader_bears_checkpoints_that_nobody_wrote() {
         let read =
             |bytes: &[u8]| Archive::from_bytes::<serde_json::Value>(bytes).map_or(0, |(_, archive)| emptied(archive));
-        let whole = example().to_bytes(&serde_json::json!({"next": 3, "units": {"fc1": 40}})).unwrap();
+        let whole = written(example(), &serde_json::json!({"next": 3, "units": {"fc1": 40}}));
         secateur_fuzz::bears("checkpoint", &[whole], read);
         // The same behind a checksum that fits: whatever a checkpoint holds, and whatever its manifest says.
         let seeds = [br#"{"next": 3, "units": {"fc1": 40}}"#.to_vec(), vec![1; 40]];
@@ -287,9 +388,12 @@ mod tests {
                 let (dtype, each) = [(Dtype::F32, 4), (Dtype::U8, 1), (Dtype::F64, 8), (Dtype::BF16, 2)][nth % 4];
                 let count = piece.len() / each;
                 let (name, bytes) = (String::from_utf8_lossy(piece), piece[..count * each].to_vec());
-                archive.0.insert(format!("criterion/{name}"), Array { dtype, shape: vec![count], bytes });
+                archive.0.insert(
+                    format!("criterion/{name}"),
+                    Array { dtype, shape: vec![count], values: Values::Bytes(bytes) },
+                );
             }
-            let written = archive.to_bytes(&String::from_utf8_lossy(bytes)).unwrap();
+            let written = written(archive, &String::from_utf8_lossy(bytes));
             let (_, read) = Archive::from_bytes::<serde_json::Value>(&written).unwrap();
             emptied(read)
         });

@@ -158,7 +158,7 @@ fn refused(why: impl std::fmt::Display) -> Error {
 pub struct SavedModel {
     /// What the file says of it.
     pub about: ModelFile,
-    arrays: Archive,
+    arrays: Archive<'static>,
     updates: BTreeMap<String, u64>,
 }
 
@@ -181,7 +181,7 @@ impl SavedModel {
                 }
                 (Dtype::F32, _) => {
                     let values: Vec<f32> = view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-                    arrays.put(format!("value/{name}"), view.shape(), &values);
+                    arrays.put(format!("value/{name}"), view.shape(), values.into());
                     updates.insert(name, 0);
                 }
                 (dtype, _) => return Err(refused(format!("`{name}` is of type {dtype:?}"))),

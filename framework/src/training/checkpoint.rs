@@ -14,7 +14,7 @@ use crate::pruning::LatencyTable;
 use crate::pruning::criterion::Setup;
 use crate::pruning::measure::Burden;
 use crate::pruning::schedule::Step;
-use crate::state::Archive;
+use crate::state::{Archive, Checkpoint};
 use crate::training::event::EvalAt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,9 +24,10 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_millis(200);
 
 /// The state of a run before a step.
-pub(super) struct Saved {
+#[derive(Clone)]
+pub(super) struct Saved<'a> {
     manifest: Manifest,
-    archive: Archive,
+    archive: Archive<'a>,
 }
 
 /// Everything that is no array.
@@ -91,16 +92,23 @@ pub(super) fn latency_of(checkpoint: &[u8], name: &str) -> Result<Option<Latency
     Ok(manifest.latency.filter(|_| manifest.run == name))
 }
 
-impl Saved {
+impl<'a> Saved<'a> {
     /// The checkpoint, for the run of that name.
-    pub fn to_bytes(&self, name: &str) -> Result<Vec<u8>> {
-        self.archive.to_bytes(&Manifest { run: name.into(), ..self.manifest.clone() })
+    pub fn into_checkpoint(self, name: &str) -> Result<Checkpoint<'a>> {
+        self.archive.into_checkpoint(&Manifest { run: name.into(), ..self.manifest })
+    }
+}
+
+impl Saved<'_> {
+    /// The same, whatever the next step does to the network.
+    fn into_owned(self) -> Saved<'static> {
+        Saved { manifest: self.manifest, archive: self.archive.into_owned() }
     }
 }
 
 impl<B: Backend> Live<B> {
     /// The state before the next step.
-    pub fn saved(&self, setting: &Setting<'_, B>, reported: Reported) -> Result<Saved> {
+    pub fn saved(&self, setting: &Setting<'_, B>, reported: Reported) -> Result<Saved<'_>> {
         let mut archive = Archive::default();
         self.params.save(&mut archive);
         for (step, snapshot) in &self.snapshots {
@@ -217,11 +225,11 @@ impl<B: Backend> Live<B> {
         &self,
         setting: &Setting<'_, B>,
         reporter: &mut Reporter<'_, B>,
-    ) -> Result<Option<Saved>> {
+    ) -> Result<Option<Saved<'static>>> {
         let long = reporter.evaluation.is_none_or(|took| took > LONG);
         let measured = setting.measures_prunes() && setting.timeline.position(self.next).is_some();
         let keep = long && measured;
-        keep.then(|| self.saved(setting, reporter.reported()?)).transpose()
+        keep.then(|| Ok(self.saved(setting, reporter.reported()?)?.into_owned())).transpose()
     }
 }
 
@@ -232,7 +240,7 @@ pub(super) fn boundary<B: Backend>(
     reporter: &mut Reporter<'_, B>,
     stopping: bool,
 ) -> Result<()> {
-    reporter.boundary(stopping, &|name, reported| live.saved(setting, reported)?.to_bytes(name))
+    reporter.boundary(stopping, &|name, reported| live.saved(setting, reported)?.into_checkpoint(name))
 }
 
 fn snapshot_prefix(step: Step) -> String {

@@ -16,6 +16,7 @@ mod step;
 mod summary;
 mod timeline;
 
+pub use crate::state::Checkpoint;
 pub use checkpoint::{Kept, checkpoint_name, checkpoint_step};
 pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
 pub use evaluate::{Answer, Evaluation, Fit, Prediction, Task, evaluate};

@@ -3,6 +3,7 @@
 use super::Evaluation;
 use crate::error::Result;
 use crate::options::Table;
+use crate::state::Checkpoint;
 use crate::tensor::Shape;
 use crate::training::event::Event;
 use crate::training::picture::Picture;
@@ -76,12 +77,12 @@ pub trait Observer {
     }
 
     /// A point from which the run can go on: after every epoch but the last, before a step where one is wanted, and
-    /// where it stops because it was asked to. `take` makes the bytes of a checkpoint for
+    /// where it stops because it was asked to. `take` makes a checkpoint for
     /// [`Run::resume`](super::Run::resume), under the name that identifies the run.
     ///
     /// # Errors
     /// Ends the run.
-    fn boundary(&mut self, _stopping: bool, _take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
+    fn boundary<'a>(&mut self, _stopping: bool, _take: &dyn Fn(&str) -> Result<Checkpoint<'a>>) -> Result<()> {
         Ok(())
     }
 }

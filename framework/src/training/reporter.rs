@@ -7,6 +7,7 @@ use crate::data::SplitName;
 use crate::error::{Error, Result};
 use crate::options::Table;
 use crate::pruning::schedule::{RunLength, Step};
+use crate::state::Checkpoint;
 use crate::tensor::Tensor;
 use crate::training::event::Event;
 use crate::training::picture::Picture;
@@ -162,7 +163,11 @@ impl<'o, B: Backend> Reporter<'o, B> {
     }
 
     /// A point from which the run can go on; `take` makes the checkpoint for a run of that name.
-    pub fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str, Reported) -> Result<Vec<u8>>) -> Result<()> {
+    pub fn boundary<'a>(
+        &mut self,
+        stopping: bool,
+        take: &dyn Fn(&str, Reported) -> Result<Checkpoint<'a>>,
+    ) -> Result<()> {
         let reported = self.reported()?;
         self.observer.boundary(stopping, &|name| take(name, reported.clone()))
     }

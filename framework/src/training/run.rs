@@ -221,7 +221,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
                 let pruned = live.prune_step(setting, position, Some(step), &batch, reporter);
                 reporter.may_leave = false;
                 if let (Err(Error::Stopped { .. }), Some(before)) = (&pruned, before) {
-                    reporter.boundary(true, &|name, _| before.to_bytes(name))?;
+                    reporter.boundary(true, &|name, _| before.clone().into_checkpoint(name))?;
                 }
                 pruned?;
             }

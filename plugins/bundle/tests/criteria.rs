@@ -9,7 +9,7 @@ use secateur::plugins::conformance::{Log, Named, Trial};
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Granularity, PruneConfig, Scope};
 use secateur::training::event::Event;
-use secateur::training::{Observer, Outcome, TrainConfig};
+use secateur::training::{Checkpoint, Observer, Outcome, TrainConfig};
 
 const MLP: Named = ("mlp", "hidden = [20, 10]");
 const CNN: Named = ("cnn", "channels = [6, 8]\nhidden = [12]\nbatch_norm = true");
@@ -172,8 +172,8 @@ impl Observer for Stopping {
     fn should_stop(&self) -> bool {
         self.at == self.seen.get()
     }
-    fn boundary(&mut self, _: bool, take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
-        self.checkpoint = take("this run")?;
+    fn boundary<'a>(&mut self, _: bool, take: &dyn Fn(&str) -> Result<Checkpoint<'a>>) -> Result<()> {
+        self.checkpoint = take("this run")?.to_bytes();
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Granularity, GrowConfig, PruneConfig, RegrowFrom, Scope};
 use secateur::training::event::{EvalAt, Event};
-use secateur::training::{LrSchedule, Observer, Optimizer, Outcome, Run, Silent, TrainConfig};
+use secateur::training::{Checkpoint, LrSchedule, Observer, Optimizer, Outcome, Run, Silent, TrainConfig};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -43,8 +43,8 @@ impl Observer for Recorder {
         self.asked.set(self.asked.get() + 1);
         self.stop_at == Some(self.seen.get()) || self.stop_when_asked == Some(self.asked.get())
     }
-    fn boundary(&mut self, _: bool, take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
-        self.checkpoints.push(take("this run")?);
+    fn boundary<'a>(&mut self, _: bool, take: &dyn Fn(&str) -> Result<Checkpoint<'a>>) -> Result<()> {
+        self.checkpoints.push(take("this run")?.to_bytes());
         Ok(())
     }
 }

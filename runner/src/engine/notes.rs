@@ -8,7 +8,7 @@ use secateur::options::{Idle, OptionSet, Table};
 use secateur::plugins::registry::{Kind, Registry};
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
-use secateur::training::{Evaluation, KeptWeights, Observer};
+use secateur::training::{Checkpoint, Evaluation, KeptWeights, Observer};
 use toml::Value;
 
 use crate::config::{OutputConfig, Resolved, RunConfig, SEEDS, SetBy};
@@ -267,7 +267,7 @@ impl<O: Observer> Observer for Telling<'_, O> {
         self.to.pruned(nth, kept)
     }
 
-    fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
+    fn boundary<'a>(&mut self, stopping: bool, take: &dyn Fn(&str) -> Result<Checkpoint<'a>>) -> Result<()> {
         self.to.boundary(stopping, take)
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use secateur::options::Table;
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
-use secateur::training::{Evaluation, KeptWeights, Observer};
+use secateur::training::{Checkpoint, Evaluation, KeptWeights, Observer};
 
 use crate::run::Recorder;
 
@@ -82,9 +82,13 @@ impl Observer for Until<'_> {
         self.recorder.validated(found, network)
     }
 
-    fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str) -> secateur::Result<Vec<u8>>) -> secateur::Result<()> {
+    fn boundary<'a>(
+        &mut self,
+        stopping: bool,
+        take: &dyn Fn(&str) -> secateur::Result<Checkpoint<'a>>,
+    ) -> secateur::Result<()> {
         if stopping && self.reached.get() {
-            self.taken = Some(take(self.recorder.name())?);
+            self.taken = Some(take(self.recorder.name())?.to_bytes());
             return Ok(());
         }
         self.recorder.boundary(stopping, take)

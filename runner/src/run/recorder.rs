@@ -8,7 +8,7 @@ use secateur::options::Table;
 use secateur::pruning::LatencyTable;
 use secateur::training::event::Event;
 use secateur::training::picture::Picture;
-use secateur::training::{Evaluation, KeptWeights, Observer};
+use secateur::training::{Checkpoint, Evaluation, KeptWeights, Observer};
 
 use super::best::Best;
 use super::checkpoints::Checkpoints;
@@ -198,12 +198,12 @@ impl<'a> Recorder<'a> {
     }
 
     /// Writes a checkpoint that took since `began` to make; events up to here are on the disk before it.
-    fn checkpoint(&mut self, began: Instant, bytes: &[u8]) -> Result<(), RunDirError> {
+    fn checkpoint(&mut self, began: Instant, checkpoint: &Checkpoint<'_>) -> Result<(), RunDirError> {
         self.log.sync()?;
-        self.folder.write_checkpoint(bytes, self.keep, self.steps)?;
+        self.folder.write_checkpoint(&|file| checkpoint.write(file), self.keep, self.steps)?;
         let now = Instant::now();
         self.checkpoints.written(began, now);
-        tracing::debug!("a checkpoint of {} bytes took {:.3} s", bytes.len(), (now - began).as_secs_f64());
+        tracing::debug!("a checkpoint of {} bytes took {:.3} s", checkpoint.size(), (now - began).as_secs_f64());
         Ok(())
     }
 }
@@ -282,13 +282,17 @@ impl Observer for Recorder<'_> {
     }
 
     /// Always takes a checkpoint before a stop, else as often as agreed.
-    fn boundary(&mut self, stopping: bool, take: &dyn Fn(&str) -> secateur::Result<Vec<u8>>) -> secateur::Result<()> {
+    fn boundary<'a>(
+        &mut self,
+        stopping: bool,
+        take: &dyn Fn(&str) -> secateur::Result<Checkpoint<'a>>,
+    ) -> secateur::Result<()> {
         if !stopping && !self.checkpoints.wanted(Instant::now()) {
             return Ok(());
         }
         let began = Instant::now();
-        let bytes = take(&self.name)?;
-        self.checkpoint(began, &bytes).map_err(ended)
+        let checkpoint = take(&self.name)?;
+        self.checkpoint(began, &checkpoint).map_err(ended)
     }
 }
 

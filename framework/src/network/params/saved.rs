@@ -46,15 +46,15 @@ impl<B: Backend> ParamStore<B> {
     }
 
     /// Puts everything that changes while a run goes on into an archive.
-    pub(crate) fn save(&self, to: &mut Archive) {
+    pub(crate) fn save<'a>(&'a self, to: &mut Archive<'a>) {
         for p in &self.params {
             let (name, shape) = (&p.spec.name, p.spec.shape);
-            to.put(format!("value/{name}"), &shape, &p.value.host());
+            to.put(format!("value/{name}"), &shape, p.value.host());
             if let Some(mask) = &p.mask {
                 to.put_flags(format!("mask/{name}"), mask.keep());
             }
             for (slot, state) in p.state.iter().enumerate() {
-                to.put(format!("state/{slot}/{name}"), &shape, &state.host());
+                to.put(format!("state/{slot}/{name}"), &shape, state.host());
             }
         }
         for (group, alive) in &self.alive {
@@ -71,7 +71,12 @@ impl<B: Backend> ParamStore<B> {
     ///
     /// # Errors
     /// If it belongs to another network.
-    pub(crate) fn load(&mut self, layout: Layout, updates: &BTreeMap<String, u64>, from: &mut Archive) -> Result<()> {
+    pub(crate) fn load(
+        &mut self,
+        layout: Layout,
+        updates: &BTreeMap<String, u64>,
+        from: &mut Archive<'_>,
+    ) -> Result<()> {
         for p in &mut self.params {
             let name = p.spec.name.clone();
             let foreign = || Error::Checkpoint(format!("does not hold `{name}` as this network has it"));
@@ -103,9 +108,9 @@ impl<B: Backend> ParamStore<B> {
 
 impl<B: Backend> Snapshot<B> {
     /// Puts the values under `prefix/`.
-    pub(crate) fn save(&self, prefix: &str, to: &mut Archive) {
+    pub(crate) fn save<'a>(&'a self, prefix: &str, to: &mut Archive<'a>) {
         for (name, value) in &self.0 {
-            to.put(format!("{prefix}/{name}"), &value.shape(), &value.host());
+            to.put(format!("{prefix}/{name}"), &value.shape(), value.host());
         }
     }
 
@@ -113,7 +118,7 @@ impl<B: Backend> Snapshot<B> {
     ///
     /// # Errors
     /// If the device is out of memory.
-    pub(crate) fn load(device: &B, prefix: &str, from: &mut Archive) -> Result<Self> {
+    pub(crate) fn load(device: &B, prefix: &str, from: &mut Archive<'_>) -> Result<Self> {
         let names = from.names(prefix).into_iter();
         let values = names.filter_map(|name| {
             let (shape, values) = from.take(&format!("{prefix}/{name}"))?;

@@ -7,7 +7,7 @@ use secateur::plugins::conformance::Trial;
 use secateur::prelude::*;
 use secateur::pruning::{Apply, Counted, Granularity, LatencyTable, PruneConfig, Quantity, Scope};
 use secateur::training::event::Event;
-use secateur::training::{Observer, Outcome, TrainConfig};
+use secateur::training::{Checkpoint, Observer, Outcome, TrainConfig};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -23,8 +23,8 @@ impl Observer for Recorder {
         self.events.push(event.clone());
         Ok(())
     }
-    fn boundary(&mut self, _: bool, take: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<()> {
-        self.checkpoints.push(take("this run")?);
+    fn boundary<'a>(&mut self, _: bool, take: &dyn Fn(&str) -> Result<Checkpoint<'a>>) -> Result<()> {
+        self.checkpoints.push(take("this run")?.to_bytes());
         Ok(())
     }
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{CHECKPOINT, PAUSED, RunDir, STATE, STEP};
+use super::{CHECKPOINT, Content, PAUSED, RunDir, STATE, STEP};
 use crate::run::error::{RunDirError, failed};
+use crate::run::files::sync_folder;
 use crate::run::saved::{STEPS, Saved, kept};
 use crate::run::summary::read_summary;
 
@@ -37,15 +38,16 @@ impl RunDir {
     ///
     /// # Errors
     /// It cannot be written; the one before is then still there.
-    pub fn write_checkpoint(&self, content: &[u8], keep: usize, steps: u64) -> Result<(), RunDirError> {
+    pub fn write_checkpoint(&self, write: Content<'_>, keep: usize, steps: u64) -> Result<(), RunDirError> {
         self.claim.check()?;
         let folder = self.path.join(CHECKPOINT);
         fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
         if keep > 1 {
             // Twelve digits: names sort as numbers do.
-            self.put(&folder, &format!("{STEPS}{steps:012}.safetensors"), content)?;
+            self.put(&folder, &format!("{STEPS}{steps:012}.safetensors"), write)?;
         }
-        self.replace(&folder, STATE, content)?;
+        self.put(&folder, STATE, write)?;
+        sync_folder(&folder).map_err(failed(&folder.join(STATE), "write it"))?;
         for old in kept(&folder).iter().rev().skip(if keep > 1 { keep } else { 0 }) {
             _ = fs::remove_file(old);
         }

@@ -6,8 +6,8 @@ mod claim;
 mod earlier;
 mod owner;
 
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use secateur::pruning::LatencyTable;
@@ -25,6 +25,9 @@ use crate::output::PICTURES;
 pub use checkpoints::paused_after;
 pub use claim::{CLAIM, Claim, Held};
 pub use owner::{Owner, process_token};
+
+/// Writes what a file holds.
+type Content<'a> = &'a dyn Fn(&mut File) -> io::Result<()>;
 
 /// The resolved config.
 pub const CONFIG: &str = "config.toml";
@@ -189,7 +192,7 @@ impl RunDir {
     /// # Errors
     /// It cannot be written; then neither it nor a part of it is there.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), RunDirError> {
-        self.put(&self.path, name, content)
+        self.put(&self.path, name, &|file| file.write_all(content))
     }
 
     /// Tells whoever asks how far the run has come: it begins, or goes on, at a step of so many.
@@ -213,13 +216,13 @@ impl RunDir {
     }
 
     /// Writes a whole file into one of the run's folders.
-    fn put(&self, folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
-        rename_made(folder, name, |file| file.write_all(content), || self.claim.check())
+    fn put(&self, folder: &Path, name: &str, write: Content<'_>) -> Result<(), RunDirError> {
+        rename_made(folder, name, write, || self.claim.check())
     }
 
     /// The same, and sees to it that its name is on the disk.
     fn replace(&self, folder: &Path, name: &str, content: &[u8]) -> Result<(), RunDirError> {
-        self.put(folder, name, content)?;
+        self.put(folder, name, &|file| file.write_all(content))?;
         sync_folder(folder).map_err(failed(&folder.join(name), "write it"))
     }
 
@@ -327,8 +330,8 @@ mod tests {
     #[test]
     fn what_may_have_cost_hours_is_kept_until_a_successor_is_finished() {
         let out = tempfile::tempdir().unwrap();
-        ready(out.path(), false).write_checkpoint(b"first", 1, 7).unwrap();
-        ready(out.path(), true).write_checkpoint(b"second", 1, 7).unwrap();
+        ready(out.path(), false).write_checkpoint(&|file| file.write_all(b"first"), 1, 7).unwrap();
+        ready(out.path(), true).write_checkpoint(&|file| file.write_all(b"second"), 1, 7).unwrap();
         let folder = ready(out.path(), true);
         let states: Vec<_> =
             folder.earlier().iter().map(|at| fs::read(at.join(CHECKPOINT).join(STATE)).unwrap()).collect();
@@ -342,7 +345,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let folder = ready(out.path(), false);
         folder.finish(&serde_json::Map::new()).unwrap();
-        folder.write_checkpoint(b"state", 1, 7).unwrap();
+        folder.write_checkpoint(&|file| file.write_all(b"state"), 1, 7).unwrap();
         drop(folder);
         fs::write(out.path().join("r-1/.report.html.0123.unfinished"), "half").unwrap();
         assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Finished(_)));
@@ -357,7 +360,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let folder = ready(out.path(), false);
         folder.events().unwrap().append(&json!({"event": "step"})).unwrap();
-        folder.write_checkpoint(b"state", 1, 7).unwrap();
+        folder.write_checkpoint(&|file| file.write_all(b"state"), 1, 7).unwrap();
         drop(folder);
         assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Interrupted(_)));
         assert_eq!(RunDir::reopen(&out.path().join("r-1")).unwrap_err().to_string().lines().count(), 2);
@@ -379,11 +382,11 @@ mod tests {
                 .collect::<Vec<u64>>()
         };
         for steps in [8, 9, 10, 100] {
-            folder.write_checkpoint(format!("after {steps}").as_bytes(), 3, steps).unwrap();
+            folder.write_checkpoint(&|file| file.write_all(format!("after {steps}").as_bytes()), 3, steps).unwrap();
         }
         assert_eq!(names(), [9, 10, 100]);
         assert_eq!(fs::read(folder.state()).unwrap(), b"after 100");
-        folder.write_checkpoint(b"alone", 1, 101).unwrap();
+        folder.write_checkpoint(&|file| file.write_all(b"alone"), 1, 101).unwrap();
         assert_eq!((names(), fs::read(folder.state()).unwrap()), (vec![], b"alone".to_vec()));
     }
 
@@ -406,7 +409,7 @@ mod tests {
         let finished = || folder.finish(&serde_json::Map::new());
         let tried = [
             folder.write(MODEL, b"late"),
-            folder.write_checkpoint(b"late", 1, 7),
+            folder.write_checkpoint(&|file| file.write_all(b"late"), 1, 7),
             folder.give_up("failed", "late"),
             finished(),
         ];
