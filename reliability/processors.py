@@ -10,6 +10,7 @@ nonzeros. Beside them it asks that a processor without AVX2 is refused, and that
 
 import argparse
 import hashlib
+import json
 import os
 import platform
 import re
@@ -23,9 +24,9 @@ from pathlib import Path
 EMULATED = ["qemu-x86_64", "-cpu", "Haswell"]
 LESSER = ["qemu-x86_64", "-cpu", "Nehalem"]
 BASE = [
-    "data/glyphs", "criterion/magnitude", "--set=data.glyphs={train=150,test=40}", "train.batch_size=50", "output.pictures=0",
+    "data/glyphs", "criterion/magnitude", "--set=data.glyphs={train=100,test=20}", "train.batch_size=50", "output.pictures=0",
     "--set=train.bits=portable", "--set=prune={granularity=\"weight\",apply=\"mask\",scope=\"layer\"}",
-    "--set=schedule={name=\"one-shot\",sparsity=0.8,at=1}", "threads=2", "output.checkpoint_every=1",
+    "--set=schedule={name=\"one-shot\",sparsity=0.8,at=0.34}", "threads=2", "output.checkpoint_every=1",
 ]
 NETWORKS = {
     "mlp": ["model/mlp", "--set=model.hidden=[50,30]"],
@@ -77,6 +78,9 @@ def main():
                     out = Path(folder) / name / kind / where
                     found.append(network(execute(before, program, words_of, out), out))
                 same = found[0] == found[1]
+                told = json.loads(next((Path(folder) / name / kind / "here").glob("*/summary.json")).read_text())
+                if bool(told.get("sparse_layers")) != (kind == "sparse"):
+                    sys.exit(f"{name}, {kind}: layers over nonzeros are {told.get('sparse_layers')}")
                 failed += not same
                 print(f"{name:4} {kind:6} {found[0][:16]} {found[1][:16]} {'the same' if same else 'DIFFERENT'}")
         refused = execute(LESSER, program, BASE + NETWORKS["mlp"] + ["train.epochs=1"], Path(folder) / "lesser")
