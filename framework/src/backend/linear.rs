@@ -56,6 +56,9 @@ pub trait LinearOps: Device {
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Self::Pattern>;
     /// What the device lacks to compute products in bf16: nothing, or the reason in words.
     fn lacks_bf16() -> Option<String>;
+    /// What the device lacks for bits that are the same elsewhere ([`Bits::Portable`](crate::backend::Bits)): nothing, or
+    /// the reason in words.
+    fn lacks_portable_bits() -> Option<String>;
     /// `y = act(x w^T + b) + residual`; saves for the backward pass where `save`.
     ///
     /// # Errors

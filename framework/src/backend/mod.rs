@@ -23,7 +23,7 @@ mod ranking;
 mod tokens;
 
 pub use crate::tensor::{
-    Binary, Device, DeviceName, LayerGrads, Nonzeros, Precision, Reduce, Slot, TensorOps, Unary, Weight,
+    Binary, Bits, Device, DeviceName, LayerGrads, Nonzeros, Precision, Reduce, Slot, TensorOps, Unary, Weight,
 };
 pub use activation::{Act, ActivationOps};
 pub use attention::{AttentionOps, Heads};
@@ -53,6 +53,17 @@ pub fn vector_level() -> &'static str {
 /// for themselves. False for a name that there is not.
 pub fn limit_vector_level(name: &str) -> bool {
     cpu::common::simd::limit(name)
+}
+
+/// Whether this thread's results may depend on the processor; [`Bits::Fastest`] unless [`use_bits`] says otherwise.
+pub fn bits() -> Bits {
+    cpu::common::simd::bits()
+}
+
+/// Has this thread compute with such bits from now on. Kernels spread over the threads of the rayon pool that they are
+/// called in, so all of a pool are told: `ThreadPoolBuilder::start_handler(move |_| use_bits(bits))`.
+pub fn use_bits(bits: Bits) {
+    cpu::common::simd::use_bits(bits);
 }
 
 /// The instructions that products in bf16 use on this processor: `amx`, `bf16` for AVX512-BF16, or

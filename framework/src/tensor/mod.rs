@@ -5,6 +5,7 @@
 //! shape stands beside it. [`Tensor::dfdx`] hands out the dfdx tensor, with every operation dfdx has;
 //! [`Tensor::from_dfdx`] takes one back.
 
+mod bits;
 mod buffer;
 mod device;
 mod device_name;
@@ -13,6 +14,7 @@ mod operations;
 mod precision;
 mod shape;
 
+pub use bits::Bits;
 pub use buffer::Buffer;
 pub use device::Device;
 pub use device_name::DeviceName;

@@ -1,6 +1,6 @@
 //! The `[train]` section.
 
-use crate::backend::{Backend, LossValue, Precision, Update, squared_error, squared_error_of_classes};
+use crate::backend::{Backend, Bits, LossValue, Precision, Update, squared_error, squared_error_of_classes};
 use crate::error::Result;
 use crate::network::model::Batch;
 use crate::network::params::Sparse;
@@ -191,6 +191,11 @@ crate::options! {
         /// instructions for it.
         #[acts(always)]
         pub precision: Precision = Precision::F32,
+        /// Whether a run's bits depend on the kind of processor: `fastest` uses the widest vectors there are, `portable` adds
+        /// in one order on every x86-64 processor with AVX2 and FMA, so that the same config gives the same network there,
+        /// and a checkpoint goes on elsewhere. Refused on other processors, on a GPU, and with products in bf16.
+        #[acts(always)]
+        pub bits: Bits = Bits::Fastest,
     }
 
     fn check(&self, checks: &mut Checks) {

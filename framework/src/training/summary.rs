@@ -4,7 +4,7 @@ use super::reporter::Reporter;
 use super::run::Live;
 use super::setting::Setting;
 use super::{Evaluation, Fit};
-use crate::backend::Backend;
+use crate::backend::{Backend, Bits};
 use crate::error::Result;
 use crate::network::forward::Cost;
 use crate::network::layout::Sizes;
@@ -97,6 +97,9 @@ pub struct Summary {
     pub threads: usize,
     /// `cpu` or `cuda`.
     pub device: String,
+    /// `portable` where the bits do not depend on the kind of processor, `fastest` where they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<Bits>,
 }
 
 /// How long a forward pass of a batch takes in evaluation: medians of both networks, read in turns when the run was over.
@@ -166,6 +169,7 @@ impl Summary {
             seed: setting.seeds.run.0,
             threads: rayon::current_num_threads(),
             device: B::NAME.into(),
+            bits: Some(setting.train.bits),
         })
     }
 

@@ -135,7 +135,7 @@ impl Workbench {
         how: &Compression,
         told: &mut (dyn FnMut(u64, f64) + Send),
     ) -> Result<Compressed, Failure> {
-        on_device(&config.run.top, Compressing { bench: self, config, model, how, told })
+        on_device((&config.run.top, config.run.train.bits), Compressing { bench: self, config, model, how, told })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a config says to compute, and with how many threads.
 
-use secateur::backend::{Cpu, DeviceName};
+use secateur::backend::{Bits, Cpu, DeviceName, use_bits};
 use secateur::plugins::registry::Registered;
 
 use crate::config::TopConfig;
@@ -18,12 +18,14 @@ pub trait Work: Send {
     fn on<B: Registered>(self, device: B) -> Result<Self::Made, Failure>;
 }
 
-/// Does something on the device and the threads that a config names.
+/// Does something on the device and the threads that a config names, with such bits.
 ///
 /// # Errors
 /// There is no such device; whatever ends the work early.
-pub fn on_device<W: Work>(top: &TopConfig, work: W) -> Result<W::Made, Failure> {
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads).build();
+pub fn on_device<W: Work>((top, bits): (&TopConfig, Bits), work: W) -> Result<W::Made, Failure> {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(top.threads);
+    // The pool is this run's own: other runs of the process may have other bits.
+    let threads = threads.start_handler(move |_| use_bits(bits)).build();
     let threads = threads.map_err(|error| Failure::Failed(format!("threads = {}: {error}", top.threads)))?;
     let place =
         DeviceName::parse(&top.device).map_err(|allowed| Failure::Failed(format!("device: must be {allowed}")))?;

@@ -28,7 +28,7 @@ impl Workbench {
         survived: BTreeMap<String, Vec<f64>>,
         batches: u64,
     ) -> Result<Option<Fitted>, Failure> {
-        on_device(&config.run.top, Fitting { bench: self, config, survived, batches })
+        on_device((&config.run.top, config.run.train.bits), Fitting { bench: self, config, survived, batches })
     }
 }
 

@@ -51,7 +51,7 @@ impl Workbench {
         observer: &mut O,
         loading: fn(&mut O, Option<LoadProgress>),
     ) -> Result<Trained, Failure> {
-        on_device(&config.run.top, Training { bench: self, config, from, observer, loading })
+        on_device((&config.run.top, config.run.train.bits), Training { bench: self, config, from, observer, loading })
     }
 
     /// The config, and with it the content of the data and of the weights that it names, where these are read from

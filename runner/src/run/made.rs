@@ -1,7 +1,7 @@
 //! What a run's bits come from beside its config: the content of its data, the build of the program, and the vector
 //! instructions of the processor. They stand in the provenance, and in the name of every checkpoint.
 
-use secateur::backend::{Precision, bf16_unit, vector_level};
+use secateur::backend::{Bits, Precision, bf16_unit, vector_level};
 use serde::Serialize;
 
 use crate::config::Resolved;
@@ -21,7 +21,8 @@ pub struct Made {
     /// The program's build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
-    /// The vector instructions, where the bits depend on them: on a processor, not on a GPU.
+    /// The vector instructions, where the bits depend on them: on a processor, not on a GPU; `portable` where
+    /// `train.bits` says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vector: Option<String>,
 }
@@ -34,9 +35,10 @@ impl Made {
             data: config.content().data.clone(),
             init: config.content().init.clone(),
             build: Some(BUILD.to_owned()),
-            vector: on_processor.then(|| match config.run.train.precision {
-                Precision::F32 => vector_level().to_owned(),
-                Precision::Bf16 => format!("{}+{}", vector_level(), bf16_unit()),
+            vector: on_processor.then(|| match (config.run.train.bits, config.run.train.precision) {
+                (Bits::Portable, _) => Bits::Portable.to_string(),
+                (Bits::Fastest, Precision::F32) => vector_level().to_owned(),
+                (Bits::Fastest, Precision::Bf16) => format!("{}+{}", vector_level(), bf16_unit()),
             }),
         }
     }
@@ -106,6 +108,10 @@ mod tests {
         let expected =
             ["the program's build: b2 there, b1 here", "the processor's vector instructions: avx512 there, avx2 here"];
         assert_eq!(made.changes(&other), expected);
+        // Portable bits are the same on every processor that has them.
+        let portable = Made { vector: some("portable"), ..made.clone() };
+        assert_eq!(portable.changes(&Made::of(&portable.name("abc")).1), [""; 0]);
+        assert_eq!(portable.changes(&made), ["the processor's vector instructions: avx2 there, portable here"]);
         // A GPU's bits do not depend on the processor.
         assert_eq!(Made { vector: None, ..made.clone() }.changes(&Made { vector: some("avx2"), ..made }), [""; 0]);
     }

@@ -41,7 +41,7 @@ const NUMBERS: [&str; 20] = [
 /// Entries that are fractions.
 const FRACTIONS: [&str; 5] = ["test_accuracy", "train_accuracy", "validation_accuracy", "sparsity", "unit_sparsity"];
 /// Entries that are text.
-const TEXTS: [&str; 8] = ["status", "error", "control", "control_of", "sweep", "device", SEAL, CONFIG_SEAL];
+const TEXTS: [&str; 9] = ["status", "error", "control", "control_of", "sweep", "device", "bits", SEAL, CONFIG_SEAL];
 
 /// What is wrong with a folder, and with which of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]

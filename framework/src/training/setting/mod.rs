@@ -119,6 +119,7 @@ impl<'a, B: Backend> Setting<'a, B> {
         };
         setting.check_sparse()?;
         setting.check_precision()?;
+        setting.check_bits()?;
         if setting.prune.has_latency() && setting.timeline.count() > 0 {
             setting.latency = Some(setting.latency_table(saved)?);
         }

@@ -52,7 +52,10 @@ impl Workbench {
         which: Which,
         (examples, graph): (NonZeroUsize, bool),
     ) -> Result<Exportable, Failure> {
-        on_device(&config.run.top, Exporting { bench: self, config, file, which, examples, graph })
+        on_device(
+            (&config.run.top, config.run.train.bits),
+            Exporting { bench: self, config, file, which, examples, graph },
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use secateur::backend::Bits;
 use secateur::network::model::Batch;
 use secateur::network::params::{Masking, ParamStore};
 use secateur::plugins::registry::Registered;
@@ -74,7 +75,7 @@ impl Workbench {
         threads: usize,
     ) -> Result<Vec<Timed>, Failure> {
         let top = TopConfig { threads, ..network.config.run.top.clone() };
-        on_device(&top, Timing { bench: self, network, other, batches })
+        on_device((&top, Bits::Fastest), Timing { bench: self, network, other, batches })
     }
 }
 

@@ -72,7 +72,7 @@ impl Workbench {
     /// A network that is not the config's; data that is not there or does not fit; predictions of a network that has a
     /// loss of its own.
     pub fn predict(&self, config: &Resolved, file: &[u8], which: Which, each: bool) -> Result<Found, Failure> {
-        on_device(&config.run.top, Predicting { bench: self, config, file, which, each })
+        on_device((&config.run.top, config.run.train.bits), Predicting { bench: self, config, file, which, each })
     }
 }
 

@@ -49,7 +49,7 @@ impl Workbench {
     /// # Errors
     /// A network that is not the config's; data that is not there.
     pub fn recompute(&self, config: &Resolved, file: &[u8]) -> Result<Recomputed, Failure> {
-        on_device(&config.run.top, Recomputing { bench: self, config, file })
+        on_device((&config.run.top, config.run.train.bits), Recomputing { bench: self, config, file })
     }
 }
 

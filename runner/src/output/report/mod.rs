@@ -10,6 +10,7 @@ mod thinned;
 mod weights;
 
 use maud::{Markup, html};
+use secateur::backend::Bits;
 use secateur::plugins::registry::Kind;
 use secateur::pruning::measure::LayerBurden;
 use serde_json::{Map, Value};
@@ -92,6 +93,7 @@ fn head(config: &Resolved, summary: &Map<String, Value>) -> Markup {
             p {
                 (named(Kind::Model)) " on " (named(Kind::Data)) ", pruned by " (named(Kind::Criterion))
                 ", schedule " (named(Kind::Schedule)) ", " (seeds(run))
+                @if run.train.bits == Bits::Portable { ", bits " (run.train.bits) }
                 @if let Some(of) = summary.get("control_of").and_then(Value::as_str) { br; "A control of the run in " (of) }
                 @if let Some(fork) = summary.get("fork") { br; (left(fork)) }
                 @if let Some(error) = summary.get("error").and_then(Value::as_str) { br; span.down { (error) } }

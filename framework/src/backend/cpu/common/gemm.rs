@@ -1,6 +1,8 @@
 //! Matrix products: a checked, single-threaded one, and one cut into tiles by shape and spread over threads.
 
-use super::{Accumulate, par};
+use super::simd::{Level, bits, level};
+use super::{Accumulate, panels, par};
+use crate::tensor::Bits;
 use std::marker::PhantomData;
 
 /// A matrix view with strides; transposing is free.
@@ -157,6 +159,10 @@ pub fn gemm(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: Mat
             c.blocks().for_each(|block| block.fill(0.0));
         }
         return;
+    }
+    if bits() == Bits::Portable && level() == Level::Avx2 {
+        // The crate chooses its kernel by the processor, and cuts sums by the size of its caches.
+        return panels::multiply(c, mode, alpha, a, b);
     }
     // SAFETY: constructors of the views checked that their last elements exist, the shapes agree, c is exclusively
     // ours, and gemm does not read c unless told to.

@@ -2,6 +2,8 @@
 //!
 //! Written as plain loops over slices; the compiler vectorises each version of the body for its own instruction set.
 
+use crate::tensor::Bits;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The instruction sets a body is compiled for.
@@ -36,7 +38,20 @@ pub fn limit(name: &str) -> bool {
     known.inspect(|level| HIGHEST.store(*level as u8, Ordering::Relaxed)).is_some()
 }
 
-/// The best level this processor has, up to the [`limit`]; the answer is cached by the standard library.
+thread_local! { static BITS: Cell<Bits> = const { Cell::new(Bits::Fastest) }; }
+
+/// See [`crate::backend::bits`].
+#[inline]
+pub fn bits() -> Bits {
+    BITS.get()
+}
+
+/// See [`crate::backend::use_bits`].
+pub fn use_bits(bits: Bits) {
+    BITS.set(bits);
+}
+
+/// The best level this processor has, up to the [`limit`], and up to AVX2 where bits are to be portable; the answer is cached by the standard library.
 #[inline]
 pub fn level() -> Level {
     #[cfg(test)]
@@ -51,7 +66,7 @@ pub fn level() -> Level {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq");
-        if avx2 && avx512 && highest >= Level::Avx512 as u8 {
+        if avx2 && avx512 && highest >= Level::Avx512 as u8 && bits() == Bits::Fastest {
             return Level::Avx512;
         }
         if avx2 && highest >= Level::Avx2 as u8 {

@@ -37,6 +37,11 @@ impl LinearOps for Cpu {
         crate::backend::cpu::common::bf16::lacking()
     }
 
+    fn lacks_portable_bits() -> Option<String> {
+        let lacking = "this processor lacks AVX2 or FMA, whose order of sums they have";
+        (level() == Level::Baseline).then(|| lacking.to_owned())
+    }
+
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Held> {
         Some(Held::new(Pattern::new(keep, outputs, inputs)))
     }

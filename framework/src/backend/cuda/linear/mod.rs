@@ -24,6 +24,10 @@ impl LinearOps for Cuda {
         Some("products on NVIDIA GPUs are computed in f32".into())
     }
 
+    fn lacks_portable_bits() -> Option<String> {
+        Some("products on NVIDIA GPUs add in the order of their libraries".into())
+    }
+
     fn pattern(_keep: &[bool], _outputs: usize, _inputs: usize) -> Option<Self::Pattern> {
         None
     }

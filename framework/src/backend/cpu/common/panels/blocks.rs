@@ -96,6 +96,23 @@ pub(crate) fn product_by_blocks(c: &mut MatMut<'_>, mode: Accumulate, a: Left<'_
     if k == 0 || rows == 0 || cols == 0 {
         return gemm(c, mode, 1.0, a.mat.rows_from(top, rows), b);
     }
+    in_depths((c, mode, 1.0), (level, lanes), |at, depth| a.block((top, rows), (at, depth)), b);
+}
+
+/// c = alpha a b, or c += alpha a b, on this thread, with AVX2 and nothing that depends on the processor beside: a
+/// general product whose bits are portable. Nothing of it is empty.
+pub(crate) fn multiply(c: &mut MatMut<'_>, mode: Accumulate, alpha: f32, a: Mat<'_>, b: Mat<'_>) {
+    in_depths((c, mode, alpha), (Level::Avx2, 8), |at, depth| a.cols_from(at, depth), b);
+}
+
+/// c = alpha a b, or c += alpha a b, [`DEPTH`] rows of b at a time; `a` gives so many columns from a first one.
+fn in_depths<'a>(
+    (c, mode, alpha): (&mut MatMut<'_>, Accumulate, f32),
+    (level, lanes): (Level, usize),
+    a: impl Fn(usize, usize) -> Mat<'a>,
+    b: Mat<'_>,
+) {
+    let (k, cols) = (b.rows, b.cols);
     let width = lanes * registers(level, cols.div_ceil(lanes));
     scratch::with(DEPTH.min(k) * cols.next_multiple_of(width), |packed| {
         for first in (0..k).step_by(DEPTH) {
@@ -105,7 +122,7 @@ pub(crate) fn product_by_blocks(c: &mut MatMut<'_>, mode: Accumulate, a: Left<'_
             let (data, row_stride, panel_stride) = (&*packed, width, depth * width);
             let cut = Cut { level, data, rows: depth, cols, width, row_stride, panel_stride };
             let start = if first == 0 { Start::from(mode) } else { Start::Itself };
-            run(c, start, 1.0, a.block((top, rows), (first, depth)), &Panels(Form::Cut(cut)));
+            run(c, start, alpha, a(first, depth), &Panels(Form::Cut(cut)));
         }
     });
 }
@@ -113,10 +130,41 @@ pub(crate) fn product_by_blocks(c: &mut MatMut<'_>, mode: Accumulate, a: Left<'_
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::common::simd::use_bits;
     use crate::backend::cpu::common::testing::{assert_close, assert_same_bits, at_each_level, random};
+    use crate::tensor::Bits;
 
     fn multiply(c: &mut [f32], mode: Accumulate, a: Mat<'_>, b: Mat<'_>) {
         product_in_tiles(MatMut::new(c, a.rows, b.cols), mode, a, b);
+    }
+
+    #[test]
+    fn products_with_portable_bits_agree_with_the_general_one() {
+        if level() < Level::Avx2 {
+            return eprintln!("SKIPPED: portable bits are those of AVX2, which this processor lacks");
+        }
+        for (m, n, k) in [(1, 1, 1), (3, 5, 7), (33, 17, 256), (100, 130, 512), (9, 300, 193)] {
+            let (a, b) = (random(m * k, 1), random(k * n, 2));
+            let turned = |x: &[f32], rows: usize, cols: usize| -> Vec<f32> {
+                (0..cols * rows).map(|i| x[i % rows * cols + i / rows]).collect()
+            };
+            let (at, bt) = (turned(&a, m, k), turned(&b, k, n));
+            for mode in [Accumulate::Overwrite, Accumulate::Add] {
+                let of = |bits: Bits, a: Mat<'_>, b: Mat<'_>| {
+                    let mut c = random(m * n, 3);
+                    use_bits(bits);
+                    gemm(&mut MatMut::new(&mut c, m, n), mode, 0.5, a, b);
+                    use_bits(Bits::Fastest);
+                    c
+                };
+                let expected = of(Bits::Fastest, Mat::new(&a, m, k), Mat::new(&b, k, n));
+                let expected: Vec<f64> = expected.iter().map(|&x| f64::from(x)).collect();
+                let found = of(Bits::Portable, Mat::new(&a, m, k), Mat::new(&b, k, n));
+                assert_close(&found, &expected, 1e-4, "as it is");
+                // How operands lie in memory changes nothing.
+                assert_eq!(of(Bits::Portable, Mat::new(&at, k, m).t(), Mat::new(&bt, n, k).t()), found);
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::gemm::{Mat, MatMut, gemm};
 use super::simd::{Level, level};
 use super::transpose::transpose;
 use super::{Accumulate, elementwise, scratch};
-pub(crate) use blocks::{product_by_blocks, product_in_tiles, tile, with_left};
+pub(crate) use blocks::{multiply, product_by_blocks, product_in_tiles, tile, with_left};
 use cut::{Cut, Start};
 
 /// Rows up to which a right-hand side is used where it is, if its columns fill registers: they are read too few times
