@@ -29,6 +29,7 @@ NETWORKS = {
     "cnn": ("conv 16, 32, FC 256-128", ["model/cnn"], 3),
     "resnet": ("ResNet-20, batch normalisation", ["model/resnet"], 3),
     "vgg": ("VGG-16, batch normalisation", ["model/vgg"], 3),
+    "mobilenet": ("MobileNetV2, batch normalisation", ["model/mobilenet-v2"], 3),
     "vit": ("ViT, 4 blocks, 64 tokens, dim 192", ["model/vit"], 3),
 }
 ASKED = {"PyTorch": 1.5, "onnxruntime": 1.0}

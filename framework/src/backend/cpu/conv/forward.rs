@@ -4,7 +4,8 @@ use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::epilogue::finish;
 use super::layer::{Conv, effective};
-use super::tiles::{pack, product};
+use super::small;
+use super::tiles::{pack, product, product_tile};
 use crate::backend::cpu::common::bf16::multiply_in;
 use crate::backend::cpu::common::gemm::{Mat, MatMut};
 use crate::backend::cpu::common::{Accumulate, par, scratch};
@@ -20,6 +21,9 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
         return;
     }
     let weight = effective(conv.weight, conv.mask);
+    if small::takes(conv) {
+        return small::forward(conv, &weight, x, y, argmax);
+    }
     let (depthwise, direct) = (Depthwise::of(conv), Direct::of(conv));
     let mut packed = Vec::new();
     if direct.is_some() {
@@ -28,6 +32,9 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
     }
     // Images a piece: enough work to be handed to another thread.
     let group = (conv.batch * par::SERIAL_BELOW).div_ceil(conv.flops().max(1)).clamp(1, conv.batch);
+    if let (Some(direct), true) = (&direct, group == conv.batch) {
+        return over_filters(conv, direct, &packed, x, y, argmax);
+    }
     let pieces = x.chunks(group * image).zip(y.chunks_mut(group * out)).zip(par::chunks_mut_or_none(
         argmax,
         group * out,
@@ -81,6 +88,31 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
                     }
                 });
             }
+        }
+    });
+}
+
+/// The direct form where there are too few images to be shared out: filters are.
+fn over_filters(conv: &Conv<'_>, d: &Direct, packed: &[f32], x: &[f32], y: &mut [f32], argmax: Option<&mut [u8]>) {
+    let ((filters, rows, cols), depth, flops) = (conv.output(), conv.patches.depth(), conv.flops() / conv.batch);
+    let (area, stride) = (rows * cols, d.raw_stride(d.positions));
+    let some = (filters * par::SERIAL_BELOW).div_ceil(flops.max(1)).min(filters).next_multiple_of(product_tile().0);
+    scratch::with(d.x_len, |padded| {
+        padded.fill(0.0);
+        let argmax = par::chunks_mut_or_none(argmax, filters * area, conv.batch);
+        for ((x, y), argmax) in x.chunks(conv.patches.image()).zip(y.chunks_mut(filters * area)).zip(argmax) {
+            d.pad_input(conv, x, padded);
+            let padded = &*padded;
+            let argmax = par::chunks_mut_or_none(argmax, some * area, filters.div_ceil(some));
+            let parts = y.chunks_mut(some * area).zip(packed.chunks(some * depth)).zip(argmax).enumerate();
+            par::for_each(flops, parts, |(i, ((y, packed), argmax))| {
+                let filters = y.len() / area;
+                let part = Conv { filters, bias: conv.bias.map(|b| &b[i * some..][..filters]), ..*conv };
+                scratch::with(d.raw_len(filters, d.positions), |raw| {
+                    product(packed, &d.x_offsets, padded, d.positions, raw, stride);
+                    finish(&part, raw, stride, d.pitch, y, argmax);
+                });
+            });
         }
     });
 }

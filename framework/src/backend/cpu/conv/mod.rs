@@ -3,8 +3,8 @@
 //!
 //! As in PyTorch, the kernel is not flipped. At stride 1 the convolution is computed directly from padded images; other
 //! strides and groups go through patch columns and a matrix product for each group, and filters of one channel, as a
-//! depthwise convolution has them, through a direct kernel of their own at every stride. Bias, activation and pooling
-//! happen while an image's result is in cache.
+//! depthwise convolution has them, through a direct kernel of their own at every stride. Images under few windows share
+//! one product of their patches. Bias, activation and pooling happen while an image's result is in cache.
 
 mod backward;
 mod columns;
@@ -13,6 +13,7 @@ mod direct;
 mod epilogue;
 mod forward;
 mod layer;
+mod small;
 #[cfg(test)]
 mod tests;
 mod tiles;

@@ -219,3 +219,43 @@ fn in_bf16_numbers_that_it_holds_give_what_they_give_in_f32() {
         assert_same_bits(|| of(Precision::Bf16));
     }
 }
+
+#[test]
+fn an_image_has_the_same_output_alone_and_among_others_on_any_threads() {
+    // Images under few windows, with more of them than fit a run, and one whose filters are shared out.
+    for (side, channels, filters, kernel, stride, pool) in [
+        (4, 37, 21, 3, 1, true),
+        (2, 20, 9, 3, 1, false),
+        (7, 5, 6, 3, 2, false),
+        (5, 3, 4, 2, 1, true),
+        (24, 30, 21, 3, 1, true),
+    ] {
+        let patches = Patches { channels, height: side, width: side, kernel: (kernel, kernel), stride, padding: 1 };
+        let (weight, bias) = (random(filters * patches.depth(), 1), random(filters, 2));
+        let of = |batch: usize| Conv {
+            batch,
+            patches,
+            filters,
+            groups: 1,
+            weight: &weight,
+            mask: None,
+            bias: Some(&bias),
+            act: Act::Relu,
+            pool,
+            precision: F32,
+        };
+        let (all, image) = (of(70), patches.image());
+        let x = random(70 * image, 3);
+        assert_same_bits(|| {
+            let mut together = vec![f32::NAN; outputs(&all)];
+            forward(&all, &x, &mut together, None);
+            for (i, own) in together.chunks(all.output_len()).enumerate().step_by(23) {
+                let (mut alone, mut places) = (vec![f32::NAN; own.len()], vec![9; own.len()]);
+                forward(&of(1), &x[i * image..][..image], &mut alone, pool.then_some(&mut places[..]));
+                assert_eq!(alone, own, "image {i} of {side}x{side}");
+                assert!(!pool || places.iter().all(|&place| place < 4));
+            }
+            together
+        });
+    }
+}
