@@ -31,7 +31,7 @@ BASE = [
 NETWORKS = {
     "mlp": ["model/mlp", "--set=model.hidden=[50,30]"],
     "cnn": ["model/cnn", "--set=model={channels=[4,6],hidden=[48,24],batch_norm=true}"],
-    "vit": ["model/vit", "--set=model={depth=1,dim=36,heads=2,patch=7}", "--set=train={optimizer=\"adam\",lr=0.003}"],
+    "vit": ["model/vit", "--set=model={depth=1,dim=20,heads=2,patch=14}", "--set=train={optimizer=\"adam\",lr=0.003}"],
     "vae": ["model/vae", "--set=data.normalize=unit", "--set=model={channels=[3,5],hidden=[40],latent=9}", "--set=train={optimizer=\"adam\",lr=0.003}"],
 }
 STEPS = {"dense": "off", "sparse": "always"}
