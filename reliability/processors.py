@@ -88,7 +88,7 @@ def main():
         failed += not clear
         print(f"without AVX2: {'refused' if clear else 'NOT REFUSED: ' + refused.stdout + refused.stderr}")
         # A run that is stopped here and goes on there, with masks held over the step at which it was stopped.
-        words_of = BASE + NETWORKS["mlp"] + ["train.epochs=200", "--set=train.sparse=always"]
+        words_of = BASE + NETWORKS["mlp"] + ["train.epochs=40", "--set=train.sparse=always"]
         whole, part = Path(folder) / "whole", Path(folder) / "part"
         expected = network(execute([], program, words_of, whole), whole)
         stopped = subprocess.Popen([program, "run", *words_of, "--out", str(part)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
