@@ -31,7 +31,7 @@ BASE = [
 NETWORKS = {
     "mlp": ["model/mlp", "--set=model.hidden=[50,30]"],
     "cnn": ["model/cnn", "--set=model={channels=[4,6],hidden=[48,24],batch_norm=true}"],
-    "vit": ["model/vit", "--set=model={depth=1,dim=36,heads=2,patch=7}", "--set=train={optimizer=\"adam\",lr=0.003}"],
+    "vit": ["model/vit", "--set=model={depth=1,dim=20,heads=2,patch=14}", "--set=train={optimizer=\"adam\",lr=0.003}"],
     "vae": ["model/vae", "--set=data.normalize=unit", "--set=model={channels=[3,5],hidden=[40],latent=9}", "--set=train={optimizer=\"adam\",lr=0.003}"],
 }
 STEPS = {"dense": "off", "sparse": "always"}
@@ -88,7 +88,7 @@ def main():
         failed += not clear
         print(f"without AVX2: {'refused' if clear else 'NOT REFUSED: ' + refused.stdout + refused.stderr}")
         # A run that is stopped here and goes on there, with masks held over the step at which it was stopped.
-        words_of = BASE + NETWORKS["mlp"] + ["train.epochs=200", "--set=train.sparse=always"]
+        words_of = BASE + NETWORKS["mlp"] + ["train.epochs=40", "--set=train.sparse=always"]
         whole, part = Path(folder) / "whole", Path(folder) / "part"
         expected = network(execute([], program, words_of, whole), whole)
         stopped = subprocess.Popen([program, "run", *words_of, "--out", str(part)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
