@@ -96,7 +96,7 @@ impl<B: Backend> Criterion<B> for Everything {
                 of(seen.output_grad(layer)?),
                 of(seen.preactivation(layer)?),
                 of(seen.product(layer)?),
-                p.state().iter().map(of).sum(),
+                p.state()?.iter().map(of).sum(),
                 p.updates() as f64 + p.kept() as f64 + p.dense_count() as f64,
                 (seen.step.0 + seen.epoch) as f64 + seen.examples as f64,
                 traced[layer],

@@ -2,7 +2,7 @@
 
 use super::activation::Act;
 use crate::error::Result;
-use crate::tensor::{Device, Slot, Tensor, Weight};
+use crate::tensor::{Device, Shape, Slot, Tensor, Weight};
 
 /// What the forward pass of a fused linear layer leaves for its backward pass.
 #[derive(Debug)]
@@ -54,6 +54,16 @@ pub trait LinearOps: Device {
     fn sparse_pays() -> bool;
     /// Where the nonzeros of a weight `[outputs, inputs]` are; nothing where the device multiplies by all of it.
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Self::Pattern>;
+    /// The nonzeros of a tensor of the pattern's shape, `[nonzeros]`, in the tensor's own order.
+    ///
+    /// # Errors
+    /// If memory runs out, or the shapes do not fit.
+    fn gather(whole: &Tensor<Self>, pattern: &Self::Pattern) -> Result<Tensor<Self>>;
+    /// The inverse of [`LinearOps::gather`]: a tensor of this shape that is zero elsewhere.
+    ///
+    /// # Errors
+    /// If memory runs out, or the shapes do not fit.
+    fn spread(values: &Tensor<Self>, pattern: &Self::Pattern, shape: Shape) -> Result<Tensor<Self>>;
     /// What the device lacks to compute products in bf16: nothing, or the reason in words.
     fn lacks_bf16() -> Option<String>;
     /// What the device lacks for bits that are the same elsewhere ([`Bits::Portable`](crate::backend::Bits)): nothing, or

@@ -96,11 +96,7 @@ impl<B: Backend> Pass<B> {
     /// clipped as the one without them.
     fn clip_scale(&self, limit: Option<f64>, params: &ParamStore<B>) -> Result<Option<Tensor<B>>> {
         let Some(limit) = limit else { return Ok(None) };
-        let held = params.masking().zeroes();
-        let moving = |p: &Param<B>| {
-            let grad = self.grads.get(p.value())?;
-            Some(p.mask().filter(|_| held).map_or_else(|| Ok(grad.clone()), |mask| grad.mul(mask.tensor())))
-        };
+        let moving = |p: &Param<B>| Some(params.moving(p, self.grads.get(p.value())?));
         let grads = params.iter().filter_map(moving).collect::<Result<Vec<_>>>()?;
         Ok(Some(B::clip_scale(&grads.iter().collect::<Vec<_>>(), limit)?))
     }

@@ -211,7 +211,7 @@ type Bits = (String, Vec<u32>, Option<Vec<bool>>, Vec<Vec<f32>>, u64);
 fn bits(outcome: &Outcome<Cpu>) -> Vec<Bits> {
     let of = |t: &Tensor<Cpu>| t.host().iter().map(|v| v.to_bits()).collect();
     let one = |p: &secateur::network::params::Param<Cpu>| {
-        let state = p.state().iter().map(|s| s.to_vec()).collect();
+        let state = p.state().unwrap().iter().map(|s| s.to_vec()).collect();
         (p.spec().name.clone(), of(p.value()), p.mask().map(|m| m.keep().to_vec()), state, p.updates())
     };
     outcome.params.iter().map(one).collect()

@@ -1,6 +1,7 @@
 //! Masks of parameters.
 
-use super::Masking;
+use super::nonzeros::alone;
+use super::{Masking, Param};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::network::layout::ParamSpec;
@@ -68,6 +69,30 @@ impl<B: Backend> Mask<B> {
     /// Number of elements kept.
     pub fn kept(&self) -> usize {
         self.kept
+    }
+}
+
+impl<B: Backend> Param<B> {
+    /// Values as the forward pass sees them: masked elements are zero.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn effective(&self) -> Result<Tensor<B>> {
+        self.mask.as_ref().map_or_else(|| Ok(self.value.clone()), |m| self.value.mul(&m.tensor))
+    }
+
+    pub(super) fn zero_masked(&mut self) -> Result<()> {
+        if let Some(pattern) = self.state.packed() {
+            self.value = alone(&self.value, pattern)?;
+            return Ok(());
+        }
+        if let Some(mask) = &self.mask {
+            self.value = self.value.mul(&mask.tensor)?.tracked(!self.spec.buffer);
+            for state in self.state.unpack(self.spec.shape)? {
+                *state = state.mul(&mask.tensor)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A store that shows parameters which live elsewhere: those of the program, seen from a plugin.
 
-use super::{Mask, Masking, Param, ParamStore, Sparse};
+use super::{Mask, Masking, Moments, Param, ParamStore, Sparse};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;
@@ -25,7 +25,7 @@ impl<B: Backend> ParamStore<B> {
             spec: spec.clone(),
             value: nothing.clone(),
             mask: None,
-            state: vec![],
+            state: Moments::whole(vec![]),
             updates: 0,
             dense_shape: spec.shape,
             dense_count: 0,
@@ -55,7 +55,7 @@ impl<B: Backend> ParamStore<B> {
             }
             p.value = parts.value.tracked(!p.spec.buffer);
             p.mask = parts.mask.map(|(tensor, kept)| Mask::shown(tensor, kept));
-            p.state = parts.state;
+            p.state = Moments::whole(parts.state);
             p.updates = parts.updates;
             p.dense_count = parts.dense_count;
         }
@@ -77,14 +77,11 @@ impl<B: Backend> ParamStore<B> {
 
     /// Other values for all parameters, in the layout's order.
     pub(crate) fn set_values(&mut self, values: Vec<Tensor<B>>) -> Result<()> {
-        let part = |(p, value): (&Param<B>, Tensor<B>)| Parts {
-            value,
-            mask: p.mask.as_ref().map(|m| (m.tensor.clone(), m.kept)),
-            state: p.state.clone(),
-            updates: p.updates,
-            dense_count: p.dense_count,
+        let part = |(p, value): (&Param<B>, Tensor<B>)| {
+            let mask = p.mask.as_ref().map(|m| (m.tensor.clone(), m.kept));
+            Ok(Parts { value, mask, state: p.state()?, updates: p.updates, dense_count: p.dense_count })
         };
-        let parts = self.params.iter().zip(values).map(part).collect();
+        let parts = self.params.iter().zip(values).map(part).collect::<Result<_>>()?;
         self.show(parts, self.masking, self.alive.clone())
     }
 

@@ -3,6 +3,7 @@
 mod given;
 mod mask;
 mod mirror;
+mod moments;
 mod nonzeros;
 mod resting;
 mod saved;
@@ -11,6 +12,7 @@ mod update;
 
 pub use mask::Mask;
 pub(crate) use mirror::Parts;
+use moments::Moments;
 pub use nonzeros::Sparse;
 use resting::Resting;
 pub use saved::Snapshot;
@@ -30,7 +32,7 @@ pub struct Param<B: Backend> {
     spec: ParamSpec,
     value: Tensor<B>,
     mask: Option<Mask<B>>,
-    state: Vec<Tensor<B>>,
+    state: Moments<B>,
     updates: u64,
     dense_shape: Shape,
     dense_count: usize,
@@ -52,9 +54,13 @@ impl<B: Backend> Param<B> {
         self.mask.as_ref()
     }
 
-    /// Optimizer state: momentum, or first and second moment.
-    pub fn state(&self) -> &[Tensor<B>] {
-        &self.state
+    /// Optimizer state: momentum, or first and second moment, each in the parameter's shape.
+    ///
+    /// # Errors
+    /// If the device is out of memory: of a layer that goes over its nonzeros alone the state is kept for these, and put
+    /// together here.
+    pub fn state(&self) -> Result<Vec<Tensor<B>>> {
+        self.state.unpacked(self.spec.shape)
     }
 
     /// Elements that are not masked out.
@@ -75,24 +81,6 @@ impl<B: Backend> Param<B> {
     /// Optimizer updates so far.
     pub fn updates(&self) -> u64 {
         self.updates
-    }
-
-    /// Values as the forward pass sees them: masked elements are zero.
-    ///
-    /// # Errors
-    /// If the device is out of memory.
-    pub fn effective(&self) -> Result<Tensor<B>> {
-        self.mask.as_ref().map_or_else(|| Ok(self.value.clone()), |m| self.value.mul(&m.tensor))
-    }
-
-    fn zero_masked(&mut self) -> Result<()> {
-        if let Some(mask) = &self.mask {
-            self.value = self.value.mul(&mask.tensor)?.tracked(!self.spec.buffer);
-            for state in &mut self.state {
-                *state = state.mul(&mask.tensor)?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -135,7 +123,15 @@ impl<B: Backend> ParamStore<B> {
             let value = Tensor::from_vec(device, init::values(&spec.name, &spec.shape, spec.init, seed), spec.shape)?
                 .tracked(!spec.buffer);
             let (dense_shape, dense_count) = (spec.shape, spec.shape.count());
-            Ok(Param { dense_shape, dense_count, value, spec: spec.clone(), mask: None, state: vec![], updates: 0 })
+            Ok(Param {
+                dense_shape,
+                dense_count,
+                value,
+                spec: spec.clone(),
+                mask: None,
+                state: Moments::whole(vec![]),
+                updates: 0,
+            })
         };
         let params: Vec<_> = layout.params.iter().map(make).collect::<Result<_>>()?;
         let index = layout.params.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
@@ -245,7 +241,9 @@ impl<B: Backend> ParamStore<B> {
 
     fn put_mask(&mut self, name: &str, mask: Mask<B>) -> Result<()> {
         let i = self.position(name)?;
-        self.params[i].mask = Some(mask);
+        let p = &mut self.params[i];
+        p.state.unpack(p.spec.shape)?;
+        p.mask = Some(mask);
         if self.masking.zeroes() { self.params[i].zero_masked() } else { Ok(()) }
     }
 

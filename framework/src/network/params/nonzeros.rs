@@ -1,8 +1,10 @@
 //! Which layers are multiplied over the nonzeros of their weights alone.
 
-use super::{Mask, Masking, ParamStore};
+use super::{Mask, Masking, Param, ParamStore};
 use crate::backend::{Backend, Nonzeros};
+use crate::error::Result;
 use crate::network::layout::ParamSpec;
+use crate::tensor::Tensor;
 use std::sync::Arc;
 
 /// The largest share of a weight's elements that are kept at which products over them alone were faster for every shape
@@ -48,6 +50,12 @@ impl Sparse {
     }
 }
 
+/// A weight with zeros that have no sign where the pattern has none of its nonzeros, as a checkpoint of these alone
+/// gives it back.
+pub(super) fn alone<B: Backend>(weight: &Tensor<B>, pattern: &B::Pattern) -> Result<Tensor<B>> {
+    Ok(B::spread(&B::gather(weight, pattern)?, pattern, weight.shape())?.tracked(true))
+}
+
 impl<B: Backend> ParamStore<B> {
     /// The same parameters; fully connected layers with held masks go over their nonzeros alone where `sparse` says so
     /// and the device can.
@@ -61,6 +69,18 @@ impl<B: Backend> ParamStore<B> {
         let all = self.params.iter().filter(|p| p.spec.prunable);
         let sparse = all.filter(|p| self.sparse.mask(self.masking, &p.spec, p.mask.as_ref()).is_some());
         sparse.map(|p| p.spec.name.clone()).collect()
+    }
+
+    /// The part of a parameter's gradient that moves it: not that of weights held at zero.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub(crate) fn moving(&self, p: &Param<B>, grad: &Tensor<B>) -> Result<Tensor<B>> {
+        if let Some(pattern) = self.sparse.mask(self.masking, &p.spec, p.mask.as_ref()).and_then(Mask::pattern) {
+            return B::gather(grad, pattern);
+        }
+        let held = p.mask.as_ref().filter(|_| self.masking.zeroes());
+        held.map_or_else(|| Ok(grad.clone()), |mask| grad.mul(&mask.tensor))
     }
 
     /// The nonzeros of a weight, where products run over them alone.

@@ -34,7 +34,9 @@ impl<B: Backend> ParamStore<B> {
             let reads = |g: &UnitGroup| g.by_role(Role::Consumer).any(|m| m.param == *name);
             if self.layout.groups.iter().any(|g| self.alive.contains_key(&g.name) && reads(g)) {
                 p.value = p.value.mul(marks)?.tracked(!p.spec.buffer);
-                p.state = p.state.iter().map(|state| state.mul(marks)).collect::<Result<_>>()?;
+                for state in p.state.unpack(p.spec.shape)? {
+                    *state = state.mul(marks)?;
+                }
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Parameters in a checkpoint, and values kept for a rewind.
 
-use super::{Mask, ParamStore};
+use super::{Mask, Moments, ParamStore};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::Layout;
@@ -48,13 +48,17 @@ impl<B: Backend> ParamStore<B> {
     /// Puts everything that changes while a run goes on into an archive.
     pub(crate) fn save<'a>(&'a self, to: &mut Archive<'a>) {
         for p in &self.params {
-            let (name, shape) = (&p.spec.name, p.spec.shape);
-            to.put(format!("value/{name}"), &shape, p.value.host());
+            let name = &p.spec.name;
+            // Where only nonzeros are kept, the rest is zero, and the mask says where.
+            match p.state.packed().and_then(|pattern| B::gather(&p.value, pattern).ok()) {
+                Some(kept) => to.put(format!("value/{name}"), &kept.shape(), kept.host().into_owned().into()),
+                None => to.put(format!("value/{name}"), &p.spec.shape, p.value.host()),
+            }
             if let Some(mask) = &p.mask {
                 to.put_flags(format!("mask/{name}"), mask.keep());
             }
-            for (slot, state) in p.state.iter().enumerate() {
-                to.put(format!("state/{slot}/{name}"), &shape, state.host());
+            for (slot, state) in p.state.tensors().iter().enumerate() {
+                to.put(format!("state/{slot}/{name}"), &state.shape(), state.host());
             }
         }
         for (group, alive) in &self.alive {
@@ -82,19 +86,24 @@ impl<B: Backend> ParamStore<B> {
             let foreign = || Error::Checkpoint(format!("does not hold `{name}` as this network has it"));
             p.spec = layout.spec(&name).ok_or_else(foreign)?.clone();
             p.updates = *updates.get(&name).ok_or_else(foreign)?;
-            let mut tensor = |key: String| match from.take(&key) {
-                Some((shape, values)) if shape[..] == p.spec.shape[..] => {
-                    Tensor::from_vec(&self.device, values, p.spec.shape).map(Some)
-                }
-                Some(_) => Err(foreign()),
-                None => Ok(None),
+            let mask = from.take_flags(&format!("mask/{name}"));
+            let mut tensor = |key: String| {
+                let Some((shape, values)) = from.take(&key) else { return Ok(None) };
+                let values = match &mask {
+                    _ if shape[..] == p.spec.shape[..] => values,
+                    Some(keep) if keep.len() == p.spec.shape.count() => {
+                        spread(&shape, values, keep).ok_or_else(foreign)?
+                    }
+                    _ => return Err(foreign()),
+                };
+                Tensor::from_vec(&self.device, values, p.spec.shape).map(Some)
             };
             p.value = tensor(format!("value/{name}"))?.ok_or_else(foreign)?.tracked(!p.spec.buffer);
-            p.state.clear();
-            while let Some(state) = tensor(format!("state/{}/{name}", p.state.len()))? {
-                p.state.push(state);
+            let mut state = vec![];
+            while let Some(next) = tensor(format!("state/{}/{name}", state.len()))? {
+                state.push(next);
             }
-            let mask = from.take_flags(&format!("mask/{name}"));
+            p.state = Moments::whole(state);
             p.mask = mask.map(|keep| Mask::new(&self.device, keep, &p.spec)).transpose()?;
         }
         let alive = from.names("alive").into_iter();
@@ -104,6 +113,13 @@ impl<B: Backend> ParamStore<B> {
         self.close_units()?;
         self.rest()
     }
+}
+
+/// Puts the values of what is kept, in rising order, where they belong; nothing if there are more or fewer of them.
+fn spread(shape: &[usize], values: Vec<f32>, keep: &[bool]) -> Option<Vec<f32>> {
+    let fits = shape.len() == 1 && values.len() == keep.iter().filter(|keep| **keep).count();
+    let mut values = values.into_iter();
+    fits.then(|| keep.iter().map(|keep| if *keep { values.next().unwrap_or(0.0) } else { 0.0 }).collect())
 }
 
 impl<B: Backend> Snapshot<B> {
@@ -126,5 +142,79 @@ impl<B: Backend> Snapshot<B> {
             Some(shape.and_then(|shape| Ok((name, Tensor::from_vec(device, values, shape)?))))
         });
         Ok(Self(values.collect::<Result<_>>()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Masking, Sparse};
+    use super::*;
+    use crate::backend::{Cpu, Update};
+    use crate::network::layout::{LayoutBuilder, Sizes, Width};
+    use crate::seed::Seed;
+
+    const ADAM: Update =
+        Update::Adam { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1, decoupled: true, t: 0 };
+
+    /// A layer of 5 inputs and 4 outputs that keeps every third weight, after an update.
+    fn updated(sparse: Sparse) -> ParamStore<Cpu> {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        layout.linear("fc", &Width::from(5), &Width::from(4), false);
+        let store = ParamStore::new(&Cpu::default(), layout.build().unwrap(), Seed(1), Masking::Held).unwrap();
+        let mut store = store.with_sparse(sparse);
+        store.set_masks(vec![("fc.weight".into(), (0..20).map(|i| i % 3 == 0).collect())]).unwrap();
+        let grad = Tensor::from_vec(&Cpu::default(), (0..20).map(|i| i as f32 - 7.5).collect(), [4, 5]).unwrap();
+        store.step(ADAM, None, |_| Some(&grad)).unwrap();
+        store
+    }
+
+    fn saved(store: &ParamStore<Cpu>) -> Archive<'static> {
+        let mut archive = Archive::default();
+        store.save(&mut archive);
+        archive.into_owned()
+    }
+
+    /// Value and moments.
+    fn found(store: &ParamStore<Cpu>) -> Vec<Vec<f32>> {
+        let p = store.get("fc.weight").unwrap();
+        std::iter::once(p.value()).chain(&p.state().unwrap()).map(Tensor::to_vec).collect()
+    }
+
+    fn loaded(into: &mut ParamStore<Cpu>, updates: &BTreeMap<String, u64>, mut from: Archive<'_>) -> Result<()> {
+        let layout = into.layout().clone();
+        into.load(layout, updates, &mut from)?;
+        assert_eq!(from.untaken(), None);
+        Ok(())
+    }
+
+    #[test]
+    fn a_sparse_layer_saves_its_nonzeros_alone_and_takes_them_or_whole_arrays_back() {
+        let (sparse, dense) = (updated(Sparse::Always), updated(Sparse::Off));
+        assert_eq!(found(&sparse), found(&dense));
+        assert!(found(&sparse).iter().all(|values| values.len() == 20 && values[0] != 0.0 && values[1] == 0.0));
+        for key in ["value/fc.weight", "state/0/fc.weight", "state/1/fc.weight"] {
+            let shapes = [&sparse, &dense].map(|store| saved(store).take(key).unwrap().0);
+            assert_eq!(shapes, [vec![7], vec![4, 5]], "{key}");
+        }
+        for from in [&sparse, &dense] {
+            let mut into = updated(Sparse::Always);
+            into.forget_optimizer();
+            loaded(&mut into, &from.updates(), saved(from)).unwrap();
+            assert_eq!(found(&into), found(&sparse));
+        }
+    }
+
+    #[test]
+    fn nonzeros_for_another_mask_are_refused() {
+        let mut store = updated(Sparse::Always);
+        let mut archive = saved(&store);
+        archive.put("value/fc.weight".into(), &[6], vec![1.0; 6].into());
+        let error = loaded(&mut store.clone(), &store.updates(), archive).unwrap_err().to_string();
+        assert!(error.contains("does not hold `fc.weight` as this network has it"), "{error}");
+        let mut unmasked = saved(&store);
+        unmasked.take_flags("mask/fc.weight");
+        let updates = store.updates();
+        assert!(loaded(&mut store, &updates, unmasked).is_err());
     }
 }

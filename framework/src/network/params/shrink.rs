@@ -1,6 +1,6 @@
 //! Physical removal of units: weights, biases, consumers' inputs and optimizer state.
 
-use super::{Mask, ParamStore};
+use super::{Mask, Moments, ParamStore};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::{Layout, Member, ParamSpec, UnitGroup};
@@ -98,6 +98,7 @@ impl<B: Backend> ParamStore<B> {
         let alive: Alive = groups.into_iter().collect();
         for p in &mut self.params {
             let axes = kept_indices(&self.layout, &p.spec, &alive, |_, _| true);
+            p.state.unpack(p.spec.shape)?;
             let mut keep_mask = p.mask.take().map(|m| m.keep().to_vec());
             for (axis, keep) in axes {
                 let indices = kept(&keep);
@@ -111,7 +112,7 @@ impl<B: Backend> ParamStore<B> {
                     });
                 }
                 p.value = select(&p.value)?.tracked(!p.spec.buffer);
-                p.state = p.state.iter().map(select).collect::<Result<_>>()?;
+                p.state = Moments::whole(p.state.tensors().iter().map(select).collect::<Result<_>>()?);
             }
             let spec = layout.spec(&p.spec.name).filter(|s| s.shape == p.value.shape()).ok_or_else(|| {
                 let declared = layout.spec(&p.spec.name).map_or("nothing".into(), |s| s.shape.to_string());

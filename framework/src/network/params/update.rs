@@ -1,5 +1,6 @@
 //! What a training step changes: values and optimizer state by gradients, and running statistics.
 
+use super::nonzeros::alone;
 use super::{Mask, ParamStore};
 use crate::backend::{Backend, Update, Updated};
 use crate::error::{Error, Result};
@@ -25,17 +26,22 @@ impl<B: Backend> ParamStore<B> {
         let mut updated = vec![];
         for p in self.params.iter_mut().filter(|p| !p.spec.buffer) {
             let Some(grad) = grad(&p.value) else { continue };
-            while p.state.len() < rule.slots() {
-                p.state.push(Tensor::zeros(&self.device, p.spec.shape)?);
+            let nonzeros = sparse.mask(masking, &p.spec, p.mask.as_ref()).and_then(Mask::pattern);
+            match nonzeros {
+                Some(pattern) if p.state.pack(pattern, p.spec.shape)? => p.value = alone(&p.value, pattern)?,
+                Some(_) => {}
+                None => _ = p.state.unpack(p.spec.shape)?,
             }
             p.updates += 1;
+            let kept = p.mask.as_ref().map_or(0, |mask| mask.kept);
+            let state = p.state.at_least(rule.slots(), p.spec.shape, kept, &self.device)?;
             updated.push(Updated {
                 rule: rule.for_param(p.spec.decay, p.updates),
                 weight: &mut p.value,
-                state: &mut p.state,
+                state,
                 grad,
                 mask: p.mask.as_ref().filter(|_| held).map(Mask::tensor),
-                nonzeros: sparse.mask(masking, &p.spec, p.mask.as_ref()).and_then(Mask::pattern).map(Arc::as_ref),
+                nonzeros: nonzeros.map(Arc::as_ref),
             });
         }
         B::update(&mut updated, scale)

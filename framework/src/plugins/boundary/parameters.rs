@@ -20,11 +20,11 @@ pub(super) struct Loan {
 }
 
 impl Loan {
-    pub fn new<B: Backend>(store: &ParamStore<B>) -> Self {
+    pub fn new<B: Backend>(store: &ParamStore<B>) -> Result<Self> {
         let mut lender = Lender::default();
         let (mut list, mut states, mut alive, mut bytes) = (vec![], vec![], vec![], vec![]);
         for p in store.iter() {
-            let state: Vec<View> = p.state().iter().map(|s| lender.tensor(s)).collect();
+            let state: Vec<View> = p.state()?.iter().map(|s| lender.tensor(s)).collect();
             list.push(abi::Param {
                 name: Str::of(&p.spec().name),
                 value: lender.tensor(p.value()),
@@ -47,7 +47,7 @@ impl Loan {
             Masking::Dynamic => 1,
             Masking::Returning => 2,
         };
-        Self { list, alive, dynamic, _states: states, _bytes: bytes, _lender: lender }
+        Ok(Self { list, alive, dynamic, _states: states, _bytes: bytes, _lender: lender })
     }
 
     /// The table; valid while the loan lives, and the store is not changed.

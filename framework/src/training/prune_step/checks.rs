@@ -38,7 +38,7 @@ pub fn check<B: Backend>(params: &ParamStore<B>, step: Step) -> Result<()> {
     for p in params.iter() {
         let name = &p.spec().name;
         let fail = |message: String| Err(Error::Invariant { step: step.0, layer: name.clone(), message });
-        if let Some(state) = p.state().iter().find(|s| s.shape() != p.value().shape()) {
+        if let Some(state) = p.state()?.iter().find(|s| s.shape() != p.value().shape()) {
             return fail(format!("optimizer state is {}, the parameter is {}", state.shape(), p.value().shape()));
         }
         let Some(mask) = p.mask() else { continue };

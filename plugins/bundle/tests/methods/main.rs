@@ -193,7 +193,7 @@ impl Criterion<Cpu> for Witness {
                 .zip(p.mask().unwrap().keep())
                 .map(|(w, k)| if *k { *w } else { 0.0 });
             assert!(p.value().host().iter().copied().eq(expected), "the weights of step 3 under the mask of today");
-            assert!(p.state().is_empty(), "a fresh optimizer");
+            assert!(p.state().unwrap().is_empty(), "a fresh optimizer");
             self.rewound += 1;
         }
         Ok(())

@@ -173,7 +173,8 @@ impl Criterion<Cpu> for Witness {
         for p in seen.params.iter() {
             let Some(mask) = p.mask() else { continue };
             let name = &p.spec().name;
-            let (value, states) = (p.value().to_vec(), p.state().iter().map(|s| s.to_vec()).collect::<Vec<_>>());
+            let value = p.value().to_vec();
+            let states = p.state().unwrap().iter().map(|s| s.to_vec()).collect::<Vec<_>>();
             let mut found = self.seen.lock().unwrap();
             if let Some(before) = self.masks.get(name) {
                 for i in (0..value.len()).filter(|&i| mask.keep()[i]) {

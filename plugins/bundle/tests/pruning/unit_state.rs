@@ -55,7 +55,7 @@ fn units_held_at_zero_keep_neither_weight_nor_momentum_and_their_statistics_stay
     let alive = outcome.params.alive("conv1").unwrap().to_vec();
     assert_eq!(alive.iter().filter(|a| !**a).count(), 4);
     for p in outcome.params.iter().filter(|p| p.spec().name.contains('1') && !p.spec().name.starts_with("fc")) {
-        for tensor in std::iter::once(p.value()).chain(p.state()) {
+        for tensor in std::iter::once(p.value()).chain(&p.state().unwrap()) {
             let per_unit = tensor.count() / alive.len();
             for (unit, values) in tensor.to_vec().chunks(per_unit).enumerate().filter(|(unit, _)| !alive[*unit]) {
                 assert!(values.iter().all(|v| *v == 0.0), "{} of unit {unit}: {values:?}", p.spec().name);
@@ -177,8 +177,9 @@ fn a_cut_takes_momentum_and_statistics_of_the_units_along() {
         for name in ["conv1.weight", "norm1.weight", "norm1.running_mean", "norm1.running_var"] {
             let (m, c) = (masked.params.find(name), cut.params.find(name));
             let (Some(m), Some(c)) = (m, c) else { panic!("{name} is not there") };
-            assert_eq!(m.state().len(), c.state().len());
-            let pairs = std::iter::once((m.value(), c.value())).chain(m.state().iter().zip(c.state()));
+            let (m_state, c_state) = (m.state().unwrap(), c.state().unwrap());
+            assert_eq!(m_state.len(), c_state.len());
+            let pairs = std::iter::once((m.value(), c.value())).chain(m_state.iter().zip(&c_state));
             for (m, c) in pairs {
                 let m = m.to_vec();
                 let m = m.chunks(m.len() / alive.len()).zip(&alive).filter(|(_, alive)| **alive);

@@ -46,6 +46,24 @@ impl LinearOps for Cpu {
         Some(Held::new(Pattern::new(keep, outputs, inputs)))
     }
 
+    fn gather(whole: &Tensor<Self>, pattern: &Held) -> Result<Tensor<Self>> {
+        let pattern = pattern.pattern();
+        if whole.count() != pattern.weights() {
+            return Err(Error::shape("nonzeros", format!("{} of {} weights", whole.shape(), pattern.weights())));
+        }
+        Ok(filled(whole.device(), [pattern.nonzeros()].into(), |to| pattern.gather(to, whole.data())))
+    }
+
+    fn spread(values: &Tensor<Self>, pattern: &Held, shape: Shape) -> Result<Tensor<Self>> {
+        let pattern = pattern.pattern();
+        if (values.count(), shape.count()) != (pattern.nonzeros(), pattern.weights()) {
+            let (nonzeros, weights) = (pattern.nonzeros(), pattern.weights());
+            let message = format!("{} to {shape}, for {nonzeros} of {weights} weights", values.shape());
+            return Err(Error::shape("nonzeros", message));
+        }
+        Ok(filled(values.device(), shape, |to| pattern.spread(to, values.data())))
+    }
+
     fn linear(op: &Operands<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
         let layer = operands(op);
         let shape = Shape::from([layer.rows, layer.outputs]);

@@ -9,7 +9,7 @@ use super::tensor::elementwise;
 use super::tensor::reduce::column_sums;
 use crate::backend::{Act, Binary, Linear, LinearGrads, LinearOps, LinearSaved, Slot, Weight};
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 type T = Tensor<Cuda>;
 
@@ -30,6 +30,14 @@ impl LinearOps for Cuda {
 
     fn pattern(_keep: &[bool], _outputs: usize, _inputs: usize) -> Option<Self::Pattern> {
         None
+    }
+
+    fn gather(_whole: &T, pattern: &Self::Pattern) -> Result<T> {
+        match *pattern {}
+    }
+
+    fn spread(_values: &T, pattern: &Self::Pattern, _shape: Shape) -> Result<T> {
+        match *pattern {}
     }
 
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {

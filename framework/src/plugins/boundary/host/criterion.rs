@@ -117,7 +117,7 @@ impl<B: Backend> Criterion<B> for Adapter {
     fn observe(&mut self, seen: &Observation<'_, B>) -> Result<()> {
         let Some(observe) = self.object.functions.observe else { return Ok(()) };
         self.before(seen.params.layout())?;
-        let (loan, mut lender) = (Loan::new(seen.params), Lender::default());
+        let (loan, mut lender) = (Loan::new(seen.params)?, Lender::default());
         let signals = signals(seen, self.needs, &mut lender);
         let lent = self.needs.has(Needs::TRACE).then(|| seen.trace().map(Lent::new)).transpose()?;
         let trace = lent.as_ref().map(Lent::table);
@@ -137,7 +137,7 @@ impl<B: Backend> Criterion<B> for Adapter {
     fn prepare(&mut self, probe: &mut dyn Probe<B>) -> Result<()> {
         let Some(prepare) = self.object.functions.prepare else { return Ok(()) };
         self.before(probe.params().layout())?;
-        let loan = Loan::new(probe.params());
+        let loan = Loan::new(probe.params())?;
         let params = loan.table();
         let mut asked = Asked { probe };
         let user = (&raw mut asked).cast();
@@ -149,7 +149,7 @@ impl<B: Backend> Criterion<B> for Adapter {
     fn score(&mut self, target: &Target<'_, B>) -> Result<Scores<B>> {
         let score = self.object.functions.score.ok_or_else(|| absent("score"))?;
         self.before(target.params().layout())?;
-        let (loan, mut lender, mut receiver) = (Loan::new(target.params()), Lender::default(), Receiver::new());
+        let (loan, mut lender, mut receiver) = (Loan::new(target.params())?, Lender::default(), Receiver::new());
         let member = target.group().and_then(|g| g.members.iter().find(|m| m.param == target.name()));
         let view = abi::Target {
             name: Str::of(target.name()),
@@ -185,7 +185,7 @@ impl<B: Backend> Criterion<B> for Adapter {
     fn refit(&mut self, plan: &Refit<'_, B>) -> Result<Vec<(String, Tensor<B>)>> {
         let Some(refit) = self.object.functions.refit else { return Ok(vec![]) };
         self.before(plan.params.layout())?;
-        let (loan, mut lender, mut receiver) = (Loan::new(plan.params), Lender::default(), Receiver::new());
+        let (loan, mut lender, mut receiver) = (Loan::new(plan.params)?, Lender::default(), Receiver::new());
         let units: Vec<Vec<u8>> = (plan.keep.iter())
             .map(|(_, keep)| match keep {
                 KeepMask::Units(k) | KeepMask::Blocks(k) => k.iter().map(|&k| u8::from(k)).collect(),

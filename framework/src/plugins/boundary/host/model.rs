@@ -140,7 +140,7 @@ impl<B: Backend> Model<B> for Adapter {
         let forward = self.object.functions.forward.ok_or_else(|| absent("forward"))?;
         self.tell(cx.params.layout())?;
         let device = cx.params.device().clone();
-        let (loan, mut lender, mut receiver) = (Loan::new(cx.params), Lender::default(), Receiver::new());
+        let (loan, mut lender, mut receiver) = (Loan::new(cx.params)?, Lender::default(), Receiver::new());
         let mut replaced: Vec<_> = cx.replaced.iter().collect();
         replaced.sort_unstable_by_key(|(name, _)| *name);
         let replaced: Vec<Signal> = (replaced.into_iter())

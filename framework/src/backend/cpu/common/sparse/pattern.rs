@@ -56,6 +56,23 @@ impl Pattern {
         &self.positions
     }
 
+    /// Elements of the weight, zeros and others.
+    pub fn weights(&self) -> usize {
+        self.direct.rows() * self.direct.cols()
+    }
+
+    /// Takes the nonzeros out of a weight, in rising order.
+    pub fn gather(&self, to: &mut [f32], weight: &[f32]) {
+        copy(&self.positions, to, weight);
+    }
+
+    /// Puts nonzeros in rising order where they belong, and zeros elsewhere.
+    pub fn spread(&self, to: &mut [f32], values: &[f32]) {
+        assert_eq!(values.len(), self.positions.len(), "a value for each nonzero");
+        to.fill(0.0);
+        self.positions.iter().zip(values).for_each(|(&at, &value)| to[at as usize] = value);
+    }
+
     /// Leaves of a tile of a dense gradient of the weight, whose first element is [`row`, `col`], the nonzeros' alone.
     pub(crate) fn keep(&self, tile: &mut MatMut<'_>) {
         let (first, left, cols, inputs) = (tile.first_row(), tile.first_col(), tile.cols(), self.direct.cols());
@@ -74,13 +91,13 @@ impl Pattern {
 
     /// Lends `f` the weight's nonzeros, in the order of `direct`.
     pub(crate) fn with_values<R>(&self, weight: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
-        gather(&self.order, weight, f)
+        lend(&self.order, weight, f)
     }
 
     /// Lends `f` the weight's nonzeros, in the order of `turned`.
     pub(crate) fn with_turned_values<R>(&self, weight: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
         // The weight is read in its own order; a column of it would be a new line of memory at each step.
-        self.with_values(weight, |values| gather(&self.place, values, f))
+        self.with_values(weight, |values| lend(&self.place, values, f))
     }
 
     /// Puts `values` of the nonzeros, in the order of `direct`, into a gradient of the weight. What it replaces is zero
@@ -103,16 +120,21 @@ impl Pattern {
 }
 
 /// Lends `f` the values at these places.
-fn gather<R>(places: &[u32], from: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
+fn lend<R>(places: &[u32], from: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
     aligned(places.len(), |to| {
-        let pieces = to.chunks_mut(elementwise::PIECE).zip(places.chunks(elementwise::PIECE));
-        par::for_each(8 * places.len(), pieces, |(to, places)| {
-            for (to, &place) in to.iter_mut().zip(places) {
-                *to = from[place as usize];
-            }
-        });
+        copy(places, to, from);
         f(to)
     })
+}
+
+/// Copies the values at these places.
+fn copy(places: &[u32], to: &mut [f32], from: &[f32]) {
+    let pieces = to.chunks_mut(elementwise::PIECE).zip(places.chunks(elementwise::PIECE));
+    par::for_each(8 * places.len(), pieces, |(to, places)| {
+        for (to, &place) in to.iter_mut().zip(places) {
+            *to = from[place as usize];
+        }
+    });
 }
 
 /// How a matrix with so many rows is cut, one of `weights` elements and this density.
