@@ -72,11 +72,14 @@ fn tables_fit_wide_and_narrow_windows() {
     for (cells, width) in [(twelve(), 1400), (twelve(), 500), (one_sparsity(), 1400), (one_sparsity(), 500)] {
         let script = r#"
           note("inner", innerWidth);
-          note("page", document.documentElement.scrollWidth <= innerWidth);
+          const fits = () => document.documentElement.scrollWidth <= innerWidth;
+          note("page", fits());
           const wide = [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth + 1);
-          note("wide", wide.map((box) => `${box.querySelector("table").className} ${box.querySelector("table").id} ${box.scrollWidth} in ${box.clientWidth}`).join("; "));"#;
+          note("wide", wide.map((box) => `${box.querySelector("table").className} ${box.querySelector("table").id} ${box.scrollWidth} in ${box.clientWidth}`).join("; "));
+          document.getElementById("runs").querySelector("tbody tr").click();
+          note("run", fits());"#;
         let Some(seen) = seen(&cells, width, script) else { return };
         assert_eq!((seen.noted("wide").as_str(), seen.noted("page").as_str()), ("", "true"), "{width}");
-        assert_eq!(seen.noted("inner"), width.to_string());
+        assert_eq!((seen.noted("inner"), seen.noted("run")), (width.to_string(), "true".to_owned()));
     }
 }

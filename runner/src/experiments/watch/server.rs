@@ -96,6 +96,10 @@ impl Shared {
         let page = |text: String| Answer { status: "200 OK", kind: "text/html", content: text.into_bytes() };
         let unknown =
             || said("404 Not Found", "there is nothing here; the address is the one that `secateur watch` printed\n");
+        // Every browser asks for it by itself, and would complain of a 404 in its console.
+        if path == "/favicon.ico" {
+            return said("204 No Content", "");
+        }
         let Some(path) = path.strip_prefix('/').and_then(|path| path.strip_prefix(&self.token)?.strip_prefix('/'))
         else {
             return unknown();
@@ -214,6 +218,7 @@ mod tests {
         let whole = get(&format!("/{token}/"));
         assert!(whole.starts_with("HTTP/1.1 200 OK") && whole.contains("default-src 'none'"), "{whole}");
         assert!(whole.contains("run/a%20b") && !whole.contains("http://") && !whole.contains("https://"), "{whole}");
+        assert!(get("/favicon.ico").starts_with("HTTP/1.1 204"));
         assert!(get(&format!("/{token}/now")).contains("1 stopped"));
         assert!(get(&format!("/{token}/now?find=A%20B")).contains("run/a%20b"));
         let none = get(&format!("/{token}/now?find=a%20%3Cscript%3E"));

@@ -72,6 +72,8 @@ function curves() {
     const path = (points) => points.map(([x, y], n) => `${n ? "L" : "M"}${x} ${y}`).join("");
     const corners = (points) => (kind.steps ? points.flatMap((p, n) => (n ? [[p[0], points[n - 1][1], points[n - 1][2]], p] : [p])) : points);
     // The first twentieth of a run would flatten everything after it, and may lie partly outside.
+    // Bands of many groups lie on each other: together they are never darker than a few.
+    const banded = lines.filter((l) => l.points.some((p) => p[2])).length, shade = Math.min(0.16, 1 - 0.55 ** (1 / banded));
     const end = Math.max(...lines.flatMap((l) => l.points.map((p) => p[0]))), late = (p) => p[0] >= end * 0.05;
     chart(host, {
       label: `${what.value} over training`, axis: data.words[data.runs[0].curves.axis] || "epoch", tight: true, yPercent: kind.percent,
@@ -80,7 +82,7 @@ function curves() {
       draw: (svg, x, y) => {
         for (const l of lines) {
           const points = corners(l.points);
-          if (points.some((p) => p[2])) svg.append(make("path", { class: "band", style: `fill:${l.tint}`, d: path([...points.map((p) => [x(p[0]), y(high(p))]), ...points.map((p) => [x(p[0]), y(low(p))]).reverse()]) + "Z" }));
+          if (points.some((p) => p[2])) svg.append(make("path", { class: "band", style: `fill:${l.tint};opacity:${shade.toFixed(3)}`, d: path([...points.map((p) => [x(p[0]), y(high(p))]), ...points.map((p) => [x(p[0]), y(low(p))]).reverse()]) + "Z" }));
         }
         for (const l of lines) svg.append(make("path", { class: single.checked ? "line many" : "line", style: `stroke:${l.tint}${l.dash}`, d: path(corners(l.points).map((p) => [x(p[0]), y(p[1])])) }, make("title", {}, l.name)));
       },

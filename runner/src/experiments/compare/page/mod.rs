@@ -282,10 +282,10 @@ fn groups(comparison: &Comparison, cells: &Cells) -> Markup {
 fn failed(comparison: &Comparison, cells: &Cells) -> Markup {
     html! {
         table.sortable {
-            thead { tr { th title="Runs that differ in their seeds alone" { "group" } th title="How many of its runs failed" { "failed" } th title="What the first of them said" { "why" } } }
+            thead { tr { th title="Runs that differ in their seeds alone" { "group" } th title="How many of its runs failed" { "failed" } th.why title="What the first of them said" { "why" } } }
             tbody {
                 @for group in comparison.groups.iter().filter(|group| !group.failed.is_empty()) {
-                    tr { td { (group.label) } td.failed { (group.failed.len()) " of " (group.failed.len() + group.cells.len()) } td { (cells.failure(group).unwrap_or_default()) } }
+                    tr { td { (group.label) } td.failed { (group.failed.len()) " of " (group.failed.len() + group.cells.len()) } td.why { (cells.failure(group).unwrap_or_default()) } }
                 }
             }
         }

@@ -81,7 +81,7 @@ function chart(host, spec) {
     const x = (v) => L + ((v - x0) / (x1 - x0 || 1)) * (W - L - R), y = (v) => T + ((y1 - v) / (y1 - y0 || 1)) * (H - T - B);
     const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": spec.label });
     const id = "clip" + Math.random().toString(36).slice(2);
-    svg.append(make("clipPath", { id }, make("rect", { x: L, y: T - 5, width: W - L - R, height: H - T - B + 10 })));
+    svg.append(make("clipPath", { id }, make("rect", { x: L - 7, y: T - 7, width: W - L - R + 14, height: H - T - B + 14 })));
     for (const t of ticks(y0, y1, 5)) svg.append(make("line", { class: "grid", x1: L, x2: W - R, y1: y(t), y2: y(t) }),
       make("text", { class: "tick", x: L - 8, y: y(t) + 4, "text-anchor": "end" }, short(t, spec.yPercent)));
     for (const t of ticks(x0, x1, 6)) svg.append(make("text", { class: "tick", x: x(t), y: H - B + 18, "text-anchor": "middle" }, short(t, spec.xPercent)));
@@ -365,8 +365,8 @@ function show() {
     make("div", { class: "charts" }, curve("Accuracy", run, [{ name: "training", points: zipped(c, "train", true) }, { name: held, points: zipped(c, "held_out", true) }], true),
       curve("Loss", run, [{ name: "training", points: zipped(c, "train", false) }, { name: held, points: zipped(c, "held_out", false) }], false)),
     card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs.map((row) => row.map((n) => data.words[n])), { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
-    card("Pruning steps", c.prunes.length ? table(["epoch", "step", `target, of the ${data.words[c.of]}`, "achieved, of those", "parameters remaining"],
-      c.prunes.map(([, epoch, step, target, achieved, remaining]) => [epoch, step, target === null ? "its own" : (target * 100).toFixed(1) + " %", (achieved * 100).toFixed(1) + " %", remaining])) : make("p", { class: "empty" }, "Nothing was pruned.")),
+    card("Pruning steps", c.prunes.length ? make("div", { class: "scroll" }, table(["epoch", "step", `target, of the ${data.words[c.of]}`, "achieved, of those", "parameters remaining"],
+      c.prunes.map(([, epoch, step, target, achieved, remaining]) => [epoch, step, target === null ? "its own" : (target * 100).toFixed(1) + " %", (achieved * 100).toFixed(1) + " %", remaining]))) : make("p", { class: "empty" }, "Nothing was pruned.")),
   );
   scrollTo(0, 0);
 }
