@@ -290,9 +290,7 @@ impl Observer for Recorder<'_> {
         if !stopping && !self.checkpoints.wanted(Instant::now()) {
             return Ok(());
         }
-        let began = Instant::now();
-        let checkpoint = take(&self.name)?;
-        self.checkpoint(began, &checkpoint).map_err(ended)
+        self.checkpoint(Instant::now(), &take(&self.name)?).map_err(ended)
     }
 }
 
