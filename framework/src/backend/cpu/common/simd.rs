@@ -51,7 +51,8 @@ pub fn use_bits(bits: Bits) {
     BITS.set(bits);
 }
 
-/// The best level this processor has, up to the [`limit`], and up to AVX2 where bits are to be portable; the answer is cached by the standard library.
+/// The best level this processor has, up to the [`limit`], and up to AVX2 where bits are to be portable; the answer is
+/// cached by the standard library.
 #[inline]
 pub fn level() -> Level {
     #[cfg(test)]
