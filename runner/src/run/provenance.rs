@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{env, fs, thread};
 
 use serde::Serialize;
@@ -52,11 +52,19 @@ struct Git {
 
 /// The repository, asked about once: a sweep describes many runs.
 static GIT: OnceLock<Option<Git>> = OnceLock::new();
+/// The question, which is answered while configs are read.
+static ASKED: OnceLock<Mutex<Option<Child>>> = OnceLock::new();
 
 /// Asks about the repository, where nobody has yet. A process that is made while a folder is locked holds that lock too
 /// until it runs its own program, longer than this one may live: so this is done before any folder is opened.
 pub fn ask_repository() {
-    GIT.get_or_init(git);
+    ASKED.get_or_init(|| {
+        // Without locks, so that it is in nobody's way.
+        let arguments = ["--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"];
+        let mut git = Command::new("git");
+        let git = git.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Mutex::new(git.spawn().ok())
+    });
 }
 
 /// What is noted of a resume that was asked for although not everything was as it had been.
@@ -106,11 +114,34 @@ fn cpu_model() -> Option<String> {
 }
 
 fn git() -> Option<Git> {
-    let ask = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let commit = ask(&["rev-parse", "HEAD"])?;
-    let changes = ask(&["status", "--porcelain", "--untracked-files=no"])?;
-    Some(Git { commit, uncommitted_changes: !changes.is_empty() })
+    ask_repository();
+    // A panic elsewhere leaves the question whole.
+    let asked = ASKED.get()?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let answer = asked.wait_with_output().ok().filter(|output| output.status.success())?;
+    Git::read(&String::from_utf8_lossy(&answer.stdout))
+}
+
+impl Git {
+    /// What `git status --porcelain=v2 --branch` says; nothing before the first commit.
+    fn read(status: &str) -> Option<Self> {
+        let commit = status.lines().find_map(|line| line.strip_prefix("# branch.oid "))?;
+        let uncommitted_changes = status.lines().any(|line| !line.starts_with('#'));
+        (commit != "(initial)").then(|| Self { commit: commit.to_owned(), uncommitted_changes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_about_a_repository_is_read() {
+        let read = |status: &str| Git::read(status).map(|git| (git.commit, git.uncommitted_changes));
+        let clean = "# branch.oid 0f10e4\n# branch.head main\n# branch.ab +1 -0\n";
+        assert_eq!(read(clean), Some(("0f10e4".to_owned(), false)));
+        let changed = format!("{clean}1 .M N... 100644 100644 100644 51 51 a.rs\n");
+        assert_eq!(read(&changed), Some(("0f10e4".to_owned(), true)));
+        assert_eq!(read("# branch.oid (initial)\n# branch.head main\n"), None);
+        assert_eq!(read(""), None);
+    }
 }
