@@ -74,10 +74,11 @@ impl Layer {
         }
     }
 
-    fn run(&mut self, part: Part, pattern: Option<&Pattern>) {
+    /// `alone` is where the nonzeros are, and the weight's values there.
+    fn run(&mut self, part: Part, alone: Option<(&Pattern, &[f32])>) {
         let (rows, inputs, outputs) = self.size;
         let (weight, bias) = (&self.weight[..], Some(&self.bias[..]));
-        let nonzeros = pattern.map(|pattern| Nonzeros { pattern, cleared: true, always: true });
+        let nonzeros = alone.map(|(pattern, values)| Nonzeros { pattern, values, always: true });
         let layer = Linear { rows, inputs, outputs, weight, mask: None, bias, act: Act::None, nonzeros };
         if [Part::Forward, Part::Step].contains(&part) {
             forward(&layer, &self.x, None, &mut self.y, None);
@@ -86,8 +87,9 @@ impl Layer {
             return;
         }
         let dx = [Part::Input, Part::Step].contains(&part).then(|| Grad::overwrite(&mut self.dx));
-        let dw = [Part::Weight, Part::Step].contains(&part).then(|| Grad::overwrite(&mut self.dw));
-        let grads = LinearGrads { dx, dw, dense_dw: pattern.is_none(), ..LinearGrads::default() };
+        let weights = alone.map_or(self.dw.len(), |(_, values)| values.len());
+        let dw = [Part::Weight, Part::Step].contains(&part).then(|| Grad::overwrite(&mut self.dw[..weights]));
+        let grads = LinearGrads { dx, dw, dense_dw: alone.is_none(), ..LinearGrads::default() };
         backward(&layer, &self.x, Saved::Out(&self.y), &self.dy, grads);
     }
 
@@ -145,8 +147,10 @@ fn main() {
             let start = Instant::now();
             let pattern = Pattern::new(&keep, outputs, inputs);
             let built = start.elapsed().as_secs_f64();
+            let mut values = vec![0.0; pattern.nonzeros()];
+            pattern.gather(&mut values, &layer.weight);
             let all = [Part::Forward, Part::Input, Part::Weight, Part::Step];
-            let t: [f64; 8] = medians(|i| layer.run(all[i / 2], (i % 2 == 1).then_some(&pattern)));
+            let t: [f64; 8] = medians(|i| layer.run(all[i / 2], (i % 2 == 1).then_some((&pattern, &values[..]))));
             let ratios: Vec<String> = t.chunks(2).map(|two| format!("{:5.2}", two[0] / two[1])).collect();
             println!(
                 "{rows:5} x {inputs:5} -> {outputs:5} at {:4.1} %  {}  (step {:.3} ms, pattern {:.2} ms)",

@@ -41,7 +41,7 @@ impl<B: Backend> Tape<B> {
         }
         let w = Weight { precision: self.precision, ..w };
         let op = Linear { x: x.clone(), w, b, residual: residual.cloned(), act };
-        let mut inputs = vec![&op.x, &op.w.value];
+        let mut inputs = vec![&op.x, op.w.learning()];
         inputs.extend(op.b.iter());
         inputs.extend(op.residual.iter());
         let save = self.wants(&inputs);
@@ -54,7 +54,7 @@ impl<B: Backend> Tape<B> {
         }
         Ok(self.record(y, move |dy, grads| {
             let mut x = grads.slot(&op.x);
-            let mut w = grads.slot(&op.w.value);
+            let mut w = grads.slot(op.w.learning());
             let mut b = op.b.as_ref().and_then(|b| grads.slot(b));
             // The residual may be the input itself: its slot is then filled through `add`, after the kernel.
             let aliased = op.residual.as_ref().is_some_and(|r| r.id() == op.x.id());
@@ -63,7 +63,7 @@ impl<B: Backend> Tape<B> {
             let wanted = LinearGrads { x: x.as_mut(), w: w.as_mut(), b: b.as_mut(), residual: residual.as_mut() };
             B::linear_backward(&op, saved, dy, wanted)?;
             grads.fill(&op.x, x);
-            grads.fill(&op.w.value, w);
+            grads.fill(op.w.learning(), w);
             if let Some(bias) = &op.b {
                 grads.fill(bias, b);
             }

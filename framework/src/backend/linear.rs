@@ -16,7 +16,7 @@ pub struct LinearSaved<B: Device> {
 pub struct LinearGrads<'a, B: Device> {
     /// The input's gradient, `[rows, in]`.
     pub x: Option<&'a mut Slot<B>>,
-    /// The weight's gradient, `[out, in]`.
+    /// The weight's gradient, `[out, in]`, or that of [`Weight::learning`].
     pub w: Option<&'a mut Slot<B>>,
     /// The bias's gradient, `[out]`.
     pub b: Option<&'a mut Slot<B>>,
@@ -64,6 +64,11 @@ pub trait LinearOps: Device {
     /// # Errors
     /// If memory runs out, or the shapes do not fit.
     fn spread(values: &Tensor<Self>, pattern: &Self::Pattern, shape: Shape) -> Result<Tensor<Self>>;
+    /// Puts nonzeros, in the weight's own order, where they belong in it, and leaves the rest of it as it is.
+    ///
+    /// # Errors
+    /// If memory runs out, or the shapes do not fit.
+    fn write_nonzeros(whole: &mut Tensor<Self>, values: &Tensor<Self>, pattern: &Self::Pattern) -> Result<()>;
     /// What the device lacks to compute products in bf16: nothing, or the reason in words.
     fn lacks_bf16() -> Option<String>;
     /// What the device lacks for bits that are the same elsewhere ([`Bits::Portable`](crate::backend::Bits)): nothing, or

@@ -10,14 +10,12 @@ pub struct Updated<'a, B: Device> {
     pub rule: Update,
     /// The weight, updated in place.
     pub weight: &'a mut Tensor<B>,
-    /// [`Update::slots`] tensors like the weight, or of `[nonzeros]` where those are given.
+    /// [`Update::slots`] tensors like the weight.
     pub state: &'a mut [Tensor<B>],
     /// The weight's gradient.
     pub grad: &'a Tensor<B>,
     /// The mask that holds pruned weights at zero.
     pub mask: Option<&'a Tensor<B>>,
-    /// Where the mask is one, if the weight is zero elsewhere already and the update may leave that alone.
-    pub nonzeros: Option<&'a B::Pattern>,
 }
 
 /// Update rule of an optimizer; formulas as in PyTorch.

@@ -92,7 +92,7 @@ impl SharedWeights {
         let mut spread = HashMap::new();
         for layer in &self.layers {
             let p = params.get(&layer.name)?;
-            let Some(grad) = grads.get(p.value()) else { continue };
+            let Some(grad) = p.gradient(|of| grads.get(of))? else { continue };
             let sums = layer.gradient(&grad.host());
             // Each weight moves by its value's gradient, so that those of one cluster stay equal.
             let each = layer.labels.iter().map(|label| sums[usize::from(*label)]).collect();

@@ -26,7 +26,10 @@ pub struct Weight<B: Device> {
 pub struct Nonzeros<B: Device> {
     /// Where they are.
     pub pattern: Arc<B::Pattern>,
-    /// Whether the gradient is wanted where the weight is zero as well; it is zero there otherwise.
+    /// The weight's values there, `[nonzeros]`, in the weight's own order.
+    pub values: Tensor<B>,
+    /// Whether the gradient is wanted where the weight is zero as well, as that of the weight; it is that of `values`
+    /// otherwise.
     pub dense_gradient: bool,
     /// Whether products go over them alone even where that takes longer.
     pub always: bool,
@@ -34,7 +37,8 @@ pub struct Nonzeros<B: Device> {
 
 impl<B: Device> Clone for Nonzeros<B> {
     fn clone(&self) -> Self {
-        Self { pattern: self.pattern.clone(), dense_gradient: self.dense_gradient, always: self.always }
+        let (pattern, values) = (self.pattern.clone(), self.values.clone());
+        Self { pattern, values, dense_gradient: self.dense_gradient, always: self.always }
     }
 }
 
@@ -47,6 +51,12 @@ impl<B: Device> Weight<B> {
     /// A weight that is multiplied by a mask, if there is one.
     pub fn masked(value: Tensor<B>, mask: Option<Tensor<B>>) -> Self {
         Self { value, mask, nonzeros: None, precision: Precision::F32 }
+    }
+
+    /// The tensor whose gradient a fully connected layer finds: the weight, or its nonzeros alone.
+    pub fn learning(&self) -> &Tensor<B> {
+        let alone = self.nonzeros.as_ref().filter(|nonzeros| !nonzeros.dense_gradient);
+        alone.map_or(&self.value, |nonzeros| &nonzeros.values)
     }
 }
 

@@ -96,7 +96,7 @@ impl<B: Backend> Pass<B> {
     /// clipped as the one without them.
     fn clip_scale(&self, limit: Option<f64>, params: &ParamStore<B>) -> Result<Option<Tensor<B>>> {
         let Some(limit) = limit else { return Ok(None) };
-        let moving = |p: &Param<B>| Some(params.moving(p, self.grads.get(p.value())?));
+        let moving = |p: &Param<B>| params.moving(p, |of| self.grads.get(of)).transpose();
         let grads = params.iter().filter_map(moving).collect::<Result<Vec<_>>>()?;
         Ok(Some(B::clip_scale(&grads.iter().collect::<Vec<_>>(), limit)?))
     }
@@ -143,7 +143,7 @@ impl<B: Backend> Live<B> {
             criterion.observe(&Observation { step, epoch, examples, params, grads, taps })?;
         }
         let scored = timeline.position(step).is_some() && needs.has(Needs::GRADIENTS);
-        self.shown = scored.then(|| Shown::new(&self.params, &pass.grads));
+        self.shown = scored.then(|| Shown::new(&self.params, &pass.grads)).transpose()?;
         self.params.step(setting.train.rule(lr), scale.as_ref(), |value| pass.grads.get(value))?;
         self.params.set_buffers(pass.buffers)?;
         Ok(())
@@ -164,7 +164,7 @@ impl<B: Backend> Live<B> {
         let (epoch, examples, params) = (setting.length.epoch(step), batch.len(), &self.params);
         let (grads, taps) = (&pass.grads, &pass.taps);
         self.criterion.observe(&Observation { step, epoch, examples, params, grads, taps })?;
-        self.shown = needs.has(Needs::GRADIENTS).then(|| Shown::new(&self.params, &pass.grads));
+        self.shown = needs.has(Needs::GRADIENTS).then(|| Shown::new(&self.params, &pass.grads)).transpose()?;
         Ok(())
     }
 }

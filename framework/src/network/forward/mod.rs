@@ -116,7 +116,10 @@ impl<'a, B: Backend> Forward<'a, B> {
     }
 
     /// Goes over the nonzeros of weights alone where the store says so ([`ParamStore::with_sparse`]), which gives other
-    /// last bits. The gradients of such weights are zero where the weights are, unless they are wanted there as well.
+    /// last bits. The gradient of such a weight is that of its nonzeros, which [`Param::gradient`] puts together, unless it
+    /// is wanted where the weight is zero as well.
+    ///
+    /// [`Param::gradient`]: crate::network::params::Param::gradient
     #[must_use]
     pub fn over_nonzeros(self, dense_gradients: bool) -> Self {
         Self { sparse: true, dense_gradients, ..self }
@@ -183,7 +186,7 @@ impl<'a, B: Backend> Forward<'a, B> {
     /// The weight of a fully connected layer.
     fn linear_weight(&self, name: &str) -> Result<Weight<B>> {
         let sparse = self.sparse && !self.replaced.contains_key(name);
-        let nonzeros = sparse.then(|| self.params.nonzeros(name, self.dense_gradients)).flatten();
+        let nonzeros = if sparse { self.params.nonzeros(name, self.dense_gradients)? } else { None };
         Ok(Weight { nonzeros, ..self.weight(name)? })
     }
 

@@ -30,7 +30,7 @@ impl<B: Backend> ParamStore<B> {
                 None => Some(init::values(&name, &shape, p.spec.init, seed)),
             };
             if let Some(values) = values {
-                p.value = Tensor::from_vec(&self.device, values, shape)?.tracked(!p.spec.buffer);
+                p.value.set(Tensor::from_vec(&self.device, values, shape)?.tracked(!p.spec.buffer));
             }
             p.mask = masks.remove(&name).map(|keep| Mask::new(&self.device, keep, &p.spec)).transpose()?;
         }

@@ -1,6 +1,5 @@
 //! Masks of parameters.
 
-use super::nonzeros::alone;
 use super::{Masking, Param};
 use crate::backend::Backend;
 use crate::error::Result;
@@ -78,16 +77,15 @@ impl<B: Backend> Param<B> {
     /// # Errors
     /// If the device is out of memory.
     pub fn effective(&self) -> Result<Tensor<B>> {
-        self.mask.as_ref().map_or_else(|| Ok(self.value.clone()), |m| self.value.mul(&m.tensor))
+        self.mask.as_ref().map_or_else(|| Ok(self.value.whole().clone()), |m| self.value.whole().mul(&m.tensor))
     }
 
     pub(super) fn zero_masked(&mut self) -> Result<()> {
         if let Some(pattern) = self.state.packed() {
-            self.value = alone(&self.value, pattern)?;
-            return Ok(());
+            return self.value.clear_others(pattern);
         }
         if let Some(mask) = &self.mask {
-            self.value = self.value.mul(&mask.tensor)?.tracked(!self.spec.buffer);
+            self.value.set(self.value.whole().mul(&mask.tensor)?.tracked(!self.spec.buffer));
             for state in self.state.unpack(self.spec.shape)? {
                 *state = state.mul(&mask.tensor)?;
             }

@@ -23,7 +23,7 @@ impl<B: Backend> ParamStore<B> {
         let nothing = Tensor::zeros(device, [0])?;
         let param = |spec: &crate::network::layout::ParamSpec| Param {
             spec: spec.clone(),
-            value: nothing.clone(),
+            value: nothing.clone().into(),
             mask: None,
             state: Moments::whole(vec![]),
             updates: 0,
@@ -53,7 +53,7 @@ impl<B: Backend> ParamStore<B> {
                 let message = format!("`{}` is {}, its layout says {}", p.spec.name, parts.value.shape(), p.spec.shape);
                 return Err(Error::shape("parameter", message));
             }
-            p.value = parts.value.tracked(!p.spec.buffer);
+            p.value.set(parts.value.tracked(!p.spec.buffer));
             p.mask = parts.mask.map(|(tensor, kept)| Mask::shown(tensor, kept));
             p.state = Moments::whole(parts.state);
             p.updates = parts.updates;
@@ -68,7 +68,7 @@ impl<B: Backend> ParamStore<B> {
     pub(crate) fn hide(&mut self) -> Result<()> {
         let nothing = Tensor::zeros(&self.device, [0])?;
         for p in &mut self.params {
-            p.value = nothing.clone();
+            p.value.set(nothing.clone());
             p.mask = None;
             p.state.clear();
         }

@@ -9,6 +9,7 @@ mod resting;
 mod saved;
 mod shrink;
 mod update;
+mod values;
 
 pub use mask::Mask;
 pub(crate) use mirror::Parts;
@@ -17,6 +18,7 @@ pub use nonzeros::Sparse;
 use resting::Resting;
 pub use saved::Snapshot;
 pub(crate) use shrink::cut;
+use values::Values;
 
 use crate::backend::{Backend, Weight};
 use crate::error::{Error, Result};
@@ -30,7 +32,7 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug, Clone)]
 pub struct Param<B: Backend> {
     spec: ParamSpec,
-    value: Tensor<B>,
+    value: Values<B>,
     mask: Option<Mask<B>>,
     state: Moments<B>,
     updates: u64,
@@ -46,7 +48,7 @@ impl<B: Backend> Param<B> {
 
     /// Values; with dynamic masks the dense ones, pruned weights included.
     pub fn value(&self) -> &Tensor<B> {
-        &self.value
+        self.value.whole()
     }
 
     /// The mask, if anything was ever masked.
@@ -65,7 +67,7 @@ impl<B: Backend> Param<B> {
 
     /// Elements that are not masked out.
     pub fn kept(&self) -> usize {
-        self.mask.as_ref().map_or(self.value.count(), Mask::kept)
+        self.mask.as_ref().map_or(self.value.whole().count(), Mask::kept)
     }
 
     /// Elements before anything was removed.
@@ -126,7 +128,7 @@ impl<B: Backend> ParamStore<B> {
             Ok(Param {
                 dense_shape,
                 dense_count,
-                value,
+                value: value.into(),
                 spec: spec.clone(),
                 mask: None,
                 state: Moments::whole(vec![]),
@@ -193,7 +195,7 @@ impl<B: Backend> ParamStore<B> {
             Masking::Dynamic if self.units_learn() => self.entering.get(name).cloned(),
             Masking::Dynamic => p.mask.as_ref().map(|m| m.tensor.clone()),
         };
-        Ok(Weight::masked(p.value.clone(), mask))
+        Ok(Weight::masked(p.value.whole().clone(), mask))
     }
 
     /// Whether there are masked units that keep learning: a training pass then leaves all weights as they are, and only

@@ -50,10 +50,33 @@ impl Sparse {
     }
 }
 
-/// A weight with zeros that have no sign where the pattern has none of its nonzeros, as a checkpoint of these alone
-/// gives it back.
-pub(super) fn alone<B: Backend>(weight: &Tensor<B>, pattern: &B::Pattern) -> Result<Tensor<B>> {
-    Ok(B::spread(&B::gather(weight, pattern)?, pattern, weight.shape())?.tracked(true))
+impl<B: Backend> Param<B> {
+    /// The gradient of the whole weight, in its shape. Where a pass went over the nonzeros of the weight alone, it is
+    /// that of these, and zero elsewhere. `grad` gives a tensor's gradient.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn gradient<'g>(&self, grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>) -> Result<Option<Tensor<B>>> {
+        let whole = grad(self.value.whole());
+        let Some((pattern, values)) = self.value.packed() else { return Ok(whole.cloned()) };
+        let Some(alone) = grad(&values) else { return Ok(whole.cloned()) };
+        let alone = B::spread(alone, &pattern, self.spec.shape)?;
+        whole.map_or(Ok(alone.clone()), |whole| whole.add(&alone)).map(Some)
+    }
+
+    /// What moves its values: the whole gradient, or that of its nonzeros alone.
+    pub(super) fn moving<'g>(
+        &self,
+        pattern: Option<&Arc<B::Pattern>>,
+        grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
+    ) -> Result<Option<Tensor<B>>> {
+        let whole = grad(self.value.whole());
+        let Some(pattern) = pattern else { return Ok(whole.cloned()) };
+        let alone = grad(&self.value.nonzeros(pattern)?);
+        let Some(whole) = whole else { return Ok(alone.cloned()) };
+        let whole = B::gather(whole, pattern)?;
+        alone.map_or(Ok(whole.clone()), |alone| whole.add(alone)).map(Some)
+    }
 }
 
 impl<B: Backend> ParamStore<B> {
@@ -71,22 +94,35 @@ impl<B: Backend> ParamStore<B> {
         sparse.map(|p| p.spec.name.clone()).collect()
     }
 
-    /// The part of a parameter's gradient that moves it: not that of weights held at zero.
+    /// The part of a parameter's gradient that moves it: not that of weights held at zero. `grad` gives a tensor's
+    /// gradient; nothing where none reached the parameter.
     ///
     /// # Errors
     /// If the device is out of memory.
-    pub(crate) fn moving(&self, p: &Param<B>, grad: &Tensor<B>) -> Result<Tensor<B>> {
-        if let Some(pattern) = self.sparse.mask(self.masking, &p.spec, p.mask.as_ref()).and_then(Mask::pattern) {
-            return B::gather(grad, pattern);
-        }
-        let held = p.mask.as_ref().filter(|_| self.masking.zeroes());
-        held.map_or_else(|| Ok(grad.clone()), |mask| grad.mul(&mask.tensor))
+    pub(crate) fn moving<'g>(
+        &self,
+        p: &Param<B>,
+        grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
+    ) -> Result<Option<Tensor<B>>> {
+        let pattern = self.pattern(p);
+        let found = p.moving(pattern, grad)?;
+        let held = p.mask.as_ref().filter(|_| pattern.is_none() && self.masking.zeroes());
+        found.map(|found| held.map_or_else(|| Ok(found.clone()), |mask| found.mul(&mask.tensor))).transpose()
+    }
+
+    /// Where the nonzeros of a parameter are, if products run over them alone.
+    pub(super) fn pattern<'p>(&self, p: &'p Param<B>) -> Option<&'p Arc<B::Pattern>> {
+        self.sparse.mask(self.masking, &p.spec, p.mask.as_ref()).and_then(Mask::pattern)
     }
 
     /// The nonzeros of a weight, where products run over them alone.
-    pub(crate) fn nonzeros(&self, name: &str, dense_gradient: bool) -> Option<Nonzeros<B>> {
-        let p = self.find(name)?;
-        let mask = self.sparse.mask(self.masking, &p.spec, p.mask.as_ref())?;
-        Some(Nonzeros { pattern: Arc::clone(mask.pattern()?), dense_gradient, always: self.sparse == Sparse::Always })
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub(crate) fn nonzeros(&self, name: &str, dense_gradient: bool) -> Result<Option<Nonzeros<B>>> {
+        let Some(p) = self.find(name) else { return Ok(None) };
+        let Some(pattern) = self.pattern(p) else { return Ok(None) };
+        let (values, always) = (p.value.nonzeros(pattern)?, self.sparse == Sparse::Always);
+        Ok(Some(Nonzeros { pattern: Arc::clone(pattern), values, dense_gradient, always }))
     }
 }

@@ -33,7 +33,7 @@ impl<B: Backend> ParamStore<B> {
             let p = &mut self.params[self.index[name]];
             let reads = |g: &UnitGroup| g.by_role(Role::Consumer).any(|m| m.param == *name);
             if self.layout.groups.iter().any(|g| self.alive.contains_key(&g.name) && reads(g)) {
-                p.value = p.value.mul(marks)?.tracked(!p.spec.buffer);
+                p.value.set(p.value.whole().mul(marks)?.tracked(!p.spec.buffer));
                 for state in p.state.unpack(p.spec.shape)? {
                     *state = state.mul(marks)?;
                 }
@@ -75,7 +75,7 @@ impl<B: Backend> ParamStore<B> {
         let feeds = |spec: &ParamSpec| group.by_role(Role::Producer).find(|m| m.param == spec.name);
         let fed = before.find_map(feeds).and_then(|member| Some((member, self.find(&member.param)?)));
         let Some((member, p)) = fed else { return vec![false; group.units] };
-        let (_, n, inner) = p.value.shape().around(member.axis);
+        let (_, n, inner) = p.value.whole().shape().around(member.axis);
         let keep = p.mask.as_ref().map(|mask| mask.keep());
         let mut lives = vec![keep.is_none(); n];
         for (row, weights) in keep.unwrap_or_default().chunks(inner.max(1)).enumerate() {

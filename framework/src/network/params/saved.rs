@@ -15,7 +15,7 @@ pub struct Snapshot<B: Backend>(pub(super) BTreeMap<String, Tensor<B>>);
 impl<B: Backend> ParamStore<B> {
     /// The values as they are now; shares memory with this store until one of them changes.
     pub fn snapshot(&self) -> Snapshot<B> {
-        Snapshot(self.params.iter().map(|p| (p.spec.name.clone(), p.value.clone())).collect())
+        Snapshot(self.params.iter().map(|p| (p.spec.name.clone(), p.value.whole().clone())).collect())
     }
 
     /// Brings back earlier values under today's masks; the optimizer starts anew.
@@ -27,16 +27,16 @@ impl<B: Backend> ParamStore<B> {
             let Some(old) = to.0.get(&p.spec.name) else {
                 return Err(Error::Other(format!("no value of `{}` was kept for the rewind", p.spec.name)));
             };
-            if old.shape() != p.value.shape() {
+            if old.shape() != p.value.whole().shape() {
                 let message = format!(
                     "`{}` was {} and is {} now; use prune.apply = \"mask\"",
                     p.spec.name,
                     old.shape(),
-                    p.value.shape()
+                    p.value.whole().shape()
                 );
                 return Err(Error::shape("rewind", message));
             }
-            p.value = old.clone().tracked(!p.spec.buffer);
+            p.value.set(old.clone().tracked(!p.spec.buffer));
             if self.masking.zeroes() {
                 p.zero_masked()?;
             }
@@ -50,9 +50,9 @@ impl<B: Backend> ParamStore<B> {
         for p in &self.params {
             let name = &p.spec.name;
             // Where only nonzeros are kept, the rest is zero, and the mask says where.
-            match p.state.packed().and_then(|pattern| B::gather(&p.value, pattern).ok()) {
+            match p.state.packed().and_then(|pattern| B::gather(p.value.whole(), pattern).ok()) {
                 Some(kept) => to.put(format!("value/{name}"), &kept.shape(), kept.host().into_owned().into()),
-                None => to.put(format!("value/{name}"), &p.spec.shape, p.value.host()),
+                None => to.put(format!("value/{name}"), &p.spec.shape, p.value.whole().host()),
             }
             if let Some(mask) = &p.mask {
                 to.put_flags(format!("mask/{name}"), mask.keep());
@@ -98,7 +98,7 @@ impl<B: Backend> ParamStore<B> {
                 };
                 Tensor::from_vec(&self.device, values, p.spec.shape).map(Some)
             };
-            p.value = tensor(format!("value/{name}"))?.ok_or_else(foreign)?.tracked(!p.spec.buffer);
+            p.value.set(tensor(format!("value/{name}"))?.ok_or_else(foreign)?.tracked(!p.spec.buffer));
             let mut state = vec![];
             while let Some(next) = tensor(format!("state/{}/{name}", state.len()))? {
                 state.push(next);
@@ -165,7 +165,8 @@ mod tests {
         let mut store = store.with_sparse(sparse);
         store.set_masks(vec![("fc.weight".into(), (0..20).map(|i| i % 3 == 0).collect())]).unwrap();
         let grad = Tensor::from_vec(&Cpu::default(), (0..20).map(|i| i as f32 - 7.5).collect(), [4, 5]).unwrap();
-        store.step(ADAM, None, |_| Some(&grad)).unwrap();
+        let weight = store.get("fc.weight").unwrap().value().id();
+        store.step(ADAM, None, |of| (of.id() == weight).then_some(&grad)).unwrap();
         store
     }
 

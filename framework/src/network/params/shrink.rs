@@ -104,22 +104,22 @@ impl<B: Backend> ParamStore<B> {
                 let indices = kept(&keep);
                 let select = |t: &Tensor<B>| B::select(t, axis, &indices);
                 if let Some(mask) = &mut keep_mask {
-                    let (_, n, inner) = p.value.shape().around(axis);
+                    let (_, n, inner) = p.value.whole().shape().around(axis);
                     let mut i = 0;
                     mask.retain(|_| {
                         i += 1;
                         keep[(i - 1) / inner % n]
                     });
                 }
-                p.value = select(&p.value)?.tracked(!p.spec.buffer);
+                p.value.set(select(p.value.whole())?.tracked(!p.spec.buffer));
                 p.state = Moments::whole(p.state.tensors().iter().map(select).collect::<Result<_>>()?);
             }
-            let spec = layout.spec(&p.spec.name).filter(|s| s.shape == p.value.shape()).ok_or_else(|| {
+            let spec = layout.spec(&p.spec.name).filter(|s| s.shape == p.value.whole().shape()).ok_or_else(|| {
                 let declared = layout.spec(&p.spec.name).map_or("nothing".into(), |s| s.shape.to_string());
                 let message = format!(
                     "`{}` is {} after the removal, but the model's layout declares {declared}",
                     p.spec.name,
-                    p.value.shape()
+                    p.value.whole().shape()
                 );
                 Error::shape("shrink", message)
             })?;

@@ -1,16 +1,15 @@
 //! What a training step changes: values and optimizer state by gradients, and running statistics.
 
-use super::nonzeros::alone;
 use super::{Mask, ParamStore};
 use crate::backend::{Backend, Update, Updated};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use std::sync::Arc;
 
 impl<B: Backend> ParamStore<B> {
     /// One optimizer update of every parameter that has a gradient.
     ///
-    /// `grad` gives a parameter's gradient, the first value of `scale` multiplies all of them (clipping). Weight decay
+    /// `grad` gives a tensor's gradient: that of a parameter's value, or of its nonzeros where a pass went over these alone.
+    /// The first value of `scale` multiplies all of them (clipping). Weight decay
     /// is left out where the parameter's spec says so.
     ///
     /// # Errors
@@ -22,13 +21,19 @@ impl<B: Backend> ParamStore<B> {
         grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
     ) -> Result<()> {
         let held = self.masking.zeroes();
-        let (masking, sparse) = (self.masking, self.sparse);
+        let mut found = vec![];
+        for (i, p) in self.params.iter().enumerate().filter(|(_, p)| !p.spec.buffer) {
+            let pattern = self.pattern(p).cloned();
+            if let Some(grad) = p.moving(pattern.as_ref(), &grad)? {
+                found.push((i, pattern, grad));
+            }
+        }
+        let mut next = found.iter().peekable();
         let mut updated = vec![];
-        for p in self.params.iter_mut().filter(|p| !p.spec.buffer) {
-            let Some(grad) = grad(&p.value) else { continue };
-            let nonzeros = sparse.mask(masking, &p.spec, p.mask.as_ref()).and_then(Mask::pattern);
-            match nonzeros {
-                Some(pattern) if p.state.pack(pattern, p.spec.shape)? => p.value = alone(&p.value, pattern)?,
+        for (i, p) in self.params.iter_mut().enumerate() {
+            let Some((_, pattern, grad)) = next.next_if(|(of, ..)| *of == i) else { continue };
+            match pattern {
+                Some(pattern) if p.state.pack(pattern, p.spec.shape)? => p.value.clear_others(pattern)?,
                 Some(_) => {}
                 None => _ = p.state.unpack(p.spec.shape)?,
             }
@@ -37,14 +42,14 @@ impl<B: Backend> ParamStore<B> {
             let state = p.state.at_least(rule.slots(), p.spec.shape, kept, &self.device)?;
             updated.push(Updated {
                 rule: rule.for_param(p.spec.decay, p.updates),
-                weight: &mut p.value,
+                weight: p.value.moving(pattern.as_ref())?,
                 state,
                 grad,
-                mask: p.mask.as_ref().filter(|_| held).map(Mask::tensor),
-                nonzeros: nonzeros.map(Arc::as_ref),
+                mask: p.mask.as_ref().filter(|_| held && pattern.is_none()).map(Mask::tensor),
             });
         }
-        B::update(&mut updated, scale)
+        B::update(&mut updated, scale)?;
+        self.params.iter_mut().try_for_each(|p| p.value.settle())
     }
 
     /// Takes over the buffers (running statistics) that a forward pass moved, but for those of channels that rest.
@@ -59,10 +64,10 @@ impl<B: Backend> ParamStore<B> {
                 let message = format!("`{name}` {} cannot become {}", p.spec.shape, value.shape());
                 return Err(Error::shape("buffers", message));
             }
-            p.value = match self.resting.get(&name) {
-                Some(resting) => resting.keep(&p.value, &value)?,
+            p.value.set(match self.resting.get(&name) {
+                Some(resting) => resting.keep(p.value.whole(), &value)?,
                 None => value,
-            };
+            });
         }
         Ok(())
     }
@@ -82,7 +87,7 @@ impl<B: Backend> ParamStore<B> {
             if !B::norm_squared(&value)?.is_finite() {
                 return Err(Error::Other(format!("a refitted weight of `{name}` is not finite")));
             }
-            p.value = value.detach().tracked(true);
+            p.value.set(value.detach().tracked(true));
             if self.masking.zeroes() {
                 p.zero_masked()?;
             }

@@ -78,9 +78,9 @@ impl Burden {
     /// If the device is out of memory.
     pub fn observe<B: Backend>(&mut self, params: &ParamStore<B>, grads: &Grads<B>) -> Result<()> {
         for p in params.iter().filter(|p| p.spec().prunable) {
-            let (Some(g), kept) = (grads.get(p.value()), p.kept().max(1) as f64) else { continue };
+            let (Some(g), kept) = (p.gradient(|of| grads.get(of))?, p.kept().max(1) as f64) else { continue };
             let masked = p.mask().map(|m| g.mul(m.tensor())).transpose()?;
-            let active = masked.as_ref().unwrap_or(g);
+            let active = masked.as_ref().unwrap_or(&g);
             let sums = self.sums.entry(p.spec().name.clone()).or_default();
             let neurons = self.neurons.entry(p.spec().name.clone()).or_default();
             let (gradient, mean) =

@@ -5,7 +5,7 @@ use crate::autograd::Grads;
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::network::layout::Layout;
-use crate::network::params::{Masking, ParamStore, cut};
+use crate::network::params::{Masking, Param, ParamStore, cut};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
@@ -15,9 +15,15 @@ pub(in crate::training) struct Shown<B: Backend>(BTreeMap<String, (Tensor<B>, Te
 
 impl<B: Backend> Shown<B> {
     /// The gradients of `params`, with the weights as they are now.
-    pub fn new(params: &ParamStore<B>, grads: &Grads<B>) -> Self {
-        let pair = |value: &Tensor<B>| Some((value.clone(), grads.get(value)?.clone()));
-        Self(params.iter().filter_map(|p| Some((p.spec().name.clone(), pair(p.value())?))).collect())
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn new(params: &ParamStore<B>, grads: &Grads<B>) -> Result<Self> {
+        let named = |p: &Param<B>| {
+            let gradient = p.gradient(|of| grads.get(of)).transpose()?;
+            Some(gradient.map(|gradient| (p.spec().name.clone(), (p.value().clone(), gradient))))
+        };
+        Ok(Self(params.iter().filter_map(named).collect::<Result<_>>()?))
     }
 
     /// The weight and the gradient of a parameter, where one reached it.

@@ -22,7 +22,6 @@ fn check(rule: impl Fn(u64) -> Update, masked: bool, sizes: &[usize]) {
                     state,
                     grad,
                     mask: mask.as_ref(),
-                    nonzeros: None,
                 })
                 .collect();
             OptimizerOps::update(&mut params, (step > 1).then_some(&scale)).unwrap();

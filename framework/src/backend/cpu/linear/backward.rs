@@ -7,7 +7,6 @@ use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
 use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
 use crate::backend::cpu::common::panels::{Panels, product, product_in_tiles, with_panels};
-use crate::backend::cpu::common::sparse::Pattern;
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
 /// Most bands of rows that have a partial weight gradient of their own.
@@ -142,13 +141,14 @@ pub(super) fn backward_by_operation(
             product_in_tiles(MatMut::new(dx.out, rows, inputs), dx.mode, a, b);
         }
         if let Some(dw) = dw {
-            let kept = match (mask, layer.nonzeros) {
-                _ if dense_dw => Kept::All,
-                (_, Some(nonzeros)) => Kept::Nonzeros(nonzeros.pattern),
-                (Some(mask), None) => Kept::Mask(mask),
-                (None, None) => Kept::All,
-            };
-            weight_gradient(dw, kept, dpre, x, (rows, inputs, outputs));
+            let shape = (rows, inputs, outputs);
+            match layer.nonzeros.filter(|_| !dense_dw) {
+                Some(nonzeros) => scratch::with(inputs * outputs, |dense| {
+                    weight_gradient(Grad::overwrite(dense), None, dpre, x, shape);
+                    nonzeros.pattern.put_dense(dw, dense);
+                }),
+                None => weight_gradient(dw, mask.filter(|_| !dense_dw), dpre, x, shape),
+            }
         }
     };
     if act == Act::None && db.is_none() {
@@ -183,18 +183,10 @@ pub(super) fn backward_by_operation(
     });
 }
 
-/// Which elements of a weight's gradient are wanted; the others are zero.
-#[derive(Clone, Copy)]
-enum Kept<'a> {
-    All,
-    Mask(&'a [f32]),
-    Nonzeros(&'a Pattern),
-}
-
-/// dw (+)= dpre^T x, where it is wanted.
+/// dw (+)= (dpre^T x) * mask.
 fn weight_gradient(
     dw: Grad<'_>,
-    kept: Kept<'_>,
+    mask: Option<&[f32]>,
     dpre: &[f32],
     x: &[f32],
     (rows, inputs, outputs): (usize, usize, usize),
@@ -204,38 +196,21 @@ fn weight_gradient(
     par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| {
         let a = Mat::new(dpre, rows, outputs).cols_from(tile.first_row(), tile.rows()).t();
         let b = Mat::new(x, rows, inputs).cols_from(tile.first_col(), tile.cols());
-        match (kept, mode) {
-            (Kept::All, _) => gemm(&mut tile, mode, 1.0, a, b),
-            (Kept::Mask(mask), Accumulate::Overwrite) => {
+        match (mask, mode) {
+            (None, _) => gemm(&mut tile, mode, 1.0, a, b),
+            (Some(mask), Accumulate::Overwrite) => {
                 let masks = tile.blocks_in(mask);
                 gemm(&mut tile, mode, 1.0, a, b);
                 tile.blocks().zip(masks).for_each(|(dw, mask)| elementwise::mul_assign(dw, mask));
             }
-            (Kept::Nonzeros(pattern), Accumulate::Overwrite) => {
-                gemm(&mut tile, mode, 1.0, a, b);
-                pattern.keep(&mut tile);
-            }
-            (_, Accumulate::Add) => scratch::with(tile.rows() * tile.cols(), |product| {
+            (Some(mask), Accumulate::Add) => scratch::with(tile.rows() * tile.cols(), |product| {
                 gemm(&mut tile.over(product), Accumulate::Overwrite, 1.0, a, b);
                 let mut rest = &mut *product;
-                match kept {
-                    Kept::Nonzeros(pattern) => {
-                        pattern.keep(&mut tile.over(rest));
-                        for dw in tile.blocks() {
-                            let (product, next) = rest.split_at_mut(dw.len());
-                            elementwise::add_assign(dw, product);
-                            rest = next;
-                        }
-                    }
-                    Kept::Mask(mask) => {
-                        let masks = tile.blocks_in(mask);
-                        for (dw, mask) in tile.blocks().zip(masks) {
-                            let (product, next) = rest.split_at_mut(dw.len());
-                            elementwise::mul_add_assign(dw, product, mask);
-                            rest = next;
-                        }
-                    }
-                    Kept::All => {}
+                let masks = tile.blocks_in(mask);
+                for (dw, mask) in tile.blocks().zip(masks) {
+                    let (product, next) = rest.split_at_mut(dw.len());
+                    elementwise::mul_add_assign(dw, product, mask);
+                    rest = next;
                 }
             }),
         }

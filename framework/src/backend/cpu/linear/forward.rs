@@ -1,7 +1,7 @@
 //! The forward pass: y = act(x (w * mask)^T + bias) + residual.
 
 use super::layer::{CHUNK, Linear, with_effective_weight};
-use super::nonzeros::{self, Nonzeros};
+use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
 use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
@@ -20,8 +20,8 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
     }
     let no_bias = if layer.bias.is_none() { vec![0.0; outputs] } else { Vec::new() };
     let bias = layer.bias.unwrap_or(&no_bias);
-    if let Some(Nonzeros { pattern, .. }) = layer.nonzeros.filter(|nonzeros| nonzeros.multiplies(layer.rows)) {
-        return nonzeros::forward(layer, pattern, bias, x, residual, y, pre);
+    if let Some(nonzeros) = layer.nonzeros.filter(|nonzeros| nonzeros.multiplies(layer.rows)) {
+        return nonzeros::forward(layer, nonzeros, bias, x, residual, y, pre);
     }
     with_effective_weight(layer, |weight| {
         if layer.many_rows() {

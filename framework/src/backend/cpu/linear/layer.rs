@@ -30,7 +30,7 @@ pub struct Linear<'a> {
 pub struct LinearGrads<'a> {
     /// `[rows, inputs]`
     pub dx: Option<Grad<'a>>,
-    /// `[outputs, inputs]`
+    /// `[outputs, inputs]`; of a weight with few nonzeros, `[nonzeros]` in rising order unless `dense_dw`.
     pub dw: Option<Grad<'a>>,
     /// Whether `dw` is the gradient of the masked weight w * mask, pruned entries included (for regrowth), or of w; of
     /// a weight with few nonzeros, whether it is wanted where the weight is zero as well.

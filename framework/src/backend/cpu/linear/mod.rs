@@ -3,7 +3,6 @@
 mod backward;
 pub mod bf16;
 mod forward;
-mod held;
 mod layer;
 mod nonzeros;
 #[cfg(test)]
@@ -11,12 +10,10 @@ mod tests;
 
 pub use backward::backward;
 pub use forward::forward;
-pub use held::Held;
 pub use layer::{Linear, LinearGrads};
 pub use nonzeros::Nonzeros;
 
 use super::activation::Saved;
-use super::common::Grad;
 use super::common::simd::{Level, level};
 use super::common::sparse::Pattern;
 use super::tensor::{filled, wanted};
@@ -42,26 +39,26 @@ impl LinearOps for Cpu {
         (level() == Level::Baseline).then(|| lacking.to_owned())
     }
 
-    fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Held> {
-        Some(Held::new(Pattern::new(keep, outputs, inputs)))
+    fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Pattern> {
+        Some(Pattern::new(keep, outputs, inputs))
     }
 
-    fn gather(whole: &Tensor<Self>, pattern: &Held) -> Result<Tensor<Self>> {
-        let pattern = pattern.pattern();
+    fn gather(whole: &Tensor<Self>, pattern: &Pattern) -> Result<Tensor<Self>> {
         if whole.count() != pattern.weights() {
             return Err(Error::shape("nonzeros", format!("{} of {} weights", whole.shape(), pattern.weights())));
         }
         Ok(filled(whole.device(), [pattern.nonzeros()].into(), |to| pattern.gather(to, whole.data())))
     }
 
-    fn spread(values: &Tensor<Self>, pattern: &Held, shape: Shape) -> Result<Tensor<Self>> {
-        let pattern = pattern.pattern();
-        if (values.count(), shape.count()) != (pattern.nonzeros(), pattern.weights()) {
-            let (nonzeros, weights) = (pattern.nonzeros(), pattern.weights());
-            let message = format!("{} to {shape}, for {nonzeros} of {weights} weights", values.shape());
-            return Err(Error::shape("nonzeros", message));
-        }
+    fn spread(values: &Tensor<Self>, pattern: &Pattern, shape: Shape) -> Result<Tensor<Self>> {
+        check_nonzeros(values, pattern, shape)?;
         Ok(filled(values.device(), shape, |to| pattern.spread(to, values.data())))
+    }
+
+    fn write_nonzeros(whole: &mut Tensor<Self>, values: &Tensor<Self>, pattern: &Pattern) -> Result<()> {
+        check_nonzeros(values, pattern, whole.shape())?;
+        pattern.write(whole.data_mut()?, values.data());
+        Ok(())
     }
 
     fn linear(op: &Operands<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
@@ -93,32 +90,28 @@ impl LinearOps for Cpu {
         let kept = saved.kept.as_ref().ok_or_else(|| Error::Other("linear: the forward pass saved nothing".into()))?;
         let saved =
             if op.act.needs_pre(op.residual.is_some()) { Saved::Pre(kept.data()) } else { Saved::Out(kept.data()) };
-        // The gradient at the nonzeros alone goes where the last one was, where nothing has been found for the weight yet.
-        let held = op.w.nonzeros.as_ref().filter(|nonzeros| !nonzeros.dense_gradient).map(|n| n.pattern.as_ref());
-        let first = held.filter(|_| grads.w.as_ref().is_some_and(|slot| slot.0.is_none()));
-        let last = first.and_then(Held::take_gradient).map(|last| last.detach());
-        let cleared = last.is_some();
-        let mut w = grads.w;
-        if let Some(slot) = w.as_mut().filter(|_| cleared) {
-            slot.0 = last;
-        }
-        let dw = wanted(w.as_deref_mut(), Some(&op.w.value))?;
         let layer = operands(op);
-        let layer = Linear { nonzeros: layer.nonzeros.map(|nonzeros| Nonzeros { cleared, ..nonzeros }), ..layer };
         let grads = LinearGrads {
             dx: wanted(grads.x, Some(&op.x))?,
-            dw: dw.map(|dw| if cleared { Grad::overwrite(dw.out) } else { dw }),
-            dense_dw: held.is_none(),
+            dw: wanted(grads.w, Some(op.w.learning()))?,
+            dense_dw: op.w.nonzeros.as_ref().is_none_or(|nonzeros| nonzeros.dense_gradient),
             db: wanted(grads.b, op.b.as_ref())?,
             dresidual: wanted(grads.residual, op.residual.as_ref())?,
         };
         let backward = if in_bf16(op) { bf16::backward } else { backward };
         backward(&layer, op.x.data(), saved, dy.data(), grads);
-        if let (Some(held), Some(gradient)) = (first, w.and_then(|slot| slot.0.as_ref())) {
-            held.keep_gradient(gradient);
-        }
         Ok(())
     }
+}
+
+/// Makes sure that there is a value for each nonzero of a weight of that shape.
+fn check_nonzeros(values: &Tensor<Cpu>, pattern: &Pattern, shape: Shape) -> Result<()> {
+    let (nonzeros, weights) = (pattern.nonzeros(), pattern.weights());
+    if (values.count(), shape.count()) == (nonzeros, weights) {
+        return Ok(());
+    }
+    let message = format!("{} to {shape}, for {nonzeros} of {weights} weights", values.shape());
+    Err(Error::shape("nonzeros", message))
 }
 
 /// Whether a layer's products are computed in bf16: not those over nonzeros alone.
@@ -138,8 +131,8 @@ fn operands(op: &Operands<Cpu>) -> Linear<'_> {
         bias: op.b.as_ref().map(Tensor::data),
         act: op.act,
         nonzeros: op.w.nonzeros.as_ref().map(|held| Nonzeros {
-            pattern: held.pattern.pattern(),
-            cleared: false,
+            pattern: &held.pattern,
+            values: held.values.data(),
             always: held.always,
         }),
     }

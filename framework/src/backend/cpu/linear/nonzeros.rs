@@ -14,8 +14,8 @@ use crate::backend::cpu::common::{Accumulate, Grad, grad, par, reduce, scratch};
 pub struct Nonzeros<'a> {
     /// Where they are.
     pub pattern: &'a Pattern,
-    /// Whether the place of the weight's gradient is zero already where the weight is.
-    pub cleared: bool,
+    /// The weight's values there, in rising order.
+    pub values: &'a [f32],
     /// Whether products go over them alone even where that takes longer.
     pub always: bool,
 }
@@ -43,14 +43,14 @@ impl Nonzeros<'_> {
 /// As [`forward`](super::forward()).
 pub(super) fn forward(
     layer: &Linear<'_>,
-    pattern: &Pattern,
+    nonzeros: Nonzeros<'_>,
     bias: &[f32],
     x: &[f32],
     residual: Option<&[f32]>,
     y: &mut [f32],
     pre: Option<&mut [f32]>,
 ) {
-    let &Linear { rows, inputs, outputs, act, weight, .. } = layer;
+    let (&Linear { rows, inputs, outputs, act, .. }, pattern) = (layer, nonzeros.pattern);
     let (plan, tiles) = (Plan::of(pattern, rows), &pattern.direct);
     let (lanes, len, count) = (plan.lanes(), plan.piece() * outputs, rows.div_ceil(plan.piece()));
     let pieces = y.chunks_mut(len);
@@ -67,7 +67,7 @@ pub(super) fn forward(
             finish_rows(act, y, bias, residual);
         }
     };
-    pattern.with_values(weight, |values| {
+    pattern.with_values(nonzeros.values, |values| {
         if plan.by_rows {
             return par::for_each(plan.work(tiles), pieces.zip(x.chunks(lanes * inputs)), |(piece, x)| {
                 aligned(lanes * (inputs + outputs), |buffer| {
@@ -112,15 +112,14 @@ pub(super) fn products(
     dx: Option<Grad<'_>>,
     dw: Option<Grad<'_>>,
 ) {
-    let &Linear { rows, inputs, outputs, weight, .. } = layer;
-    let pattern = nonzeros.pattern;
+    let (&Linear { rows, inputs, outputs, .. }, pattern) = (layer, nonzeros.pattern);
     let plan = Plan::of(pattern, rows);
     let padded = plan.panels() * plan.lanes();
     aligned(padded * (inputs + outputs), |buffer| {
         let (xs, dys) = buffer.split_at_mut(padded * inputs);
         plan.pack_all(dys, dpre, outputs);
         if let Some(dx) = dx {
-            pattern.with_turned_values(weight, |values| plan.multiply_all(&pattern.turned, values, dys, xs));
+            pattern.with_turned_values(nonzeros.values, |values| plan.multiply_all(&pattern.turned, values, dys, xs));
             let pieces = dx.chunks(plan.piece() * inputs);
             plan.unpack_all(xs, inputs, pieces, |dx, panel, lane| put_rows(plan, dx, panel, lane, inputs));
         }
@@ -128,7 +127,7 @@ pub(super) fn products(
             plan.pack_all(xs, x, inputs);
             scratch::with(pattern.nonzeros(), |values| {
                 plan.correlate_all(&pattern.direct, dys, xs, values);
-                pattern.put(dw, values, nonzeros.cleared);
+                pattern.put(dw, values);
             });
         }
     });
@@ -155,7 +154,7 @@ fn backward_in_bands(
     dy: &[f32],
     grads: LinearGrads<'_>,
 ) {
-    let &Linear { rows, inputs, outputs, weight, act, .. } = layer;
+    let &Linear { rows, inputs, outputs, act, .. } = layer;
     let LinearGrads { dx, dw, db, .. } = grads;
     let pattern = nonzeros.pattern;
     let (plan, weights) = (Plan::of(pattern, rows), if dw.is_some() { pattern.nonzeros() } else { 0 });
@@ -199,14 +198,14 @@ fn backward_in_bands(
             });
             let (dw_total, db_total) = sum_of_bands(partial, weights + outputs).split_at(weights);
             if let Some(dw) = dw {
-                pattern.put(dw, dw_total, nonzeros.cleared);
+                pattern.put(dw, dw_total);
             }
             if let Some(mut db) = db {
                 db.put(db_total);
             }
         });
     };
-    if wants_dx { pattern.with_turned_values(weight, run) } else { run(&[]) }
+    if wants_dx { pattern.with_turned_values(nonzeros.values, run) } else { run(&[]) }
 }
 
 #[cfg(test)]
@@ -242,9 +241,14 @@ mod tests {
             Self::new(size, keep)
         }
 
-        fn layer<'a>(&'a self, act: Act, nonzeros: Option<&'a Pattern>) -> Linear<'a> {
+        /// The weight's nonzeros.
+        fn values(&self) -> Vec<f32> {
+            self.weight.iter().zip(&self.keep).filter(|(_, keep)| **keep).map(|(w, _)| *w).collect()
+        }
+
+        fn layer<'a>(&'a self, act: Act, nonzeros: Option<(&'a Pattern, &'a [f32])>) -> Linear<'a> {
             let (rows, inputs, outputs) = self.size;
-            let nonzeros = nonzeros.map(|pattern| Nonzeros { pattern, cleared: false, always: self.always });
+            let nonzeros = nonzeros.map(|(pattern, values)| Nonzeros { pattern, values, always: self.always });
             Linear { rows, inputs, outputs, weight: &self.weight, mask: None, bias: Some(&self.bias), act, nonzeros }
         }
 
@@ -252,20 +256,27 @@ mod tests {
             Pattern::new(&self.keep, self.size.2, self.size.1)
         }
 
-        /// y, dx, dw, db; gradients begin at one where they are added to.
+        /// y, dx, dw, db; gradients begin at one where they are added to, and dw is spread where it is that of nonzeros.
         fn run(&self, act: Act, pattern: Option<&Pattern>, dense_dw: bool, add: bool) -> [Vec<f32>; 4] {
-            let layer = self.layer(act, pattern);
+            let values = self.values();
+            let layer = self.layer(act, pattern.map(|pattern| (pattern, &values[..])));
+            let alone = pattern.filter(|_| !dense_dw);
             let start = if add { 1.0 } else { f32::NAN };
             let (mut y, mut pre) = (vec![f32::NAN; self.dy.len()], vec![f32::NAN; self.dy.len()]);
             let needs_pre = act.needs_pre(true);
             forward(&layer, &self.x, Some(&self.residual), &mut y, needs_pre.then_some(&mut pre[..]));
             let saved = if needs_pre { Saved::Pre(&pre) } else { Saved::Out(&y) };
-            let (mut dx, mut dw) = (vec![start; self.x.len()], vec![start; self.weight.len()]);
+            let (mut dx, mut dw) = (vec![start; self.x.len()], vec![start; alone.map_or(self.weight.len(), Pattern::nonzeros)]);
             let mut db = vec![start; self.bias.len()];
             let grad = |out| if add { Grad::add(out) } else { Grad::overwrite(out) };
             let (dx_grad, dw_grad, db) = (Some(grad(&mut dx)), Some(grad(&mut dw)), &mut db);
             let grads = LinearGrads { dx: dx_grad, dw: dw_grad, dense_dw, db: Some(grad(db)), dresidual: None };
             backward(&layer, &self.x, saved, &self.dy, grads);
+            if let Some(pattern) = alone {
+                let mut whole = vec![if add { 1.0 } else { 0.0 }; self.weight.len()];
+                pattern.write(&mut whole, &dw);
+                dw = whole;
+            }
             [y, dx, dw, db.clone()]
         }
 
@@ -380,7 +391,7 @@ mod tests {
             let case = Case { always: false, ..Case::random(size, density) };
             let pattern = case.pattern();
             at_each_level(|| {
-                let nonzeros = Nonzeros { pattern: &pattern, cleared: false, always: false };
+                let nonzeros = Nonzeros { pattern: &pattern, values: &[], always: false };
                 assert_eq!((nonzeros.multiplies(size.0), nonzeros.correlates(size.0)), expected, "{size:?}");
             });
             for (dense_dw, add) in [(false, false), (false, true), (true, false)] {

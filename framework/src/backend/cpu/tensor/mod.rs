@@ -7,7 +7,7 @@ pub(super) use slot::wanted;
 pub(super) use storage::filled;
 
 use super::common::{Accumulate, elementwise, gemm, reduce};
-use super::linear::Held;
+use super::common::sparse::Pattern;
 use crate::error::{Error, Result};
 use crate::tensor::{Binary, Buffer, Device, Reduce, Tensor, TensorOps, Unary};
 use dfdx::tensor::{Cpu, Tensor as DfdxTensor};
@@ -18,7 +18,7 @@ impl Device for Cpu {
     const PENDING_STEPS: usize = 1;
     type Ints = Vec<u32>;
     type Bytes = Vec<u8>;
-    type Pattern = Held;
+    type Pattern = Pattern;
 
     fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>> {
         Ok(storage::own(self, data))

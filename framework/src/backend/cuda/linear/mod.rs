@@ -40,6 +40,10 @@ impl LinearOps for Cuda {
         match *pattern {}
     }
 
+    fn write_nonzeros(_whole: &mut T, _values: &T, pattern: &Self::Pattern) -> Result<()> {
+        match *pattern {}
+    }
+
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
         forward(op, save)
     }

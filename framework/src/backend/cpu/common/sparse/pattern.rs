@@ -1,7 +1,6 @@
 //! Where the nonzeros of a weight are, in every order that products with it take.
 
 use super::tiles::{ByRows, Cut, Tiles};
-use crate::backend::cpu::common::gemm::MatMut;
 use crate::backend::cpu::common::scratch::aligned;
 use crate::backend::cpu::common::simd::{Level, level};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, par};
@@ -10,6 +9,8 @@ use crate::backend::cpu::common::{Accumulate, Grad, elementwise, par};
 pub(super) const SMALL_WEIGHT: usize = 1 << 18;
 /// Groups of rows of a larger one.
 const GROUPS: usize = 16;
+/// Elements of the weight that one task writes to.
+const PART: usize = 1 << 15;
 
 /// Where the nonzeros of a weight [outputs, inputs] are, for products with it and with its transpose.
 #[derive(Debug)]
@@ -18,12 +19,12 @@ pub struct Pattern {
     pub(crate) direct: Tiles,
     /// For dx.
     pub(crate) turned: Tiles,
-    /// Where in the weight each nonzero is, in the order of `direct`.
-    order: Vec<u32>,
-    /// Where in the order of `direct` each nonzero of `turned` is.
-    place: Vec<u32>,
-    /// Where in the weight each nonzero is, in rising order.
+    /// Where in the weight each nonzero is, in rising order: the order in which values of nonzeros are kept.
     positions: Vec<u32>,
+    /// Where among the positions each nonzero of `direct` is. A group of rows has the same range in both orders.
+    order: Vec<u32>,
+    /// Where among the positions each nonzero of `turned` is.
+    place: Vec<u32>,
 }
 
 impl Pattern {
@@ -38,9 +39,10 @@ impl Pattern {
         let (mut next, mut positions) = (places.iter().zip(turned_places), Vec::with_capacity(all.count()));
         all.each(|row, col| {
             if let Some((&at, turned)) = next.next() {
+                let nth = positions.len() as u32;
                 positions.push((row * inputs + col) as u32);
-                order[at as usize] = (row * inputs + col) as u32;
-                place[turned as usize] = at;
+                order[at as usize] = nth;
+                place[turned as usize] = nth;
             }
         });
         Self { direct, turned, order, place, positions }
@@ -49,11 +51,6 @@ impl Pattern {
     /// Nonzeros.
     pub fn nonzeros(&self) -> usize {
         self.order.len()
-    }
-
-    /// Where in the weight each nonzero is, in rising order.
-    pub fn positions(&self) -> &[u32] {
-        &self.positions
     }
 
     /// Elements of the weight, zeros and others.
@@ -73,49 +70,57 @@ impl Pattern {
         self.positions.iter().zip(values).for_each(|(&at, &value)| to[at as usize] = value);
     }
 
-    /// Leaves of a tile of a dense gradient of the weight, whose first element is [`row`, `col`], the nonzeros' alone.
-    pub(crate) fn keep(&self, tile: &mut MatMut<'_>) {
-        let (first, left, cols, inputs) = (tile.first_row(), tile.first_col(), tile.cols(), self.direct.cols());
-        let rows = tile.blocks().flat_map(|block| block.chunks_exact_mut(cols.max(1))).enumerate();
-        let mut kept = vec![];
-        for (r, row) in rows {
-            let begin = (first + r) * inputs + left;
-            let at = &self.positions[self.positions.partition_point(|&at| (at as usize) < begin)..];
-            let at = &at[..at.partition_point(|&at| (at as usize) < begin + cols)];
-            kept.clear();
-            kept.extend(at.iter().map(|&at| row[at as usize - begin]));
-            row.fill(0.0);
-            at.iter().zip(&kept).for_each(|(&at, &kept)| row[at as usize - begin] = kept);
-        }
+    /// Puts nonzeros in rising order where they belong, and leaves the rest of the weight as it is.
+    pub fn write(&self, weight: &mut [f32], values: &[f32]) {
+        assert_eq!(values.len(), self.positions.len(), "a value for each nonzero");
+        let (mut places, mut values) = (&self.positions[..], values);
+        let parts = weight.chunks_mut(PART).enumerate().map(|(part, weight)| {
+            let first = part * PART;
+            let count = places.partition_point(|&at| (at as usize) < first + PART);
+            let (here, later) = places.split_at(count);
+            let (of_here, of_later) = values.split_at(count);
+            (places, values) = (later, of_later);
+            (first, here, of_here, weight)
+        });
+        par::for_each(8 * self.positions.len(), parts, |(first, places, values, weight)| {
+            places.iter().zip(values).for_each(|(&at, &value)| weight[at as usize - first] = value);
+        });
     }
 
-    /// Lends `f` the weight's nonzeros, in the order of `direct`.
-    pub(crate) fn with_values<R>(&self, weight: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
-        lend(&self.order, weight, f)
+    /// Lends `f` the nonzeros, which are given in rising order, in the order of `direct`.
+    pub(crate) fn with_values<R>(&self, values: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
+        lend(&self.order, values, f)
     }
 
-    /// Lends `f` the weight's nonzeros, in the order of `turned`.
-    pub(crate) fn with_turned_values<R>(&self, weight: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
-        // The weight is read in its own order; a column of it would be a new line of memory at each step.
-        self.with_values(weight, |values| lend(&self.place, values, f))
+    /// Lends `f` the nonzeros, which are given in rising order, in the order of `turned`.
+    pub(crate) fn with_turned_values<R>(&self, values: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
+        lend(&self.place, values, f)
     }
 
-    /// Puts `values` of the nonzeros, in the order of `direct`, into a gradient of the weight. What it replaces is zero
-    /// elsewhere already if `cleared`.
-    pub(crate) fn put(&self, grad: Grad<'_>, values: &[f32], cleared: bool) {
-        let Grad { out, mode } = grad;
-        // Rows of the weight that a group has to itself.
-        let rows = (self.direct.group() * self.direct.cols()).max(1);
-        let groups = out.chunks_mut(rows).enumerate().map(|(group, out)| (group * rows, self.direct.range(group), out));
-        par::for_each(8 * values.len(), groups, |(first, range, out)| {
-            if mode == Accumulate::Overwrite && !cleared {
-                out.fill(0.0);
-            }
-            for (&at, &value) in self.order[range.clone()].iter().zip(&values[range]) {
-                let to = &mut out[at as usize - first];
+    /// Puts `values` of the nonzeros, in the order of `direct`, into a gradient of these in rising order.
+    pub(crate) fn put(&self, grad: Grad<'_>, values: &[f32]) {
+        let Grad { mut out, mode } = grad;
+        let groups = (0..self.direct.groups()).map(|group| {
+            let range = self.direct.range(group);
+            let (here, later) = std::mem::take(&mut out).split_at_mut(range.len());
+            out = later;
+            (range, here)
+        });
+        par::for_each(8 * values.len(), groups, |(range, out)| {
+            for (&nth, &value) in self.order[range.clone()].iter().zip(&values[range.clone()]) {
+                let to = &mut out[nth as usize - range.start];
                 *to = if mode == Accumulate::Add { *to + value } else { value };
             }
         });
+    }
+
+    /// Puts what a dense gradient of the weight has at the nonzeros into a gradient of these in rising order.
+    pub(crate) fn put_dense(&self, grad: Grad<'_>, dense: &[f32]) {
+        let Grad { out, mode } = grad;
+        match mode {
+            Accumulate::Overwrite => self.gather(out, dense),
+            Accumulate::Add => lend(&self.positions, dense, |found| elementwise::add_assign(out, found)),
+        }
     }
 }
 

@@ -3,8 +3,6 @@
 //! With a mask, the weight and the optimizer's state are zero where the mask is: a pruned weight does not move, and
 //! starts without history if it returns.
 
-mod nonzeros;
-
 use super::common::elementwise::PIECE;
 use super::common::simd::simd_fn;
 use super::common::{par, reduce};
@@ -29,15 +27,10 @@ impl OptimizerOps for Cpu {
 
 fn update_one(p: &mut Updated<'_, Cpu>, scale: f32) -> Result<()> {
     let mask = p.mask.map(Tensor::data);
-    let positions = p.nonzeros.map(|held| held.pattern().positions());
     match p.rule {
         Update::Sgd { lr, momentum, weight_decay, nesterov } => {
             let rule = Sgd { lr, momentum, nesterov, weight_decay };
             let velocity = p.state.first_mut().map(Tensor::data_mut).transpose()?;
-            if let Some(positions) = positions {
-                nonzeros::sgd(&rule, positions, p.weight.data_mut()?, p.grad.data(), velocity, scale);
-                return Ok(());
-            }
             sgd(&rule, p.weight.data_mut()?, p.grad.data(), velocity, mask, scale);
         }
         Update::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, t } => {
@@ -52,10 +45,6 @@ fn update_one(p: &mut Updated<'_, Cpu>, scale: f32) -> Result<()> {
             };
             let [first, second] = p.state else { return Err(Error::Other("Adam needs two state tensors".into())) };
             let moments = (first.data_mut()?, second.data_mut()?);
-            if let Some(positions) = positions {
-                nonzeros::adam(&rule, t, positions, p.weight.data_mut()?, p.grad.data(), moments, scale);
-                return Ok(());
-            }
             adam(&rule, t, p.weight.data_mut()?, p.grad.data(), moments, mask, scale);
         }
     }
