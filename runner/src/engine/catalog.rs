@@ -174,4 +174,13 @@ mod tests {
         }
         assert!(defaults > 30 && others > 30, "{defaults} {others}");
     }
+
+    /// Folders of earlier runs are found by it, and sweeps that go on skip what is finished.
+    #[test]
+    fn the_hash_of_a_run_is_what_it_was_and_other_bits_make_another_run() {
+        let workbench = Workbench::new(&[]).unwrap();
+        let hash = |set: &str| quickstart(set, &workbench).unwrap().identity()[..12].to_owned();
+        assert_eq!(hash("train.bits=\"fastest\""), "9228a3475539");
+        assert_ne!(hash("train.bits=\"portable\""), "9228a3475539");
+    }
 }
