@@ -266,7 +266,8 @@ mod tests {
             let needs_pre = act.needs_pre(true);
             forward(&layer, &self.x, Some(&self.residual), &mut y, needs_pre.then_some(&mut pre[..]));
             let saved = if needs_pre { Saved::Pre(&pre) } else { Saved::Out(&y) };
-            let (mut dx, mut dw) = (vec![start; self.x.len()], vec![start; alone.map_or(self.weight.len(), Pattern::nonzeros)]);
+            let (mut dx, mut dw) =
+                (vec![start; self.x.len()], vec![start; alone.map_or(self.weight.len(), Pattern::nonzeros)]);
             let mut db = vec![start; self.bias.len()];
             let grad = |out| if add { Grad::add(out) } else { Grad::overwrite(out) };
             let (dx_grad, dw_grad, db) = (Some(grad(&mut dx)), Some(grad(&mut dw)), &mut db);

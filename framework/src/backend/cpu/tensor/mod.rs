@@ -6,8 +6,8 @@ mod storage;
 pub(super) use slot::wanted;
 pub(super) use storage::filled;
 
-use super::common::{Accumulate, elementwise, gemm, reduce};
 use super::common::sparse::Pattern;
+use super::common::{Accumulate, elementwise, gemm, reduce};
 use crate::error::{Error, Result};
 use crate::tensor::{Binary, Buffer, Device, Reduce, Tensor, TensorOps, Unary};
 use dfdx::tensor::{Cpu, Tensor as DfdxTensor};
