@@ -140,7 +140,11 @@ impl Trials {
             let trial = &self.trials[trial - 1];
             cells.extend(finalists.seeds.iter().zip(runs).map(|(seed, run)| (&trial.point, run.as_str(), Some(*seed))));
         }
-        let what = format!("the best {} again, with {} seeds each", finalists.settings.len(), finalists.seeds.len());
+        let (best, seeds) = (finalists.settings.len(), crate::printable::counted(finalists.seeds.len(), "seed"));
+        let what = match best {
+            1 => format!("the best again, with {seeds}"),
+            best => format!("the best {best} again, with {seeds} each"),
+        };
         Some(Part { plan: planned(plan, search, &cells, Some(Leg::default())), what })
     }
 
