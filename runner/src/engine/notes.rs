@@ -12,7 +12,6 @@ use secateur::training::{Checkpoint, Evaluation, KeptWeights, Observer};
 use toml::Value;
 
 use crate::config::{OutputConfig, Resolved, RunConfig, SEEDS, SetBy};
-use crate::printable::counted;
 
 /// How the origin of what a control sets begins.
 const CONTROL: &str = "control ";
@@ -101,9 +100,8 @@ fn checkpoints(config: &Resolved) -> Option<Note> {
     (every >= epochs).then(|| Note {
         keys: vec!["output.checkpoint_every".to_owned(), "train.epochs".to_owned()],
         text: format!(
-            "output.checkpoint_every = {every} does nothing here: the run has {}, and after the last there is nothing to \
-             go on with.",
-            counted(usize::try_from(epochs).unwrap_or(usize::MAX), "epoch")
+            "output.checkpoint_every = {every} does nothing here: the run ends with epoch {epochs}, and after it there is \
+             nothing to go on with."
         ),
     })
 }
