@@ -2,7 +2,7 @@
 // What stands under the pointer, in words: of a chart's lines their values there, of a mark or a cell what it says of itself. A
 // chart that has the focus is read with the arrow keys, and what a head of a table means is told when it gets the focus.
 //
-// A chart is an `svg` with `data-axes`: two places and two values of each axis. Lines are `path.line` and their bands `path.band`, with
+// A chart is an `svg` with `data-axes`: two places and two values of each axis, and `digits` where its places are rounded. Lines are `path.line` and their bands `path.band`, with
 // their names in `data-name`; whatever has `data-tip` says that. Nothing is remembered, so that charts may be drawn anew.
 {
   const NEAR = 14, MOST = 12;
@@ -61,9 +61,9 @@
     });
     return found;
   };
-  const shortest = (v) => {
+  const shortest = (v, digits = 4) => {
     const size = Math.abs(v), [n, unit] = size >= 1e9 ? [v / 1e9, " G"] : size >= 1e6 ? [v / 1e6, " M"] : size >= 1e4 ? [v / 1e3, " k"] : [v, ""];
-    return +n.toPrecision(4) + unit;
+    return +n.toPrecision(digits) + unit;
   };
   const scales = (chart) => {
     const axes = JSON.parse(chart.dataset.axes), value = ([p, q, a, b], at) => a + ((at - p) / (q - p)) * (b - a);
@@ -71,7 +71,7 @@
       ...axes, at: (px) => value(axes.x, px),
       told: (py) => {
         const v = value(axes.y, py);
-        return axes.percent ? `${(v * 100).toFixed(axes.digits ?? 2)} %` : shortest(axes.log ? 10 ** v : v);
+        return axes.percent ? `${(v * 100).toFixed(axes.digits ?? 2)} %` : shortest(axes.log ? 10 ** v : v, axes.digits === undefined ? 4 : 3);
       },
       place: (px) => { const v = value(axes.x, px); return axes.xPercent ? `${+(v * 100).toFixed(2)} %` : shortest(v); },
     };
