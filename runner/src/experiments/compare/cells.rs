@@ -85,7 +85,7 @@ impl Cells {
         let metric = self.metric(question.metric.as_deref())?;
         let margin = question.margin.map(|margin| metric.margin(margin));
         let bootstrap = question.bootstrap;
-        let groups = self.groups(&mains, &by, &metric, bootstrap);
+        let groups = self.groups(&mains, (&by, &within), &metric, bootstrap);
         let baseline = self.baseline(&groups, question.baseline.as_deref(), by.first())?;
         let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
         let view = pair::View {
@@ -182,15 +182,20 @@ impl Cells {
         Err(format!("--metric {name}: these runs have no such metric\n  known: {}{fix}", known.join(", ")))
     }
 
-    pub(super) fn groups(&self, mains: &[usize], by: &[String], metric: &Metric, bootstrap: bool) -> Vec<Group> {
+    pub(super) fn groups(
+        &self,
+        mains: &[usize],
+        (by, within): (&[String], &[String]),
+        metric: &Metric,
+        bootstrap: bool,
+    ) -> Vec<Group> {
         let mut metrics = METRICS.to_vec();
         if !metrics.contains(metric) {
             metrics.push(metric.clone());
         }
         let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
         let varying = &self.varying;
-        let within = keys::telling(&mains.iter().map(|run| &configs[*run]).collect::<Vec<_>>(), by);
-        Maker { records, configs, varying, controls, by, within: &within, metrics: &metrics, bootstrap }.groups(mains)
+        Maker { records, configs, varying, controls, by, within, metrics: &metrics, bootstrap }.groups(mains)
     }
 
     /// The value of the first key that others are compared with.
