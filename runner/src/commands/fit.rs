@@ -80,7 +80,7 @@ fn text(run: &Path, fitted: &Fitted, survival: &Survival, batches: u64) -> Strin
          # Named as the last config of a run, it chooses the criterion: secateur run CONFIG... FILE\n{}",
         run.display(),
         fitted.weights,
-        counted(survival.steps as usize, "pruning step"),
+        counted(survival.steps, "pruning step"),
         fitted.r_squared,
         Table::from_iter([("criterion".to_owned(), criterion.into())])
     )
@@ -94,7 +94,7 @@ fn said(out: &Path, fitted: &Fitted, survival: &Survival) -> String {
     text + &format!(
         "  fitted to {} weights and {}; the terms explain {:.1} % of the variance\n",
         fitted.weights,
-        counted(survival.steps as usize, "pruning step"),
+        counted(survival.steps, "pruning step"),
         100.0 * fitted.r_squared
     )
 }
