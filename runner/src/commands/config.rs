@@ -7,6 +7,7 @@ use crate::config::{self as layers, Described, PluginFile, Request};
 use crate::engine::Workbench;
 use crate::experiments::sweep::{self, SweepPlan};
 use crate::failure::Failure;
+use crate::printable::counted;
 
 pub fn execute(arguments: &ConfigArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let request = super::many(&arguments.layers, cli)?;
@@ -28,7 +29,7 @@ pub fn execute(arguments: &ConfigArgs, cli: &Cli, workbench: &Workbench) -> Resu
         _ => {
             let cells = |plan: &SweepPlan| match plan.search() {
                 Some(search) => search.rule().iter().fold("\n".to_owned(), |text, line| text + &format!("# {line}\n")),
-                None => format!("\n# {} cells; secateur sweep ... --dry-run lists them\n", plan.cells.len()),
+                None => format!("\n# {}; secateur sweep ... --dry-run lists them\n", counted(plan.cells.len(), "cell")),
             };
             config.to_annotated_toml() + &plan.as_ref().map_or_else(String::new, cells)
         }

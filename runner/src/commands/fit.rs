@@ -12,6 +12,7 @@ use crate::cli::{AutosparseArgs, Cli, FitCommand};
 use crate::config::Resolved;
 use crate::engine::Workbench;
 use crate::failure::Failure;
+use crate::printable::counted;
 use crate::run::{SUMMARY, SURVIVAL, Survival, write_whole};
 
 pub fn execute(command: &FitCommand, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
@@ -75,11 +76,11 @@ fn text(run: &Path, fitted: &Fitted, survival: &Survival, batches: u64) -> Strin
     ]);
     criterion.extend(TERMS.iter().zip(fitted.coefficients).map(|(term, value)| ((*term).to_owned(), value.into())));
     format!(
-        "# How long a weight would survive, fitted to {}: {} weights, {} pruning steps, R\u{b2} = {:.4}.\n\
+        "# How long a weight would survive, fitted to {}: {} weights, {}, R\u{b2} = {:.4}.\n\
          # Named as the last config of a run, it chooses the criterion: secateur run CONFIG... FILE\n{}",
         run.display(),
         fitted.weights,
-        survival.steps,
+        counted(survival.steps, "pruning step"),
         fitted.r_squared,
         Table::from_iter([("criterion".to_owned(), criterion.into())])
     )
@@ -91,9 +92,9 @@ fn said(out: &Path, fitted: &Fitted, survival: &Survival) -> String {
         text += &format!("  {value:>10.5}  {term}\n");
     }
     text + &format!(
-        "  fitted to {} weights and {} pruning steps; the terms explain {:.1} % of the variance\n",
+        "  fitted to {} weights and {}; the terms explain {:.1} % of the variance\n",
         fitted.weights,
-        survival.steps,
+        counted(survival.steps, "pruning step"),
         100.0 * fitted.r_squared
     )
 }

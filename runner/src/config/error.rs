@@ -167,6 +167,16 @@ pub enum ConfigError {
         /// What to do.
         fix: String,
     },
+    /// Something wrong with some cells of a sweep, and not with the config alone.
+    #[error("{text}\n  {place}\n  {}: {fix}", if .text.contains("\n  fix: ") { "or" } else { "fix" })]
+    InCell {
+        /// What is wrong, as it is told of a config.
+        text: String,
+        /// The first cell that has it.
+        place: String,
+        /// What to do with the sweep.
+        fix: String,
+    },
     /// A value of the wrong type or out of range.
     #[error("{key}: not a value it can have\n  set by: {origin}\n  found: {found}\n  allowed: {allowed}")]
     Value {
@@ -179,6 +189,30 @@ pub enum ConfigError {
         /// What it may be.
         allowed: String,
     },
+}
+
+impl ConfigError {
+    /// The dotted key that is wrong, where it is one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Mandatory { key, .. }
+            | Self::Reference { key, .. }
+            | Self::NothingToTakeBack { key, .. }
+            | Self::UnknownKey { key, .. }
+            | Self::UnknownPlugin { key, .. }
+            | Self::NoPlugin { key, .. }
+            | Self::Sweep { key, .. }
+            | Self::Value { key, .. } => Some(key),
+            Self::Extends { key, .. } => Some(key),
+            Self::ManyRuns { .. } => Some("sweep"),
+            Self::NotFound { .. }
+            | Self::Unreadable { .. }
+            | Self::Syntax { .. }
+            | Self::Cycle(_)
+            | Self::Assignment { .. }
+            | Self::InCell { .. } => None,
+        }
+    }
 }
 
 /// Everything wrong in a configuration, in the order in which it was found.

@@ -12,6 +12,7 @@ use secateur::training::{Kept, Timeline};
 use super::Workbench;
 use crate::config::{At, ConfigError, ConfigErrors, PluginChoice, Resolved};
 use crate::failure::Failure;
+use crate::printable::counted;
 
 /// Where a run leaves another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Workbench {
                 let Some(prune) = there.prunes.get(place) else {
                     return Err(refused(
                         fork,
-                        format!("\"prune:1\" to \"prune:{count}\", since that run prunes {count} times"),
+                        format!("\"prune:1\" to \"prune:{count}\", since that run prunes {}", counted(count, "time")),
                     ));
                 };
                 let since = if place > 0 { there.prunes[place - 1] + 1 } else { 0 };

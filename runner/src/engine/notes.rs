@@ -100,8 +100,8 @@ fn checkpoints(config: &Resolved) -> Option<Note> {
     (every >= epochs).then(|| Note {
         keys: vec!["output.checkpoint_every".to_owned(), "train.epochs".to_owned()],
         text: format!(
-            "output.checkpoint_every = {every} does nothing here: the run has {epochs} epochs, and after the last there \
-             is nothing to go on with."
+            "output.checkpoint_every = {every} does nothing here: the run ends with epoch {epochs}, and after it there is \
+             nothing to go on with."
         ),
     })
 }

@@ -4,6 +4,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
 
+/// Charts are read under the pointer and with the arrow keys.
+const READING: &str = include_str!("reading.js");
+
 /// A whole page, with a style of its own after the common one.
 pub fn page(title: &str, style: &str, body: Markup) -> String {
     let page = html! {
@@ -15,7 +18,7 @@ pub fn page(title: &str, style: &str, body: Markup) -> String {
                 title { (title) " – Secateur" }
                 style { (PreEscaped(STYLE)) (PreEscaped(style)) }
             }
-            body { (body) }
+            body { (body) script { (PreEscaped(READING)) } }
         }
     };
     page.into_string()

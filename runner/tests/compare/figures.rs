@@ -111,13 +111,13 @@ fn the_page_draws_lines_maps_and_what_failed_and_saves_them() {
     let script = r##"
       const over = document.getElementById("over"), maps = document.getElementById("maps");
       note("panels", over.querySelectorAll(".chart").length);
-      note("lines", over.querySelectorAll("path.line").length);
+      note("lines", over.querySelectorAll("path.line:not(.dense)").length);
       note("bands", over.querySelectorAll("path.band").length);
       note("points", over.querySelectorAll(".chart path.point").length);
-      note("dense", over.querySelectorAll(".chart line.dense").length);
+      note("dense", over.querySelectorAll(".chart path.dense").length);
       note("legend", over.querySelector(".legend").textContent);
       note("cells", maps.querySelectorAll("rect.cell").length);
-      note("hover", maps.querySelector("rect.cell title").textContent);
+      note("hover", maps.querySelector("rect.cell").dataset.tip);
       note("failed", [...document.querySelectorAll("h2")].some((head) => head.textContent === "Failed"));
       note("heads", [...document.querySelectorAll("th")].filter((head) => !head.title && head.textContent).map((head) => head.textContent).join("; "));
       const saved = [];

@@ -7,11 +7,13 @@ use serde_json::json;
 
 use super::browser::{Seen, opened};
 use super::folders::{Cell, cell};
+use super::reference::with_events;
 use super::truth::one_sparsity;
 use super::{compare, compared};
 
 fn seen(cells: &[Cell], width: u32, script: &str) -> Option<Seen> {
     let (here, _) = compared(cells);
+    cells.iter().for_each(|cell| with_events(&here.path().join("runs/s").join(&cell.folder)));
     let (code, text) = compare(here.path(), &["--margin", "0.5", "--html", "c.html"]);
     assert_eq!(code, 0, "{text}");
     if let Some(folder) = std::env::var_os("KEEP_PAGES") {
@@ -70,16 +72,108 @@ fn marks_stand_where_their_means_are_and_can_be_told_apart() {
 #[test]
 fn tables_fit_wide_and_narrow_windows() {
     for (cells, width) in [(twelve(), 1400), (twelve(), 500), (one_sparsity(), 1400), (one_sparsity(), 500)] {
-        let script = r#"
+        let script = r##"
           note("inner", innerWidth);
           const fits = () => document.documentElement.scrollWidth <= innerWidth;
           note("page", fits());
           const wide = [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth + 1);
           note("wide", wide.map((box) => `${box.querySelector("table").className} ${box.querySelector("table").id} ${box.scrollWidth} in ${box.clientWidth}`).join("; "));
           document.getElementById("runs").querySelector("tbody tr").click();
-          note("run", fits());"#;
+          setTimeout(() => {
+            note("steps", document.querySelectorAll("#cell td").length);
+            note("run", fits());
+          }, 200);"##;
         let Some(seen) = seen(&cells, width, script) else { return };
         assert_eq!((seen.noted("wide").as_str(), seen.noted("page").as_str()), ("", "true"), "{width}");
         assert_eq!((seen.noted("inner"), seen.noted("run")), (width.to_string(), "true".to_owned()));
+        // Each run has one pruning step, which is a row of five cells; the first run's config differs from no baseline.
+        assert!(seen.noted("steps").parse::<usize>().unwrap() >= 5, "{}", seen.noted("steps"));
+    }
+}
+
+/// Two criteria at two sparsities, and a combination that is missing, with three seeds.
+fn two_keys() -> Vec<Cell> {
+    let all = [
+        ("magnitude", 0.5, 0.9),
+        ("magnitude", 0.8, 0.88),
+        ("rank", 0.5, 0.87),
+        ("rank", 0.8, 0.85),
+        ("snip", 0.5, 0.8),
+    ];
+    let own = |(criterion, sparsity, accuracy): (&'static str, f64, f64)| {
+        (0..3).map(move |seed| {
+            let cell =
+                cell(criterion, seed, accuracy + 0.001 * seed as f64).set("schedule.sparsity", &sparsity.to_string());
+            cell.with(json!({"sparsity": sparsity}))
+        })
+    };
+    all.into_iter().flat_map(own).collect()
+}
+
+#[test]
+fn what_is_pointed_at_is_told() {
+    let script = r##"
+      const tip = () => { const box = document.getElementById("tip"); return box.hidden ? "" : [...box.children].map((row) => row.textContent).join("|"); };
+      const point = (x, y) => (document.elementFromPoint(x, y) ?? document.body).dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: x, clientY: y }));
+      const middle = (node) => { node.scrollIntoView({ block: "center" }); const box = node.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; };
+      const over = document.querySelector("#over .chart svg"), cell = document.querySelector("#maps rect.cell"), none = document.querySelector("#maps rect.none");
+      const mark = over.querySelector("path.point");
+      point(...middle(mark)); note("mark", tip());
+      const [x, y] = middle(mark); point(x, y + 40); note("across", tip());
+      point(...middle(cell)); note("map", tip());
+      point(...middle(none)); note("none", tip());
+      point(...middle(document.querySelector("#curves svg"))); note("curve", tip());
+      note("within", (() => { const box = document.getElementById("tip").getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth && box.top >= 0 && box.bottom <= innerHeight; })());
+      point(...middle(document.querySelector("h1"))); note("away", tip() === "");
+      const key = (node, key) => { node.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); return tip(); };
+      over.focus(); note("focus", tip()); note("right", key(over, "ArrowRight"));
+      const map = document.querySelector("#maps svg");
+      map.focus(); key(map, "ArrowRight"); note("down", key(map, "ArrowDown")); note("escape", key(map, "Escape") === "");
+      document.querySelector("#groups th:nth-child(2)").focus(); note("head", tip());
+      document.activeElement.blur(); note("blur", tip() === "");
+      const names = []; HTMLAnchorElement.prototype.click = function () { names.push(this.download); };
+      document.querySelectorAll(".save button").forEach((button) => button.textContent !== "PNG" && button.click());
+      document.querySelector("#runs tbody tr").click();
+      setTimeout(() => {
+        document.querySelectorAll("#cell .save button").forEach((button) => button.textContent === "CSV" && button.click());
+        note("names", names.join(" "));
+      }, 200);"##;
+    for width in [1400, 500] {
+        let Some(seen) = seen(&two_keys(), width, script) else { return };
+        let noted = |name: &str| seen.noted(name);
+        assert_eq!(noted("errors"), "");
+        assert_eq!(
+            noted("mark"),
+            "magnitude, sparsity 0.5|test accuracy: 90.10 % [89.85, 90.35], 3 runs|sparsity, all weights: 50 %"
+        );
+        assert_eq!(
+            noted("across"),
+            "sparsity, all weights 50 %|magnitude: 90.10 % [89.85, 90.35]|rank: 87.10 % [86.85, 87.35]|snip: 80.10 %",
+            "{width}"
+        );
+        assert_eq!(
+            noted("map"),
+            "schedule.sparsity = 0.5, criterion.name = magnitude|test accuracy: 90.10 % [89.85, 90.35], 3 runs"
+        );
+        assert!(noted("none").ends_with("|no run finished"), "{}", noted("none"));
+        assert!(
+            noted("curve").starts_with("epoch ") && noted("curve").contains("|magnitude, sparsity 0.5: "),
+            "{}",
+            noted("curve")
+        );
+        for name in ["within", "away", "escape", "blur"] {
+            assert_eq!(noted(name), "true", "{name} at {width}");
+        }
+        assert_eq!(noted("focus"), noted("across"), "a chart that has the focus is read from the left");
+        assert!(noted("right").starts_with("sparsity, all weights 80 %|magnitude: 88.10 %"), "{}", noted("right"));
+        assert!(noted("down").starts_with("schedule.sparsity = 0.8, criterion.name = rank|"), "{}", noted("down"));
+        assert_eq!(noted("head"), "How many finished, and how many failed");
+        let names = noted("names");
+        for name in
+            ["test-accuracy-over-sparsity-all-weights.svg", "test-accuracy-by-schedule.sparsity-and-criterion.name.csv"]
+        {
+            assert!(names.split(' ').any(|found| found == name), "{name} is not among {names}");
+        }
+        assert!(!names.contains("-.") && names.contains("Accuracy-of-"), "{names}");
     }
 }

@@ -68,7 +68,9 @@ fn what_cannot_be_ranked_is_said() {
     assert!(text.contains("Left out of the ranks: c (not run with data.name = cifar)"), "{text}");
     let (code, text) = compare(here.path(), &["--ranks=train.epochs"]);
     assert!(
-        code == 2 && text.contains("values of train.epochs in common") && text.contains("at least three settings"),
+        code == 2
+            && text.contains("settings have 1 value of train.epochs in common")
+            && text.contains("at least three settings"),
         "{text}"
     );
     let (code, text) = compare(here.path(), &["--ranks", "--metric", "sparsity"]);

@@ -130,8 +130,16 @@ def expected(runs, by, margin):
             accuracy = settled([run["accuracy"] for run in cells], max(run["accuracy"] for run in cells))
             row["mean"] = float(np.mean(accuracy))
             if len(set(accuracy)) > 1:
-                low, high = DescrStatsW(accuracy).tconfint_mean()
-                row |= {"std": float(np.std(accuracy, ddof=1)), "low": max(low, 0.0), "high": min(high, 1.0)}
+                row["std"] = float(np.std(accuracy, ddof=1))
+            # Seeds are repetitions and settings are not: the interval is that of the means over settings, where each seed has all.
+            seeds = sorted({run["seed"] for run in cells})
+            per_seed = [[run for run in cells if run["seed"] == seed] for seed in seeds]
+            settings = [sorted(tuple(run[key] for key in within) for run in some) for some in per_seed]
+            means = [float(np.mean([run["accuracy"] for run in some])) for some in per_seed]
+            means = settled(means, max(means))
+            if all(some == settings[0] for some in settings) and len(set(means)) > 1:
+                low, high = DescrStatsW(means).tconfint_mean()
+                row |= {"low": max(low, 0.0), "high": min(high, 1.0)}
         rows.append(row)
 
     def by_place(cells, value):
@@ -166,6 +174,8 @@ def expected(runs, by, margin):
         corrected = multipletests([f["p_t"] for f in tested], method="bonferroni")[1] if tested else []
         for found, p in zip(tested, corrected):
             low, high = DescrStatsW(found["d"]).tconfint_mean(alpha=0.05 / len(tested))
+            # No two accuracies are more than 100 points apart.
+            low, high = max(low, -1.0), min(high, 1.0)
             tost = min(1.0, DescrStatsW(found["d"]).ttost_mean(-margin / 100, margin / 100)[0] * len(tested))
             found |= {"p": float(p), "low": low, "high": high, "p_margin": tost}
             verdict = "better" if found["mean"] > 0 else "worse"

@@ -128,7 +128,7 @@ fn random_tables_are_what_the_reference_says() {
 }
 
 /// Runs have a few events, so that their pages have curves.
-fn with_events(folder: &Path) {
+pub fn with_events(folder: &Path) {
     let lines = r#"{"event":"start","step":0,"name":"r","params":10,"steps":20,"steps_per_epoch":10,"examples":100,"layers":[]}
 {"event":"epoch","step":9,"epoch":0,"loss":2.0,"accuracy":0.5,"sparsity":0,"seconds":1}
 {"event":"prune","step":9,"epoch":0,"target":null,"achieved":0.25,"units":{},"weights_kept":8,"weights_total":10,"pruned":1,"regrown":0,"seconds":0.1}

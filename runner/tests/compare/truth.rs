@@ -244,6 +244,43 @@ fn no_accuracy_is_above_all_and_small_probabilities_read_well() {
 }
 
 #[test]
+fn no_difference_is_above_all_and_intervals_still_say_what_p_says() {
+    // Two seeds of runs that hardly repeat: the plain intervals go from -371 to 441 points, and those of sparsities as far.
+    let own =
+        |criterion, seed, value: f64| cell(criterion, seed, value).with(json!({"sparsity": value, "test_r2": value}));
+    let cells = [own("magnitude", 0, 0.1), own("magnitude", 1, 0.3), own("rank", 0, 0.1), own("rank", 1, 0.94)];
+    let (here, _) = compared(&cells);
+    for (metric, whole) in [("test_accuracy", true), ("sparsity", true), ("test_r2", false)] {
+        let found = found(here.path(), &["--metric", metric]);
+        let pair = &found["pairs"][0];
+        for interval in [&pair["difference"]["interval"], &pair["family"]["interval"]] {
+            let ends = ["low", "high"].map(|end| interval[end].as_f64().unwrap());
+            assert_eq!(ends == [-1.0, 1.0], whole, "{metric}: {interval}");
+            assert!(ends[0] < 0.0 && ends[1] > 0.0 && pair["family"]["p"].as_f64() > Some(0.05), "{pair}");
+        }
+        let of = |label| group(&found, label)["metrics"][metric]["interval"].clone();
+        assert_eq!(of("rank")["high"], 1.0, "{metric}");
+        assert_eq!(of("rank")["low"] == 0.0, whole, "{metric} may be far below zero");
+    }
+    let (_, out) = compare(here.path(), &["--margin", "0.5"]);
+    assert!(out.contains("[-100.00, 100.00]"), "{out}");
+    // A loss has no bounds.
+    let loss = &found(here.path(), &["--metric", "loss"])["pairs"][0]["family"]["interval"];
+    assert!(loss["high"].as_f64() > Some(1.0), "{loss}");
+}
+
+#[test]
+fn one_more_seed_is_one_seed() {
+    let differences = [0.002, 0.010, 0.018, 0.010];
+    let cells: Vec<Cell> = (differences.into_iter().zip(0..))
+        .flat_map(|(difference, seed)| [cell("magnitude", seed, 0.9), cell("rank", seed, 0.9 + difference)])
+        .collect();
+    let (here, _) = compared(&cells);
+    let (_, out) = compare(here.path(), &["--margin", "0.5"]);
+    assert!(out.contains("undecided (+1 seed)") && out.contains(", 1 more seed would settle it"), "{out}");
+}
+
+#[test]
 fn weights_that_do_nothing_are_said_where_sparsities_are_equal() {
     let cells: Vec<Cell> = (0..3)
         .flat_map(|seed| {
@@ -303,6 +340,14 @@ fn failed_cells_are_shown() {
     let found = found(here.path(), &[]);
     let diverged = group(&found, "rank, lr 1000000000.0");
     assert_eq!((diverged["runs"].as_array().unwrap().len(), diverged["failed"].as_array().unwrap().len()), (0, 5));
+    // By another key, what failed is still told by the settings that failed.
+    let (_, out) = compare(here.path(), &["--by", "criterion.name"]);
+    for expected in [
+        "note: rank: 5 of 11 diverged (train.lr 1000000000.0: 5 of 5): the training loss is NaN at step 3",
+        "note: magnitude: 6 of 11 failed (train.lr 1000000000.0: 5 of 5; train.lr 0.1: 1 of 6): ",
+    ] {
+        assert!(out.contains(expected), "{expected} is not in {out}");
+    }
     let only: Vec<Cell> = (0..2).map(|seed| cell("rank", seed, 0.0).failed(nan)).collect();
     let here = tempfile::tempdir().unwrap();
     only.iter().for_each(|cell| _ = cell.write(&here.path().join("runs/s")));

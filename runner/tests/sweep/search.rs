@@ -247,6 +247,22 @@ fn what_cannot_be_searched_is_refused_by_name() {
         let (code, _, errors) = secateur(here.path(), &["sweep", "s.toml", "--dry-run", "--set", set]);
         assert!(code == 2 && errors.contains(expected) && errors.contains("fix: "), "{set}: {errors}");
     }
+    // What is wrong with the config alone is no fault of the space.
+    for (set, expected) in [
+        ("train.momentum=7", "error: train.momentum: not a value it can have\n  set by: --set\n  found: 7\n"),
+        ("train.momentm=0.5", "error: train.momentm: unknown key\n  set by: --set\n"),
+        ("data.name=mnst", "error: data.name = \"mnst\": unknown data\n  set by: --set\n"),
+    ] {
+        let (code, _, errors) = secateur(here.path(), &["sweep", "s.toml", "--dry-run", "--set", set]);
+        assert!(code == 2 && errors.starts_with(expected) && !errors.contains("search.space"), "{set}: {errors}");
+    }
+    let wrong = "sweep.search.space.train.momentum={low=0.5,high=2.0}";
+    let (_, _, errors) = secateur(here.path(), &["sweep", "s.toml", "--dry-run", "--set", wrong]);
+    assert!(
+        errors.starts_with("error: train.momentum: not a value it can have") && errors.contains("found: 2"),
+        "{errors}"
+    );
+    assert!(errors.contains("in a trial with: ") && errors.contains("give train.momentum other values in"), "{errors}");
     let more = ["--set", "sweep.search.halving={min_epochs=1}", "--set", "train.eval_every=2"];
     let (code, _, errors) = secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &more[..]].concat());
     assert!(code == 2 && errors.contains("compared after epoch 1, and train.eval_every = 2"), "{errors}");

@@ -69,8 +69,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     }
     let mut quiet = false;
     if let Some(path) = &arguments.html {
-        let title = arguments.folders.iter().filter_map(|folder| folder.file_name()).map(|name| name.to_string_lossy());
-        let title = title.collect::<Vec<_>>().join(", ");
+        let title = arguments.folders.iter().map(|folder| name(folder)).collect::<Vec<_>>().join(", ");
         let picture = ranks.as_ref().map(|_| (picture.as_str(), lines.as_slice()));
         write(path, &compare::page(&title, &comparison, &cells, &claims::table(&judged), picture))?;
     }
@@ -194,6 +193,13 @@ fn judged(sweeps: &[Stated]) -> Vec<Judged> {
     sweeps.iter().flat_map(of).collect()
 }
 
+/// What a folder is called, `.` and `..` too.
+fn name(folder: &Path) -> String {
+    let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let whole = || named(&folder.canonicalize().ok()?);
+    named(folder).or_else(whole).unwrap_or_else(|| folder.display().to_string())
+}
+
 fn is_table(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == kept::EXTENSION)
 }
@@ -214,7 +220,10 @@ fn to_keep(path: &Path, places: &[PathBuf], records: &[Record], sweeps: &[Stated
     }
     let mut notes: Vec<String> = places.iter().filter_map(|place| looked_at(place)).collect();
     if !others.is_empty() {
-        notes.push(format!("{} runs that had not ended, or are damaged, were left out of the table", others.len()));
+        notes.push(match others.len() {
+            1 => "1 run that had not ended, or is damaged, was left out of the table".to_owned(),
+            others => format!("{others} runs that had not ended, or are damaged, were left out of the table"),
+        });
     }
     let claims = sweeps.iter().flat_map(|sweep| sweep.kept.claims.clone()).collect();
     let looked = sweeps.iter().any(|sweep| sweep.kept.looked);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use toml::Table;
 
-use super::check;
+use super::{cells, check};
 use crate::commands::print;
 use crate::engine::Workbench;
 use crate::experiments::index::{self, Index, Record};
@@ -25,7 +25,7 @@ pub(super) fn dry_run(plan: &SweepPlan, jobs: usize, workbench: &Workbench) -> R
     for cell in &plan.cells {
         _ = writeln!(text, "{}", plan.label(cell));
     }
-    _ = writeln!(text, "\n{}: {} cells{}", plan.name, plan.cells.len(), left_out(plan.excluded));
+    _ = writeln!(text, "\n{}: {}{}", plan.name, cells(plan.cells.len()), left_out(plan.excluded));
     for axis in plan.axes() {
         _ = writeln!(text, "  {axis}");
     }

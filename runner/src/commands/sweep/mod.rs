@@ -111,6 +111,12 @@ pub(super) fn carry_out(
     };
     let Some(until) = plan.until() else { return report(plan, &run(plan)?, &[], quiet) };
     let mut waves = Waves::open(plan, until)?;
+    let told = |waves: &Waves| {
+        if !quiet {
+            eprintln!("{}", waves.part());
+        }
+    };
+    told(&waves);
     let mut tally = run(&plan.part(waves.cells(plan, false)))?;
     // What another process runs is not known yet: the same command, given later, goes on.
     while tally.left == 0 && tally.elsewhere.is_empty() && !waves.is_over() {
@@ -121,6 +127,7 @@ pub(super) fn carry_out(
             more => more?,
         };
         if more {
+            told(&waves);
             tally.add(run(&plan.part(waves.cells(plan, true)))?);
         }
     }
@@ -190,7 +197,7 @@ fn check(plan: &SweepPlan, cells: &[usize], workbench: &Workbench) -> Result<(),
 
 fn report(plan: &SweepPlan, tally: &Tally, told: &[String], quiet: bool) -> Result<(), Failure> {
     let mut text =
-        format!("{}\n  {} cells finished now, {} before", plan.folder.display(), tally.finished, tally.skipped);
+        format!("{}\n  {} finished now, {} before", plan.folder.display(), cells(tally.finished), tally.skipped);
     if tally.left > 0 {
         text.push_str(&format!(", {} left", tally.left));
     }

@@ -7,7 +7,7 @@ use crate::engine::Workbench;
 use crate::experiments::cluster::{self, Entry, State, Submission};
 use crate::experiments::sweep::{SweepPlan, time};
 use crate::failure::Failure;
-use crate::printable::in_one_line;
+use crate::printable::{counted, in_one_line};
 use crate::run::Held;
 
 /// Lines of a kind that are shown; the rest is counted.
@@ -74,10 +74,10 @@ impl Survey {
     /// What a person reads; `submit` is the command that submits.
     pub fn text(&self, plan: &SweepPlan, submit: &str) -> String {
         let controls = self.entries.iter().filter(|entry| entry.control).count();
-        let mut text = format!("{}: {} cells", plan.folder.display(), plan.cells.len());
+        let mut text = format!("{}: {}", plan.folder.display(), counted(plan.cells.len(), "cell"));
         if !plan.controls().is_empty() {
             let more = if controls > 0 {
-                format!("{controls} controls so far")
+                format!("{} so far", counted(controls, "control"))
             } else {
                 "controls once they are done".to_owned()
             };
@@ -95,6 +95,14 @@ impl Survey {
             return text;
         }
         match self.missing(false).len() {
+            // Nobody has a share of a plan that grows.
+            cells if cells > 0 && plan.until().is_some() => {
+                let most = counted(cells, "cell");
+                _ = writeln!(
+                    text,
+                    "seeds are added until comparisons are settled: the same sweep goes on with at most {most}"
+                );
+            }
             0 if self.entries.iter().all(|entry| matches!(entry.state, State::Done(_) | State::Failed(_, true))) => {
                 _ = writeln!(text, "secateur compare {}", plan.folder.display());
             }

@@ -38,7 +38,8 @@ pub struct Judged {
     pub found: Option<(Paired, Family)>,
     /// Whether seeds were added after looks at what there was: intervals know of none.
     pub looked: bool,
-    /// The smallest true difference that as many seeds with this spread would show four times in five.
+    /// The smallest true difference that as many seeds with this spread would show four times in five; absent where that would be
+    /// none.
     pub detectable: Option<f64>,
 }
 
@@ -84,6 +85,7 @@ fn one(cells: &Cells, noted: &Noted, family: usize) -> Judged {
         };
         return unknown(why.to_owned(), Some(versus));
     };
+    let for_all = for_all.within(versus.metric.difference_bounds());
     let settled = Equivalence::of(&found, versus.margin, family).verdict;
     let few = found.n < FEWEST;
     let verdict = match verdict((claim.is, up), settled, (&found, for_all), versus.margin) {
@@ -97,7 +99,8 @@ fn one(cells: &Cells, noted: &Noted, family: usize) -> Judged {
         verdict,
         why: few.then(|| format!("fewer than {FEWEST} seeds decide nothing here")),
         looked: false,
-        detectable: detectable(&found, family),
+        // No difference can be larger than the metric's: then there is none that these seeds would show so often.
+        detectable: detectable(&found, family).filter(|least| *least <= versus.metric.difference_bounds().1),
         found: Some((found, for_all)),
         versus: Some(versus),
     }

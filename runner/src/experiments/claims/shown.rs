@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::judged::{Judged, Verdict};
 use crate::experiments::compare::Table;
-use crate::printable::in_one_line;
+use crate::printable::{counted, in_one_line};
 
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -34,7 +34,7 @@ impl Judged {
         let mut line = format!("{}: {}", in_one_line(&self.noted.claim.claim), self.verdict);
         if let (Some(versus), Some((found, _)), Some(difference)) = (&self.versus, self.found, self.difference()) {
             let [of, than] = &versus.labels;
-            line += &format!("; {of} – {than}: {difference} over {} seeds", found.n);
+            line += &format!("; {of} – {than}: {difference} over {}", counted(found.n, "seed"));
             line += &format!(", margin {}", versus.metric.difference(versus.margin));
             if let Some(detectable) = self.detectable {
                 line += &format!(", four times in five {} would be seen", versus.metric.difference(detectable));
@@ -52,15 +52,19 @@ impl Judged {
             runs => all.push(format!("the claim was written down after {runs} runs had finished")),
         }
         if let Some(runs) = self.noted.withdrawn_after {
-            all.push(format!("the claim was taken back when {runs} runs had finished"));
+            all.push(format!("the claim was taken back when {} had finished", counted(runs, "run")));
         }
         if self.looked && self.found.is_some() {
             all.push("seeds were added after looks, so that the interval is too sure".to_owned());
         }
-        if let (Some(detectable), Some(versus)) = (self.detectable, &self.versus)
-            && detectable > versus.margin
-        {
-            all.push("these seeds would often miss a difference as small as the margin".to_owned());
+        match (self.detectable, &self.versus) {
+            (Some(detectable), Some(versus)) if detectable > versus.margin => {
+                all.push("these seeds would often miss a difference as small as the margin".to_owned());
+            }
+            (None, _) if self.found.is_some() => {
+                all.push("these seeds would often miss the largest difference that there can be".to_owned());
+            }
+            _ => {}
         }
         if let Some(versus) = &self.versus {
             for (label, failed) in versus.labels.iter().zip(versus.failed).filter(|(_, failed)| *failed > 0) {
@@ -74,7 +78,10 @@ impl Judged {
                 all.push(format!("the two differ in more than that: {}", beside.join("; ")));
             }
             if !versus.pair.missing.is_empty() && self.found.is_some() {
-                all.push(format!("{} seeds or settings have no partner", versus.pair.missing.len()));
+                all.push(match versus.pair.missing.len() {
+                    1 => "1 seed or setting has no partner".to_owned(),
+                    missing => format!("{missing} seeds or settings have no partner"),
+                });
             }
         }
         all

@@ -85,7 +85,7 @@ impl Cells {
         let metric = self.metric(question.metric.as_deref())?;
         let margin = question.margin.map(|margin| metric.margin(margin));
         let bootstrap = question.bootstrap;
-        let groups = self.groups(&mains, &by, &metric, bootstrap);
+        let groups = self.groups(&mains, (&by, &within), &metric, bootstrap);
         let baseline = self.baseline(&groups, question.baseline.as_deref(), by.first())?;
         let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
         let view = pair::View {
@@ -104,7 +104,7 @@ impl Cells {
         let notes = [
             self.notes.clone(),
             question.choose.iter().map(|_| choice.note.clone()).collect(),
-            self.about(&by, &groups),
+            self.about(&by, &groups, &metric),
             about_baseline(&by, &groups, &pairs, baseline.as_deref()),
             about_keys(&by, &pairs),
         ];
@@ -119,29 +119,8 @@ impl Cells {
         self.configs[cell].clone()
     }
 
-    /// Why runs of a group failed, in a few words; `None` where none did.
-    pub fn failure(&self, group: &Group) -> Option<String> {
-        let all = group.cells.len() + group.failed.len();
-        let reason = |run: &usize| self.records[*run].error.clone().unwrap_or_default();
-        let reasons: Vec<String> = group.failed.iter().map(reason).collect();
-        let first = reasons.first()?.lines().next().unwrap_or_default().to_owned();
-        let diverged = |reason: &String| reason.contains(" is NaN at step ") || reason.contains(" is inf at step ");
-        let how = if reasons.iter().all(diverged) { "diverged" } else { "failed" };
-        let alike = how == "diverged" || reasons.iter().all(|reason| *reason == reasons[0]);
-        let others = if alike { "" } else { "; others for other reasons" };
-        Some(format!("{} of {all} {how}: {first}{others}", group.failed.len()))
-    }
-
-    fn failed_alone(&self) -> Option<String> {
-        let failed = self.records.iter().filter(|record| record.status == "failed");
-        let reasons: Vec<&str> = failed.filter_map(|record| record.error.as_deref()?.lines().next()).collect();
-        let runs =
-            if reasons.len() == 1 { "1 run failed".to_owned() } else { format!("{} runs failed", reasons.len()) };
-        Some(format!("{runs}: {}", reasons.first()?))
-    }
-
     /// Notes on what these runs cannot say.
-    fn about(&self, by: &[String], groups: &[Group]) -> Vec<String> {
+    fn about(&self, by: &[String], groups: &[Group], metric: &Metric) -> Vec<String> {
         let mut notes = Vec::new();
         if by.is_empty() {
             notes.push("all runs have one setting: there is nothing to compare it with".to_owned());
@@ -152,6 +131,15 @@ impl Cells {
             groups.iter().filter(|group| group.cells.len() == 1).map(|group| group.label.as_str()).collect();
         if !alone.is_empty() {
             notes.push(format!("one run only, so no interval and no test: {}", alone.join("; ")));
+        }
+        // Settings are no repetitions.
+        let seeds = |group: &Group| keys::values(group.cells.iter().map(|run| &self.configs[*run]), "seed").len();
+        for (several, why) in [(false, "one seed only"), (true, "not every seed was run in every setting")] {
+            let all = groups.iter().filter(|group| group.is_uneven(&metric.key) && (seeds(group) > 1) == several);
+            let labels: Vec<&str> = all.map(|group| group.label.as_str()).collect();
+            if !labels.is_empty() {
+                notes.push(format!("{why}, so no interval: {}", labels.join("; ")));
+            }
         }
         let jobs = |record: &Record| record.summary.get("jobs").and_then(serde_json::Value::as_u64).unwrap_or(1);
         if self.records.iter().any(|record| jobs(record) > 1) {
@@ -194,14 +182,20 @@ impl Cells {
         Err(format!("--metric {name}: these runs have no such metric\n  known: {}{fix}", known.join(", ")))
     }
 
-    pub(super) fn groups(&self, mains: &[usize], by: &[String], metric: &Metric, bootstrap: bool) -> Vec<Group> {
+    pub(super) fn groups(
+        &self,
+        mains: &[usize],
+        (by, within): (&[String], &[String]),
+        metric: &Metric,
+        bootstrap: bool,
+    ) -> Vec<Group> {
         let mut metrics = METRICS.to_vec();
         if !metrics.contains(metric) {
             metrics.push(metric.clone());
         }
         let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
         let varying = &self.varying;
-        Maker { records, configs, varying, controls, by, metrics: &metrics, bootstrap }.groups(mains)
+        Maker { records, configs, varying, controls, by, within, metrics: &metrics, bootstrap }.groups(mains)
     }
 
     /// The value of the first key that others are compared with.

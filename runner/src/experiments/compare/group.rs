@@ -6,7 +6,8 @@ use super::controls::Controls;
 use super::keys::{self, ABSENT, Flat};
 use super::metric::Metric;
 use crate::experiments::index::Record;
-use crate::experiments::statistics::{Bootstrap, LEVEL, Sample};
+use crate::experiments::statistics::{Bootstrap, LEVEL, Sample, mean};
+use crate::printable::counted;
 
 /// More keys than this are not named in a label.
 const MOST_NAMED: usize = 4;
@@ -26,7 +27,7 @@ pub struct Group {
     pub cells: Vec<usize>,
     /// Those of the runs that failed.
     pub failed: Vec<usize>,
-    /// Mean and spread of every metric that its runs have.
+    /// Mean and spread of every metric that its runs have; the interval is that of the means over its settings, seed by seed.
     pub metrics: BTreeMap<String, Sample>,
 }
 
@@ -34,6 +35,12 @@ impl Group {
     /// The mean of a metric.
     pub fn mean(&self, key: &str) -> Option<f64> {
         self.metrics.get(key).map(|sample| sample.mean)
+    }
+
+    /// Whether a metric varies over at least three runs and has no interval all the same.
+    pub fn is_uneven(&self, key: &str) -> bool {
+        let varies = |sample: &Sample| sample.n > 2 && sample.std.is_some_and(|std| std > 0.0);
+        self.metrics.get(key).is_some_and(|sample| varies(sample) && sample.interval.is_none())
     }
 }
 
@@ -49,6 +56,8 @@ pub struct Maker<'a> {
     pub controls: &'a Controls,
     /// Keys that tell groups apart.
     pub by: &'a [String],
+    /// Keys that tell the settings within a group apart, the seed not among them.
+    pub within: &'a [String],
     /// What is measured.
     pub metrics: &'a [Metric],
     /// Whether intervals are from resampling.
@@ -120,18 +129,38 @@ impl Maker<'_> {
         let (cells, failed): (Vec<usize>, Vec<usize>) =
             runs.iter().partition(|run| self.records[**run].status == "finished");
         let of = |metric: &Metric| {
-            let all: Vec<f64> = cells.iter().filter_map(|i| metric.of(&self.records[*i].summary)).collect();
-            let mut sample = Sample::of(&all)?;
-            if self.bootstrap {
-                let size = all.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-                sample.interval = Bootstrap::of(&all, size).map(|found| found.interval_at(LEVEL));
-            }
-            let (low, high) = metric.bounds();
-            sample.interval = sample.interval.map(|interval| interval.within(low, high));
+            let measured: Vec<(usize, f64)> =
+                cells.iter().filter_map(|i| Some((*i, metric.of(&self.records[*i].summary)?))).collect();
+            let mut sample = Sample::of(&measured.iter().map(|(_, value)| *value).collect::<Vec<_>>())?;
+            let repetitions = self.repetitions(&measured).unwrap_or_default();
+            let interval = match self.bootstrap {
+                true => {
+                    let size = repetitions.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+                    Bootstrap::of(&repetitions, size).map(|found| found.interval_at(LEVEL))
+                }
+                false => Sample::of(&repetitions).and_then(|sample| sample.interval),
+            };
+            sample.interval = interval.map(|interval| interval.within(metric.bounds()));
             Some((metric.key.to_string(), sample))
         };
         let metrics = self.metrics.iter().filter_map(of).collect();
         Group { label: String::new(), values, control, owners, cells, failed, metrics }
+    }
+
+    /// What runs of a group measured, seed by seed: the mean over its settings where it holds several, since seeds alone are
+    /// drawn again. `None` where not every seed was run in every setting, so that the settings would not weigh alike.
+    fn repetitions(&self, measured: &[(usize, f64)]) -> Option<Vec<f64>> {
+        let mut seeds: BTreeMap<&str, (Vec<Vec<&str>>, Vec<f64>)> = BTreeMap::new();
+        for (run, value) in measured {
+            let config = &self.configs[*run];
+            let (settings, values) = seeds.entry(keys::value(config, "seed")).or_default();
+            settings.push(self.within.iter().map(|key| keys::value(config, key)).collect());
+            values.push(*value);
+        }
+        seeds.values_mut().for_each(|(settings, _)| settings.sort_unstable());
+        let (first, _) = seeds.values().next()?;
+        let even = seeds.values().all(|(settings, _)| settings == first);
+        if even { seeds.values().map(|(_, values)| mean(values)).collect() } else { None }
     }
 
     /// Keys in which the groups differ although nobody asked about them: each group has one value, and not all the same.
@@ -170,7 +199,7 @@ impl Maker<'_> {
         if parts.len() > MOST_NAMED {
             let more = parts.len() - MOST_NAMED;
             parts.truncate(MOST_NAMED);
-            parts.push(format!("{more} more keys"));
+            parts.push(counted(more, "more key"));
         }
         if parts.is_empty() { setting } else { format!("{setting} (with {})", parts.join(", ")) }
     }

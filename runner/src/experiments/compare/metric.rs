@@ -140,13 +140,20 @@ impl Metric {
         }
     }
 
-    /// The bounds of what its mean can be.
+    /// The bounds of what its values, and so their mean, can be. A loss has none: a model of one's own may have a negative one.
     pub fn bounds(&self) -> (f64, f64) {
-        match self.unit {
-            Unit::Percent => (0.0, 1.0),
-            Unit::Count | Unit::Seconds | Unit::Bytes => (0.0, f64::INFINITY),
-            Unit::Plain => (f64::NEG_INFINITY, f64::INFINITY),
+        match (self.unit, self.key.as_ref()) {
+            (Unit::Percent, _) => (0.0, 1.0),
+            (Unit::Count | Unit::Seconds | Unit::Bytes, _) | (Unit::Plain, "burden") => (0.0, f64::INFINITY),
+            (Unit::Plain, "test_r2") => (f64::NEG_INFINITY, 1.0),
+            (Unit::Plain, _) => (f64::NEG_INFINITY, f64::INFINITY),
         }
+    }
+
+    /// The bounds of what a mean difference can be: no two accuracies are more than 100 points apart.
+    pub fn difference_bounds(&self) -> (f64, f64) {
+        let (low, high) = self.bounds();
+        (low - high, high - low)
     }
 
     /// A margin as a person gives it, in the metric's own unit: points of a percentage are hundredths.
@@ -252,5 +259,19 @@ mod tests {
         assert_eq!(accuracy.difference(0.0131), "1.31 points");
         assert_eq!([0.0, -0.0, 0.00004, -0.0131].map(|value| accuracy.bare(value)), ["0.00", "0.00", "0.004", "-1.31"]);
         assert_eq!(named("seconds").bare(-2.0), "-2.00 s");
+    }
+
+    #[test]
+    fn what_has_bounds_has_differences_with_bounds() {
+        let of = |name| (named(name).bounds(), named(name).difference_bounds());
+        let (least, most) = (f64::NEG_INFINITY, f64::INFINITY);
+        for share in ["accuracy", "train_accuracy", "sparsity", "unit_sparsity"] {
+            assert_eq!(of(share), ((0.0, 1.0), (-1.0, 1.0)), "{share}");
+        }
+        assert_eq!(of("test_r2"), ((least, 1.0), (least, most)));
+        for count in ["macs_kept", "seconds", "burden", "peak_memory_bytes"] {
+            assert_eq!(of(count), ((0.0, most), (least, most)), "{count}");
+        }
+        assert_eq!(of("loss"), ((least, most), (least, most)));
     }
 }

@@ -6,6 +6,7 @@ mod cells;
 mod choice;
 mod controls;
 mod copies;
+mod failures;
 mod group;
 mod keys;
 mod metric;

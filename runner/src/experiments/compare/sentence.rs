@@ -4,6 +4,7 @@ use super::Pair;
 use super::group::Group;
 use super::metric::Metric;
 use crate::experiments::statistics::{Equivalence, Family, LEVEL, Paired, Settled};
+use crate::printable::counted;
 
 /// More of a kind than this is counted, not named.
 const MOST_NAMED: usize = 4;
@@ -69,8 +70,7 @@ fn tested(pair: &Pair, (a, b): (&str, &str), (found, family): (&Paired, Family),
         Settled::Above | Settled::Below => plain,
         Settled::Undecided(more) => {
             let more = match more {
-                Some(1) => "1 more seed would settle it if mean and spread stayed".to_owned(),
-                Some(more) => format!("{more} more seeds would settle it if mean and spread stayed"),
+                Some(more) => format!("{} would settle it if mean and spread stayed", counted(more, "more seed")),
                 None => "more seeds like these would not settle it".to_owned(),
             };
             format!("Undecided between {unshown}; neither a difference nor a margin of {within} is shown, {more}")
@@ -114,7 +114,7 @@ fn few(all: &[String]) -> String {
 pub fn verdict(pair: &Pair, metric: &Metric) -> Option<String> {
     Some(match pair.margin?.verdict {
         Settled::Same => "the same".to_owned(),
-        Settled::Undecided(Some(more)) => format!("undecided (+{more} seeds)"),
+        Settled::Undecided(Some(more)) => format!("undecided (+{})", counted(more, "seed")),
         Settled::Undecided(None) => "undecided".to_owned(),
         above => match (metric.more_is_better, above == Settled::Above) {
             (None, true) => "above",

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::experiments::compare::{Cells, Comparison};
 use crate::experiments::statistics::{LEVEL, mean};
+use crate::printable::counted;
 pub use friedman::{Friedman, critical_difference};
 
 /// Settings by their mean rank, the best first.
@@ -73,7 +74,9 @@ impl Ranks {
             all.into_iter().filter(|block| values.values().all(|of| of.contains_key(block))).collect();
         if values.len() < 3 || blocks.len() < 2 {
             let fix = format!("run at least three settings on two values of {key}; autorank asks for five");
-            let found = format!("{} settings have {} values of {key} in common", values.len(), blocks.len());
+            let (settings, common) = (counted(values.len(), "setting"), counted(blocks.len(), "value"));
+            let have = if values.len() == 1 { "has" } else { "have" };
+            let found = format!("{settings} {have} {common} of {key} in common");
             return Err(format!("--ranks {key}: {found}\n  fix: {fix}"));
         }
         let sign = if more { -1.0 } else { 1.0 };

@@ -7,6 +7,7 @@ use std::fmt;
 use secateur::options;
 
 use super::settings::{Settings, read};
+use crate::printable::counted;
 
 secateur::choices! {
     /// What trials are compared by while they go on.
@@ -77,7 +78,8 @@ impl fmt::Display for Halving {
         let Self { min_epochs, eta, metric } = self;
         write!(
             f,
-            "halving: the best 1 of {eta} go on after {min_epochs} epochs and {eta} times as many each time, by "
+            "halving: the best 1 of {eta} go on after {} and {eta} times as many each time, by ",
+            counted(usize::try_from(*min_epochs).unwrap_or(usize::MAX), "epoch")
         )?;
         match metric {
             Some(metric) => metric.fmt(f),

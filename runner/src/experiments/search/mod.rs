@@ -14,6 +14,8 @@ pub use reward::Reward;
 pub use settings::{Direction, Method, Replicate, Settings};
 pub use space::{Active, Dimension, Drawn, Kind, Point, Span, is_active};
 
+use crate::printable::counted;
+
 /// Everything that `[sweep.search]` says.
 #[derive(Clone, Debug)]
 pub struct Search {
@@ -42,7 +44,7 @@ impl Search {
         let Settings { method, trials, wave, seed, .. } = &self.settings;
         let better = if self.more_is_better() { "more" } else { "less" };
         let mut lines = vec![
-            format!("method {method}, {trials} trials in waves of {wave}, seed {seed}"),
+            format!("method {method}, {} in waves of {wave}, seed {seed}", counted(*trials, "trial")),
             format!("metric {}: {better} is better", self.reward),
         ];
         lines.extend((*method == Method::Tpe).then(|| format!("startup {}", self.settings.startup())));

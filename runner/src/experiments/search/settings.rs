@@ -94,7 +94,10 @@ impl Settings {
 
 impl fmt::Display for Replicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the best {} are run again with {} seeds each", self.top, self.seeds)
+        match self.top {
+            1 => write!(f, "the best is run again with {} seeds", self.seeds),
+            top => write!(f, "the best {top} are run again with {} seeds each", self.seeds),
+        }
     }
 }
 

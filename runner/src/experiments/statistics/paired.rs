@@ -48,6 +48,11 @@ impl Family {
         let interval = found.interval_at(LEVEL / comparisons.max(1) as f64);
         Self { comparisons, interval, p: (found.p() * comparisons as f64).min(1.0) }
     }
+
+    /// The same where no difference can lie outside of these bounds, between which zero is.
+    pub fn within(self, bounds: (f64, f64)) -> Self {
+        Self { interval: self.interval.within(bounds), ..self }
+    }
 }
 
 impl Paired {

@@ -27,8 +27,9 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The part of it between two bounds, where what it is about cannot lie outside them.
-    pub fn within(self, low: f64, high: f64) -> Self {
+    /// The part of it between two bounds, where what it is about cannot lie outside them: it holds the true value as often as the
+    /// whole, and zero where the whole does, if that is between them.
+    pub fn within(self, (low, high): (f64, f64)) -> Self {
         Self { low: self.low.max(low), high: self.high.min(high) }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::SweepPlan;
 use crate::failure::Failure;
+use crate::printable::counted;
 use crate::run::BUILD;
 
 /// Raised when a plan is written that earlier versions cannot read.
@@ -40,9 +41,9 @@ impl SweepPlan {
         let (version, build) = (env!("CARGO_PKG_VERSION").to_owned(), BUILD.to_owned());
         let text = toml::to_string(&Frozen { format: FORMAT, version, build, plan: self });
         let text = text.map_err(|error| Failure::Failed(format!("the plan cannot be written: {error}")))?;
-        let cells = self.cells.len();
+        let cells = counted(self.cells.len(), "cell");
         Ok(format!(
-            "# The plan of the sweep {}: {cells} cells, frozen. A program runs it, and nobody edits it.\n{text}",
+            "# The plan of the sweep {}: {cells}, frozen. A program runs it, and nobody edits it.\n{text}",
             self.name
         ))
     }

@@ -9,6 +9,7 @@ mod frozen;
 mod grid;
 mod growing;
 mod plan;
+mod problems;
 mod runs;
 mod section;
 mod spec;

@@ -1,6 +1,6 @@
 //! All cells of a sweep, known before the first one runs.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::control::Control;
 use super::fork::Origins;
 use super::grid::{self, Cell, Walked};
 use super::growing::{self, Leg, Until};
+use super::problems::Problems;
 use super::section::{self, Sections};
 use super::spec::Spec;
 use crate::config::fork::FORK;
@@ -22,6 +23,9 @@ use crate::experiments::search::Search;
 
 /// A person reads no more than this many problems at once.
 const MOST_ERRORS: usize = 20;
+
+/// What may be done with a combination that cannot be.
+const FIX: &str = "exclude that combination, or bind the key to its plugin with [[sweep.when]]";
 
 /// Cells with problems after which no more are looked at.
 const MOST_BAD_CELLS: usize = 200;
@@ -233,33 +237,27 @@ impl SweepPlan {
 fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, Walked), ConfigErrors> {
     let mut sections = Sections::new(stack, spec, schema);
     let (mut cells, mut seen) = (Vec::new(), HashMap::new());
-    let (mut errors, mut texts, mut bad) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut problems, mut bad) = (Problems::new(stack, spec, schema), 0);
     let walked = grid::walk(spec, &mut sections, |cell, picked| {
-        let before = bad;
-        for problem in picked.errors().flat_map(|errors| &errors.0) {
-            bad = before + 1;
-            let text = problem.to_string();
-            if texts.len() < MOST_ERRORS && texts.insert(text.clone()) {
-                let fix = "exclude that combination, or bind the key to its plugin with [[sweep.when]]".to_owned();
-                let problem = format!("in the cell {}\n{text}", label(spec, &cell));
-                errors.push(ConfigError::Sweep { key: "sweep".to_owned(), origin: None, problem, fix });
-            }
-        }
-        if bad > before {
-            return if bad < MOST_BAD_CELLS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let place = || format!("in the cell: {}", label(spec, &cell));
+        if problems.take(&cell.picks, picked, &place, FIX) {
+            bad += 1;
+            let more = bad < MOST_BAD_CELLS && problems.errors.len() < MOST_ERRORS;
+            return if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
         }
         match seen.insert(cell.print, cells.len()) {
-            Some(twin) if errors.len() < MOST_ERRORS => {
+            Some(twin) if problems.errors.len() < MOST_ERRORS => {
                 let problem =
                     format!("two cells are the same run\n  {}\n  {}", label(spec, &cells[twin]), label(spec, &cell));
                 let fix = "remove one of the values, or leave one cell out with [[sweep.exclude]]".to_owned();
-                errors.push(ConfigError::Sweep { key: "sweep.axes".to_owned(), origin: None, problem, fix });
+                problems.errors.push(ConfigError::Sweep { key: "sweep.axes".to_owned(), origin: None, problem, fix });
             }
             _ => {}
         }
         cells.push(cell);
         ControlFlow::Continue(())
     });
+    let mut errors = problems.errors;
     if let (Ok(walked), true) = (&walked, errors.is_empty()) {
         errors
             .extend(spec.claims.iter().zip(&walked.sides).filter_map(|(claim, met)| grid::without_cells(claim, *met)));

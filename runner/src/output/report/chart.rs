@@ -1,6 +1,7 @@
 //! Line charts as inline SVG; colours and fonts are the page's CSS, so that light and dark follow the reader.
 
 use maud::{Markup, html};
+use serde_json::json;
 
 use super::history::Point;
 
@@ -93,9 +94,14 @@ impl Chart<'_> {
         let (floor, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
         let clip = format!("clip-{:x}", self.fingerprint());
         let decimals = decimals(&ticks, self.scale);
+        // Lines are read with as many digits as a tenth of a pixel has.
+        let axes = json!({
+            "x": [LEFT, right, 0.0, end], "y": [floor, TOP, low, high], "axis": self.axis,
+            "percent": self.scale == Scale::Percent, "log": self.scale == Scale::Log, "digits": decimals.max(1),
+        });
         html! {
             (self.legend())
-            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(self.label()) {
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(self.label()) tabindex="0" data-axes=(axes) {
                 clipPath id=(clip) { rect x=(LEFT) y=(TOP - 4.0) width=(right - LEFT) height=(floor - TOP + 8.0) {} }
                 @for tick in &ticks {
                     line.grid x1=(LEFT) x2=(right) y1=(px(y(*tick))) y2=(px(y(*tick))) {}
@@ -106,8 +112,7 @@ impl Chart<'_> {
                 }
                 text.tick x=(right) y=(HEIGHT - 2.0) text-anchor="end" { (self.axis) }
                 @for (at, title) in self.marks {
-                    g.mark {
-                        title { (title) }
+                    g.mark data-at=(px(x(*at))) data-tip=(title) {
                         @if self.marks.len() <= MAX_LINES {
                             line x1=(px(x(*at))) x2=(px(x(*at))) y1=(TOP) y2=(floor) {}
                         }
@@ -117,16 +122,14 @@ impl Chart<'_> {
                 line.base x1=(LEFT) x2=(right) y1=(floor) y2=(floor) {}
                 g clip-path=(format!("url(#{clip})")) {
                     @for series in self.series.iter().filter(|series| !series.dots) {
-                        path.line.(series.class).dashed[series.dashed] d=(outline(&self.placed(&series.points), x, y)) {
-                            title { (series.name) }
-                        }
+                        path.line.(series.class).dashed[series.dashed] data-name=(series.name)
+                            d=(outline(&self.placed(&series.points), x, y)) {}
                     }
                 }
                 @for series in self.series.iter().filter(|series| series.dots) {
                     @for (at, value) in self.placed(&series.points).iter().filter(|(_, value)| (low..=high).contains(value)) {
-                        circle.dot.(series.class) cx=(px(x(*at))) cy=(px(y(*value))) r="4.5" {
-                            title { (series.name) ": " (self.written(*value, decimals + 1)) }
-                        }
+                        circle.dot.(series.class) cx=(px(x(*at))) cy=(px(y(*value))) r="4.5"
+                            data-tip=(format!("{}: {}", series.name, self.written(*value, decimals + 1))) {}
                     }
                 }
             }

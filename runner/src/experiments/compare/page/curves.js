@@ -28,6 +28,16 @@ function valueAt(points, at, steps) {
   return steps || x === at || !next ? y : y + ((next[1] - y) * (at - x)) / (next[0] - x);
 }
 
+// The same seed by seed, where a group holds several settings: these are no repetitions. Where seeds have not equally many, there is no band.
+function meanOfSeeds(all, steps) {
+  const seeds = new Map();
+  all.forEach(([run, points]) => seeds.set(run.seed, [...(seeds.get(run.seed) ?? []), points]));
+  const each = [...seeds.values()], even = each.every((one) => one.length === each[0].length);
+  if (even && each[0].length > 1) return mean(each.map((one) => mean(one, steps)), steps);
+  const found = mean(all.map(([, points]) => points), steps);
+  return even ? found : found.map(([x, y]) => [x, y, 0]);
+}
+
 // The mean of several curves at all their places, where all of them are known: place, mean, half of the interval.
 function mean(all, steps) {
   if (all.length === 1) return all[0].map(([x, y]) => [x, y, 0]);
@@ -67,7 +77,7 @@ function curves() {
     const lines = shown.filter((i) => !hidden.has(i)).flatMap((i) => {
       const all = members[i].map((run) => [run, drawn(run)]).filter(([, points]) => points.length), label = data.groups[i].label;
       const one = (name, points) => ({ name, tint: tint.get(i), dash: dashed.has(i) ? ";stroke-dasharray:7 4" : "", points });
-      return single.checked ? all.map(([run, points]) => one(`${label}, seed ${run.seed}`, points.map(([x, y]) => [x, y, 0]))) : [one(label, mean(all.map(([, points]) => points), kind.steps))];
+      return single.checked ? all.map(([run, points]) => one(`${label}, seed ${run.seed}`, points.map(([x, y]) => [x, y, 0]))) : [one(label, meanOfSeeds(all, kind.steps))];
     });
     const path = (points) => points.map(([x, y], n) => `${n ? "L" : "M"}${x} ${y}`).join("");
     const corners = (points) => (kind.steps ? points.flatMap((p, n) => (n ? [[p[0], points[n - 1][1], points[n - 1][2]], p] : [p])) : points);
@@ -82,9 +92,9 @@ function curves() {
       draw: (svg, x, y) => {
         for (const l of lines) {
           const points = corners(l.points);
-          if (points.some((p) => p[2])) svg.append(make("path", { class: "band", style: `fill:${l.tint};opacity:${shade.toFixed(3)}`, d: path([...points.map((p) => [x(p[0]), y(high(p))]), ...points.map((p) => [x(p[0]), y(low(p))]).reverse()]) + "Z" }));
+          if (points.some((p) => p[2])) svg.append(make("path", { class: "band", "data-name": l.name, style: `fill:${l.tint};opacity:${shade.toFixed(3)}`, d: path([...points.map((p) => [x(p[0]), y(high(p))]), ...points.map((p) => [x(p[0]), y(low(p))]).reverse()]) + "Z" }));
         }
-        for (const l of lines) svg.append(make("path", { class: single.checked ? "line many" : "line", style: `stroke:${l.tint}${l.dash}`, d: path(corners(l.points).map((p) => [x(p[0]), y(p[1])])) }, make("title", {}, l.name)));
+        for (const l of lines) svg.append(make("path", { class: single.checked ? "line many" : "line", "data-name": l.name, style: `stroke:${l.tint}${l.dash}`, d: path(corners(l.points).map((p) => [x(p[0]), y(p[1])])) }));
       },
     });
   };

@@ -13,6 +13,7 @@ use super::sentence::{self, is_shown, probability};
 use super::text::{Table, counts, headline_metrics, spread};
 use super::{Cells, Comparison, Pair};
 use crate::output;
+use crate::printable::counted;
 
 pub use panels::{Maps, Over, maps, over_sparsity};
 
@@ -55,14 +56,14 @@ fn overview(
         header {
             h1 { (title) }
             p {
-                (runs.len()) " runs in " (comparison.groups.len()) " groups, compared in " (metric)
+                (counted(runs.len(), "run")) " in " (counted(comparison.groups.len(), "group")) ", compared in " (metric)
                 @if !comparison.by.is_empty() { ", by " (comparison.by.join(", ")) }
             }
         }
         @if panels["over"].is_object() {
             section.card.wide #over {
                 h2 { "Over sparsity" }
-                p { "Mean " (metric) " of each group, with its 95 % interval as a band. Drag to zoom, double-click to see everything; hover for the numbers." }
+                p { "Mean " (metric) " of each group, with its 95 % interval as a band. Drag to zoom, double-click to see everything; point at something, or use the arrow keys, for the numbers." }
                 div.legend {}
                 div.fronts {}
             }
@@ -94,7 +95,7 @@ fn overview(
         @if panels["maps"].is_object() {
             section.card.wide #maps {
                 h2 { "Two keys at a time" }
-                p { "Mean " (metric) " for every combination: the deeper the colour, the more. Hover for the numbers." }
+                p { "Mean " (metric) " for every combination: the deeper the colour, the more. Point at a cell, or use the arrow keys, for the numbers." }
                 div.fronts {}
             }
         }

@@ -90,13 +90,15 @@ pub fn all(view: &View<'_>, groups: &[Group], baseline: Option<&str>) -> (Vec<Pa
             controls.push(compare(view, groups, (index, other), control_places(view, group, kind)));
         }
     }
+    let bounds = view.metric.difference_bounds();
     for family in [&mut main, &mut controls] {
         let tested = family.iter().filter(|pair| pair.found.is_some_and(|found| found.p_t.is_some())).count();
         for pair in family.iter_mut() {
             pair.family = match &pair.resampled {
                 Some(resampled) => Some(Family::resampled(resampled, tested)),
                 None => pair.found.and_then(|found| found.among(tested)),
-            };
+            }
+            .map(|family| family.within(bounds));
             let margin = view.margin.zip(pair.found);
             pair.margin = margin.map(|(margin, found)| Equivalence::of(&found, margin, tested.max(1)));
             pair.sentence = sentence::of(pair, &groups[pair.group], &groups[pair.baseline], view.metric);
@@ -186,6 +188,9 @@ fn compare(view: &View<'_>, groups: &[Group], (group, baseline): (usize, usize),
     let resampled = found.filter(|_| view.bootstrap).and_then(|_| Bootstrap::of(&differences, size));
     if let (Some(found), true) = (&mut found, view.bootstrap) {
         found.interval = resampled.as_ref().map(|resampled| resampled.interval_at(LEVEL));
+    }
+    if let Some(found) = &mut found {
+        found.interval = found.interval.map(|interval| interval.within(view.metric.difference_bounds()));
     }
     let budget = Budget::of(&blocks, |run| &view.records[run].summary);
     let (settings, missing) = (blocks.settings(), missing(view, (a, b), &keys, &blocks));

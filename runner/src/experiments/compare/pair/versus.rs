@@ -56,7 +56,9 @@ impl Cells {
         by.retain(|key| seen.insert(key.clone()));
         let metric = self.metric(sides.metric.as_deref())?;
         let margin = metric.margin(sides.margin);
-        let groups = self.groups(&mains, &by, &metric, false);
+        let configs: Vec<_> = mains.iter().map(|run| &self.configs[*run]).collect();
+        let within = keys::telling(&configs, &by);
+        let groups = self.groups(&mains, (&by, &within), &metric, false);
         let side = |wanted: &Wanted| {
             let value = |group: &Group, key: &String| {
                 let place = by.iter().position(|by| by == key);
@@ -85,8 +87,6 @@ impl Cells {
                 groups.iter().position(control).ok_or_else(none)?
             }
         };
-        let configs: Vec<_> = mains.iter().map(|run| &self.configs[*run]).collect();
-        let within = keys::telling(&configs, &by);
         let (records, configs, controls) = (&self.records, &self.configs, &self.controls);
         let view = View {
             records,

@@ -3,14 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{ConfigError, ConfigErrors, Schema, Stack};
+use crate::config::{ConfigErrors, Schema, Stack};
 use crate::engine::Workbench;
 use crate::experiments::search::{Dimension, Drawn, Kind, Search, is_active};
 use crate::experiments::sweep::grid::Cell;
 use crate::experiments::sweep::plan::{SweepPlan, label};
+use crate::experiments::sweep::problems::Problems;
 use crate::experiments::sweep::section::{Pick, Sections};
 use crate::experiments::sweep::spec::Spec;
 use crate::failure::Failure;
+use crate::printable::counted;
+
+/// What may be done with values that do not go together.
+const FIX: &str = "leave that out of the space, or bind it with [[sweep.search.when]] to the choice that it goes with";
 
 /// The cells; each axis of the section belongs to the dimension of its place.
 ///
@@ -18,7 +23,7 @@ use crate::failure::Failure;
 /// What is wrong with any of them.
 pub fn corners(search: &Search, spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<Vec<Cell>, ConfigErrors> {
     let mut sections = Sections::new(stack, spec, schema);
-    let (mut cells, mut seen, mut texts, mut errors) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let (mut cells, mut seen, mut problems) = (Vec::new(), BTreeSet::new(), Problems::new(stack, spec, schema));
     let mut all = vec![picks(&search.space, None)];
     for (at, axis) in spec.axes.iter().enumerate() {
         all.extend((0..axis.values.len()).map(|value| picks(&search.space, Some((at, value)))));
@@ -29,18 +34,11 @@ pub fn corners(search: &Search, spec: &Spec, stack: &Stack, schema: &dyn Schema)
         }
         let picked = sections.pick(&picks);
         let cell = Cell { picks, print: picked.print(), folder: None };
-        for problem in picked.errors().flat_map(|errors| &errors.0) {
-            let text = problem.to_string();
-            if texts.insert(text.clone()) {
-                let problem = format!("with {}\n{text}", label(spec, &cell));
-                let fix = "leave that out of the space, or bind it with [[sweep.search.when]] to the choice that it goes with";
-                let (key, fix) = ("sweep.search.space".to_owned(), fix.to_owned());
-                errors.push(ConfigError::Sweep { key, origin: None, problem, fix });
-            }
-        }
+        let place = || format!("in a trial with: {}", label(spec, &cell));
+        problems.take(&cell.picks, &picked, &place, FIX);
         cells.push(cell);
     }
-    if errors.is_empty() { Ok(cells) } else { Err(ConfigErrors(errors)) }
+    if problems.errors.is_empty() { Ok(cells) } else { Err(ConfigErrors(problems.errors)) }
 }
 
 /// First values everywhere, but for one, and for the choice on which that one depends.
@@ -77,8 +75,9 @@ pub fn rungs(plan: &SweepPlan, search: &Search, workbench: &Workbench) -> Result
     let rungs = halving.rungs(train.epochs);
     if rungs.is_empty() {
         let problem = format!(
-            "sweep.search.halving: min_epochs = {} leaves no trial to stop, since runs have {} epochs",
-            halving.min_epochs, train.epochs
+            "sweep.search.halving: min_epochs = {} leaves no trial to stop, since runs have {}",
+            halving.min_epochs,
+            counted(usize::try_from(train.epochs).unwrap_or(usize::MAX), "epoch")
         );
         return refused(problem, "give fewer min_epochs, or leave out halving");
     }

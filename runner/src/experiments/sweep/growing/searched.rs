@@ -12,6 +12,7 @@ use crate::experiments::compare::{Metric, Table, named};
 use crate::experiments::index::Record;
 use crate::experiments::search::Reward;
 use crate::experiments::sweep::table::time;
+use crate::printable::counted;
 
 /// The figure of the search in summaries that a comparison sees, where it is an expression.
 const FIGURE: &str = "search_metric";
@@ -149,7 +150,7 @@ impl Trials {
         let count =
             |is: fn(&End) -> bool| self.trials.iter().filter(|trial| trial.end.as_ref().is_some_and(is)).count();
         let finished = count(|end| matches!(end, End::Finished(_)));
-        let mut text = format!("{} of {} trials: {finished} finished", self.trials.len(), self.planned);
+        let mut text = format!("{} of {}: {finished} finished", self.trials.len(), counted(self.planned, "trial"));
         let failed = count(|end| matches!(end, End::Failed(_)));
         text += &if failed > 0 { format!(", {failed} failed") } else { String::new() };
         let stopped: Vec<&Trial> =
@@ -188,9 +189,9 @@ impl Trials {
             return "no setting is named: no trial came to a figure".to_owned();
         };
         format!(
-            "winner: {}, with the best mean of {} runs on validation data, {} of {} (trial {})",
+            "winner: {}, with the best mean of {} on validation data, {} of {} (trial {})",
             self.trials[winner.trial - 1].label,
-            winner.values.iter().flatten().count(),
+            counted(winner.values.iter().flatten().count(), "run"),
             self.metric,
             written(mean),
             winner.trial

@@ -16,6 +16,7 @@ use crate::engine::Workbench;
 use crate::experiments::search::{Point, Search, promoted, propose};
 use crate::experiments::sweep::plan::SweepPlan;
 use crate::failure::Failure;
+use crate::printable::counted;
 use crate::run::write_whole;
 
 /// The file's name.
@@ -121,15 +122,13 @@ impl Trials {
         if let Some(first) = open.first() {
             let epochs = self.rungs.get(first.rungs.len()).copied();
             let waves = self.planned.div_ceil(search.settings.wave.max(1));
+            let (at, of) = (first.rungs.len() + 1, self.rungs.len() + 1);
             let rung = match (epochs, self.rungs.is_empty()) {
                 (_, true) => String::new(),
-                (Some(epochs), _) => {
-                    format!(", rung {} of {}: to epoch {epochs}", first.rungs.len() + 1, self.rungs.len() + 1)
-                }
-                (None, _) => format!(", rung {0} of {0}: to the end", self.rungs.len() + 1),
+                (Some(epochs), _) => format!(", rung {at} of {of}: to epoch {epochs}"),
+                (None, _) => format!(", rung {of} of {of}: to the end"),
             };
-            let count = crate::printable::counted(open.len(), "trial");
-            let what = format!("wave {} of {waves}{rung}, {count}", first.wave);
+            let what = format!("wave {} of {waves}{rung}, {}", first.wave, counted(open.len(), "trial"));
             let cells: Vec<(&Point, &str, Option<i64>)> =
                 open.iter().map(|trial| (&trial.point, trial.run.as_str(), None)).collect();
             return Some(Part { plan: planned(plan, search, &cells, Some(Leg { epochs })), what });
@@ -140,7 +139,8 @@ impl Trials {
             let trial = &self.trials[trial - 1];
             cells.extend(finalists.seeds.iter().zip(runs).map(|(seed, run)| (&trial.point, run.as_str(), Some(*seed))));
         }
-        let what = format!("the best {} again, with {} seeds each", finalists.settings.len(), finalists.seeds.len());
+        let (best, seeds) = (finalists.settings.len(), finalists.seeds.len());
+        let what = format!("the best {} again, with {} each", counted(best, "setting"), counted(seeds, "seed"));
         Some(Part { plan: planned(plan, search, &cells, Some(Leg::default())), what })
     }
 

@@ -15,6 +15,7 @@ use crate::experiments::sweep::control::Control;
 use crate::experiments::sweep::grid::Cell;
 use crate::experiments::sweep::plan::SweepPlan;
 use crate::failure::Failure;
+use crate::printable::counted;
 use crate::run::write_whole;
 
 /// The file's name.
@@ -161,6 +162,18 @@ impl Waves {
         Ok(more.is_some())
     }
 
+    /// What is run now: `5 seeds of at most 40; 1 of 3 comparisons settled`.
+    pub fn part(&self) -> String {
+        let seeds = self.waves.last().map_or(0, |wave| wave.seeds.1);
+        let text = format!("{} of at most {}", counted(seeds, "seed"), self.rule.looks.last().unwrap_or(&seeds));
+        let seen = self.waves.iter().rev().find_map(|wave| wave.seen.as_ref());
+        let settled = |all: &Vec<Seen>| {
+            let settled = all.iter().filter(|seen| seen.claim.is_some()).count();
+            format!("; {settled} of {} settled", counted(all.len(), "comparison"))
+        };
+        text + &seen.map(settled).unwrap_or_default()
+    }
+
     /// Whether the last wave was looked at, so that nothing is left to do.
     pub fn is_over(&self) -> bool {
         self.waves.last().is_some_and(|wave| wave.seen.is_some())
@@ -192,7 +205,7 @@ impl Seen {
             None if margin => "undecided",
             None => "no difference shown",
         };
-        format!("{pair}: {verdict} after {seeds} seeds")
+        format!("{pair}: {verdict} after {}", counted(seeds, "seed"))
     }
 }
 
