@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 
 /// Named numbers of a plugin. `f64` holds every `f32` and every count up to 2^53 exactly.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -69,10 +69,10 @@ impl Values<'_> {
 /// A whole checkpoint that is not yet written: a safetensors file with a manifest and a checksum in its metadata.
 #[derive(Debug)]
 pub struct Checkpoint<'a> {
-    /// The length of the head in eight bytes, and the head.
+    /// The length of the head in eight bytes, and the head, with zeros in place of the checksum.
     head: Vec<u8>,
-    /// The arrays in the order of the file.
-    arrays: Vec<Array<'a>>,
+    manifest: String,
+    archive: Archive<'a>,
 }
 
 impl Checkpoint<'_> {
@@ -82,23 +82,43 @@ impl Checkpoint<'_> {
         self.parts().map(|part| part.len() as u64).sum()
     }
 
-    /// Writes the file, piece by piece and without a copy of it in memory.
+    /// Writes the file from its beginning on, piece by piece and without a copy of it in memory. The checksum is
+    /// computed meanwhile, and written into its place at last.
     ///
     /// # Errors
     /// If `to` cannot be written to.
-    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        self.parts().try_for_each(|part| to.write_all(part))
+    pub fn write(&self, to: &mut (impl Write + Seek + Send)) -> io::Result<()> {
+        let all = || self.parts().try_for_each(|part| to.write_all(part));
+        let (checksum, written) = rayon::join(|| self.archive.checksum(&self.manifest, true), all);
+        written?;
+        to.seek(SeekFrom::Start(self.checksum_at() as u64))?;
+        to.write_all(checksum.as_bytes())
     }
 
     /// The whole file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.parts().collect::<Vec<_>>().concat()
+        let mut bytes = self.parts().collect::<Vec<_>>().concat();
+        let checksum = self.archive.checksum(&self.manifest, true);
+        bytes[self.checksum_at()..][..checksum.len()].copy_from_slice(checksum.as_bytes());
+        bytes
     }
 
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::once(self.head.as_slice()).chain(self.arrays.iter().map(|array| array.values.bytes()))
+        let arrays = self.archive.in_order().map(|(_, array)| array.values.bytes());
+        std::iter::once(self.head.as_slice()).chain(arrays)
     }
+
+    /// Where the checksum stands in the head: nothing that a caller chose comes before it.
+    fn checksum_at(&self) -> usize {
+        let zeros = no_checksum();
+        self.head.windows(zeros.len()).position(|part| part == zeros.as_bytes()).unwrap_or_default()
+    }
+}
+
+/// What stands in place of a checksum that is not known yet.
+fn no_checksum() -> String {
+    "0".repeat(2 * Sha256::output_size())
 }
 
 /// What is read before anything is believed.
@@ -122,23 +142,28 @@ impl<'a> Archive<'a> {
         let refused = |e: &dyn std::fmt::Display| Error::Checkpoint(format!("cannot be written: {e}"));
         let manifest = serde_json::to_string(manifest).map_err(|e| refused(&e))?;
         let version = env!("CARGO_PKG_VERSION").to_string();
-        let header = Header { version, sha256: self.checksum(&manifest, true), of_arrays: true, manifest };
-        let header = serde_json::to_string(&header).map_err(|e| refused(&e))?;
-        let mut arrays: Vec<_> = self.0.into_iter().collect();
-        // Wider types first, as the crate safetensors writes them: every array is aligned.
-        arrays.sort_by_key(|(_, array)| Reverse(array.dtype));
+        let header = Header { version, sha256: no_checksum(), of_arrays: true, manifest };
+        let text = serde_json::to_string(&header).map_err(|e| refused(&e))?;
         let mut end = 0;
-        let infos = arrays.iter().map(|(name, array)| {
+        let infos = self.in_order().map(|(name, array)| {
             let data_offsets = (end, end + array.values.bytes().len());
             end = data_offsets.1;
             (name.clone(), TensorInfo { dtype: array.dtype, shape: array.shape.clone(), data_offsets })
         });
         let infos = infos.collect();
-        let metadata = Metadata::new(Some([(HEADER.to_string(), header)].into()), infos).map_err(|e| refused(&e))?;
+        let metadata = Metadata::new(Some([(HEADER.to_string(), text)].into()), infos).map_err(|e| refused(&e))?;
         let mut text = serde_json::to_vec(&metadata).map_err(|e| refused(&e))?;
         text.resize(text.len().next_multiple_of(8), b' ');
         let head = [&(text.len() as u64).to_le_bytes(), text.as_slice()].concat();
-        Ok(Checkpoint { head, arrays: arrays.into_iter().map(|(_, array)| array).collect() })
+        Ok(Checkpoint { head, manifest: header.manifest, archive: self })
+    }
+
+    /// The arrays as they follow each other in the file: wider types first, as the crate safetensors writes them, so
+    /// that every array is aligned.
+    fn in_order(&self) -> impl Iterator<Item = (&String, &Array<'a>)> {
+        let mut arrays: Vec<_> = self.0.iter().collect();
+        arrays.sort_by_key(|(_, array)| Reverse(array.dtype));
+        arrays.into_iter()
     }
 
     /// The same, whatever becomes of the network.
@@ -321,8 +346,9 @@ mod tests {
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let header = metadata.metadata().as_ref().unwrap()[HEADER].clone();
         assert_eq!(bytes, by_safetensors(&example(), Some(header)));
-        let mut file = vec![];
+        let mut file = io::Cursor::new(vec![]);
         checkpoint.write(&mut file).unwrap();
+        let file = file.into_inner();
         assert_eq!((file.len() as u64, &file), (checkpoint.size(), &bytes));
     }
 

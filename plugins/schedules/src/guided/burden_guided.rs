@@ -31,7 +31,7 @@ options! {
     /// network's, measured at the first of them, which takes only the initial sparsity. Where the ratio is at most
     /// `bound` the sparsity goes one pruning step further along the curve, otherwise it holds until the burden has
     /// fallen. The curve reaches `sparsity` at `to` if it never waits; what it has waited is made up for until `until`,
-    /// and a run may end below `sparsity`. The burden is the mean over the last eight looks, or as many as were since
+    /// and a run may end below `sparsity`, unless `reach` is set. The burden is the mean over the last eight looks, or as many as were since
     /// the pruning step before. The paper reports the indicators and leaves open what to do by them (its open question
     /// 3): this rule is ours.
     pub struct BurdenGuidedOptions {
@@ -62,6 +62,9 @@ options! {
         /// Whose burden it is: `network`, or `worst-layer`, each layer being compared with its own level.
         #[acts(always)]
         pub whose: Whose = Whose::Network,
+        /// Whether it waits only as long as `sparsity` can still be reached by `until`, so that runs end equally sparse.
+        #[acts(always)]
+        pub reach: bool = false,
     }
 
     fn check(&self, checks: &mut Checks) {
@@ -101,6 +104,21 @@ impl BurdenGuided {
         if part >= 1.0 { sparsity } else { rise(initial, sparsity, part) }
     }
 
+    /// Pruning steps from the first one to the end of a curve that never waits, and as many as there are until `until`.
+    fn rises(&self, run: &RunLength) -> [u64; 2] {
+        let BurdenGuidedOptions { from, to, until, every, .. } = self.options;
+        let [from, to, until] = [from, to, until].map(|fraction| run.at_fraction(fraction).0);
+        [to.saturating_sub(from).div_ceil(every).max(1), until.saturating_sub(from) / every]
+    }
+
+    /// Whether the curve must go on now to reach its end, all pruning steps that are left being rises.
+    fn is_late(&self, seen: &Measured<'_>) -> bool {
+        let BurdenGuidedOptions { from, every, reach, .. } = self.options;
+        let [rises, fit] = self.rises(&seen.run);
+        let now = seen.step.0.saturating_sub(seen.run.at_fraction(from).0) / every;
+        reach && rises.saturating_sub(self.risen) > fit.saturating_sub(now)
+    }
+
     /// The burden by layer, and that of all layers: the same root or mean over all active weights.
     fn burden(&self, layers: &[Indicators]) -> Vec<f64> {
         let of = |layer: &Indicators| match self.options.indicator {
@@ -130,12 +148,12 @@ impl BurdenGuided {
 
 impl Schedule for BurdenGuided {
     fn setup(&mut self, run: &RunLength) -> Result<()> {
-        let BurdenGuidedOptions { from, to, until, every, .. } = self.options;
-        let [from, to, until] = [from, to, until].map(|fraction| run.at_fraction(fraction).0);
-        let (rises, fit) = (to.saturating_sub(from).div_ceil(every).max(1), until.saturating_sub(from) / every);
+        let [rises, fit] = self.rises(run);
         if rises <= fit {
             return Ok(());
         }
+        let BurdenGuidedOptions { from, until, every, .. } = self.options;
+        let [from, until] = [from, until].map(|fraction| run.at_fraction(fraction).0);
         let text = format!(
             "must be small enough for {rises} rises after the first pruning step: {fit} fit between the steps {from} \
              and {until} (`until`)"
@@ -171,7 +189,7 @@ impl Schedule for BurdenGuided {
                 burden.len() - 1,
                 self.level.len() - 1
             )));
-        } else if self.ratio(&burden) <= self.options.bound {
+        } else if self.ratio(&burden) <= self.options.bound || self.is_late(seen) {
             self.risen += 1;
         }
         let most = planned.fraction();
@@ -264,6 +282,23 @@ mod tests {
         let worst = BurdenGuidedOptions { whose: Whose::WorstLayer, ..options() };
         let worst = asked(&mut BurdenGuided::from(worst), 0, &gradients);
         assert!((whole[1] - curve(1)).abs() < 1e-12 && worst[1] == 0.0, "{whole:?} {worst:?}");
+    }
+
+    #[test]
+    fn what_must_be_reached_is_reached_however_high_the_burden() {
+        let high = [1.3, 1.3];
+        let gradients = [[1.0, 1.0], high, high, high, high, high, high, high, high];
+        let found = asked(&mut BurdenGuided::from(BurdenGuidedOptions { reach: true, ..options() }), 0, &gradients);
+        // Nine pruning steps, the first of which measures: four rises are left for the last four.
+        let expected = [0, 0, 0, 0, 0, 1, 2, 3, 4].map(curve);
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?} {expected:?}");
+        let without = asked(&mut BurdenGuided::from(options()), 0, &gradients);
+        assert!(without.iter().all(|asked| *asked == 0.0), "{without:?}");
+        // Where it rose before, it may wait for longer.
+        let gradients = [[1.0, 1.0], [1.0, 1.0], high, high, high, high, high, high, high];
+        let found = asked(&mut BurdenGuided::from(BurdenGuidedOptions { reach: true, ..options() }), 0, &gradients);
+        let expected = [0, 1, 1, 1, 1, 1, 2, 3, 4].map(curve);
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?} {expected:?}");
     }
 
     #[test]

@@ -1,19 +1,23 @@
 //! A run's checkpoints.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{CHECKPOINT, Content, PAUSED, RunDir, STATE, STEP};
+use super::large::LargeFile;
+use super::{CHECKPOINT, PAUSED, RunDir, STATE, STEP};
 use crate::run::error::{RunDirError, failed};
-use crate::run::files::sync_folder;
+use crate::run::files::{sync_folder, unfinished};
 use crate::run::saved::{STEPS, Saved, kept};
 use crate::run::summary::read_summary;
 
 /// In the summary of a run that was ended after some epochs, how many these are.
 const AFTER: &str = "stopped_after";
+
+/// What writes a checkpoint piece by piece.
+type Large<'a> = &'a dyn Fn(&mut LargeFile<'_>) -> io::Result<()>;
 
 impl RunDir {
     /// The newest checkpoint, or where that is damaged the newest one that is not.
@@ -38,20 +42,44 @@ impl RunDir {
     ///
     /// # Errors
     /// It cannot be written; the one before is then still there.
-    pub fn write_checkpoint(&self, write: Content<'_>, keep: usize, steps: u64) -> Result<(), RunDirError> {
+    pub fn write_checkpoint(&self, write: Large<'_>, keep: usize, steps: u64) -> Result<(), RunDirError> {
         self.claim.check()?;
         let folder = self.path.join(CHECKPOINT);
         fs::create_dir_all(&folder).map_err(failed(&folder, "create it"))?;
-        if keep > 1 {
-            // Twelve digits: names sort as numbers do.
-            self.put(&folder, &format!("{STEPS}{steps:012}.safetensors"), write)?;
+        // Twelve digits: names sort as numbers do.
+        let earlier = (keep > 1).then(|| format!("{STEPS}{steps:012}.safetensors"));
+        if let Some(earlier) = &earlier {
+            self.put_large(&folder, earlier, write)?;
         }
-        self.put(&folder, STATE, write)?;
+        if earlier.is_none_or(|earlier| !self.link(&folder, &earlier, STATE)) {
+            self.put_large(&folder, STATE, write)?;
+        }
         sync_folder(&folder).map_err(failed(&folder.join(STATE), "write it"))?;
         for old in kept(&folder).iter().rev().skip(if keep > 1 { keep } else { 0 }) {
             _ = fs::remove_file(old);
         }
         Ok(())
+    }
+
+    /// Writes a whole file that may be large.
+    fn put_large(&self, folder: &Path, name: &str, write: Large<'_>) -> Result<(), RunDirError> {
+        let unfinished = folder.join(unfinished(name));
+        self.put(folder, name, &|file| {
+            let mut large = LargeFile::new(file, &unfinished);
+            write(&mut large)?;
+            large.finish()
+        })
+    }
+
+    /// Gives a whole file a second name, in place of what has that now; not every file system can.
+    fn link(&self, folder: &Path, whole: &str, name: &str) -> bool {
+        let unfinished = folder.join(unfinished(name));
+        let linked = fs::hard_link(folder.join(whole), &unfinished).is_ok() && self.claim.check().is_ok();
+        let renamed = linked && fs::rename(&unfinished, folder.join(name)).is_ok();
+        if !renamed {
+            _ = fs::remove_file(&unfinished);
+        }
+        renamed
     }
 
     /// Ends a run after so many epochs, with a checkpoint: `summary.json` with the status [`PAUSED`], and what else is told.

@@ -4,6 +4,7 @@
 mod checkpoints;
 mod claim;
 mod earlier;
+mod large;
 mod owner;
 
 use std::fs::{self, File};
