@@ -77,7 +77,8 @@ pub fn evaluate<B: Backend>(
     batch_size: usize,
 ) -> Result<Evaluation> {
     let device = params.device();
-    let whole = evaluate_unless(device, data, (split, batch_size), task.loss, &|batch| task.forward(params, batch), &|| false)?;
+    let whole =
+        evaluate_unless(device, data, (split, batch_size), task.loss, &|batch| task.forward(params, batch), &|| false)?;
     whole.ok_or_else(|| Error::Other("an evaluation that nobody stops was stopped".into()))
 }
 

@@ -129,11 +129,7 @@ fn examples<B: Registered>(device: &B, shape: &[usize], size: usize) -> Result<B
     Ok(Batch { input: Tensor::from_vec(device, values, &axes[..])?, classes: vec![0; size], responses: vec![] })
 }
 
-fn compare<B: Registered>(
-    a: &Predictor<'_, B>,
-    b: &Predictor<'_, B>,
-    batch: &Batch<B>,
-) -> Result<Timed, Failure> {
+fn compare<B: Registered>(a: &Predictor<'_, B>, b: &Predictor<'_, B>, batch: &Batch<B>) -> Result<Timed, Failure> {
     // The first passes make ready what the later ones find there: memory, kernels.
     let (mut slowest, mut passes) = (0.0, [1; 2]);
     for (network, passes) in [a, b].into_iter().zip(&mut passes) {

@@ -54,7 +54,8 @@ impl Panels {
         let (pitch, plane) = (p.width + 2 * p.padding, (p.width + 2 * p.padding) * (p.height + 2 * p.padding));
         let len = p.channels * plane;
         // Windows of one pixel lie side by side across the rows too.
-        let (rows, each) = if p.kernel == (1, 1) && p.stride == 1 && p.padding == 0 { (1, windows) } else { (down, across) };
+        let (rows, each) =
+            if p.kernel == (1, 1) && p.stride == 1 && p.padding == 0 { (1, windows) } else { (down, across) };
         let mut runs = vec![];
         for image in 0..images {
             for row in 0..rows {
@@ -110,7 +111,16 @@ impl Panels {
         let used = (images * self.windows).clamp(positions.start, positions.end);
         let first = self.runs.partition_point(|run| run.at < positions.start);
         let end = self.runs.partition_point(|run| run.at < used);
-        fill(panel, positions.len(), positions.start, used, padded, &self.elements, &self.runs[first..end], self.stride);
+        fill(
+            panel,
+            positions.len(),
+            positions.start,
+            used,
+            padded,
+            &self.elements,
+            &self.runs[first..end],
+            self.stride,
+        );
     }
 }
 

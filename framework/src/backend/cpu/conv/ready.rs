@@ -32,10 +32,20 @@ pub(super) struct Ready {
 }
 
 enum Form {
-    Direct { direct: Direct, packed: Vec<f32> },
+    Direct {
+        direct: Direct,
+        packed: Vec<f32>,
+    },
     /// With the weight itself where images have few windows.
-    Panels { panels: Panels, packed: Vec<f32>, weight: Option<Vec<f32>> },
-    Depthwise { depthwise: Depthwise, weight: Vec<f32> },
+    Panels {
+        panels: Panels,
+        packed: Vec<f32>,
+        weight: Option<Vec<f32>>,
+    },
+    Depthwise {
+        depthwise: Depthwise,
+        weight: Vec<f32>,
+    },
 }
 
 impl Ready {
@@ -210,14 +220,7 @@ fn spread(
 }
 
 /// Depthwise, the channels of each image on several threads.
-fn depthwise_forward(
-    conv: &Conv<'_>,
-    of: &Depthwise,
-    weight: &[f32],
-    x: &[f32],
-    added: Option<&[f32]>,
-    y: &mut [f32],
-) {
+fn depthwise_forward(conv: &Conv<'_>, of: &Depthwise, weight: &[f32], x: &[f32], added: Option<&[f32]>, y: &mut [f32]) {
     let ((_, rows, cols), p) = (conv.output(), conv.patches);
     let (area, plane, kernel) = (rows * cols, p.height * p.width, p.kernel.0 * p.kernel.1);
     let each = conv.filters / conv.groups;

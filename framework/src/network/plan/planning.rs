@@ -1,165 +1,27 @@
-//! A network that does nothing but answer, as operations in the order in which they are computed.
-//!
-//! A pass over the [`Graph`] that the model's own forward pass writes down: batch normalisation becomes a part of the
-//! convolution before it, a convolution or a linear layer takes what follows it along (a sum, an activation, a maximum), and
-//! filters are packed once. The answers are those of the model but for the last bits.
+//! From the nodes of a graph to the steps of a plan.
 
-use super::compressor::Compressor;
-use super::forward::Forward;
-use super::graph::{Extents, Graph, Node, Operand, Source};
-use super::model::{Batch, Model, Output};
-use super::params::ParamStore;
+use super::{Compute, Read, Step};
 use crate::autograd::Operation;
 use crate::backend::{
-    Act, Backend, BatchNorm, ChannelStats, Conv2d, Cpu, Heads, Linear, Pool, Precision, ReadyConv2d, Weight,
+    Act, Backend, BatchNorm, ChannelStats, Conv2d, Heads, Linear, Pool, Precision, ReadyConv2d, Weight,
 };
-use crate::error::{Error, Result};
-use crate::tensor::{Device as _, Shape, Tensor};
+use crate::error::Result;
+use crate::network::graph::{Graph, Node, Operand, Source};
+use crate::tensor::Tensor;
 use std::collections::HashMap;
 
-/// Elements of the largest value between two operations that a batch is cut for, where the device is the host: what one
-/// operation leaves is in the cache still when the next one reads it.
-const LARGEST: usize = 1 << 20;
-/// Examples of such a part are a multiple of this many.
-const PART: usize = 12;
-
-/// The operations of a network.
-pub struct Plan<B: Backend> {
-    input: Vec<usize>,
-    steps: Vec<Step<B>>,
-    /// What each value is called by: its place among the values of a pass.
-    places: usize,
-    output: Read<B>,
-    /// Examples at once, where the device is the host.
-    part: usize,
-}
-
-type Compute<B> = Box<dyn Fn(&[Tensor<B>], usize) -> Result<Tensor<B>>>;
-
-struct Step<B: Backend> {
-    inputs: Vec<Read<B>>,
-    compute: Compute<B>,
-    place: usize,
-    /// Places that nothing reads any more.
-    done: Vec<usize>,
-}
-
-/// A value as an operation reads it.
-enum Read<B: Backend> {
-    Held(Tensor<B>),
-    Made { place: usize, extents: Extents },
-}
-
-impl<B: Backend> Plan<B> {
-    /// The plan of a network for examples of this shape; `None` where the network has a loss of its own, or computes what no
-    /// plan can say: then only the model itself answers.
-    ///
-    /// # Errors
-    /// What the model reports of its forward pass.
-    pub fn of(
-        model: &dyn Model<B>,
-        compressor: &dyn Compressor<B>,
-        params: &ParamStore<B>,
-        example: &[usize],
-    ) -> Result<Option<Self>> {
-        let batches = [2, 3].map(|size| examples(params.device(), example, size));
-        let [one, other] = batches;
-        let [one, other] = [one?, other?];
-        let mut cx = Forward::evaluation(params).with_compressor(compressor);
-        let Output::Logits(_) = model.forward(&mut cx, &one)? else { return Ok(None) };
-        let Ok(graph) = Graph::of(model, compressor, params, [&one, &other]) else { return Ok(None) };
-        let mut planning = Planning::of(params.device(), &graph)?;
-        if planning.all()?.is_none() {
-            return Ok(None);
-        }
-        let Some(output) = planning.read(&graph.output) else { return Ok(None) };
-        let mut steps = planning.steps;
-        // A value is let go behind its last reader.
-        let mut kept: Vec<usize> = if let Read::Made { place, .. } = &output { vec![*place] } else { vec![] };
-        for step in steps.iter_mut().rev() {
-            for read in &step.inputs {
-                if let Read::Made { place, .. } = read
-                    && !kept.contains(place)
-                {
-                    kept.push(*place);
-                    step.done.push(*place);
-                }
-            }
-        }
-        let largest = graph.nodes.iter().flat_map(|node| &node.outputs).map(Extents::count).max().unwrap_or(1);
-        let part = (LARGEST / largest.max(1) / PART).max(1) * PART;
-        Ok(Some(Self { input: example.to_vec(), steps, places: planning.places, output, part }))
-    }
-
-    /// What the network gives for `[batch, ...example]`.
-    ///
-    /// # Errors
-    /// If the examples have another shape; what the operations report.
-    pub fn run(&self, input: &Tensor<B>) -> Result<Tensor<B>> {
-        let shape = input.shape();
-        if shape.get(1..) != Some(&self.input[..]) {
-            return Err(Error::shape("examples", format!("{shape} for a network of {:?}", self.input)));
-        }
-        let batch = shape[0];
-        if batch <= self.part || B::NAME != Cpu::NAME {
-            return self.pass(input, batch);
-        }
-        let values = input.host();
-        let (each, mut answers, mut axes) = (input.count() / batch, vec![], None);
-        for part in values.chunks(self.part * each) {
-            let size = part.len() / each;
-            let answer = self.pass(&Tensor::from_vec(input.device(), part.to_vec(), shape.with(0, size))?, size)?;
-            answers.extend_from_slice(&answer.host());
-            axes = Some(answer.shape());
-        }
-        let rows = axes.map_or(1, |axes: Shape| answers.len() / axes[1..].iter().product::<usize>().max(1));
-        Tensor::from_vec(input.device(), answers, axes.unwrap_or(shape).with(0, rows))
-    }
-
-    fn pass(&self, input: &Tensor<B>, batch: usize) -> Result<Tensor<B>> {
-        let mut made: Vec<Option<Tensor<B>>> = vec![None; self.places];
-        made[0] = Some(input.clone());
-        for step in &self.steps {
-            let inputs = step.inputs.iter().map(|read| read.at(&made, batch)).collect::<Result<Vec<_>>>()?;
-            step.done.iter().for_each(|&place| made[place] = None);
-            made[step.place] = Some((step.compute)(&inputs, batch)?);
-        }
-        self.output.at(&made, batch)
-    }
-}
-
-impl<B: Backend> Read<B> {
-    fn at(&self, made: &[Option<Tensor<B>>], batch: usize) -> Result<Tensor<B>> {
-        match self {
-            Self::Held(value) => Ok(value.clone()),
-            Self::Made { place, extents } => match &made[*place] {
-                Some(value) => value.reshape(&extents.at(batch)[..]),
-                None => Err(Error::Other(format!("value {place} of a plan is read before it is made"))),
-            },
-        }
-    }
-}
-
-/// Examples that differ, between 0 and 1.
-fn examples<B: Backend>(device: &B, example: &[usize], size: usize) -> Result<Batch<B>> {
-    let axes: Vec<usize> = std::iter::once(size).chain(example.iter().copied()).collect();
-    let value = |i: usize| ((i + size) as u32).wrapping_mul(2_654_435_761) as f32 / 4_294_967_296.0;
-    let values = (0..axes.iter().product()).map(|i| value(i).min(0.999)).collect();
-    Ok(Batch { input: Tensor::from_vec(device, values, &axes[..])?, classes: vec![0; size], responses: vec![] })
-}
-
 /// A plan while it is made.
-struct Planning<'a, B: Backend> {
+pub(super) struct Planning<'a, B: Backend> {
     graph: &'a Graph,
     constants: Vec<Tensor<B>>,
     /// Nodes that read each value; the output counts as one past all.
     readers: HashMap<Source, Vec<usize>>,
     /// Where the values are that steps make.
     made: HashMap<Source, usize>,
-    places: usize,
+    pub places: usize,
     /// The node with which each node is computed, where that is another one.
     with: HashMap<usize, usize>,
-    steps: Vec<Step<B>>,
+    pub steps: Vec<Step<B>>,
 }
 
 /// A convolution or a linear layer with what follows it.
@@ -173,7 +35,7 @@ struct Fused {
 }
 
 impl<'a, B: Backend> Planning<'a, B> {
-    fn of(device: &B, graph: &'a Graph) -> Result<Self> {
+    pub fn of(device: &B, graph: &'a Graph) -> Result<Self> {
         let constants = graph.constants.iter();
         let constants = constants.map(|c| Tensor::from_vec(device, c.values.clone(), &c.shape[..]));
         let mut readers: HashMap<Source, Vec<usize>> = HashMap::new();
@@ -193,7 +55,7 @@ impl<'a, B: Backend> Planning<'a, B> {
     }
 
     /// Plans all nodes; `None` where one has no plan.
-    fn all(&mut self) -> Result<Option<()>> {
+    pub fn all(&mut self) -> Result<Option<()>> {
         // A layer is computed where the last node stands that it takes along: what is added is there by then.
         let mut layers: HashMap<usize, (usize, Fused)> = HashMap::new();
         for (at, node) in self.graph.nodes.iter().enumerate() {
@@ -263,7 +125,7 @@ impl<'a, B: Backend> Planning<'a, B> {
         fused
     }
 
-    fn read(&self, operand: &Operand) -> Option<Read<B>> {
+    pub fn read(&self, operand: &Operand) -> Option<Read<B>> {
         Some(match operand.source {
             Source::Constant(at) => Read::Held(self.constants[at].reshape(&operand.extents.rest[..]).ok()?),
             source => Read::Made { place: *self.made.get(&source)?, extents: operand.extents.clone() },
@@ -339,9 +201,8 @@ impl<'a, B: Backend> Planning<'a, B> {
     /// An operation by itself; `None` where a plan does not know it.
     fn single(&self, node: &Node) -> Option<(Vec<Read<B>>, Compute<B>)> {
         let inputs: Vec<Read<B>> = node.inputs.iter().map(|one| self.read(one)).collect::<Option<_>>()?;
-        let like_output = |input: &Operand| {
-            input.extents == node.outputs[0] && !matches!(input.source, Source::Constant(_))
-        };
+        let like_output =
+            |input: &Operand| input.extents == node.outputs[0] && !matches!(input.source, Source::Constant(_));
         let compute: Compute<B> = match node.operation {
             Operation::BatchNorm { eps } => Box::new(move |v, _| {
                 let stats = ChannelStats { mean: v[3].clone(), variance: v[4].clone() };
