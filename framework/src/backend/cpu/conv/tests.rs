@@ -1,4 +1,6 @@
 //! Convolutions on slices against their definition.
+//!
+//! Longer than 300 lines because every form of a convolution is held against the one definition here.
 
 use super::*;
 use crate::backend::Precision::{self, F32};
