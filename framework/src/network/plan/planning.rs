@@ -10,6 +10,9 @@ use crate::network::graph::{Graph, Node, Operand, Source};
 use crate::tensor::Tensor;
 use std::collections::HashMap;
 
+/// What a step reads, and how it computes.
+type Planned<B> = (Vec<Read<B>>, Compute<B>);
+
 /// A plan while it is made.
 pub(super) struct Planning<'a, B: Backend> {
     graph: &'a Graph,
@@ -137,7 +140,7 @@ impl<'a, B: Backend> Planning<'a, B> {
     }
 
     /// A convolution or a linear layer, with what it takes along.
-    fn layer(&self, node: &Node, fused: &Fused) -> Result<Option<(Vec<Read<B>>, Compute<B>)>> {
+    fn layer(&self, node: &Node, fused: &Fused) -> Result<Option<Planned<B>>> {
         let [x, w, b @ ..] = &node.inputs[..] else { return Ok(None) };
         let inputs: Option<Vec<_>> = std::iter::once(x).chain(&fused.added).map(|one| self.read(one)).collect();
         let bias = b.first().map(|b| self.held(b));
@@ -199,7 +202,7 @@ impl<'a, B: Backend> Planning<'a, B> {
     }
 
     /// An operation by itself; `None` where a plan does not know it.
-    fn single(&self, node: &Node) -> Option<(Vec<Read<B>>, Compute<B>)> {
+    fn single(&self, node: &Node) -> Option<Planned<B>> {
         let inputs: Vec<Read<B>> = node.inputs.iter().map(|one| self.read(one)).collect::<Option<_>>()?;
         let like_output =
             |input: &Operand| input.extents == node.outputs[0] && !matches!(input.source, Source::Constant(_));

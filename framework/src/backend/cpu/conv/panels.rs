@@ -49,7 +49,8 @@ impl Panels {
         let (windows, width) = (down * across, register());
         // The fewest images whose positions fill tiles, or registers next to wholly and many tiles.
         let tile = product_tile().1;
-        let full = |all: usize| all % tile == 0 || all >= 4 * tile && 20 * all.next_multiple_of(width) <= 21 * all;
+        let full =
+            |all: usize| all.is_multiple_of(tile) || all >= 4 * tile && 20 * all.next_multiple_of(width) <= 21 * all;
         let images = (1..=MOST_IMAGES).find(|&n| full(n * windows)).unwrap_or(MOST_IMAGES);
         let (pitch, plane) = (p.width + 2 * p.padding, (p.width + 2 * p.padding) * (p.height + 2 * p.padding));
         let len = p.channels * plane;
