@@ -121,6 +121,10 @@ pub struct ConvTranspose2d<B: Device> {
     pub act: Act,
 }
 
+/// A convolution that was made ready for many inputs: of `[batch, channels, rows, columns]`, and of what is added to its
+/// result before the activation, in the result's shape.
+pub type ReadyConv2d<B> = Box<dyn Fn(&Tensor<B>, Option<&Tensor<B>>) -> Result<Tensor<B>>>;
+
 /// Convolutions on a device.
 pub trait ConvOps: Device {
     /// Convolution of `[batch, channels, rows, columns]` with its activation and pooling.
@@ -128,6 +132,14 @@ pub trait ConvOps: Device {
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.
     fn conv2d(op: &Conv2d<Self>, save: bool) -> Result<(Tensor<Self>, Option<Conv2dSaved<Self>>)>;
+    /// Makes a convolution ready for many inputs, of which `op.x` is one: what becomes of its weight beforehand is done
+    /// once. Nothing is added to a result that is pooled. `None` where the device gains nothing by it.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    fn ready_conv2d(op: &Conv2d<Self>) -> Result<Option<ReadyConv2d<Self>>> {
+        check_conv2d(op).map(|_| None)
+    }
     /// Gradients of [`ConvOps::conv2d`].
     fn conv2d_backward(
         op: &Conv2d<Self>,

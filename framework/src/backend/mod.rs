@@ -28,7 +28,7 @@ pub use crate::tensor::{
 pub use activation::{Act, ActivationOps};
 pub use attention::{AttentionOps, Heads};
 pub use contribution::{Contribution, ContributionOps};
-pub use conv::{Conv2d, Conv2dSaved, ConvOps, ConvTranspose2d, Patches};
+pub use conv::{Conv2d, Conv2dSaved, ConvOps, ConvTranspose2d, Patches, ReadyConv2d};
 #[cfg(feature = "cuda")]
 pub use cuda::Cuda;
 pub use dfdx::tensor::Cpu;

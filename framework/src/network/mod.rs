@@ -9,3 +9,4 @@ pub mod layout;
 pub mod model;
 pub mod model_file;
 pub mod params;
+pub mod plan;

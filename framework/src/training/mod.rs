@@ -19,7 +19,7 @@ mod timeline;
 pub use crate::state::Checkpoint;
 pub use checkpoint::{Kept, checkpoint_name, checkpoint_step};
 pub use config::{Loss, LrSchedule, Optimizer, TrainConfig};
-pub use evaluate::{Answer, Evaluation, Fit, Prediction, Task, evaluate};
+pub use evaluate::{Answer, Evaluation, Fit, Prediction, Predictor, Task, evaluate};
 pub use observer::{KeptWeights, Observer, Silent};
 pub use run::{Outcome, Run};
 pub(crate) use step::Pass;

@@ -4,7 +4,7 @@ mod fit;
 mod predict;
 
 pub use fit::Fit;
-pub use predict::{Answer, Prediction};
+pub use predict::{Answer, Prediction, Predictor};
 
 use super::Loss;
 use super::reporter::{Reporter, metrics};
@@ -76,25 +76,31 @@ pub fn evaluate<B: Backend>(
     split: SplitName,
     batch_size: usize,
 ) -> Result<Evaluation> {
-    let whole = evaluate_unless(task, params, data, (split, batch_size), &|| false)?;
+    let device = params.device();
+    let whole =
+        evaluate_unless(device, data, (split, batch_size), task.loss, &|batch| task.forward(params, batch), &|| false)?;
     whole.ok_or_else(|| Error::Other("an evaluation that nobody stops was stopped".into()))
 }
 
-/// The same, unless it is to be left before one of its batches: then nothing.
+/// Metrics of a batch, and whether the loss is the model's own.
+type Measure<'a, B> = &'a dyn Fn(&Batch<B>) -> Result<(Tensor<B>, bool)>;
+
+/// The same by what measures a batch, unless it is to be left before one of them: then nothing.
 fn evaluate_unless<B: Backend>(
-    task: &Task<'_, B>,
-    params: &ParamStore<B>,
+    device: &B,
     data: &Dataset,
     (split, batch_size): (SplitName, usize),
+    loss_kind: Loss,
+    measure: Measure<'_, B>,
     leave: &dyn Fn() -> bool,
 ) -> Result<Option<Evaluation>> {
     let mut batches = data.batches(split, at_least_one(batch_size), Order::Stored);
     let mut found = vec![];
-    while let Some(batch) = next_batch(params.device(), data, &mut batches)? {
+    while let Some(batch) = next_batch(device, data, &mut batches)? {
         if leave() {
             return Ok(None);
         }
-        found.push((task.forward(params, &batch)?, batch.len()));
+        found.push((measure(&batch)?, batch.len()));
     }
     let own_loss = found.iter().any(|((_, own_loss), _)| *own_loss);
     let values = B::host_all(&found.iter().map(|((metrics, _), _)| metrics).collect::<Vec<_>>());
@@ -108,7 +114,7 @@ fn evaluate_unless<B: Backend>(
     let n = examples.max(1) as f64;
     let loss = total / n;
     // A loss of the model's own says nothing of the targets.
-    let squares = task.loss == Loss::SquaredError && !own_loss;
+    let squares = loss_kind == Loss::SquaredError && !own_loss;
     let r2 = Some(loss).filter(|_| squares).and_then(|loss| explained(loss, data.split(split)));
     Ok(Some(Evaluation { loss, accuracy: correct.map(|c: usize| c as f64 / n), r2, examples }))
 }
@@ -151,7 +157,9 @@ impl<B: Backend> Setting<'_, B> {
         let clock = Instant::now();
         let leave = || reporter.leave_asked();
         let of = (split, self.train.eval_batch_size);
-        let found = evaluate_unless(&self.task(), params, self.data, of, &leave)?;
+        let task = self.task();
+        let measure = |batch: &Batch<B>| task.forward(params, batch);
+        let found = evaluate_unless(params.device(), self.data, of, task.loss, &measure, &leave)?;
         let took = clock.elapsed();
         reporter.clock.eval += took;
         let found = found.ok_or(Error::Stopped { step: step.0 })?;

@@ -1,12 +1,13 @@
 //! What a network says of each example, and what a pass of it costs, outside of a run.
 
-use super::Task;
+use super::{Evaluation, Task};
 use crate::backend::Backend;
 use crate::data::{Dataset, Order, SplitName};
 use crate::error::{Error, Result};
 use crate::network::forward::{Cost, Forward};
 use crate::network::model::{Batch, Output};
 use crate::network::params::ParamStore;
+use crate::network::plan::Plan;
 use crate::tensor::Tensor;
 use crate::training::setting::at_least_one;
 use crate::training::{Loss, next_batch};
@@ -84,37 +85,84 @@ impl<B: Backend> Task<'_, B> {
         self.model.forward(&mut cx, batch)?;
         Ok(cx.finish().2)
     }
+}
+
+/// A network that only answers, by its [`Plan`] where it has one: faster than a pass of its model, and the same but for the
+/// last bits.
+pub struct Predictor<'a, B: Backend> {
+    task: Task<'a, B>,
+    params: &'a ParamStore<B>,
+    plan: Option<Plan<B>>,
+}
+
+impl<'a, B: Backend> Predictor<'a, B> {
+    /// Of a network whose examples have this shape.
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub fn of(task: Task<'a, B>, params: &'a ParamStore<B>, example: &[usize]) -> Result<Self> {
+        let plan = Plan::of(task.model, task.compressor, params, example)?;
+        Ok(Self { task, params, plan })
+    }
+
+    /// What the network gives for a batch: the logits, or the prediction of a model with a loss of its own.
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub fn output(&self, batch: &Batch<B>) -> Result<Tensor<B>> {
+        match &self.plan {
+            Some(plan) => plan.run(&batch.input),
+            None => self.task.output(self.params, batch),
+        }
+    }
+
+    /// Measures it on a split, as [`evaluate`](super::evaluate()) does.
+    ///
+    /// # Errors
+    /// What the model reports.
+    pub fn evaluate(&self, data: &Dataset, split: SplitName, batch_size: usize) -> Result<Evaluation> {
+        let Some(plan) = &self.plan else { return super::evaluate(&self.task, self.params, data, split, batch_size) };
+        let loss = self.task.loss;
+        let measure = |batch: &Batch<B>| Ok((loss.of(&plan.run(&batch.input)?, batch, 0.0, false)?.metrics, false));
+        let of = (split, batch_size);
+        let found = super::evaluate_unless(self.params.device(), data, of, loss, &measure, &|| false)?;
+        found.ok_or_else(|| Error::Other("an evaluation that nobody stops was stopped".into()))
+    }
 
     /// Shows the network a split in batches of `batch_size`, its examples in their stored order.
     ///
     /// # Errors
     /// [`Error::Config`] if the model has a loss of its own, whose output is no answer; what the model reports.
-    pub fn predict(
-        &self,
-        params: &ParamStore<B>,
-        data: &Dataset,
-        split: SplitName,
-        batch_size: usize,
-    ) -> Result<Vec<Prediction>> {
+    pub fn predict(&self, data: &Dataset, split: SplitName, batch_size: usize) -> Result<Vec<Prediction>> {
         let mut batches = data.batches(split, at_least_one(batch_size), Order::Stored);
         let mut examples = data.split(split).indices().iter();
         let mut all = vec![];
-        while let Some(batch) = next_batch(params.device(), data, &mut batches)? {
-            let mut cx = Forward::evaluation(params).with_compressor(self.compressor);
-            let Output::Logits(logits) = self.model.forward(&mut cx, &batch)? else {
-                return Err(Error::Config("this network has no predictions: it has a loss of its own".into()));
-            };
+        while let Some(batch) = next_batch(self.params.device(), data, &mut batches)? {
+            let logits = self.logits(&batch)?;
             let each = logits.count() / batch.len().max(1);
             let values = logits.host();
             for ((at, row), &example) in values.chunks(each.max(1)).enumerate().zip(examples.by_ref()) {
                 let answer = match batch.responses.get(at) {
                     Some(&target) => Answer::Value { value: row[0], target },
-                    None => Answer::class(self.loss, batch.classes[at], row),
+                    None => Answer::class(self.task.loss, batch.classes[at], row),
                 };
                 all.push(Prediction { example, answer, logits: row.to_vec() });
             }
         }
         Ok(all)
+    }
+
+    fn logits(&self, batch: &Batch<B>) -> Result<Tensor<B>> {
+        if let Some(plan) = &self.plan {
+            return plan.run(&batch.input);
+        }
+        let mut cx = Forward::evaluation(self.params).with_compressor(self.task.compressor);
+        match self.task.model.forward(&mut cx, batch)? {
+            Output::Logits(logits) => Ok(logits),
+            Output::Loss { .. } => {
+                Err(Error::Config("this network has no predictions: it has a loss of its own".into()))
+            }
+        }
     }
 }
 

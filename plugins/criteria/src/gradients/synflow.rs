@@ -14,8 +14,9 @@ options! {
     /// that holds for linear layers, convolutions, ReLU, pooling, and batch normalisation, which counts as it is before
     /// any data (mean 0, variance 1). Layer normalisation and attention conserve nothing, and there the score is no
     /// more than its formula. Through an activation that is bounded above, as ReLU6 is, nothing flows beyond the bound:
-    /// where that empties a layer of the dense network, the criterion refuses it. The score of a unit is the sum over
-    /// its weights.
+    /// where that empties a layer of the dense network, the criterion refuses it; where it stops some units of a layer,
+    /// all that leads to them scores 0 and goes first, unlike in the paper, whose networks have ReLUs. The score of a unit
+    /// is the sum over its weights.
     pub struct SynFlow {
         /// Whether biases and shifts take part with their size, as in the authors' code. The paper's R has none: with them
         /// flow begins in every layer, and the sums of the scores fall from the output to the input; where all are zero, as

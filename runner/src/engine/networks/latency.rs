@@ -9,7 +9,7 @@ use secateur::network::params::{Masking, ParamStore};
 use secateur::plugins::registry::Registered;
 use secateur::seed::Seed;
 use secateur::tensor::Tensor;
-use secateur::training::Task;
+use secateur::training::Predictor;
 use serde::Serialize;
 
 use crate::config::{Resolved, TopConfig};
@@ -110,20 +110,15 @@ impl Work for Timing<'_> {
                 Some(ParamStore::new(&device, network.model().layout(input, &sizes)?, Seed(0), Masking::Held)?)
             }
         };
-        let a = Runner { task: network.task(), params: &network.params };
+        let shape = &input.shape;
+        let a = Predictor::of(network.task(), &network.params, shape)?;
         let b = match (&beside, &dense) {
-            (Some(beside), _) => Runner { task: beside.task(), params: &beside.params },
-            (None, Some(dense)) => Runner { task: network.task(), params: dense },
-            (None, None) => Runner { task: network.task(), params: &network.params },
+            (Some(beside), _) => Predictor::of(beside.task(), &beside.params, shape)?,
+            (None, Some(dense)) => Predictor::of(network.task(), dense, shape)?,
+            (None, None) => Predictor::of(network.task(), &network.params, shape)?,
         };
         batches.iter().map(|&size| compare(&a, &b, &examples(&device, &input.shape, size)?)).collect()
     }
-}
-
-/// A network that is timed.
-struct Runner<'a, B: Registered> {
-    task: Task<'a, B>,
-    params: &'a ParamStore<B>,
 }
 
 /// Values between 0 and 1, which every network takes.
@@ -134,12 +129,12 @@ fn examples<B: Registered>(device: &B, shape: &[usize], size: usize) -> Result<B
     Ok(Batch { input: Tensor::from_vec(device, values, &axes[..])?, classes: vec![0; size], responses: vec![] })
 }
 
-fn compare<B: Registered>(a: &Runner<'_, B>, b: &Runner<'_, B>, batch: &Batch<B>) -> Result<Timed, Failure> {
+fn compare<B: Registered>(a: &Predictor<'_, B>, b: &Predictor<'_, B>, batch: &Batch<B>) -> Result<Timed, Failure> {
     // The first passes make ready what the later ones find there: memory, kernels.
     let (mut slowest, mut passes) = (0.0, [1; 2]);
-    for (runner, passes) in [a, b].into_iter().zip(&mut passes) {
-        runner.read(batch, 1)?;
-        let pass = runner.read(batch, 1)?.min(runner.read(batch, 1)?);
+    for (network, passes) in [a, b].into_iter().zip(&mut passes) {
+        read(network, batch, 1)?;
+        let pass = read(network, batch, 1)?.min(read(network, batch, 1)?);
         *passes = (READING.as_secs_f64() / pass.max(1e-9)).ceil().clamp(1.0, 1e5) as usize;
         slowest += pass * *passes as f64;
     }
@@ -149,11 +144,11 @@ fn compare<B: Registered>(a: &Runner<'_, B>, b: &Runner<'_, B>, batch: &Batch<B>
     for turn in 0..readings {
         // Neither is always the one that comes after the other.
         if turn % 2 == 0 {
-            of_a.push(a.read(batch, passes[0])?);
-            of_b.push(b.read(batch, passes[1])?);
+            of_a.push(read(a, batch, passes[0])?);
+            of_b.push(read(b, batch, passes[1])?);
         } else {
-            of_b.push(b.read(batch, passes[1])?);
-            of_a.push(a.read(batch, passes[0])?);
+            of_b.push(read(b, batch, passes[1])?);
+            of_a.push(read(a, batch, passes[0])?);
         }
     }
     let (network, other) = (Milliseconds::of(of_a), Milliseconds::of(of_b));
@@ -161,16 +156,14 @@ fn compare<B: Registered>(a: &Runner<'_, B>, b: &Runner<'_, B>, batch: &Batch<B>
     Ok(Timed { batch, threads, network, other, speedup: other.median / network.median, readings })
 }
 
-impl<B: Registered> Runner<'_, B> {
-    /// Seconds of one pass: so many in a row, over their number.
-    fn read(&self, batch: &Batch<B>, passes: usize) -> Result<f64, Failure> {
-        let clock = Instant::now();
-        for _ in 0..passes {
-            // Reading waits for the device.
-            std::hint::black_box(self.task.output(self.params, batch)?.host());
-        }
-        Ok(clock.elapsed().as_secs_f64() / passes as f64)
+/// Seconds of one pass: so many in a row, over their number.
+fn read<B: Registered>(network: &Predictor<'_, B>, batch: &Batch<B>, passes: usize) -> Result<f64, Failure> {
+    let clock = Instant::now();
+    for _ in 0..passes {
+        // Reading waits for the device.
+        std::hint::black_box(network.output(batch)?.host());
     }
+    Ok(clock.elapsed().as_secs_f64() / passes as f64)
 }
 
 impl Milliseconds {

@@ -1,7 +1,7 @@
 //! What a saved network says of examples.
 
 use secateur::plugins::registry::Registered;
-use secateur::training::{Answer, Evaluation, Prediction, evaluate};
+use secateur::training::{Answer, Evaluation, Prediction, Predictor};
 use serde::Serialize;
 
 use super::saved::{Shown, Which};
@@ -91,10 +91,11 @@ impl Work for Predicting<'_> {
         let Self { bench, config, file, which, each } = self;
         let network = bench.saved(&device, config, file)?;
         let Shown { data, split, labelled } = bench.shown(config, &network.about, which)?;
-        let (task, batch) = (network.task(), config.run.train.eval_batch_size);
-        let measured = labelled.then(|| evaluate(&task, &network.params, &data, split, batch)).transpose()?;
+        let predictor = Predictor::of(network.task(), &network.params, &network.about.input.shape)?;
+        let batch = config.run.train.eval_batch_size;
+        let measured = labelled.then(|| predictor.evaluate(&data, split, batch)).transpose()?;
         let examples = data.split(split);
-        let all = if each { task.predict(&network.params, &data, split, batch)? } else { vec![] };
+        let all = if each { predictor.predict(&data, split, batch)? } else { vec![] };
         let class = |at: usize| network.about.classes.get(at).cloned().unwrap_or_else(|| at.to_string());
         let said = |one: Prediction| Said {
             example: match examples.name_at(one.example) {

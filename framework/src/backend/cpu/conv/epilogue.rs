@@ -18,11 +18,24 @@ pub(super) fn finish(
         (true, Some(argmax)) => {
             with_curve!(conv.act, C => pooled::<C>(y, argmax, raw, plane, pitch, conv.bias, rows, cols));
         }
-        (true, None) => {
-            let mut unused = vec![0; y.len()];
-            with_curve!(conv.act, C => pooled::<C>(y, &mut unused, raw, plane, pitch, conv.bias, rows, cols));
-        }
+        (true, None) => with_curve!(conv.act, C => maxima::<C>(y, raw, plane, pitch, conv.bias, rows, cols)),
         (false, _) => with_curve!(conv.act, C => activated::<C>(y, raw, plane, pitch, conv.bias, rows, cols)),
+    }
+}
+
+/// The same without pooling, `added` to the image before its activation where there is any.
+pub(super) fn finish_added(
+    conv: &Conv<'_>,
+    raw: &[f32],
+    plane: usize,
+    pitch: usize,
+    y: &mut [f32],
+    added: Option<&[f32]>,
+) {
+    let (_, rows, cols) = conv.output();
+    match added {
+        None => finish(conv, raw, plane, pitch, y, None),
+        Some(added) => with_curve!(conv.act, C => summed::<C>(y, raw, plane, pitch, conv.bias, added, rows, cols)),
     }
 }
 
@@ -34,6 +47,40 @@ simd_fn! { pub(super) fn activated<C: Curve>(
         for (y, raw) in y.chunks_exact_mut(cols).zip(raw.chunks(pitch)) {
             for (y, &raw) in y.iter_mut().zip(raw) {
                 *y = C::value(raw + bias);
+            }
+        }
+    }
+} }
+
+simd_fn! { fn summed<C: Curve>(
+    y: &mut [f32], raw: &[f32], plane: usize, pitch: usize, bias: Option<&[f32]>, added: &[f32],
+    rows: usize, cols: usize,
+) {
+    let outputs = y.chunks_exact_mut(rows * cols).zip(added.chunks_exact(rows * cols));
+    for (f, ((y, added), raw)) in outputs.zip(raw.chunks(plane)).enumerate() {
+        let bias = bias.map_or(0.0, |b| b[f]);
+        for ((y, added), raw) in y.chunks_exact_mut(cols).zip(added.chunks_exact(cols)).zip(raw.chunks(pitch)) {
+            for ((y, &added), &raw) in y.iter_mut().zip(added).zip(raw) {
+                *y = C::value(raw + bias + added);
+            }
+        }
+    }
+} }
+
+simd_fn! { fn maxima<C: Curve>(
+    y: &mut [f32], raw: &[f32], plane: usize, pitch: usize, bias: Option<&[f32]>, rows: usize, cols: usize,
+) {
+    for (f, (y, raw)) in y.chunks_exact_mut(rows * cols).zip(raw.chunks(plane)).enumerate() {
+        let bias = bias.map_or(0.0, |b| b[f]);
+        for (y, raw) in y.chunks_exact_mut(cols).zip(raw.chunks(2 * pitch)) {
+            let (upper, lower) = raw.split_at(pitch);
+            let (upper, lower) = (upper.as_chunks::<2>().0, lower.as_chunks::<2>().0);
+            for ((y, up), low) in y.iter_mut().zip(upper).zip(lower) {
+                let top = if up[1] > up[0] { up[1] } else { up[0] };
+                let bottom = if low[1] > low[0] { low[1] } else { low[0] };
+                let max = if bottom > top { bottom } else { top };
+                // Every activation here is monotone, so it can follow the maximum.
+                *y = C::value(max + bias);
             }
         }
     }

@@ -22,7 +22,7 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
     }
     let weight = effective(conv.weight, conv.mask);
     if small::takes(conv) {
-        return small::forward(conv, &weight, x, y, argmax);
+        return small::forward(conv, &weight, x, None, y, argmax);
     }
     let (depthwise, direct) = (Depthwise::of(conv), Direct::of(conv));
     let mut packed = Vec::new();

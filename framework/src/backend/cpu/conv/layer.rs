@@ -54,6 +54,12 @@ impl Conv<'_> {
         self.patches.depth() / self.groups
     }
 
+    /// Windows over an image.
+    pub(super) fn windows(&self) -> usize {
+        let (down, across) = self.patches.windows();
+        down * across
+    }
+
     /// Elements of an output image.
     pub(super) fn output_len(&self) -> usize {
         let (filters, rows, cols) = self.output();

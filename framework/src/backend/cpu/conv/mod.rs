@@ -13,6 +13,8 @@ mod direct;
 mod epilogue;
 mod forward;
 mod layer;
+mod panels;
+mod ready;
 mod small;
 #[cfg(test)]
 mod tests;
@@ -25,10 +27,11 @@ pub use layer::{Conv, ConvGrads};
 
 use super::tensor::{filled, wanted};
 use crate::backend::conv::{check_conv_transpose2d, check_conv2d};
-use crate::backend::{Conv2d, Conv2dSaved, ConvOps, ConvTranspose2d, LayerGrads};
-use crate::error::Result;
+use crate::backend::{Conv2d, Conv2dSaved, ConvOps, ConvTranspose2d, LayerGrads, ReadyConv2d};
+use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use dfdx::tensor::Cpu;
+use ready::Ready;
 use transpose::ConvTranspose;
 
 type T = Tensor<Cpu>;
@@ -42,6 +45,22 @@ impl ConvOps for Cpu {
         let y = filled(op.x.device(), shape, |y| forward(&layer, op.x.data(), y, argmax.as_deref_mut()));
         let saved = save.then(|| Conv2dSaved { y: y.clone(), argmax });
         Ok((y, saved))
+    }
+
+    fn ready_conv2d(op: &Conv2d<Self>) -> Result<Option<ReadyConv2d<Self>>> {
+        let Some(ready) = Ready::of(&layer(op)?) else { return Ok(None) };
+        let (axes, device) = (op.x.shape(), op.x.device().clone());
+        Ok(Some(Box::new(move |x, added| {
+            let batch = x.shape().first().copied().unwrap_or(0);
+            let (filters, rows, cols) = ready.conv(batch).output();
+            let shape = Shape::from([batch, filters, rows, cols]);
+            if x.shape()[1..] != axes[1..] || added.is_some_and(|added| added.shape() != shape) {
+                let added = added.map(|added| format!(" and {}", added.shape())).unwrap_or_default();
+                let message = format!("input {}{added} for a convolution of {axes} to {shape}", x.shape());
+                return Err(Error::shape("conv2d", message));
+            }
+            Ok(filled(&device, shape, |y| ready.forward(x.data(), added.map(Tensor::data), y)))
+        })))
     }
 
     fn conv2d_backward(

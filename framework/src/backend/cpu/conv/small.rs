@@ -6,7 +6,7 @@
 //! over the weights once, its filters spread over the threads. The sum of an output depends on neither the batch nor the
 //! threads.
 
-use super::epilogue::finish;
+use super::epilogue::{finish, finish_added};
 use super::layer::Conv;
 use crate::backend::cpu::common::lanes::{Lanes, Portable, sum};
 use crate::backend::cpu::common::simd::{Level, level};
@@ -28,13 +28,22 @@ pub(super) fn takes(conv: &Conv<'_>) -> bool {
     conv.groups == 1 && conv.precision == Precision::F32 && conv.depth() > 0 && down * across <= MOST_WINDOWS
 }
 
-/// The forward pass, as [`super::forward()`]; `weight` is masked already.
-pub(super) fn forward(conv: &Conv<'_>, weight: &[f32], x: &[f32], y: &mut [f32], argmax: Option<&mut [u8]>) {
+/// The forward pass, as [`super::forward()`], of a weight that is masked already; what is `added` before the activation is
+/// so where nothing is pooled.
+pub(super) fn forward(
+    conv: &Conv<'_>,
+    weight: &[f32],
+    x: &[f32],
+    added: Option<&[f32]>,
+    y: &mut [f32],
+    argmax: Option<&mut [u8]>,
+) {
     let ((down, across), depth) = (conv.patches.windows(), conv.depth());
     let (windows, image, out) = (down * across, conv.patches.image(), conv.output_len());
     let run = (ROWS / windows).clamp(1, conv.batch);
     let runs = par::chunks_mut_or_none(argmax, run * out, conv.batch.div_ceil(run));
-    for ((x, y), argmax) in x.chunks(run * image).zip(y.chunks_mut(run * out)).zip(runs) {
+    let runs = par::chunks_or_none(added, run * out, conv.batch.div_ceil(run)).zip(runs);
+    for ((x, y), (added, argmax)) in x.chunks(run * image).zip(y.chunks_mut(run * out)).zip(runs) {
         let images = x.len() / image;
         let (positions, flops) = (images * windows, conv.flops() / conv.batch * images);
         scratch::with(positions * depth, |rows| {
@@ -48,9 +57,14 @@ pub(super) fn forward(conv: &Conv<'_>, weight: &[f32], x: &[f32], y: &mut [f32],
                 par::for_each(flops, parts, |(raw, weight)| products(weight, rows, depth, raw));
                 let raw = &*raw;
                 let argmax = par::chunks_mut_or_none(argmax, out, images);
-                let each = y.chunks_mut(out).zip(argmax).enumerate();
-                par::for_each(flops, each, |(i, (y, argmax))| {
-                    finish(conv, &raw[i * windows..], positions, across, y, argmax);
+                let added = par::chunks_or_none(added, out, images);
+                let each = y.chunks_mut(out).zip(argmax.zip(added)).enumerate();
+                par::for_each(flops, each, |(i, (y, (argmax, added)))| {
+                    let raw = &raw[i * windows..];
+                    match added {
+                        None => finish(conv, raw, positions, across, y, argmax),
+                        added => finish_added(conv, raw, positions, across, y, added),
+                    }
                 });
             });
         });

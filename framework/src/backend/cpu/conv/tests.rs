@@ -1,4 +1,6 @@
 //! Convolutions on slices against their definition.
+//!
+//! Longer than 300 lines because every form of a convolution is held against the one definition here.
 
 use super::*;
 use crate::backend::Precision::{self, F32};
@@ -256,6 +258,68 @@ fn an_image_has_the_same_output_alone_and_among_others_on_any_threads() {
                 assert!(!pool || places.iter().all(|&place| place < 4));
             }
             together
+        });
+    }
+}
+
+#[test]
+fn a_convolution_made_ready_agrees_with_the_definition() {
+    let shapes = [
+        // channels, side, kernel, stride, padding, filters, groups: direct, in panels with several images to one, of strides,
+        // of a pixel, of a single window, and depthwise.
+        (3, 20, 3, 1, 1, 5, 1),
+        (1, 16, 3, 1, 1, 17, 1),
+        (5, 8, 3, 1, 1, 17, 1),
+        (6, 4, 3, 1, 1, 9, 1),
+        (7, 2, 3, 1, 1, 8, 1),
+        (3, 9, 3, 2, 1, 6, 1),
+        (5, 6, 1, 1, 0, 7, 1),
+        (5, 7, 1, 2, 0, 7, 1),
+        (9, 3, 3, 1, 0, 4, 1),
+        (6, 9, 3, 2, 1, 12, 6),
+        (6, 5, 3, 1, 1, 6, 6),
+    ];
+    at_each_level(|| {
+        for (channels, side, kernel, stride, padding, filters, groups) in shapes {
+            let patches = Patches { channels, height: side, width: side, kernel: (kernel, kernel), stride, padding };
+            let (weight, bias) = (random(filters * patches.depth() / groups, 1), random(filters, 2));
+            // On this thread alone, which has the level.
+            let most = if side < 8 { 30 } else { 7 };
+            for (batch, pool, adds) in [(1, false, true), (2, true, false), (most, false, true), (most, true, false)] {
+                let (weight, act) = (&weight[..], Act::None);
+                let (mask, bias) = (None, Some(&bias[..]));
+                let c = Conv { batch, patches, filters, groups, weight, mask, bias, act, pool, precision: F32 };
+                let (x, added) = (random(batch * patches.image(), 3), random(outputs(&c), 4));
+                let mut expected = reference(&c, &wide(&x), &wide(weight), &wide(c.bias.unwrap()));
+                expected.iter_mut().zip(&added).filter(|_| adds).for_each(|(y, a)| *y += f64::from(*a));
+                expected.iter_mut().for_each(|y| *y = exact(Act::Relu6, *y));
+                let ready = Ready::of(&Conv { act: Act::Relu6, ..c }).unwrap();
+                let mut y = vec![f32::NAN; outputs(&c)];
+                ready.forward(&x, adds.then_some(&added[..]), &mut y);
+                assert_close(&y, &expected, 1e-5, &format!("{patches:?} in a batch of {batch}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_convolution_made_ready_is_the_same_on_any_threads() {
+    for (batch, channels, side, filters, groups) in
+        [(5, 16, 16, 32, 1), (1, 33, 16, 40, 1), (20, 32, 4, 40, 1), (1, 64, 2, 72, 1), (9, 24, 12, 24, 24)]
+    {
+        let patches = Patches { channels, height: side, width: side, kernel: (3, 3), stride: 1, padding: 1 };
+        let (weight, bias) = (random(filters * patches.depth() / groups, 1), random(filters, 2));
+        let (weight, bias, mask) = (&weight[..], Some(&bias[..]), None);
+        let act = Act::Relu;
+        let c = Conv { batch, patches, filters, groups, weight, mask, bias, act, pool: false, precision: F32 };
+        let x = random(batch * patches.image(), 3);
+        let mut expected = vec![f32::NAN; outputs(&c)];
+        forward(&c, &x, &mut expected, None);
+        assert_same_bits(|| {
+            let mut y = vec![f32::NAN; outputs(&c)];
+            Ready::of(&c).unwrap().forward(&x, None, &mut y);
+            assert_close(&y, &wide(&expected), 1e-5, &format!("{patches:?}"));
+            y
         });
     }
 }

@@ -21,6 +21,15 @@ pub(crate) fn product_tile() -> (usize, usize) {
     }
 }
 
+/// Positions of a register.
+pub(crate) fn register() -> usize {
+    match level() {
+        Level::Avx512 => 16,
+        Level::Avx2 => 8,
+        Level::Baseline => 4,
+    }
+}
+
 /// Weights [filters, depth], given by a function, in the order [`product`] reads them; zeros for missing filters.
 pub(crate) fn pack(filters: usize, depth: usize, packed: &mut Vec<f32>, weight: impl Fn(usize, usize) -> f32) {
     let tile = product_tile().0;
@@ -32,30 +41,42 @@ pub(crate) fn pack(filters: usize, depth: usize, packed: &mut Vec<f32>, weight: 
     }
 }
 
-/// out[f * out_stride + p] = sum_k packed[f, k] x[offsets[k] + p] for p below `positions`, rounded up to a whole tile.
+/// out[f * stride + p] = sum_k packed[f, k] x[offsets[k] + p] for p below `positions`, rounded up to a whole register.
 pub(crate) fn product(packed: &[f32], offsets: &[usize], x: &[f32], positions: usize, out: &mut [f32], stride: usize) {
+    product_from(packed, offsets, x, positions, Rows { data: out, stride, first: 0 });
+}
+
+/// Where the rows of a product go: each filter's `stride` behind that of the one before, from `first` on.
+pub(crate) struct Rows<'a> {
+    pub data: &'a mut [f32],
+    pub stride: usize,
+    pub first: usize,
+}
+
+/// [`product`] into a part of rows that are longer.
+pub(crate) fn product_from(packed: &[f32], offsets: &[usize], x: &[f32], positions: usize, out: Rows<'_>) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-        fn avx512(packed: &[f32], offsets: &[usize], x: &[f32], positions: usize, out: &mut [f32], stride: usize) {
+        fn avx512(packed: &[f32], offsets: &[usize], x: &[f32], positions: usize, out: Rows<'_>) {
             // SAFETY: this function has the features.
-            unsafe { product_body::<__m512, 8, 3>(packed, offsets, x, positions, out, stride) }
+            unsafe { product_body::<__m512, 8, 3>(packed, offsets, x, positions, out) }
         }
         #[target_feature(enable = "avx2,fma")]
-        fn avx2(packed: &[f32], offsets: &[usize], x: &[f32], positions: usize, out: &mut [f32], stride: usize) {
+        fn avx2(packed: &[f32], offsets: &[usize], x: &[f32], positions: usize, out: Rows<'_>) {
             // SAFETY: this function has the features.
-            unsafe { product_body::<__m256, 4, 3>(packed, offsets, x, positions, out, stride) }
+            unsafe { product_body::<__m256, 4, 3>(packed, offsets, x, positions, out) }
         }
         match level() {
             // SAFETY: `level` reports this only where the processor has the features.
-            Level::Avx512 => return unsafe { avx512(packed, offsets, x, positions, out, stride) },
+            Level::Avx512 => return unsafe { avx512(packed, offsets, x, positions, out) },
             // SAFETY: as above.
-            Level::Avx2 => return unsafe { avx2(packed, offsets, x, positions, out, stride) },
+            Level::Avx2 => return unsafe { avx2(packed, offsets, x, positions, out) },
             Level::Baseline => {}
         }
     }
     // SAFETY: any processor can do this.
-    unsafe { product_body::<Portable, 4, 2>(packed, offsets, x, positions, out, stride) }
+    unsafe { product_body::<Portable, 4, 2>(packed, offsets, x, positions, out) }
 }
 
 /// sums[f * depth + k] += sum over images and p below `positions`, rounded up to 16, of dy[f, p] x[offsets[k] + p].
@@ -107,38 +128,61 @@ unsafe fn product_body<V: Lanes, const F: usize, const N: usize>(
     offsets: &[usize],
     x: &[f32],
     positions: usize,
-    out: &mut [f32],
-    stride: usize,
+    out: Rows<'_>,
 ) {
     let (width, depth) = (N * V::WIDTH, offsets.len());
-    let whole = positions.next_multiple_of(width);
+    let Rows { data: out, stride, first } = out;
+    let whole = positions.next_multiple_of(V::WIDTH);
     let furthest = offsets.iter().copied().max().unwrap_or(0);
-    assert!(furthest + whole <= x.len() && whole <= stride, "room for whole tiles");
-    for p in (0..positions).step_by(width) {
+    assert!(furthest + whole <= x.len() && first + whole <= stride, "room for whole registers");
+    for p in (0..whole).step_by(width) {
         for (tile, packed) in packed.chunks_exact(F * depth).enumerate() {
-            // SAFETY: offset + p + width <= x.len() by the assertion; the packed tile holds F numbers for each offset.
-            let acc = unsafe {
-                let mut acc = [[V::splat(0.0); N]; F];
-                for (k, &offset) in offsets.iter().enumerate() {
-                    let from = x.as_ptr().add(offset + p);
-                    let x: [V; N] = std::array::from_fn(|n| V::load(from.add(n * V::WIDTH)));
-                    let w = packed.as_ptr().add(k * F);
-                    for (f, acc) in acc.iter_mut().enumerate() {
-                        let w = V::splat(*w.add(f));
-                        for (acc, &x) in acc.iter_mut().zip(&x) {
-                            *acc = acc.add_product(w, x);
-                        }
-                    }
-                }
-                acc
-            };
-            for (row, acc) in out[tile * F * stride..].chunks_exact_mut(stride).zip(&acc) {
-                let to = row[p..p + width].as_mut_ptr();
-                for (n, &acc) in acc.iter().enumerate() {
-                    // SAFETY: `to` has room for N registers.
-                    unsafe { acc.store(to.add(n * V::WIDTH)) }
+            let rows = &mut out[tile * F * stride..];
+            let to = (stride, first + p);
+            // SAFETY: offset + p + the tile's width <= x.len() by the assertion; the packed tile holds F numbers for each
+            // offset. What is left at the end takes a narrower tile, of as many registers as it needs.
+            unsafe {
+                match (whole - p) / V::WIDTH {
+                    1 => product_tile_body::<V, F, 1>(packed, offsets, &x[p..], rows, to),
+                    2 if N > 2 => product_tile_body::<V, F, 2>(packed, offsets, &x[p..], rows, to),
+                    _ => product_tile_body::<V, F, N>(packed, offsets, &x[p..], rows, to),
                 }
             }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the instructions of `V`; `x` holds N registers from each offset on, and `packed` F numbers for each.
+#[inline(always)]
+unsafe fn product_tile_body<V: Lanes, const F: usize, const N: usize>(
+    packed: &[f32],
+    offsets: &[usize],
+    x: &[f32],
+    rows: &mut [f32],
+    (stride, first): (usize, usize),
+) {
+    // SAFETY: the caller's promise.
+    let acc = unsafe {
+        let mut acc = [[V::splat(0.0); N]; F];
+        for (k, &offset) in offsets.iter().enumerate() {
+            let from = x.as_ptr().add(offset);
+            let x: [V; N] = std::array::from_fn(|n| V::load(from.add(n * V::WIDTH)));
+            let w = packed.as_ptr().add(k * F);
+            for (f, acc) in acc.iter_mut().enumerate() {
+                let w = V::splat(*w.add(f));
+                for (acc, &x) in acc.iter_mut().zip(&x) {
+                    *acc = acc.add_product(w, x);
+                }
+            }
+        }
+        acc
+    };
+    for (row, acc) in rows.chunks_exact_mut(stride).zip(&acc) {
+        let to = row[first..first + N * V::WIDTH].as_mut_ptr();
+        for (n, &acc) in acc.iter().enumerate() {
+            // SAFETY: `to` has room for N registers.
+            unsafe { acc.store(to.add(n * V::WIDTH)) }
         }
     }
 }

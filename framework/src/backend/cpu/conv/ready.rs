@@ -1,0 +1,251 @@
+//! A convolution whose filters were packed beforehand, for networks that do nothing but answer.
+//!
+//! Packing goes over all weights, as a batch of one does itself. Each output is the same sum in the same order however many
+//! threads there are, and whatever batch it stands in but for one of so few windows that they leave a register empty.
+
+use super::depthwise::Depthwise;
+use super::direct::Direct;
+use super::epilogue::finish_added;
+use super::layer::{Conv, effective};
+use super::panels::Panels;
+use super::small;
+use super::tiles::{Rows, pack, product, product_from, product_tile, register};
+use crate::backend::cpu::common::{par, scratch};
+use crate::backend::{Act, Patches, Precision};
+
+/// Groups of images below which the filters are shared out to the threads, not the images.
+const FEW: usize = 4;
+/// Windows of a batch up to which its patches are rows, and the weight is read as it lies in memory.
+const FEW_POSITIONS: usize = 8;
+/// Elements of an image's results that are enough for another thread, in a depthwise convolution.
+const DEPTHWISE_PART: usize = 1 << 15;
+
+/// What a convolution needs but its input.
+pub(super) struct Ready {
+    patches: Patches,
+    filters: usize,
+    groups: usize,
+    act: Act,
+    pool: bool,
+    bias: Option<Vec<f32>>,
+    form: Form,
+}
+
+enum Form {
+    Direct {
+        direct: Direct,
+        packed: Vec<f32>,
+    },
+    /// With the weight itself where images have few windows.
+    Panels {
+        panels: Panels,
+        packed: Vec<f32>,
+        weight: Option<Vec<f32>>,
+    },
+    Depthwise {
+        depthwise: Depthwise,
+        weight: Vec<f32>,
+    },
+}
+
+impl Ready {
+    /// The convolution made ready, if it has such a form: f32, and one group or one channel a group.
+    pub fn of(conv: &Conv<'_>) -> Option<Self> {
+        if conv.precision != Precision::F32 || conv.depth() == 0 || conv.filters == 0 {
+            return None;
+        }
+        let weight = effective(conv.weight, conv.mask);
+        let form = match Depthwise::of(conv) {
+            Some(depthwise) => Form::Depthwise { depthwise, weight: weight.into_owned() },
+            None if conv.groups > 1 => return None,
+            None => {
+                let (depth, mut packed) = (conv.depth(), Vec::new());
+                pack(conv.filters, depth, &mut packed, |f, k| weight[f * depth + k]);
+                match Direct::of(conv).filter(|direct| pays(conv, direct)) {
+                    Some(direct) => Form::Direct { direct, packed },
+                    None => {
+                        let weight = (conv.windows() <= FEW_POSITIONS).then(|| weight.into_owned());
+                        Form::Panels { panels: Panels::of(conv), packed, weight }
+                    }
+                }
+            }
+        };
+        let Conv { patches, filters, groups, act, pool, .. } = *conv;
+        Some(Self { patches, filters, groups, act, pool, bias: conv.bias.map(<[f32]>::to_vec), form })
+    }
+
+    /// Its shape and what follows it, for a batch of this many images; without its weight.
+    pub fn conv(&self, batch: usize) -> Conv<'_> {
+        let Self { patches, filters, groups, act, pool, .. } = *self;
+        let (bias, precision) = (self.bias.as_deref(), Precision::F32);
+        Conv { batch, patches, filters, groups, weight: &[], mask: None, bias, act, pool, precision }
+    }
+
+    /// Computes `y` [batch, output] from `x` and from what is `added` before the activation; all of `y` is overwritten.
+    pub fn forward(&self, x: &[f32], added: Option<&[f32]>, y: &mut [f32]) {
+        let image = self.patches.image();
+        let batch = x.len().checked_div(image).unwrap_or(0);
+        let conv = self.conv(batch);
+        let out = conv.output_len();
+        assert_eq!((x.len(), y.len()), (batch * image, batch * out), "x and y of a convolution {:?}", self.patches);
+        assert!(added.is_none_or(|a| a.len() == y.len() && !conv.pool), "what is added to {:?}", self.patches);
+        if y.is_empty() {
+            return;
+        }
+        match &self.form {
+            Form::Depthwise { depthwise, weight } => depthwise_forward(&conv, depthwise, weight, x, added, y),
+            Form::Direct { direct, packed } => {
+                let read = |x: &[f32], padded: &mut [f32]| {
+                    padded.fill(0.0);
+                    direct.pad_input(&conv, x, padded);
+                };
+                let multiply = |packed: &[f32], padded: &[f32], raw: &mut [f32]| {
+                    let stride = direct.positions.next_multiple_of(register());
+                    product(packed, &direct.x_offsets, padded, direct.positions, raw, stride);
+                };
+                let stride = direct.positions.next_multiple_of(register());
+                let sizes = Sizes { images: 1, read: direct.x_len, stride, pitch: direct.pitch, window: 0 };
+                spread(&conv, sizes, packed, (x, added, y), read, multiply);
+            }
+            Form::Panels { weight: Some(weight), .. } if batch * conv.windows() <= FEW_POSITIONS => {
+                small::forward(&conv, weight, x, added, y, None);
+            }
+            Form::Panels { panels, packed, .. } => {
+                let (depth, group) = (conv.depth(), panels.images.min(batch));
+                let stride = panels.positions(group);
+                let read = |x: &[f32], filled: &mut [f32]| {
+                    let (images, mut each, mut rest) = (x.len() / image, vec![], filled);
+                    for at in panels.each(group) {
+                        let (panel, behind) = rest.split_at_mut(depth * at.len());
+                        rest = behind;
+                        each.push((at, panel));
+                    }
+                    scratch::with(panels.padded_len(images), |padded| {
+                        panels.pad(&self.patches, x, padded);
+                        let padded = &*padded;
+                        // Copies, of which a few take as long as a product.
+                        par::for_each(8 * depth * stride, each.into_iter(), |(at, panel)| {
+                            panels.fill(padded, images, at, panel);
+                        });
+                    });
+                };
+                let multiply = |packed: &[f32], filled: &[f32], raw: &mut [f32]| {
+                    for at in panels.each(group) {
+                        let panel = &filled[depth * at.start..depth * at.end];
+                        let rows = Rows { data: &mut *raw, stride, first: at.start };
+                        product_from(packed, panels.offsets(at.len()), panel, at.len(), rows);
+                    }
+                };
+                let (pitch, window) = (self.patches.windows().1, conv.windows());
+                let sizes = Sizes { images: group, read: depth * stride, stride, pitch, window };
+                spread(&conv, sizes, packed, (x, added, y), read, multiply);
+            }
+        }
+    }
+}
+
+/// Whether the positions that the direct form computes for nothing cost less than copying patches does.
+fn pays(conv: &Conv<'_>, direct: &Direct) -> bool {
+    let filters = conv.filters.next_multiple_of(product_tile().0);
+    // In products of a position: a copy takes as long as a few, in short runs as many.
+    let copy = 2 + 40 / conv.patches.windows().1;
+    direct.positions.next_multiple_of(register()) * filters <= conv.windows() * (filters + copy)
+}
+
+/// How a group of images is computed.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// Images of a group.
+    images: usize,
+    /// Length of what their products are computed from.
+    read: usize,
+    /// Distance of filters in the sums, and of an image's rows.
+    stride: usize,
+    pitch: usize,
+    /// Distance of images in the sums of a filter.
+    window: usize,
+}
+
+/// Computes groups of images on several threads, or where there are few groups the filters of each. `read` puts a group's
+/// images in order; `multiply` sums the products of packed filters with that.
+fn spread(
+    conv: &Conv<'_>,
+    of: Sizes,
+    packed: &[f32],
+    (x, added, y): (&[f32], Option<&[f32]>, &mut [f32]),
+    read: impl Fn(&[f32], &mut [f32]) + Sync,
+    multiply: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
+) {
+    let (image, out, depth, tile) = (conv.patches.image(), conv.output_len(), conv.depth(), product_tile().0);
+    let (groups, flops) = (conv.batch.div_ceil(of.images), conv.flops());
+    let end = |raw: &[f32], y: &mut [f32], added: Option<&[f32]>| {
+        let added = par::chunks_or_none(added, out, y.len() / out);
+        for (i, (y, added)) in y.chunks_mut(out).zip(added).enumerate() {
+            finish_added(conv, &raw[i * of.window..], of.stride, of.pitch, y, added);
+        }
+    };
+    if groups >= FEW {
+        // Groups a piece: enough work to be handed to another thread.
+        let some = (groups * par::SERIAL_BELOW).div_ceil(flops.max(1)).clamp(1, groups);
+        let (x, y) = (x.chunks(some * of.images * image), y.chunks_mut(some * of.images * out));
+        let added = par::chunks_or_none(added, some * of.images * out, groups.div_ceil(some));
+        par::for_each(flops, x.zip(y).zip(added), |((x, y), added)| {
+            scratch::aligned(of.read, |filled| {
+                scratch::aligned(conv.filters * of.stride, |raw| {
+                    let added = par::chunks_or_none(added, of.images * out, groups);
+                    for ((x, y), added) in x.chunks(of.images * image).zip(y.chunks_mut(of.images * out)).zip(added) {
+                        read(x, filled);
+                        multiply(packed, filled, raw);
+                        end(raw, y, added);
+                    }
+                });
+            });
+        });
+        return;
+    }
+    let each = flops / conv.batch * of.images;
+    let some = (conv.filters * par::SERIAL_BELOW / 2).div_ceil(each.max(1)).min(conv.filters).next_multiple_of(tile);
+    scratch::aligned(of.read, |filled| {
+        scratch::aligned(conv.filters * of.stride, |raw| {
+            let added = par::chunks_or_none(added, of.images * out, groups);
+            for ((x, y), added) in x.chunks(of.images * image).zip(y.chunks_mut(of.images * out)).zip(added) {
+                read(x, filled);
+                let filled = &*filled;
+                let parts = raw.chunks_mut(some * of.stride).zip(packed.chunks(some * depth));
+                par::for_each(each, parts, |(raw, packed)| multiply(packed, filled, raw));
+                end(raw, y, added);
+            }
+        });
+    });
+}
+
+/// Depthwise, the channels of each image on several threads.
+fn depthwise_forward(conv: &Conv<'_>, of: &Depthwise, weight: &[f32], x: &[f32], added: Option<&[f32]>, y: &mut [f32]) {
+    let ((_, rows, cols), p) = (conv.output(), conv.patches);
+    let (area, plane, kernel) = (rows * cols, p.height * p.width, p.kernel.0 * p.kernel.1);
+    let each = conv.filters / conv.groups;
+    // Channels a piece, those of several images one after the other.
+    let some = DEPTHWISE_PART.div_ceil(each * of.plane).min(conv.groups);
+    let images = x.chunks(p.image()).zip(y.chunks_mut(conv.output_len()));
+    let images = images.zip(par::chunks_or_none(added, conv.output_len(), conv.batch));
+    let pieces = images.flat_map(|((x, y), added)| {
+        let parts = par::chunks_or_none(added, some * each * area, conv.groups.div_ceil(some));
+        let parts = x.chunks(some * plane).zip(y.chunks_mut(some * each * area)).zip(parts).enumerate();
+        parts.map(|(i, ((x, y), added))| (i * some, x, y, added))
+    });
+    // Reading and writing takes longer here than computing.
+    let work = conv.flops().saturating_mul(4);
+    par::for_each(work, pieces, |(first, x, y, added)| {
+        let groups = x.len() / plane;
+        let filters = first * each..(first + groups) * each;
+        let patches = Patches { channels: groups, ..p };
+        let bias = conv.bias.map(|bias| &bias[filters.clone()]);
+        let part = Conv { patches, groups, filters: filters.len(), bias, ..*conv };
+        scratch::with(of.x_len + of.raw_len(part.filters), |buffer| {
+            let (dealt, raw) = buffer.split_at_mut(of.x_len);
+            dealt.fill(0.0);
+            of.products(&part, &weight[filters.start * kernel..filters.end * kernel], x, dealt, raw);
+            finish_added(&part, raw, of.plane, of.pitch, y, added);
+        });
+    });
+}
