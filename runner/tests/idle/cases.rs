@@ -588,7 +588,7 @@ const OTHERS: &[Case] = &[
     ("data.test_limit", &["data.test_limit=300"], Refused("only 50 examples are there")),
     ("output.survival", &["output.survival=true", UNITS], Note("prune.apply is \"shrink\"")),
     ("output.survival", &["output.survival=true", "schedule.name=never"], Note("schedule.name is \"never\"")),
-    ("output.checkpoint_every", &["output.checkpoint_every=4"], Note("the run has 4 epochs")),
+    ("output.checkpoint_every", &["output.checkpoint_every=4"], Note("the run ends with epoch 4")),
     (
         "output.keep",
         &["output={keep=3,checkpoint_every=0}"],

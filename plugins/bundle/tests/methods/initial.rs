@@ -3,6 +3,7 @@
 use super::*;
 use secateur::data::{Dataset, Examples, Normalize, Pool};
 use secateur::plugins::conformance::Named;
+use secateur::plugins::registry::Kind;
 use std::sync::{Arc, Mutex};
 
 const SYNFLOW: Named = ("synflow", "");
@@ -200,4 +201,49 @@ fn what_scores_units_says_so_where_weights_are_pruned() {
         trial.prune.granularity = Granularity::Unit;
         run(&trial).unwrap();
     }
+}
+
+#[test]
+fn every_criterion_prunes_a_network_of_depthwise_convolutions_or_says_why_not() {
+    let (data, registry) = (noise([3, 12, 12], 6, 4, 0), secateur_bundle::registry().unwrap());
+    let mut refused = BTreeMap::new();
+    for (name, _) in registry.of_kind(Kind::Criterion) {
+        for granularity in [Granularity::Weight, Granularity::Unit] {
+            let train = TrainConfig { epochs: 2, batch_size: 12, lr: 0.01, ..TrainConfig::default() };
+            let trial = Trial {
+                model: ("mobilenet-v2", "width = 0.1\nstages = 2\nhead = 16"),
+                criterion: (
+                    Box::leak(name.to_owned().into_boxed_str()),
+                    if name == "grasp" { "per_class = 2" } else { "" },
+                ),
+                schedule: ("one-shot", "sparsity = 0.5\nat = 0.5"),
+                prune: PruneConfig { granularity, scope: Scope::Layer, ..PruneConfig::default() },
+                train,
+                ..Trial::default()
+            };
+            match trial.run(&registry, Cpu::default(), &data) {
+                Ok((_, events)) => {
+                    let found = prunes(&events);
+                    assert!(found.len() == 1 && found[0].1 > 0.3, "{name} by {granularity:?}: {found:?}");
+                }
+                Err(error) => _ = refused.insert(format!("{name} by {granularity:?}"), error.to_string()),
+            }
+        }
+    }
+    let names: Vec<&str> = refused.keys().map(String::as_str).collect();
+    // Those that score the one alone, and synflow, through whose bounded activations nothing flows.
+    let expected = [
+        "autosparse by Unit",
+        "awsc by Unit",
+        "contribution-rank by Weight",
+        "fpgm by Weight",
+        "hrank by Weight",
+        "lasso-channel by Weight",
+        "lrp by Weight",
+        "network-slimming by Weight",
+        "surgery by Unit",
+        "synflow by Unit",
+        "synflow by Weight",
+    ];
+    assert_eq!(names, expected, "{refused:#?}");
 }

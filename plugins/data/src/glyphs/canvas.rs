@@ -25,7 +25,8 @@ impl Canvas {
         let reach = half_width + EDGE;
         // Ink fades with the distance and roundings keep order, so that the nearest segment alone decides.
         let mut nearest = [f32::INFINITY; SIDE * SIDE];
-        let (mut drawn, mut left, mut right) = (SIDE..0, SIDE, 0);
+        let [mut top, mut left] = [SIDE; 2];
+        let [mut bottom, mut right] = [0; 2];
         for pair in points.windows(2) {
             let near = |axis: usize| span(pair[0][axis].min(pair[1][axis]), pair[0][axis].max(pair[1][axis]), reach);
             let (columns, rows) = (near(0), near(1));
@@ -41,10 +42,10 @@ impl Canvas {
                     }
                 }
             }
-            drawn = drawn.start.min(rows.start)..drawn.end.max(rows.end);
+            (top, bottom) = (top.min(rows.start), bottom.max(rows.end));
             (left, right) = (left.min(columns.start), right.max(columns.end));
         }
-        for y in drawn.filter(|_| left < right) {
+        for y in (top..bottom).filter(|_| left < right) {
             let row = y * SIDE + left..y * SIDE + right;
             for (pixel, square) in self.0[row.clone()].iter_mut().zip(&nearest[row]) {
                 let cover = (reach - square.sqrt()) / (2.0 * EDGE);

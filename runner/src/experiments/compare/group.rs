@@ -113,7 +113,13 @@ impl Maker<'_> {
                     if values.all(|value| value == first) { first.to_owned() } else { ABSENT.to_owned() }
                 };
                 let values = (0..self.by.len()).map(common).collect();
-                let names: Vec<&str> = owners.iter().map(|owner| mains[*owner].label.as_str()).collect();
+                let mut names: Vec<&str> = owners.iter().map(|owner| mains[*owner].label.as_str()).collect();
+                // The first one is enough to know it by: no two controls of a kind have an owner in common.
+                let more = (names.len() > MOST_NAMED).then(|| counted(names.len() - 1, "more group"));
+                if let Some(more) = &more {
+                    names.truncate(1);
+                    names.push(more);
+                }
                 let label = if owners.len() == with_runs {
                     format!("control: {kind}")
                 } else {
