@@ -76,6 +76,13 @@ fn an_interrupted_and_then_killed_run_ends_like_one_that_was_left_alone() {
     assert!(model(&run) == model(&expected), "the weights differ");
     assert_eq!(events(&run), events(&expected));
     assert!(!run.join("checkpoint").exists(), "a finished run needs none");
+
+    // As a process leaves it that is killed between its summary and that.
+    fs::create_dir(run.join("checkpoint")).unwrap();
+    fs::write(run.join("checkpoint/state.safetensors"), "left").unwrap();
+    let (code, message) = outcome(broken.path(), &["run", "--resume", run.to_str().unwrap()]);
+    assert!(code == Some(0) && message.contains("finished before"), "{message}");
+    assert!(!run.join("checkpoint").exists() && model(&run) == model(&expected));
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn resume(
                        step on";
             return refused(differences, "this run is finished, and was of another config", fix);
         }
+        RunDir::tidy_finished(dir);
         super::print(&already_finished(dir));
         return Ok(());
     }

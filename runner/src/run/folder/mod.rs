@@ -132,6 +132,16 @@ impl RunDir {
         Ok(Opened::Ready(folder))
     }
 
+    /// Removes what a process left of a finished run's checkpoint that was ended before it came to that, unless another
+    /// process has the folder.
+    pub fn tidy_finished(path: &Path) {
+        if let Ok(folder) = Self::claimed(path.to_owned())
+            && is_finished(path)
+        {
+            folder.tidy();
+        }
+    }
+
     /// Takes over the folder of a run that did not come to its end; gives its newest checkpoint too.
     ///
     /// # Errors
