@@ -283,6 +283,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let Self { setting, mut live, mut reporter, dense, .. } = self;
         let last = Step(live.next.0.saturating_sub(1));
         live.prune_disconnected(&setting, last, &mut reporter)?;
+        live.nothing_returned(&setting, last, &mut reporter)?;
         let test = live.measure(&setting, SplitName::Test, EvalAt::End, &mut reporter)?;
         setting.show(&live.params, last, EvalAt::End, &mut reporter)?;
         let look = setting.look(&live.params)?;

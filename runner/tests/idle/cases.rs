@@ -223,6 +223,7 @@ const PRUNE: &[Case] = &[
         &["prune.regrow=true", "schedule.name=one-shot"],
         Note("only one pruning step, so that nothing can return"),
     ),
+    ("prune.regrow", &["prune={regrow=true,regrow_from=\"zero\"}"], Note("Nothing came back in 2 pruning steps")),
     (
         "prune.regrow_from",
         &["prune.regrow_from=zero"],

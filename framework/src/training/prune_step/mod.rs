@@ -3,6 +3,7 @@
 mod checks;
 mod disconnected;
 mod ranking;
+mod returning;
 mod shown;
 
 use super::reporter::Reporter;
