@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::network::layout::Sizes;
 use crate::network::model::{InputSpec, Model};
 use crate::network::params::ParamStore;
-use crate::pruning::measure::Churn;
+use crate::pruning::measure::{Churn, Returned};
 use crate::pruning::schedule::Step;
 use std::collections::BTreeMap;
 
@@ -170,6 +170,31 @@ impl<B: Backend> Census<B> {
         };
         self.0.iter().map(one).collect()
     }
+
+    /// Adds what came back since, by what [`Census::churn`] counted.
+    ///
+    /// # Errors
+    /// If the store lacks a name of the configuration.
+    pub fn returned(
+        &self,
+        config: &PruneConfig,
+        store: &ParamStore<B>,
+        churn: &Churn,
+        returned: &mut Returned,
+    ) -> Result<()> {
+        for (name, _, before) in &self.0 {
+            let some = churn.get(name).is_some_and(|(_, regrown)| *regrown > 0);
+            if let (true, Some(before), Some(after)) = (some, before, current_mask(config, store, name)?) {
+                returned.add(name, &before.flags(), &after.flags());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many weights or units came back at least once, and which part of them is there.
+pub fn stay<B: Backend>(config: &PruneConfig, store: &ParamStore<B>, returned: &Returned) -> Option<(usize, f64)> {
+    returned.stay(|name| current_mask(config, store, name).ok().flatten().map(|mask| mask.flags()))
 }
 
 /// Fraction of the weights or units that may be pruned which is gone, counted from the store.

@@ -19,7 +19,7 @@ pub mod schedule;
 mod scores;
 pub mod sparsest;
 
-pub use apply::{Census, apply, counts, saved, sparsity, units_in_use};
+pub use apply::{Census, apply, counts, saved, sparsity, stay, units_in_use};
 pub(crate) use budget::affordable;
 pub use budget::{Asked, CostOf, Goal, KeepCount, asked, asked_at_cost};
 pub use config::{

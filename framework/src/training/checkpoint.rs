@@ -12,7 +12,7 @@ use crate::network::layout::Sizes;
 use crate::network::params::Snapshot;
 use crate::pruning::LatencyTable;
 use crate::pruning::criterion::Setup;
-use crate::pruning::measure::Burden;
+use crate::pruning::measure::{Burden, Returned};
 use crate::pruning::schedule::Step;
 use crate::state::{Archive, Checkpoint};
 use crate::training::event::EvalAt;
@@ -114,6 +114,7 @@ impl<B: Backend> Live<B> {
         for (step, snapshot) in &self.snapshots {
             snapshot.save(&snapshot_prefix(*step), &mut archive);
         }
+        self.burden.returned.save(&mut archive);
         archive.put_state("criterion", self.criterion.save()?);
         if let Some(grower) = &self.grower {
             archive.put_state("grow", grower.save()?);
@@ -163,6 +164,7 @@ impl<B: Backend> Live<B> {
             let snapshot = Snapshot::load(&setting.device, &snapshot_prefix(step), &mut archive)?;
             self.snapshots.insert(step, snapshot);
         }
+        let returned = Returned::load(&mut archive, manifest.burden.total().1);
         let [criterion, grower, schedule] = ["criterion", "grow", "schedule"].map(|name| archive.take_state(name));
         let seed = setting.seeds.pruner.derive("criterion", &[]);
         let setup = Setup { layout: self.params.layout(), seed, make_criterion: setting.make_criterion };
@@ -193,6 +195,7 @@ impl<B: Backend> Live<B> {
         }
         self.next = manifest.next;
         self.burden = manifest.burden;
+        self.burden.returned = returned;
         self.asked = manifest.asked;
         self.unmeasured = manifest.unmeasured;
         let reported = Reported { epoch: manifest.progress, clock: manifest.clock, notes: manifest.notes };

@@ -59,6 +59,12 @@ pub struct Summary {
     /// Weights or units that came back, every time counted.
     #[serde(default, alias = "returned")]
     pub regrown: usize,
+    /// Weights or units that came back at least once; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regrown_distinct: Option<usize>,
+    /// Fraction of those that is there at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regrown_stay: Option<f64>,
     /// Burden indicators of the last epoch.
     #[serde(default)]
     pub burden: Vec<LayerBurden>,
@@ -132,6 +138,7 @@ impl Summary {
         reporter: &Reporter<'_, B>,
     ) -> Result<Self> {
         let (pruned, regrown) = burden.total();
+        let returned = pruning::stay(&setting.prune, params, &burden.returned);
         let clock = &reporter.clock;
         let (params_kept, params_dense) = measure::count_params(params);
         let paths = measure::Paths::of(params);
@@ -152,6 +159,8 @@ impl Summary {
             units_cut_off: paths.units_cut_off,
             pruned,
             regrown,
+            regrown_distinct: returned.map(|(count, _)| count),
+            regrown_stay: returned.map(|(_, stay)| stay),
             burden: burden.latest().to_vec(),
             notes: reporter.notes(),
             sparse_layers: params.sparse_layers(),

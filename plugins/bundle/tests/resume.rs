@@ -266,6 +266,10 @@ fn resumes_exactly(setup: &Trial, steps: &[u64]) {
     let (found, events) = stopped_at(setup, &data, steps);
     assert!(bits(&found) == bits(&expected), "the weights differ");
     assert_eq!(facts(&events), facts(&whole.events));
+    let returned = |of: &Outcome<Cpu>| (of.summary.regrown, of.summary.regrown_distinct, of.summary.regrown_stay);
+    assert_eq!(returned(&found), returned(&expected));
+    let some = expected.summary.regrown_distinct.is_some_and(|distinct| distinct <= expected.summary.regrown);
+    assert_eq!(some, expected.summary.regrown > 0);
     assert_eq!((found.summary.macs_dense, found.summary.units), (expected.summary.macs_dense, expected.summary.units));
 }
 

@@ -37,6 +37,14 @@ impl<B: Backend> KeepMask<B> {
         }
     }
 
+    /// Whether each element stays.
+    pub(super) fn flags(&self) -> Vec<bool> {
+        match self {
+            Self::Weights(marks) => marks.host().iter().map(|mark| *mark != 0.0).collect(),
+            Self::Units(keep) | Self::Blocks(keep) => keep.clone(),
+        }
+    }
+
     /// How many of this choice's elements are in `other` too.
     pub(super) fn common(&self, other: &Self) -> Result<usize> {
         match (self, other) {

@@ -5,12 +5,14 @@ mod histogram;
 mod memory;
 mod neurons;
 mod paths;
+mod returned;
 
 pub use burden::{Burden, Churn, Indicators, LayerBurden};
 pub use histogram::{BARS, Histogram};
 pub use memory::peak_memory_bytes;
 pub use neurons::{LayerNeurons, NeuronSummary};
 pub use paths::Paths;
+pub use returned::Returned;
 
 use crate::backend::Backend;
 use crate::network::params::ParamStore;

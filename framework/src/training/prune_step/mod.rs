@@ -88,6 +88,7 @@ impl<B: Backend> Live<B> {
         }
         let churn = before.churn(prune, &self.params)?;
         let (pruned, regrown) = churn.values().fold((0, 0), |(p, r), c| (p + c.0, r + c.1));
+        before.returned(prune, &self.params, &churn, &mut self.burden.returned)?;
         self.burden.moved(&churn);
         self.burden.forget_recent();
         let rewound_to = after.and_then(|step| setting.timeline.rewind(step));
