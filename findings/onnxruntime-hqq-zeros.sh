@@ -1,10 +1,11 @@
 #!/bin/bash
 # onnxruntime 1.32.0: its HQQ quantizer leaves not one zero of a pruned layer, while its default quantizer keeps them all.
 #
-# Weights of 4 bits are meant to come after pruning (Han et al. 2015 in this order), and the quantizers that write MatMulNBits nodes, here of one
-# 128 x 64 product of which half of the weights are zero, in blocks of 32, are used for it. With the default algorithm, symmetric or not, every zero is exactly zero afterwards: the
-# zero point is a whole number. HQQ (half-quadratic quantization) fits zero points that are fractions and need not stand on any of the 16 levels, so that what was pruned comes back
-# as small weights, all of it. Whoever reports sparsity, skips zeros or shares patterns after quantizing has to put the mask on again, or stay with the default.
+# Weights of 4 bits come after pruning (Han et al. 2015, in this order), and the quantizers that write MatMulNBits nodes are what is used
+# for it: here on a product of 128 x 64 with half of the weights zero, in blocks of 32. With the default algorithm, symmetric or not, each
+# of these zeros is exactly zero afterwards, since its zero points are whole numbers. HQQ (half-quadratic quantization) fits zero points
+# that are fractions, so that zero need not be one of the 16 levels, and all that was pruned comes back as small weights. Whoever counts
+# zeros, skips them or shares patterns after it has to put the mask on again, or stays with the default.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -51,4 +52,6 @@ for name, algorithm in algorithms.items():
     assert zeros == (0 if name == "HQQ" else pruned.sum()), "the behaviour has changed"
 PYTHON
 # Seen on 2026-11-29:
-#   default, symmetric: of SEEN
+#   default, symmetric: of 4039 pruned weights 4039 are zero, the largest is 0.000; largest error 0.27
+#   default, asymmetric: of 4039 pruned weights 4039 are zero, the largest is 0.000; largest error 0.18
+#   HQQ: of 4039 pruned weights 0 are zero, the largest is 0.042; largest error 0.18
