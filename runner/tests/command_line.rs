@@ -90,6 +90,35 @@ fn a_run_leaves_a_complete_folder() {
 }
 
 #[test]
+fn every_figure_says_its_split_and_epochs_count_from_one() {
+    let here = here();
+    let (code, out, log) = run_small(here.path(), &["--set=data.validation=60"]);
+    assert_eq!(code, 0, "{log}");
+    let run = only_run(here.path());
+    let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str| events.iter().filter(|event| event["event"] == name).collect::<Vec<_>>();
+    assert_eq!(
+        of("epoch").iter().map(|event| event["epoch"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5, 6]
+    );
+    assert!(of("epoch").iter().chain(&of("step")).all(|event| event["split"] == "train"));
+    // As the console says it: pruned after epoch 2, and after epoch 5.
+    let prunes: Vec<_> = of("prune").iter().map(|event| (event["epoch"].as_u64(), event["of"].as_str())).collect();
+    assert_eq!(prunes, [(Some(2), Some("units")), (Some(5), Some("units"))]);
+    assert!(of("eval").iter().all(|event| ["validation", "test"].contains(&event["split"].as_str().unwrap())));
+    assert!(log.contains("pruned after epoch 2 (step 17): 10.0 % of the units that may be pruned"), "{log}");
+    for line in log.lines().filter(|line| line.starts_with("epoch ")) {
+        assert!(line.contains("training loss ") && line.contains("validation accuracy "), "{line}");
+    }
+    for words in ["test accuracy", "test loss", "of all units removed", "of all weights removed"] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.contains("epoch 2, step 17") && report.contains("of the units that may be pruned"));
+}
+
+#[test]
 fn the_same_run_again_is_left_alone_unless_forced() {
     let here = here();
     run_small(here.path(), &[]);

@@ -15,7 +15,7 @@ pub use export::{Exported, Format, agree, export};
 pub use page::page;
 pub use pictures::{Mask, PICTURES, Shown, mask, png};
 pub use progress::Progress;
-pub use report::{Chart, Curves, Scale, Series, Thinned, headlines, render as report, rounded};
+pub use report::{Chart, Column, Curves, Scale, Series, Thinned, headlines, kept, render as report, rounded, thinned};
 pub use share::percent;
 pub use size_table::size_table;
 pub use tensorboard::{Ended, EventFile, KeptEvents};

@@ -71,8 +71,8 @@
     return {
       ...axes, at: (px) => value(axes.x, px),
       told: (py) => {
-        const v = value(axes.y, py);
-        return axes.percent ? `${(v * 100).toFixed(axes.digits ?? 2)} %` : shortest(axes.log ? 10 ** v : v, axes.digits === undefined ? 4 : 3);
+        const at = value(axes.y, py), v = axes.log ? 10 ** at : at;
+        return axes.percent ? `${(v * 100).toFixed(axes.digits ?? 2)} %` : shortest(v, axes.digits === undefined ? 4 : 3);
       },
       place: (px) => { const v = value(axes.x, px); return axes.xPercent ? `${+(v * 100).toFixed(2)} %` : shortest(v); },
     };

@@ -12,9 +12,14 @@ use super::truth::one_sparsity;
 use super::{compare, compared};
 
 fn seen(cells: &[Cell], width: u32, script: &str) -> Option<Seen> {
+    seen_with(cells, &[], width, script)
+}
+
+/// Flags that are not needed are not given, so that the page of any version can be looked at.
+fn seen_with(cells: &[Cell], more: &[&str], width: u32, script: &str) -> Option<Seen> {
     let (here, _) = compared(cells);
     cells.iter().for_each(|cell| with_events(&here.path().join("runs/s").join(&cell.folder)));
-    let (code, text) = compare(here.path(), &["--margin", "0.5", "--html", "c.html"]);
+    let (code, text) = compare(here.path(), &[more, &["--html", "c.html"]].concat());
     assert_eq!(code, 0, "{text}");
     if let Some(folder) = std::env::var_os("KEEP_PAGES") {
         fs::copy(here.path().join("c.html"), Path::new(&folder).join(format!("page-{}.html", cells.len()))).unwrap();
@@ -83,7 +88,7 @@ fn tables_fit_wide_and_narrow_windows() {
             note("steps", document.querySelectorAll("#cell td").length);
             note("run", fits());
           }, 200);"##;
-        let Some(seen) = seen(&cells, width, script) else { return };
+        let Some(seen) = seen_with(&cells, &["--margin", "0.5"], width, script) else { return };
         assert_eq!((seen.noted("wide").as_str(), seen.noted("page").as_str()), ("", "true"), "{width}");
         assert_eq!((seen.noted("inner"), seen.noted("run")), (width.to_string(), "true".to_owned()));
         // Each run has one pruning step, which is a row of five cells; the first run's config differs from no baseline.
@@ -175,5 +180,77 @@ fn what_is_pointed_at_is_told() {
             assert!(names.split(' ').any(|found| found == name), "{name} is not among {names}");
         }
         assert!(!names.contains("-.") && names.contains("Accuracy-of-"), "{names}");
+    }
+}
+
+#[test]
+fn curves_are_smoothed_and_read_on_a_log_scale() {
+    let script = r##"
+      const box = document.querySelector("#curves"), line = () => box.querySelector("svg path.line").getAttribute("d"), before = line();
+      const set = (id, change) => { const input = box.querySelector(id); change(input); input.dispatchEvent(new Event("input")); input.dispatchEvent(new Event("change")); };
+      const tip = () => { box.querySelector("svg").focus(); const text = document.getElementById("tip").textContent; document.activeElement.blur(); return text; };
+      set("#what", (input) => { input.value = "training loss"; });
+      const plain = tip();
+      set("#log", (input) => { input.checked = true; });
+      note("axes", JSON.parse(box.querySelector("svg").dataset.axes).log);
+      note("same", tip() === plain);
+      note("loss", plain);
+      set("#log", (input) => { input.checked = false; });
+      set("#what", (input) => { input.value = "training accuracy"; });
+      const rough = line();
+      set("#smooth", (input) => { input.value = 0.5; });
+      note("smooth", line() !== rough);
+      box.querySelector("svg").focus();
+      box.querySelector("svg").dispatchEvent(new KeyboardEvent("keydown", { key: "End", bubbles: true }));
+      note("last", document.getElementById("tip").textContent);
+      note("label", box.querySelector("svg").getAttribute("aria-label"));
+      note("told", box.querySelector("output").textContent);
+      set("#smooth", (input) => { input.value = 0; });
+      note("back", line() === rough);"##;
+    let Some(seen) = seen(&one_sparsity(), 1400, script) else { return };
+    let noted = |name: &str| seen.noted(name);
+    assert_eq!(noted("errors"), "");
+    assert_eq!([noted("axes"), noted("same"), noted("smooth"), noted("back")], ["true", "true", "true", "true"]);
+    // The loss of the second epoch is not known. Accuracies of 50 and 70 %: (0.25 * 0.5 + 0.5 * 0.7) / 0.75.
+    assert!(noted("loss").contains(": 2"), "{}", noted("loss"));
+    assert!(noted("last").contains(": 63.33 %"), "{}", noted("last"));
+    assert_eq!(
+        (noted("label").as_str(), noted("told").as_str()),
+        ("training accuracy, smoothed by 0.5 over training", "0.5")
+    );
+}
+
+#[test]
+fn what_is_written_in_the_page_is_what_the_program_writes() {
+    // Halves of the last digit among them, which are rounded to the even one: 12.125 %, 0.5 and 2.5 parameters, 0.125 s.
+    let values = [0.12125, 0.62525, 0.999_96, 0.000_04, 0.333_333_333, 0.5, 0.921_250_4];
+    let cells: Vec<Cell> = (values.iter().enumerate())
+        .flat_map(|(number, accuracy)| {
+            let more = json!({"seconds_train": 0.125 + 700.0 * (number % 2) as f64, "seconds_prune": 0, "seconds_eval": 0,
+                "params_kept": 2.5 * 10f64.powi(number as i32), "peak_memory_bytes": 412_500_000.0 + number as f64,
+                "test_loss": 0.03125 + accuracy / 3.0});
+            ["magnitude", "rank"].map(|criterion| cell(criterion, number as u64, *accuracy).with(more.clone()))
+        })
+        .collect();
+    let script = r##"
+      const rows = [...document.querySelectorAll("#runs tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent).join("|"));
+      note("rows", rows.join("/"));"##;
+    let Some(seen) = seen(&cells, 1400, script) else { return };
+    assert_eq!(seen.noted("errors"), "");
+    let rows = seen.noted("rows");
+    for (number, accuracy) in values.iter().enumerate() {
+        let seconds = 0.125 + 700.0 * (number % 2) as f64;
+        let time = if seconds >= 600.0 { format!("{:.1} min", seconds / 60.0) } else { format!("{seconds:.2} s") };
+        let memory = format!("{:.0} MB", (412_500_000.0 + number as f64) / 1e6);
+        let parameters = 2.5 * 10f64.powi(number as i32);
+        let parameters =
+            if parameters >= 1e4 { format!("{:.1} k", parameters / 1e3) } else { format!("{parameters:.0}") };
+        let parameters = if number == 6 { "2.50 M".to_owned() } else { parameters };
+        let row = rows.split('/').find(|row| row.starts_with(&format!("rank-{number}|"))).unwrap();
+        for expected in
+            [format!("{:.2} %", accuracy * 100.0), format!("{:.4}", 0.03125 + accuracy / 3.0), time, memory, parameters]
+        {
+            assert!(row.split('|').any(|cell| cell == expected), "{expected} is not in {row}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::cli::{Cli, HowArgs, SweepArgs};
 use crate::config::{ConfigErrors, Layer};
 use crate::engine::Workbench;
 use crate::experiments::claims;
-use crate::experiments::cluster::Submission;
+use crate::experiments::cluster::{Submission, submits};
 use crate::experiments::index::Index;
 use crate::experiments::sweep::{CELLS, Frozen, SweepPlan, Tally, Waves, Workers, Written};
 use crate::failure::Failure;
@@ -67,7 +67,13 @@ pub fn execute(arguments: &SweepArgs, cli: &Cli, interrupt: Interrupt, workbench
         let survey = status::Survey::of(&plan, workbench)?;
         // The flags for the scheduler are those that were given before.
         let before = Submission::of_sweep(&plan.folder).pop().map(|submission| submission.command);
-        super::print(&survey.text(&plan, &before.unwrap_or_else(|| slurm::command(arguments))));
+        // Where nothing was submitted and nothing can be, the sweep goes on as a command of its own.
+        let next = match before {
+            Some(command) => ("submit", command),
+            None if submits() => ("submit", slurm::command(arguments)),
+            None => ("run", slurm::plain_command()),
+        };
+        super::print(&survey.text(&plan, (next.0, &next.1)));
         return Ok(());
     }
     if plan.until().is_some() && (cluster.freeze.is_some() || cluster.slurm || cluster.task.is_some()) {
@@ -114,6 +120,7 @@ pub(super) fn carry_out(
     let told = |waves: &Waves| {
         if !quiet {
             eprintln!("{}", waves.part());
+            waves.note().iter().for_each(|note| eprintln!("note: {note}"));
         }
     };
     told(&waves);

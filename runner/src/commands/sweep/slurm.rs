@@ -37,7 +37,7 @@ pub fn submit(
     }
     let missing = survey.missing(arguments.how.retry_failed);
     if missing.is_empty() && !cluster.print {
-        print(&survey.text(&plan, &command(arguments)));
+        print(&survey.text(&plan, ("submit", &command(arguments))));
         return Ok(());
     }
     let missing = if missing.is_empty() {
@@ -195,6 +195,11 @@ pub fn command(arguments: &SweepArgs) -> String {
         words.extend(arguments.cluster.flags.iter().map(|flag| quoted(flag)));
     }
     words.join(" ")
+}
+
+/// The command that runs a sweep's missing cells here.
+pub fn plain_command() -> String {
+    given(&["--slurm", "--status", "--print"], &["--chunk", "--max-parallel"]).join(" ")
 }
 
 /// The command that looks after a sweep, whose cells were submitted with this one.

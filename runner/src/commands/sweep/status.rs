@@ -71,8 +71,8 @@ impl Survey {
         (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
     }
 
-    /// What a person reads; `submit` is the command that submits.
-    pub fn text(&self, plan: &SweepPlan, submit: &str) -> String {
+    /// What a person reads; `next` is what is done about cells that are missing, `submit` or `run`, and the command that does it.
+    pub fn text(&self, plan: &SweepPlan, next: (&str, &str)) -> String {
         let controls = self.entries.iter().filter(|entry| entry.control).count();
         let mut text = format!("{}: {}", plan.folder.display(), counted(plan.cells.len(), "cell"));
         if !plan.controls().is_empty() {
@@ -107,8 +107,8 @@ impl Survey {
                 _ = writeln!(text, "secateur compare {}", plan.folder.display());
             }
             0 => {}
-            1 => _ = writeln!(text, "submit the cell that is missing: {submit}"),
-            cells => _ = writeln!(text, "submit the {cells} cells that are missing: {submit}"),
+            1 => _ = writeln!(text, "{} the cell that is missing: {}", next.0, next.1),
+            cells => _ = writeln!(text, "{} the {cells} cells that are missing: {}", next.0, next.1),
         }
         text
     }

@@ -12,6 +12,6 @@ pub use limits::Limits;
 pub use packing::Packing;
 pub use restarts::{Restarted, Restarts};
 pub use script::{Script, quoted};
-pub use site::queue;
+pub use site::{queue, submits};
 pub use status::{Entry, State, counts, look, state_of};
 pub use submission::{Array, Submission};

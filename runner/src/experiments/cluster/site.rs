@@ -9,6 +9,13 @@ pub fn ask(program: &str, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Whether there is a Slurm here that takes jobs.
+pub fn submits() -> bool {
+    let mut sbatch = Command::new("sbatch");
+    sbatch.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    sbatch.status().is_ok()
+}
+
 /// The tasks of arrays that are in the queue, each with its state: `12_3`, `PENDING`. `None` where there is no Slurm.
 ///
 /// # Errors

@@ -36,6 +36,19 @@ pub enum Unit {
     Bytes,
 }
 
+impl Unit {
+    /// Its name in a page's data.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Percent => "percent",
+            Self::Plain => "plain",
+            Self::Count => "count",
+            Self::Seconds => "seconds",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
 const fn metric(
     key: &'static str,
     label: &'static str,

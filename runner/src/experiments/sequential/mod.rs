@@ -13,12 +13,14 @@
 //! ends for another reason, such as the other claim, only lower the error.
 
 mod levels;
+mod room;
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use levels::{Sides, levels};
+pub use room::room;
 
 use crate::experiments::statistics::{t_above, t_two_sided};
 

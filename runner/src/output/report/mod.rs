@@ -19,7 +19,7 @@ use super::page::page;
 use super::share::percent;
 use crate::config::{Resolved, RunConfig, SeedsConfig};
 pub use chart::{Chart, Scale, Series};
-pub use curves::{Curves, rounded};
+pub use curves::{Column, Curves, kept, rounded, thinned};
 use history::{History, Point};
 pub use metrics::headlines;
 use pictures::Files;

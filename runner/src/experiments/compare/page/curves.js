@@ -4,9 +4,8 @@ const MOST_LINES = 12;
 // Student's t for 95 % by degrees of freedom; normal beyond.
 const T95 = [NaN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086,
   2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042];
-// Held-out data was measured at the places of training, where it names none of its own.
 const zipped = (curves, split, accuracy) => {
-  const [xs, losses, accuracies] = curves[split], places = xs ?? curves.train[0];
+  const [places, losses, accuracies] = curves[split];
   return (accuracy ? accuracies : losses).map((y, i) => [places[i], y]);
 };
 const KINDS = {
@@ -18,6 +17,12 @@ const KINDS = {
   sparsity: { of: (c) => (c.prunes.length ? [[0, 0], ...c.prunes.map((p) => [p[0], p[4]]), [c.end, c.prunes.at(-1)[4]]] : []), percent: true, steps: true },
 };
 const known = (points) => points.filter((p) => p[1] !== null && Number.isFinite(p[1]));
+
+// A running mean that forgets: the weight of what was before, corrected for the beginning, as TensorBoard does.
+function smoothed(points, weight) {
+  let sum = 0, whole = 0;
+  return weight ? points.map(([x, y]) => { sum = sum * weight + (1 - weight) * y; whole = whole * weight + 1 - weight; return [x, sum / whole]; }) : points;
+}
 
 // A curve's value at a place: between its points on a straight line, or what it was last.
 function valueAt(points, at, steps) {
@@ -55,7 +60,7 @@ function mean(all, steps) {
 function curves() {
   const box = document.getElementById("curves"), kinds = Object.keys(KINDS).filter((kind) => data.runs.some((run) => known(KINDS[kind].of(run.curves)).length));
   if (!kinds.length) return void (box.hidden = true);
-  const [what, which, single] = ["what", "which", "single"].map((id) => document.getElementById(id)), hidden = new Set();
+  const [what, which, single, smooth, log] = ["what", "which", "single", "smooth", "log"].map((id) => document.getElementById(id)), hidden = new Set();
   what.append(...kinds.map((kind) => make("option", {}, kind)));
   const host = box.querySelector(".chart"), names = box.querySelector(".legend"), note = box.querySelector(".note");
   const members = data.groups.map(() => []);
@@ -64,7 +69,8 @@ function curves() {
     const kind = KINDS[what.value], words = which.value.toLowerCase().split(/\s+/).filter(Boolean);
     const low = (p) => (kind.percent ? Math.max(p[1] - p[2], Math.min(p[1], 0)) : p[1] - p[2]), high = (p) => (kind.percent ? Math.min(p[1] + p[2], Math.max(p[1], 1)) : p[1] + p[2]);
     const fits = (label) => words.every((word) => label.toLowerCase().includes(word));
-    const drawn = (run) => known(kind.of(run.curves));
+    const weight = kind.steps ? 0 : +smooth.value, drawn = (run) => smoothed(known(kind.of(run.curves)), weight), name = what.value + (weight ? `, smoothed by ${weight}` : "");
+    smooth.nextElementSibling.textContent = weight || "off";
     const found = data.groups.map((g, i) => i).filter((i) => (words.length || !data.groups[i].control) && fits(data.groups[i].label) && members[i].some((run) => drawn(run).length));
     const shown = found.slice(0, MOST_LINES), tint = new Map(shown.map((i, n) => [i, colour(n)])), dashed = new Set(shown.slice(8));
     note.textContent = found.length > shown.length ? `The first ${shown.length} of ${found.length} groups: name others above.` : "";
@@ -86,9 +92,9 @@ function curves() {
     const banded = lines.filter((l) => l.points.some((p) => p[2])).length, shade = Math.min(0.16, 1 - 0.55 ** (1 / banded));
     const end = Math.max(...lines.flatMap((l) => l.points.map((p) => p[0]))), late = (p) => p[0] >= end * 0.05;
     chart(host, {
-      label: `${what.value} over training`, axis: data.words[data.runs[0].curves.axis] || "epoch", tight: true, yPercent: kind.percent,
-      xs: lines.flatMap((l) => l.points.map((p) => p[0])), ys: lines.flatMap((l) => l.points.filter(late).flatMap((p) => [low(p), high(p)])),
-      table: () => [["line", data.words[data.runs[0].curves.axis], what.value, "half of the interval"], ...lines.flatMap((l) => l.points.map((p) => [l.name, ...p]))],
+      label: `${name} over training`, yLog: log.checked && !kind.steps, axis: data.words[data.runs[0].curves.axis] || "epoch", tight: true, yPercent: kind.percent,
+      xs: lines.flatMap((l) => l.points.map((p) => p[0])), ys: lines.flatMap((l) => l.points.filter(late).flatMap((p) => (log.checked ? [p[1], high(p)] : [low(p), high(p)]))),
+      table: () => [["line", data.words[data.runs[0].curves.axis], name, "half of the interval"], ...lines.flatMap((l) => l.points.map((p) => [l.name, ...p]))],
       draw: (svg, x, y) => {
         for (const l of lines) {
           const points = corners(l.points);
@@ -98,7 +104,7 @@ function curves() {
       },
     });
   };
-  [what, single].forEach((input) => input.addEventListener("change", draw));
-  which.addEventListener("input", draw);
+  [what, single, log].forEach((input) => input.addEventListener("change", draw));
+  [which, smooth].forEach((input) => input.addEventListener("input", draw));
   draw();
 }

@@ -1,6 +1,8 @@
 //! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within
 //! it.
 
+mod columns;
+mod curves;
 mod data;
 mod panels;
 
@@ -12,8 +14,9 @@ use serde_json::Value;
 use super::sentence::{self, is_shown, probability};
 use super::text::{Table, counts, headline_metrics, spread};
 use super::{Cells, Comparison, Pair};
-use crate::output;
+use crate::output::{self, Curves, rounded};
 use crate::printable::counted;
+use crate::run::event_lines;
 
 pub use panels::{Maps, Over, maps, over_sparsity};
 
@@ -31,12 +34,14 @@ pub fn page(
     picture: Option<(&str, &[String])>,
 ) -> String {
     let panels = panels::data(comparison);
-    let data = data::of(comparison, cells, &panels).to_string().replace("</", "<\\/");
+    let lines = |cell: usize| event_lines(&cells.records[cell].folder);
+    let curves = |cell| lines(cell).map(|lines| Curves::of(lines, columns::POINTS)).unwrap_or_default();
+    let data = data::of(comparison, cells, &panels, curves).to_string().replace("</", "<\\/");
     let body = html! {
         main #overview { (overview(title, comparison, cells, claims, (&panels, picture))) }
         main #cell hidden {}
         script type="application/json" id="data" { (PreEscaped(data)) }
-        script { (PreEscaped(include_str!("page.js"))) (PreEscaped(include_str!("curves.js"))) (PreEscaped(include_str!("start.js"))) }
+        script { (PreEscaped(include_str!("data.js"))) (PreEscaped(include_str!("page.js"))) (PreEscaped(include_str!("curves.js"))) (PreEscaped(include_str!("start.js"))) }
     };
     output::page(title, include_str!("page.css"), body)
 }
@@ -99,21 +104,7 @@ fn overview(
                 div.fronts {}
             }
         }
-        section.card.wide #curves {
-            h2 { "Curves" }
-            p {
-                "Means of the runs of each group over training, with the 95 % interval of the mean as a band. Click a name to take its "
-                "line away or bring it back; drag to zoom."
-            }
-            div.controls {
-                label { "Show " select #what {} }
-                label { "Groups " input type="search" #which placeholder="all, or words of their names"; }
-                label { input type="checkbox" #single; " single runs" }
-            }
-            div.legend {}
-            div.chart {}
-            p.note {}
-        }
+        (curves::section())
         @if comparison.groups.iter().any(|group| !group.failed.is_empty()) {
             section.card.wide {
                 h2 { "Failed" }
@@ -193,7 +184,9 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
         pair.family.map_or((mean, mean), |family| (family.interval.low, family.interval.high))
     };
     let (low, high) = pairs.iter().map(ends).fold((0.0f64, 0.0f64), |(low, high), (a, b)| (low.min(a), high.max(b)));
-    let x = |value: f64| 6.0 + 148.0 * (value - low) / (high - low).max(f64::MIN_POSITIVE);
+    // A tenth of a pixel, and as many digits as put rows in order: hundreds of rows are long enough.
+    let (width, sort) = ((high - low).max(f64::MIN_POSITIVE), |value: f64| rounded(value, 7));
+    let x = |value: f64| (60.0 + 1480.0 * (value - low) / width).round() / 10.0;
     let none = || "–".to_owned();
     let p = |p: Option<f64>| p.map_or_else(none, probability);
     let heads = [
@@ -228,18 +221,18 @@ fn differences(comparison: &Comparison, pairs: &[Pair]) -> Markup {
                         @if let Some(found) = &pair.found {
                             @let (a, b) = ends(pair);
                             td { (found.n) }
-                            td data-sort=(found.mean) { (if found.mean < 0.0 { "−" } else { "+" }) (metric.difference(found.mean.abs())) }
-                            td data-sort=(a) { @if pair.family.is_some() { "[" (metric.bare(a)) ", " (metric.bare(b)) "]" } @else { "–" } }
-                            td data-sort=(found.mean) {
+                            td data-sort=(sort(found.mean)) { (if found.mean < 0.0 { "−" } else { "+" }) (metric.difference(found.mean.abs())) }
+                            td data-sort=(sort(a)) { @if pair.family.is_some() { "[" (metric.bare(a)) ", " (metric.bare(b)) "]" } @else { "–" } }
+                            td data-sort=(sort(found.mean)) {
                                 svg.forest viewBox="0 0 160 18" {
                                     line.zero x1=(x(0.0)) x2=(x(0.0)) y1="0" y2="18" {}
                                     line.range x1=(x(a)) x2=(x(b)) y1="9" y2="9" {}
                                     circle cx=(x(found.mean)) cy="9" r="4" {}
                                 }
                             }
-                            td data-sort=[pair.family.map(|family| family.p)] { (p(pair.family.map(|family| family.p))) }
-                            td data-sort=[found.p_t] { (p(found.p_t)) }
-                            td data-sort=[found.p_wilcoxon] { (p(found.p_wilcoxon)) }
+                            td data-sort=[pair.family.map(|family| sort(family.p))] { (p(pair.family.map(|family| family.p))) }
+                            td data-sort=[found.p_t.map(sort)] { (p(found.p_t)) }
+                            td data-sort=[found.p_wilcoxon.map(sort)] { (p(found.p_wilcoxon)) }
                             td { (found.effect.map_or_else(none, |effect| format!("{effect:.2}"))) }
                         } @else {
                             td { "0" } td { "not compared" } @for _ in 0..6 { td { "–" } }
@@ -263,7 +256,7 @@ fn groups(comparison: &Comparison, cells: &Cells) -> Markup {
                         td { (group.label) } td.failed[!group.failed.is_empty()] data-sort=(group.cells.len()) { (counts(group)) }
                         @for metric in &metrics {
                             @match group.metrics.get(&*metric.key) {
-                                Some(sample) => td data-sort=(sample.mean) {
+                                Some(sample) => td data-sort=(rounded(sample.mean, 7)) {
                                     (spread(metric, sample, false))
                                     @if let Some(i) = sample.interval.filter(|_| *metric == comparison.metric) {
                                         " " span.soft.range { "[" (metric.bare(i.low)) ", " (metric.bare(i.high)) "]" }

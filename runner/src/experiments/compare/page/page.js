@@ -1,5 +1,3 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
 const make = (name, attributes = {}, ...children) => {
   const svg = ["svg", "g", "line", "path", "circle", "rect", "text", "title", "clipPath"].includes(name);
   const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
@@ -53,6 +51,14 @@ function ticks(low, high, count) {
   for (let i = 0; i <= 2 * count + 2 && (first + i) * step <= high + step * 1e-9; i++) all.push((first + i) * step);
   return all;
 }
+// The same between two powers of ten: those themselves, with twos and fives where there are few, and even steps within one.
+function logTicks(low, high) {
+  const decades = high - low, all = [];
+  if (decades < 1) return ticks(10 ** low, 10 ** high, 5).filter((t) => t > 0).map(Math.log10);
+  const every = Math.ceil(decades / 6);
+  for (let power = Math.floor(low); power <= high; power++) for (const f of decades < 3 ? [1, 2, 5] : power % every ? [] : [1]) all.push(power + Math.log10(f));
+  return all.filter((t) => t >= low && t <= high);
+}
 const short = (v, percent) => {
   if (percent) return +(v * 100).toPrecision(5) + " %";
   const [n, unit] = Math.abs(v) >= 1e9 ? [v / 1e9, " G"] : Math.abs(v) >= 1e6 ? [v / 1e6, " M"] : Math.abs(v) >= 1e4 ? [v / 1e3, " k"] : [v, ""];
@@ -65,7 +71,7 @@ function chart(host, spec) {
   const room = () => Math.min(Math.max(Math.round(host.clientWidth) || 480, 300), 1300);
   let W = room(), view = null;
   const whole = () => {
-    const xs = spec.xs.filter(Number.isFinite), ys = spec.ys.filter(Number.isFinite);
+    const xs = spec.xs.filter(Number.isFinite), ys = (spec.yLog ? spec.ys.filter((v) => v > 0).map(Math.log10) : spec.ys).filter(Number.isFinite);
     const least = (all) => all.reduce((a, b) => Math.min(a, b), Infinity), most = (all) => all.reduce((a, b) => Math.max(a, b), -Infinity);
     const pad = (a, b, room, percent) => {
       if (a > b) return [0, 1];
@@ -73,18 +79,20 @@ function chart(host, spec) {
       // No percentage lies outside 0 to 100.
       return percent ? [Math.max(a - d, Math.min(a, 0)), Math.min(b + d, Math.max(b, 1))] : [a - d, b + d];
     };
-    return [...pad(least(xs), most(xs), spec.tight && most(xs) > least(xs) ? 0 : spec.room ?? 0.06, spec.xPercent), ...pad(least(ys), most(ys), 0.06, spec.yPercent)];
+    return [...pad(least(xs), most(xs), spec.tight && most(xs) > least(xs) ? 0 : spec.room ?? 0.06, spec.xPercent), ...pad(least(ys), most(ys), 0.06, spec.yPercent && !spec.yLog)];
   };
   const draw = () => {
     H = W > 800 ? 380 : 280;
     const [x0, x1, y0, y1] = view ?? whole(), high = H;
-    const x = (v) => L + ((v - x0) / (x1 - x0 || 1)) * (W - L - R), y = (v) => T + ((y1 - v) / (y1 - y0 || 1)) * (H - T - B);
-    const axes = { x: [L, W - R, x0, x1], y: [H - B, T, y0, y1], axis: spec.axis, percent: !!spec.yPercent, xPercent: !!spec.xPercent };
+    const x = (v) => L + ((v - x0) / (x1 - x0 || 1)) * (W - L - R), height = (v) => T + ((y1 - v) / (y1 - y0 || 1)) * (H - T - B);
+    // What has no logarithm lies below everything.
+    const y = spec.yLog ? (v) => height(v > 0 ? Math.max(Math.log10(v), y0 - 1) : y0 - 1) : height;
+    const axes = { x: [L, W - R, x0, x1], y: [H - B, T, y0, y1], axis: spec.axis, percent: !!spec.yPercent, xPercent: !!spec.xPercent, log: !!spec.yLog };
     const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": spec.label, tabindex: 0, "data-axes": JSON.stringify(axes) });
     const id = "clip" + Math.random().toString(36).slice(2);
     svg.append(make("clipPath", { id }, make("rect", { x: L - 7, y: T - 7, width: W - L - R + 14, height: H - T - B + 14 })));
-    for (const t of ticks(y0, y1, 5)) svg.append(make("line", { class: "grid", x1: L, x2: W - R, y1: y(t), y2: y(t) }),
-      make("text", { class: "tick", x: L - 8, y: y(t) + 4, "text-anchor": "end" }, short(t, spec.yPercent)));
+    for (const t of spec.yLog ? logTicks(y0, y1) : ticks(y0, y1, 5)) svg.append(make("line", { class: "grid", x1: L, x2: W - R, y1: height(t), y2: height(t) }),
+      make("text", { class: "tick", x: L - 8, y: height(t) + 4, "text-anchor": "end" }, short(spec.yLog ? 10 ** t : t, spec.yPercent)));
     for (const t of ticks(x0, x1, 6)) svg.append(make("text", { class: "tick", x: x(t), y: H - B + 18, "text-anchor": "middle" }, short(t, spec.xPercent)));
     svg.append(make("text", { class: "tick", x: W - R, y: H - 4, "text-anchor": "end" }, spec.axis), make("line", { class: "base", x1: L, x2: W - R, y1: H - B, y2: H - B }));
     const inner = make("g", { "clip-path": `url(#${id})` });
@@ -283,10 +291,10 @@ function runs() {
   const more = make("button", { type: "button" }), box = document.getElementById("find"), count = document.getElementById("found");
   list.after(make("p", { class: "more" }, more));
   const fits = finding(), order = data.runs.map((_, i) => i);
-  const value = (run, column) => [run.folder, data.groups[run.group].label, isNaN(run.seed) ? run.seed : +run.seed][column] ?? run.metrics[column - 3]?.[0] ?? null;
+  const value = (run, column) => [run.folder, data.groups[run.group].label, isNaN(run.seed) ? run.seed : +run.seed][column] ?? run.metrics[column - 3] ?? null;
   const row = (i) => {
     const run = data.runs[i], row = make("tr", data.groups[run.group].control ? { class: "control" } : {});
-    const cells = [make("a", { href: `#run/${i}` }, run.folder), data.groups[run.group].label, run.seed, ...run.metrics.map((f, n) => (f ? f[1] : run.error && !n ? "failed" : ""))];
+    const cells = [make("a", { href: `#run/${i}` }, run.folder), data.groups[run.group].label, run.seed, ...run.metrics.map((value, n) => (value !== null ? written(data.metrics[n], value) : run.error && !n ? "failed" : ""))];
     row.append(...cells.map((cell, n) => make("td", { "data-label": names[n] }, cell)));
     if (run.error) { row.classList.add("failed"); row.title = run.error; }
     row.addEventListener("click", () => { location.hash = `run/${i}`; });
@@ -328,7 +336,7 @@ function finding() {
   const figure = (run, key) => {
     if (key === "seed") return +run.seed;
     const at = data.metrics.findIndex((f) => f.key === key || f.label.replaceAll(" ", "_") === key);
-    return at < 0 ? undefined : run.metrics[at] ? run.metrics[at][0] : NaN;
+    return at < 0 ? undefined : run.metrics[at] ?? NaN;
   };
   const compare = { ">": (a, b) => a > b, "<": (a, b) => a < b, "=": (a, b) => a === b, ">=": (a, b) => a >= b, "<=": (a, b) => a <= b };
   return (run, i, word) => {
@@ -368,7 +376,7 @@ function show() {
   if (!run) return redraw();
   const group = data.groups[run.group], c = run.curves;
   const held = data.words[c.held_out_name] || "held out";
-  const tiles = make("div", { class: "tiles" }, ...run.metrics.flatMap((f, i) => (f ? [make("div", { class: "tile" }, make("b", {}, f[1]), make("span", {}, data.metrics[i].label))] : [])));
+  const tiles = make("div", { class: "tiles" }, ...run.metrics.flatMap((value, i) => (value !== null ? [make("div", { class: "tile" }, make("b", {}, written(data.metrics[i], value)), make("span", {}, data.metrics[i].label))] : [])));
   const card = (title, ...rest) => make("section", { class: "card wide" }, make("h2", {}, title), ...rest);
   cell.replaceChildren(
     make("header", {}, make("a", { href: "#", id: "back" }, "← all runs"), make("h1", {}, run.folder), make("p", {}, `${group.label}, seed ${run.seed}`)),

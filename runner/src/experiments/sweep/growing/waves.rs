@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::until::{Fixed, Until};
 use crate::experiments::compare::{Cells, Comparison, Pair, Question};
 use crate::experiments::index::Record;
-use crate::experiments::sequential::{Claim, Levels, Look};
+use crate::experiments::sequential::{Claim, Levels, Look, room};
 use crate::experiments::sweep::control::Control;
 use crate::experiments::sweep::grid::Cell;
 use crate::experiments::sweep::plan::SweepPlan;
@@ -172,6 +172,20 @@ impl Waves {
             format!("; {settled} of {} settled", counted(all.len(), "comparison"))
         };
         text + &seen.map(settled).unwrap_or_default()
+    }
+
+    /// After the first look: that `at_most` leaves looks little to save, where it does.
+    pub fn note(&self) -> Option<String> {
+        let mut looked = self.waves.iter().filter_map(|wave| wave.seen.as_ref());
+        let (Some(seen), None) = (looked.next(), looked.next()) else { return None };
+        let (room, most) = (room(self.rule.error, seen.len()), *self.rule.looks.last()?);
+        let (comparisons, error) = (counted(seen.len(), "comparison"), self.rule.error);
+        (most < room).then(|| {
+            format!(
+                "of a difference of one standard deviation looks take at most three quarters of the seeds of a fixed design of \
+                 equal power only where `at_most` is {room} or more, with {comparisons} at an error of {error}; here it is {most}"
+            )
+        })
     }
 
     /// Whether the last wave was looked at, so that nothing is left to do.
