@@ -46,6 +46,9 @@ impl<B: Device> Linear<B> {
     }
 }
 
+/// A fully connected layer that was made ready for many inputs: of `[rows, in]`, and of the residual `[rows, out]`.
+pub type ReadyLinear<B> = Box<dyn Fn(&Tensor<B>, Option<&Tensor<B>>) -> Result<Tensor<B>>>;
+
 /// Fully connected layers on a device.
 pub trait LinearOps: Device {
     /// Whether the device can multiply by the nonzeros of a weight alone.
@@ -79,6 +82,12 @@ pub trait LinearOps: Device {
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)>;
+    /// Makes a layer ready for many inputs, of which `op.x` is one: what becomes of its weight beforehand is done once.
+    /// `None` where the device gains nothing by it.
+    fn ready_linear(op: &Linear<Self>) -> Option<ReadyLinear<Self>> {
+        _ = op;
+        None
+    }
     /// Gradients of [`LinearOps::linear`]; consumes the output's gradient.
     fn linear_backward(
         op: &Linear<Self>,

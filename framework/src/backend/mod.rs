@@ -34,7 +34,7 @@ pub use cuda::Cuda;
 pub use dfdx::tensor::Cpu;
 pub use draw::{DrawOps, Pick, Picks, Values};
 pub use dropout::{Dropout, DropoutOps};
-pub use linear::{Linear, LinearGrads, LinearOps, LinearSaved};
+pub use linear::{Linear, LinearGrads, LinearOps, LinearSaved, ReadyLinear};
 pub use loss::{LossOps, LossValue, SumAndGrads, squared_error, squared_error_of_classes};
 pub use norm::{BatchNorm, ChannelStats, NormOps};
 pub use optimizer::{OptimizerOps, Update, Updated};

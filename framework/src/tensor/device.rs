@@ -30,6 +30,10 @@ pub trait Device: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> {
     /// # Errors
     /// If memory runs out; so for every operation.
     fn upload(&self, data: Vec<f32>) -> Result<Buffer<Self>>;
+    /// Copies values to the device.
+    fn copied(&self, data: &[f32]) -> Result<Buffer<Self>> {
+        self.upload(data.to_vec())
+    }
     /// A buffer of zeros.
     fn zeroed(&self, count: usize) -> Result<Buffer<Self>> {
         self.upload(vec![0.0; count])

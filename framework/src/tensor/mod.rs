@@ -80,6 +80,18 @@ impl<B: Device> Tensor<B> {
         Ok(Self::from_buffer(device.upload(data)?, shape))
     }
 
+    /// Copies host values to the device.
+    ///
+    /// # Errors
+    /// As [`from_vec`](Self::from_vec).
+    pub fn from_slice(device: &B, data: &[f32], shape: impl Into<Shape>) -> Result<Self> {
+        let shape = shape.into();
+        if data.len() != shape.count() {
+            return Err(Error::shape("tensor", format!("{} values for shape {shape}", data.len())));
+        }
+        Ok(Self::from_buffer(device.copied(data)?, shape))
+    }
+
     /// All elements zero.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::{Compute, Read, Step};
 use crate::autograd::Operation;
 use crate::backend::{
-    Act, Backend, BatchNorm, ChannelStats, Conv2d, Heads, Linear, Pool, Precision, ReadyConv2d, Weight,
+    Act, Backend, BatchNorm, ChannelStats, Conv2d, Heads, Linear, Pool, Precision, ReadyConv2d, ReadyLinear, Weight,
 };
 use crate::error::Result;
 use crate::network::graph::{Graph, Node, Operand, Source};
@@ -150,14 +150,15 @@ impl<'a, B: Backend> Planning<'a, B> {
         }
         let (b, act) = (bias.flatten(), fused.act);
         let Operation::Conv2d { stride, padding, groups } = node.operation else {
-            return Ok(Some((
-                inputs,
-                Box::new(move |inputs, _| {
-                    let (x, residual) = (inputs[0].clone(), inputs.get(1).cloned());
-                    let op = Linear { x, w: Weight::plain(w.clone()), b: b.clone(), residual, act };
-                    Ok(B::linear(&op, false)?.0)
+            let x = Tensor::zeros(w.device(), &x.extents.at(1)[..])?;
+            let op = Linear { x, w: Weight::plain(w), b, residual: None, act };
+            let ready: ReadyLinear<B> = match B::ready_linear(&op) {
+                Some(ready) => ready,
+                None => Box::new(move |x, residual| {
+                    Ok(B::linear(&Linear { x: x.clone(), residual: residual.cloned(), ..op.clone() }, false)?.0)
                 }),
-            )));
+            };
+            return Ok(Some((inputs, Box::new(move |inputs, _| ready(&inputs[0], inputs.get(1))))));
         };
         let (w, b) = match fused.norm {
             None => (w, b),

@@ -5,6 +5,7 @@ pub mod bf16;
 mod forward;
 mod layer;
 mod nonzeros;
+mod ready;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +19,11 @@ use super::common::simd::{Level, level};
 use super::common::sparse::Pattern;
 use super::tensor::{filled, wanted};
 use crate::backend::linear::{Linear as Operands, LinearGrads as Wanted};
-use crate::backend::{LinearOps, LinearSaved, Precision};
+use crate::backend::{LinearOps, LinearSaved, Precision, ReadyLinear};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use dfdx::tensor::Cpu;
+use ready::Ready;
 
 impl LinearOps for Cpu {
     const SPARSE: bool = true;
@@ -76,6 +78,24 @@ impl LinearOps for Cpu {
         let y = filled(op.x.device(), shape, |y| forward(&layer, op.x.data(), residual, y, None));
         let kept = save.then(|| y.clone());
         Ok((y, LinearSaved { kept }))
+    }
+
+    fn ready_linear(op: &Operands<Self>) -> Option<ReadyLinear<Self>> {
+        let Linear { inputs, outputs, weight, mask, bias, act, nonzeros, .. } = operands(op);
+        if mask.is_some() || nonzeros.is_some() || op.w.precision != Precision::F32 {
+            return None;
+        }
+        let (ready, device) = (Ready::of(weight, (outputs, inputs), bias, act)?, op.x.device().clone());
+        Some(Box::new(move |x, residual| {
+            let shape = match *x.shape() {
+                [rows, width] if width == inputs => Shape::from([rows, outputs]),
+                _ => return Err(Error::shape("linear", format!("input {} for {inputs} inputs", x.shape()))),
+            };
+            if let Some(residual) = residual.filter(|residual| residual.shape() != shape) {
+                return Err(Error::shape("linear", format!("{} is added to {shape}", residual.shape())));
+            }
+            Ok(filled(&device, shape, |y| ready.forward(x.data(), residual.map(Tensor::data), y)))
+        }))
     }
 
     fn linear_backward(

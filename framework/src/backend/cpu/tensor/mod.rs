@@ -24,6 +24,10 @@ impl Device for Cpu {
         Ok(storage::own(self, data))
     }
 
+    fn copied(&self, data: &[f32]) -> Result<Buffer<Self>> {
+        Ok(storage::copied(self, data))
+    }
+
     fn recycle(memory: DfdxTensor<(usize,), f32, Self>, addr: *mut f32) {
         storage::recycle(memory, addr);
     }
@@ -37,7 +41,7 @@ impl Device for Cpu {
     }
 
     fn duplicate(t: &Tensor<Self>) -> Result<Buffer<Self>> {
-        Ok(storage::own(t.device(), t.data().to_vec()))
+        Ok(storage::copied(t.device(), t.data()))
     }
 
     fn write(t: &mut Tensor<Self>, data: &[f32]) -> Result<()> {

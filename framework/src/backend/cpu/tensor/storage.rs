@@ -110,6 +110,15 @@ pub(super) fn own(device: &Cpu, mut data: Vec<f32>) -> Buffer<Cpu> {
     unsafe { Buffer::new(flat, addr) }
 }
 
+/// The same values in memory of their own.
+pub(super) fn copied(device: &Cpu, data: &[f32]) -> Buffer<Cpu> {
+    // SAFETY: all of it is written here.
+    let buffer = unsafe { unwritten(device, data.len()) };
+    // SAFETY: the address covers as many elements as `data` has, which nobody else has seen yet.
+    unsafe { std::slice::from_raw_parts_mut(buffer.addr(), data.len()) }.copy_from_slice(data);
+    buffer
+}
+
 /// A new tensor; `fill` must write every element before it reads any.
 pub(in crate::backend::cpu) fn filled(device: &Cpu, shape: Shape, fill: impl FnOnce(&mut [f32])) -> Tensor<Cpu> {
     // SAFETY: every caller hands the buffer to a kernel that overwrites all of it.

@@ -47,17 +47,11 @@ impl<'a> Arrays<'a> {
     /// Puts them where the worker sees them.
     ///
     /// # Errors
-    /// If the memory cannot be used.
-    pub fn write(&self, memory: &Memory) -> Result<()> {
-        for (at, values) in &self.all {
-            match values {
-                Values::Floats(values) => memory.write(*at, values)?,
-                Values::Flags(flags) => {
-                    let bytes: Vec<u8> = flags.iter().map(|&flag| u8::from(flag)).collect();
-                    memory.write_bytes(*at, &bytes)?;
-                }
-            }
-        }
-        Ok(())
+    /// They do not fit.
+    pub fn write(&self, memory: &mut Memory) -> Result<()> {
+        self.all.iter().try_for_each(|(at, values)| match values {
+            Values::Floats(values) => memory.write(*at, values),
+            Values::Flags(flags) => memory.write_flags(*at, flags),
+        })
     }
 }

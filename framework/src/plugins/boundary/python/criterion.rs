@@ -65,10 +65,11 @@ impl<B: Backend> Adapter<B> {
             // Half as much again: sizes that grow a little find room.
             self.memory = Some(Memory::new(size + size / 2).map_err(|error| self.failed(error))?);
         }
-        let memory = self.memory.as_ref().ok_or_else(|| self.failed("no memory"))?;
-        arrays.write(memory)?;
-        if let Some(path) = memory.path() {
-            request["memory"] = json!(path);
+        if let Some(memory) = &mut self.memory {
+            arrays.write(memory)?;
+            if let Some(path) = memory.path() {
+                request["memory"] = json!(path);
+            }
         }
         let answer = self.ask(request)?;
         self.memory.iter_mut().for_each(Memory::found);
@@ -128,10 +129,10 @@ impl<B: Backend> Adapter<B> {
             let memory = self.memory.as_ref().ok_or_else(|| self.failed("no memory"))?;
             let scores = match (kind, target.group()) {
                 ("keep", _) => Scores::Keep(memory.read_flags(at, weight.count())?),
-                ("units", Some(group)) => Scores::Units(memory.read(at, group.units)?),
+                ("units", Some(group)) => Scores::Units(memory.read(at, group.units)?.to_vec()),
                 _ => {
                     let values = memory.read(at, weight.count())?;
-                    Tensor::from_vec(target.params().device(), values, weight.shape())?.into()
+                    Tensor::from_slice(target.params().device(), values, weight.shape())?.into()
                 }
             };
             self.answers.insert(key(target), scores);

@@ -1,11 +1,13 @@
 //! Memory that a worker maps too: a file without a name, on a file system that lies in memory where there is one.
 //!
-//! It is written and read as a file. To the worker that is the same memory; here, a file system that is full is an
-//! error, where a page that cannot be had would end the process.
+//! Both map it once and keep it. All of its pages are there when it is mapped: a file system that is full is an error
+//! then, where a page that cannot be had later would end the process; and a page fault costs more than copying the page.
 
 use crate::error::{Error, Result};
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use memmap2::{MmapOptions, MmapRaw};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,13 +33,12 @@ impl Layout {
     }
 }
 
-/// The file, as long as it has its name.
+/// The memory, and the name of its file as long as it has one.
 #[derive(Debug)]
 pub(super) struct Memory {
-    file: File,
-    size: u64,
+    map: MmapRaw,
     /// Where the worker finds it; nothing once it has.
-    path: Option<PathBuf>,
+    named: Named,
 }
 
 impl Memory {
@@ -66,77 +67,103 @@ impl Memory {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let memory = Self { file: options.open(&path)?, size, path: Some(path) };
+        let mut file = options.open(&path)?;
+        let named = Named(Some(path));
         // Written, not only promised: what is missing is missing now.
         let zeros = vec![0; 1 << 20];
         let mut left = size;
         while left > 0 {
             let part = left.min(zeros.len() as u64);
-            (&memory.file).write_all(&zeros[..part as usize])?;
+            file.write_all(&zeros[..part as usize])?;
             left -= part;
         }
-        Ok(memory)
+        let map = MmapOptions::new().populate().map_raw(&file)?;
+        Ok(Self { map, named })
     }
 
     /// Bytes.
     pub fn size(&self) -> u64 {
-        self.size
+        self.map.len() as u64
     }
 
     /// Where the worker is to find it, where it has not yet.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.named.0.as_deref()
     }
 
     /// The worker has mapped it: nobody else can, and it goes with its last user.
     pub fn found(&mut self) {
-        if let Some(path) = self.path.take() {
+        self.named.remove();
+    }
+
+    /// Writes numbers.
+    ///
+    /// # Errors
+    /// They do not lie within the memory; so for all of these.
+    pub fn write(&mut self, at: u64, values: &[f32]) -> Result<()> {
+        self.part_mut::<f32>(at, values.len()).map(|to| to.copy_from_slice(values))
+    }
+
+    /// Writes a one for each flag that is set, and a zero else.
+    pub fn write_flags(&mut self, at: u64, flags: &[bool]) -> Result<()> {
+        let to = self.part_mut::<u8>(at, flags.len())?;
+        to.iter_mut().zip(flags).for_each(|(to, &flag)| *to = u8::from(flag));
+        Ok(())
+    }
+
+    /// The numbers that the worker left.
+    pub fn read(&self, at: u64, count: usize) -> Result<&[f32]> {
+        self.part(at, count)
+    }
+
+    pub fn read_flags(&self, at: u64, count: usize) -> Result<Vec<bool>> {
+        Ok(self.part::<u8>(at, count)?.iter().map(|&byte| byte != 0).collect())
+    }
+
+    /// Where so many numbers lie, as bytes of the memory.
+    fn place<T: bytemuck::Pod>(&self, at: u64, count: usize) -> Result<Range<usize>> {
+        let start = usize::try_from(at).unwrap_or(usize::MAX);
+        let end = size_of::<T>().checked_mul(count).and_then(|bytes| start.checked_add(bytes));
+        end.filter(|&end| end <= self.map.len() && start.is_multiple_of(align_of::<T>()))
+            .map(|end| start..end)
+            .ok_or_else(|| {
+                let all = self.map.len();
+                Error::Other(format!("{count} numbers at byte {at} of the {all} bytes shared with the worker"))
+            })
+    }
+
+    fn part<T: bytemuck::Pod>(&self, at: u64, count: usize) -> Result<&[T]> {
+        let place = self.place::<T>(at, count)?;
+        // SAFETY: the bytes lie within the map, which lives as long as `self`, begins at a page, and takes any values.
+        // The worker writes only while the program waits for its answer.
+        Ok(unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(place.start).cast(), count) })
+    }
+
+    fn part_mut<T: bytemuck::Pod>(&mut self, at: u64, count: usize) -> Result<&mut [T]> {
+        let place = self.place::<T>(at, count)?;
+        // SAFETY: as in `part`; `self` is borrowed for this alone, and the worker reads only what it was told of by a
+        // message that comes after the writing.
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().add(place.start).cast(), count) })
+    }
+}
+
+/// The name of a file, which goes with this value.
+#[derive(Debug)]
+struct Named(Option<PathBuf>);
+
+impl Named {
+    fn remove(&mut self) {
+        if let Some(path) = self.0.take() {
             // A name that stays is in nobody's way.
             _ = std::fs::remove_file(path);
         }
     }
-
-    pub fn write(&self, at: u64, values: &[f32]) -> Result<()> {
-        self.write_bytes(at, bytes(values))
-    }
-
-    pub fn write_bytes(&self, at: u64, bytes: &[u8]) -> Result<()> {
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)).map_err(unusable)
-    }
-
-    pub fn read(&self, at: u64, count: usize) -> Result<Vec<f32>> {
-        let mut values = vec![0.0; count];
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes_mut(&mut values))).map_err(unusable)?;
-        Ok(values)
-    }
-
-    pub fn read_flags(&self, at: u64, count: usize) -> Result<Vec<bool>> {
-        let (mut bytes, mut file) = (vec![0; count], &self.file);
-        file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut bytes)).map_err(unusable)?;
-        Ok(bytes.into_iter().map(|byte| byte != 0).collect())
-    }
 }
 
-impl Drop for Memory {
+impl Drop for Named {
     fn drop(&mut self) {
-        self.found();
+        self.remove();
     }
-}
-
-fn unusable(error: std::io::Error) -> Error {
-    Error::Other(format!("the memory shared with the worker cannot be used: {error}"))
-}
-
-fn bytes(values: &[f32]) -> &[u8] {
-    // SAFETY: every byte of a float is one, for as long as the floats are borrowed.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
-}
-
-fn bytes_mut(values: &mut [f32]) -> &mut [u8] {
-    // SAFETY: as above; and any four bytes are a float.
-    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
 #[cfg(test)]
@@ -150,7 +177,7 @@ mod tests {
         assert_eq!((a, b, layout.size()), (0, 64, 66));
         let mut memory = Memory::new(layout.size()).unwrap();
         memory.write(a, &[1.5, -0.0, f32::MIN_POSITIVE]).unwrap();
-        memory.write_bytes(b, &[1, 0]).unwrap();
+        memory.write_flags(b, &[true, false]).unwrap();
         let path = memory.path().unwrap().to_owned();
         let found = std::fs::read(&path).unwrap();
         assert_eq!((found.len(), &found[..4], &found[64..]), (66, &1.5f32.to_ne_bytes()[..], &[1, 0][..]));
@@ -162,6 +189,8 @@ mod tests {
             [1.5, -0.0, f32::MIN_POSITIVE].map(f32::to_bits)
         );
         assert_eq!(memory.read_flags(b, 2).unwrap(), [true, false]);
-        assert!(memory.read(60, 3).unwrap_err().to_string().contains("cannot be used"));
+        for (at, count) in [(60, 2), (2, 1), (u64::MAX, 1), (0, usize::MAX)] {
+            assert!(memory.read(at, count).unwrap_err().to_string().contains("of the 66 bytes shared"));
+        }
     }
 }

@@ -2,17 +2,24 @@
 
 use crate::error::{Error, Result};
 use serde_json::Value;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
-use std::{env, process, thread};
+use std::{env, process};
 
 /// What the interpreter runs.
 const CODE: &str = include_str!("worker.py");
+
+/// Bytes from which the worker's C library asks the system for a piece of its own; glibc allows no more.
+const MAPPED: u32 = 32 << 20;
+
+/// Bytes that nobody uses and that the worker's C library keeps all the same.
+const KEPT: u32 = 256 << 20;
 
 /// Names the interpreter.
 pub(super) const VARIABLE: &str = "SECATEUR_PYTHON";
@@ -22,7 +29,8 @@ pub(super) const VARIABLE: &str = "SECATEUR_PYTHON";
 pub(super) struct Worker {
     child: Child,
     requests: ChildStdin,
-    answers: Receiver<String>,
+    /// A socket, which can be waited for so long and no longer; no thread stands between it and who asks.
+    answers: RefCell<BufReader<UnixStream>>,
     python: PathBuf,
     file: String,
     timeout: Duration,
@@ -39,12 +47,23 @@ impl Worker {
         let python = interpreter(|name| env::var_os(name));
         let mut command = Command::new(&python);
         command.arg("-c").arg(CODE).arg(process::id().to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let failed = |error: std::io::Error| Error::Other(format!("there is no way to talk to a worker: {error}"));
+        let (answers, theirs) = UnixStream::pair().map_err(failed)?;
+        // A clock that is set to zero would never ring.
+        answers.set_read_timeout(Some(timeout.max(Duration::from_millis(1)))).map_err(failed)?;
+        command.stdin(Stdio::piped()).stdout(OwnedFd::from(theirs)).stderr(Stdio::inherit());
         // The same bits each time: sums of several threads, and sets of words, have no order of their own.
         for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"] {
             command.env(name, "1");
         }
         command.env("PYTHONHASHSEED", "0");
+        // NumPy's results are freed at each step and made anew at the next: memory that went back to the system between
+        // would come with a page fault for each 4 KiB, which takes longer than most formulas.
+        for (name, bytes) in [("MALLOC_MMAP_THRESHOLD_", MAPPED), ("MALLOC_TRIM_THRESHOLD_", KEPT)] {
+            if env::var_os(name).is_none() {
+                command.env(name, bytes.to_string());
+            }
+        }
         let mut child = command.spawn().map_err(|error| {
             let absent = error.kind() == ErrorKind::NotFound;
             let reason = if absent { "there is no such program".into() } else { error.to_string() };
@@ -54,18 +73,10 @@ impl Worker {
                  or name an interpreter: {VARIABLE}=/usr/bin/python3"
             ))
         })?;
-        let (Some(requests), Some(out)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::Other("the worker has no pipes".into()));
-        };
-        let (send, answers) = channel();
-        let read = move || {
-            for line in BufReader::new(out).lines().map_while(std::io::Result::ok) {
-                if send.send(line).is_err() {
-                    break;
-                }
-            }
-        };
-        thread::Builder::new().name("python".into()).spawn(read).map_err(|e| Error::Other(e.to_string()))?;
+        // With it goes this side's hold on the worker's end: answers end with the worker.
+        drop(command);
+        let requests = child.stdin.take().ok_or_else(|| Error::Other("the worker has no pipe".into()))?;
+        let answers = RefCell::new(BufReader::new(answers));
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { child, requests, answers, python, file, timeout, lost: Cell::new(false) })
     }
@@ -86,15 +97,19 @@ impl Worker {
         if self.lost.replace(true) || (&self.requests).write_all(line.as_bytes()).is_err() {
             return Err(self.ended(&what));
         }
-        let answer = self.answers.recv_timeout(self.timeout).map_err(|error| match error {
-            RecvTimeoutError::Disconnected => self.ended(&what),
-            RecvTimeoutError::Timeout => Error::Other(format!(
-                "{} has not answered `{what}` for {} seconds, and was ended\n  fix: look for an endless loop, or allow \
-                 it more time: criterion.timeout",
-                self.file,
-                self.timeout.as_secs_f64()
-            )),
-        })?;
+        let mut answer = String::new();
+        match self.answers.borrow_mut().read_line(&mut answer) {
+            Ok(_) if answer.ends_with('\n') => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Err(Error::Other(format!(
+                    "{} has not answered `{what}` for {} seconds, and was ended\n  fix: look for an endless loop, or \
+                     allow it more time: criterion.timeout",
+                    self.file,
+                    self.timeout.as_secs_f64()
+                )));
+            }
+            Ok(_) | Err(_) => return Err(self.ended(&what)),
+        }
         let answer: Value = serde_json::from_str(&answer).map_err(|error| {
             Error::Other(format!("{}: its worker gave no answer but {answer:?}: {error}", self.file))
         })?;

@@ -5,7 +5,7 @@
 //! transposed weight, whose rows are a power of two apart, share a few places of the cache: every line of memory is
 //! fetched once for each of its numbers. Here they are turned in registers, in blocks.
 
-use super::{Cut, Form, Panels, Start, pack, registers, run};
+use super::{Cut, Form, Panels, Start, lanes, pack, registers, run};
 use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm};
 use crate::backend::cpu::common::simd::{Level, level};
 use crate::backend::cpu::common::{Accumulate, par, scratch};
@@ -88,11 +88,7 @@ pub(crate) fn product_by_blocks(c: &mut MatMut<'_>, mode: Accumulate, a: Left<'_
     let (top, left, rows, cols) = (c.first_row(), c.first_col(), c.rows(), c.cols());
     let b = b.cols_from(left, cols);
     assert_eq!(k, b.rows, "[{rows}, {cols}] = [{rows}, {k}] [{}, {cols}]", b.rows);
-    let lanes = match level {
-        Level::Avx512 => 16,
-        Level::Avx2 => 8,
-        Level::Baseline => return gemm(c, mode, 1.0, a.mat.rows_from(top, rows), b),
-    };
+    let Some(lanes) = lanes(level) else { return gemm(c, mode, 1.0, a.mat.rows_from(top, rows), b) };
     if k == 0 || rows == 0 || cols == 0 {
         return gemm(c, mode, 1.0, a.mat.rows_from(top, rows), b);
     }

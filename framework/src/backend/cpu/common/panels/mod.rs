@@ -6,6 +6,7 @@
 
 mod blocks;
 mod cut;
+mod kept;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
@@ -15,6 +16,7 @@ use super::transpose::transpose;
 use super::{Accumulate, elementwise, scratch};
 pub(crate) use blocks::{multiply, product_by_blocks, product_in_tiles, tile, with_left};
 use cut::{Cut, Start};
+pub(crate) use kept::Kept;
 
 /// Rows up to which a right-hand side is used where it is, if its columns fill registers: they are read too few times
 /// to be worth copying, and do not yet crowd each other out of the cache.
@@ -32,11 +34,7 @@ enum Form<'a> {
 /// Lends `f` the panels of `b`, copied only where they must be.
 pub(crate) fn with_panels<R>(b: Mat<'_>, f: impl FnOnce(&Panels<'_>) -> R) -> R {
     let level = level();
-    let lanes = match level {
-        Level::Avx512 => 16,
-        Level::Avx2 => 8,
-        Level::Baseline => return f(&Panels(Form::Whole(b))),
-    };
+    let Some(lanes) = lanes(level) else { return f(&Panels(Form::Whole(b))) };
     let (rows, cols) = (b.rows, b.cols);
     let width = lanes * registers(level, cols.div_ceil(lanes));
     if b.col_stride == 1 && cols.is_multiple_of(lanes) && rows <= IN_PLACE {
@@ -102,6 +100,15 @@ fn begin(c: &mut MatMut<'_>, start: Start<'_>) -> Accumulate {
             }
             Accumulate::Add
         }
+    }
+}
+
+/// Numbers in a register, where products choose the registers themselves.
+fn lanes(level: Level) -> Option<usize> {
+    match level {
+        Level::Avx512 => Some(16),
+        Level::Avx2 => Some(8),
+        Level::Baseline => None,
     }
 }
 
