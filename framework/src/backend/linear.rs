@@ -52,7 +52,7 @@ pub trait LinearOps: Device {
     const SPARSE: bool;
     /// Whether that was found to take less time, with the vector instructions that there are.
     fn sparse_pays() -> bool;
-    /// Where the nonzeros of a weight `[outputs, inputs]` are; nothing where the device multiplies by all of it.
+    /// Where the nonzeros of a weight `[outputs, inputs]` are, or of a convolution's with its kernels in a row; nothing where the device multiplies by all of it.
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Self::Pattern>;
     /// The nonzeros of a tensor of the pattern's shape, `[nonzeros]`, in the tensor's own order.
     ///

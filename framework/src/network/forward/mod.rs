@@ -183,8 +183,8 @@ impl<'a, B: Backend> Forward<'a, B> {
         }
     }
 
-    /// The weight of a fully connected layer.
-    fn linear_weight(&self, name: &str) -> Result<Weight<B>> {
+    /// The weight of a fully connected layer or a convolution.
+    fn layer_weight(&self, name: &str) -> Result<Weight<B>> {
         let sparse = self.sparse && !self.replaced.contains_key(name);
         let nonzeros = if sparse { self.params.nonzeros(name, self.dense_gradients)? } else { None };
         Ok(Weight { nonzeros, ..self.weight(name)? })

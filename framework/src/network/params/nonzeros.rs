@@ -12,11 +12,16 @@ use std::sync::Arc;
 const DENSEST: f64 = 0.35;
 /// Weights with fewer elements take a few microseconds either way.
 const SMALLEST: usize = 1000;
+/// The same of a convolution.
+const DENSEST_KERNELS: f64 = 0.3;
+/// Elements of a convolution's weight; each is multiplied at every window of an image.
+const SMALLEST_KERNELS: usize = 250;
 
 crate::choices! {
     /// Where products run over the nonzeros of a weight alone.
     pub enum Sparse {
-        /// Where it takes less time: few are left, at most 35 % of at least 1,000 weights, and the processor has AVX2.
+        /// Where it takes less time: few are left, at most 35 % of at least 1,000 weights, or 30 % of
+        /// a convolution's 250 in one group, and the processor has AVX2.
         Auto = "auto",
         /// Nowhere.
         Off = "off",
@@ -28,9 +33,12 @@ crate::choices! {
 impl Sparse {
     /// Whether a weight goes over its nonzeros alone: by its mask, its size and the processor's vector instructions, and
     /// by nothing else, so that a run that goes on from a checkpoint does so with the same bits.
-    fn takes<B: Backend>(self, kept: usize, count: usize) -> bool {
+    fn takes<B: Backend>(self, spec: &ParamSpec, kept: usize) -> bool {
+        let count = spec.shape.count();
+        let (smallest, densest) =
+            if spec.shape.len() == 4 { (SMALLEST_KERNELS, DENSEST_KERNELS) } else { (SMALLEST, DENSEST) };
         match self {
-            Self::Auto => B::sparse_pays() && count >= SMALLEST && kept as f64 <= DENSEST * count as f64,
+            Self::Auto => B::sparse_pays() && count >= smallest && kept as f64 <= densest * count as f64,
             Self::Off => false,
             Self::Always => count > 0,
         }
@@ -45,8 +53,8 @@ impl Sparse {
         spec: &ParamSpec,
         mask: Option<&'m Mask<B>>,
     ) -> Option<&'m Mask<B>> {
-        let held = mask.filter(|_| B::SPARSE && masking.zeroes() && spec.shape.len() == 2);
-        held.filter(|mask| self.takes::<B>(mask.kept, spec.shape.count()))
+        let held = mask.filter(|_| B::SPARSE && masking.zeroes() && spec.multiplies_nonzeros());
+        held.filter(|mask| self.takes::<B>(spec, mask.kept))
     }
 }
 
@@ -80,7 +88,7 @@ impl<B: Backend> Param<B> {
 }
 
 impl<B: Backend> ParamStore<B> {
-    /// The same parameters; fully connected layers with held masks go over their nonzeros alone where `sparse` says so
+    /// The same parameters; fully connected layers and convolutions with held masks go over their nonzeros alone where `sparse` says so
     /// and the device can.
     #[must_use]
     pub fn with_sparse(self, sparse: Sparse) -> Self {

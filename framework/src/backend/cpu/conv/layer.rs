@@ -1,6 +1,6 @@
 //! A convolution on slices: shape, parameters, and what follows them.
 
-use crate::backend::cpu::common::gemm::flops;
+use crate::backend::cpu::common::matrix::flops;
 use crate::backend::cpu::common::{Grad, elementwise};
 use crate::backend::{Act, Patches, Precision};
 

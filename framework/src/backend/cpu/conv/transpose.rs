@@ -2,11 +2,12 @@
 //!
 //! y = act(sum over windows of x^T (w * mask) + bias). Each image goes through patch columns and a matrix product.
 
+use super::backward::BANDS;
 use super::epilogue::{activated, slopes};
 use super::layer::{ConvGrads, effective};
 use crate::backend::cpu::activation::curves::with_curve;
 use crate::backend::cpu::common::bf16::multiply_in;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::{Accumulate, elementwise, grad, par, scratch};
 use crate::backend::{Act, Patches, Precision};
 
@@ -32,8 +33,6 @@ pub struct ConvTranspose<'a> {
     pub precision: Precision,
 }
 
-/// Most bands of images that have a partial weight gradient of their own.
-const BANDS: usize = 16;
 /// Elements of the partial weight gradients together.
 const PARTIAL: usize = 1 << 22;
 
@@ -48,7 +47,7 @@ impl ConvTranspose<'_> {
         down * across
     }
 
-    fn check(&self, x: &[f32], y: &[f32]) {
+    pub(super) fn check(&self, x: &[f32], y: &[f32]) {
         let weights = self.inputs * self.patches.depth();
         assert!(self.patches.stride > 0 && !self.act.needs_pre(false), "stride or activation of {:?}", self.patches);
         assert_eq!(x.len(), self.batch * self.inputs * self.pixels(), "x of a transposed {:?}", self.patches);

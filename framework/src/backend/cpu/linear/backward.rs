@@ -1,12 +1,14 @@
 //! The gradients of a fully connected layer.
 
 use super::layer::{CHUNK, Linear, LinearGrads, with_effective_weight};
-use super::nonzeros::{self, Nonzeros};
+use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
+use crate::backend::cpu::common::gemm::{gemm, tile};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::panels::{Panels, product, product_in_tiles, with_panels};
+use crate::backend::cpu::common::sparse::Nonzeros;
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
 /// Most bands of rows that have a partial weight gradient of their own.

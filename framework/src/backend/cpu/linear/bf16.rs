@@ -7,7 +7,7 @@ use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, backward_rows, finish_rows, finish_rows_keeping};
 use crate::backend::cpu::common::bf16::{Panels, affine, multiply, multiply_past_caches, product, with_panels};
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
 /// Rows that stay in a core's cache while everything is done to them: more than in f32, for both sides are packed anew

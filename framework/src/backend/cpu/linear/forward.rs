@@ -4,7 +4,7 @@ use super::layer::{CHUNK, Linear, with_effective_weight};
 use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::panels::{affine, product_by_blocks, tile, with_left, with_panels};
 use crate::backend::cpu::common::{Accumulate, par};
 

@@ -1,7 +1,7 @@
 //! A fully connected layer on slices: shape, parameters, activation.
 
-use super::nonzeros::Nonzeros;
 use crate::backend::Act;
+use crate::backend::cpu::common::sparse::Nonzeros;
 use crate::backend::cpu::common::{Grad, elementwise, scratch};
 
 /// The layer: shape, parameters, activation.

@@ -11,10 +11,10 @@ mod tests;
 pub use backward::backward;
 pub use forward::forward;
 pub use layer::{Linear, LinearGrads};
-pub use nonzeros::Nonzeros;
 
 use super::activation::Saved;
 use super::common::simd::{Level, level};
+pub use super::common::sparse::Nonzeros;
 use super::common::sparse::Pattern;
 use super::tensor::{filled, wanted};
 use crate::backend::linear::{Linear as Operands, LinearGrads as Wanted};
@@ -130,10 +130,6 @@ fn operands(op: &Operands<Cpu>) -> Linear<'_> {
         mask: op.w.mask.as_ref().map(Tensor::data),
         bias: op.b.as_ref().map(Tensor::data),
         act: op.act,
-        nonzeros: op.w.nonzeros.as_ref().map(|held| Nonzeros {
-            pattern: &held.pattern,
-            values: held.values.data(),
-            always: held.always,
-        }),
+        nonzeros: Nonzeros::of(&op.w),
     }
 }

@@ -58,6 +58,11 @@ impl Pattern {
         self.direct.rows() * self.direct.cols()
     }
 
+    /// Where in the weight each nonzero is, in rising order.
+    pub(crate) fn positions(&self) -> &[u32] {
+        &self.positions
+    }
+
     /// Takes the nonzeros out of a weight, in rising order.
     pub fn gather(&self, to: &mut [f32], weight: &[f32]) {
         copy(&self.positions, to, weight);
