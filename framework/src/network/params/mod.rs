@@ -51,6 +51,12 @@ impl<B: Backend> Param<B> {
         self.value.whole()
     }
 
+    /// A tensor of the values' shape and identity, perhaps without their numbers: these are put together from the nonzeros
+    /// where a layer goes over them alone, and [`Param::value`] alone asks for that.
+    pub(crate) fn outline(&self) -> Tensor<B> {
+        self.value.outline()
+    }
+
     /// The mask, if anything was ever masked.
     pub fn mask(&self) -> Option<&Mask<B>> {
         self.mask.as_ref()
@@ -67,7 +73,7 @@ impl<B: Backend> Param<B> {
 
     /// Elements that are not masked out.
     pub fn kept(&self) -> usize {
-        self.mask.as_ref().map_or(self.value.whole().count(), Mask::kept)
+        self.mask.as_ref().map_or(self.spec.shape.count(), Mask::kept)
     }
 
     /// Elements before anything was removed.

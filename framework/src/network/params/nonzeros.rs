@@ -65,10 +65,10 @@ impl<B: Backend> Param<B> {
     /// # Errors
     /// If the device is out of memory.
     pub fn gradient<'g>(&self, grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>) -> Result<Option<Tensor<B>>> {
-        let whole = grad(self.value.whole());
+        let whole = grad(&self.value.outline());
         let Some((pattern, values)) = self.value.packed() else { return Ok(whole.cloned()) };
         let Some(alone) = grad(&values) else { return Ok(whole.cloned()) };
-        let alone = B::spread(alone, &pattern, self.spec.shape)?;
+        let alone = B::spread(alone, &pattern, self.spec.shape);
         whole.map_or(Ok(alone.clone()), |whole| whole.add(&alone)).map(Some)
     }
 
@@ -78,7 +78,7 @@ impl<B: Backend> Param<B> {
         pattern: Option<&Arc<B::Pattern>>,
         grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
     ) -> Result<Option<Tensor<B>>> {
-        let whole = grad(self.value.whole());
+        let whole = grad(&self.value.outline());
         let Some(pattern) = pattern else { return Ok(whole.cloned()) };
         let alone = grad(&self.value.nonzeros(pattern)?);
         let Some(whole) = whole else { return Ok(alone.cloned()) };

@@ -49,14 +49,17 @@ impl ConvOps for Cpu {
         let over = Nonzeros::of(&op.w).filter(|nonzeros| nonzeros.convolves(&layer.patches));
         let y = filled(op.x.device(), shape, |y| match over {
             Some(over) => nonzeros::forward(&layer, over, op.x.data(), y, argmax.as_deref_mut()),
-            None => forward(&layer, op.x.data(), y, argmax.as_deref_mut()),
+            None => with_weight(&op.w, |weight| {
+                forward(&Conv { weight, ..layer }, op.x.data(), y, argmax.as_deref_mut());
+            }),
         });
         let saved = save.then(|| Conv2dSaved { y: y.clone(), argmax });
         Ok((y, saved))
     }
 
     fn ready_conv2d(op: &Conv2d<Self>) -> Result<Option<ReadyConv2d<Self>>> {
-        let Some(ready) = Ready::of(&layer(op)?) else { return Ok(None) };
+        let layer = layer(op)?;
+        let Some(ready) = with_weight(&op.w, |weight| Ready::of(&Conv { weight, ..layer })) else { return Ok(None) };
         let (axes, device) = (op.x.shape(), op.x.device().clone());
         Ok(Some(Box::new(move |x, added| {
             let batch = x.shape().first().copied().unwrap_or(0);
@@ -85,7 +88,9 @@ impl ConvOps for Cpu {
         };
         let (layer, x, y, dy) = (layer(op)?, op.x.data(), saved.y.data(), dy.data());
         let argmax = saved.argmax.as_deref();
-        let dense = |wanted: ConvGrads<'_>| backward(&layer, x, y, argmax, dy, wanted);
+        let dense = |wanted: ConvGrads<'_>| {
+            with_weight(&op.w, |weight| backward(&Conv { weight, ..layer }, x, y, argmax, dy, wanted));
+        };
         match Nonzeros::of(&op.w) {
             None => dense(wanted),
             Some(held) => {
@@ -106,7 +111,9 @@ impl ConvOps for Cpu {
             }
             match Nonzeros::of(&op.w).filter(|nonzeros| nonzeros.convolves(&p)) {
                 Some(over) => nonzeros::transpose::forward(&layer, over, op.x.data(), y),
-                None => transpose::forward(&layer, op.x.data(), y),
+                None => with_weight(&op.w, |weight| {
+                    transpose::forward(&ConvTranspose { weight, ..layer }, op.x.data(), y);
+                }),
             }
         }))
     }
@@ -119,7 +126,11 @@ impl ConvOps for Cpu {
             db: wanted(grads.b, op.b.as_ref())?,
         };
         let (layer, x, y, dy) = (transposed(op)?, op.x.data(), y.data(), dy.data());
-        let dense = |wanted: ConvGrads<'_>| transpose::backward(&layer, x, y, dy, wanted);
+        let dense = |wanted: ConvGrads<'_>| {
+            with_weight(&op.w, |weight| {
+                transpose::backward(&ConvTranspose { weight, ..layer }, x, y, dy, wanted);
+            });
+        };
         match Nonzeros::of(&op.w) {
             None => dense(wanted),
             Some(held) => {
@@ -131,14 +142,23 @@ impl ConvOps for Cpu {
     }
 }
 
+/// Lends `f` the whole weight.
+fn with_weight<R>(w: &Weight<Cpu>, f: impl FnOnce(&[f32]) -> R) -> R {
+    match Nonzeros::of(w) {
+        Some(nonzeros) => nonzeros.with_whole(f),
+        None => f(w.value.data()),
+    }
+}
+
 /// Whether the gradient of a weight is wanted where a mask is zero as well.
 fn is_dense(w: &Weight<Cpu>) -> bool {
     w.nonzeros.as_ref().is_none_or(|nonzeros| nonzeros.dense_gradient)
 }
 
+/// The layer without its weight: products over nonzeros do without.
 fn layer(op: &Conv2d<Cpu>) -> Result<Conv<'_>> {
     let (batch, patches, filters) = check_conv2d(op)?;
-    let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
+    let (weight, mask) = (&[][..], op.w.mask.as_ref().map(Tensor::data));
     Ok(Conv {
         batch,
         patches,
@@ -153,9 +173,10 @@ fn layer(op: &Conv2d<Cpu>) -> Result<Conv<'_>> {
     })
 }
 
+/// As [`layer`].
 fn transposed(op: &ConvTranspose2d<Cpu>) -> Result<ConvTranspose<'_>> {
     let (batch, patches, inputs) = check_conv_transpose2d(op)?;
-    let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
+    let (weight, mask) = (&[][..], op.w.mask.as_ref().map(Tensor::data));
     let bias = op.b.as_ref().map(Tensor::data);
     Ok(ConvTranspose { batch, patches, inputs, weight, mask, bias, act: op.act, precision: op.w.precision })
 }

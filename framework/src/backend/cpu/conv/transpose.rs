@@ -47,12 +47,22 @@ impl ConvTranspose<'_> {
         down * across
     }
 
-    pub(super) fn check(&self, x: &[f32], y: &[f32]) {
+    fn check(&self, x: &[f32], y: &[f32]) {
+        self.check_weight(self.weight.len());
+        self.check_rest(x, y);
+    }
+
+    /// Makes sure that a weight has so many elements.
+    pub(super) fn check_weight(&self, weights: usize) {
+        assert_eq!(self.inputs * self.patches.depth(), weights, "weight of a transposed {:?}", self.patches);
+    }
+
+    /// Makes sure that all slices but the weight are as long as the shape says.
+    pub(super) fn check_rest(&self, x: &[f32], y: &[f32]) {
         let weights = self.inputs * self.patches.depth();
         assert!(self.patches.stride > 0 && !self.act.needs_pre(false), "stride or activation of {:?}", self.patches);
         assert_eq!(x.len(), self.batch * self.inputs * self.pixels(), "x of a transposed {:?}", self.patches);
         assert_eq!(y.len(), self.batch * self.patches.image(), "y of a transposed {:?}", self.patches);
-        assert_eq!(self.weight.len(), weights, "weight of a transposed {:?}", self.patches);
         assert!(self.mask.is_none_or(|m| m.len() == weights), "mask of a transposed {:?}", self.patches);
         assert!(self.bias.is_none_or(|b| b.len() == self.patches.channels), "bias of a transposed {:?}", self.patches);
     }

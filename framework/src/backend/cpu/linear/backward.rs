@@ -30,7 +30,10 @@ pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut
         if over(nonzeros, layer, &grads) == (true, true) {
             return nonzeros::backward(layer, nonzeros, x, saved, dy, grads);
         }
-        return backward_by_operation(layer, x, saved, dy, grads);
+        if over(nonzeros, layer, &grads).0 {
+            return backward_by_operation(layer, x, saved, dy, grads);
+        }
+        return nonzeros.with_whole(|weight| backward_by_operation(&Linear { weight, ..*layer }, x, saved, dy, grads));
     }
     with_effective_weight(layer, |weight| {
         let layer = &Linear { weight, ..*layer };

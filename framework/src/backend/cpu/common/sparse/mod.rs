@@ -11,9 +11,9 @@ mod tiles;
 pub use pattern::Pattern;
 pub(crate) use tiles::Tiles;
 
-use super::par;
 use super::simd::{Level, level};
 use super::transpose::transpose;
+use super::{par, scratch};
 use crate::tensor::Weight;
 use dfdx::tensor::Cpu;
 use kernel::Width;
@@ -35,6 +35,14 @@ impl<'a> Nonzeros<'a> {
     pub(crate) fn of(weight: &'a Weight<Cpu>) -> Option<Self> {
         let held = weight.nonzeros.as_ref()?;
         Some(Self { pattern: &held.pattern, values: held.values.data(), always: held.always })
+    }
+
+    /// Lends `f` the whole weight.
+    pub(crate) fn with_whole<R>(&self, f: impl FnOnce(&[f32]) -> R) -> R {
+        scratch::with(self.pattern.weights(), |whole| {
+            self.pattern.spread(whole, self.values);
+            f(whole)
+        })
     }
 }
 

@@ -61,7 +61,8 @@ pub(super) fn share_out<'g>(
 
 /// As [`super::forward()`].
 pub(super) fn forward(conv: &Conv<'_>, nonzeros: Nonzeros<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u8]>) {
-    conv.check(x);
+    conv.check_weight(nonzeros.pattern.weights());
+    conv.check_rest(x);
     let (image, out, batch) = (conv.patches.image(), conv.output_len(), conv.batch);
     assert_eq!(y.len(), batch * out, "y of a convolution {:?}", conv.patches);
     if y.is_empty() {
@@ -95,7 +96,8 @@ pub(super) fn backward(
     dy: &[f32],
     grads: ConvGrads<'_>,
 ) {
-    conv.check(x);
+    conv.check_weight(nonzeros.pattern.weights());
+    conv.check_rest(x);
     let (image, out) = (conv.patches.image(), conv.output_len());
     assert_eq!((y.len(), dy.len()), (conv.batch * out, conv.batch * out), "y, dy of a convolution");
     let ConvGrads { dx, dw, db, .. } = grads;

@@ -72,7 +72,7 @@ impl Case<'_> {
         }
         if let Some(pattern) = alone {
             let mut whole = vec![if add { 1.0 } else { 0.0 }; self.conv.weight.len()];
-            pattern.write(&mut whole, &dw);
+            pattern.positions().iter().zip(&dw).for_each(|(&at, &dw)| whole[at as usize] = dw);
             dw = whole;
         }
         [y, dx, dw, db]

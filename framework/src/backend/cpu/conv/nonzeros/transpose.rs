@@ -13,7 +13,8 @@ use crate::backend::cpu::common::{Accumulate, Grad, grad, par, scratch};
 
 /// As [`super::super::transpose::forward`].
 pub fn forward(layer: &ConvTranspose<'_>, nonzeros: Nonzeros<'_>, x: &[f32], y: &mut [f32]) {
-    layer.check(x, y);
+    layer.check_weight(nonzeros.pattern.weights());
+    layer.check_rest(x, y);
     let (p, batch) = (&layer.patches, layer.batch);
     if x.is_empty() || y.is_empty() {
         return;
@@ -46,8 +47,9 @@ pub fn backward(
     dy: &[f32],
     grads: ConvGrads<'_>,
 ) {
-    layer.check(x, y);
-    layer.check(x, dy);
+    layer.check_weight(nonzeros.pattern.weights());
+    layer.check_rest(x, y);
+    layer.check_rest(x, dy);
     let ConvGrads { dx, dw, db, .. } = grads;
     if x.is_empty() || y.is_empty() {
         let nothing = [dx, dw, db].into_iter().flatten();
