@@ -20,18 +20,32 @@ use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, scra
 use kernel::{WIDEST, add_up, correlate, multiply};
 use shape::{Rows, Shape};
 
-/// Largest share of a dense product's multiplications, with those at positions that belong to no window, at which every
-/// product was faster over the nonzeros alone, for every shape and vector level that was measured
+/// Largest share of a dense product's multiplications, with those at positions that belong to no window, at which output
+/// and input's gradient were faster over the nonzeros alone, for every shape and vector level that was measured
 /// (`framework/benches/conv.rs`).
-const MOST: f64 = 0.3;
+const PRODUCTS: f64 = 0.32;
+/// The same for the weight's gradient.
+const CORRELATIONS: f64 = 0.34;
+/// What the sums of a nonzero take to be fetched and put back for each image, in positions.
+const SUMS: usize = 48;
 
 impl Nonzeros<'_> {
-    /// Whether the products of a convolution with these windows go over the nonzeros alone: by shape and pattern.
-    pub(super) fn convolves(&self, patches: &Patches) -> bool {
+    /// The nonzeros for each weight, times the positions for each window that a kernel goes over, with as many more.
+    fn share(&self, patches: &Patches, more: usize) -> f64 {
         let (down, across) = patches.windows();
         let density = self.pattern.nonzeros() as f64 / self.pattern.weights().max(1) as f64;
-        let stride = Shape::of(patches, 1).stride;
-        self.always || density * stride as f64 <= MOST * (down * across) as f64
+        density * (Shape::of(patches, 1).stride + more) as f64 / (down * across).max(1) as f64
+    }
+
+    /// Whether output and input's gradient of a convolution with these windows go over the nonzeros alone: by shape and
+    /// pattern.
+    pub(super) fn convolves(&self, patches: &Patches) -> bool {
+        self.always || self.share(patches, 0) <= PRODUCTS
+    }
+
+    /// Whether the weight's gradient does, too.
+    fn correlates_windows(&self, patches: &Patches) -> bool {
+        self.always || self.share(patches, SUMS) <= CORRELATIONS
     }
 }
 
@@ -45,17 +59,21 @@ pub(super) fn share_out<'g>(
     dense: impl FnOnce(ConvGrads<'_>),
 ) {
     let ConvGrads { dx, dw, dense_dw, db } = grads;
-    match (nonzeros.convolves(patches), dw) {
-        (true, dw) if dw.is_none() || !dense_dw => over(ConvGrads { dx, dw, dense_dw: false, db }),
-        (true, dw) => {
+    let all = dw.is_none() || !dense_dw && nonzeros.correlates_windows(patches);
+    let (dx, db) = match nonzeros.convolves(patches) {
+        true if all => return over(ConvGrads { dx, dw, dense_dw: false, db }),
+        true => {
             over(ConvGrads { dx, dw: None, dense_dw: false, db: None });
-            dense(ConvGrads { dx: None, dw, dense_dw, db });
+            (None, db)
         }
-        (false, Some(dw)) if !dense_dw => scratch::with(nonzeros.pattern.weights(), |whole| {
+        false => (dx, db),
+    };
+    match dw {
+        Some(dw) if !dense_dw => scratch::with(nonzeros.pattern.weights(), |whole| {
             dense(ConvGrads { dx, dw: Some(Grad::overwrite(whole)), dense_dw: true, db });
             nonzeros.pattern.put_dense(dw, whole);
         }),
-        (false, dw) => dense(ConvGrads { dx, dw, dense_dw, db }),
+        dw => dense(ConvGrads { dx, dw, dense_dw, db }),
     }
 }
 

@@ -201,19 +201,42 @@ fn gradients_are_the_slopes_of_the_output() {
 
 #[test]
 fn products_that_would_take_longer_are_dense_and_leave_zeros_where_the_weight_is() {
-    each_case(0.6, |case, pattern, keep| {
-        let nonzeros = Nonzeros { pattern, values: &[], always: false };
-        assert!(pattern.nonzeros() == 0 || !nonzeros.convolves(&case.conv.patches), "{:?}", case.conv.patches);
-        for add in [false, true] {
-            let found = case.run(Some((pattern, false)), false, add);
-            let mut expected = case.run(None, true, add);
-            let masked = expected[2].iter_mut().zip(keep).filter(|(_, keep)| !**keep);
-            masked.for_each(|(dw, _)| *dw = if add { 1.0 } else { 0.0 });
-            for (found, expected) in found.iter().zip(&expected) {
-                assert_near(found, &wide(expected), 1e-5, "one of y, dx, dw, db");
+    // All over nonzeros; the weight's gradient dense; all dense.
+    for (density, expected) in [(0.02, (true, true)), (0.1, (true, false)), (0.5, (false, false))] {
+        let patches = Patches { channels: 20, height: 4, width: 4, kernel: (3, 3), stride: 1, padding: 1 };
+        let keep: Vec<bool> = random(10 * patches.depth(), 7).iter().map(|x| x + 1.0 < 2.0 * density).collect();
+        let weight = random(keep.len(), 2).into_iter().zip(&keep).map(|(w, k)| if *k { w } else { 0.0 });
+        let (weight, pattern) = (weight.collect::<Vec<_>>(), Pattern::new(&keep, 10, patches.depth()));
+        let (act, pool, precision) = (Act::None, false, Precision::F32);
+        let conv = Conv {
+            batch: 2,
+            patches,
+            filters: 10,
+            groups: 1,
+            weight: &weight,
+            mask: None,
+            bias: None,
+            act,
+            pool,
+            precision,
+        };
+        let nonzeros = Nonzeros { pattern: &pattern, values: &[], always: false };
+        assert_eq!((nonzeros.convolves(&patches), nonzeros.correlates_windows(&patches)), expected, "{density}");
+        for transposed in [false, true] {
+            let case = Case { conv, transposed };
+            for (dense_dw, add) in [(false, false), (false, true), (true, false)] {
+                let found = case.run(Some((&pattern, false)), dense_dw, add);
+                let mut expected = case.run(None, true, add);
+                if !dense_dw {
+                    let masked = expected[2].iter_mut().zip(&keep).filter(|(_, keep)| !**keep);
+                    masked.for_each(|(dw, _)| *dw = if add { 1.0 } else { 0.0 });
+                }
+                for ((found, expected), what) in found.iter().zip(&expected).zip(["y", "dx", "dw", "db"]) {
+                    assert_near(found, &wide(expected), 1e-5, what);
+                }
             }
         }
-    });
+    }
 }
 
 #[test]
