@@ -51,12 +51,6 @@ impl<B: Backend> Param<B> {
         self.value.whole()
     }
 
-    /// A tensor of the values' shape and identity, perhaps without their numbers: these are put together from the nonzeros
-    /// where a layer goes over them alone, and [`Param::value`] alone asks for that.
-    pub(crate) fn outline(&self) -> Tensor<B> {
-        self.value.outline()
-    }
-
     /// The mask, if anything was ever masked.
     pub fn mask(&self) -> Option<&Mask<B>> {
         self.mask.as_ref()

@@ -59,6 +59,12 @@ impl Sparse {
 }
 
 impl<B: Backend> Param<B> {
+    /// A tensor of the values' shape and identity, perhaps without their numbers: these are put together from the nonzeros
+    /// where a layer goes over them alone, and [`Param::value`] alone asks for that.
+    pub(crate) fn outline(&self) -> Tensor<B> {
+        self.value.outline()
+    }
+
     /// The gradient of the whole weight, in its shape. Where a pass went over the nonzeros of the weight alone, it is
     /// that of these, and zero elsewhere. `grad` gives a tensor's gradient.
     ///
