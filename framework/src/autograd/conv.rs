@@ -20,7 +20,7 @@ impl<B: Backend> Tape<B> {
             return if pool { self.pool(&y, Pool::HALVING) } else { Ok(y) };
         }
         let op = Conv2d { w: Weight { precision: self.precision, ..op.w }, ..op };
-        let mut inputs = vec![&op.x, &op.w.value];
+        let mut inputs = vec![&op.x, op.w.learning()];
         inputs.extend(op.b.iter());
         let (y, saved) = B::conv2d(&op, self.wants(&inputs))?;
         if self.traces() {
@@ -28,11 +28,11 @@ impl<B: Backend> Tape<B> {
         }
         let Some(saved) = saved else { return Ok(y) };
         Ok(self.record(y, move |dy, grads| {
-            let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
+            let (mut x, mut w) = (grads.slot(&op.x), grads.slot(op.w.learning()));
             let mut b = op.b.as_ref().and_then(|b| grads.slot(b));
             B::conv2d_backward(&op, &saved, &dy, LayerGrads { x: x.as_mut(), w: w.as_mut(), b: b.as_mut() })?;
             grads.fill(&op.x, x);
-            grads.fill(&op.w.value, w);
+            grads.fill(op.w.learning(), w);
             op.b.iter().for_each(|bias| grads.fill(bias, b.take()));
             Ok(())
         }))
@@ -54,19 +54,19 @@ impl<B: Backend> Tape<B> {
         if self.traces() {
             self.note_conv_transpose2d(&op, &y)?;
         }
-        let mut inputs = vec![&op.x, &op.w.value];
+        let mut inputs = vec![&op.x, op.w.learning()];
         inputs.extend(op.b.iter());
         if !self.wants(&inputs) {
             return Ok(y);
         }
         let output = y.clone();
         Ok(self.record(y, move |dy, grads| {
-            let (mut x, mut w) = (grads.slot(&op.x), grads.slot(&op.w.value));
+            let (mut x, mut w) = (grads.slot(&op.x), grads.slot(op.w.learning()));
             let mut b = op.b.as_ref().and_then(|b| grads.slot(b));
             let wanted = LayerGrads { x: x.as_mut(), w: w.as_mut(), b: b.as_mut() };
             B::conv_transpose2d_backward(&op, &output, &dy, wanted)?;
             grads.fill(&op.x, x);
-            grads.fill(&op.w.value, w);
+            grads.fill(op.w.learning(), w);
             op.b.iter().for_each(|bias| grads.fill(bias, b.take()));
             Ok(())
         }))

@@ -55,23 +55,15 @@ pub trait LinearOps: Device {
     const SPARSE: bool;
     /// Whether that was found to take less time, with the vector instructions that there are.
     fn sparse_pays() -> bool;
-    /// Where the nonzeros of a weight `[outputs, inputs]` are; nothing where the device multiplies by all of it.
+    /// Where the nonzeros of a weight `[outputs, inputs]` are, or of a convolution's with its kernels in a row; nothing where the device multiplies by all of it.
     fn pattern(keep: &[bool], outputs: usize, inputs: usize) -> Option<Self::Pattern>;
     /// The nonzeros of a tensor of the pattern's shape, `[nonzeros]`, in the tensor's own order.
     ///
     /// # Errors
     /// If memory runs out, or the shapes do not fit.
     fn gather(whole: &Tensor<Self>, pattern: &Self::Pattern) -> Result<Tensor<Self>>;
-    /// The inverse of [`LinearOps::gather`]: a tensor of this shape that is zero elsewhere.
-    ///
-    /// # Errors
-    /// If memory runs out, or the shapes do not fit.
-    fn spread(values: &Tensor<Self>, pattern: &Self::Pattern, shape: Shape) -> Result<Tensor<Self>>;
-    /// Puts nonzeros, in the weight's own order, where they belong in it, and leaves the rest of it as it is.
-    ///
-    /// # Errors
-    /// If memory runs out, or the shapes do not fit.
-    fn write_nonzeros(whole: &mut Tensor<Self>, values: &Tensor<Self>, pattern: &Self::Pattern) -> Result<()>;
+    /// The inverse of [`LinearOps::gather`]: a tensor of the pattern's shape, which `shape` says, that is zero elsewhere.
+    fn spread(values: &Tensor<Self>, pattern: &Self::Pattern, shape: Shape) -> Tensor<Self>;
     /// What the device lacks to compute products in bf16: nothing, or the reason in words.
     fn lacks_bf16() -> Option<String>;
     /// What the device lacks for bits that are the same elsewhere ([`Bits::Portable`](crate::backend::Bits)): nothing, or

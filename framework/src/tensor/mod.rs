@@ -106,6 +106,24 @@ impl<B: Device> Tensor<B> {
         Self { id: TensorId::next(), shape, tracked: false, buffer: Arc::new(buffer) }
     }
 
+    /// Shape, identity and device alone, of a tensor whose numbers nobody is to read.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub(crate) fn outline(&self) -> Result<Self> {
+        Ok(Self { buffer: Arc::new(self.device().upload(vec![])?), ..self.clone() })
+    }
+
+    /// Whether it has no numbers, being an [`outline`](Self::outline).
+    pub(crate) fn is_outline(&self) -> bool {
+        self.buffer.count() != self.count()
+    }
+
+    /// These numbers under the identity of another tensor, with gradients wanted as there.
+    pub(crate) fn in_place_of(self, other: &Self) -> Self {
+        Self { id: other.id, tracked: other.tracked, ..self }
+    }
+
     /// Extent of every axis.
     pub fn shape(&self) -> Shape {
         self.shape
@@ -181,12 +199,15 @@ impl<B: Device> Tensor<B> {
         Self::from_vec(device, tensor.as_vec(), shape)
     }
 
+    /// The memory of all elements.
     pub(crate) fn buffer(&self) -> &Buffer<B> {
+        assert!(!self.is_outline(), "the numbers of an outline {} are not there", self.shape);
         &self.buffer
     }
 
     /// The buffer for writing in place, made this tensor's own first where it is shared.
     pub(crate) fn buffer_mut(&mut self) -> Result<&mut Buffer<B>> {
+        assert!(!self.is_outline(), "the numbers of an outline {} are not there", self.shape);
         if Arc::get_mut(&mut self.buffer).is_none_or(|b| b.is_read_only()) {
             self.buffer = Arc::new(B::duplicate(self)?);
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// few nonzeros, products may run over these alone.
 #[derive(Debug, Clone)]
 pub struct Weight<B: Device> {
-    /// The weight's values.
+    /// The weight's values; where there are `nonzeros`, perhaps no more than its shape and identity.
     pub value: Tensor<B>,
     /// 0 or 1 for every value of the weight.
     pub mask: Option<Tensor<B>>,

@@ -180,10 +180,11 @@ crate::options! {
         )]
         #[acts(run, "pruning steps that do not rewind, which forgets that state anyway")]
         pub fresh_optimizer: bool = false,
-        /// Which fully connected layers go over the nonzeros of their weights alone, once masks hold the others at zero:
-        /// `off` for none, `auto` where that takes less time (few are left: at most 35 % of at least 1,000 weights, on a
-        /// processor with AVX2), `always` for each that has a mask. Results differ in the last bits.
-        #[acts(run, "fully connected layers whose masks are held, on the CPU")]
+        /// Which fully connected layers and convolutions in one group go over the nonzeros of their weights alone, once
+        /// masks hold the others at zero: `off` for none, `auto` where that takes less time (few are left: at most 35 % of
+        /// at least 1,000 weights, or 30 % of a convolution's 250, on a processor with AVX2), `always` for each that has a
+        /// mask. Results differ in the last bits.
+        #[acts(run, "fully connected layers or convolutions whose masks are held, on the CPU")]
         pub sparse: Sparse = Sparse::Auto,
         /// What the products of training steps are computed in: `f32`, or `bf16`, which rounds their operands to 8 bits of
         /// precision and adds up in f32. Weights, norms, softmax, losses and the optimizer are f32 either way, and so are

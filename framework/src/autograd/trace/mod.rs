@@ -108,7 +108,7 @@ impl<B: Backend> Tape<B> {
     }
 
     /// Whether operations are noted or written down, each by itself.
-    pub(super) fn traces(&self) -> bool {
+    pub(crate) fn traces(&self) -> bool {
         self.trace.is_some() || self.written.is_some()
     }
 

@@ -4,7 +4,7 @@
 //! pruned. Each image is a piece of work; a head's scores fit in a core's cache.
 
 use super::common::bf16;
-use super::common::gemm::{Mat, MatMut, flops};
+use super::common::matrix::{Mat, MatMut, flops};
 use super::common::panels::{product, with_panels};
 use super::common::simd::{simd_fn, sum_of_pairs};
 use super::common::{Accumulate, Grad, par, scratch};

@@ -4,7 +4,8 @@
 //! input of unit j for sample f. The sum over f and j is two matrix products; the maximum is a product over
 //! (max, times). Neither needs the [F, M, N] shares themselves.
 
-use super::common::gemm::{Mat, MatMut, gemm};
+use super::common::gemm::gemm;
+use super::common::matrix::{Mat, MatMut};
 use super::common::simd::simd_fn;
 use super::common::{Accumulate, elementwise, par, scratch};
 use crate::backend::contribution::check_contribution;

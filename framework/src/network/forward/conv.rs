@@ -50,7 +50,7 @@ impl<B: Backend> Forward<'_, B> {
         act: Act,
     ) -> Result<Tensor<B>> {
         let weight_name = format!("{name}.weight");
-        let w = self.weight(&weight_name)?;
+        let w = self.layer_weight(&weight_name)?;
         let (kept, groups) = (self.params.get(&weight_name)?.kept(), self.params.get(&weight_name)?.spec().groups);
         let b = self.bias(name)?;
         self.taps.input(name, x);
@@ -104,7 +104,7 @@ impl<B: Backend> Forward<'_, B> {
         act: Act,
     ) -> Result<Tensor<B>> {
         let weight_name = format!("{name}.weight");
-        let w = self.weight(&weight_name)?;
+        let w = self.layer_weight(&weight_name)?;
         let kept = self.params.get(&weight_name)?.kept();
         let b = self.bias(name)?;
         self.taps.input(name, x);

@@ -26,7 +26,7 @@ impl<B: Backend> Forward<'_, B> {
         residual: Option<&Tensor<B>>,
     ) -> Result<Tensor<B>> {
         let weight_name = format!("{name}.weight");
-        let weight = self.linear_weight(&weight_name)?;
+        let weight = self.layer_weight(&weight_name)?;
         let kept = self.params.get(&weight_name)?.kept();
         self.count(&weight_name, x.shape().first().copied().unwrap_or(0), kept, weight.value.count());
         self.list(name, LayerOperation::Linear { act, residual: residual.is_some() });

@@ -55,6 +55,12 @@ impl ParamSpec {
     pub fn plain(name: String, shape: Shape, init: Init) -> Self {
         Self { prunable: false, decay: false, ..Self::weight(name, shape, init) }
     }
+
+    /// Whether it is the weight of a layer whose products can go over nonzeros alone: a fully connected one, or a
+    /// convolution in one group.
+    pub(crate) fn multiplies_nonzeros(&self) -> bool {
+        self.shape.len() == 2 || self.shape.len() == 4 && self.groups == 1
+    }
 }
 
 /// What a slice of a parameter does for the units of a group.

@@ -46,10 +46,13 @@ impl<B: Backend> Mask<B> {
     }
 
     /// Where the ones are, for products over them alone; nothing where the device has none, or the mask is that of no
-    /// matrix.
+    /// matrix and no kernel.
     pub(super) fn pattern(&self) -> Option<&Arc<B::Pattern>> {
         let make = || match *self.tensor.shape() {
-            [rows, columns] if self.tensor.count() > 0 => B::pattern(self.keep(), rows, columns).map(Arc::new),
+            // A convolution's filters are rows.
+            [rows, _] | [rows, _, _, _] if self.tensor.count() > 0 => {
+                B::pattern(self.keep(), rows, self.tensor.count() / rows).map(Arc::new)
+            }
             _ => None,
         };
         self.pattern.get_or_init(make).as_ref()

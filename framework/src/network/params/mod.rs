@@ -67,7 +67,7 @@ impl<B: Backend> Param<B> {
 
     /// Elements that are not masked out.
     pub fn kept(&self) -> usize {
-        self.mask.as_ref().map_or(self.value.whole().count(), Mask::kept)
+        self.mask.as_ref().map_or(self.spec.shape.count(), Mask::kept)
     }
 
     /// Elements before anything was removed.

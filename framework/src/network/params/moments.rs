@@ -38,7 +38,7 @@ impl<B: Backend> Moments<B> {
     /// In the parameter's shape, zero where nothing is kept.
     pub fn unpacked(&self, shape: Shape) -> Result<Vec<Tensor<B>>> {
         let Some(pattern) = &self.packed else { return Ok(self.tensors.clone()) };
-        self.tensors.iter().map(|values| B::spread(values, pattern, shape)).collect()
+        Ok(self.tensors.iter().map(|values| B::spread(values, pattern, shape)).collect())
     }
 
     /// Brings them into the parameter's shape.

@@ -12,11 +12,16 @@ use std::sync::Arc;
 const DENSEST: f64 = 0.35;
 /// Weights with fewer elements take a few microseconds either way.
 const SMALLEST: usize = 1000;
+/// The same of a convolution.
+const DENSEST_KERNELS: f64 = 0.3;
+/// Elements of a convolution's weight; each is multiplied at every window of an image.
+const SMALLEST_KERNELS: usize = 250;
 
 crate::choices! {
     /// Where products run over the nonzeros of a weight alone.
     pub enum Sparse {
-        /// Where it takes less time: few are left, at most 35 % of at least 1,000 weights, and the processor has AVX2.
+        /// Where it takes less time: few are left, at most 35 % of at least 1,000 weights, or 30 % of
+        /// a convolution's 250 in one group, and the processor has AVX2.
         Auto = "auto",
         /// Nowhere.
         Off = "off",
@@ -28,9 +33,12 @@ crate::choices! {
 impl Sparse {
     /// Whether a weight goes over its nonzeros alone: by its mask, its size and the processor's vector instructions, and
     /// by nothing else, so that a run that goes on from a checkpoint does so with the same bits.
-    fn takes<B: Backend>(self, kept: usize, count: usize) -> bool {
+    fn takes<B: Backend>(self, spec: &ParamSpec, kept: usize) -> bool {
+        let count = spec.shape.count();
+        let (smallest, densest) =
+            if spec.shape.len() == 4 { (SMALLEST_KERNELS, DENSEST_KERNELS) } else { (SMALLEST, DENSEST) };
         match self {
-            Self::Auto => B::sparse_pays() && count >= SMALLEST && kept as f64 <= DENSEST * count as f64,
+            Self::Auto => B::sparse_pays() && count >= smallest && kept as f64 <= densest * count as f64,
             Self::Off => false,
             Self::Always => count > 0,
         }
@@ -45,22 +53,28 @@ impl Sparse {
         spec: &ParamSpec,
         mask: Option<&'m Mask<B>>,
     ) -> Option<&'m Mask<B>> {
-        let held = mask.filter(|_| B::SPARSE && masking.zeroes() && spec.shape.len() == 2);
-        held.filter(|mask| self.takes::<B>(mask.kept, spec.shape.count()))
+        let held = mask.filter(|_| B::SPARSE && masking.zeroes() && spec.multiplies_nonzeros());
+        held.filter(|mask| self.takes::<B>(spec, mask.kept))
     }
 }
 
 impl<B: Backend> Param<B> {
+    /// A tensor of the values' shape and identity, perhaps without their numbers: these are put together from the nonzeros
+    /// where a layer goes over them alone, and [`Param::value`] alone asks for that.
+    pub(crate) fn outline(&self) -> Tensor<B> {
+        self.value.outline()
+    }
+
     /// The gradient of the whole weight, in its shape. Where a pass went over the nonzeros of the weight alone, it is
     /// that of these, and zero elsewhere. `grad` gives a tensor's gradient.
     ///
     /// # Errors
     /// If the device is out of memory.
     pub fn gradient<'g>(&self, grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>) -> Result<Option<Tensor<B>>> {
-        let whole = grad(self.value.whole());
+        let whole = grad(&self.value.outline());
         let Some((pattern, values)) = self.value.packed() else { return Ok(whole.cloned()) };
         let Some(alone) = grad(&values) else { return Ok(whole.cloned()) };
-        let alone = B::spread(alone, &pattern, self.spec.shape)?;
+        let alone = B::spread(alone, &pattern, self.spec.shape);
         whole.map_or(Ok(alone.clone()), |whole| whole.add(&alone)).map(Some)
     }
 
@@ -70,7 +84,7 @@ impl<B: Backend> Param<B> {
         pattern: Option<&Arc<B::Pattern>>,
         grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
     ) -> Result<Option<Tensor<B>>> {
-        let whole = grad(self.value.whole());
+        let whole = grad(&self.value.outline());
         let Some(pattern) = pattern else { return Ok(whole.cloned()) };
         let alone = grad(&self.value.nonzeros(pattern)?);
         let Some(whole) = whole else { return Ok(alone.cloned()) };
@@ -80,7 +94,7 @@ impl<B: Backend> Param<B> {
 }
 
 impl<B: Backend> ParamStore<B> {
-    /// The same parameters; fully connected layers with held masks go over their nonzeros alone where `sparse` says so
+    /// The same parameters; fully connected layers and convolutions with held masks go over their nonzeros alone where `sparse` says so
     /// and the device can.
     #[must_use]
     pub fn with_sparse(self, sparse: Sparse) -> Self {

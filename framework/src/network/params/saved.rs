@@ -50,7 +50,7 @@ impl<B: Backend> ParamStore<B> {
         for p in &self.params {
             let name = &p.spec.name;
             // Where only nonzeros are kept, the rest is zero, and the mask says where.
-            match p.state.packed().and_then(|pattern| B::gather(p.value.whole(), pattern).ok()) {
+            match p.state.packed().and_then(|pattern| p.value.nonzeros(pattern).ok()) {
                 Some(kept) => to.put(format!("value/{name}"), &kept.shape(), kept.host().into_owned().into()),
                 None => to.put(format!("value/{name}"), &p.spec.shape, p.value.whole().host()),
             }

@@ -48,8 +48,7 @@ impl<B: Backend> ParamStore<B> {
                 mask: p.mask.as_ref().filter(|_| held && pattern.is_none()).map(Mask::tensor),
             });
         }
-        B::update(&mut updated, scale)?;
-        self.params.iter_mut().try_for_each(|p| p.value.settle())
+        B::update(&mut updated, scale)
     }
 
     /// Takes over the buffers (running statistics) that a forward pass moved, but for those of channels that rest.

@@ -1,16 +1,17 @@
 //! A parameter's values, and beside them its nonzeros alone where products go over these.
 
 use crate::backend::Backend;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The values of a parameter in its shape. Its nonzeros are a tensor of their own from when they are first asked for
 /// until other values are set: layers that go over them alone find the gradient of that tensor, and an update moves it
-/// first and the whole after it.
+/// alone. The whole is then put together from them when somebody asks for it.
 pub(super) struct Values<B: Backend> {
-    whole: Tensor<B>,
+    /// Not there from an update of the nonzeros until it is asked for.
+    whole: OnceLock<Tensor<B>>,
     nonzeros: Mutex<Option<Packed<B>>>,
 }
 
@@ -18,31 +19,52 @@ pub(super) struct Values<B: Backend> {
 struct Packed<B: Backend> {
     pattern: Arc<B::Pattern>,
     values: Tensor<B>,
+    /// Shape and identity of the whole.
+    outline: Tensor<B>,
+}
+
+impl<B: Backend> Clone for Packed<B> {
+    fn clone(&self) -> Self {
+        let (pattern, values, outline) = (self.pattern.clone(), self.values.clone(), self.outline.clone());
+        Self { pattern, values, outline }
+    }
 }
 
 impl<B: Backend> Clone for Values<B> {
     fn clone(&self) -> Self {
-        let nonzeros = self.packed().map(|(pattern, values)| Packed { pattern, values });
-        Self { whole: self.whole.clone(), nonzeros: Mutex::new(nonzeros) }
+        Self { whole: self.whole.clone(), nonzeros: Mutex::new(self.lock().clone()) }
     }
 }
 
 impl<B: Backend> fmt::Debug for Values<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.whole.fmt(f)
+        self.outline().fmt(f)
     }
 }
 
 impl<B: Backend> From<Tensor<B>> for Values<B> {
     fn from(whole: Tensor<B>) -> Self {
-        Self { whole, nonzeros: Mutex::new(None) }
+        Self { whole: whole.into(), nonzeros: Mutex::new(None) }
     }
 }
 
 impl<B: Backend> Values<B> {
+    fn lock(&self) -> MutexGuard<'_, Option<Packed<B>>> {
+        self.nonzeros.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// All of them, in the parameter's shape.
     pub fn whole(&self) -> &Tensor<B> {
-        &self.whole
+        self.whole.get_or_init(|| {
+            let packed = self.lock().clone().expect("an update that takes the whole away leaves nonzeros");
+            B::spread(&packed.values, &packed.pattern, packed.outline.shape()).in_place_of(&packed.outline)
+        })
+    }
+
+    /// A tensor of their shape and identity, perhaps without their numbers.
+    pub fn outline(&self) -> Tensor<B> {
+        let outline = || self.lock().as_ref().map(|packed| packed.outline.clone());
+        self.whole.get().cloned().or_else(outline).unwrap_or_else(|| self.whole().clone())
     }
 
     /// Takes other values.
@@ -52,44 +74,39 @@ impl<B: Backend> Values<B> {
 
     /// The values at the nonzeros of this pattern, `[nonzeros]`; until other values are set the same tensor each time.
     pub fn nonzeros(&self, pattern: &Arc<B::Pattern>) -> Result<Tensor<B>> {
-        let mut nonzeros = self.nonzeros.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(packed) = nonzeros.as_ref().filter(|packed| Arc::ptr_eq(&packed.pattern, pattern)) {
+        if let Some(packed) = self.lock().as_ref().filter(|packed| Arc::ptr_eq(&packed.pattern, pattern)) {
             return Ok(packed.values.clone());
         }
-        let values = B::gather(&self.whole, pattern)?.tracked(self.whole.is_tracked());
-        *nonzeros = Some(Packed { pattern: Arc::clone(pattern), values: values.clone() });
+        let whole = self.whole();
+        let (values, outline) = (B::gather(whole, pattern)?.tracked(whole.is_tracked()), whole.outline()?);
+        *self.lock() = Some(Packed { pattern: Arc::clone(pattern), values: values.clone(), outline });
         Ok(values)
     }
 
     /// The nonzeros as they were asked for last, and where they are.
     pub fn packed(&self) -> Option<(Arc<B::Pattern>, Tensor<B>)> {
-        let nonzeros = self.nonzeros.lock().unwrap_or_else(PoisonError::into_inner);
-        nonzeros.as_ref().map(|packed| (Arc::clone(&packed.pattern), packed.values.clone()))
+        self.lock().as_ref().map(|packed| (Arc::clone(&packed.pattern), packed.values.clone()))
     }
 
-    /// What an update moves: the nonzeros of this pattern, or all values. [`Values::settle`] is to follow.
+    /// What an update moves: the nonzeros of this pattern, or all values.
     pub fn moving(&mut self, pattern: Option<&Arc<B::Pattern>>) -> Result<&mut Tensor<B>> {
-        if let Some(pattern) = pattern {
-            self.nonzeros(pattern)?;
+        match pattern {
+            Some(pattern) => self.clear_others(pattern)?,
+            None => {
+                self.whole();
+                *self.lock() = None;
+            }
         }
         let packed = self.nonzeros.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if pattern.is_none() {
-            *packed = None;
-        }
-        Ok(packed.as_mut().map_or(&mut self.whole, |packed| &mut packed.values))
-    }
-
-    /// Writes nonzeros that moved into the whole.
-    pub fn settle(&mut self) -> Result<()> {
-        let packed = self.nonzeros.get_mut().unwrap_or_else(PoisonError::into_inner);
-        packed.as_ref().map_or(Ok(()), |packed| B::write_nonzeros(&mut self.whole, &packed.values, &packed.pattern))
+        let moving = packed.as_mut().map(|packed| &mut packed.values).or_else(|| self.whole.get_mut());
+        moving.ok_or_else(|| Error::Other("a parameter without values".into()))
     }
 
     /// Makes zeros of all values that are no nonzeros of this pattern; zeros without a sign, as a checkpoint of the
     /// nonzeros alone gives them back.
     pub fn clear_others(&mut self, pattern: &Arc<B::Pattern>) -> Result<()> {
-        let (values, shape, tracked) = (self.nonzeros(pattern)?, self.whole.shape(), self.whole.is_tracked());
-        self.whole = B::spread(&values, pattern, shape)?.tracked(tracked);
+        self.nonzeros(pattern)?;
+        self.whole.take();
         Ok(())
     }
 }

@@ -26,10 +26,13 @@ impl<B: Backend> Setting<'_, B> {
 
     /// What was set of it and does nothing in a run that prunes.
     pub(super) fn sparse_note(&self, layout: &Layout) -> Option<Remark> {
-        let fully_connected = layout.params.iter().any(|p| p.prunable && p.shape.len() == 2);
+        let possible = layout.params.iter().any(|p| p.prunable && p.multiplies_nonzeros());
         let cut_out = self.prune.granularity == Granularity::Unit && self.prune.apply == Apply::Shrink;
-        let nothing = || match (fully_connected, cut_out) {
-            (false, _) => Some(("model.name", "no layer of the model that may be pruned is fully connected")),
+        let nothing = || match (possible, cut_out) {
+            (false, _) => Some((
+                "model.name",
+                "no layer of the model that may be pruned is fully connected, or a convolution in one group",
+            )),
             (_, true) => Some(("prune.apply", "units are cut out, and leave no masks")),
             _ => None,
         };

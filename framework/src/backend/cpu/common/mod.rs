@@ -5,6 +5,7 @@ pub mod elementwise;
 pub mod gemm;
 pub mod grad;
 pub(crate) mod lanes;
+pub mod matrix;
 pub(crate) mod panels;
 pub mod par;
 pub mod reduce;

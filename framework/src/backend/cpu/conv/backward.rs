@@ -7,11 +7,11 @@ use super::layer::{Conv, ConvGrads, effective};
 use super::tiles::{Images, correlate, pack, product};
 use crate::backend::cpu::activation::curves::with_curve;
 use crate::backend::cpu::common::bf16::multiply_in;
-use crate::backend::cpu::common::gemm::{Mat, MatMut};
+use crate::backend::cpu::common::matrix::{Mat, MatMut};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, scratch};
 
 /// Most bands of images that have a partial weight gradient of their own.
-const BANDS: usize = 16;
+pub(super) const BANDS: usize = 16;
 /// Elements of the partial weight gradients together.
 const PARTIAL: usize = 1 << 22;
 /// Elements of the images whose weight gradient is accumulated in registers: half of a usual second-level cache.
@@ -75,13 +75,13 @@ pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy
 }
 
 /// Some of the images in the backward pass.
-struct Part<'a> {
-    conv: &'a Conv<'a>,
-    weight: &'a [f32],
-    x: &'a [f32],
-    y: &'a [f32],
-    dy: &'a [f32],
-    argmax: Option<&'a [u8]>,
+pub(super) struct Part<'a> {
+    pub conv: &'a Conv<'a>,
+    pub weight: &'a [f32],
+    pub x: &'a [f32],
+    pub y: &'a [f32],
+    pub dy: &'a [f32],
+    pub argmax: Option<&'a [u8]>,
 }
 
 impl Part<'_> {
@@ -198,7 +198,7 @@ impl Part<'_> {
 
     /// The gradient before activation and pooling of image `i`: rows `pitch`, filters `plane` apart. Adds its sums to
     /// `db`.
-    fn before_activation(&self, i: usize, dpre: &mut [f32], plane: usize, pitch: usize, db: &mut [f32]) {
+    pub fn before_activation(&self, i: usize, dpre: &mut [f32], plane: usize, pitch: usize, db: &mut [f32]) {
         let out = self.conv.output_len();
         let (y, dy) = (&self.y[i * out..][..out], &self.dy[i * out..][..out]);
         let (_, rows, cols) = self.conv.output();

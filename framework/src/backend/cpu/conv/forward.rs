@@ -7,7 +7,7 @@ use super::layer::{Conv, effective};
 use super::small;
 use super::tiles::{pack, product, product_tile};
 use crate::backend::cpu::common::bf16::multiply_in;
-use crate::backend::cpu::common::gemm::{Mat, MatMut};
+use crate::backend::cpu::common::matrix::{Mat, MatMut};
 use crate::backend::cpu::common::{Accumulate, par, scratch};
 
 /// Computes `y` [batch, output]; all of it is overwritten. With pooling, `argmax` (as long as y) receives the place of

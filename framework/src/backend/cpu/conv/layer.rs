@@ -1,6 +1,6 @@
 //! A convolution on slices: shape, parameters, and what follows them.
 
-use crate::backend::cpu::common::gemm::flops;
+use crate::backend::cpu::common::matrix::flops;
 use crate::backend::cpu::common::{Grad, elementwise};
 use crate::backend::{Act, Patches, Precision};
 
@@ -74,12 +74,22 @@ impl Conv<'_> {
 
     /// Makes sure that all slices are as long as the shape says.
     pub(super) fn check(&self, x: &[f32]) {
+        self.check_weight(self.weight.len());
+        self.check_rest(x);
+    }
+
+    /// Makes sure that a weight has so many elements.
+    pub(super) fn check_weight(&self, weights: usize) {
+        assert_eq!(self.filters * self.depth(), weights, "weight of a convolution {:?}", self.patches);
+    }
+
+    /// The same of all slices but the weight.
+    pub(super) fn check_rest(&self, x: &[f32]) {
         let weights = self.filters * self.depth();
         let divided = [self.patches.channels, self.filters].iter().all(|n| n.is_multiple_of(self.groups));
         assert!(divided, "{} groups of a convolution {:?}", self.groups, self.patches);
         assert!(self.patches.stride > 0 && !self.act.needs_pre(false), "stride or activation of {:?}", self.patches);
         assert_eq!(x.len(), self.batch * self.patches.image(), "x of a convolution {:?}", self.patches);
-        assert_eq!(self.weight.len(), weights, "weight of a convolution {:?}", self.patches);
         assert!(self.mask.is_none_or(|m| m.len() == weights), "mask of a convolution {:?}", self.patches);
         assert!(self.bias.is_none_or(|b| b.len() == self.filters), "bias of a convolution {:?}", self.patches);
     }

@@ -3,7 +3,8 @@
 //!
 //! As in PyTorch, the kernel is not flipped. At stride 1 the convolution is computed directly from padded images; other
 //! strides and groups go through patch columns and a matrix product for each group, and filters of one channel, as a
-//! depthwise convolution has them, through a direct kernel of their own at every stride. Images under few windows share
+//! depthwise convolution has them, through a direct kernel of their own at every stride; a held mask that leaves few
+//! weights, over these alone. Images under few windows share
 //! one product of their patches. Bias, activation and pooling happen while an image's result is in cache.
 
 mod backward;
@@ -13,7 +14,9 @@ mod direct;
 mod epilogue;
 mod forward;
 mod layer;
+mod nonzeros;
 mod panels;
+mod phases;
 mod ready;
 mod small;
 #[cfg(test)]
@@ -25,9 +28,10 @@ pub use backward::backward;
 pub use forward::forward;
 pub use layer::{Conv, ConvGrads};
 
+use super::common::sparse::Nonzeros;
 use super::tensor::{filled, wanted};
 use crate::backend::conv::{check_conv_transpose2d, check_conv2d};
-use crate::backend::{Conv2d, Conv2dSaved, ConvOps, ConvTranspose2d, LayerGrads, ReadyConv2d};
+use crate::backend::{Conv2d, Conv2dSaved, ConvOps, ConvTranspose2d, LayerGrads, ReadyConv2d, Weight};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use dfdx::tensor::Cpu;
@@ -42,13 +46,20 @@ impl ConvOps for Cpu {
         let (filters, rows, cols) = layer.output();
         let shape = Shape::from([layer.batch, filters, rows, cols]);
         let mut argmax = (save && op.pool).then(|| vec![0; shape.count()]);
-        let y = filled(op.x.device(), shape, |y| forward(&layer, op.x.data(), y, argmax.as_deref_mut()));
+        let over = Nonzeros::of(&op.w).filter(|nonzeros| nonzeros.convolves(&layer.patches));
+        let y = filled(op.x.device(), shape, |y| match over {
+            Some(over) => nonzeros::forward(&layer, over, op.x.data(), y, argmax.as_deref_mut()),
+            None => with_weight(&op.w, |weight| {
+                forward(&Conv { weight, ..layer }, op.x.data(), y, argmax.as_deref_mut());
+            }),
+        });
         let saved = save.then(|| Conv2dSaved { y: y.clone(), argmax });
         Ok((y, saved))
     }
 
     fn ready_conv2d(op: &Conv2d<Self>) -> Result<Option<ReadyConv2d<Self>>> {
-        let Some(ready) = Ready::of(&layer(op)?) else { return Ok(None) };
+        let layer = layer(op)?;
+        let Some(ready) = with_weight(&op.w, |weight| Ready::of(&Conv { weight, ..layer })) else { return Ok(None) };
         let (axes, device) = (op.x.shape(), op.x.device().clone());
         Ok(Some(Box::new(move |x, added| {
             let batch = x.shape().first().copied().unwrap_or(0);
@@ -71,11 +82,22 @@ impl ConvOps for Cpu {
     ) -> Result<()> {
         let wanted = ConvGrads {
             dx: wanted(grads.x, Some(&op.x))?,
-            dw: wanted(grads.w, Some(&op.w.value))?,
-            dense_dw: true,
+            dw: wanted(grads.w, Some(op.w.learning()))?,
+            dense_dw: is_dense(&op.w),
             db: wanted(grads.b, op.b.as_ref())?,
         };
-        backward(&layer(op)?, op.x.data(), saved.y.data(), saved.argmax.as_deref(), dy.data(), wanted);
+        let (layer, x, y, dy) = (layer(op)?, op.x.data(), saved.y.data(), dy.data());
+        let argmax = saved.argmax.as_deref();
+        let dense = |wanted: ConvGrads<'_>| {
+            with_weight(&op.w, |weight| backward(&Conv { weight, ..layer }, x, y, argmax, dy, wanted));
+        };
+        match Nonzeros::of(&op.w) {
+            None => dense(wanted),
+            Some(held) => {
+                let over = |wanted: ConvGrads<'_>| nonzeros::backward(&layer, held, x, (y, argmax), dy, wanted);
+                nonzeros::share_out(held, &layer.patches, wanted, over, dense);
+            }
+        }
         Ok(())
     }
 
@@ -87,25 +109,56 @@ impl ConvOps for Cpu {
             if op.x.count() == 0 {
                 y.fill(0.0);
             }
-            transpose::forward(&layer, op.x.data(), y);
+            match Nonzeros::of(&op.w).filter(|nonzeros| nonzeros.convolves(&p)) {
+                Some(over) => nonzeros::transpose::forward(&layer, over, op.x.data(), y),
+                None => with_weight(&op.w, |weight| {
+                    transpose::forward(&ConvTranspose { weight, ..layer }, op.x.data(), y);
+                }),
+            }
         }))
     }
 
     fn conv_transpose2d_backward(op: &ConvTranspose2d<Self>, y: &T, dy: &T, grads: LayerGrads<'_, Self>) -> Result<()> {
         let wanted = ConvGrads {
             dx: wanted(grads.x, Some(&op.x))?,
-            dw: wanted(grads.w, Some(&op.w.value))?,
-            dense_dw: true,
+            dw: wanted(grads.w, Some(op.w.learning()))?,
+            dense_dw: is_dense(&op.w),
             db: wanted(grads.b, op.b.as_ref())?,
         };
-        transpose::backward(&transposed(op)?, op.x.data(), y.data(), dy.data(), wanted);
+        let (layer, x, y, dy) = (transposed(op)?, op.x.data(), y.data(), dy.data());
+        let dense = |wanted: ConvGrads<'_>| {
+            with_weight(&op.w, |weight| {
+                transpose::backward(&ConvTranspose { weight, ..layer }, x, y, dy, wanted);
+            });
+        };
+        match Nonzeros::of(&op.w) {
+            None => dense(wanted),
+            Some(held) => {
+                let over = |wanted: ConvGrads<'_>| nonzeros::transpose::backward(&layer, held, x, y, dy, wanted);
+                nonzeros::share_out(held, &layer.patches, wanted, over, dense);
+            }
+        }
         Ok(())
     }
 }
 
+/// Lends `f` the whole weight.
+fn with_weight<R>(w: &Weight<Cpu>, f: impl FnOnce(&[f32]) -> R) -> R {
+    match Nonzeros::of(w) {
+        Some(nonzeros) => nonzeros.with_whole(f),
+        None => f(w.value.data()),
+    }
+}
+
+/// Whether the gradient of a weight is wanted where a mask is zero as well.
+fn is_dense(w: &Weight<Cpu>) -> bool {
+    w.nonzeros.as_ref().is_none_or(|nonzeros| nonzeros.dense_gradient)
+}
+
+/// The layer without its weight: products over nonzeros do without.
 fn layer(op: &Conv2d<Cpu>) -> Result<Conv<'_>> {
     let (batch, patches, filters) = check_conv2d(op)?;
-    let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
+    let (weight, mask) = (&[][..], op.w.mask.as_ref().map(Tensor::data));
     Ok(Conv {
         batch,
         patches,
@@ -120,9 +173,10 @@ fn layer(op: &Conv2d<Cpu>) -> Result<Conv<'_>> {
     })
 }
 
+/// As [`layer`].
 fn transposed(op: &ConvTranspose2d<Cpu>) -> Result<ConvTranspose<'_>> {
     let (batch, patches, inputs) = check_conv_transpose2d(op)?;
-    let (weight, mask) = (op.w.value.data(), op.w.mask.as_ref().map(Tensor::data));
+    let (weight, mask) = (&[][..], op.w.mask.as_ref().map(Tensor::data));
     let bias = op.b.as_ref().map(Tensor::data);
     Ok(ConvTranspose { batch, patches, inputs, weight, mask, bias, act: op.act, precision: op.w.precision })
 }

@@ -20,7 +20,7 @@ fn exact(act: Act, x: f64) -> f64 {
 }
 
 /// The layer in f64 by its definition.
-fn reference(c: &Conv<'_>, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
+pub(super) fn reference(c: &Conv<'_>, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
     let p = &c.patches;
     let (down, across) = p.windows();
     let (kh, kw) = p.kernel;

@@ -2,11 +2,12 @@
 //!
 //! y = act(sum over windows of x^T (w * mask) + bias). Each image goes through patch columns and a matrix product.
 
+use super::backward::BANDS;
 use super::epilogue::{activated, slopes};
 use super::layer::{ConvGrads, effective};
 use crate::backend::cpu::activation::curves::with_curve;
 use crate::backend::cpu::common::bf16::multiply_in;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::{Accumulate, elementwise, grad, par, scratch};
 use crate::backend::{Act, Patches, Precision};
 
@@ -32,8 +33,6 @@ pub struct ConvTranspose<'a> {
     pub precision: Precision,
 }
 
-/// Most bands of images that have a partial weight gradient of their own.
-const BANDS: usize = 16;
 /// Elements of the partial weight gradients together.
 const PARTIAL: usize = 1 << 22;
 
@@ -49,11 +48,21 @@ impl ConvTranspose<'_> {
     }
 
     fn check(&self, x: &[f32], y: &[f32]) {
+        self.check_weight(self.weight.len());
+        self.check_rest(x, y);
+    }
+
+    /// Makes sure that a weight has so many elements.
+    pub(super) fn check_weight(&self, weights: usize) {
+        assert_eq!(self.inputs * self.patches.depth(), weights, "weight of a transposed {:?}", self.patches);
+    }
+
+    /// Makes sure that all slices but the weight are as long as the shape says.
+    pub(super) fn check_rest(&self, x: &[f32], y: &[f32]) {
         let weights = self.inputs * self.patches.depth();
         assert!(self.patches.stride > 0 && !self.act.needs_pre(false), "stride or activation of {:?}", self.patches);
         assert_eq!(x.len(), self.batch * self.inputs * self.pixels(), "x of a transposed {:?}", self.patches);
         assert_eq!(y.len(), self.batch * self.patches.image(), "y of a transposed {:?}", self.patches);
-        assert_eq!(self.weight.len(), weights, "weight of a transposed {:?}", self.patches);
         assert!(self.mask.is_none_or(|m| m.len() == weights), "mask of a transposed {:?}", self.patches);
         assert!(self.bias.is_none_or(|b| b.len() == self.patches.channels), "bias of a transposed {:?}", self.patches);
     }

@@ -1,12 +1,14 @@
 //! The gradients of a fully connected layer.
 
 use super::layer::{CHUNK, Linear, LinearGrads, with_effective_weight};
-use super::nonzeros::{self, Nonzeros};
+use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm, tile};
+use crate::backend::cpu::common::gemm::{gemm, tile};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::panels::{Panels, product, product_in_tiles, with_panels};
+use crate::backend::cpu::common::sparse::Nonzeros;
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
 /// Most bands of rows that have a partial weight gradient of their own.
@@ -14,21 +16,17 @@ pub(super) const BANDS: usize = 8;
 
 /// Computes the wanted gradients from `dy` [rows, outputs], the layer's input `x` and what the forward pass saved.
 pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut grads: LinearGrads<'_>) {
-    let &Linear { rows, inputs, outputs, .. } = layer;
-    layer.check(x);
-    assert_eq!(dy.len(), rows * outputs, "dy of a linear layer");
-    if let Some(mut dresidual) = grads.dresidual.take() {
-        dresidual.put(dy);
-    }
-    if rows * inputs * outputs == 0 {
-        let nothing = [grads.dx, grads.dw, grads.db].into_iter().flatten();
-        return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
+    if !begin(layer, x, dy, &mut grads) {
+        return;
     }
     if let Some(nonzeros) = layer.nonzeros {
         if over(nonzeros, layer, &grads) == (true, true) {
             return nonzeros::backward(layer, nonzeros, x, saved, dy, grads);
         }
-        return backward_by_operation(layer, x, saved, dy, grads);
+        if over(nonzeros, layer, &grads).0 {
+            return backward_by_operation(layer, x, saved, dy, grads);
+        }
+        return nonzeros.with_whole(|weight| backward_by_operation(&Linear { weight, ..*layer }, x, saved, dy, grads));
     }
     with_effective_weight(layer, |weight| {
         let layer = &Linear { weight, ..*layer };
@@ -38,6 +36,21 @@ pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut
             backward_by_operation(layer, x, saved, dy, grads);
         }
     });
+}
+
+/// Checks the operands, gives the residual its gradient and an empty layer those that it has; whether there is more to do.
+pub(super) fn begin(layer: &Linear<'_>, x: &[f32], dy: &[f32], grads: &mut LinearGrads<'_>) -> bool {
+    let &Linear { rows, inputs, outputs, .. } = layer;
+    layer.check(x);
+    assert_eq!(dy.len(), rows * outputs, "dy of a linear layer");
+    if let Some(mut dresidual) = grads.dresidual.take() {
+        dresidual.put(dy);
+    }
+    if rows * inputs * outputs == 0 {
+        let nothing = [grads.dx.take(), grads.dw.take(), grads.db.take()].into_iter().flatten();
+        nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
+    }
+    rows * inputs * outputs > 0
 }
 
 /// Whether dx and dw go over the nonzeros of the weight alone, or are not wanted.
@@ -79,31 +92,44 @@ pub(super) fn backward_in_bands(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>,
                             product(&mut out, dx.mode, 1.0, Mat::new(dpre, n, outputs), weight);
                         }
                     };
-                    if act == Act::None {
-                        reduce::add_column_sums(db, dy);
-                        products(dy);
-                    } else {
-                        scratch::with(n * outputs, |dpre| {
-                            backward_rows(act, dpre, dy, saved.slice(range), db);
-                            products(dpre);
-                        });
-                    }
+                    with_dpre(act, dy, saved.slice(range), db, products);
                 }
             });
-            let total = sum_of_bands(partial, weights + outputs);
-            let (dw_total, db_total) = total.split_at(weights);
-            if let Some(mut dw) = dw {
-                match mask.filter(|_| !dense_dw) {
-                    Some(mask) => dw.put_product(dw_total, mask),
-                    None => dw.put(dw_total),
-                }
-            }
-            if let Some(mut db) = db {
-                db.put(db_total);
-            }
+            put_bands(partial, (weights, outputs), (dw, db), mask.filter(|_| !dense_dw));
         })
     };
     with_panels(Mat::new(weight, outputs, inputs), whole);
+}
+
+/// Lends `f` the gradient before the activation of some rows, and adds its column sums to `db`; on this thread.
+pub(super) fn with_dpre(act: Act, dy: &[f32], saved: Saved<'_>, db: &mut [f32], f: impl FnOnce(&[f32])) {
+    if act == Act::None {
+        reduce::add_column_sums(db, dy);
+        return f(dy);
+    }
+    scratch::with(dy.len(), |dpre| {
+        backward_rows(act, dpre, dy, saved, db);
+        f(dpre);
+    });
+}
+
+/// Adds up the bands' gradients of the weight, times its mask where there is one, and of the bias.
+pub(super) fn put_bands(
+    partial: &mut [f32],
+    (weights, outputs): (usize, usize),
+    (dw, db): (Option<Grad<'_>>, Option<Grad<'_>>),
+    mask: Option<&[f32]>,
+) {
+    let (dw_total, db_total) = sum_of_bands(partial, weights + outputs).split_at(weights);
+    if let Some(mut dw) = dw {
+        match mask {
+            Some(mask) => dw.put_product(dw_total, mask),
+            None => dw.put(dw_total),
+        }
+    }
+    if let Some(mut db) = db {
+        db.put(db_total);
+    }
 }
 
 /// Adds the bands, `len` long each, to the first, in order.
@@ -127,7 +153,7 @@ pub(super) fn backward_by_operation(
     dy: &[f32],
     grads: LinearGrads<'_>,
 ) {
-    let &Linear { rows, inputs, outputs, weight, mask, act, .. } = layer;
+    let &Linear { rows, inputs, outputs, weight, mask, .. } = layer;
     let over = layer.nonzeros.map(|nonzeros| (nonzeros, over(nonzeros, layer, &grads)));
     let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
     let products = |dpre: &[f32]| {
@@ -151,10 +177,24 @@ pub(super) fn backward_by_operation(
             }
         }
     };
+    with_all_dpre(layer, CHUNK, saved, dy, db, products);
+}
+
+/// Gives the bias its gradient, and lends `products` the gradient before the activation of all rows, of which at most
+/// `chunk` are taken together; spread over the threads.
+pub(super) fn with_all_dpre(
+    layer: &Linear<'_>,
+    chunk: usize,
+    saved: Saved<'_>,
+    dy: &[f32],
+    db: Option<Grad<'_>>,
+    products: impl FnOnce(&[f32]),
+) {
+    let &Linear { outputs, act, rows, .. } = layer;
     if act == Act::None && db.is_none() {
         return products(dy);
     }
-    let piece = (elementwise::PIECE / outputs).clamp(1, CHUNK);
+    let piece = (elementwise::PIECE / outputs).clamp(1, chunk);
     let pieces = rows.div_ceil(piece);
     scratch::with(pieces * outputs, |sums| {
         sums.fill(0.0);

@@ -1,14 +1,13 @@
 //! The layer with products in bf16: the same cuts and the same order of operations as in f32, with both sides of every
 //! product packed for the instructions.
 
-use super::backward::{BANDS, sum_of_bands};
+use super::backward::{BANDS, begin, put_bands, with_all_dpre, with_dpre};
+use super::forward::{finish_chunk, finish_tile};
 use super::layer::{Linear, LinearGrads, with_effective_weight};
-use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
-use crate::backend::cpu::activation::rows::{act_in_place, act_into, backward_rows, finish_rows, finish_rows_keeping};
 use crate::backend::cpu::common::bf16::{Panels, affine, multiply, multiply_past_caches, product, with_panels};
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
-use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
+use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, scratch};
 
 /// Rows that stay in a core's cache while everything is done to them: more than in f32, for both sides are packed anew
 /// for each chunk of the weight's gradient.
@@ -52,20 +51,7 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
         par::for_each(flops(rows, outputs, inputs), tiles, |(mut y, pre)| {
             let a = Mat::new(x, rows, inputs).rows_from(y.first_row(), y.rows());
             let b = Mat::new(weight, outputs, inputs).t().cols_from(y.first_col(), y.cols());
-            let bias = &bias[y.first_col()..][..y.cols()];
-            let mut residuals = residual.map(|r| y.blocks_in(r));
-            let mut next_residual = || residuals.as_mut().and_then(Iterator::next);
-            if let Some(mut pre) = pre {
-                multiply(&mut pre, Accumulate::Overwrite, 1.0, a, b);
-                for (y, pre) in y.blocks().zip(pre.blocks()) {
-                    finish_rows_keeping(act, y, pre, bias, next_residual());
-                }
-            } else {
-                multiply(&mut y, Accumulate::Overwrite, 1.0, a, b);
-                for y in y.blocks() {
-                    finish_rows(act, y, bias, next_residual());
-                }
-            }
+            finish_tile(act, &mut y, pre, bias, residual, |to| multiply(to, Accumulate::Overwrite, 1.0, a, b));
         });
     });
 }
@@ -93,33 +79,17 @@ fn forward_in_chunks(
                 let (mut y, x) = (MatMut::new(y, n, outputs), Mat::new(x, n, inputs));
                 affine(&mut y, bias, residual.map(|r| Mat::new(r, n, outputs)), x, weight);
             };
-            match pre {
-                None if act == Act::None => multiply(y, residual),
-                None => {
-                    multiply(y, None);
-                    act_in_place(act, y, residual);
-                }
-                Some(pre) => {
-                    multiply(pre, None);
-                    act_into(act, y, pre, residual);
-                }
-            }
+            finish_chunk(act, y, pre, residual, multiply);
         });
     });
 }
 
 /// As [`backward`](super::backward).
 pub fn backward(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], mut grads: LinearGrads<'_>) {
-    let &Linear { rows, inputs, outputs, .. } = layer;
-    layer.check(x);
-    assert_eq!(dy.len(), rows * outputs, "dy of a linear layer");
-    if let Some(mut dresidual) = grads.dresidual.take() {
-        dresidual.put(dy);
+    if !begin(layer, x, dy, &mut grads) {
+        return;
     }
-    if rows * inputs * outputs == 0 {
-        let nothing = [grads.dx, grads.dw, grads.db].into_iter().flatten();
-        return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
-    }
+    let &Linear { inputs, outputs, .. } = layer;
     with_effective_weight(layer, |weight| {
         let layer = &Linear { weight, ..*layer };
         if layer.many_rows() {
@@ -169,34 +139,13 @@ fn backward_in_bands(
                 });
             }
         });
-        let (dw_total, db_total) = sum_of_bands(partial, weights + outputs).split_at(weights);
-        if let Some(mut dw) = dw {
-            match mask.filter(|_| !dense_dw) {
-                Some(mask) => dw.put_product(dw_total, mask),
-                None => dw.put(dw_total),
-            }
-        }
-        if let Some(mut db) = db {
-            db.put(db_total);
-        }
-    });
-}
-
-/// Lends `f` the gradient before the activation of some rows, and adds its column sums to `db`; on this thread.
-fn with_dpre(act: Act, dy: &[f32], saved: Saved<'_>, db: &mut [f32], f: impl FnOnce(&[f32])) {
-    if act == Act::None {
-        reduce::add_column_sums(db, dy);
-        return f(dy);
-    }
-    scratch::with(dy.len(), |dpre| {
-        backward_rows(act, dpre, dy, saved, db);
-        f(dpre);
+        put_bands(partial, (weights, outputs), (dw, db), mask.filter(|_| !dense_dw));
     });
 }
 
 /// One operation after the other, each spread over the threads on its own.
 fn backward_by_operation(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[f32], grads: LinearGrads<'_>) {
-    let &Linear { rows, inputs, outputs, weight, mask, act, .. } = layer;
+    let &Linear { rows, inputs, outputs, weight, mask, .. } = layer;
     let LinearGrads { dx, dw, dense_dw, db, .. } = grads;
     let products = |dpre: &[f32]| {
         if let Some(dx) = dx {
@@ -211,31 +160,7 @@ fn backward_by_operation(layer: &Linear<'_>, x: &[f32], saved: Saved<'_>, dy: &[
             weight_gradient(dw, mask.filter(|_| !dense_dw), dpre, x, (rows, inputs, outputs));
         }
     };
-    if act == Act::None && db.is_none() {
-        return products(dy);
-    }
-    let piece = (elementwise::PIECE / outputs).clamp(1, CHUNK);
-    scratch::with(rows.div_ceil(piece) * outputs, |sums| {
-        sums.fill(0.0);
-        let dpre_len = if act == Act::None { 0 } else { dy.len() };
-        scratch::with(dpre_len, |dpre| {
-            let pieces = par::chunks_mut_or_none((act != Act::None).then_some(&mut *dpre), piece * outputs, usize::MAX);
-            let work = sums.chunks_mut(outputs).zip(dy.chunks(piece * outputs)).zip(pieces).enumerate();
-            par::for_each(8 * dy.len(), work, |(i, ((sums, dy), dpre))| match dpre {
-                None => reduce::add_column_sums(sums, dy),
-                Some(dpre) => {
-                    let first = i * piece * outputs;
-                    backward_rows(act, dpre, dy, saved.slice(first..first + dy.len()), sums);
-                }
-            });
-            if let Some(mut db) = db {
-                let (total, rest) = sums.split_at_mut(outputs);
-                rest.chunks(outputs).for_each(|other| elementwise::add_assign(total, other));
-                db.put(total);
-            }
-            products(if act == Act::None { dy } else { dpre });
-        });
-    });
+    with_all_dpre(layer, CHUNK, saved, dy, db, products);
 }
 
 /// dw (+)= (dpre^T x) * mask.
@@ -276,6 +201,7 @@ fn weight_gradient(
 mod tests {
     use super::super::{backward as in_f32_backward, forward as in_f32};
     use super::*;
+    use crate::backend::Act;
     use crate::backend::cpu::common::testing::*;
 
     type Forward = fn(&Linear<'_>, &[f32], Option<&[f32]>, &mut [f32], Option<&mut [f32]>);

@@ -4,7 +4,7 @@ use super::layer::{CHUNK, Linear, with_effective_weight};
 use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::panels::{affine, product_by_blocks, tile, with_left, with_panels};
 use crate::backend::cpu::common::{Accumulate, par};
 
@@ -33,20 +33,8 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
         let b = Mat::new(weight, outputs, inputs).t();
         with_left(Mat::new(x, rows, inputs), |a| {
             par::for_each(flops(rows, outputs, inputs), tiles, |(mut y, pre)| {
-                let bias = &bias[y.first_col()..][..y.cols()];
-                let mut residuals = residual.map(|r| y.blocks_in(r));
-                let mut next_residual = || residuals.as_mut().and_then(Iterator::next);
-                if let Some(mut pre) = pre {
-                    product_by_blocks(&mut pre, Accumulate::Overwrite, a, b);
-                    for (y, pre) in y.blocks().zip(pre.blocks()) {
-                        finish_rows_keeping(act, y, pre, bias, next_residual());
-                    }
-                } else {
-                    product_by_blocks(&mut y, Accumulate::Overwrite, a, b);
-                    for y in y.blocks() {
-                        finish_rows(act, y, bias, next_residual());
-                    }
-                }
+                let multiply = |to: &mut MatMut<'_>| product_by_blocks(to, Accumulate::Overwrite, a, b);
+                finish_tile(act, &mut y, pre, bias, residual, multiply);
             });
         });
     });
@@ -75,17 +63,54 @@ fn forward_in_chunks(
                 let (mut y, x) = (MatMut::new(y, n, outputs), Mat::new(x, n, inputs));
                 affine(&mut y, bias, residual.map(|r| Mat::new(r, n, outputs)), x, weight);
             };
-            match pre {
-                None if act == Act::None => multiply(y, residual),
-                None => {
-                    multiply(y, None);
-                    act_in_place(act, y, residual);
-                }
-                Some(pre) => {
-                    multiply(pre, None);
-                    act_into(act, y, pre, residual);
-                }
-            }
+            finish_chunk(act, y, pre, residual, multiply);
         });
     });
+}
+
+/// A tile of the output: `multiply` puts the product where it is told, and what follows is done while that is in the cache.
+/// Bias and residual are those of the whole output.
+pub(super) fn finish_tile(
+    act: Act,
+    y: &mut MatMut<'_>,
+    pre: Option<MatMut<'_>>,
+    bias: &[f32],
+    residual: Option<&[f32]>,
+    multiply: impl FnOnce(&mut MatMut<'_>),
+) {
+    let bias = &bias[y.first_col()..][..y.cols()];
+    let mut residuals = residual.map(|r| y.blocks_in(r));
+    let mut next_residual = || residuals.as_mut().and_then(Iterator::next);
+    if let Some(mut pre) = pre {
+        multiply(&mut pre);
+        for (y, pre) in y.blocks().zip(pre.blocks()) {
+            finish_rows_keeping(act, y, pre, bias, next_residual());
+        }
+    } else {
+        multiply(y);
+        for y in y.blocks() {
+            finish_rows(act, y, bias, next_residual());
+        }
+    }
+}
+
+/// A chunk of rows: `multiply` puts the product with its bias, and a residual where there is one, where it is told.
+pub(super) fn finish_chunk(
+    act: Act,
+    y: &mut [f32],
+    pre: Option<&mut [f32]>,
+    residual: Option<&[f32]>,
+    multiply: impl FnOnce(&mut [f32], Option<&[f32]>),
+) {
+    match pre {
+        None if act == Act::None => multiply(y, residual),
+        None => {
+            multiply(y, None);
+            act_in_place(act, y, residual);
+        }
+        Some(pre) => {
+            multiply(pre, None);
+            act_into(act, y, pre, residual);
+        }
+    }
 }

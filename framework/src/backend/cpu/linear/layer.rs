@@ -1,7 +1,7 @@
 //! A fully connected layer on slices: shape, parameters, activation.
 
-use super::nonzeros::Nonzeros;
 use crate::backend::Act;
+use crate::backend::cpu::common::sparse::Nonzeros;
 use crate::backend::cpu::common::{Grad, elementwise, scratch};
 
 /// The layer: shape, parameters, activation.
@@ -13,7 +13,7 @@ pub struct Linear<'a> {
     pub inputs: usize,
     /// Width of y.
     pub outputs: usize,
-    /// `[outputs, inputs]`
+    /// `[outputs, inputs]`; nothing where `nonzeros` have it.
     pub weight: &'a [f32],
     /// 0 or 1 for each weight.
     pub mask: Option<&'a [f32]>,
@@ -58,17 +58,19 @@ impl Linear<'_> {
     pub(super) fn check(&self, x: &[f32]) {
         let (weights, inputs, outputs) = (self.inputs * self.outputs, self.inputs, self.outputs);
         assert_eq!(x.len(), self.rows * inputs, "x of a linear layer with {inputs} inputs");
-        assert_eq!(self.weight.len(), weights, "weight of a linear layer [{outputs}, {inputs}]");
+        let held = self.nonzeros.is_some_and(|nonzeros| nonzeros.pattern.weights() == weights);
+        assert!(held || self.weight.len() == weights, "weight of a linear layer [{outputs}, {inputs}]");
         assert!(self.mask.is_none_or(|m| m.len() == weights), "mask of a linear layer [{outputs}, {inputs}]");
         assert!(self.bias.is_none_or(|b| b.len() == outputs), "bias of a linear layer [{outputs}, {inputs}]");
     }
 }
 
-/// Lends `f` w * mask.
+/// Lends `f` all of w * mask.
 pub(super) fn with_effective_weight<R>(layer: &Linear<'_>, f: impl FnOnce(&[f32]) -> R) -> R {
-    match layer.mask {
-        None => f(layer.weight),
-        Some(mask) => scratch::with(mask.len(), |weight| {
+    match (layer.mask, layer.nonzeros) {
+        (None, Some(nonzeros)) => nonzeros.with_whole(f),
+        (None, None) => f(layer.weight),
+        (Some(mask), _) => scratch::with(mask.len(), |weight| {
             elementwise::mul(weight, layer.weight, mask);
             f(weight)
         }),

@@ -12,10 +12,10 @@ mod tests;
 pub use backward::backward;
 pub use forward::forward;
 pub use layer::{Linear, LinearGrads};
-pub use nonzeros::Nonzeros;
 
 use super::activation::Saved;
 use super::common::simd::{Level, level};
+pub use super::common::sparse::Nonzeros;
 use super::common::sparse::Pattern;
 use super::tensor::{filled, wanted};
 use crate::backend::linear::{Linear as Operands, LinearGrads as Wanted};
@@ -52,15 +52,9 @@ impl LinearOps for Cpu {
         Ok(filled(whole.device(), [pattern.nonzeros()].into(), |to| pattern.gather(to, whole.data())))
     }
 
-    fn spread(values: &Tensor<Self>, pattern: &Pattern, shape: Shape) -> Result<Tensor<Self>> {
-        check_nonzeros(values, pattern, shape)?;
-        Ok(filled(values.device(), shape, |to| pattern.spread(to, values.data())))
-    }
-
-    fn write_nonzeros(whole: &mut Tensor<Self>, values: &Tensor<Self>, pattern: &Pattern) -> Result<()> {
-        check_nonzeros(values, pattern, whole.shape())?;
-        pattern.write(whole.data_mut()?, values.data());
-        Ok(())
+    fn spread(values: &Tensor<Self>, pattern: &Pattern, shape: Shape) -> Tensor<Self> {
+        assert_eq!(shape.count(), pattern.weights(), "elements of {shape}, which nonzeros are spread over");
+        filled(values.device(), shape, |to| pattern.spread(to, values.data()))
     }
 
     fn linear(op: &Operands<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
@@ -124,16 +118,6 @@ impl LinearOps for Cpu {
     }
 }
 
-/// Makes sure that there is a value for each nonzero of a weight of that shape.
-fn check_nonzeros(values: &Tensor<Cpu>, pattern: &Pattern, shape: Shape) -> Result<()> {
-    let (nonzeros, weights) = (pattern.nonzeros(), pattern.weights());
-    if (values.count(), shape.count()) == (nonzeros, weights) {
-        return Ok(());
-    }
-    let message = format!("{} to {shape}, for {nonzeros} of {weights} weights", values.shape());
-    Err(Error::shape("nonzeros", message))
-}
-
 /// Whether a layer's products are computed in bf16: not those over nonzeros alone.
 fn in_bf16(op: &Operands<Cpu>) -> bool {
     op.w.precision == Precision::Bf16 && op.w.nonzeros.is_none()
@@ -146,14 +130,10 @@ fn operands(op: &Operands<Cpu>) -> Linear<'_> {
         rows,
         inputs,
         outputs,
-        weight: op.w.value.data(),
+        weight: if op.w.value.is_outline() { &[] } else { op.w.value.data() },
         mask: op.w.mask.as_ref().map(Tensor::data),
         bias: op.b.as_ref().map(Tensor::data),
         act: op.act,
-        nonzeros: op.w.nonzeros.as_ref().map(|held| Nonzeros {
-            pattern: &held.pattern,
-            values: held.values.data(),
-            always: held.always,
-        }),
+        nonzeros: Nonzeros::of(&op.w),
     }
 }

@@ -6,19 +6,8 @@ use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::{backward_rows, finish_rows, finish_rows_keeping};
 use crate::backend::cpu::common::scratch::aligned;
-use crate::backend::cpu::common::sparse::{Pattern, Plan};
+use crate::backend::cpu::common::sparse::{Nonzeros, Plan};
 use crate::backend::cpu::common::{Accumulate, Grad, grad, par, reduce, scratch};
-
-/// What the backward pass of a layer over its nonzeros goes by.
-#[derive(Clone, Copy, Debug)]
-pub struct Nonzeros<'a> {
-    /// Where they are.
-    pub pattern: &'a Pattern,
-    /// The weight's values there, in rising order.
-    pub values: &'a [f32],
-    /// Whether products go over them alone even where that takes longer.
-    pub always: bool,
-}
 
 /// Largest share of a dense product's multiplications at which y and dx were faster over the nonzeros alone, for every
 /// shape and vector level that was measured (`framework/benches/linear.rs`).
@@ -212,6 +201,7 @@ fn backward_in_bands(
 mod tests {
     use super::super::{backward, forward};
     use super::*;
+    use crate::backend::cpu::common::sparse::Pattern;
     use crate::backend::cpu::common::testing::{assert_same_bits, at_each_level, numeric_gradient, random};
 
     /// A layer's operands; weights are zero where nothing is kept.
@@ -275,7 +265,7 @@ mod tests {
             backward(&layer, &self.x, saved, &self.dy, grads);
             if let Some(pattern) = alone {
                 let mut whole = vec![if add { 1.0 } else { 0.0 }; self.weight.len()];
-                pattern.write(&mut whole, &dw);
+                pattern.positions().iter().zip(&dw).for_each(|(&at, &dw)| whole[at as usize] = dw);
                 dw = whole;
             }
             [y, dx, dw, db.clone()]

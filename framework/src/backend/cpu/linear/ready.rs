@@ -5,7 +5,7 @@
 use super::layer::CHUNK;
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::finish_rows;
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::panels::{Kept, product};
 use crate::backend::cpu::common::{Accumulate, par};
 

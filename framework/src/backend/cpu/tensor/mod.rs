@@ -6,6 +6,7 @@ mod storage;
 pub(super) use slot::wanted;
 pub(super) use storage::filled;
 
+use super::common::matrix::{Mat, MatMut};
 use super::common::sparse::Pattern;
 use super::common::{Accumulate, elementwise, gemm, reduce};
 use crate::error::{Error, Result};
@@ -110,7 +111,7 @@ impl TensorOps for Cpu {
             _ => Err(Error::shape("matmul", format!("{} has not two axes", t.shape()))),
         };
         let ((ar, ac), (br, bc)) = (view(a)?, view(b)?);
-        let (a_mat, b_mat) = (gemm::Mat::new(a.data(), ar, ac), gemm::Mat::new(b.data(), br, bc));
+        let (a_mat, b_mat) = (Mat::new(a.data(), ar, ac), Mat::new(b.data(), br, bc));
         let (m, k) = if ta { (ac, ar) } else { (ar, ac) };
         let (k2, n) = if tb { (bc, br) } else { (br, bc) };
         if k != k2 {
@@ -121,7 +122,7 @@ impl TensorOps for Cpu {
         }
         let (a_mat, b_mat) = (if ta { a_mat.t() } else { a_mat }, if tb { b_mat.t() } else { b_mat });
         Ok(filled(a.device(), [m, n].into(), |c| {
-            gemm::gemm_parallel(gemm::MatMut::new(c, m, n), Accumulate::Overwrite, 1.0, a_mat, b_mat);
+            gemm::gemm_parallel(MatMut::new(c, m, n), Accumulate::Overwrite, 1.0, a_mat, b_mat);
         }))
     }
 

@@ -36,11 +36,7 @@ impl LinearOps for Cuda {
         match *pattern {}
     }
 
-    fn spread(_values: &T, pattern: &Self::Pattern, _shape: Shape) -> Result<T> {
-        match *pattern {}
-    }
-
-    fn write_nonzeros(_whole: &mut T, _values: &T, pattern: &Self::Pattern) -> Result<()> {
+    fn spread(_values: &T, pattern: &Self::Pattern, _shape: Shape) -> T {
         match *pattern {}
     }
 

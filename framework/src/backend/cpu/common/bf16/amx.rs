@@ -183,7 +183,7 @@ unsafe fn multiply(tiles: Tiles, sums: &mut [f32; SIDE * SIDE]) {
 mod tests {
     use super::super::{WIDEST, pack, portable, words_of};
     use super::*;
-    use crate::backend::cpu::common::gemm::Mat;
+    use crate::backend::cpu::common::matrix::Mat;
     use crate::backend::cpu::common::testing::random;
 
     /// What the instructions are said to do.

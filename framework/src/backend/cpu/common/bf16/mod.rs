@@ -17,7 +17,8 @@ mod unit;
 
 pub(crate) use unit::{lacking, unit};
 
-use super::gemm::{Mat, MatMut, gemm};
+use super::gemm::gemm;
+use super::matrix::{Mat, MatMut};
 use super::{Accumulate, scratch};
 use crate::backend::Precision;
 use unit::LANES;

@@ -3,7 +3,7 @@
 use super::portable::word;
 use super::unit::{LANES, Unit, unit};
 use super::words_of;
-use crate::backend::cpu::common::gemm::Mat;
+use crate::backend::cpu::common::matrix::Mat;
 
 /// to[r * stride + i] = the numbers 2i and 2i + 1 of row r, for whole registers of words and of rows; zeros where the
 /// matrix has none.

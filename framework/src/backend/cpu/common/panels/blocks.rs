@@ -1,12 +1,12 @@
 //! Products with a right-hand side that is too large to be cut into panels as a whole: each task cuts its columns, some
 //! rows at a time, while they are in the cache.
 //!
-//! A general product (see [`gemm`](super::gemm())) copies number by number what lies across its registers. Those of a
+//! A general product (see [`general`]) copies number by number what lies across its registers. Those of a
 //! transposed weight, whose rows are a power of two apart, share a few places of the cache: every line of memory is
 //! fetched once for each of its numbers. Here they are turned in registers, in blocks.
 
 use super::{Cut, Form, Panels, Start, lanes, pack, registers, run};
-use crate::backend::cpu::common::gemm::{Mat, MatMut, flops, gemm};
+use crate::backend::cpu::common::matrix::{Mat, MatMut, flops, general};
 use crate::backend::cpu::common::simd::{Level, level};
 use crate::backend::cpu::common::{Accumulate, par, scratch};
 
@@ -88,9 +88,9 @@ pub(crate) fn product_by_blocks(c: &mut MatMut<'_>, mode: Accumulate, a: Left<'_
     let (top, left, rows, cols) = (c.first_row(), c.first_col(), c.rows(), c.cols());
     let b = b.cols_from(left, cols);
     assert_eq!(k, b.rows, "[{rows}, {cols}] = [{rows}, {k}] [{}, {cols}]", b.rows);
-    let Some(lanes) = lanes(level) else { return gemm(c, mode, 1.0, a.mat.rows_from(top, rows), b) };
+    let Some(lanes) = lanes(level) else { return general(c, mode, 1.0, a.mat.rows_from(top, rows), b) };
     if k == 0 || rows == 0 || cols == 0 {
-        return gemm(c, mode, 1.0, a.mat.rows_from(top, rows), b);
+        return general(c, mode, 1.0, a.mat.rows_from(top, rows), b);
     }
     in_depths((c, mode, 1.0), (level, lanes), |at, depth| a.block((top, rows), (at, depth)), b);
 }
@@ -126,41 +126,10 @@ fn in_depths<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::cpu::common::simd::use_bits;
     use crate::backend::cpu::common::testing::{assert_close, assert_same_bits, at_each_level, random};
-    use crate::tensor::Bits;
 
     fn multiply(c: &mut [f32], mode: Accumulate, a: Mat<'_>, b: Mat<'_>) {
         product_in_tiles(MatMut::new(c, a.rows, b.cols), mode, a, b);
-    }
-
-    #[test]
-    fn products_with_portable_bits_agree_with_the_general_one() {
-        if level() < Level::Avx2 {
-            return eprintln!("SKIPPED: portable bits are those of AVX2, which this processor lacks");
-        }
-        for (m, n, k) in [(1, 1, 1), (3, 5, 7), (33, 17, 256), (100, 130, 512), (9, 300, 193)] {
-            let (a, b) = (random(m * k, 1), random(k * n, 2));
-            let turned = |x: &[f32], rows: usize, cols: usize| -> Vec<f32> {
-                (0..cols * rows).map(|i| x[i % rows * cols + i / rows]).collect()
-            };
-            let (at, bt) = (turned(&a, m, k), turned(&b, k, n));
-            for mode in [Accumulate::Overwrite, Accumulate::Add] {
-                let of = |bits: Bits, a: Mat<'_>, b: Mat<'_>| {
-                    let mut c = random(m * n, 3);
-                    use_bits(bits);
-                    gemm(&mut MatMut::new(&mut c, m, n), mode, 0.5, a, b);
-                    use_bits(Bits::Fastest);
-                    c
-                };
-                let expected = of(Bits::Fastest, Mat::new(&a, m, k), Mat::new(&b, k, n));
-                let expected: Vec<f64> = expected.iter().map(|&x| f64::from(x)).collect();
-                let found = of(Bits::Portable, Mat::new(&a, m, k), Mat::new(&b, k, n));
-                assert_close(&found, &expected, 1e-4, "as it is");
-                // How operands lie in memory changes nothing.
-                assert_eq!(of(Bits::Portable, Mat::new(&at, k, m).t(), Mat::new(&bt, n, k).t()), found);
-            }
-        }
     }
 
     #[test]
@@ -173,7 +142,7 @@ mod tests {
                 for b in [Mat::new(&b, k, n), Mat::new(&b_turned, n, k).t()] {
                     for mode in [Accumulate::Overwrite, Accumulate::Add] {
                         let (mut c, mut expected) = (vec![2.0; m * n], vec![2.0; m * n]);
-                        gemm(&mut MatMut::new(&mut expected, m, n), mode, 1.0, Mat::new(&a, m, k), b);
+                        general(&mut MatMut::new(&mut expected, m, n), mode, 1.0, Mat::new(&a, m, k), b);
                         multiply(&mut c, mode, Mat::new(&a, m, k), b);
                         let expected: Vec<f64> = expected.iter().map(|&x| f64::from(x)).collect();
                         assert_close(&c, &expected, 3e-5, &format!("[{m}, {k}] [{k}, {n}]"));

@@ -1,7 +1,7 @@
 //! A right-hand side cut into panels, and what its product is added to.
 
 use crate::backend::cpu::common::Accumulate;
-use crate::backend::cpu::common::gemm::Mat;
+use crate::backend::cpu::common::matrix::Mat;
 use crate::backend::cpu::common::simd::Level;
 
 /// Panels of `width` columns, `panel_stride` apart.

@@ -47,7 +47,8 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::backend::cpu::common::Accumulate;
-    use crate::backend::cpu::common::gemm::{MatMut, gemm};
+    use crate::backend::cpu::common::gemm::gemm;
+    use crate::backend::cpu::common::matrix::MatMut;
     use crate::backend::cpu::common::panels::product;
     use crate::backend::cpu::common::testing::{assert_close, at_each_level, random};
 

@@ -1,7 +1,7 @@
 //! Products whose right-hand side is cut into panels of a few registers' width, packed once and used for many rows.
 //!
 //! The left-hand side is read where it is, a number at a time, so that nothing of it is packed. A general product (see
-//! [`gemm`](super::gemm)) packs both sides on every call, which costs much where one side is a small weight or where
+//! [`general`]) packs both sides on every call, which costs much where one side is a small weight or where
 //! both are a head's queries and keys.
 
 mod blocks;
@@ -10,7 +10,7 @@ mod kept;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-use super::gemm::{Mat, MatMut, gemm};
+use super::matrix::{Mat, MatMut, general};
 use super::simd::{Level, level};
 use super::transpose::transpose;
 use super::{Accumulate, elementwise, scratch};
@@ -76,7 +76,7 @@ fn run(c: &mut MatMut<'_>, start: Start<'_>, alpha: f32, a: Mat<'_>, b: &Panels<
         Form::Cut(b) if k > 0 => tiles::product(c, start, alpha, a, b),
         Form::Whole(b) if k > 0 => {
             let mode = begin(c, start);
-            gemm(c, mode, alpha, a, *b);
+            general(c, mode, alpha, a, *b);
         }
         _ => {
             if begin(c, start) == Accumulate::Overwrite {

@@ -1,8 +1,8 @@
 //! Register tiles of a product with panels: accumulators of some rows and a panel's width stay in the registers.
 
 use super::cut::{Cut, Start};
-use crate::backend::cpu::common::gemm::{Mat, MatMut};
 use crate::backend::cpu::common::lanes::Lanes;
+use crate::backend::cpu::common::matrix::{Mat, MatMut};
 use crate::backend::cpu::common::simd::Level;
 use std::arch::x86_64::{__m256, __m512, _MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
 

@@ -11,11 +11,40 @@ mod tiles;
 pub use pattern::Pattern;
 pub(crate) use tiles::Tiles;
 
-use super::par;
 use super::simd::{Level, level};
 use super::transpose::transpose;
+use super::{par, scratch};
+use crate::tensor::Weight;
+use dfdx::tensor::Cpu;
 use kernel::Width;
 use pattern::{SMALL_WEIGHT, is_thick};
+
+/// The nonzeros of a layer's weight.
+#[derive(Clone, Copy, Debug)]
+pub struct Nonzeros<'a> {
+    /// Where they are.
+    pub pattern: &'a Pattern,
+    /// The weight's values there, in rising order.
+    pub values: &'a [f32],
+    /// Whether products go over them alone even where that takes longer.
+    pub always: bool,
+}
+
+impl<'a> Nonzeros<'a> {
+    /// Those of a weight, where products may run over them alone.
+    pub(crate) fn of(weight: &'a Weight<Cpu>) -> Option<Self> {
+        let held = weight.nonzeros.as_ref()?;
+        Some(Self { pattern: &held.pattern, values: held.values.data(), always: held.always })
+    }
+
+    /// Lends `f` the whole weight.
+    pub(crate) fn with_whole<R>(&self, f: impl FnOnce(&[f32]) -> R) -> R {
+        scratch::with(self.pattern.weights(), |whole| {
+            self.pattern.spread(whole, self.values);
+            f(whole)
+        })
+    }
+}
 
 /// Rows of a batch from which a task is a panel of rows, whatever the size of the weight.
 const MANY_ROWS: usize = 1024;

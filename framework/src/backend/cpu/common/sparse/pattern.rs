@@ -58,6 +58,11 @@ impl Pattern {
         self.direct.rows() * self.direct.cols()
     }
 
+    /// Where in the weight each nonzero is, in rising order.
+    pub(crate) fn positions(&self) -> &[u32] {
+        &self.positions
+    }
+
     /// Takes the nonzeros out of a weight, in rising order.
     pub fn gather(&self, to: &mut [f32], weight: &[f32]) {
         copy(&self.positions, to, weight);
@@ -66,24 +71,19 @@ impl Pattern {
     /// Puts nonzeros in rising order where they belong, and zeros elsewhere.
     pub fn spread(&self, to: &mut [f32], values: &[f32]) {
         assert_eq!(values.len(), self.positions.len(), "a value for each nonzero");
-        to.fill(0.0);
-        self.positions.iter().zip(values).for_each(|(&at, &value)| to[at as usize] = value);
-    }
-
-    /// Puts nonzeros in rising order where they belong, and leaves the rest of the weight as it is.
-    pub fn write(&self, weight: &mut [f32], values: &[f32]) {
-        assert_eq!(values.len(), self.positions.len(), "a value for each nonzero");
         let (mut places, mut values) = (&self.positions[..], values);
-        let parts = weight.chunks_mut(PART).enumerate().map(|(part, weight)| {
+        let work = 2 * to.len() + 8 * self.positions.len();
+        let parts = to.chunks_mut(PART).enumerate().map(|(part, to)| {
             let first = part * PART;
             let count = places.partition_point(|&at| (at as usize) < first + PART);
             let (here, later) = places.split_at(count);
             let (of_here, of_later) = values.split_at(count);
             (places, values) = (later, of_later);
-            (first, here, of_here, weight)
+            (first, here, of_here, to)
         });
-        par::for_each(8 * self.positions.len(), parts, |(first, places, values, weight)| {
-            places.iter().zip(values).for_each(|(&at, &value)| weight[at as usize - first] = value);
+        par::for_each(work, parts, |(first, places, values, to)| {
+            to.fill(0.0);
+            places.iter().zip(values).for_each(|(&at, &value)| to[at as usize - first] = value);
         });
     }
 
