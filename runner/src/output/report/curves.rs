@@ -88,7 +88,7 @@ pub fn thinned(all: &[f64], most: usize) -> Column {
 /// How many entries [`thinned`] keeps of so many.
 pub fn kept(count: usize, most: usize) -> usize {
     let stride = stride(count, most);
-    count.div_ceil(stride) + usize::from(count > 0 && (count - 1) % stride != 0)
+    count.div_ceil(stride) + usize::from(count > 0 && !(count - 1).is_multiple_of(stride))
 }
 
 fn stride(count: usize, most: usize) -> usize {
