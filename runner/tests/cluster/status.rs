@@ -2,14 +2,6 @@
 
 use super::*;
 
-/// How cells that are missing are run: by the scheduler where there is one, and otherwise by the sweep as a command.
-fn next() -> (&'static str, &'static str) {
-    match std::process::Command::new("sbatch").arg("--version").output() {
-        Ok(_) => ("submit", " --slurm"),
-        Err(_) => ("run", ""),
-    }
-}
-
 #[test]
 fn every_state_is_told_and_the_command_that_submits_what_is_missing() {
     let here = here();
@@ -18,9 +10,16 @@ fn every_state_is_told_and_the_command_that_submits_what_is_missing() {
     let status = || works(here.path(), &sweep(&["--status"]));
     let none = status();
     assert!(none.starts_with("runs/s: 12 cells\n  12 waiting\n"), "{none}");
-    let (does, slurm) = next();
-    assert!(none.contains(&format!("{does} the 12 cells that are missing: secateur sweep s.toml --set")), "{none}");
+    assert!(none.contains("submit the 12 cells that are missing: secateur sweep s.toml --set"), "{none}");
     assert!(!here.path().join("runs").exists(), "looking writes nothing");
+    // Without a Slurm nothing can be submitted.
+    let mut plain = secateur(here.path(), &sweep(&["--status"]));
+    let (code, text) = ended(plain.env("PATH", here.path()).output().unwrap());
+    assert!(
+        code == Some(0) && text.contains("run the 12 cells that are missing: secateur sweep s.toml --set"),
+        "{text}"
+    );
+    assert!(!text.contains("--slurm") && !text.contains("--status"), "{text}");
     // A cell and one that fails for certain, and one that is stopped on its way.
     let (code, text) = outcome(here.path(), &sweep(&["--task", "1/6"]));
     assert!(code == Some(1) && text.contains("1 cell failed"), "{text}");
@@ -43,8 +42,7 @@ fn every_state_is_told_and_the_command_that_submits_what_is_missing() {
     assert!(found.contains("failed\n") && found.contains("it would fail again"), "{found}");
     assert!(found.contains("secateur sweep s.toml --set 'sweep.controls=[]'"), "{found}");
     let missing = found.lines().last().unwrap();
-    assert!(missing.contains(&format!("{does} the 10 cells")) && missing.ends_with(slurm), "{missing}");
-    assert_eq!(missing.contains("--slurm"), !slurm.is_empty(), "no scheduler is named where there is none: {missing}");
+    assert!(missing.contains("submit the 10 cells") && missing.ends_with("--slurm"), "{missing}");
 }
 
 #[test]
@@ -58,6 +56,5 @@ fn controls_are_told_once_their_cells_are_done() {
     fs::remove_dir_all(control).unwrap();
     let one = works(here.path(), &["sweep", "s.toml", "--status"]);
     assert!(one.contains("15 done, 1 waiting") && one.contains("control unpruned of criterion="), "{one}");
-    let (does, slurm) = next();
-    assert!(one.ends_with(&format!("{does} the cell that is missing: secateur sweep s.toml{slurm}\n")), "{one}");
+    assert!(one.contains("submit the cell that is missing: secateur sweep s.toml --slurm"), "{one}");
 }

@@ -31,6 +31,9 @@ fn seeds_are_added_to_what_is_not_settled_and_to_nothing_else() {
     assert!(out.contains("18 cells") && out.contains("looks after 3, 4, 5, 6 of them"), "{out}");
     let (code, out, errors) = secateur(here.path(), &["sweep", "s.toml", "--jobs", "2"]);
     assert_eq!(code, 0, "{errors}");
+    // Six seeds leave looks little to save, which is said once.
+    assert_eq!(errors.matches("looks take at most three quarters of the seeds").count(), 1, "{errors}");
+    assert!(errors.contains("here it is 6"), "{errors}");
     let found = waves(here.path());
     let all = found["waves"].as_array().unwrap();
     assert_eq!(all[0]["seeds"], serde_json::json!([0, 3]));

@@ -29,6 +29,8 @@ pub struct Curves {
     pub held_out: [Column; 3],
     /// Places, epochs, steps, targets, achieved sparsities and remaining weights of the pruning steps.
     pub prunes: [Column; 6],
+    /// How many pruning steps there were.
+    pub pruned: u64,
 }
 
 impl Curves {
@@ -53,6 +55,7 @@ impl Curves {
             of: history.of_what(),
             split: history.held_out.clone(),
             end: rounded(history.end, DIGITS),
+            pruned: history.pruned_times,
             train: curve(&history.train_loss, &history.train_accuracy),
             held_out: curve(&history.held_out_loss, &history.held_out_accuracy),
             prunes: [
@@ -85,7 +88,7 @@ pub fn thinned(all: &[f64], most: usize) -> Column {
 /// How many entries [`thinned`] keeps of so many.
 pub fn kept(count: usize, most: usize) -> usize {
     let stride = stride(count, most);
-    count.div_ceil(stride) + usize::from(count > 0 && (count - 1) % stride != 0)
+    count.div_ceil(stride) + usize::from(count > 0 && !(count - 1).is_multiple_of(stride))
 }
 
 fn stride(count: usize, most: usize) -> usize {

@@ -11,7 +11,7 @@ pub const POINTS: usize = 120;
 /// Points of a curve at least: fewer are no curve.
 const FEWEST: usize = 4;
 /// Numbers of all columns together, about seven bytes each: a page of many runs stays small enough to be opened and sent.
-pub const NUMBERS: usize = 240_000;
+pub const NUMBERS: usize = 280_000;
 
 /// Columns as they come in; one that came before is told once, since most runs of a page are measured at the same places.
 #[derive(Default)]

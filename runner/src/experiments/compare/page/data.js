@@ -9,10 +9,10 @@ for (const head of data.metrics) [head.percent, head.seconds] = [head.unit === "
     return { n, mean, interval: high === undefined ? null : { low, high } };
   };
   data.groups = data.groups.map(([label, control, all]) => ({ label, control, metrics: Object.fromEntries(all.flatMap((one, i) => (one ? [[metrics[i].key, sample(one, metrics[i])]] : []))) }));
-  const curves = ([[axis, of, split], end, all]) => {
+  const curves = ([[axis, of, split], end, all, pruned]) => {
     const column = (i) => (Array.isArray(all[i]) ? all[i] : columns[all[i]]), table = (first, count) => Array.from({ length: count }, (_, i) => column(first + i));
     const [train, held_out, prunes] = [table(0, 3), table(3, 3), table(6, 6)];
-    return { axis, of, held_out_name: split, end, train, held_out, prunes: prunes[0].map((_, i) => prunes.map((values) => values[i] ?? null)) };
+    return { axis, of, held_out_name: split, end, pruned, train, held_out, prunes: prunes[0].map((_, i) => prunes.map((values) => values[i] ?? null)) };
   };
   const heads = metrics.map((head, i) => [runs.metrics[i], scale(head)]);
   data.runs = runs.folder.map((folder, i) => ({

@@ -386,7 +386,8 @@ function show() {
       curve("Loss", run, [{ name: "training", points: zipped(c, "train", false) }, { name: held, points: zipped(c, "held_out", false) }], false)),
     card("Config, where it differs from the baseline", run.differs.length ? table(["key", "here", "baseline"], run.differs.map((row) => row.map((n) => data.words[n])), { class: "config" }) : make("p", { class: "empty" }, "Nothing differs.")),
     card("Pruning steps", c.prunes.length ? make("div", { class: "scroll" }, table(["epoch", "step", `target, of the ${data.words[c.of]}`, "achieved, of those", "parameters remaining"],
-      c.prunes.map(([, epoch, step, target, achieved, remaining]) => [epoch, step, target === null ? "its own" : (target * 100).toFixed(1) + " %", (achieved * 100).toFixed(1) + " %", remaining]))) : make("p", { class: "empty" }, "Nothing was pruned.")),
+      c.prunes.map(([, epoch, step, target, achieved, remaining]) => [epoch, step, target === null ? "its own" : (target * 100).toFixed(1) + " %", (achieved * 100).toFixed(1) + " %", remaining]))) : make("p", { class: "empty" }, "Nothing was pruned."),
+      c.prunes.length < c.pruned ? make("p", { class: "note" }, `${c.prunes.length} of ${c.pruned}: a page of many runs has room for some, the run's own report for more.`) : ""),
   );
   scrollTo(0, 0);
 }
