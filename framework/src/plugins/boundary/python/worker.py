@@ -165,6 +165,8 @@ class Script:
                 # All pages at once, where the system can: a fault for each takes longer than scoring what is in it.
                 flags = getattr(mmap, "MAP_SHARED", 0) | getattr(mmap, "MAP_POPULATE", 0)
                 self.memory = mmap.mmap(file.fileno(), 0, flags=flags) if flags else mmap.mmap(file.fileno(), 0)
+            # The program does so too, unless it is killed before the first answer.
+            os.unlink(request["memory"])
 
     def array(self, place, write=False):
         """A view of the shared memory: offset, shape, type."""
