@@ -12,9 +12,14 @@ use secateur::tensor::{Shape, Tensor};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Forward pass, gradients or both, of the times of a layer.
+type Part = fn(&(f64, f64)) -> f64;
+
+type Sizes = (usize, usize, usize, usize, usize, usize, usize, bool);
+
 /// Images, channels and side of the input, filters, side of the kernel, stride, padding, and whether it is transposed: a
 /// CIFAR network, a variational autoencoder, a residual network.
-const SHAPES: [(usize, usize, usize, usize, usize, usize, usize, bool); 12] = [
+const SHAPES: [Sizes; 12] = [
     (128, 3, 32, 32, 3, 1, 1, false),
     (128, 32, 16, 32, 3, 1, 1, false),
     (64, 3, 64, 32, 4, 2, 1, false),
@@ -107,8 +112,8 @@ fn main() -> Result<()> {
             while times.len() < 4 || times.len() < 60 && begin.elapsed().as_secs_f64() < 0.4 {
                 times.push([layers[0].run(&mut dy)?, layers[1].run(&mut dy)?]);
             }
-            let of = |i: usize, f: fn(&(f64, f64)) -> f64| median(times[1..].iter().map(|t| f(&t[i])).collect());
-            let parts: [fn(&(f64, f64)) -> f64; 3] = [|t| t.0, |t| t.1, |t| t.0 + t.1];
+            let of = |i: usize, f: Part| median(times[1..].iter().map(|t| f(&t[i])).collect());
+            let parts: [Part; 3] = [|t| t.0, |t| t.1, |t| t.0 + t.1];
             let ratios = parts.map(|part| format!("{:5.2}", of(0, part) / of(1, part)));
             let kind = if transposed { "transposed" } else { "" };
             println!(

@@ -146,13 +146,15 @@ fn sparse(sparse: Sparse) -> Trial {
     trial
 }
 
+/// Of the first fifty steps.
+fn losses(events: &[Event]) -> Vec<f64> {
+    let loss = |e: &Event| if let Event::Step { loss, .. } = e { Some(*loss) } else { None };
+    events.iter().filter_map(loss).take(50).collect()
+}
+
 #[test]
 fn layers_go_over_their_nonzeros_alone_and_learn_as_dense_ones_do() {
     let data = glyphs();
-    let losses = |events: &[Event]| {
-        let loss = |e: &Event| if let Event::Step { loss, .. } = e { Some(*loss) } else { None };
-        events.iter().filter_map(loss).take(50).collect::<Vec<_>>()
-    };
     let ((dense, dense_events), (auto, auto_events), (always, always_events)) = (
         run(sparse(Sparse::Off), &data).unwrap(),
         run(sparse(Sparse::Auto), &data).unwrap(),
@@ -172,6 +174,25 @@ fn layers_go_over_their_nonzeros_alone_and_learn_as_dense_ones_do() {
         }
     }
     assert!(values(&dense) != values(&auto), "the last bits differ, or the paths were the same");
+}
+
+#[test]
+fn convolutions_go_over_their_nonzeros_alone_and_learn_as_dense_ones_do() {
+    let data = glyphs();
+    let of = |mode| Trial { model: ("cnn", "channels = [8, 12]\nhidden = [20]"), ..sparse(mode) };
+    let on = |threads, mode| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| run(of(mode), &data).unwrap())
+    };
+    let ((dense, dense_events), (auto, auto_events)) = (on(1, Sparse::Off), on(1, Sparse::Auto));
+    assert_eq!(auto.summary.sparse_layers, ["conv2.weight", "fc1.weight"]);
+    let (found, expected) = (losses(&auto_events), losses(&dense_events));
+    assert_eq!(expected.len(), 50);
+    for (step, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert!((found - expected).abs() <= 1e-5 * expected, "step {step}: {found} instead of {expected}");
+    }
+    assert!(values(&dense) != values(&auto), "the last bits differ, or the paths were the same");
+    assert!([2, 4].iter().all(|threads| values(&on(*threads, Sparse::Auto).0) == values(&auto)));
 }
 
 /// Networks of every kind of layer that has products, one pruned, with masks that let weights return.

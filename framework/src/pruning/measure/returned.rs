@@ -33,7 +33,8 @@ impl Returned {
         let both = |(name, flags): (&String, &Vec<bool>)| {
             let all = flags.iter().filter(|flag| **flag).count();
             // Without a mask everything is kept.
-            let there = kept(name).map_or(all, |kept| flags.iter().zip(kept.as_ref()).filter(|(f, k)| **f && **k).count());
+            let there =
+                kept(name).map_or(all, |kept| flags.iter().zip(kept.as_ref()).filter(|(f, k)| **f && **k).count());
             (all, there)
         };
         let (all, there) = self.0.iter().flatten().map(both).fold((0, 0), |(a, t), (all, there)| (a + all, t + there));
@@ -47,9 +48,8 @@ impl Returned {
     /// Of a run in which so much came back by then, every time counted.
     pub(crate) fn load(archive: &mut Archive<'_>, regrown: usize) -> Self {
         let names = archive.names(PREFIX).into_iter();
-        let all: BTreeMap<_, _> = names
-            .filter_map(|name| Some((name.clone(), archive.take_flags(&format!("{PREFIX}/{name}"))?)))
-            .collect();
+        let all: BTreeMap<_, _> =
+            names.filter_map(|name| Some((name.clone(), archive.take_flags(&format!("{PREFIX}/{name}"))?))).collect();
         Self((regrown == 0 || !all.is_empty()).then_some(all))
     }
 }
@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn a_weight_counts_once_however_often_it_comes_back_and_stays_if_the_last_mask_keeps_it() {
-        let masks = [[1, 1, 0, 0, 1], [0, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 1, 1, 1, 0]].map(|mask| mask.map(|k| k == 1));
+        let masks =
+            [[1, 1, 0, 0, 1], [0, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 1, 1, 1, 0]].map(|mask| mask.map(|k| k == 1));
         let mut returned = Returned::default();
         assert_eq!(returned.stay(|_| Some(masks[0])), None);
         masks.windows(2).for_each(|pair| returned.add("w", &pair[0], &pair[1]));

@@ -89,9 +89,11 @@ fn assert_near(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     }
 }
 
+type Sizes = (usize, usize, usize, (usize, usize), usize, usize, usize);
+
 /// Channels, height, width, kernel, stride, padding, filters: odd sizes, strides of more than one and beyond the kernel,
 /// pixels that no window reaches, more padding than the kernel reaches over, one pixel.
-const SHAPES: [(usize, usize, usize, (usize, usize), usize, usize, usize); 10] = [
+const SHAPES: [Sizes; 10] = [
     (3, 8, 8, (3, 3), 1, 1, 5),
     (2, 5, 7, (3, 2), 1, 0, 9),
     (4, 10, 6, (4, 4), 2, 1, 3),
