@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The tests that use processes, locks and signals, many times over on a machine that is far too busy.
 
-    python3 reliability/repeat.py 50 --at-once 20
+    python3 reliability/repeat.py 50 --at-once 8
 
-Builds the tests, and runs each of their programs so many times, twenty at once: they are each other's load. What fails, or does not end, is named
+Builds the tests, and runs each of their programs so many times, eight at once, which is a load of about twenty: they are each other's. What fails, or does not end, is named
 with a file of what it printed; every one of the runs must pass.
 """
 
@@ -68,7 +68,7 @@ def passed(folder, program, names, kept):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("times", type=int)
-    parser.add_argument("--at-once", type=int, default=20)
+    parser.add_argument("--at-once", type=int, default=8)
     asked = parser.parse_args()
     tests = programs()
     tally, lock, loads, counts = Tally(), threading.Lock(), [], []

@@ -33,7 +33,7 @@ use crate::run::{CONFIG, Damage, Interrupt, is_finished, read_summary};
 /// The system does not allow it.
 pub fn listen(cli: &Cli) -> Result<Interrupt, Failure> {
     match &cli.command {
-        Command::Run(_) | Command::Fork(_) => Interrupt::listen(cli.quiet),
+        Command::Run(_) | Command::Fork(_) => Interrupt::default().listen(cli.quiet),
         Command::Sweep(arguments) => sweep::listen(arguments, cli.quiet),
         _ => Ok(Interrupt::default()),
     }

@@ -44,15 +44,14 @@ pub struct Stage {
 }
 
 impl Interrupt {
-    /// Listens from now on.
+    /// Listens from now on. What is to be done [`at_end`](Self::at_end) is said before: a signal may come at once.
     ///
     /// # Errors
     /// The system does not allow it.
-    pub fn listen(quiet: bool) -> Result<Self, Failure> {
-        let interrupt = Self::default();
-        signals::listen(&interrupt, quiet)
+    pub fn listen(self, quiet: bool) -> Result<Self, Failure> {
+        signals::listen(&self, quiet)
             .map_err(|error| Failure::Failed(format!("signals cannot be listened for: {error}")))?;
-        Ok(interrupt)
+        Ok(self)
     }
 
     /// The same, and a run that ends after so many epochs too, with a checkpoint.

@@ -25,11 +25,11 @@ use crate::run::{Interrupt, ask_repository, write_whole};
 
 /// Listens for signals, and has a task of Slurm go back into the queue where it is warned of its end.
 pub fn listen(arguments: &SweepArgs, quiet: bool) -> Result<Interrupt, Failure> {
-    let interrupt = Interrupt::listen(quiet)?;
+    let interrupt = Interrupt::default();
     if let Some(requeue) = task::requeue(&arguments.cluster) {
         interrupt.at_end(move || requeue.where_warned());
     }
-    Ok(interrupt)
+    interrupt.listen(quiet)
 }
 
 pub fn execute(arguments: &SweepArgs, cli: &Cli, interrupt: Interrupt, workbench: &Workbench) -> Result<(), Failure> {
