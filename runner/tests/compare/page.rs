@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::browser::{Seen, opened};
 use super::folders::{Cell, cell};
@@ -17,7 +17,15 @@ fn seen(cells: &[Cell], width: u32, script: &str) -> Option<Seen> {
 
 /// Flags that are not needed are not given, so that the page of any version can be looked at.
 fn seen_with(cells: &[Cell], more: &[&str], width: u32, script: &str) -> Option<Seen> {
+    seen_claiming(&json!([]), cells, more, width, script)
+}
+
+/// The same of runs that were to show something.
+fn seen_claiming(claims: &Value, cells: &[Cell], more: &[&str], width: u32, script: &str) -> Option<Seen> {
     let (here, _) = compared(cells);
+    if claims != &json!([]) {
+        fs::write(here.path().join("runs/s/claims.json"), claims.to_string()).unwrap();
+    }
     cells.iter().for_each(|cell| with_events(&here.path().join("runs/s").join(&cell.folder)));
     let (code, text) = compare(here.path(), &[more, &["--html", "c.html"]].concat());
     assert_eq!(code, 0, "{text}");
@@ -76,11 +84,17 @@ fn marks_stand_where_their_means_are_and_can_be_told_apart() {
 
 #[test]
 fn tables_fit_wide_and_narrow_windows() {
+    let claim =
+        "At nine in ten zeros this criterion keeps more accuracy than that one, in words as long as papers have them";
+    let of = |name: &str| json!({"criterion": {"name": name}});
+    let claims = json!([{"claim": claim, "source": "arXiv 2407.16716, the mechanism that it proposes", "of": of("magnitude"),
+        "is": "better", "than": of("random"), "where": {}, "margin": 0.5}]);
     for (cells, width) in [(twelve(), 1400), (twelve(), 500), (one_sparsity(), 1400), (one_sparsity(), 500)] {
         let script = r##"
           note("inner", innerWidth);
           const fits = () => document.documentElement.scrollWidth <= innerWidth;
           note("page", fits());
+          note("claims", document.querySelectorAll("table.claims tbody tr").length);
           const wide = [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth + 1);
           note("wide", wide.map((box) => `${box.querySelector("table").className} ${box.querySelector("table").id} ${box.scrollWidth} in ${box.clientWidth}`).join("; "));
           document.getElementById("runs").querySelector("tbody tr").click();
@@ -88,7 +102,8 @@ fn tables_fit_wide_and_narrow_windows() {
             note("steps", document.querySelectorAll("#cell td").length);
             note("run", fits());
           }, 200);"##;
-        let Some(seen) = seen_with(&cells, &["--margin", "0.5"], width, script) else { return };
+        let Some(seen) = seen_claiming(&claims, &cells, &["--margin", "0.5"], width, script) else { return };
+        assert_eq!(seen.noted("claims"), "1");
         assert_eq!((seen.noted("wide").as_str(), seen.noted("page").as_str()), ("", "true"), "{width}");
         assert_eq!((seen.noted("inner"), seen.noted("run")), (width.to_string(), "true".to_owned()));
         // Each run has one pruning step, which is a row of five cells; the first run's config differs from no baseline.

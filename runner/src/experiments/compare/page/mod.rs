@@ -169,7 +169,7 @@ fn sentences(comparison: &Comparison) -> Markup {
 
 fn claimed(claims: &Table) -> Markup {
     html! {
-        table {
+        table.sortable.claims {
             thead { tr { @for head in &claims.head { th { (head) } } } }
             tbody { @for row in &claims.rows { tr { @for cell in row { td { (cell) } } } } }
         }
