@@ -36,6 +36,16 @@ pub fn assert_close(a: &[f32], b: &[f64], tolerance: f64, what: &str) {
     }
 }
 
+/// Fails where a value is off by more than `tolerance` of the largest.
+#[track_caller]
+pub fn assert_near(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: lengths");
+    let largest = expected.iter().fold(1e-30_f64, |a, b| a.max(b.abs()));
+    for (i, (&f, &e)) in found.iter().zip(expected).enumerate() {
+        assert!((f64::from(f) - e).abs() <= tolerance * largest, "{what}[{i}]: {f} instead of {e}, of {largest}");
+    }
+}
+
 /// Runs `f` in a pool of `threads`.
 pub fn on_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)

@@ -202,7 +202,9 @@ mod tests {
     use super::super::{backward, forward};
     use super::*;
     use crate::backend::cpu::common::sparse::Pattern;
-    use crate::backend::cpu::common::testing::{assert_same_bits, at_each_level, numeric_gradient, random};
+    use crate::backend::cpu::common::testing::{
+        assert_near, assert_same_bits, at_each_level, numeric_gradient, random,
+    };
 
     /// A layer's operands; weights are zero where nothing is kept.
     struct Case {
@@ -290,16 +292,6 @@ mod tests {
                 }
             }
             [y, dx, dw]
-        }
-    }
-
-    /// Fails where a value is off by more than `tolerance` of the largest.
-    #[track_caller]
-    fn assert_near(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
-        assert_eq!(found.len(), expected.len(), "{what}: lengths");
-        let largest = expected.iter().fold(1e-30_f64, |a, b| a.max(b.abs()));
-        for (i, (&f, &e)) in found.iter().zip(expected).enumerate() {
-            assert!((f64::from(f) - e).abs() <= tolerance * largest, "{what}[{i}]: {f} instead of {e}, of {largest}");
         }
     }
 

@@ -79,16 +79,6 @@ impl Case<'_> {
     }
 }
 
-/// Fails where a value is off by more than `tolerance` of the largest.
-#[track_caller]
-fn assert_near(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}: lengths");
-    let largest = expected.iter().fold(1e-30_f64, |a, b| a.max(b.abs()));
-    for (i, (&f, &e)) in found.iter().zip(expected).enumerate() {
-        assert!((f64::from(f) - e).abs() <= tolerance * largest, "{what}[{i}]: {f} instead of {e}, of {largest}");
-    }
-}
-
 type Sizes = (usize, usize, usize, (usize, usize), usize, usize, usize);
 
 /// Channels, height, width, kernel, stride, padding, filters: odd sizes, strides of more than one and beyond the kernel,
