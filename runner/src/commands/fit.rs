@@ -13,7 +13,7 @@ use crate::config::Resolved;
 use crate::engine::Workbench;
 use crate::failure::Failure;
 use crate::printable::counted;
-use crate::run::{SUMMARY, SURVIVAL, Survival, write_whole};
+use crate::run::{SUMMARY, SURVIVAL, Survival, write_asked};
 
 pub fn execute(command: &FitCommand, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let FitCommand::Autosparse(arguments) = command;
@@ -27,7 +27,7 @@ pub fn execute(command: &FitCommand, cli: &Cli, workbench: &Workbench) -> Result
         let fix = "prune more than once, and less than all: schedule/lottery";
         Failure::Failed(format!("{}: every weight survived as long as any other\n  fix: {fix}", run.display()))
     })?;
-    write_whole(out, text(run, &fitted, &survival, arguments.batches).as_bytes())?;
+    write_asked(out, text(run, &fitted, &survival, arguments.batches).as_bytes())?;
     if !cli.quiet {
         super::print(&said(out, &fitted, &survival));
     }

@@ -40,7 +40,7 @@ pub enum RunDirError {
         source: io::Error,
     },
     /// A file that was asked for by its name.
-    #[error("{}: cannot write it: {}\n  fix: {}", .path.display(), reason(.source), fix(.source, ""))]
+    #[error("{}: cannot write it: {}\n  fix: {}", .path.display(), reason_of_asked(.source), fix_of_asked(.source))]
     Asked {
         /// The file.
         path: PathBuf,
@@ -79,8 +79,26 @@ fn reason(source: &io::Error) -> String {
         ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file stands where a folder should be".to_owned(),
+        ErrorKind::IsADirectory => "a folder has that name".to_owned(),
         ErrorKind::InvalidData => "it holds something else than it should".to_owned(),
         _ => source.to_string(),
+    }
+}
+
+/// Why a file that was asked for by its name cannot be written.
+fn reason_of_asked(source: &io::Error) -> String {
+    match source.kind() {
+        ErrorKind::NotFound => "its folder is not there".to_owned(),
+        _ => reason(source),
+    }
+}
+
+/// What to do about a file that was asked for by its name.
+fn fix_of_asked(source: &io::Error) -> String {
+    match source.kind() {
+        ErrorKind::IsADirectory => "name a file".to_owned(),
+        ErrorKind::NotFound => "make the folder, or choose another".to_owned(),
+        _ => fix(source, ""),
     }
 }
 

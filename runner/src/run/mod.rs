@@ -19,7 +19,7 @@ mod survival;
 pub use error::RunDirError;
 pub use event_log::{EVENTS, lines as event_lines};
 pub use execute::{begin, execute};
-pub use files::write_whole;
+pub use files::{remove_leftovers, write_asked, write_whole};
 pub use folder::{
     CHECKPOINT, CLAIM, COMPRESSED, CONFIG, Claim, FORK, Held, JOB, MODEL, Opened, Owner, PROVENANCE, REPORT, RunDir,
     STEP, SUMMARY, SURVIVAL, SWEEP, paused_after,

@@ -210,7 +210,11 @@ fn what_cannot_be_compressed_is_told_apart() {
 
     fs::write(folder.join(&run).join("model.safetensors"), b"no network").unwrap();
     let (code, log) = refused(&["compress", name]);
-    assert!(code == 1 && log.contains("this is no model.safetensors of a run"), "{log}");
+    assert!(code == 1 && log.contains("model.safetensors: this is no model.safetensors of a run"), "{log}");
+    for command in ["predict", "verify", "latency"] {
+        let (code, log) = refused(&[command, name]);
+        assert!(code == 1 && log.contains("model.safetensors: this is no model.safetensors of a run"), "{log}");
+    }
     fs::remove_file(folder.join(&run).join("model.safetensors")).unwrap();
     let (code, log) = refused(&["compress", name]);
     assert!(code == 1 && log.contains("model.safetensors: cannot read the run's network"), "{log}");

@@ -3,7 +3,6 @@
 mod search;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +18,7 @@ use crate::experiments::ranks::Ranks;
 use crate::experiments::sweep::{Searched, Waves};
 use crate::failure::Failure;
 use crate::printable::{markdown_line, printable};
-use crate::run::write_whole;
+use crate::run::write_asked;
 
 pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     let Taken { records, sweeps, notes, searches } = take(&arguments.folders)?;
@@ -59,7 +58,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     }
     let judged = judged(&sweeps);
     if let Some((path, kept)) = keep {
-        write_whole(path, kept::written(kept).as_bytes())?;
+        write_asked(path, kept::written(kept).as_bytes())?;
     }
     let ranks =
         arguments.ranks.as_ref().map(|key| Ranks::of(&cells, &comparison, key)).transpose().map_err(Failure::Usage)?;
@@ -76,7 +75,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     for path in &arguments.figure {
         let refused = |why: String| Failure::Usage(format!("{}: {why}", path.display()));
         let figure = figures::figure(&comparison, arguments.plot, path).map_err(refused)?;
-        fs::write(path, figure).map_err(|error| unwritten(path, &error))?;
+        write_asked(path, &figure)?;
     }
     let texts: [(_, &dyn Fn() -> String); 4] = [
         (&arguments.json, &|| {
@@ -250,9 +249,5 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         crate::commands::print_exactly(text);
         return Ok(());
     }
-    fs::write(path, text).map_err(|error| unwritten(path, &error))
-}
-
-fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Failed(format!("{}: cannot write it: {error}\n  fix: choose another file", path.display()))
+    Ok(write_asked(path, text.as_bytes())?)
 }

@@ -13,7 +13,7 @@ use crate::engine::{SavedMask, Workbench};
 use crate::experiments::index::{Record, read, run_folders};
 use crate::experiments::information::{self, CONVENTION, Found, Group, grouped};
 use crate::failure::Failure;
-use crate::run::{MODEL, write_whole};
+use crate::run::{MODEL, write_asked};
 
 pub fn execute(arguments: &InformationArgs, workbench: &Workbench) -> Result<(), Failure> {
     let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -28,7 +28,7 @@ pub fn execute(arguments: &InformationArgs, workbench: &Workbench) -> Result<(),
             crate::commands::print_exactly(&all);
             return Ok(());
         }
-        write_whole(path, all.as_bytes())?;
+        write_asked(path, all.as_bytes())?;
     }
     // Labels of configs were made printable when they were read, notes where they were made; the rest of an escape
     // sequence is ours.

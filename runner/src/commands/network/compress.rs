@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::said;
 use crate::cli::{Cli, CompressArgs};
 use crate::engine::{Compression, Workbench};
 use crate::failure::Failure;
@@ -17,6 +18,7 @@ pub fn execute(arguments: &CompressArgs, cli: &Cli, workbench: &Workbench) -> Re
         let fix = "run it again: secateur run CONFIG... --force";
         Failure::Failed(format!("{}: cannot read the run's network: {error}\n  fix: {fix}", model.display()))
     })?;
+    said(&model, &bytes)?;
     let how = Compression {
         index_bits: arguments.bits.clone(),
         offset_bits: arguments.offset_bits.clone(),

@@ -17,7 +17,7 @@ use crate::cli::{Cli, OfNetwork, OfRun};
 use crate::config::{Flag, Request, Resolved, resolve};
 use crate::engine::Workbench;
 use crate::failure::Failure;
-use crate::run::{CONFIG, MODEL, RunDirError, write_whole};
+use crate::run::{CONFIG, MODEL, write_asked};
 
 /// A saved network, and what is known of it.
 pub struct Network {
@@ -37,7 +37,9 @@ impl Network {
     pub fn open(of: &OfNetwork, data: Data, cli: &Cli, workbench: &Workbench) -> Result<Self, Failure> {
         let file = file_of(&of.model);
         let config = resolve(&request(of, data, cli)?, workbench)?;
-        Ok(Self { bytes: read(&file)?, file, config })
+        let bytes = read(&file)?;
+        said(&file, &bytes)?;
+        Ok(Self { bytes, file, config })
     }
 }
 
@@ -98,17 +100,24 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// It cannot be written; then nothing of it is there.
 fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    Ok(write_whole(path, content).map_err(RunDirError::asked)?)
+    Ok(write_asked(path, content)?)
 }
 
 fn about(file: &Path) -> Result<ModelFile, Failure> {
-    let saved = SavedModel::read(&read(file)?);
+    said(file, &read(file)?)
+}
+
+/// What a network's file says of it.
+///
+/// # Errors
+/// It is none, or damaged.
+pub fn said(file: &Path, bytes: &[u8]) -> Result<ModelFile, Failure> {
     let refused = |error: secateur::Error| {
         let fix =
             "name a run, or its model.safetensors; weights of other programs are for runs to begin with: init.from";
         Failure::Failed(format!("{}: {error}\n  fix: {fix}", file.display()))
     };
-    Ok(saved.map_err(refused)?.about)
+    Ok(SavedModel::read(bytes).map_err(refused)?.about)
 }
 
 /// The config of a file that lies in no run's folder.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{file_of, read};
+use super::{file_of, read, said};
 use crate::cli::{Cli, VerifyArgs};
 use crate::commands::{of_run, print, print_exactly};
 use crate::engine::Workbench;
@@ -25,7 +25,10 @@ struct Row {
 pub fn execute(arguments: &VerifyArgs, cli: &Cli, workbench: &Workbench) -> Result<(), Failure> {
     let (run, config) = (&arguments.of.run, of_run(&arguments.of, cli, workbench)?);
     let summary = read_summary(run).ok().flatten().unwrap_or_default();
-    let found = workbench.recompute(&config, &read(&file_of(run))?)?;
+    let file = file_of(run);
+    let bytes = read(&file)?;
+    said(&file, &bytes)?;
+    let found = workbench.recompute(&config, &bytes)?;
     let figures = serde_json::to_value(&found).map_err(|error| Failure::Failed(format!("{error}")))?;
     let figures = figures.as_object().cloned().unwrap_or_default();
     // Whether an example is classified rightly is not to be told from a difference of less than one.

@@ -21,7 +21,7 @@ use crate::experiments::index::Index;
 use crate::experiments::sweep::{CELLS, Frozen, SweepPlan, Tally, Waves, Workers, Written};
 use crate::failure::Failure;
 use crate::printable::counted;
-use crate::run::{Interrupt, ask_repository, write_whole};
+use crate::run::{Interrupt, ask_repository, remove_leftovers, write_asked, write_whole};
 
 /// Listens for signals, and has a task of Slurm go back into the queue where it is warned of its end.
 pub fn listen(arguments: &SweepArgs, quiet: bool) -> Result<Interrupt, Failure> {
@@ -151,6 +151,7 @@ fn begin(plan: &SweepPlan, cells: &[usize], quiet: bool, workbench: &Workbench) 
     check(plan, cells, workbench)?;
     fs::create_dir_all(&plan.folder)
         .map_err(|error| Failure::Failed(format!("{}: cannot create it: {error}", plan.folder.display())))?;
+    remove_leftovers(&plan.folder);
     note_cells(plan)?;
     claims::note_before(&plan.folder, plan.claims())?;
     if !quiet {
@@ -177,7 +178,7 @@ fn freeze(mut plan: SweepPlan, file: &Path, workbench: &Workbench) -> Result<(),
         let run = plan.run_of(&plan.cells[*number], None, &Layer::default(), workbench)?;
         plan.cells[*number].folder = Some(run.folder_name());
     }
-    write_whole(file, plan.freeze()?.as_bytes())?;
+    write_asked(file, plan.freeze()?.as_bytes())?;
     let shares = format!("secateur sweep --plan {} --task I/N", file.display());
     super::print(&format!("{}: {}\n  {shares}\n", file.display(), cells(all.len())));
     Ok(())

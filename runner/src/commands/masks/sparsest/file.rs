@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
-use crate::run::write_whole;
+use crate::run::write_asked;
 
 /// The version of the file that is written, and the only one that is read.
 const FORMAT: u32 = 1;
@@ -137,7 +137,7 @@ impl File {
         self.state.clone_from(state);
         self.minimum = state.minimum().map(|level| level.nnz);
         let text = serde_json::to_string(self).map_err(|error| Failure::Failed(error.to_string()))?;
-        Ok(write_whole(path, format!("{text}\n").as_bytes())?)
+        Ok(write_asked(path, format!("{text}\n").as_bytes())?)
     }
 }
 

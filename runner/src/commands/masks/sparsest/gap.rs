@@ -12,7 +12,7 @@ use crate::cli::GapArgs;
 use crate::experiments::compare::{Flat, Table, flat};
 use crate::experiments::index::{Record, read, run_folders};
 use crate::failure::Failure;
-use crate::run::write_whole;
+use crate::run::write_asked;
 
 /// Keys that say how far a run prunes, and no more: runs that differ in them alone are one criterion's.
 const HOW_FAR: [&str; 9] = [
@@ -79,7 +79,7 @@ pub fn execute(arguments: &GapArgs) -> Result<(), Failure> {
             crate::commands::print_exactly(&all);
             return Ok(());
         }
-        write_whole(path, all.as_bytes())?;
+        write_asked(path, all.as_bytes())?;
     }
     let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let bold = |text: &str| if colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };

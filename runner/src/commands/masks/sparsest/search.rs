@@ -12,7 +12,7 @@ use super::text;
 use crate::cli::{Cli, SearchArgs};
 use crate::engine::{Separable, Workbench};
 use crate::failure::Failure;
-use crate::run::write_whole;
+use crate::run::write_asked;
 
 /// The state is written no more often than this, and at the end of every level.
 const WRITTEN_EVERY: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ pub fn execute(arguments: &SearchArgs, cli: &Cli, workbench: &Workbench) -> Resu
         && let Some(found) = state.minimum().and_then(|level| level.best.first())
     {
         let network = workbench.network_of(&config, &found.wiring, &found.numbers)?;
-        write_whole(path, &network)?;
+        write_asked(path, &network)?;
         crate::commands::print(&format!("\n{}: {} weights\n", path.display(), found.wiring.nnz()));
     }
     Ok(ended?)
