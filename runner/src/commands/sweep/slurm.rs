@@ -85,7 +85,7 @@ pub fn submit(
         options: &options,
         flags: &cluster.flags,
     };
-    let text = script.text();
+    let text = script.text().map_err(Failure::Usage)?;
     if cluster.print {
         print_exactly(&text);
         return Ok(());

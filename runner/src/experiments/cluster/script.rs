@@ -32,7 +32,18 @@ const CORES: [&str; 2] = ["-c", "--cpus-per-task"];
 
 impl Script<'_> {
     /// The text.
-    pub fn text(&self) -> String {
+    ///
+    /// # Errors
+    /// A path or flag has a character that no line of it can hold.
+    pub fn text(&self) -> Result<String, String> {
+        let paths = [self.root, self.folder, self.program].map(|path| path.to_string_lossy().into_owned());
+        let broken = |word: &&String| word.contains(|letter: char| letter.is_control());
+        if let Some(word) = paths.iter().chain(self.flags).find(broken) {
+            let fix = "choose another folder, or leave out that flag";
+            return Err(format!(
+                "{word:?}: a job script cannot hold a line break or another control character\n  fix: {fix}"
+            ));
+        }
         let Self { name, cells, tasks, .. } = self;
         let (cells, packed) = (counted(*cells, "cell"), counted(*tasks, "task"));
         let (script, last) = (self.folder.join("job.sh"), tasks.min(&3));
@@ -70,7 +81,7 @@ impl Script<'_> {
             quoted(&self.program.to_string_lossy()),
             quoted(&self.folder.join("plan.toml").to_string_lossy()),
         );
-        text
+        Ok(text)
     }
 }
 
@@ -116,8 +127,13 @@ mod tests {
             options: &["--jobs".to_owned(), "4".to_owned()],
             flags: &flags,
         };
-        let text = script.text();
+        let text = script.text().unwrap();
         assert!(text.contains("@120\n#SBATCH -p gpu\n#SBATCH --time=1:00:00\n#SBATCH -c4\n"), "{text}");
         assert!(text.ends_with(" --requeue --jobs 4\n"), "{text}");
+        let broken = Path::new("/x\nrm -r y");
+        for script in [Script { folder: broken, ..script }, Script { program: broken, ..script }] {
+            let error = script.text().unwrap_err();
+            assert!(error.starts_with("\"/x\\nrm -r y\": a job script cannot hold"), "{error}");
+        }
     }
 }
