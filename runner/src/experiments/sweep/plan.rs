@@ -20,6 +20,7 @@ use crate::config::fork::FORK;
 use crate::config::{ConfigError, ConfigErrors, Layer, PluginFile, Request, Resolved, Schema, Stack, names_script};
 use crate::experiments::claims::Claim;
 use crate::experiments::search::Search;
+use crate::printable::in_one_line;
 
 /// A person reads no more than this many problems at once.
 const MOST_ERRORS: usize = 20;
@@ -222,8 +223,8 @@ impl SweepPlan {
     /// One line a dimension: `criterion: contribution-rank, magnitude`.
     pub fn axes(&self) -> Vec<String> {
         let values = |axis: usize| {
-            let labels: Vec<&str> = self.spec.axes[axis].values.iter().map(|choice| choice.label.as_str()).collect();
-            let (count, shown) = (labels.len(), labels.iter().take(8).copied().collect::<Vec<_>>().join(", "));
+            let labels: Vec<_> = self.spec.axes[axis].values.iter().map(|choice| in_one_line(&choice.label)).collect();
+            let (count, shown) = (labels.len(), labels[..labels.len().min(8)].join(", "));
             let more = if count > 8 { format!(", ... ({count} values)") } else { String::new() };
             format!("{}: {shown}{more}", self.spec.axes[axis].key)
         };
@@ -269,11 +270,11 @@ fn cells(spec: &Spec, stack: &Stack, schema: &dyn Schema) -> Result<(Vec<Cell>, 
     }
 }
 
-/// `criterion=magnitude seed=3`: what makes a cell this one.
+/// `criterion=magnitude seed=3`: what makes a cell this one, in one line, whatever its values are.
 pub(super) fn label(spec: &Spec, cell: &Cell) -> String {
     let part = |(axis, value): &(u32, u32)| {
         let axis = &spec.axes[*axis as usize];
-        format!("{}={}", axis.key, axis.values[*value as usize].label)
+        format!("{}={}", axis.key, in_one_line(&axis.values[*value as usize].label))
     };
     cell.picks.iter().map(part).collect::<Vec<_>>().join(" ")
 }

@@ -9,6 +9,7 @@ use super::tail::{Curve, Tail};
 use crate::experiments::cluster::State;
 use crate::experiments::sweep::time;
 use crate::output::{Chart, Scale, Series, page, percent};
+use crate::printable::in_one_line;
 
 /// Rows of the table, lines of a chart: more than a person can read.
 const ROWS: usize = 100;
@@ -145,12 +146,12 @@ fn hint(run: &Run) -> String {
     format!("{}: {}{steps}", label(run), run.state.name())
 }
 
-/// What a person calls it.
+/// What a person calls it, in one line.
 pub fn label(run: &Run) -> String {
-    match &run.control {
+    in_one_line(&match &run.control {
         Some(kind) => format!("control {kind} of {}", run.label),
         None => run.label.clone(),
-    }
+    })
 }
 
 /// The runs that a person wants to see first: those that run, then those that something happened to.
