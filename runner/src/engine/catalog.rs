@@ -109,6 +109,10 @@ fn refused(section: &str, errors: Vec<OptionError>) -> Vec<KeyError> {
 fn in_words(message: &str) -> String {
     match message.rsplit_once(", expected ") {
         Some((before, expected)) if before.starts_with("invalid") => match expected {
+            // `1e9` is none, for all that it looks like in other words.
+            "u64" | "u32" | "usize" if before.contains("floating point") => {
+                "whole number, at least 0, written without a point or an exponent".to_owned()
+            }
             "f64" | "f32" => "number".to_owned(),
             "u64" | "u32" | "usize" => "whole number, at least 0".to_owned(),
             "a string" => "text".to_owned(),

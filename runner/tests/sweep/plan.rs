@@ -21,8 +21,16 @@ fn what_is_wrong_is_known_before_anything_runs() {
     assert!(twins.contains("two cells are the same run"), "{twins}");
     let twice = problem(CONFIG, &["--set", "train.lr=0.5", "--set", "sweep.axes.train.lr=[0.1, 0.2]"]);
     assert!(twice.contains("--set sets it, and it is an axis"), "{twice}");
+    let seed = problem(CONFIG, &["seed=0,0"]);
+    assert!(seed.contains("error: sweep.seeds: the value 0 stands there twice"), "{seed}");
+    let seed = problem(CONFIG, &["seed=0,1", "seed=3"]);
+    assert!(seed.contains("give the axis others: seed=A,B, or ~sweep.seeds for none"), "{seed}");
+    let many = problem(CONFIG, &["sweep.seeds=1000000"]);
+    assert!(many.contains("sweep.seeds: found 1000000") && many.contains("at most 100000"), "{many}");
     let key = problem(CONFIG, &["--set", "sweep.sedes=3"]);
     assert!(key.contains("did you mean sweep.seeds?"), "{key}");
+    let lines = problem(CONFIG, &["--set", "sweep.axes.train.lr_schedule=[\"a\\nb\", \"cosine\"]"]);
+    assert!(lines.contains("train.lr_schedule=a\\nb"), "a cell is named in one line: {lines}");
     let zip = problem(
         CONFIG,
         &[

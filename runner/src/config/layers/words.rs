@@ -107,6 +107,13 @@ impl Reader<'_> {
             }
             return self.assignment(word).map(|()| 0).map_err(taken(0));
         }
+        if let Some((before, value)) =
+            word.split_once('=').filter(|_| !word.ends_with(".toml") && !self.is_config(word))
+            && let Some(path) = key::split(&before.replace('/', "."))
+        {
+            let fix = format!("write {}={value}", key::dotted(&path));
+            return Err(taken(0)(refused("a key has dots between its parts", word, fix)));
+        }
         if !self.is_config(word)
             && let Some(wrong) = self.almost_an_assignment(word, after)
         {
@@ -145,19 +152,21 @@ impl Reader<'_> {
             let fix = format!("write the values with one comma between two: {key}=1,2,3");
             return Err(refused("a value is missing beside a comma", word, fix));
         }
-        if !self.many {
-            let fix = format!(
-                "secateur sweep CONFIG {word} runs them all; a list is written '{key}=[{text}]', text with a comma \
-                 '{key}=\"{text}\"'"
-            );
-            return Err(refused("several values, where one run is asked for", word, fix));
-        }
         let values: Result<Vec<Value>, String> = parts.into_iter().map(assign::value).collect();
         let values = values.map_err(|problem| assign::broken_value(origin.clone(), problem, word))?;
-        let axis: Vec<String> = if key == "seed" {
-            vec!["sweep".to_owned(), "seeds".to_owned()]
-        } else {
-            ["sweep", "axes"].into_iter().map(str::to_owned).chain(path).collect()
+        if !self.many {
+            let all = format!("secateur sweep CONFIG {word} runs them all");
+            let of_group = path.len() == 1 && !is_top_key(&key) || path[0] == "sweep";
+            let one =
+                format!("a list is written '{key}={}', text with a comma '{key}=\"{text}\"'", Value::from(values));
+            let fix = if of_group { all } else { format!("{all}; {one}") };
+            return Err(refused("several values, where one run is asked for", word, fix));
+        }
+        // What is said of the sweep itself is a list already.
+        let axis: Vec<String> = match path[0].as_str() {
+            "seed" if path.len() == 1 => vec!["sweep".to_owned(), "seeds".to_owned()],
+            "sweep" => path,
+            _ => ["sweep", "axes"].into_iter().map(str::to_owned).chain(path).collect(),
         };
         self.words.flags.insert(&axis, Value::Array(values), &origin);
         Ok(())

@@ -21,6 +21,9 @@ use crate::experiments::search::Search;
 /// Keys of the section.
 const KEYS: [&str; 9] = ["axes", "zip", "when", "exclude", "seeds", "controls", "fork", "claims", "search"];
 
+/// Seeds of a sweep where a number says how many.
+const MAX_SEEDS: i64 = 100_000;
+
 /// What the `[sweep]` section says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
@@ -153,7 +156,8 @@ impl Reader<'_> {
 
     fn axis(&mut self, path: &[String], values: Vec<Value>, place: &str) {
         let dotted = key::dotted(path);
-        let at = format!("{place}.{dotted}");
+        // Seeds and places of forks are said by a key of their own.
+        let at = if ["seeds", "fork"].contains(&place) { place.to_owned() } else { format!("{place}.{dotted}") };
         let origin = self.origin(&at).unwrap_or(SetBy::BuiltIn);
         if let Some(by_hand) = self.stack.set_by_hand(&dotted) {
             let problem = format!("{by_hand} sets it, and it is an axis of the sweep");
@@ -218,11 +222,13 @@ impl Reader<'_> {
                     return None;
                 }
             },
-            Some(Value::Integer(count)) if (1..=100_000).contains(&count) => (0..count).map(Value::Integer).collect(),
+            Some(Value::Integer(count)) if (1..=MAX_SEEDS).contains(&count) => (0..count).map(Value::Integer).collect(),
             Some(Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_integer) => list,
             Some(other) => {
-                let fix = "write seeds = 5 for the seeds 0 to 4, a list: seeds = [0, 7], or { until = \"decided\" }";
-                self.refuse("seeds", format!("found {other}"), fix);
+                let fix = format!(
+                    "write seeds = 5 for the seeds 0 to 4 (at most {MAX_SEEDS}), a list: seeds = [0, 7], or {{ until = \"decided\" }}"
+                );
+                self.refuse("seeds", format!("found {other}"), &fix);
                 return None;
             }
         };
