@@ -15,6 +15,7 @@ mod output;
 mod printable;
 mod run;
 
+use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -43,7 +44,9 @@ fn main() -> ExitCode {
         },
     };
     let level = ["warn", "info", "debug", "trace"][usize::from(cli.verbose.min(3))];
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).without_time().init();
+    let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(stderr).with_ansi(colour);
+    log.without_time().init();
     match commands::listen(&cli).and_then(|interrupt| carry_out(&cli, interrupt)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.report()),

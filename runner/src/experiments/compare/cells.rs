@@ -64,9 +64,10 @@ impl Cells {
     pub fn compare(&self, question: &Question) -> Result<Comparison, String> {
         let mut mains: Vec<usize> = (0..self.records.len()).filter(|i| self.records[*i].control.is_none()).collect();
         if !mains.iter().any(|i| self.records[*i].status == "finished") {
-            let notes = self.notes.iter().cloned().chain(self.failed_alone()).collect::<Vec<_>>().join("\n  ");
+            let notes = self.notes.iter().cloned().chain(self.failed_alone());
+            let notes: String = notes.map(|note| format!("\n  {note}")).collect();
             return Err(format!(
-                "there is no finished run to compare\n  {notes}\n  fix: name folders that hold run folders"
+                "there is no finished run to compare{notes}\n  fix: name folders that hold run folders"
             ));
         }
         let configs: Vec<&Flat> = mains.iter().map(|i| &self.configs[*i]).collect();
