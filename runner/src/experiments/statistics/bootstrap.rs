@@ -56,17 +56,18 @@ impl Bootstrap {
         Interval { low: end(missed / 2.0), high: end(1.0 - missed / 2.0) }
     }
 
-    /// The largest probability of missing at which the interval does not hold zero: what a test by the interval says.
+    /// The largest probability of missing at which the interval does not hold zero: what a test by the interval says. So
+    /// many resamples tell nothing about less than one in them and the values themselves (Davison & Hinkley 1997, 4.2).
     pub fn p(&self) -> f64 {
-        let (mut low, mut high) = (0.0, 1.0);
-        if self.interval_at(1e-9).holds(0.0) {
+        let least = 1.0 / (RESAMPLES + 1) as f64;
+        let (mut low, mut high) = (least, 1.0);
+        if self.interval_at(least).holds(0.0) {
             for _ in 0..60 {
                 let middle = f64::midpoint(low, high);
                 if self.interval_at(middle).holds(0.0) { low = middle } else { high = middle }
             }
-            return low;
         }
-        1e-9
+        low
     }
 
     /// A quantile of the means, linear between neighbours.
@@ -132,6 +133,8 @@ mod tests {
                 assert_eq!(found.interval_at(missed).holds(0.0), p >= missed, "{values:?} at {missed}: p = {p}");
             }
         }
+        // No resample of three values below zero has a mean above it, which says no more than so many resamples can.
+        assert_eq!(Bootstrap::of(&[-0.03, -0.01, -0.01], 1.0).unwrap().p(), 1e-4);
         assert!(Bootstrap::of(&[1.0, 1.0, 1.0], 1.0).is_none() && Bootstrap::of(&[1.0], 1.0).is_none());
     }
 }
