@@ -165,7 +165,7 @@ impl Reader<'_> {
         // What is said of the sweep itself is a list already.
         let axis: Vec<String> = match path[0].as_str() {
             "seed" if path.len() == 1 => vec!["sweep".to_owned(), "seeds".to_owned()],
-            "sweep" => path,
+            "sweep" if path.len() > 1 => path,
             _ => ["sweep", "axes"].into_iter().map(str::to_owned).chain(path).collect(),
         };
         self.words.flags.insert(&axis, Value::Array(values), &origin);
