@@ -128,6 +128,11 @@ fn a_smaller_network_is_timed_beside_the_one_it_was() {
     let model = format!("{run}/model.safetensors");
     let out = scene.done(&["latency", &run, "--vs", &model, "--batch", "1,4"]);
     assert_eq!(out.lines().count(), 4, "{out}");
+    for batch in ["1000000000000", "18446744073709551615"] {
+        let (code, why) = scene.refused(&["latency", &run, "--batch", batch]);
+        assert!(code == 2 && why.contains(&format!("--batch {batch}: a batch of inputs with 784 values")), "{why}");
+        assert!(why.contains("fix: give 171196 at most"), "{why}");
+    }
     let (code, why) = scene.refused(&["latency", &run, "--threads", "5000"]);
     assert!(code == 2 && why.contains("at most 1024"), "{why}");
 }

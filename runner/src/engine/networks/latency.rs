@@ -24,6 +24,9 @@ const TOGETHER: Duration = Duration::from_secs(1);
 /// Readings, at the least and at most: odd, so that the median is one of them.
 const READINGS: [usize; 2] = [11, 101];
 
+/// Values of a batch at most, half a gigabyte: what passes make of it can be many times as large.
+const MOST: usize = 1 << 27;
+
 /// Milliseconds of a pass: the median of all readings, and between what the middle half of them lies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Milliseconds {
@@ -111,6 +114,13 @@ impl Work for Timing<'_> {
             }
         };
         let shape = &input.shape;
+        let one: usize = shape.iter().product();
+        if let Some(size) = batches.iter().find(|size| size.checked_mul(one.max(1)).is_none_or(|all| all > MOST)) {
+            let fix = format!("give {} at most", MOST / one.max(1));
+            return Err(Failure::Usage(format!(
+                "--batch {size}: a batch of inputs with {one} values each may hold {MOST} values\n  fix: {fix}"
+            )));
+        }
         let a = Predictor::of(network.task(), &network.params, shape)?;
         let b = match (&beside, &dense) {
             (Some(beside), _) => Predictor::of(beside.task(), &beside.params, shape)?,
