@@ -191,6 +191,10 @@ fn wrong_configs_are_reported_together_with_exit_code_2() {
         assert!(errors.contains(expected), "missing {expected:?} in:\n{errors}");
     }
     assert!(!here.path().join("runs").exists(), "nothing is written for a wrong config");
+    if cfg!(target_os = "linux") {
+        let (code, _, errors) = run_small(here.path(), &["--set=model.hidden=[16777216,16777216]"]);
+        assert!(code == 1 && errors.contains("parameters, which take 1125953 GB, and this machine has"), "{errors}");
+    }
     let (_, _, errors) = run_small(here.path(), &["--set=train.epochs=1e9"]);
     assert!(errors.contains("whole number, at least 0, written without a point or an exponent"), "{errors}");
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use secateur::data::LoadProgress;
 use secateur::error::OptionError;
+use secateur::network::layout::{Layout, ParamSpec};
+use secateur::network::model::InputSpec;
 use secateur::network::model_file::ModelFile;
 use secateur::plugins::registry::Registered;
 use secateur::training::{Kept, Observer, Run};
@@ -15,6 +17,25 @@ use super::device::{Work, on_device};
 use super::notes::{self, Telling};
 use crate::config::{ConfigError, ConfigErrors, Content, Resolved};
 use crate::failure::Failure;
+
+/// Refuses a network whose parameters alone are more than this machine's memory, where the system says how much that is:
+/// the program would be ended without a word.
+fn room_for(layout: &Layout) -> Result<(), Failure> {
+    let numbers = |spec: &ParamSpec| spec.shape.iter().map(|size| *size as f64).product::<f64>();
+    let count: f64 = layout.params.iter().map(numbers).sum();
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total =
+        told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    match total.map(|kilobytes| kilobytes * 1024.0) {
+        Some(memory) if count * 4.0 > memory => Err(Failure::Failed(format!(
+            "the network has {count:.0} parameters, which take {:.0} GB, and this machine has {:.0} GB of memory\n  fix: choose smaller \
+             sizes in the section [model]",
+            count * 4e-9,
+            memory * 1e-9
+        ))),
+        _ => Ok(()),
+    }
+}
 
 /// A checkpoint to go on from.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +128,12 @@ impl Workbench {
             given: self.given(&told.init).map_err(|error| refused(&error, from, config))?,
             make_criterion: &|name, options| registry.criterion(name, options),
         };
+        let input = InputSpec { shape: data.shape.clone(), classes: told.train.loss.outputs(data.classes()) };
+        let begun = told.prune.start_sizes(|sizes| run.model.layout(&input, sizes));
+        // What is wrong with the layout itself, the run tells.
+        if let Ok(layout) = begun.and_then(|sizes| run.model.layout(&input, &sizes)) {
+            room_for(&layout)?;
+        }
         let outcome = match from {
             None => run.execute(&mut observer),
             Some(Checkpoint { bytes, name, kept: None, .. }) => run.resume(bytes, name, &mut observer),
