@@ -1,6 +1,7 @@
 //! Figures of a network and of the process.
 
 mod burden;
+mod foretold;
 mod histogram;
 mod memory;
 mod neurons;
@@ -8,6 +9,7 @@ mod paths;
 mod returned;
 
 pub use burden::{Burden, Churn, Indicators, LayerBurden};
+pub use foretold::{Foretold, PruneCost};
 pub use histogram::{BARS, Histogram};
 pub use memory::peak_memory_bytes;
 pub use neurons::{LayerNeurons, NeuronSummary};

@@ -99,6 +99,7 @@ impl Cells {
             metric: &metric,
             margin,
             bootstrap,
+            value: None,
         };
         let (pairs, control_pairs) = pair::all(&view, &groups, baseline.as_deref());
         let notes = [
