@@ -328,7 +328,8 @@ fn a_failure_that_would_come_again_is_tried_again_only_if_asked() {
 
 #[test]
 fn cells_with_rates_by_layer_have_their_unpruned_controls() {
-    let config = CONFIG.replace("schedule.first = 2", "schedule.first = 2\nprune.scope = \"table\"\nprune.table.fc1 = 0.5");
+    let config =
+        CONFIG.replace("schedule.first = 2", "schedule.first = 2\nprune.scope = \"table\"\nprune.table.fc1 = 0.5");
     let here = here(&config.replace("axes.criterion = [\"criterion/magnitude\", ", "axes.criterion = ["));
     let sets = ["--set", "sweep.controls=[\"unpruned\"]", "sweep.seeds=1", "~sweep.when"];
     let (code, out, log) = secateur(here.path(), &[&["sweep", "s.toml"], &sets[..]].concat());

@@ -1,8 +1,8 @@
 //! How much the remaining weights have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes
 //! and weight norms, the forms are ours), and how many changed places.
 
-use super::{PruneCost, Returned};
 use super::neurons::{LayerNeurons, NeuronSummary, Neurons};
+use super::{PruneCost, Returned};
 use crate::autograd::Grads;
 use crate::backend::Backend;
 use crate::error::Result;

@@ -3,6 +3,7 @@
 mod burden;
 mod foretold;
 mod histogram;
+mod lipschitz;
 mod memory;
 mod neurons;
 mod paths;
@@ -11,6 +12,7 @@ mod returned;
 pub use burden::{Burden, Churn, Indicators, LayerBurden};
 pub use foretold::{Foretold, PruneCost};
 pub use histogram::{BARS, Histogram};
+pub use lipschitz::{lipschitz_at_most, spectral_norm};
 pub use memory::peak_memory_bytes;
 pub use neurons::{LayerNeurons, NeuronSummary};
 pub use paths::Paths;

@@ -9,7 +9,12 @@ use crate::training::setting::Setting;
 
 impl<B: Backend> Live<B> {
     /// How far multiples have led from what was asked, after the last pruning step.
-    pub(super) fn multiple_note(&self, setting: &Setting<'_, B>, asked: &Asked, reporter: &mut Reporter<'_, B>) -> Result<()> {
+    pub(super) fn multiple_note(
+        &self,
+        setting: &Setting<'_, B>,
+        asked: &Asked,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<()> {
         let prune = &setting.prune;
         let found: usize = pruning::counts(prune, &self.params)?.values().sum();
         let wanted = match &asked.wanted {

@@ -5,8 +5,8 @@ use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
 use secateur::pruning::measure::{Foretold, PruneCost};
 use secateur::pruning::{Apply, Granularity, Scope};
-use secateur::training::event::{EvalAt, Event};
 use secateur::training::TrainConfig;
+use secateur::training::event::{EvalAt, Event};
 
 /// Runs, and gathers of the events what each pruning step took and cost; the burden stands in none of them.
 fn told(granularity: Granularity, apply: Apply, train: &TrainConfig) -> (Option<Foretold>, Vec<PruneCost>) {

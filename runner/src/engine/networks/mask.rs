@@ -1,9 +1,10 @@
 //! The mask of a saved network.
 
 use secateur::backend::Cpu;
-use secateur::information::{Mask, lipschitz_at_most};
+use secateur::information::Mask;
 use secateur::network::layout::Sizes;
 use secateur::network::model_file::SavedModel;
+use secateur::pruning::measure::lipschitz_at_most;
 
 use crate::engine::Workbench;
 use crate::failure::Failure;

@@ -130,7 +130,8 @@ mod tests {
             w.chunks(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum()).collect()
         };
         let network = |x: &[f64]| of(&b, &of(&a, x).iter().map(|h| h.max(0.0)).collect::<Vec<_>>());
-        let point = |k: u32| -> Vec<f64> { (0..4).map(|i| f64::from((k * 7919 + i * 104_729) % 1000) / 500.0 - 1.0).collect() };
+        let point =
+            |k: u32| -> Vec<f64> { (0..4).map(|i| f64::from((k * 7919 + i * 104_729) % 1000) / 500.0 - 1.0).collect() };
         let apart = |x: &[f64], y: &[f64]| norm(&x.iter().zip(y).map(|(x, y)| x - y).collect::<Vec<_>>());
         let mut steepest = 0.0f64;
         for k in 0..300 {
