@@ -1,6 +1,8 @@
 //! What a summary says of the cost of pruning steps is what the events of the run say.
 
-use crate::scene::{EPOCHS, config, data};
+use crate::common;
+use crate::scene::config;
+use secateur::data::DataConfig;
 use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
 use secateur::pruning::measure::{Foretold, PruneCost};
@@ -11,11 +13,13 @@ use secateur::training::event::{EvalAt, Event};
 /// Runs, and gathers of the events what each pruning step took and cost; the burden stands in none of them.
 fn told(granularity: Granularity, apply: Apply, train: &TrainConfig) -> (Option<Foretold>, Vec<PruneCost>) {
     let prune = config(granularity, Scope::Global, 1, apply, false);
-    let schedule = ("cubic", "sparsity = 0.9\nfrom = 0.1\nto = 0.9\nevery = 3");
+    let schedule = ("cubic", "sparsity = 0.9\nfrom = 0.1\nto = 0.9\nevery = 8");
     let trial = Trial { prune, train: train.clone(), schedule, model: ("mlp", "hidden = [12, 7]"), ..Trial::default() };
     let mut log = Log::default();
     let registry = secateur_bundle::registry().unwrap();
-    let outcome = trial.with(&registry, Cpu::default(), &data(), |run| run.execute(&mut log)).unwrap();
+    let outcome = trial
+        .with(&registry, Cpu::default(), &common::glyphs(400, 20, DataConfig::default()), |run| run.execute(&mut log))
+        .unwrap();
     let (mut there, mut sparsity, mut before, mut steps) = (0, 0.0, None, vec![]);
     for event in &log.0 {
         match event {
@@ -39,7 +43,7 @@ fn told(granularity: Granularity, apply: Apply, train: &TrainConfig) -> (Option<
 
 #[test]
 fn drops_are_ranked_with_what_the_steps_took() {
-    let train = TrainConfig { epochs: EPOCHS, batch_size: 10, lr: 0.05, ..TrainConfig::default() };
+    let train = TrainConfig { epochs: 6, batch_size: 20, lr: 0.05, ..TrainConfig::default() };
     for (granularity, apply) in [(Granularity::Weight, Apply::Mask), (Granularity::Unit, Apply::Shrink)] {
         let (found, steps) = told(granularity, apply, &train);
         let (found, expected) = (found.unwrap(), Foretold::of(&steps).unwrap());
