@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::network::forward::Cost;
 use crate::network::layout::Sizes;
 use crate::pruning;
-use crate::pruning::measure::{self, LayerBurden};
+use crate::pruning::measure::{self, Foretold, LayerBurden};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -65,6 +65,10 @@ pub struct Summary {
     /// Fraction of those that is there at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regrown_stay: Option<f64>,
+    /// How what was known before the pruning steps ranks with what they cost, where the network was measured around at least
+    /// four of them (`train.eval_prunes`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop_foretold: Option<Foretold>,
     /// Burden indicators of the last epoch.
     #[serde(default)]
     pub burden: Vec<LayerBurden>,
@@ -161,6 +165,7 @@ impl Summary {
             regrown,
             regrown_distinct: returned.map(|(count, _)| count),
             regrown_stay: returned.map(|(_, stay)| stay),
+            drop_foretold: Foretold::of(&burden.costs),
             burden: burden.latest().to_vec(),
             notes: reporter.notes(),
             sparse_layers: params.sparse_layers(),

@@ -268,6 +268,7 @@ fn resumes_exactly(setup: &Trial, steps: &[u64]) {
     assert_eq!(facts(&events), facts(&whole.events));
     let returned = |of: &Outcome<Cpu>| (of.summary.regrown, of.summary.regrown_distinct, of.summary.regrown_stay);
     assert_eq!(returned(&found), returned(&expected));
+    assert_eq!(found.summary.drop_foretold, expected.summary.drop_foretold);
     let some = expected.summary.regrown_distinct.is_some_and(|distinct| distinct <= expected.summary.regrown);
     assert_eq!(some, expected.summary.regrown > 0);
     assert_eq!((found.summary.macs_dense, found.summary.units), (expected.summary.macs_dense, expected.summary.units));

@@ -101,6 +101,33 @@ fn a_claim_is_supported_or_not_or_the_contrary_or_undecided() {
 }
 
 #[test]
+fn runs_may_be_compared_with_a_number() {
+    let (here, _) = compared(&cells());
+    let value = |value: f64| json!({"value": value});
+    let all = json!({"claim": "c", "of": criterion("rank"), "is": "same", "than": value(86.5), "margin": 0.5});
+    let claims = [
+        claim(criterion("rank"), "better", value(92.0), 0.5),
+        claim(criterion("rank"), "worse", value(92.0), 0.5),
+        claim(criterion("rank"), "same", value(93.0), 0.5),
+        claim(criterion("rank"), "better", value(93.0), 0.5),
+        // Each seed is the mean over the settings: 93 % and 80 %.
+        all,
+    ];
+    let (verdicts, found) = judged(here.path(), &claims);
+    assert_eq!(verdicts, ["supported", "other-way-round", "supported", "not-supported", "supported"], "{found:#}");
+    let first = &found["claims"][0];
+    assert_eq!(first["labels"][1], "92.00 %");
+    // What the runs have less that number, with the spread of the runs themselves.
+    let values: Vec<f64> = (0..6).map(|seed| near(0.93, seed) + 0.00001 * (seed % 2) as f64).collect();
+    let mean = values.iter().sum::<f64>() / 6.0;
+    let std = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 5.0).sqrt();
+    let close = |found: &Value, expected: f64| (found.as_f64().unwrap() - expected).abs() < 1e-9;
+    assert!(close(&first["difference"]["mean"], mean - 0.92) && close(&first["difference"]["std"], std), "{first:#}");
+    assert_eq!(first["failed"], json!([0, 0]));
+    assert_eq!((&found["claims"][4]["settings"], &first["settings"]), (&json!(2), &json!(1)));
+}
+
+#[test]
 fn few_seeds_decide_nothing_and_claims_stand_in_text_markdown_and_page() {
     let few: Vec<Cell> = cells()
         .into_iter()

@@ -21,7 +21,9 @@ fn as_if(scene: &Scene, run: &str, name: &str, data: u64) -> PathBuf {
     // Its seals are those of the config as it was.
     ["sha256", "config_sha256"].iter().for_each(|seal| _ = summary.as_object_mut().unwrap().remove(*seal));
     fs::write(folder.join("summary.json"), summary.to_string()).unwrap();
-    fs::copy(scene.path().join(run).join("model.safetensors"), folder.join("model.safetensors")).unwrap();
+    ["model.safetensors", "events.jsonl"]
+        .iter()
+        .for_each(|file| _ = fs::copy(scene.path().join(run).join(file), folder.join(file)).unwrap());
     folder
 }
 
@@ -70,10 +72,21 @@ fn masks_of_runs_tell_what_they_can() {
     assert!(of["distinct"] == 1 && near(&of["plug_in"], 0.0) && near(&of["at_most"]["sum_of_weights"], 0.0), "{of}");
     assert!(near(&of["p_eff"]["at_least"], nnz) && near(&of["p_eff"]["at_most"], nnz), "{of}");
     assert!(near(&of["overlap"]["jaccard"], 1.0), "{of}");
+    // How steep the networks may be, and must be for as many effective parameters.
+    let of = &m["lipschitz"];
+    let [least, mean, most] = ["least", "mean", "most"].map(|key| of[key].as_f64().unwrap());
+    assert!(0.0 < least && least < mean && mean < most, "{of}");
+    let start: Value = serde_json::from_str(scene.read("runs/m/0/events.jsonl").lines().next().unwrap()).unwrap();
+    assert_eq!(of["examples"], start["examples"]);
+    let points = start["examples"].as_f64().unwrap() * of["features"].as_f64().unwrap();
+    let p_eff = ["at_most", "at_least"].map(|key| m["estimate"]["p_eff"][key].as_f64().unwrap());
+    let needed = [0, 1].map(|i| (points / p_eff[i]).sqrt());
+    assert!(near(&of["needed"][0], needed[0]) && near(&of["needed"][1], needed[1]), "{of}");
     let text = scene.done(&["information", "runs/m", "runs/r"]);
     for expected in [
         "criterion magnitude",
         "criterion random",
+        "Lipschitz at most",
         "effective parameters = nnz + information: bits are added to a count of weights",
         "nearly every data set has a mask of its own, so that 3 data sets cannot show more than log2 3 = 1.58 bits",
     ] {

@@ -327,6 +327,26 @@ fn a_failure_that_would_come_again_is_tried_again_only_if_asked() {
 }
 
 #[test]
+fn cells_with_rates_by_layer_have_their_unpruned_controls() {
+    let config =
+        CONFIG.replace("schedule.first = 2", "schedule.first = 2\nprune.scope = \"table\"\nprune.table.fc1 = 0.5");
+    let here = here(&config.replace("axes.criterion = [\"criterion/magnitude\", ", "axes.criterion = ["));
+    let sets = ["--set", "sweep.controls=[\"unpruned\"]", "sweep.seeds=1", "~sweep.when"];
+    let (code, out, log) = secateur(here.path(), &[&["sweep", "s.toml"], &sets[..]].concat());
+    assert_eq!(code, 0, "{log}");
+    assert!(out.contains("2 cells finished now"), "{out}");
+    let read = |run: &PathBuf| fs::read_to_string(run.join("summary.json")).unwrap();
+    let sparsity = |text: String| {
+        let summary: Value = serde_json::from_str(&text).unwrap();
+        (summary["control"].as_str().map(str::to_owned), summary["unit_sparsity"].as_f64().unwrap())
+    };
+    let mut found: Vec<_> = folders(here.path()).iter().map(read).map(sparsity).collect();
+    found.sort_by(|a, b| a.1.total_cmp(&b.1));
+    assert_eq!(found[0], (Some("unpruned".to_owned()), 0.0));
+    assert!(found[1].0.is_none() && found[1].1 > 0.2, "{found:?}");
+}
+
+#[test]
 fn controls_are_noted_for_each_cell_and_a_random_cell_needs_none() {
     let here = here(CONFIG);
     let (code, out, log) =

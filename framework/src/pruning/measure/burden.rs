@@ -1,8 +1,8 @@
 //! How much the remaining weights have to do ("Neural Burden", arXiv 2407.16716; the paper names gradient magnitudes
 //! and weight norms, the forms are ours), and how many changed places.
 
-use super::Returned;
 use super::neurons::{LayerNeurons, NeuronSummary, Neurons};
+use super::{PruneCost, Returned};
 use crate::autograd::Grads;
 use crate::backend::Backend;
 use crate::error::Result;
@@ -70,6 +70,9 @@ pub struct Burden {
     churn: Churn,
     latest: Vec<LayerBurden>,
     total: (usize, usize),
+    /// What the pruning steps cost around which the network was measured.
+    #[serde(default)]
+    pub(crate) costs: Vec<PruneCost>,
     /// Flags, which a checkpoint keeps among its arrays.
     #[serde(skip)]
     pub(crate) returned: Returned,

@@ -1,14 +1,18 @@
 //! Figures of a network and of the process.
 
 mod burden;
+mod foretold;
 mod histogram;
+mod lipschitz;
 mod memory;
 mod neurons;
 mod paths;
 mod returned;
 
 pub use burden::{Burden, Churn, Indicators, LayerBurden};
+pub use foretold::{Foretold, PruneCost};
 pub use histogram::{BARS, Histogram};
+pub use lipschitz::{lipschitz_at_most, spectral_norm};
 pub use memory::peak_memory_bytes;
 pub use neurons::{LayerNeurons, NeuronSummary};
 pub use paths::Paths;

@@ -1,7 +1,9 @@
 //! One pruning step: score, plan, apply, and check what came of it.
 
 mod checks;
+mod cost;
 mod disconnected;
+mod multiples;
 mod ranking;
 mod returning;
 mod shown;
@@ -18,7 +20,7 @@ use crate::network::params::{Param, ParamStore};
 use crate::pruning::criterion::{Cut, Refit};
 use crate::pruning::measure;
 use crate::pruning::schedule::{Amount, Measured, Position, Step};
-use crate::pruning::{self, Apply, Asked, Census, Goal, KeepCount, OnEmptyLayer};
+use crate::pruning::{self, Apply, Census, Goal, KeepCount, OnEmptyLayer};
 use crate::training::KeptWeights;
 use crate::training::event::{EvalAt, Event};
 use checks::{check, masked_output, output, same_output};
@@ -55,12 +57,13 @@ impl<B: Backend> Live<B> {
     ) -> Result<()> {
         let (step, prune, plan) = (self.next, &setting.prune, position);
         let around = setting.measures_prunes();
-        let mut validation_loss = None;
+        let (mut validation_loss, mut measured) = (None, None);
         if around {
             let at = EvalAt::BeforePrune;
             let found = setting.evaluate(&self.params, step, SplitName::Validation, at, reporter)?;
             // Without a validation split the test split is measured, which no schedule may go by.
             validation_loss = (!setting.data.validation.is_empty()).then_some(found.loss);
+            measured = self.before_prune(setting, found)?;
             setting.show(&self.params, step, EvalAt::BeforePrune, reporter)?;
         }
         let clock = Instant::now();
@@ -169,40 +172,14 @@ impl<B: Backend> Live<B> {
             self.multiple_note(setting, &asked, reporter)?;
         }
         if around {
-            setting.evaluate(&self.params, step, SplitName::Validation, EvalAt::AfterPrune, reporter)?;
+            let found = setting.evaluate(&self.params, step, SplitName::Validation, EvalAt::AfterPrune, reporter)?;
+            // Weights that are brought back from an earlier step say nothing of what the pruning cost.
+            if let Some(before) = measured.filter(|_| rewound_to.is_none()) {
+                self.note_cost(setting, &before, &found)?;
+            }
             setting.show(&self.params, step, EvalAt::AfterPrune, reporter)?;
         }
         Ok(())
-    }
-
-    /// How far multiples have led from what was asked, after the last pruning step.
-    fn multiple_note(&self, setting: &Setting<'_, B>, asked: &Asked, reporter: &mut Reporter<'_, B>) -> Result<()> {
-        let prune = &setting.prune;
-        let found: usize = pruning::counts(prune, &self.params)?.values().sum();
-        let wanted = match &asked.wanted {
-            KeepCount::Total(total) => *total,
-            KeepCount::Each(counts) => counts.iter().sum(),
-            KeepCount::Cost(limit) => *limit,
-        };
-        let found = if prune.has_cost() {
-            setting.cost(&pruning::counts(prune, &self.params)?.into_values().collect::<Vec<_>>())?
-        } else {
-            found
-        };
-        if prune.multiple == 1 || found == wanted {
-            return Ok(());
-        }
-        let counted = prune.counted();
-        let text = format!(
-            "prune.multiple = {} leaves {} {} where the schedule asks for {}: a sparsity of {:.4} instead of {:.4}.",
-            prune.multiple,
-            counted.number(found),
-            counted.words(),
-            counted.number(wanted),
-            setting.gone(&self.params)?,
-            asked.target,
-        );
-        reporter.note(self.next, ["prune.multiple"], text)
     }
 
     /// What the schedule asks for at a pruning step, given what was measured: its plan or less.

@@ -6,6 +6,7 @@ mod bounds;
 #[path = "../common/mod.rs"]
 mod common;
 mod costs;
+mod foretold;
 mod growth;
 mod latency;
 mod paths;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{IsTerminal as _, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secateur::information::toy::{Exact, Problems, Pruner, Training, masks};
 use secateur::information::{Estimate, Masks};
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::cli::{InformationArgs, ToyArgs};
 use crate::engine::{SavedMask, Workbench};
 use crate::experiments::index::{Record, read, run_folders};
-use crate::experiments::information::{self, CONVENTION, Found, Group, grouped};
+use crate::experiments::information::{self, CONVENTION, Found, Group, Lipschitz, grouped};
 use crate::failure::Failure;
-use crate::run::{MODEL, write_asked};
+use crate::run::{MODEL, event_lines, write_asked};
 
 pub fn execute(arguments: &InformationArgs, workbench: &Workbench) -> Result<(), Failure> {
     let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -103,6 +103,7 @@ fn estimated(
 ) -> Result<Option<Found>, Failure> {
     let mut first: Option<(SavedMask, Masks)> = None;
     let (mut runs, mut sets) = (Vec::new(), std::collections::BTreeSet::new());
+    let (mut steep, mut examples) = (Vec::new(), std::collections::BTreeSet::new());
     for (place, data) in &group.runs {
         let record = &records[*place];
         let file = record.folder.join(MODEL);
@@ -135,15 +136,26 @@ fn estimated(
             );
             continue;
         }
+        steep.extend(saved.lipschitz);
+        examples.insert(trained_on(&record.folder));
         masks.add(*data, saved.mask, 1)?;
         runs.push(record.folder.clone());
         sets.insert(*data);
     }
     let Group { label, settings, .. } = group;
     match first {
-        Some((_, masks)) if sets.len() > 1 => {
-            Ok(Some(Found { label, settings, runs, estimate: Estimate::of(&masks)? }))
+        Some((shape, masks)) if sets.len() > 1 => {
+            let estimate = Estimate::of(&masks)?;
+            let examples = examples.first().copied().flatten().filter(|_| examples.len() == 1);
+            let lipschitz = Lipschitz::of(&steep, examples, shape.features, estimate.p_eff);
+            Ok(Some(Found { label, settings, runs, estimate, lipschitz }))
         }
         _ => Ok(None),
     }
+}
+
+/// How many examples a run was trained on, as its first event says.
+fn trained_on(folder: &Path) -> Option<u64> {
+    let first: Value = serde_json::from_str(&event_lines(folder).ok()?.next()?).ok()?;
+    first["examples"].as_u64()
 }

@@ -4,17 +4,22 @@ use secateur::backend::Cpu;
 use secateur::information::Mask;
 use secateur::network::layout::Sizes;
 use secateur::network::model_file::SavedModel;
+use secateur::pruning::measure::lipschitz_at_most;
 
 use crate::engine::Workbench;
 use crate::failure::Failure;
 
 /// Which weights of a network are kept, over all of its prunable parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SavedMask {
     /// The parameters in the order of the bits, with the number of their weights.
     pub parameters: Vec<(String, usize)>,
     /// A bit for each weight.
     pub mask: Mask,
+    /// What its Lipschitz constant is at most, where it is fully connected.
+    pub lipschitz: Option<f64>,
+    /// Numbers in an input.
+    pub features: usize,
 }
 
 impl Workbench {
@@ -36,6 +41,7 @@ impl Workbench {
                 "units were cut out of it, so that it has no mask of them\n  fix: {fix}"
             )));
         }
+        let (layers, features) = (saved.about.layers.clone(), saved.about.input.features());
         let params = saved.params(&Cpu::default(), model.as_ref())?;
         let prunable = || params.iter().filter(|param| param.spec().prunable);
         let parameters = prunable().map(|param| (param.spec().name.clone(), param.spec().shape.count())).collect();
@@ -44,6 +50,7 @@ impl Workbench {
             let mask = param.mask().map(|mask| mask.keep());
             (0..all).map(move |i| mask.is_none_or(|keep| keep[i]))
         });
-        Ok(SavedMask { parameters, mask: Mask::new(keep) })
+        let lipschitz = lipschitz_at_most(&layers, &params)?;
+        Ok(SavedMask { parameters, mask: Mask::new(keep), lipschitz, features })
     }
 }

@@ -156,8 +156,9 @@ fn sides(claim: &Claim) -> Sides {
     let control = claim.control().map(str::to_owned);
     Sides {
         of: wanted(&claim.of),
-        than: if control.is_some() { Wanted::new() } else { wanted(&claim.than) },
+        than: if claim.is_against_itself() { Wanted::new() } else { wanted(&claim.than) },
         control,
+        value: claim.value(),
         within: wanted(&claim.within),
         metric: claim.metric.clone(),
         margin: claim.margin,

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::config::key::{dotted, flat};
 use crate::experiments::compare::named;
@@ -18,6 +18,9 @@ const CLAIMS: &str = "claims.json";
 
 /// The key by which a side names controls and no config: `than = { control = "random" }`.
 pub const CONTROL: &str = "control";
+
+/// The key by which a side is a number and no runs: `than = { value = 0.0 }`.
+const VALUE: &str = "value";
 
 /// One claim: some runs are better than others, worse, or the same within a margin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +35,7 @@ pub struct Claim {
     pub of: Table,
     /// What it says of them.
     pub is: Is,
-    /// Values of the config of the runs that they are compared with, or the kind of their control.
+    /// Values of the config of the runs that they are compared with, or the kind of their control, or a number.
     pub than: Table,
     /// Values of the config that both must have.
     #[serde(default, rename = "where", skip_serializing_if = "Table::is_empty")]
@@ -108,6 +111,14 @@ impl Claim {
                 "of names a control: it stands in `than`, and the runs that it is the control of in `of`".into()
             );
         }
+        if claim.of.contains_key(VALUE) {
+            return Err("of is a number: it stands in `than`, and the runs that are compared with it in `of`".into());
+        }
+        if let Some(value) = claim.than.get(VALUE)
+            && (claim.than.len() > 1 || !number(value).is_some_and(f64::is_finite))
+        {
+            return Err("a number stands in `than` alone: { value = 0.0 }".into());
+        }
         match claim.than.get(CONTROL) {
             Some(kind) if !kind.is_str() || claim.than.len() > 1 => {
                 Err("a control stands in `than` alone, by its name: { control = \"random\" }".into())
@@ -120,6 +131,20 @@ impl Claim {
     pub fn control(&self) -> Option<&str> {
         self.than.get(CONTROL)?.as_str()
     }
+
+    /// The number that it compares with, where it does.
+    pub fn value(&self) -> Option<f64> {
+        number(self.than.get(VALUE)?)
+    }
+
+    /// Whether the other side is no runs that a config names.
+    pub fn is_against_itself(&self) -> bool {
+        self.control().is_some() || self.value().is_some()
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value.as_float().or(value.as_integer().map(|whole| whole as f64))
 }
 
 /// Whether comparisons leave a key out, or make repetitions of it.
@@ -201,6 +226,13 @@ mod tests {
         assert!(said("{ criterion.name = 'b' }", "{}").contains("than is empty"));
         assert!(said("{ criterion.name = 'b' }", "{ control = 3 }").contains("by its name"));
         assert!(said("{ criterion.name = 'a' }", "{ control = 'random' }").contains("it stands in `than`"));
+        for wrong in ["{ value = 'x' }", "{ value = nan }", "{ value = 1, criterion.name = 'b' }"] {
+            assert!(said("{ criterion.name = 'b' }", wrong).contains("a number stands in `than` alone"), "{wrong}");
+        }
+        assert!(said("{ criterion.name = 'a' }", "{ value = 0 }").contains("it stands in `than`"));
+        let value = |text: &str| claim(&WHOLE.replace("{ criterion.name = 'b' }", text)).unwrap().value();
+        assert_eq!((value("{ value = -1.5 }"), value("{ value = 2 }")), (Some(-1.5), Some(2.0)));
+        assert_eq!(claim(WHOLE).unwrap().value(), None);
         assert_eq!(
             claim(&WHOLE.replace("{ criterion.name = 'b' }", "{ control = 'x' }")).unwrap().control(),
             Some("x")

@@ -100,6 +100,7 @@ impl Cells {
             metric: &metric,
             margin,
             bootstrap,
+            value: None,
         };
         let (pairs, control_pairs) = pair::all(&view, &groups, baseline.as_deref());
         let notes = [

@@ -108,6 +108,8 @@ pub fn named(name: &str) -> Metric {
     known.unwrap_or_else(|| {
         let last = name.rsplit('.').next().unwrap_or(&name);
         let (unit, more_is_better) = match last {
+            // Correlations, whatever they are of.
+            _ if name.starts_with("drop_foretold.") => (Unit::Plain, None),
             last if last.ends_with("accuracy") => (Unit::Percent, Some(true)),
             last if last.contains("loss") => (Unit::Plain, Some(false)),
             "test_r2" => (Unit::Plain, Some(true)),
@@ -260,6 +262,7 @@ mod tests {
         assert_eq!((accuracy.unit, accuracy.more_is_better), (Unit::Percent, Some(true)));
         assert_eq!((accuracy.label.as_ref(), accuracy.margin(0.5)), ("validation accuracy", 0.005));
         assert_eq!(named("status").of(summary), None);
+        assert_eq!(named("drop_foretold.burden_over_sparsity").unit, Unit::Plain, "a correlation is no share");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use secateur::information::Estimate;
 use serde::Serialize;
 
+use super::steep::Lipschitz;
 use crate::experiments::compare::{Flat, flat, telling, value};
 use crate::experiments::record::Record;
 
@@ -38,6 +39,8 @@ pub struct Found {
     pub runs: Vec<PathBuf>,
     /// What its masks tell.
     pub estimate: Estimate,
+    /// How steep its networks may be, where they are fully connected.
+    pub lipschitz: Option<Lipschitz>,
 }
 
 /// Groups, and what was left out of them.

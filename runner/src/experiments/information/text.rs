@@ -14,8 +14,22 @@ pub const CONVENTION: &str = "effective parameters = nnz + information: bits are
 const SAMPLED: &str = "at a fixed initialisation, order and pruner seed; what the masks tell of which data set made \
                        them is, on average over the data sets that were drawn, at most what a mask tells of its data";
 
+/// How the two columns about steepness are to be read.
+const STEEP: &str = "Lipschitz at most: the product of the spectral norms of a network's weights, its geometric mean over the \
+                     networks (least to most); to fit noise the constant must be at least about sqrt(n d / p_eff), for n \
+                     training examples of d numbers, up to a constant factor (the same paper)";
+
 fn bits(value: f64) -> String {
     format!("{value:.2}")
+}
+
+/// Three digits that count, of what may be of any size.
+fn size(value: f64) -> String {
+    match value {
+        0.0 => "0".to_owned(),
+        value if !(0.001..100_000.0).contains(&value) => format!("{value:.1e}"),
+        value => format!("{value:.*}", (2 - value.log10().floor() as i32).max(0) as usize),
+    }
 }
 
 fn range(low: f64, high: f64) -> String {
@@ -41,11 +55,14 @@ pub fn runs(found: &[Found], notes: &[String], bold: &dyn Fn(&str) -> String) ->
         "by chance",
         "in layers",
         "effective parameters",
+        "Lipschitz at most",
+        "sqrt(n d / p_eff)",
     ];
-    let row = |Found { label, estimate, .. }: &Found| {
+    let row = |Found { label, estimate, lipschitz, .. }: &Found| {
         let Estimate { nnz: (least, mean, most), at_most, identified, overlap, p_eff, .. } = estimate;
         let nnz = if least == most { least.to_string() } else { format!("{mean:.1} ({least} to {most})") };
-        let shown = |of: Option<f64>| of.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
+        let none = || "–".to_owned();
+        let shown = |of: Option<f64>| of.map_or_else(none, |value| format!("{value:.3}"));
         vec![
             if label.is_empty() { "all".to_owned() } else { label.clone() },
             estimate.masks.to_string(),
@@ -63,11 +80,21 @@ pub fn runs(found: &[Found], notes: &[String], bold: &dyn Fn(&str) -> String) ->
             shown(overlap.map(|overlap| overlap.chance)),
             shown(overlap.map(|overlap| overlap.chance_by_parameter)),
             range(p_eff.at_least, p_eff.at_most),
+            lipschitz.map_or_else(none, |of| format!("{} ({} to {})", size(of.mean), size(of.least), size(of.most))),
+            lipschitz.and_then(|of| of.needed).map_or_else(none, |(least, most)| range(least, most)),
         ]
     };
-    let table = Table { head: head.map(str::to_owned).to_vec(), rows: found.iter().map(row).collect() };
+    let mut table = Table { head: head.map(str::to_owned).to_vec(), rows: found.iter().map(row).collect() };
+    if found.iter().all(|found| found.lipschitz.is_none()) {
+        let steep = head.len() - 2;
+        table.head.truncate(steep);
+        table.rows.iter_mut().for_each(|row| row.truncate(steep));
+    }
     let mut text = table.aligned(bold);
     let mut lines = vec![format!("bits, {SAMPLED}"), CONVENTION.to_owned()];
+    if found.iter().any(|found| found.lipschitz.is_some()) {
+        lines.push(STEEP.to_owned());
+    }
     let known = found.iter().filter(|found| found.estimate.identified.procedure == Procedure::Known).count();
     if known > 0 {
         lines.push(

@@ -113,7 +113,11 @@ impl Control {
                     ("apply", "mask"),
                     ("reduce", "l1"),
                 ];
-                plain.into_iter().for_each(|(key, value)| set(&format!("prune.{key}"), value.into()));
+                // A table of units' names stays there, since a layer cannot take it away, and names nothing of weights.
+                let PruneConfig { granularity, table, .. } = &paired.run.prune;
+                let named = *granularity == Granularity::Unit && !table.is_empty();
+                let plain = plain.into_iter().filter(|(key, _)| !(named && ["granularity", "scope"].contains(key)));
+                plain.for_each(|(key, value)| set(&format!("prune.{key}"), value.into()));
                 ["regrow", "include_output"].into_iter().for_each(|key| set(&format!("prune.{key}"), false.into()));
                 set("prune.exempt", Value::Array(Vec::new()));
                 ["rounds", "multiple"].into_iter().for_each(|key| set(&format!("prune.{key}"), Value::Integer(1)));

@@ -115,9 +115,9 @@ fn ruled(spec: &Spec, sections: &mut Sections<'_>, picks: Vec<Pick>, applied: &m
     whole
 }
 
-/// What cells on the sides of a claim have; everything, where a side is a control.
+/// What cells on the sides of a claim have; those of the one side, where the other is a control or a number.
 fn sides(claim: &Claim) -> [Condition; 2] {
-    let than = if claim.control().is_some() { &claim.of } else { &claim.than };
+    let than = if claim.is_against_itself() { &claim.of } else { &claim.than };
     [&claim.of, than].map(|side| Condition([flat(side), flat(&claim.within)].concat()))
 }
 

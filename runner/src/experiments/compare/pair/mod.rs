@@ -40,6 +40,8 @@ pub struct View<'a> {
     pub margin: Option<f64>,
     /// Whether intervals and probabilities are from resampling.
     pub bootstrap: bool,
+    /// What stands in for the other side's figures, where that is a number and no runs.
+    pub value: Option<f64>,
 }
 
 /// A group against another.
@@ -181,7 +183,10 @@ fn compare(view: &View<'_>, groups: &[Group], (group, baseline): (usize, usize),
     let (a, b) = (&groups[group], &groups[baseline]);
     let blocks = Blocks::of(places);
     let (asked, unlike, beside) = differing(view, a, b, &blocks);
-    let values = blocks.by_seed(|run| view.metric.of(&view.records[run].summary));
+    let mut values = blocks.by_seed(|run| view.metric.of(&view.records[run].summary));
+    if let Some(value) = view.value {
+        values.iter_mut().for_each(|(_, other)| *other = value);
+    }
     let mut found = if unlike.is_empty() { Paired::of(&values) } else { None };
     let differences: Vec<f64> = values.iter().map(|(a, b)| a - b).collect();
     let size = values.iter().fold(0.0f64, |most, (a, b)| most.max(a.abs()).max(b.abs()));

@@ -18,6 +18,8 @@ pub struct Sides {
     pub than: Wanted,
     /// The other side is this kind of control of the one, where there is one.
     pub control: Option<String>,
+    /// The other side is this number and no runs, where there is one; in points, where the metric is a percentage.
+    pub value: Option<f64>,
     /// Values of both sides' configs.
     pub within: Wanted,
     /// What is compared; accuracy, or loss where there is none.
@@ -50,7 +52,8 @@ impl Cells {
         let has = |run: usize, wanted: &Wanted| wanted.iter().all(|(key, value)| same(self.value(run, key), value));
         let mains =
             (0..self.records.len()).filter(|run| self.records[*run].control.is_none() && has(*run, &sides.within));
-        let mains: Vec<usize> = mains.filter(|run| has(*run, &sides.of) || has(*run, &sides.than)).collect();
+        let compared = |run: &usize| has(*run, &sides.of) || (sides.value.is_none() && has(*run, &sides.than));
+        let mains: Vec<usize> = mains.filter(compared).collect();
         let mut by: Vec<String> = sides.of.iter().chain(&sides.than).map(|(key, _)| key.clone()).collect();
         let mut seen = std::collections::BTreeSet::new();
         by.retain(|key| seen.insert(key.clone()));
@@ -80,6 +83,7 @@ impl Cells {
         };
         let of = side(&sides.of)?;
         let than = match &sides.control {
+            None if sides.value.is_some() => of,
             None => side(&sides.than)?,
             Some(kind) => {
                 let control = |group: &Group| group.control.as_ref() == Some(kind) && group.owners.contains(&of);
@@ -99,10 +103,14 @@ impl Cells {
             metric: &metric,
             margin: Some(margin),
             bootstrap: false,
+            value: sides.value.map(|value| metric.margin(value)),
         };
         let pair = super::one(&view, &groups, (of, than));
-        let labels = [of, than].map(|group| groups[group].label.clone());
-        let failed = [of, than].map(|group| groups[group].failed.len());
+        let mut labels = [of, than].map(|group| groups[group].label.clone());
+        let mut failed = [of, than].map(|group| groups[group].failed.len());
+        if let Some(value) = view.value {
+            (labels[1], failed[1]) = (metric.written(value), 0);
+        }
         Ok(Versus { metric, margin, labels, failed, pair })
     }
 

@@ -315,7 +315,7 @@ impl Reader<'_> {
 
     fn claim(&mut self, claim: Table, controls: &[Control]) -> Option<Claim> {
         let fix = "write [[sweep.claims]] with claim = \"...\", of = { criterion.name = \"...\" }, is = \"better\", than = { criterion.name = \
-                   \"...\" } or { control = \"random\" }, and margin = 0.5; where, metric and source may stand beside them";
+                   \"...\" } or { control = \"random\" } or { value = 0.0 }, and margin = 0.5; where, metric and source may stand beside them";
         let read = Claim::read(claim);
         if let Some(kind) = read.as_ref().ok().and_then(Claim::control)
             && controls.iter().all(|control| control.name() != kind)
