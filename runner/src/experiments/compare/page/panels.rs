@@ -125,6 +125,16 @@ pub fn maps(comparison: &Comparison) -> Option<Maps> {
         let all = places(axis);
         (!all.iter().flatten().all(|value| value.parse::<f64>().is_ok()), std::cmp::Reverse(all.len()))
     });
+    let longest = |axis: &Axis| {
+        let words = places(axis).iter().map(|values| axis.words(comparison, values).chars().count()).max();
+        words.unwrap_or(0)
+    };
+    // Words have more room beside a map than below its columns.
+    if let [rows, columns, ..] = &mut axes[..]
+        && longest(rows) < longest(columns)
+    {
+        std::mem::swap(rows, columns);
+    }
     let [rows, columns, facets @ ..] = &axes[..] else { return None };
     let [row_places, column_places] = [rows, columns].map(places);
     if row_places.len().max(column_places.len()) > MOST_STEPS {
