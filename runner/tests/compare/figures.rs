@@ -90,6 +90,50 @@ fn a_figure_for_a_paper_has_a_line_and_a_band_for_each_criterion() {
     assert!(code == 2 && text.contains("--by criterion.name --by schedule.sparsity"), "{text}");
 }
 
+/// A compressor without options beside one with a ratio.
+fn compressors() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (c, (name, ratio)) in
+        [("none", None), ("token-merging", Some("0.2")), ("token-merging", Some("0.4"))].into_iter().enumerate()
+    {
+        for (s, sparsity) in [0.5, 0.9].into_iter().enumerate() {
+            for seed in 0..3u64 {
+                let accuracy = 0.95 - 0.02 * c as f64 - 0.01 * s as f64 + 0.002 * seed as f64;
+                let one = cell("magnitude", seed, accuracy)
+                    .set("schedule.sparsity", &sparsity.to_string())
+                    .set("compressor.name", &format!("'{name}'"))
+                    .with(json!({"sparsity": sparsity}));
+                cells.push(match ratio {
+                    Some(ratio) => one.set("compressor.ratio", ratio),
+                    None => one,
+                });
+            }
+        }
+    }
+    cells
+}
+
+#[test]
+fn an_option_that_not_every_plugin_has_makes_no_panel_and_no_empty_cell() {
+    let (here, _) = compared(&compressors());
+    let keys = ["compressor.name", "compressor.ratio", "schedule.sparsity"].map(|key| ["--by", key]).concat();
+    let written = |file: &str, more: &[&str]| {
+        let (code, text) = compare(here.path(), &[&keys[..], &["--figure", file], more].concat());
+        assert_eq!(code, 0, "{text}");
+        fs::read_to_string(here.path().join(file)).unwrap()
+    };
+    let lines = written("lines.svg", &[]);
+    // One panel: a line for each, and those of the legend; two points on a line.
+    assert_eq!(lines.matches("stroke-width=\"1.2\"").count(), 3 + 3, "{lines}");
+    assert_eq!(lines.matches("stroke=\"#fff\"").count(), 3 * 2 + 3, "{lines}");
+    assert!(!lines.contains("compressor.ratio ="), "{lines}");
+    let map = written("map.svg", &["--plot", "heat-map"]);
+    for svg in [&lines, &map] {
+        assert!([">none<", ">token-merging, ratio 0.2<"].iter().all(|name| svg.contains(name)), "{svg}");
+    }
+    assert_eq!(map.matches("stroke=\"#fff\"").count(), 3 * 2, "a cell for each: {map}");
+}
+
 #[test]
 fn tables_are_latex() {
     let (here, _) = compared(&grid());

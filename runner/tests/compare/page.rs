@@ -173,7 +173,7 @@ fn what_is_pointed_at_is_told() {
         );
         assert_eq!(
             noted("map"),
-            "schedule.sparsity = 0.5, criterion.name = magnitude|test accuracy: 90.10 % [89.85, 90.35], 3 runs"
+            "criterion.name = magnitude, schedule.sparsity = 0.5|test accuracy: 90.10 % [89.85, 90.35], 3 runs"
         );
         assert!(noted("none").ends_with("|no run finished"), "{}", noted("none"));
         assert!(
@@ -186,11 +186,11 @@ fn what_is_pointed_at_is_told() {
         }
         assert_eq!(noted("focus"), noted("across"), "a chart that has the focus is read from the left");
         assert!(noted("right").starts_with("sparsity, all weights 80 %|magnitude: 88.10 %"), "{}", noted("right"));
-        assert!(noted("down").starts_with("schedule.sparsity = 0.8, criterion.name = rank|"), "{}", noted("down"));
+        assert!(noted("down").starts_with("criterion.name = rank, schedule.sparsity = 0.8|"), "{}", noted("down"));
         assert_eq!(noted("head"), "How many finished, and how many failed");
         let names = noted("names");
         for name in
-            ["test-accuracy-over-sparsity-all-weights.svg", "test-accuracy-by-schedule.sparsity-and-criterion.name.csv"]
+            ["test-accuracy-over-sparsity-all-weights.svg", "test-accuracy-by-criterion.name-and-schedule.sparsity.csv"]
         {
             assert!(names.split(' ').any(|found| found == name), "{name} is not among {names}");
         }

@@ -184,24 +184,16 @@ impl Maker<'_> {
     }
 
     fn label(&self, group: &Group, beside: &[String]) -> String {
-        let named = |keys: &[String], values: &[&str]| {
-            let part = |(key, value): (&String, &&str)| match key.strip_suffix(".name") {
-                _ if *value == ABSENT => None,
-                Some(_) => Some((*value).to_owned()),
-                None => Some(format!("{} {value}", short(key, self.by.iter().chain(beside)))),
-            };
-            keys.iter().zip(values).filter_map(part).collect::<Vec<_>>()
-        };
-        let values: Vec<&str> = group.values.iter().map(String::as_str).collect();
-        let parts = named(self.by, &values);
-        let setting = match (self.by, parts.is_empty()) {
+        let all: Vec<&String> = self.by.iter().chain(beside).collect();
+        let own = parts(self.by, &group.values, &all);
+        let setting = match (self.by, own.is_empty()) {
             ([], _) => "all runs".to_owned(),
             (_, true) => format!("without {}", self.by.join(", ")),
-            _ => parts.join(", "),
+            _ => own.join(", "),
         };
         let Some(first) = group.cells.iter().chain(&group.failed).next() else { return setting };
         let values: Vec<&str> = beside.iter().map(|key| keys::value(&self.configs[*first], key)).collect();
-        let mut parts = named(beside, &values);
+        let mut parts = parts(beside, &values, &all);
         if parts.len() > MOST_NAMED {
             let more = parts.len() - MOST_NAMED;
             parts.truncate(MOST_NAMED);
@@ -211,8 +203,19 @@ impl Maker<'_> {
     }
 }
 
+/// The values of keys in words, but for those that are absent: a plugin by its name, others after the last part of their
+/// key. `all` are the keys that could be taken for another.
+pub fn parts(keys: &[impl AsRef<str>], values: &[impl AsRef<str>], all: &[impl AsRef<str>]) -> Vec<String> {
+    let part = |(key, value): (&str, &str)| match key.strip_suffix(".name") {
+        _ if value == ABSENT => None,
+        Some(_) => Some(value.to_owned()),
+        None => Some(format!("{} {value}", short(key, all.iter().map(AsRef::as_ref)))),
+    };
+    keys.iter().map(AsRef::as_ref).zip(values.iter().map(AsRef::as_ref)).filter_map(part).collect()
+}
+
 /// The last part of a key, where no other key ends like it.
-fn short<'a>(key: &'a str, all: impl Iterator<Item = &'a String>) -> &'a str {
+fn short<'a>(key: &'a str, all: impl Iterator<Item = &'a str>) -> &'a str {
     let last = |key: &'a str| key.rsplit('.').next().unwrap_or(key);
     if all.filter(|other| last(other) == last(key)).count() > 1 { key } else { last(key) }
 }

@@ -32,19 +32,15 @@ const TEXT: f64 = 8.5;
 pub fn drawn(comparison: &Comparison, kind: Option<Kind>) -> Result<Drawing, String> {
     let over = || over_sparsity(comparison).map(|over| lines(comparison, &over));
     let map = || maps(comparison).map(|maps| heat(comparison, &maps));
-    let none = |what: &str, fix: &str| Err(format!("{what}\n  fix: {fix}"));
+    let none = |what: &str, fix: &str| format!("{what}\n  fix: {fix}");
     match kind {
-        Some(Kind::OverSparsity) => over().map_or_else(
-            || {
-                let what = "no figure over sparsity: no group was run at several sparsities";
-                none(what, "name the key that changes it: --by criterion.name --by schedule.sparsity; or --plot groups")
-            },
-            Ok,
-        ),
-        Some(Kind::HeatMap) => map().map_or_else(
-            || none("no map: the groups do not differ in two keys", "name two: --by train.lr --by train.momentum"),
-            Ok,
-        ),
+        Some(Kind::OverSparsity) => over().ok_or_else(|| {
+            let what = "no figure over sparsity: no group was run at several sparsities";
+            none(what, "name the key that changes it: --by criterion.name --by schedule.sparsity; or --plot groups")
+        }),
+        Some(Kind::HeatMap) => map().ok_or_else(|| {
+            none("no map: the groups do not differ in two keys", "name two: --by train.lr --by train.momentum")
+        }),
         Some(Kind::Groups) => Ok(groups(comparison)),
         None => Ok(over().or_else(map).unwrap_or_else(|| groups(comparison))),
     }
@@ -140,9 +136,10 @@ fn frame(marks: &mut Vec<Mark>, [left, top]: [f64; 2], [x, y]: [&Axis; 2], [x_pe
     marks.push(line(vec![[left + LEFT, floor], [left + PANEL[0] - RIGHT, floor]], SOFT, 0.5, false));
 }
 
-fn labels(marks: &mut Vec<Mark>, [left, top]: [f64; 2], title: &str, x: &str, y: &str) {
-    let middle = left + (LEFT + PANEL[0] - RIGHT) / 2.0;
-    marks.push(text(&fitted(title, PANEL[0] - LEFT - RIGHT, TEXT), [middle, top + 11.0], Anchor::Middle, TEXT, INK));
+/// `room` is what stands free on the left.
+fn labels(marks: &mut Vec<Mark>, [left, top]: [f64; 2], room: f64, title: &str, x: &str, y: &str) {
+    let middle = left + (room + PANEL[0] - RIGHT) / 2.0;
+    marks.push(text(&fitted(title, PANEL[0] - room - RIGHT, TEXT), [middle, top + 11.0], Anchor::Middle, TEXT, INK));
     marks.push(text(x, [middle, top + PANEL[1] - 9.0], Anchor::Middle, TEXT, INK));
     let at = [left + 9.0, top + TOP + (PANEL[1] - TOP - BOTTOM) / 2.0];
     marks.push(Mark::Text { at, text: y.to_owned(), size: TEXT, anchor: Anchor::Middle, colour: INK, upwards: true });
@@ -168,7 +165,7 @@ fn lines(comparison: &Comparison, over: &Over) -> Drawing {
         let values = all().flat_map(ends).chain(dense().map(|group| mean(group, &metric.key)));
         let y = Axis::of(values, [top + PANEL[1] - BOTTOM, top + TOP], percent[1]);
         frame(&mut marks, *place, [&x, &y], percent);
-        labels(&mut marks, *place, &panel.title, &over.x.label, &metric.label);
+        labels(&mut marks, *place, LEFT, &panel.title, &over.x.label, &metric.label);
         if let Some(dense) = panel.dense {
             let at = y.at(mean(dense, &metric.key));
             marks.push(line(vec![[left + LEFT, at], [left + PANEL[0] - RIGHT, at]], SOFT, 0.8, true));
@@ -233,17 +230,19 @@ fn heat(comparison: &Comparison, maps: &Maps) -> Drawing {
     let (places, [width, height]) = laid_out(maps.maps.len());
     let mut marks = Vec::new();
     let [rows, columns] = &maps.values;
+    let longest = rows.iter().map(|name| width_of(name, SMALL)).fold(0.0f64, f64::max);
+    let room = (longest + 19.0).clamp(LEFT, PANEL[0] / 2.0);
     for ((title, map), place) in maps.maps.iter().zip(places) {
         let [left, top] = place;
-        labels(&mut marks, place, title, &maps.keys[1], &maps.keys[0]);
-        let wide = (PANEL[0] - LEFT - RIGHT) / columns.len() as f64;
+        labels(&mut marks, place, room, title, &maps.keys[1], &maps.keys[0]);
+        let wide = (PANEL[0] - room - RIGHT) / columns.len() as f64;
         let tall = (PANEL[1] - TOP - BOTTOM) / rows.len() as f64;
         for (row, (name, cells)) in rows.iter().zip(map).enumerate() {
             let y = top + TOP + tall * row as f64;
-            let name = fitted(name, LEFT - 18.0, SMALL);
-            marks.push(text(&name, [left + LEFT - 4.0, y + tall / 2.0 + 2.6], Anchor::End, SMALL, SOFT));
+            let name = fitted(name, room - 18.0, SMALL);
+            marks.push(text(&name, [left + room - 4.0, y + tall / 2.0 + 2.6], Anchor::End, SMALL, SOFT));
             for (column, group) in cells.iter().enumerate() {
-                let x = left + LEFT + wide * column as f64;
+                let x = left + room + wide * column as f64;
                 let corners = vec![[x, y], [x + wide, y], [x + wide, y + tall], [x, y + tall]];
                 let Some(value) = group.and_then(mean) else {
                     marks.push(line([&corners[..], &corners[..1]].concat(), RULE, 0.5, false));
@@ -260,7 +259,7 @@ fn heat(comparison: &Comparison, maps: &Maps) -> Drawing {
             }
         }
         for (column, name) in columns.iter().enumerate() {
-            let x = left + LEFT + wide * (column as f64 + 0.5);
+            let x = left + room + wide * (column as f64 + 0.5);
             let name = fitted(name, wide, SMALL);
             marks.push(text(&name, [x, top + PANEL[1] - BOTTOM + 10.0], Anchor::Middle, SMALL, SOFT));
         }

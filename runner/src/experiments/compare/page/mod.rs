@@ -1,6 +1,7 @@
 //! A comparison as one page that fetches nothing: tables that sort, charts that zoom, and a page for each run within
 //! it.
 
+mod axes;
 mod columns;
 mod curves;
 mod data;

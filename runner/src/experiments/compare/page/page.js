@@ -254,13 +254,13 @@ function maps() {
   if (!box || !found) return;
   const value = (i) => data.groups[i].metrics[data.metric], [rows, columns] = found.values;
   const means = found.maps.flatMap(([, map]) => map.flat().filter((i) => i !== null).map((i) => value(i).mean));
-  const [low, high] = [Math.min(...means), Math.max(...means)], left = 96, top = 8, [w, h] = [Math.max(380 / columns.length, 34), 30];
+  const [low, high] = [Math.min(...means), Math.max(...means)], named = Math.min(Math.max(...rows.map((row) => row.length), 11), 28), left = 12 + 7 * named, top = 8, [w, h] = [Math.max(380 / columns.length, 34), 30];
   for (const [title, map] of found.maps) {
     const W = left + w * columns.length + 8, H = top + h * rows.length + 46;
     const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": [`${m.label} by ${found.keys.join(" and ")}`, title].filter(Boolean).join(", "), tabindex: 0, "data-cells": columns.length, style: `max-width:${W}px` });
     const fit = (text, room) => (text.length > room ? text.slice(0, room - 1) + "…" : text);
     rows.forEach((row, r) => {
-      svg.append(make("text", { class: "tick", x: left - 8, y: top + h * (r + 0.5) + 4, "text-anchor": "end" }, fit(row, 12)));
+      svg.append(make("text", { class: "tick", x: left - 8, y: top + h * (r + 0.5) + 4, "text-anchor": "end" }, fit(row, named)));
       columns.forEach((column, c) => {
         const i = map[r][c], [x, y] = [left + w * c, top + h * r];
         const none = `${found.keys[0]} = ${row}, ${found.keys[1]} = ${column}\nno run finished`;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::axes::{Axis, folded, in_order};
 use crate::experiments::compare::metric::{Metric, Unit, named};
 use crate::experiments::compare::{Comparison, Group};
 
@@ -19,7 +20,7 @@ const MOST_STEPS: usize = 30;
 pub struct Over {
     /// What stands below.
     pub x: Metric,
-    /// The key that tells lines apart; empty where there is one line.
+    /// What tells lines apart, a key or several; empty where there is one line.
     pub by: String,
     /// The names of all lines: a line looks alike in every panel.
     pub names: Vec<String>,
@@ -38,12 +39,12 @@ pub struct Panel {
     pub dense: Option<usize>,
 }
 
-/// A mean for every combination of two keys.
+/// A mean for every combination of two axes.
 #[derive(Clone, Debug)]
 pub struct Maps {
-    /// The keys of rows and columns.
+    /// The keys of rows and of columns.
     pub keys: [String; 2],
-    /// Their values in order: numbers by size.
+    /// What they stand for, in order: numbers by size.
     pub values: [Vec<String>; 2],
     /// The maps, one for each setting of the other keys: its words, and the group of each row and column.
     pub maps: Vec<(String, Vec<Vec<Option<usize>>>)>,
@@ -65,31 +66,31 @@ pub fn over_sparsity(comparison: &Comparison) -> Option<Over> {
     };
     let steps = *keys.iter().find(of_schedule)?;
     let rest: Vec<usize> = keys.iter().copied().filter(|key| *key != steps).collect();
-    let line =
-        rest.iter().copied().find(|key| comparison.by[*key] == "criterion.name").or_else(|| rest.first().copied());
-    let facets: Vec<usize> = rest.into_iter().filter(|key| Some(*key) != line).collect();
-    let name = |group: &Group| line.map_or_else(String::new, |key| group.values[key].clone());
-    let mut names: Vec<String> = Vec::new();
-    let mut panels: BTreeMap<Vec<String>, Panel> = BTreeMap::new();
+    let mut facets = folded(comparison, &own, &rest);
+    let of_criteria = |axis: &Axis| axis.0.iter().any(|key| comparison.by[*key] == "criterion.name");
+    let line = (!facets.is_empty()).then(|| facets.remove(facets.iter().position(of_criteria).unwrap_or(0)));
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    let mut panels: BTreeMap<Vec<Vec<String>>, Panel> = BTreeMap::new();
     for group in &own {
         let at = &comparison.groups[*group];
         if at.mean(&x.key).is_none() {
             continue;
         }
-        let number = names.iter().position(|known| *known == name(at)).unwrap_or_else(|| {
-            names.push(name(at));
-            names.len() - 1
+        let values = line.as_ref().map_or_else(Vec::new, |line| line.values(at));
+        let number = lines.iter().position(|known| *known == values).unwrap_or_else(|| {
+            lines.push(values);
+            lines.len() - 1
         });
-        let panel = panels.entry(facets.iter().map(|key| at.values[*key].clone()).collect()).or_default();
-        panel.lines.resize(names.len().max(panel.lines.len()), Vec::new());
+        let panel = panels.entry(facets.iter().map(|axis| axis.values(at)).collect()).or_default();
+        panel.lines.resize(lines.len().max(panel.lines.len()), Vec::new());
         panel.lines[number].push(*group);
     }
     if panels.len() > MOST_PANELS || !panels.values().flat_map(|panel| &panel.lines).any(|line| line.len() > 1) {
         return None;
     }
     let mean = |group: usize| comparison.groups[group].mean(&x.key).unwrap_or(0.0);
-    let finished = |(values, mut panel): (Vec<String>, Panel)| {
-        panel.lines.resize(names.len(), Vec::new());
+    let finished = |(values, mut panel): (Vec<Vec<String>>, Panel)| {
+        panel.lines.resize(lines.len(), Vec::new());
         panel.lines.iter_mut().for_each(|line| line.sort_by(|a, b| mean(*a).total_cmp(&mean(*b))));
         panel.title = titled(comparison, &facets, &values);
         let dense: Vec<usize> = (0..comparison.groups.len())
@@ -97,57 +98,67 @@ pub fn over_sparsity(comparison: &Comparison) -> Option<Over> {
                 let control = &comparison.groups[*group];
                 control.control.as_deref() == Some("unpruned")
                     && control.mean(&comparison.metric.key).is_some()
-                    && facets.iter().zip(&values).all(|(key, value)| control.values.get(*key) == Some(value))
+                    && facets.iter().zip(&values).all(|(axis, values)| axis.values(control) == *values)
             })
             .collect();
         panel.dense = if let [dense] = dense[..] { Some(dense) } else { None };
         panel
     };
     let panels = panels.into_iter().map(finished).collect();
-    let by = line.map_or_else(String::new, |key| comparison.by[key].clone());
+    let words = |values: &Vec<String>| line.as_ref().map_or_else(String::new, |line| line.words(comparison, values));
+    let names = lines.iter().map(words).collect();
+    let by = line.as_ref().map_or_else(String::new, |line| line.label(comparison));
     Some(Over { x, by, names, panels })
 }
 
-/// Maps of the two keys with the most values, numbers before names. `None` where fewer than two keys vary.
+/// Maps of the two axes with the most places, numbers before names. `None` where fewer than two axes vary.
 pub fn maps(comparison: &Comparison) -> Option<Maps> {
     let own = own(comparison);
-    let values = |key: usize| {
-        let mut all: Vec<String> = own.iter().map(|group| comparison.groups[*group].values[key].clone()).collect();
-        all.sort_by(|a, b| match (a.parse::<f64>(), b.parse::<f64>()) {
-            (Ok(a), Ok(b)) => a.total_cmp(&b),
-            _ => a.cmp(b),
-        });
+    let places = |axis: &Axis| {
+        let mut all: Vec<Vec<String>> = own.iter().map(|group| axis.values(&comparison.groups[*group])).collect();
+        all.sort_by(|a, b| in_order(a, b));
         all.dedup();
         all
     };
-    let mut keys = varying(comparison, &own);
-    keys.sort_by_key(|key| {
-        let all = values(*key);
-        (!all.iter().all(|value| value.parse::<f64>().is_ok()), std::cmp::Reverse(all.len()))
+    let mut axes = folded(comparison, &own, &varying(comparison, &own));
+    axes.sort_by_key(|axis| {
+        let all = places(axis);
+        (!all.iter().flatten().all(|value| value.parse::<f64>().is_ok()), std::cmp::Reverse(all.len()))
     });
-    let [rows, columns, ..] = keys[..] else { return None };
-    let (row_values, column_values) = (values(rows), values(columns));
-    if row_values.len().max(column_values.len()) > MOST_STEPS {
+    let longest = |axis: &Axis| {
+        let words = places(axis).iter().map(|values| axis.words(comparison, values).chars().count()).max();
+        words.unwrap_or(0)
+    };
+    // Words have more room beside a map than below its columns.
+    if let [rows, columns, ..] = &mut axes[..]
+        && longest(rows) < longest(columns)
+    {
+        std::mem::swap(rows, columns);
+    }
+    let [rows, columns, facets @ ..] = &axes[..] else { return None };
+    let [row_places, column_places] = [rows, columns].map(places);
+    if row_places.len().max(column_places.len()) > MOST_STEPS {
         return None;
     }
-    let facets: Vec<usize> = keys[2..].to_vec();
-    let mut found: BTreeMap<Vec<String>, Vec<Vec<Option<usize>>>> = BTreeMap::new();
+    let mut found: BTreeMap<Vec<Vec<String>>, Vec<Vec<Option<usize>>>> = BTreeMap::new();
     for group in own {
-        let at = &comparison.groups[group].values;
+        let at = &comparison.groups[group];
         let map = found
-            .entry(facets.iter().map(|key| at[*key].clone()).collect())
-            .or_insert_with(|| vec![vec![None; column_values.len()]; row_values.len()]);
-        let place = |all: &[String], key: usize| all.iter().position(|value| *value == at[key]);
-        if let (Some(row), Some(column)) = (place(&row_values, rows), place(&column_values, columns)) {
+            .entry(facets.iter().map(|axis| axis.values(at)).collect())
+            .or_insert_with(|| vec![vec![None; column_places.len()]; row_places.len()]);
+        let place = |all: &[Vec<String>], axis: &Axis| all.iter().position(|values| *values == axis.values(at));
+        if let (Some(row), Some(column)) = (place(&row_places, rows), place(&column_places, columns)) {
             map[row][column] = Some(group);
         }
     }
     if found.len() > MOST_PANELS {
         return None;
     }
-    let maps = found.into_iter().map(|(values, map)| (titled(comparison, &facets, &values), map)).collect();
-    let keys = [rows, columns].map(|key| comparison.by[key].clone());
-    Some(Maps { keys, values: [row_values, column_values], maps })
+    let maps = found.into_iter().map(|(values, map)| (titled(comparison, facets, &values), map)).collect();
+    let keys = [rows, columns].map(|axis| axis.label(comparison));
+    let values = [(rows, row_places), (columns, column_places)]
+        .map(|(axis, places)| places.iter().map(|values| axis.words(comparison, values)).collect());
+    Some(Maps { keys, values, maps })
 }
 
 /// Both, for the page's script.
@@ -182,7 +193,7 @@ fn varying(comparison: &Comparison, own: &[usize]) -> Vec<usize> {
     (0..comparison.by.len()).filter(several).collect()
 }
 
-fn titled(comparison: &Comparison, keys: &[usize], values: &[String]) -> String {
-    let words = keys.iter().zip(values).map(|(key, value)| format!("{} = {value}", comparison.by[*key]));
+fn titled(comparison: &Comparison, axes: &[Axis], values: &[Vec<String>]) -> String {
+    let words = axes.iter().zip(values).map(|(axis, values)| axis.setting(comparison, values));
     words.collect::<Vec<_>>().join(", ")
 }
