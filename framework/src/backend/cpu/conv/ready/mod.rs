@@ -3,6 +3,9 @@
 //! Packing goes over all weights, as a batch of one does itself. Each output is the same sum in the same order however many
 //! threads there are, and whatever batch it stands in but for one of so few windows that they leave a register empty.
 
+mod spread;
+mod winograd;
+
 use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::epilogue::finish_added;
@@ -12,11 +15,13 @@ use super::small;
 use super::tiles::{Rows, pack, product, product_from, product_tile, register};
 use crate::backend::cpu::common::{par, scratch};
 use crate::backend::{Act, Patches, Precision};
+use spread::{Sizes, spread};
+use winograd::Winograd;
 
-/// Groups of images below which the filters are shared out to the threads, not the images.
-const FEW: usize = 4;
 /// Windows of a batch up to which its patches are rows, and the weight is read as it lies in memory.
 const FEW_POSITIONS: usize = 8;
+/// Rows of a panel that a thread fills at once.
+const PANEL_ROWS: usize = 256;
 /// Elements of an image's results that are enough for another thread, in a depthwise convolution.
 const DEPTHWISE_PART: usize = 1 << 15;
 
@@ -28,6 +33,8 @@ pub(super) struct Ready {
     act: Act,
     pool: bool,
     bias: Option<Vec<f32>>,
+    /// For batches of enough windows, where it is the less work.
+    winograd: Option<Winograd>,
     form: Form,
 }
 
@@ -70,8 +77,9 @@ impl Ready {
                 }
             }
         };
+        let winograd = Winograd::of(conv);
         let Conv { patches, filters, groups, act, pool, .. } = *conv;
-        Some(Self { patches, filters, groups, act, pool, bias: conv.bias.map(<[f32]>::to_vec), form })
+        Some(Self { patches, filters, groups, act, pool, bias: conv.bias.map(<[f32]>::to_vec), winograd, form })
     }
 
     /// Its shape and what follows it, for a batch of this many images; without its weight.
@@ -92,19 +100,23 @@ impl Ready {
         if y.is_empty() {
             return;
         }
+        if let Some(winograd) = self.winograd.as_ref().filter(|winograd| winograd.pays(&conv)) {
+            return winograd.forward(&conv, (x, added, y));
+        }
         match &self.form {
             Form::Depthwise { depthwise, weight } => depthwise_forward(&conv, depthwise, weight, x, added, y),
             Form::Direct { direct, packed } => {
-                let read = |x: &[f32], padded: &mut [f32]| {
-                    padded.fill(0.0);
-                    direct.pad_input(&conv, x, padded);
-                };
+                let read = |x: &[f32], padded: &mut [f32]| direct.pad_input(&conv, x, padded);
                 let multiply = |packed: &[f32], padded: &[f32], raw: &mut [f32]| {
                     let stride = direct.positions.next_multiple_of(register());
                     product(packed, &direct.x_offsets, padded, direct.positions, raw, stride);
                 };
                 let stride = direct.positions.next_multiple_of(register());
-                let sizes = Sizes { images: 1, read: direct.x_len, stride, pitch: direct.pitch, window: 0 };
+                // Windows of a pixel that fill registers are the image itself.
+                let itself = self.patches.kernel == (1, 1) && self.patches.padding == 0 && stride == conv.windows();
+                let read_len = if itself { 0 } else { direct.x_len };
+                let pitch = direct.pitch;
+                let sizes = Sizes { images: 1, read: read_len, zeroed: true, stride, pitch, window: 0 };
                 spread(&conv, sizes, packed, (x, added, y), read, multiply);
             }
             Form::Panels { weight: Some(weight), .. } if batch * conv.windows() <= FEW_POSITIONS => {
@@ -118,15 +130,21 @@ impl Ready {
                     for at in panels.each(group) {
                         let (panel, behind) = rest.split_at_mut(depth * at.len());
                         rest = behind;
-                        each.push((at, panel));
+                        let rows = panel.chunks_mut(PANEL_ROWS * at.len()).enumerate();
+                        each.extend(rows.map(|(i, panel)| (at.clone(), i * PANEL_ROWS, panel)));
+                    }
+                    let fill = |padded: &[f32]| {
+                        // Copies, of which a few take as long as a product.
+                        par::for_each(8 * depth * stride, each.into_iter(), |(at, first, panel)| {
+                            panels.fill(padded, images, at, first, panel);
+                        });
+                    };
+                    if self.patches.padding == 0 {
+                        return fill(x);
                     }
                     scratch::with(panels.padded_len(images), |padded| {
                         panels.pad(&self.patches, x, padded);
-                        let padded = &*padded;
-                        // Copies, of which a few take as long as a product.
-                        par::for_each(8 * depth * stride, each.into_iter(), |(at, panel)| {
-                            panels.fill(padded, images, at, panel);
-                        });
+                        fill(padded);
                     });
                 };
                 let multiply = |packed: &[f32], filled: &[f32], raw: &mut [f32]| {
@@ -137,7 +155,7 @@ impl Ready {
                     }
                 };
                 let (pitch, window) = (self.patches.windows().1, conv.windows());
-                let sizes = Sizes { images: group, read: depth * stride, stride, pitch, window };
+                let sizes = Sizes { images: group, read: depth * stride, zeroed: false, stride, pitch, window };
                 spread(&conv, sizes, packed, (x, added, y), read, multiply);
             }
         }
@@ -150,73 +168,6 @@ fn pays(conv: &Conv<'_>, direct: &Direct) -> bool {
     // In products of a position: a copy takes as long as a few, in short runs as many.
     let copy = 2 + 40 / conv.patches.windows().1;
     direct.positions.next_multiple_of(register()) * filters <= conv.windows() * (filters + copy)
-}
-
-/// How a group of images is computed.
-#[derive(Clone, Copy)]
-struct Sizes {
-    /// Images of a group.
-    images: usize,
-    /// Length of what their products are computed from.
-    read: usize,
-    /// Distance of filters in the sums, and of an image's rows.
-    stride: usize,
-    pitch: usize,
-    /// Distance of images in the sums of a filter.
-    window: usize,
-}
-
-/// Computes groups of images on several threads, or where there are few groups the filters of each. `read` puts a group's
-/// images in order; `multiply` sums the products of packed filters with that.
-fn spread(
-    conv: &Conv<'_>,
-    of: Sizes,
-    packed: &[f32],
-    (x, added, y): (&[f32], Option<&[f32]>, &mut [f32]),
-    read: impl Fn(&[f32], &mut [f32]) + Sync,
-    multiply: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
-) {
-    let (image, out, depth, tile) = (conv.patches.image(), conv.output_len(), conv.depth(), product_tile().0);
-    let (groups, flops) = (conv.batch.div_ceil(of.images), conv.flops());
-    let end = |raw: &[f32], y: &mut [f32], added: Option<&[f32]>| {
-        let added = par::chunks_or_none(added, out, y.len() / out);
-        for (i, (y, added)) in y.chunks_mut(out).zip(added).enumerate() {
-            finish_added(conv, &raw[i * of.window..], of.stride, of.pitch, y, added);
-        }
-    };
-    if groups >= FEW {
-        // Groups a piece: enough work to be handed to another thread.
-        let some = (groups * par::SERIAL_BELOW).div_ceil(flops.max(1)).clamp(1, groups);
-        let (x, y) = (x.chunks(some * of.images * image), y.chunks_mut(some * of.images * out));
-        let added = par::chunks_or_none(added, some * of.images * out, groups.div_ceil(some));
-        par::for_each(flops, x.zip(y).zip(added), |((x, y), added)| {
-            scratch::aligned(of.read, |filled| {
-                scratch::aligned(conv.filters * of.stride, |raw| {
-                    let added = par::chunks_or_none(added, of.images * out, groups);
-                    for ((x, y), added) in x.chunks(of.images * image).zip(y.chunks_mut(of.images * out)).zip(added) {
-                        read(x, filled);
-                        multiply(packed, filled, raw);
-                        end(raw, y, added);
-                    }
-                });
-            });
-        });
-        return;
-    }
-    let each = flops / conv.batch * of.images;
-    let some = (conv.filters * par::SERIAL_BELOW / 2).div_ceil(each.max(1)).min(conv.filters).next_multiple_of(tile);
-    scratch::aligned(of.read, |filled| {
-        scratch::aligned(conv.filters * of.stride, |raw| {
-            let added = par::chunks_or_none(added, of.images * out, groups);
-            for ((x, y), added) in x.chunks(of.images * image).zip(y.chunks_mut(of.images * out)).zip(added) {
-                read(x, filled);
-                let filled = &*filled;
-                let parts = raw.chunks_mut(some * of.stride).zip(packed.chunks(some * depth));
-                par::for_each(each, parts, |(raw, packed)| multiply(packed, filled, raw));
-                end(raw, y, added);
-            }
-        });
-    });
 }
 
 /// Depthwise, the channels of each image on several threads.
