@@ -6,7 +6,7 @@
 use super::common::bf16;
 use super::common::matrix::{Mat, MatMut, flops};
 use super::common::panels::{product, with_panels};
-use super::common::simd::{simd_fn, sum_of_pairs};
+use super::common::simd::{Level, level, simd_fn, sum_of_pairs};
 use super::common::{Accumulate, Grad, par, scratch};
 use super::loss::softmax_rows;
 use super::tensor::filled;
@@ -81,8 +81,10 @@ fn forward(
     if y.is_empty() {
         return;
     }
-    // Few images share out their queries as well, if nothing is kept of each head.
-    let whole = batch >= FEW || probabilities.is_some();
+    // Few images share out their queries as well, if nothing is kept of each head, and where the products of a row are the
+    // same whatever rows it stands among.
+    let apart = precision == Precision::F32 && level() > Level::Baseline;
+    let whole = batch >= FEW || probabilities.is_some() || !apart;
     let queries = if whole { tokens } else { tokens.div_ceil(FEW).next_multiple_of(ROWS).min(tokens) };
     let pieces = qkv
         .chunks(tokens * stride)

@@ -24,6 +24,8 @@ use planning::Planning;
 const LARGEST: usize = 1 << 20;
 /// Operations of a pass from which the other threads wait for its pieces, where the device is the host.
 const TOGETHER: usize = 1 << 21;
+/// Steps of such a pass at least: waking threads for fewer takes no longer than gathering them.
+const STEPS: usize = 8;
 /// Examples of such a part are a multiple of this many.
 const PART: usize = 12;
 
@@ -115,7 +117,8 @@ impl<B: Backend> Plan<B> {
             return self.pass(input, batch);
         }
         let parts = || self.parts(input, batch);
-        if batch.saturating_mul(self.work) < TOGETHER { parts() } else { together(parts) }
+        let many = batch.saturating_mul(self.work) >= TOGETHER && self.steps.len() >= STEPS;
+        if many { together(parts) } else { parts() }
     }
 
     /// [`Plan::run`], part by part.

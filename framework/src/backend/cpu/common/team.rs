@@ -225,7 +225,10 @@ mod tests {
     fn work_within_pieces_and_teams_within_teams_end() {
         on_threads(3, || {
             let counted = AtomicUsize::new(0);
-            let count = |n| par::for_each(usize::MAX, 0..n, |_| drop(counted.fetch_add(1, SeqCst)));
+            let one = |_| {
+                counted.fetch_add(1, SeqCst);
+            };
+            let count = |n: usize| par::for_each(usize::MAX, 0..n, one);
             together(|| {
                 par::for_each(usize::MAX, 0..10, |_| together(|| count(7)));
                 together(|| count(3));
@@ -241,12 +244,13 @@ mod tests {
     #[test]
     fn teams_of_every_thread_of_a_pool_at_once_end() {
         let counted = AtomicUsize::new(0);
+        let one = |_| {
+            counted.fetch_add(1, SeqCst);
+        };
         on_threads(3, || {
             rayon::scope(|scope| {
                 for _ in 0..20 {
-                    scope.spawn(|_| {
-                        together(|| par::for_each(usize::MAX, 0..50, |_| drop(counted.fetch_add(1, SeqCst))));
-                    });
+                    scope.spawn(|_| together(|| par::for_each(usize::MAX, 0..50, one)));
                 }
             });
         });

@@ -3,18 +3,19 @@
 //! Packing goes over all weights, as a batch of one does itself. Each output is the same sum in the same order however many
 //! threads there are, and whatever batch it stands in but for one of so few windows that they leave a register empty.
 
+mod depthwise;
 mod spread;
 mod winograd;
 
 use super::depthwise::Depthwise;
 use super::direct::Direct;
-use super::epilogue::finish_added;
 use super::layer::{Conv, effective};
 use super::panels::Panels;
 use super::small;
 use super::tiles::{Rows, pack, product, product_from, product_tile, register};
 use crate::backend::cpu::common::{par, scratch};
 use crate::backend::{Act, Patches, Precision};
+use depthwise::Same;
 use spread::{Sizes, spread};
 use winograd::Winograd;
 
@@ -22,8 +23,6 @@ use winograd::Winograd;
 const FEW_POSITIONS: usize = 8;
 /// Rows of a panel that a thread fills at once.
 const PANEL_ROWS: usize = 256;
-/// Elements of an image's results that are enough for another thread, in a depthwise convolution.
-const DEPTHWISE_PART: usize = 1 << 15;
 
 /// What a convolution needs but its input.
 pub(super) struct Ready {
@@ -51,6 +50,7 @@ enum Form {
     },
     Depthwise {
         depthwise: Depthwise,
+        same: Option<Same>,
         weight: Vec<f32>,
     },
 }
@@ -63,7 +63,7 @@ impl Ready {
         }
         let weight = effective(conv.weight, conv.mask);
         let form = match Depthwise::of(conv) {
-            Some(depthwise) => Form::Depthwise { depthwise, weight: weight.into_owned() },
+            Some(depthwise) => Form::Depthwise { depthwise, same: Same::of(conv), weight: weight.into_owned() },
             None if conv.groups > 1 => return None,
             None => {
                 let (depth, mut packed) = (conv.depth(), Vec::new());
@@ -104,7 +104,9 @@ impl Ready {
             return winograd.forward(&conv, (x, added, y));
         }
         match &self.form {
-            Form::Depthwise { depthwise, weight } => depthwise_forward(&conv, depthwise, weight, x, added, y),
+            Form::Depthwise { depthwise, same, weight } => {
+                depthwise::forward(&conv, (depthwise, same.as_ref()), weight, (x, added, y));
+            }
             Form::Direct { direct, packed } => {
                 let read = |x: &[f32], padded: &mut [f32]| direct.pad_input(&conv, x, padded);
                 let multiply = |packed: &[f32], padded: &[f32], raw: &mut [f32]| {
@@ -168,35 +170,4 @@ fn pays(conv: &Conv<'_>, direct: &Direct) -> bool {
     // In products of a position: a copy takes as long as a few, in short runs as many.
     let copy = 2 + 40 / conv.patches.windows().1;
     direct.positions.next_multiple_of(register()) * filters <= conv.windows() * (filters + copy)
-}
-
-/// Depthwise, the channels of each image on several threads.
-fn depthwise_forward(conv: &Conv<'_>, of: &Depthwise, weight: &[f32], x: &[f32], added: Option<&[f32]>, y: &mut [f32]) {
-    let ((_, rows, cols), p) = (conv.output(), conv.patches);
-    let (area, plane, kernel) = (rows * cols, p.height * p.width, p.kernel.0 * p.kernel.1);
-    let each = conv.filters / conv.groups;
-    // Channels a piece, those of several images one after the other.
-    let some = DEPTHWISE_PART.div_ceil(each * of.plane).min(conv.groups);
-    let images = x.chunks(p.image()).zip(y.chunks_mut(conv.output_len()));
-    let images = images.zip(par::chunks_or_none(added, conv.output_len(), conv.batch));
-    let pieces = images.flat_map(|((x, y), added)| {
-        let parts = par::chunks_or_none(added, some * each * area, conv.groups.div_ceil(some));
-        let parts = x.chunks(some * plane).zip(y.chunks_mut(some * each * area)).zip(parts).enumerate();
-        parts.map(|(i, ((x, y), added))| (i * some, x, y, added))
-    });
-    // Reading and writing takes longer here than computing.
-    let work = conv.flops().saturating_mul(4);
-    par::for_each(work, pieces, |(first, x, y, added)| {
-        let groups = x.len() / plane;
-        let filters = first * each..(first + groups) * each;
-        let patches = Patches { channels: groups, ..p };
-        let bias = conv.bias.map(|bias| &bias[filters.clone()]);
-        let part = Conv { patches, groups, filters: filters.len(), bias, ..*conv };
-        scratch::with(of.x_len + of.raw_len(part.filters), |buffer| {
-            let (dealt, raw) = buffer.split_at_mut(of.x_len);
-            dealt.fill(0.0);
-            of.products(&part, &weight[filters.start * kernel..filters.end * kernel], x, dealt, raw);
-            finish_added(&part, raw, of.plane, of.pitch, y, added);
-        });
-    });
 }

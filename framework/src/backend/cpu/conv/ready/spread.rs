@@ -10,6 +10,9 @@ pub(super) const FEW: usize = 4;
 /// Operations of a piece where filters are shared out.
 pub(super) const PIECE: usize = 1 << 18;
 
+/// Sums that stay in the nearest cache.
+const NEAR: usize = 1 << 13;
+
 /// How a group of images is computed.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -43,6 +46,8 @@ pub(super) fn spread(
     let (image, out, depth, tile) = (conv.patches.image(), conv.output_len(), conv.depth(), product_tile().0);
     let (groups, flops) = (conv.batch.div_ceil(of.images), conv.flops());
     if groups >= FEW {
+        // Filters whose sums are finished while they are in the nearest cache, or as many as are worth reading images for.
+        let block = (NEAR / of.stride).max(depth / 8).clamp(1, conv.filters).next_multiple_of(tile);
         // Groups a piece: enough work to be handed to another thread.
         let some = (groups * par::SERIAL_BELOW).div_ceil(flops.max(1)).clamp(1, groups);
         let (x, y) = (x.chunks(some * of.images * image), y.chunks_mut(some * of.images * out));
@@ -52,7 +57,7 @@ pub(super) fn spread(
                 if of.zeroed {
                     filled.fill(0.0);
                 }
-                scratch::aligned(conv.filters * of.stride, |raw| {
+                scratch::aligned(block * of.stride, |raw| {
                     let added = par::chunks_or_none(added, of.images * out, groups);
                     for ((x, y), added) in x.chunks(of.images * image).zip(y.chunks_mut(of.images * out)).zip(added) {
                         let mut from = x;
@@ -60,10 +65,13 @@ pub(super) fn spread(
                             read(x, filled);
                             from = filled;
                         }
-                        multiply(packed, from, raw);
-                        let added = par::chunks_or_none(added, out, y.len() / out);
-                        for (i, (y, added)) in y.chunks_mut(out).zip(added).enumerate() {
-                            finish_added(conv, &raw[i * of.window..], of.stride, of.pitch, y, added);
+                        let runs = by_filters(conv, block, added, y).into_iter().zip(packed.chunks(block * depth));
+                        for (run, (images, packed)) in runs.enumerate() {
+                            multiply(packed, from, &mut raw[..packed.len() / depth * of.stride]);
+                            let part = of_filters(conv, run * block, block);
+                            for (i, (y, added)) in images.into_iter().enumerate() {
+                                finish_added(&part, &raw[i * of.window..], of.stride, of.pitch, y, added);
+                            }
                         }
                     }
                 });

@@ -202,8 +202,8 @@ mod tests {
             (16, (8, 8), 1, 16),
             (17, (7, 9), 1, 21),
             (19, (4, 4), 1, 33),
-            (16, (2, 2), 1, 70),
-            (16, (20, 33), 1, 16),
+            (16, (2, 2), 1, 33),
+            (16, (3, 33), 1, 16),
             (16, (5, 4), 0, 18),
             (16, (5, 18), 2, 17),
             (16, (3, 2), 1, 16),
@@ -212,11 +212,12 @@ mod tests {
             for (i, (channels, sides, padding, filters)) in shapes.into_iter().enumerate() {
                 let patches = patches(channels, sides, padding);
                 let (weight, bias) = (random(filters * patches.depth(), 1), random(filters, 2));
-                for (batch, pool) in [(1, false), (3, true), (14, false), (50, false)] {
-                    if batch * patches.image() > 1 << 14 {
+                for (batch, pool) in [(1, false), (2, false), (3, true), (14, false)] {
+                    let conv = Conv { batch, ..conv(patches, filters, pool, &weight, &bias) };
+                    // On this thread alone, which has the level.
+                    if conv.flops() >= par::SERIAL_BELOW {
                         continue;
                     }
-                    let conv = Conv { batch, ..conv(patches, filters, pool, &weight, &bias) };
                     let winograd = Winograd::of(&conv).unwrap();
                     let x = random(batch * patches.image(), 3);
                     let mut expected = reference(&conv, &wide(&x), &wide(&weight), &wide(&bias));
@@ -225,7 +226,7 @@ mod tests {
                     expected.iter_mut().zip(added.into_iter().flatten()).for_each(|(y, a)| *y += f64::from(*a));
                     let mut y = vec![f32::NAN; expected.len()];
                     winograd.forward(&conv, (&x, added, &mut y));
-                    assert_near(&y, &expected, 2e-6, &format!("shape {i} in a batch of {batch}"));
+                    assert_near(&y, &expected, 5e-6, &format!("shape {i} in a batch of {batch}"));
                 }
             }
         });
