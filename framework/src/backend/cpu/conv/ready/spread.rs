@@ -32,6 +32,9 @@ pub(super) struct Sizes {
 /// Images, what is added to their results, and these.
 pub(super) type Values<'a> = (&'a [f32], Option<&'a [f32]>, &'a mut [f32]);
 
+/// Results of some filters in an image, and what is added to them.
+pub(super) type Part<'a> = (&'a mut [f32], Option<&'a [f32]>);
+
 /// Computes groups of images on several threads, or where there are few groups the filters of each. `read` puts a group's
 /// images in order, the next in the place of the last; `multiply` sums the products of packed filters
 /// with that.
@@ -118,7 +121,7 @@ pub(super) fn by_filters<'a>(
     some: usize,
     added: Option<&'a [f32]>,
     y: &'a mut [f32],
-) -> Vec<Vec<(&'a mut [f32], Option<&'a [f32]>)>> {
+) -> Vec<Vec<Part<'a>>> {
     let (out, parts) = (conv.output_len(), conv.filters.div_ceil(some));
     let (len, images) = (out / conv.filters * some, y.len() / out);
     let mut runs: Vec<Vec<_>> = (0..parts).map(|_| Vec::with_capacity(images)).collect();

@@ -105,10 +105,10 @@ impl Winograd {
         let weight = effective(conv.weight, conv.mask);
         let (mut packed, mut part) = (Vec::new(), Vec::new());
         let turned: Vec<[f32; PRODUCTS]> = weight.as_chunks::<9>().0.iter().map(turn_filter).collect();
-        for at in 0..PRODUCTS {
+        (0..PRODUCTS).for_each(|at| {
             pack(conv.filters, channels, &mut part, |f, c| turned[f * channels + c][at]);
             packed.extend_from_slice(&part);
-        }
+        });
         Some(Self { packed, images })
     }
 
