@@ -66,6 +66,12 @@ pub fn use_bits(bits: Bits) {
     cpu::common::simd::use_bits(bits);
 }
 
+/// Runs `f` on this thread, and has the other threads of its rayon pool wait for the pieces of its work on the host, and for
+/// nothing else: for passes so short that waking a thread for each operation would take as long as the operation.
+pub fn together<R>(f: impl FnOnce() -> R) -> R {
+    cpu::common::team::together(f)
+}
+
 /// The instructions that products in bf16 use on this processor: `amx`, `bf16` for AVX512-BF16, or
 /// `portable` where it has none for them. Each adds up in an order of its own.
 pub fn bf16_unit() -> &'static str {

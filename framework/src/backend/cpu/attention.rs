@@ -6,7 +6,7 @@
 use super::common::bf16;
 use super::common::matrix::{Mat, MatMut, flops};
 use super::common::panels::{product, with_panels};
-use super::common::simd::{simd_fn, sum_of_pairs};
+use super::common::simd::{Level, level, simd_fn, sum_of_pairs};
 use super::common::{Accumulate, Grad, par, scratch};
 use super::loss::softmax_rows;
 use super::tensor::filled;
@@ -17,6 +17,11 @@ use crate::tensor::Tensor;
 use dfdx::tensor::Cpu;
 
 type T = Tensor<Cpu>;
+
+/// Images below which queries are shared out to the threads, and into how many parts.
+const FEW: usize = 4;
+/// Queries of a part are a multiple of so many.
+const ROWS: usize = 8;
 
 impl AttentionOps for Cpu {
     fn attention(shape: Heads, qkv: &T, sizes: Option<&T>, precision: Precision, save: bool) -> Result<(T, Option<T>)> {
@@ -76,27 +81,38 @@ fn forward(
     if y.is_empty() {
         return;
     }
+    // Few images share out their queries as well, if nothing is kept of each head, and where the products of a row are the
+    // same whatever rows it stands among.
+    let apart = precision == Precision::F32 && level() > Level::Baseline;
+    let whole = batch >= FEW || probabilities.is_some() || !apart;
+    let queries = if whole { tokens } else { tokens.div_ceil(FEW).next_multiple_of(ROWS).min(tokens) };
     let pieces = qkv
         .chunks(tokens * stride)
         .zip(y.chunks_mut(tokens * width))
         .zip(par::chunks_mut_or_none(probabilities, heads * tokens * tokens, batch))
         .zip(par::chunks_or_none(key_bias, tokens, batch));
-    par::for_each(flops_of(shape), pieces, |(((qkv, y), probabilities), bias)| {
+    let pieces = pieces.flat_map(|(((qkv, y), mut probabilities), bias)| {
+        let parts = y.chunks_mut(queries * width).enumerate();
+        parts.map(move |(i, y)| (qkv, i * queries, y, probabilities.take(), bias))
+    });
+    par::for_each(flops_of(shape), pieces, |(qkv, first, y, probabilities, bias)| {
+        let rows = y.len() / width;
         let part =
             |which: usize, h: usize| Mat::strided(&qkv[which * width + h * head_dim..], tokens, head_dim, stride);
         let mut one_head = |h: usize, p: &mut [f32]| {
-            let mut scores = MatMut::new(p, tokens, tokens);
-            multiply(precision, &mut scores, Accumulate::Overwrite, scale, part(0, h), part(1, h).t());
+            let mut scores = MatMut::new(p, rows, tokens);
+            let queries = part(0, h).rows_from(first, rows);
+            multiply(precision, &mut scores, Accumulate::Overwrite, scale, queries, part(1, h).t());
             if let Some(bias) = bias {
                 add_to_rows(p, bias);
             }
             softmax_rows(p, tokens);
-            let mut out = MatMut::strided(&mut y[h * head_dim..], tokens, head_dim, width);
-            multiply(precision, &mut out, Accumulate::Overwrite, 1.0, Mat::new(p, tokens, tokens), part(2, h));
+            let mut out = MatMut::strided(&mut y[h * head_dim..], rows, head_dim, width);
+            multiply(precision, &mut out, Accumulate::Overwrite, 1.0, Mat::new(p, rows, tokens), part(2, h));
         };
         match probabilities {
             Some(all) => all.chunks_mut(tokens * tokens).enumerate().for_each(|(h, p)| one_head(h, p)),
-            None => scratch::with(tokens * tokens, |p| (0..heads).for_each(|h| one_head(h, p))),
+            None => scratch::with(rows * tokens, |p| (0..heads).for_each(|h| one_head(h, p))),
         }
     });
 }
@@ -202,6 +218,7 @@ mod tests {
             let (mut y, mut p) = (vec![f32::NAN; n], vec![f32::NAN; SHAPE.probabilities()]);
             forward(&SHAPE, Precision::F32, &qkv, bias, &mut y, Some(&mut p));
             assert_close(&y, &reference(&SHAPE, &wide(&qkv), bias), 1e-5, "y");
+            // In parts, too, where there are queries enough.
             let mut again = vec![f32::NAN; n];
             forward(&SHAPE, Precision::F32, &qkv, bias, &mut again, None);
             assert_eq!(y, again);
@@ -226,6 +243,22 @@ mod tests {
             let mut dqkv = vec![0.0; 3 * n];
             backward(&shape, Precision::F32, &qkv, &p, &dy, Grad::overwrite(&mut dqkv));
             [y, p, dqkv].concat()
+        });
+    }
+
+    #[test]
+    fn queries_in_parts_give_what_all_of_them_give() {
+        let shape = Heads { batch: 2, tokens: 37, heads: 2, head_dim: 16, scale: 0.25 };
+        let n = shape.batch * shape.tokens * shape.width();
+        let (qkv, bias) = (random(3 * n, 1), random(2 * 37, 2));
+        at_each_level(|| {
+            for precision in [Precision::F32, Precision::Bf16] {
+                let (mut y, mut parts) = (vec![f32::NAN; n], vec![f32::NAN; n]);
+                let mut kept = vec![f32::NAN; shape.probabilities()];
+                forward(&shape, precision, &qkv, Some(&bias), &mut y, Some(&mut kept));
+                forward(&shape, precision, &qkv, Some(&bias), &mut parts, None);
+                assert_eq!(y, parts);
+            }
         });
     }
 

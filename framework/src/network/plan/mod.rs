@@ -8,11 +8,12 @@ mod planning;
 #[cfg(test)]
 mod tests;
 
-use crate::backend::{Backend, Cpu};
+use crate::autograd::Operation;
+use crate::backend::{Backend, Cpu, together};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::Forward;
-use crate::network::graph::{Extents, Graph};
+use crate::network::graph::{Extents, Graph, Node};
 use crate::network::model::{Batch, Model, Output};
 use crate::network::params::ParamStore;
 use crate::tensor::{Device as _, Shape, Tensor};
@@ -21,6 +22,10 @@ use planning::Planning;
 /// Elements of the largest value between two operations that a batch is cut for, where the device is the host: what one
 /// operation leaves is in the cache still when the next one reads it.
 const LARGEST: usize = 1 << 20;
+/// Operations of a pass from which the other threads wait for its pieces, where the device is the host.
+const TOGETHER: usize = 1 << 21;
+/// Steps of such a pass at least: waking threads for fewer takes no longer than gathering them.
+const STEPS: usize = 8;
 /// Examples of such a part are a multiple of this many.
 const PART: usize = 12;
 
@@ -33,6 +38,8 @@ pub struct Plan<B: Backend> {
     output: Read<B>,
     /// Examples at once, where the device is the host.
     part: usize,
+    /// Operations of the layers for an example.
+    work: usize,
 }
 
 type Compute<B> = Box<dyn Fn(&[Tensor<B>], usize) -> Result<Tensor<B>>>;
@@ -89,7 +96,8 @@ impl<B: Backend> Plan<B> {
         }
         let largest = graph.nodes.iter().flat_map(|node| &node.outputs).map(Extents::count).max().unwrap_or(1);
         let part = (LARGEST / largest.max(1) / PART).max(1) * PART;
-        let plan = Self { input: example.to_vec(), steps, places: planning.places, output, part };
+        let (input, work) = (example.to_vec(), work(&graph));
+        let plan = Self { input, steps, places: planning.places, output, part, work };
         // A value that nobody wrote down and that these examples share would be taken for a constant.
         let found = plan.run(&one.input)?;
         Ok(agree(&found.host(), &expected.host()).then_some(plan))
@@ -105,9 +113,20 @@ impl<B: Backend> Plan<B> {
             return Err(Error::shape("examples", format!("{shape} for a network of {:?}", self.input)));
         }
         let batch = shape[0];
-        if batch <= self.part || B::NAME != Cpu::NAME {
+        if B::NAME != Cpu::NAME {
             return self.pass(input, batch);
         }
+        let parts = || self.parts(input, batch);
+        let many = batch.saturating_mul(self.work) >= TOGETHER && self.steps.len() >= STEPS;
+        if many { together(parts) } else { parts() }
+    }
+
+    /// [`Plan::run`], part by part.
+    fn parts(&self, input: &Tensor<B>, batch: usize) -> Result<Tensor<B>> {
+        if batch <= self.part {
+            return self.pass(input, batch);
+        }
+        let shape = input.shape();
         let values = input.host();
         let (each, mut answers, mut axes) = (input.count() / batch, vec![], None);
         for part in values.chunks(self.part * each) {
@@ -142,6 +161,19 @@ impl<B: Backend> Read<B> {
             },
         }
     }
+}
+
+/// Operations of the convolutions and linear layers for an example.
+fn work(graph: &Graph) -> usize {
+    let of = |node: &Node| match (&node.operation, node.inputs.get(1)) {
+        (Operation::Conv2d { .. } | Operation::Linear, Some(weight)) => {
+            // Each output is a sum over a filter.
+            let filter: usize = weight.extents.rest.iter().skip(1).product();
+            2 * filter * node.outputs.first().map_or(0, Extents::count)
+        }
+        _ => 0,
+    };
+    graph.nodes.iter().map(of).sum()
 }
 
 /// Whether answers are the same but for rounding.

@@ -95,9 +95,11 @@ impl Work for Timing<'_> {
     fn on<B: Registered>(self, device: B) -> Result<Vec<Timed>, Failure> {
         let Self { bench, network: of, other, batches } = self;
         let network = bench.saved(&device, of.config, of.file)?;
+        // A network beside itself is one in memory too: two would push each other's weights out of the cache.
+        let itself = other.is_some_and(|other| other.file == of.file);
         let beside = match other {
-            Some(OfFile { config, file }) => Some(bench.saved(&device, config, file)?),
-            None => None,
+            Some(OfFile { config, file }) if !itself => Some(bench.saved(&device, config, file)?),
+            _ => None,
         };
         if let Some(beside) = beside.as_ref().filter(|beside| beside.about.input.shape != network.about.input.shape) {
             let (a, b) = (&network.about.input.shape, &beside.about.input.shape);
@@ -108,6 +110,7 @@ impl Work for Timing<'_> {
         // How long it takes does not go by what its weights are.
         let dense = match &beside {
             Some(_) => None,
+            None if itself => None,
             None => {
                 let sizes = of.config.run.prune.start_sizes(|sizes| network.model().layout(input, sizes))?;
                 Some(ParamStore::new(&device, network.model().layout(input, &sizes)?, Seed(0), Masking::Held)?)
@@ -123,11 +126,12 @@ impl Work for Timing<'_> {
         }
         let a = Predictor::of(network.task(), &network.params, shape)?;
         let b = match (&beside, &dense) {
-            (Some(beside), _) => Predictor::of(beside.task(), &beside.params, shape)?,
-            (None, Some(dense)) => Predictor::of(network.task(), dense, shape)?,
-            (None, None) => Predictor::of(network.task(), &network.params, shape)?,
+            (Some(beside), _) => Some(Predictor::of(beside.task(), &beside.params, shape)?),
+            (None, Some(dense)) => Some(Predictor::of(network.task(), dense, shape)?),
+            (None, None) => None,
         };
-        batches.iter().map(|&size| compare(&a, &b, &examples(&device, &input.shape, size)?)).collect()
+        let b = b.as_ref().unwrap_or(&a);
+        batches.iter().map(|&size| compare(&a, b, &examples(&device, &input.shape, size)?)).collect()
     }
 }
 

@@ -12,6 +12,7 @@ pub mod reduce;
 pub mod scratch;
 pub mod simd;
 pub mod sparse;
+pub(crate) mod team;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transpose;

@@ -1,6 +1,7 @@
 //! How padded images stand in memory for the direct convolution.
 
 use super::layer::Conv;
+use super::panels::copy_row;
 use super::tiles::{SLACK, product_tile};
 use crate::backend::Precision;
 use crate::backend::cpu::common::simd::LANES;
@@ -75,7 +76,7 @@ impl Direct {
         for (x, plane) in x.chunks(p.height * p.width).zip(padded.chunks_mut(self.x_plane)) {
             let rows = plane[p.padding * self.pitch + p.padding..].chunks_mut(self.pitch);
             for (x, row) in x.chunks(p.width).zip(rows) {
-                row[..p.width].copy_from_slice(x);
+                copy_row(&mut row[..p.width], x);
             }
         }
     }

@@ -39,12 +39,19 @@ pub(super) fn finish_added(
     }
 }
 
+/// Length and distance of the rows of a plane; a plane whose rows touch is one row.
+#[inline(always)]
+fn line((rows, cols): (usize, usize), pitch: usize) -> (usize, usize) {
+    if pitch == cols { (rows * cols, rows * pitch) } else { (cols, pitch) }
+}
+
 simd_fn! { pub(super) fn activated<C: Curve>(
     y: &mut [f32], raw: &[f32], plane: usize, pitch: usize, bias: Option<&[f32]>, rows: usize, cols: usize,
 ) {
+    let (line, pitch) = line((rows, cols), pitch);
     for (f, (y, raw)) in y.chunks_exact_mut(rows * cols).zip(raw.chunks(plane)).enumerate() {
         let bias = bias.map_or(0.0, |b| b[f]);
-        for (y, raw) in y.chunks_exact_mut(cols).zip(raw.chunks(pitch)) {
+        for (y, raw) in y.chunks_exact_mut(line).zip(raw.chunks(pitch)) {
             for (y, &raw) in y.iter_mut().zip(raw) {
                 *y = C::value(raw + bias);
             }
@@ -56,10 +63,11 @@ simd_fn! { fn summed<C: Curve>(
     y: &mut [f32], raw: &[f32], plane: usize, pitch: usize, bias: Option<&[f32]>, added: &[f32],
     rows: usize, cols: usize,
 ) {
+    let (line, pitch) = line((rows, cols), pitch);
     let outputs = y.chunks_exact_mut(rows * cols).zip(added.chunks_exact(rows * cols));
     for (f, ((y, added), raw)) in outputs.zip(raw.chunks(plane)).enumerate() {
         let bias = bias.map_or(0.0, |b| b[f]);
-        for ((y, added), raw) in y.chunks_exact_mut(cols).zip(added.chunks_exact(cols)).zip(raw.chunks(pitch)) {
+        for ((y, added), raw) in y.chunks_exact_mut(line).zip(added.chunks_exact(line)).zip(raw.chunks(pitch)) {
             for ((y, &added), &raw) in y.iter_mut().zip(added).zip(raw) {
                 *y = C::value(raw + bias + added);
             }

@@ -97,7 +97,7 @@ impl Panels {
         padded.fill(0.0);
         for (from, to) in x.chunks(p.height * p.width).zip(padded.chunks_mut(self.plane)) {
             for (from, to) in from.chunks(p.width).zip(to[p.padding * self.pitch..].chunks_mut(self.pitch)) {
-                to[p.padding..][..p.width].copy_from_slice(from);
+                copy_row(&mut to[p.padding..][..p.width], from);
             }
         }
     }
@@ -107,18 +107,19 @@ impl Panels {
         &self.offsets[positions / register()]
     }
 
-    /// A panel [depth, positions] of so many padded images, zero behind their last position; all of it is overwritten.
-    pub fn fill(&self, padded: &[f32], images: usize, positions: Range<usize>, panel: &mut [f32]) {
+    /// Rows of a panel [depth, positions] of so many padded images, from the row `top`, zero behind their last position; all
+    /// of them are overwritten.
+    pub fn fill(&self, padded: &[f32], images: usize, positions: Range<usize>, top: usize, rows: &mut [f32]) {
         let used = (images * self.windows).clamp(positions.start, positions.end);
         let first = self.runs.partition_point(|run| run.at < positions.start);
         let end = self.runs.partition_point(|run| run.at < used);
         fill(
-            panel,
+            rows,
             positions.len(),
             positions.start,
             used,
             padded,
-            &self.elements,
+            &self.elements[top..],
             &self.runs[first..end],
             self.stride,
         );
@@ -133,19 +134,29 @@ simd_fn! { fn fill(
         let x = &x[element..];
         for &Run { from, at, len } in runs {
             let (from, to) = (&x[from..], &mut row[at - first..][..len]);
-            // The usual lengths as copies of known length.
-            match (stride, len) {
-                (1, 16) => known::<16>(to, from),
-                (1, 8) => known::<8>(to, from),
-                (1, 4) => known::<4>(to, from),
-                (1, 2) => known::<2>(to, from),
-                (1, _) => to.copy_from_slice(&from[..len]),
-                _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, &x)| *to = x),
+            if stride == 1 {
+                copy_row(to, from);
+            } else {
+                to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, &x)| *to = x);
             }
         }
         row[used - first..].fill(0.0);
     }
 } }
+
+/// Copies a row of pixels; the usual lengths as copies of known length, which take no call.
+#[inline(always)]
+pub(super) fn copy_row(to: &mut [f32], from: &[f32]) {
+    match to.len() {
+        48 => known::<48>(to, from),
+        32 => known::<32>(to, from),
+        16 => known::<16>(to, from),
+        8 => known::<8>(to, from),
+        4 => known::<4>(to, from),
+        2 => known::<2>(to, from),
+        len => to.copy_from_slice(&from[..len]),
+    }
+}
 
 #[inline(always)]
 fn known<const N: usize>(to: &mut [f32], from: &[f32]) {

@@ -4,6 +4,7 @@
 //! a phase. In its phase an element of a window lies one pixel further for each window across, and one row further for
 //! each window down: what a weight is multiplied by is one long row of vectors.
 
+use super::panels::copy_row;
 use crate::backend::Patches;
 use crate::backend::cpu::common::simd::{LANES, simd_fn};
 use crate::backend::cpu::common::{Accumulate, Grad};
@@ -74,7 +75,7 @@ simd_fn! { fn deal(phases: &Phases, p: &Patches, x: &[f32], dealt: &mut [f32]) {
         for (column, at) in phases.places(p, row) {
             let (x, to) = (&x[column.min(x.len())..], &mut dealt[at..]);
             match p.stride {
-                1 => to[..x.len()].copy_from_slice(x),
+                1 => copy_row(&mut to[..x.len()], x),
                 // The usual stride, in pairs of known length.
                 2 => {
                     let (pairs, last) = x.as_chunks::<2>();

@@ -8,6 +8,7 @@
 
 use super::epilogue::{finish, finish_added};
 use super::layer::Conv;
+use super::panels::copy_row;
 use crate::backend::cpu::common::lanes::{Lanes, Portable, sum};
 use crate::backend::cpu::common::simd::{Level, level};
 use crate::backend::cpu::common::{par, scratch};
@@ -79,7 +80,7 @@ fn to_rows(p: &Patches, image: &[f32], rows: &mut [f32]) {
         padded.fill(0.0);
         for (from, to) in image.chunks(p.height * p.width).zip(padded.chunks_mut(plane)) {
             for (from, to) in from.chunks(p.width).zip(to[p.padding * pitch..].chunks_mut(pitch)) {
-                to[p.padding..][..p.width].copy_from_slice(from);
+                copy_row(&mut to[p.padding..][..p.width], from);
             }
         }
         let (across, kernel_rows) = (p.windows().1, p.kernel.0);

@@ -1,0 +1,133 @@
+//! How a convolution that was made ready is spread over the threads.
+
+use crate::backend::cpu::common::{par, scratch};
+use crate::backend::cpu::conv::epilogue::finish_added;
+use crate::backend::cpu::conv::layer::Conv;
+use crate::backend::cpu::conv::tiles::product_tile;
+
+/// Groups of images below which the filters are shared out to the threads, not the images.
+pub(super) const FEW: usize = 4;
+/// Operations of a piece where filters are shared out.
+pub(super) const PIECE: usize = 1 << 18;
+
+/// Sums that stay in the nearest cache.
+const NEAR: usize = 1 << 13;
+
+/// How a group of images is computed.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    /// Images of a group.
+    pub images: usize,
+    /// Length of what their products are computed from; nothing where that is the images as they are.
+    pub read: usize,
+    /// Whether that is zero before anything is read into it.
+    pub zeroed: bool,
+    /// Distance of filters in the sums, and of an image's rows.
+    pub stride: usize,
+    pub pitch: usize,
+    /// Distance of images in the sums of a filter.
+    pub window: usize,
+}
+
+/// Images, what is added to their results, and these.
+pub(super) type Values<'a> = (&'a [f32], Option<&'a [f32]>, &'a mut [f32]);
+
+/// Results of some filters in an image, and what is added to them.
+pub(super) type Part<'a> = (&'a mut [f32], Option<&'a [f32]>);
+
+/// Computes groups of images on several threads, or where there are few groups the filters of each. `read` puts a group's
+/// images in order, the next in the place of the last; `multiply` sums the products of packed filters
+/// with that.
+pub(super) fn spread(
+    conv: &Conv<'_>,
+    of: Sizes,
+    packed: &[f32],
+    (x, added, y): Values<'_>,
+    read: impl Fn(&[f32], &mut [f32]) + Sync,
+    multiply: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
+) {
+    let (image, out, depth, tile) = (conv.patches.image(), conv.output_len(), conv.depth(), product_tile().0);
+    let (groups, flops) = (conv.batch.div_ceil(of.images), conv.flops());
+    if groups >= FEW {
+        // Filters whose sums are finished while they are in the nearest cache, or as many as are worth reading images for.
+        let block = (NEAR / of.stride).max(depth / 8).clamp(1, conv.filters).next_multiple_of(tile);
+        // Groups a piece: enough work to be handed to another thread.
+        let some = (groups * par::SERIAL_BELOW).div_ceil(flops.max(1)).clamp(1, groups);
+        let (x, y) = (x.chunks(some * of.images * image), y.chunks_mut(some * of.images * out));
+        let added = par::chunks_or_none(added, some * of.images * out, groups.div_ceil(some));
+        par::for_each(flops, x.zip(y).zip(added), |((x, y), added)| {
+            scratch::aligned(of.read, |filled| {
+                if of.zeroed {
+                    filled.fill(0.0);
+                }
+                scratch::aligned(block * of.stride, |raw| {
+                    let added = par::chunks_or_none(added, of.images * out, groups);
+                    for ((x, y), added) in x.chunks(of.images * image).zip(y.chunks_mut(of.images * out)).zip(added) {
+                        let mut from = x;
+                        if of.read > 0 {
+                            read(x, filled);
+                            from = filled;
+                        }
+                        let runs = by_filters(conv, block, added, y).into_iter().zip(packed.chunks(block * depth));
+                        for (run, (images, packed)) in runs.enumerate() {
+                            multiply(packed, from, &mut raw[..packed.len() / depth * of.stride]);
+                            let part = of_filters(conv, run * block, block);
+                            for (i, (y, added)) in images.into_iter().enumerate() {
+                                finish_added(&part, &raw[i * of.window..], of.stride, of.pitch, y, added);
+                            }
+                        }
+                    }
+                });
+            });
+        });
+        return;
+    }
+    let each = flops / conv.batch * of.images;
+    let some = (conv.filters * PIECE).div_ceil(each.max(1)).min(conv.filters).next_multiple_of(tile);
+    scratch::aligned(of.read, |filled| {
+        if of.zeroed {
+            filled.fill(0.0);
+        }
+        let added = par::chunks_or_none(added, of.images * out, groups);
+        for ((x, y), added) in x.chunks(of.images * image).zip(y.chunks_mut(of.images * out)).zip(added) {
+            let mut from = x;
+            if of.read > 0 {
+                read(x, filled);
+                from = filled;
+            }
+            let pieces = by_filters(conv, some, added, y).into_iter().zip(packed.chunks(some * depth)).enumerate();
+            par::for_each(each, pieces, |(i, (images, packed))| {
+                scratch::aligned(packed.len() / depth * of.stride, |raw| {
+                    multiply(packed, from, raw);
+                    let part = of_filters(conv, i * some, some);
+                    for (i, (y, added)) in images.into_iter().enumerate() {
+                        finish_added(&part, &raw[i * of.window..], of.stride, of.pitch, y, added);
+                    }
+                });
+            });
+        }
+    });
+}
+
+/// The convolution of so many filters from `first` on, or as many as there are.
+pub(super) fn of_filters<'a>(conv: &Conv<'a>, first: usize, filters: usize) -> Conv<'a> {
+    let filters = filters.min(conv.filters - first);
+    Conv { filters, bias: conv.bias.map(|bias| &bias[first..][..filters]), ..*conv }
+}
+
+/// For each run of filters its results in each image, and what is added to them.
+pub(super) fn by_filters<'a>(
+    conv: &Conv<'_>,
+    some: usize,
+    added: Option<&'a [f32]>,
+    y: &'a mut [f32],
+) -> Vec<Vec<Part<'a>>> {
+    let (out, parts) = (conv.output_len(), conv.filters.div_ceil(some));
+    let (len, images) = (out / conv.filters * some, y.len() / out);
+    let mut runs: Vec<Vec<_>> = (0..parts).map(|_| Vec::with_capacity(images)).collect();
+    for (y, added) in y.chunks_mut(out).zip(par::chunks_or_none(added, out, images)) {
+        let each = y.chunks_mut(len).zip(par::chunks_or_none(added, len, parts));
+        runs.iter_mut().zip(each).for_each(|(run, part)| run.push(part));
+    }
+    runs
+}
