@@ -1,8 +1,9 @@
-//! Times training steps of the built-in models: `steps NAME [DEVICE [avx2 | baseline]]` prints lines `figure value`, and
-//! last the median in milliseconds, with vector instructions up to those that are named. `framework/benches/peers.py` runs
+//! Times training steps of the built-in models: `steps NAME [DEVICE [avx2 | baseline]]` prints lines `figure value`, among
+//! them on a CPU the memory of weights, masks, gradients, optimizer and patterns (`resident_bytes`), and last the median in milliseconds, with vector instructions up to those that are named. `framework/benches/peers.py` runs
 //! it beside PyTorch. `NAME-95` holds 95 % of every prunable weight at zero, those of the smallest magnitude, and goes over
 //! the others alone; `NAME-95-dense` goes over all of them. `NAME-bf16` computes products in bf16.
 
+use secateur::autograd::Grads;
 use secateur::backend::{Cpu, DeviceName, Precision, Update};
 use secateur::error::{Error, Result};
 use secateur::network::compressor::Compressor;
@@ -15,7 +16,7 @@ use secateur::plugins::registry::Registered;
 use secateur::prelude::Needs;
 use secateur::seed::Seed;
 use secateur::tensor::Tensor;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -151,21 +152,38 @@ impl<B: Registered> Stepper<B> {
     }
 
     fn step(&mut self) -> Result<()> {
+        let grads = self.gradients()?;
+        self.store.step(self.rule, None, |value| grads.get(value))
+    }
+
+    fn gradients(&self) -> Result<Grads<B>> {
         let cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_ref());
         let mut cx = cx.over_nonzeros(false).with_precision(self.precision);
         let output = self.model.forward(&mut cx, &self.batch)?;
         let (tape, ..) = cx.finish();
-        let grads = match output {
+        match output {
             Output::Logits(logits) => {
                 let loss = B::cross_entropy(&logits, &self.batch.classes, 0.0, true)?;
-                tape.backward(&logits, loss.grad.ok_or_else(|| Error::Other("no gradient".into()))?)?
+                tape.backward(&logits, loss.grad.ok_or_else(|| Error::Other("no gradient".into()))?)
             }
             Output::Loss { loss, .. } => {
                 let seed = Tensor::from_vec(self.store.device(), vec![1.0], loss.shape())?;
-                tape.backward(&loss, seed)?
+                tape.backward(&loss, seed)
             }
-        };
-        self.store.step(self.rule, None, |value| grads.get(value))
+        }
+    }
+
+    /// What the process has in memory between a backward pass and its update, when everything that no parameter needs was
+    /// given back; nothing where the system does not say.
+    fn resident(&self) -> Result<Option<u64>> {
+        let grads = self.gradients()?;
+        self.store.device().trim();
+        // The allocator waits a moment before it gives pages back.
+        std::thread::sleep(Duration::from_millis(100));
+        self.store.device().trim();
+        let found = resident();
+        drop(grads);
+        Ok(found)
     }
 
     /// Multiplications of a forward pass with all weights.
@@ -187,6 +205,13 @@ impl<B: Registered> Stepper<B> {
         }
         Ok(start.elapsed().as_secs_f64() / count as f64)
     }
+}
+
+/// Bytes of this process that are in memory, where the system says so.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+    Some(1024 * kilobytes.parse::<u64>().ok()?)
 }
 
 /// What a GPU's memory must hold: weights, masks and optimizer state, and what a forward pass leaves for the backward
@@ -219,6 +244,7 @@ fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     if let Some(why) = B::lacks_bf16().filter(|_| case.precision == Precision::Bf16) {
         return Err(Error::Config(format!("{}: {why}", case.name)));
     }
+    let before = resident();
     let mut stepper = Stepper::new(case, device)?;
     println!("multiply_adds {}", stepper.multiply_adds()?);
     stepper.steps(1)?;
@@ -227,6 +253,9 @@ fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     let at_once = B::PENDING_STEPS.min(count / 7).max(1);
     let mut times = (0..count / at_once).map(|_| stepper.steps(at_once)).collect::<Result<Vec<_>>>()?;
     times.sort_unstable_by(f64::total_cmp);
+    if let (Some(before), Some(now)) = (before.filter(|_| B::NAME == Cpu::NAME), stepper.resident()?) {
+        println!("resident_bytes {}", now.saturating_sub(before));
+    }
     Ok(times[times.len() / 2] * 1e3)
 }
 
