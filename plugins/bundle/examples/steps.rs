@@ -178,9 +178,11 @@ impl<B: Registered> Stepper<B> {
     fn resident(&self) -> Result<Option<u64>> {
         let grads = self.gradients()?;
         self.store.device().trim();
-        // The allocator waits a moment before it gives pages back.
-        std::thread::sleep(Duration::from_millis(100));
-        self.store.device().trim();
+        // The allocator gives pages back when they have been free for a second and something else is freed.
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(600));
+            drop(std::hint::black_box(vec![1u8; 1 << 25]));
+        }
         let found = resident();
         drop(grads);
         Ok(found)
@@ -200,7 +202,7 @@ impl<B: Registered> Stepper<B> {
             self.step()?;
         }
         // The smallest parameter that the last update wrote to.
-        if let Some(p) = self.store.iter().min_by_key(|p| p.value().count()) {
+        if let Some(p) = self.store.iter().min_by_key(|p| p.spec().shape.count()) {
             p.value().host();
         }
         Ok(start.elapsed().as_secs_f64() / count as f64)
