@@ -173,19 +173,13 @@ impl<B: Registered> Stepper<B> {
         }
     }
 
-    /// What the process has in memory between a backward pass and its update, when everything that no parameter needs was
-    /// given back; nothing where the system does not say.
-    fn resident(&self) -> Result<Option<u64>> {
-        let grads = self.gradients()?;
-        self.store.device().trim();
-        // The allocator gives pages back when they have been free for a second and something else is freed.
-        for _ in 0..3 {
-            std::thread::sleep(Duration::from_millis(600));
-            drop(std::hint::black_box(vec![1u8; 1 << 25]));
-        }
-        let found = resident();
-        drop(grads);
-        Ok(found)
+    /// Memory of the store between a backward pass and its update, and of the batch: what the process has less than before
+    /// when both are gone. Nothing where the system does not say.
+    fn resident(self) -> Result<Option<u64>> {
+        let (grads, device) = (self.gradients()?, self.store.device().clone());
+        let with = resident(&device);
+        drop((grads, self));
+        Ok(with.zip(resident(&device)).map(|(with, without)| with.saturating_sub(without)))
     }
 
     /// Multiplications of a forward pass with all weights.
@@ -209,8 +203,14 @@ impl<B: Registered> Stepper<B> {
     }
 }
 
-/// Bytes of this process that are in memory, where the system says so.
-fn resident() -> Option<u64> {
+/// Bytes of this process that are in memory when all that nobody uses was given back, where the system says so.
+fn resident<B: Registered>(device: &B) -> Option<u64> {
+    device.trim();
+    // The allocator gives pages back when they have been free for a second and something else is freed.
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(600));
+        drop(std::hint::black_box(vec![1u8; 1 << 22]));
+    }
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
     Some(1024 * kilobytes.parse::<u64>().ok()?)
@@ -246,7 +246,6 @@ fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     if let Some(why) = B::lacks_bf16().filter(|_| case.precision == Precision::Bf16) {
         return Err(Error::Config(format!("{}: {why}", case.name)));
     }
-    let before = resident();
     let mut stepper = Stepper::new(case, device)?;
     println!("multiply_adds {}", stepper.multiply_adds()?);
     stepper.steps(1)?;
@@ -255,8 +254,8 @@ fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     let at_once = B::PENDING_STEPS.min(count / 7).max(1);
     let mut times = (0..count / at_once).map(|_| stepper.steps(at_once)).collect::<Result<Vec<_>>>()?;
     times.sort_unstable_by(f64::total_cmp);
-    if let (Some(before), Some(now)) = (before.filter(|_| B::NAME == "cpu"), stepper.resident()?) {
-        println!("resident_bytes {}", now.saturating_sub(before));
+    if let Some(bytes) = if B::NAME == "cpu" { stepper.resident()? } else { None } {
+        println!("resident_bytes {bytes}");
     }
     Ok(times[times.len() / 2] * 1e3)
 }
