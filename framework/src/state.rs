@@ -1,5 +1,7 @@
 //! State that survives a restart: a plugin's named numbers, and the archive that holds a whole checkpoint (named arrays
 //! and a manifest in one safetensors file, with a checksum).
+//!
+//! Longer than 300 lines because what is written and what is read of each kind of array stand beside each other.
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -224,8 +226,7 @@ impl<'a> Archive<'a> {
 
     /// Adds flags.
     pub fn put_flags(&mut self, name: String, flags: &[bool]) {
-        let bytes: Vec<u8> = flags.iter().map(|&f| u8::from(f)).collect();
-        self.0.insert(name, Array { dtype: Dtype::U8, shape: vec![bytes.len()], values: Values::Bytes(bytes) });
+        self.put_bits(name, flags.iter().map(|&f| u8::from(f)).collect());
     }
 
     /// Adds flags that are bits already, the lowest of a byte first.
