@@ -5,7 +5,8 @@
 
 Builds our side in release mode (the example `steps`), installs PyTorch from PyPI into a virtual environment under target/ on first
 use, then alternates between the two sides and takes medians. Writes target/bench/peers.json:
-[{"name": ..., "peer": ..., "ours_ms": ..., "peer_ms": ..., "ratio": ...}], ratio = peer / ours (larger is better for us).
+[{"name": ..., "peer": ..., "ours_ms": ..., "peer_ms": ..., "ratio": ...}], ratio = peer / ours (larger is better for us);
+against our own step on a CPU also "memory", ours / theirs in weights, masks, gradients, optimizer and patterns.
 """
 import argparse
 import json
@@ -59,9 +60,11 @@ def build(device):
 
 
 def median_ms(command, threads):
+    """The median, and the other figures by name."""
     env = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
     out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
-    return float(out.strip().splitlines()[-1])
+    *figures, median = out.strip().splitlines()
+    return float(median), dict(line.split() for line in figures if len(line.split()) == 2)
 
 
 def main():
@@ -96,10 +99,16 @@ def main():
     print(f"{platform.processor() or platform.machine()}, {args.device}, {args.threads} threads, PyTorch {args.peer}, medians of {args.rounds} interleaved rounds")
     for name, (other, who, what) in ((name, side) for name in args.names or known for side in against(name)):
         pairs = [(median_ms([ours, name, args.device], args.threads), median_ms(other, args.threads)) for _ in range(args.rounds)]
-        ours_ms, peer_ms = (statistics.median(side) for side in zip(*pairs))
-        ratio = statistics.median(peer / own for own, peer in pairs)
+        ours_ms, peer_ms = (statistics.median(ms for ms, _ in side) for side in zip(*pairs))
+        ratio = statistics.median(peer / own for (own, _), (peer, _) in pairs)
         rows.append({"name": name, "peer": who, "ours_ms": ours_ms, "peer_ms": peer_ms, "ratio": ratio})
-        print(f"{name:12} ours {ours_ms:9.3f} ms   {who:10} {peer_ms:9.3f} ms   {ratio:5.2f}x   ({what})", flush=True)
+        told = f"{name:12} ours {ours_ms:9.3f} ms   {who:10} {peer_ms:9.3f} ms   {ratio:5.2f}x   ({what})"
+        bytes_of = [[int(figures["resident_bytes"]) for _, figures in side if "resident_bytes" in figures] for side in zip(*pairs)]
+        if who.startswith("ours") and all(bytes_of):
+            mine, other_side = map(statistics.median, bytes_of)
+            rows[-1]["memory"] = mine / other_side
+            told += f"   {mine / 1e6:.0f} of {other_side / 1e6:.0f} MB"
+        print(told, flush=True)
     target = ROOT / "target" / "bench" / "peers.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(rows, indent=2) + "\n")

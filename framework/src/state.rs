@@ -1,5 +1,7 @@
 //! State that survives a restart: a plugin's named numbers, and the archive that holds a whole checkpoint (named arrays
 //! and a manifest in one safetensors file, with a checksum).
+//!
+//! Longer than 300 lines because what is written and what is read of each kind of array stand beside each other.
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -224,8 +226,12 @@ impl<'a> Archive<'a> {
 
     /// Adds flags.
     pub fn put_flags(&mut self, name: String, flags: &[bool]) {
-        let bytes: Vec<u8> = flags.iter().map(|&f| u8::from(f)).collect();
-        self.0.insert(name, Array { dtype: Dtype::U8, shape: vec![bytes.len()], values: Values::Bytes(bytes) });
+        self.put_bits(name, flags.iter().map(|&f| u8::from(f)).collect());
+    }
+
+    /// Adds flags that are bits already, the lowest of a byte first.
+    pub fn put_bits(&mut self, name: String, bits: Vec<u8>) {
+        self.0.insert(name, Array { dtype: Dtype::U8, shape: vec![bits.len()], values: Values::Bytes(bits) });
     }
 
     /// Adds a plugin's state under `prefix/`.
@@ -247,6 +253,14 @@ impl<'a> Archive<'a> {
     /// Takes flags out, if there are any of that name.
     pub fn take_flags(&mut self, name: &str) -> Option<Vec<bool>> {
         Some(self.take_array(name, Dtype::U8)?.values.bytes().iter().map(|&b| b != 0).collect())
+    }
+
+    /// Takes so many flags out that were added as bits, if there are any of that name and as many.
+    pub fn take_bits(&mut self, name: &str, count: usize) -> Option<Vec<bool>> {
+        self.0.get(name).filter(|array| array.shape == [count.div_ceil(8)])?;
+        let array = self.take_array(name, Dtype::U8)?;
+        let bits = array.values.bytes();
+        Some((0..count).map(|at| bits[at / 8] >> (at % 8) & 1 == 1).collect())
     }
 
     /// Takes out a plugin's state.
@@ -302,6 +316,7 @@ mod tests {
         let mut archive = Archive::default();
         archive.put("value/w".into(), &[2, 2], vec![1.0, f32::MIN_POSITIVE, -0.0, 3.5].into());
         archive.put_flags("mask/w".into(), &[true, false, true, true]);
+        archive.put_bits("bits/w".into(), vec![0b0000_1101, 1]);
         archive.put_state("criterion", State::default().with("max", [f64::NEG_INFINITY, 0.1]));
         archive
     }
@@ -334,6 +349,9 @@ mod tests {
             [0x3f80_0000, 0x0080_0000, 1 << 31, 0x4060_0000]
         );
         assert_eq!(archive.take_flags("mask/w").unwrap(), [true, false, true, true]);
+        assert_eq!((archive.take_bits("bits/w", 17), archive.take_bits("bits/w", 8)), (None, None));
+        let flags = archive.take_bits("bits/w", 9).unwrap();
+        assert_eq!(flags, [true, false, true, true, false, false, false, false, true]);
         assert_eq!(archive.names("criterion"), ["max"]);
         assert_eq!(archive.take_state("criterion").0["max"], [f64::NEG_INFINITY, 0.1]);
         assert!(archive.untaken().is_none() && archive.take("value/w").is_none());

@@ -64,6 +64,8 @@ pub trait LinearOps: Device {
     fn gather(whole: &Tensor<Self>, pattern: &Self::Pattern) -> Result<Tensor<Self>>;
     /// The inverse of [`LinearOps::gather`]: a tensor of the pattern's shape, which `shape` says, that is zero elsewhere.
     fn spread(values: &Tensor<Self>, pattern: &Self::Pattern, shape: Shape) -> Tensor<Self>;
+    /// Where in the tensor each nonzero is, in rising order.
+    fn places(pattern: &Self::Pattern) -> &[u32];
     /// What the device lacks to compute products in bf16: nothing, or the reason in words.
     fn lacks_bf16() -> Option<String>;
     /// What the device lacks for bits that are the same elsewhere ([`Bits::Portable`](crate::backend::Bits)): nothing, or

@@ -1,8 +1,9 @@
-//! Times training steps of the built-in models: `steps NAME [DEVICE [avx2 | baseline]]` prints lines `figure value`, and
-//! last the median in milliseconds, with vector instructions up to those that are named. `framework/benches/peers.py` runs
+//! Times training steps of the built-in models: `steps NAME [DEVICE [avx2 | baseline]]` prints lines `figure value`, among
+//! them on a CPU the memory of weights, masks, gradients, optimizer and patterns (`resident_bytes`), and last the median in milliseconds, with vector instructions up to those that are named. `framework/benches/peers.py` runs
 //! it beside PyTorch. `NAME-95` holds 95 % of every prunable weight at zero, those of the smallest magnitude, and goes over
 //! the others alone; `NAME-95-dense` goes over all of them. `NAME-bf16` computes products in bf16.
 
+use secateur::autograd::Grads;
 use secateur::backend::{Cpu, DeviceName, Precision, Update};
 use secateur::error::{Error, Result};
 use secateur::network::compressor::Compressor;
@@ -15,7 +16,7 @@ use secateur::plugins::registry::Registered;
 use secateur::prelude::Needs;
 use secateur::seed::Seed;
 use secateur::tensor::Tensor;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -151,21 +152,34 @@ impl<B: Registered> Stepper<B> {
     }
 
     fn step(&mut self) -> Result<()> {
+        let grads = self.gradients()?;
+        self.store.step(self.rule, None, |value| grads.get(value))
+    }
+
+    fn gradients(&self) -> Result<Grads<B>> {
         let cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_ref());
         let mut cx = cx.over_nonzeros(false).with_precision(self.precision);
         let output = self.model.forward(&mut cx, &self.batch)?;
         let (tape, ..) = cx.finish();
-        let grads = match output {
+        match output {
             Output::Logits(logits) => {
                 let loss = B::cross_entropy(&logits, &self.batch.classes, 0.0, true)?;
-                tape.backward(&logits, loss.grad.ok_or_else(|| Error::Other("no gradient".into()))?)?
+                tape.backward(&logits, loss.grad.ok_or_else(|| Error::Other("no gradient".into()))?)
             }
             Output::Loss { loss, .. } => {
                 let seed = Tensor::from_vec(self.store.device(), vec![1.0], loss.shape())?;
-                tape.backward(&loss, seed)?
+                tape.backward(&loss, seed)
             }
-        };
-        self.store.step(self.rule, None, |value| grads.get(value))
+        }
+    }
+
+    /// Memory of the store between a backward pass and its update, and of the batch: what the process has less than before
+    /// when both are gone. Nothing where the system does not say.
+    fn resident(self) -> Result<Option<u64>> {
+        let (grads, device) = (self.gradients()?, self.store.device().clone());
+        let with = resident(&device);
+        drop((grads, self));
+        Ok(with.zip(resident(&device)).map(|(with, without)| with.saturating_sub(without)))
     }
 
     /// Multiplications of a forward pass with all weights.
@@ -182,11 +196,24 @@ impl<B: Registered> Stepper<B> {
             self.step()?;
         }
         // The smallest parameter that the last update wrote to.
-        if let Some(p) = self.store.iter().min_by_key(|p| p.value().count()) {
+        if let Some(p) = self.store.iter().min_by_key(|p| p.spec().shape.count()) {
             p.value().host();
         }
         Ok(start.elapsed().as_secs_f64() / count as f64)
     }
+}
+
+/// Bytes of this process that are in memory when all that nobody uses was given back, where the system says so.
+fn resident<B: Registered>(device: &B) -> Option<u64> {
+    device.trim();
+    // The allocator gives pages back when they have been free for a second and something else is freed.
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(600));
+        drop(std::hint::black_box(vec![1u8; 1 << 22]));
+    }
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+    Some(1024 * kilobytes.parse::<u64>().ok()?)
 }
 
 /// What a GPU's memory must hold: weights, masks and optimizer state, and what a forward pass leaves for the backward
@@ -227,6 +254,9 @@ fn median<B: Registered>(case: &Case, device: &B) -> Result<f64> {
     let at_once = B::PENDING_STEPS.min(count / 7).max(1);
     let mut times = (0..count / at_once).map(|_| stepper.steps(at_once)).collect::<Result<Vec<_>>>()?;
     times.sort_unstable_by(f64::total_cmp);
+    if let Some(bytes) = if B::NAME == "cpu" { stepper.resident()? } else { None } {
+        println!("resident_bytes {bytes}");
+    }
     Ok(times[times.len() / 2] * 1e3)
 }
 

@@ -78,7 +78,7 @@ impl<B: Backend> ParamStore<B> {
     /// Other values for all parameters, in the layout's order.
     pub(crate) fn set_values(&mut self, values: Vec<Tensor<B>>) -> Result<()> {
         let part = |(p, value): (&Param<B>, Tensor<B>)| {
-            let mask = p.mask.as_ref().map(|m| (m.tensor.clone(), m.kept));
+            let mask = p.mask.as_ref().map(|m| (m.tensor().clone(), m.kept));
             Ok(Parts { value, mask, state: p.state()?, updates: p.updates, dense_count: p.dense_count })
         };
         let parts = self.params.iter().zip(values).map(part).collect::<Result<_>>()?;

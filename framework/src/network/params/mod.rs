@@ -193,7 +193,7 @@ impl<B: Backend> ParamStore<B> {
         let mask = match self.masking {
             Masking::Held | Masking::Returning => None,
             Masking::Dynamic if self.units_learn() => self.entering.get(name).cloned(),
-            Masking::Dynamic => p.mask.as_ref().map(|m| m.tensor.clone()),
+            Masking::Dynamic => p.mask.as_ref().map(|m| m.tensor().clone()),
         };
         Ok(Weight::masked(p.value.whole().clone(), mask))
     }

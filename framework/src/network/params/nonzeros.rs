@@ -78,6 +78,17 @@ impl<B: Backend> Param<B> {
         whole.map_or(Ok(alone.clone()), |whole| whole.add(&alone)).map(Some)
     }
 
+    /// The nonzeros, where they are, and their gradient, where a pass went over these alone and found no other. `grad`
+    /// gives a tensor's gradient.
+    pub(crate) fn nonzeros<'g>(
+        &self,
+        grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
+    ) -> Option<(Arc<B::Pattern>, Tensor<B>, &'g Tensor<B>)> {
+        let (pattern, values) = self.value.packed()?;
+        let alone = grad(&values).filter(|_| grad(&self.value.outline()).is_none())?;
+        Some((pattern, values, alone))
+    }
+
     /// What moves its values: the whole gradient, or that of its nonzeros alone.
     pub(super) fn moving<'g>(
         &self,
@@ -121,7 +132,7 @@ impl<B: Backend> ParamStore<B> {
         let pattern = self.pattern(p);
         let found = p.moving(pattern, grad)?;
         let held = p.mask.as_ref().filter(|_| pattern.is_none() && self.masking.zeroes());
-        found.map(|found| held.map_or_else(|| Ok(found.clone()), |mask| found.mul(&mask.tensor))).transpose()
+        found.map(|found| held.map_or_else(|| Ok(found.clone()), |mask| found.mul(mask.tensor()))).transpose()
     }
 
     /// Where the nonzeros of a parameter are, if products run over them alone.

@@ -75,7 +75,7 @@ impl<B: Backend> ParamStore<B> {
         let feeds = |spec: &ParamSpec| group.by_role(Role::Producer).find(|m| m.param == spec.name);
         let fed = before.find_map(feeds).and_then(|member| Some((member, self.find(&member.param)?)));
         let Some((member, p)) = fed else { return vec![false; group.units] };
-        let (_, n, inner) = p.value.whole().shape().around(member.axis);
+        let (_, n, inner) = p.spec.shape.around(member.axis);
         let keep = p.mask.as_ref().map(|mask| mask.keep());
         let mut lives = vec![keep.is_none(); n];
         for (row, weights) in keep.unwrap_or_default().chunks(inner.max(1)).enumerate() {

@@ -55,7 +55,7 @@ impl<B: Backend> ParamStore<B> {
                 None => to.put(format!("value/{name}"), &p.spec.shape, p.value.whole().host()),
             }
             if let Some(mask) = &p.mask {
-                to.put_flags(format!("mask/{name}"), mask.keep());
+                to.put_bits(format!("bits/{name}"), mask.bits());
             }
             for (slot, state) in p.state.tensors().iter().enumerate() {
                 to.put(format!("state/{slot}/{name}"), &state.shape(), state.host());
@@ -86,7 +86,9 @@ impl<B: Backend> ParamStore<B> {
             let foreign = || Error::Checkpoint(format!("does not hold `{name}` as this network has it"));
             p.spec = layout.spec(&name).ok_or_else(foreign)?.clone();
             p.updates = *updates.get(&name).ok_or_else(foreign)?;
-            let mask = from.take_flags(&format!("mask/{name}"));
+            // A byte for each flag is what files of networks and earlier checkpoints have.
+            let mask = from.take_bits(&format!("bits/{name}"), p.spec.shape.count());
+            let mask = mask.or_else(|| from.take_flags(&format!("mask/{name}")));
             let mut tensor = |key: String| {
                 let Some((shape, values)) = from.take(&key) else { return Ok(None) };
                 let values = match &mask {
@@ -105,6 +107,13 @@ impl<B: Backend> ParamStore<B> {
             }
             p.state = Moments::whole(state);
             p.mask = mask.map(|keep| Mask::new(&self.device, keep, &p.spec)).transpose()?;
+            // So that no more than one layer is whole at a time.
+            let sparse = self.sparse.mask(self.masking, &p.spec, p.mask.as_ref());
+            if let Some(pattern) = sparse.and_then(Mask::pattern).cloned() {
+                p.state.pack(&pattern, p.spec.shape)?;
+                p.value.clear_others(&pattern)?;
+                p.mask.iter_mut().for_each(Mask::rest);
+            }
         }
         let alive = from.names("alive").into_iter();
         self.alive =
@@ -207,6 +216,28 @@ mod tests {
     }
 
     #[test]
+    fn masks_are_bits_and_those_of_earlier_checkpoints_bytes() {
+        let (store, mut into) = (updated(Sparse::Always), updated(Sparse::Always));
+        let keep: Vec<bool> = (0..20).map(|i| i % 3 == 0).collect();
+        assert_eq!(saved(&store).take_bits("bits/fc.weight", 20), Some(keep.clone()));
+        let mut earlier = saved(&store);
+        earlier.take_bits("bits/fc.weight", 20);
+        earlier.put_flags("mask/fc.weight".into(), &keep);
+        for archive in [saved(&store), earlier] {
+            into.set_masks(vec![("fc.weight".into(), vec![true; 20])]).unwrap();
+            loaded(&mut into, &store.updates(), archive).unwrap();
+            let p = into.get("fc.weight").unwrap();
+            // One layer after the other, so that not all are whole at once.
+            assert_eq!((p.mask().unwrap().arrays(), p.state.tensors()[0].count()), (0, 7));
+            assert_eq!((found(&into), p.mask().unwrap().keep()), (found(&store), &keep[..]));
+        }
+        let mut short = saved(&store);
+        short.put_bits("bits/fc.weight".into(), vec![0; 2]);
+        let error = loaded(&mut into, &store.updates(), short).unwrap_err().to_string();
+        assert!(error.contains("does not hold `fc.weight` as this network has it"), "{error}");
+    }
+
+    #[test]
     fn nonzeros_for_another_mask_are_refused() {
         let mut store = updated(Sparse::Always);
         let mut archive = saved(&store);
@@ -214,7 +245,7 @@ mod tests {
         let error = loaded(&mut store.clone(), &store.updates(), archive).unwrap_err().to_string();
         assert!(error.contains("does not hold `fc.weight` as this network has it"), "{error}");
         let mut unmasked = saved(&store);
-        unmasked.take_flags("mask/fc.weight");
+        unmasked.take_bits("bits/fc.weight", 20).unwrap();
         let updates = store.updates();
         assert!(loaded(&mut store, &updates, unmasked).is_err());
     }

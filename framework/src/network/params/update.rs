@@ -29,12 +29,15 @@ impl<B: Backend> ParamStore<B> {
             }
         }
         let mut next = found.iter().peekable();
-        let mut updated = vec![];
+        let (mut updated, mut smaller) = (vec![], false);
         for (i, p) in self.params.iter_mut().enumerate() {
             let Some((_, pattern, grad)) = next.next_if(|(of, ..)| *of == i) else { continue };
             match pattern {
-                Some(pattern) if p.state.pack(pattern, p.spec.shape)? => p.value.clear_others(pattern)?,
-                Some(_) => {}
+                Some(pattern) => {
+                    smaller |= p.state.pack(pattern, p.spec.shape)?;
+                    // The update moves the nonzeros and lets go of the whole; so may the mask.
+                    p.mask.iter_mut().for_each(Mask::rest);
+                }
                 None => _ = p.state.unpack(p.spec.shape)?,
             }
             p.updates += 1;
@@ -48,7 +51,11 @@ impl<B: Backend> ParamStore<B> {
                 mask: p.mask.as_ref().filter(|_| held && pattern.is_none()).map(Mask::tensor),
             });
         }
-        B::update(&mut updated, scale)
+        B::update(&mut updated, scale)?;
+        if smaller {
+            self.device.trim();
+        }
+        Ok(())
     }
 
     /// Takes over the buffers (running statistics) that a forward pass moved, but for those of channels that rest.

@@ -212,6 +212,34 @@ mod tests {
     }
 
     #[test]
+    fn an_update_leaves_the_nonzeros_and_their_pattern_alone_and_gives_arrays_to_whoever_asks() {
+        let mut store = store(Sparse::Always);
+        let (grad, rule) = (tensor(7, 1.0), Update::Sgd { lr: 1.0, momentum: 0.9, weight_decay: 0.0, nesterov: false });
+        let arrays = |store: &ParamStore<Cpu>| {
+            let p = weight(store);
+            (p.value.whole.get().is_some(), p.mask().unwrap().arrays())
+        };
+        let keep: Vec<bool> = (0..20).map(|i| KEPT.contains(&i)).collect();
+        for step in 0..2 {
+            assert_eq!(arrays(&store), (step == 0, 2 * usize::from(step == 0)));
+            let id = nonzeros(&store).id();
+            store.step(rule, None, |of| (of.id() == id).then_some(&grad)).unwrap();
+            assert_eq!(arrays(&store), (false, 0));
+            assert!(weight(&store).state.tensors().iter().all(|state| state.count() == 7));
+        }
+        let copy = store.clone();
+        assert_eq!(weight(&store).mask().unwrap().keep(), keep);
+        let marks: Vec<f32> = keep.iter().map(|keep| f32::from(u8::from(*keep))).collect();
+        let mask = weight(&store).mask().unwrap().tensor();
+        assert_eq!((mask.to_vec(), mask.shape()), (marks, [4, 5].into()));
+        assert_eq!(bits(weight(&store).value()), bits(weight(&copy).value()));
+        assert_eq!((arrays(&store), arrays(&copy)), ((true, 2), (true, 0)));
+        let id = nonzeros(&store).id();
+        store.step(rule, None, |of| (of.id() == id).then_some(&grad)).unwrap();
+        assert_eq!(arrays(&store), (false, 0), "what was asked for is let go of again");
+    }
+
+    #[test]
     fn nonzeros_are_one_tensor_until_other_values_are_set() {
         let mut store = store(Sparse::Always);
         let first = nonzeros(&store);

@@ -106,7 +106,7 @@ impl<B: Backend> Observation<'_, B> {
                 "the gradient of `{param}` is not whole where it is masked: declare Needs::GRADIENTS"
             )));
         }
-        let grad = self.grads.get(self.params.get(param)?.value()).cloned();
+        let grad = self.grads.get(&self.params.get(param)?.outline()).cloned();
         grad.ok_or_else(|| Error::Other(format!("no gradient reached `{param}`: the loss does not depend on it")))
     }
 
@@ -201,7 +201,7 @@ impl<'a, B: Backend> Target<'a, B> {
     /// The same with gradients of the loss, for criteria that need them.
     #[must_use]
     pub fn with_grads(self, grads: &Grads<B>) -> Self {
-        Self { grad: grads.get(self.param.value()).cloned(), ..self }
+        Self { grad: grads.get(&self.param.outline()).cloned(), ..self }
     }
 
     /// Name of the parameter.

@@ -85,14 +85,23 @@ impl Burden {
     /// If the device is out of memory.
     pub fn observe<B: Backend>(&mut self, params: &ParamStore<B>, grads: &Grads<B>) -> Result<()> {
         for p in params.iter().filter(|p| p.spec().prunable) {
-            let (Some(g), kept) = (p.gradient(|of| grads.get(of))?, p.kept().max(1) as f64) else { continue };
-            let masked = p.mask().map(|m| g.mul(m.tensor())).transpose()?;
-            let active = masked.as_ref().unwrap_or(&g);
+            let (layout, kept) = (params.layout(), p.kept().max(1) as f64);
+            let neurons = self.neurons.entry(p.spec().name.clone());
+            let (squares, sum, weights) = if let Some((pattern, values, g)) = p.nonzeros(|of| grads.get(of)) {
+                let sum = neurons.or_default().observe_nonzeros(p, layout, B::places(&pattern), &g.host());
+                (B::norm_squared(g)?, sum, B::norm_squared(&values)?)
+            } else {
+                let Some(g) = p.gradient(|of| grads.get(of))? else { continue };
+                let masked = p.mask().map(|m| g.mul(m.tensor())).transpose()?;
+                let active = masked.as_ref().unwrap_or(&g);
+                (
+                    B::norm_squared(active)?,
+                    neurons.or_default().observe(p, layout, active)?,
+                    B::norm_squared(&p.effective()?)?,
+                )
+            };
+            let (gradient, mean, weight) = ((squares / kept).sqrt(), sum / kept, (weights / kept).sqrt());
             let sums = self.sums.entry(p.spec().name.clone()).or_default();
-            let neurons = self.neurons.entry(p.spec().name.clone()).or_default();
-            let (gradient, mean) =
-                ((B::norm_squared(active)? / kept).sqrt(), neurons.observe(p, params.layout(), active)? / kept);
-            let weight = (B::norm_squared(&p.effective()?)? / kept).sqrt();
             *sums = (sums.0 + gradient, sums.1 + mean, weight);
             let recent = self.recent.entry(p.spec().name.clone()).or_default();
             if recent.len() == RECENT {
@@ -179,7 +188,7 @@ mod tests {
     use super::*;
     use crate::backend::Cpu;
     use crate::network::layout::{LayoutBuilder, Sizes};
-    use crate::network::params::Masking;
+    use crate::network::params::{Masking, Sparse};
     use crate::seed::Seed;
     use crate::tensor::Tensor;
 
@@ -221,6 +230,45 @@ mod tests {
         assert_eq!((found[0].kept, found[0].pruned, found[0].regrown), (3, 3, 2));
         assert_eq!((burden.latest(), burden.total()), (&found[..], (3, 2)));
         assert_eq!(burden.end_epoch(&params), []);
+    }
+
+    #[test]
+    fn nonzeros_alone_have_the_burden_of_the_weight_that_holds_them() {
+        let sizes = Sizes::default();
+        let mut layout = LayoutBuilder::new(&sizes);
+        layout.linear("fc", &7.into(), &5.into(), false);
+        let (device, layout) = (Cpu::default(), layout.build().unwrap());
+        let keep: Vec<bool> = (0..35).map(|i| i % 3 == 0 && i < 28).collect();
+        let found = [Sparse::Off, Sparse::Always].map(|sparse| {
+            let mut params =
+                ParamStore::new(&device, layout.clone(), Seed(0), Masking::Held).unwrap().with_sparse(sparse);
+            params.set_masks(vec![("fc.weight".into(), keep.clone())]).unwrap();
+            let all: Vec<f32> = (0..35u16).map(|i| 1.0 / (f32::from(i) - 8.5)).collect();
+            let (mut burden, mut grads) = (Burden::default(), Grads::empty());
+            match params.nonzeros("fc.weight", false).unwrap() {
+                Some(nonzeros) => {
+                    let alone: Vec<f32> = all.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(g, _)| *g).collect();
+                    let alone = Tensor::from_vec(&device, alone, nonzeros.values.shape()).unwrap();
+                    grads.add(&nonzeros.values, alone).unwrap();
+                }
+                None => grads
+                    .add(params.get("fc.weight").unwrap().value(), Tensor::from_vec(&device, all, [5, 7]).unwrap())
+                    .unwrap(),
+            }
+            burden.observe(&params, &grads).unwrap();
+            let each = burden.neurons(&params).remove(0).burden;
+            let LayerBurden { gradient, gradient_mean, weight, kept, .. } = burden.end_epoch(&params).remove(0);
+            (each, [gradient, gradient_mean, weight, kept as f64])
+        });
+        let [(dense, all), (sparse, alone)] = found;
+        assert_eq!((dense.len(), dense[4]), (5, None), "the last neuron has no input");
+        let close = |a: f64, b: f64| assert!((a - b).abs() <= 1e-6 * a.abs(), "{a} and {b}");
+        all.into_iter().zip(alone).for_each(|(a, b)| close(a, b));
+        assert_eq!(
+            dense.iter().map(Option::is_some).collect::<Vec<_>>(),
+            sparse.iter().map(Option::is_some).collect::<Vec<_>>()
+        );
+        dense.into_iter().flatten().zip(sparse.into_iter().flatten()).for_each(|(a, b)| close(a, b));
     }
 
     /// What a checkpoint holds goes on with the same bits, in the middle of an epoch, and does not grow.

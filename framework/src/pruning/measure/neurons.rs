@@ -49,16 +49,34 @@ impl Neurons {
         let pulls = by_neuron(active, axis)?;
         let dense = (active.count() / pulls.len().max(1)) as f64;
         let inputs = p.mask().map(|mask| by_neuron(mask.tensor(), axis)).transpose()?;
+        self.add(&pulls, |j| inputs.as_ref().map_or(dense, |inputs| inputs[j]));
+        Ok(pulls.iter().sum())
+    }
+
+    /// The same of the gradient at the parameter's nonzeros, which are at these places.
+    pub fn observe_nonzeros<B: Backend>(&mut self, p: &Param<B>, layout: &Layout, places: &[u32], grad: &[f32]) -> f64 {
+        let (_, n, inner) = p.spec().shape.around(output_axis(layout, &p.spec().name));
+        let (mut pulls, mut inputs) = (vec![0.0; n], vec![0.0; n]);
+        for (&at, &g) in places.iter().zip(grad) {
+            let neuron = at as usize / inner % n;
+            pulls[neuron] += f64::from(g.abs());
+            inputs[neuron] += 1.0;
+        }
+        self.add(&pulls, |j| inputs[j]);
+        pulls.iter().sum()
+    }
+
+    /// Adds one step's Σ|g m| of every neuron, each over its active inputs.
+    fn add(&mut self, pulls: &[f64], fan_in: impl Fn(usize) -> f64) {
         self.sums.resize(pulls.len(), 0.0);
         self.looks.resize(pulls.len(), 0);
         for (j, &pull) in pulls.iter().enumerate() {
-            let fan_in = inputs.as_ref().map_or(dense, |inputs| inputs[j]);
+            let fan_in = fan_in(j);
             if fan_in > 0.0 {
                 self.sums[j] += pull / fan_in;
                 self.looks[j] += 1;
             }
         }
-        Ok(pulls.iter().sum())
     }
 
     /// Forgets the neurons of a parameter that are about to be cut away: the burden of a neuron that stays goes on.

@@ -23,6 +23,15 @@ pub fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     result
 }
 
+/// Lets go of the unused buffers of this thread, and of those of the pool's others when these come to it.
+pub(crate) fn trim() {
+    let this = || FREE.with_borrow_mut(Vec::clear);
+    this();
+    if rayon::current_thread_index().is_some() {
+        rayon::spawn_broadcast(move |_| this());
+    }
+}
+
 /// Lends `f` a buffer of numbers of any value that begins at a cache line.
 pub(crate) fn aligned<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     const LINE: usize = 64;

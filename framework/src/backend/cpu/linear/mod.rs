@@ -57,6 +57,10 @@ impl LinearOps for Cpu {
         filled(values.device(), shape, |to| pattern.spread(to, values.data()))
     }
 
+    fn places(pattern: &Pattern) -> &[u32] {
+        pattern.positions()
+    }
+
     fn linear(op: &Operands<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
         let layer = operands(op);
         let shape = Shape::from([layer.rows, layer.outputs]);

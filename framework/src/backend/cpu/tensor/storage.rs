@@ -73,9 +73,10 @@ pub(super) fn recycle(memory: Flat, addr: *mut f32) {
     }
 }
 
-/// Gives the thread's unused memory back.
+/// Gives the thread's unused memory back, and what kernels work in.
 pub(super) fn trim() {
     POOL.with_borrow_mut(|pool| pool.sizes.values_mut().for_each(|size| size.unused.clear()));
+    scratch::trim();
 }
 
 /// Memory that may hold anything.

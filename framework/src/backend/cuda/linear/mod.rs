@@ -40,6 +40,10 @@ impl LinearOps for Cuda {
         match *pattern {}
     }
 
+    fn places(pattern: &Self::Pattern) -> &[u32] {
+        match *pattern {}
+    }
+
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
         forward(op, save)
     }
