@@ -130,7 +130,7 @@ def digest(path):
 
 
 # What depends on the clock, on the machine's memory, and on what a run was called.
-CLOCK = {"seconds_train", "seconds_prune", "seconds_eval", "peak_memory_bytes", "sha256", "config_sha256"}
+CLOCK = {"seconds_train", "seconds_prune", "seconds_eval", "peak_memory_bytes", "sha256", "config_sha256", "events_sha256"}
 
 
 def result(run):

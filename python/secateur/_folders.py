@@ -89,7 +89,10 @@ def events(folder: PathLike, event: str | None = None, *, frame: Frame | None = 
     """
     path = Path(folder) / "events.jsonl"
     rows: list[Row] = []
-    for number, line in enumerate(_read(path).split(b"\n")[:-1], 1):
+    log, (summary, seal) = _read(path), _sealed(Path(folder))
+    if seal is not None and summary["status"] == "finished" and hashlib.sha256(log).hexdigest() != seal:
+        raise SecateurError(f"{path}: it is not the log of this run: its checksum is another")
+    for number, line in enumerate(log.split(b"\n")[:-1], 1):
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -139,9 +142,14 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
+    return _sealed(folder)[0]
+
+
+def _sealed(folder: Path) -> tuple[dict[str, Any], str | None]:
+    """The summary, and the checksum of the log beside it; neither where the run has not ended."""
     path = folder / "summary.json"
     if not path.is_file():
-        return {}
+        return {}, None
     try:
         text = _read(path).decode()
         summary = json.loads(text)
@@ -154,7 +162,7 @@ def _summary(folder: Path) -> dict[str, Any]:
         raise SecateurError(f"{path}: its checksum does not match its content")
     if seal is None and config is not None:
         raise SecateurError(f"{path}: its checksum is missing")
-    return summary
+    return summary, summary.pop("events_sha256", None)
 
 
 def _seal(text: str) -> str:

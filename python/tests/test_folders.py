@@ -66,6 +66,15 @@ def test_nothing_is_taken_from_a_run_that_was_changed(run, tmp_path, file):
     assert secateur.runs(tmp_path, frame="rows")[0]["status"] == statuses[file]
 
 
+def test_a_log_that_was_changed_is_refused(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "changed")
+    path = tmp_path / "changed" / "events.jsonl"
+    path.write_text(path.read_text().replace('"loss":', '"loss":1', 1))
+    with pytest.raises(secateur.SecateurError, match="events.jsonl: it is not the log of this run"):
+        secateur.events(tmp_path / "changed")
+    assert "events_sha256" not in run.summary
+
+
 def test_a_run_without_results_is_unfinished(run, tmp_path):
     shutil.copytree(run.folder, tmp_path / "begun")
     (tmp_path / "begun" / "summary.json").unlink()

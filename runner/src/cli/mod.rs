@@ -95,8 +95,8 @@ Examples:
   secateur sweep mine.toml --status
 
 The cells are run folders in OUT/NAME. Stop with ctrl-C, and start again with the same command.
-Exit code: 0 all cells finished (or another process has them), 1 some failed, 2 the command line or a config is wrong,
-128 + N where signal N stopped it with cells left.";
+Exit code: 0 all cells finished (or another process has them, or they failed before and are not tried again),
+1 some failed, 2 the command line or a config is wrong, 128 + N where signal N stopped it with cells left.";
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:

@@ -113,7 +113,12 @@ fn ties(records: &[Record]) -> BTreeMap<PathBuf, BTreeMap<String, String>> {
 /// # Errors
 /// It is none, or not what was written.
 pub fn read(path: &Path) -> Result<Kept, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
+    let cannot = |error: std::io::Error| format!("cannot read it: {error}");
+    // Nobody may ever write into a pipe.
+    if !fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    let text = fs::read_to_string(path).map_err(cannot)?;
     let first = text.lines().next().unwrap_or_default();
     let head: Head = serde_json::from_str(first)
         .map_err(|_| format!("this is no table of runs: its first line does not say \"{FORMAT}\""))?;
@@ -146,7 +151,8 @@ fn leave_places(config: &mut Map<String, Value>) {
 
 /// What a summary measures, without lists of single things and what belongs to a folder.
 fn figures(mut summary: Map<String, Value>) -> Map<String, Value> {
-    summary.retain(|key, value| key == "burden" || !(value.is_array() || key == "sha256"));
+    summary
+        .retain(|key, value| key == "burden" || !(value.is_array() || ["sha256", "events_sha256"].contains(&&**key)));
     if let Some(Value::Array(layers)) = summary.get_mut("burden") {
         layers
             .iter_mut()

@@ -29,6 +29,14 @@ pub enum RunDirError {
         /// What to do.
         fix: &'static str,
     },
+    /// A file that is not what was written.
+    #[error("{}: {reason}\n  fix: bring the file back, or make the run again with --force", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file or folder that cannot be read or written.
     #[error("{}: cannot {action}: {}\n  fix: {}", .path.display(), reason(.source), fix(.source, " with --out DIR"))]
     Write {

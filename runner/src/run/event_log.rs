@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use secateur::training::event::EvalAt;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::error::{RunDirError, failed};
 use super::files::{rename_made, sync_folder};
@@ -35,7 +36,7 @@ impl Place {
 ///
 /// # Errors
 /// It cannot be opened.
-pub fn lines(folder: &Path) -> Result<impl Iterator<Item = String> + use<>, RunDirError> {
+pub(super) fn lines(folder: &Path) -> Result<impl Iterator<Item = String> + use<>, RunDirError> {
     let path = folder.join(EVENTS);
     let mut all = BufReader::new(File::open(&path).map_err(failed(&path, "read it"))?);
     let mut line = Vec::new();
@@ -44,6 +45,23 @@ pub fn lines(folder: &Path) -> Result<impl Iterator<Item = String> + use<>, RunD
         let read = all.read_until(b'\n', &mut line).unwrap_or(0);
         (read > 0).then(|| String::from_utf8_lossy(&line).trim_end().to_owned())
     }))
+}
+
+/// SHA-256 of a run's log.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn sha256(folder: &Path) -> io::Result<String> {
+    let (mut log, mut digest) = (BufReader::with_capacity(1 << 16, File::open(folder.join(EVENTS))?), Sha256::new());
+    loop {
+        let piece = log.fill_buf()?;
+        let read = piece.len();
+        if read == 0 {
+            return Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        digest.update(piece);
+        log.consume(read);
+    }
 }
 
 /// The open `events.jsonl`.

@@ -17,7 +17,7 @@ mod summary;
 mod survival;
 
 pub use error::RunDirError;
-pub use event_log::{EVENTS, lines as event_lines};
+pub use event_log::EVENTS;
 pub use execute::{begin, execute};
 pub use files::{remove_leftovers, write_asked, write_whole};
 pub use folder::{
@@ -32,5 +32,5 @@ pub use resumed::{config_of, name_of, same_or_accepted};
 pub use saved::Saved;
 #[cfg(test)]
 pub use summary::sealed;
-pub use summary::{Damage, is_finished, read_summary};
+pub use summary::{Damage, check_events, event_lines, is_finished, read_summary};
 pub use survival::Survival;

@@ -8,12 +8,16 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::error::RunDirError;
+use super::event_log::{self, EVENTS};
 use super::folder::{CONFIG, SUMMARY};
 
 /// SHA-256 of all other entries, as JSON without blanks, sorted by name.
 const SEAL: &str = "sha256";
 /// SHA-256 of `config.toml`.
 const CONFIG_SEAL: &str = "config_sha256";
+/// SHA-256 of `events.jsonl`.
+pub(super) const EVENTS_SEAL: &str = "events_sha256";
 
 /// Entries that are numbers, where they are there and known.
 const NUMBERS: [&str; 20] = [
@@ -41,7 +45,8 @@ const NUMBERS: [&str; 20] = [
 /// Entries that are fractions.
 const FRACTIONS: [&str; 5] = ["test_accuracy", "train_accuracy", "validation_accuracy", "sparsity", "unit_sparsity"];
 /// Entries that are text.
-const TEXTS: [&str; 9] = ["status", "error", "control", "control_of", "sweep", "device", "bits", SEAL, CONFIG_SEAL];
+const TEXTS: [&str; 10] =
+    ["status", "error", "control", "control_of", "sweep", "device", "bits", SEAL, CONFIG_SEAL, EVENTS_SEAL];
 
 /// What is wrong with a folder, and with which of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +79,36 @@ pub fn read_summary(folder: &Path) -> Result<Option<Map<String, Value>>, Damage>
         }
     }
     Ok(Some(summary))
+}
+
+/// Whether the log beside the summary of a run that came to its end is the one that it wrote. Summaries of versions
+/// that did not seal it pass, and so does a folder that is gone: kept tables have none.
+///
+/// # Errors
+/// It is another, or cannot be read.
+pub fn check_events(folder: &Path, summary: &Map<String, Value>) -> Result<(), Damage> {
+    let damage = |reason: String| Err(Damage { file: EVENTS, reason });
+    let finished = summary.get("status").is_some_and(|status| status == "finished");
+    match summary.get(EVENTS_SEAL).and_then(Value::as_str) {
+        Some(expected) if finished && folder.is_dir() => match event_log::sha256(folder) {
+            Ok(found) if found == expected => Ok(()),
+            Ok(_) => damage("it is not the log of this run: its checksum is another".to_owned()),
+            Err(error) => damage(error.to_string()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// The lines of a run's log, one at a time, checked against its summary where there is one.
+///
+/// # Errors
+/// It cannot be opened, or is not the one that the run wrote.
+pub fn event_lines(folder: &Path) -> Result<impl Iterator<Item = String> + use<>, RunDirError> {
+    let summary = read_summary(folder).ok().flatten().unwrap_or_default();
+    match check_events(folder, &summary) {
+        Ok(()) => event_log::lines(folder),
+        Err(Damage { file, reason }) => Err(RunDirError::Damaged { path: folder.join(file), reason }),
+    }
 }
 
 /// Whether a folder holds a run that came to its end, with the results that it had there.

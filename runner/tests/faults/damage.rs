@@ -35,7 +35,7 @@ fn a_summary_of_another_type_is_no_run() {
 }
 
 #[test]
-fn a_config_or_a_summary_that_was_changed_is_named_also_where_the_index_knows_it() {
+fn a_log_a_config_or_a_summary_that_was_changed_is_named_also_where_the_index_knows_it() {
     let here = tempfile::tempdir().unwrap();
     let sweep = "extends = ['experiment/quickstart']\ndata.glyphs = { train = 100, test = 20 }\n\
                  train = { epochs = 4, batch_size = 50 }\nschedule = { first = 1, every = 1, count = 1 }\n\
@@ -49,6 +49,21 @@ fn a_config_or_a_summary_that_was_changed_is_named_also_where_the_index_knows_it
         fs::read_dir(here.path().join("runs/s")).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.retain(|path| path.is_dir());
     folders.sort();
+
+    // One digit of a curve.
+    let log = folders[2].join("events.jsonl");
+    let events = text(log.clone());
+    let changed = events.replacen("\"loss\":", "\"loss\":1", 1);
+    assert_ne!(events, changed);
+    fs::write(&log, changed).unwrap();
+    let found = compare(here.path(), &["--html", "c.html"]);
+    let named = format!("{}: it is not the log of this run: its checksum is another; its curves are left out", {
+        log.strip_prefix(here.path()).unwrap().display()
+    });
+    assert!(found.contains(&named), "{found}");
+    assert!(text(here.path().join("c.html")).contains(&named));
+    fs::write(log, events).unwrap();
+    assert!(!compare(here.path(), &["--html", "c.html"]).contains("its curves are left out"));
 
     let config = folders[0].join("config.toml");
     let cut: String = text(config.clone()).lines().take(12).flat_map(|line| [line, "\n"]).collect();

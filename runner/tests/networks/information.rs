@@ -19,7 +19,9 @@ fn as_if(scene: &Scene, run: &str, name: &str, data: u64) -> PathBuf {
     fs::write(folder.join("config.toml"), scene.read(&format!("{run}/config.toml")) + &held).unwrap();
     let mut summary = scene.summary(run);
     // Its seals are those of the config as it was.
-    ["sha256", "config_sha256"].iter().for_each(|seal| _ = summary.as_object_mut().unwrap().remove(*seal));
+    ["sha256", "config_sha256", "events_sha256"]
+        .iter()
+        .for_each(|seal| _ = summary.as_object_mut().unwrap().remove(*seal));
     fs::write(folder.join("summary.json"), summary.to_string()).unwrap();
     ["model.safetensors", "events.jsonl"]
         .iter()

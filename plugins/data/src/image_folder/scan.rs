@@ -140,7 +140,14 @@ fn of_class(images: Vec<PathBuf>, class: u32) -> impl Iterator<Item = Image> {
 }
 
 fn entries(dir: &Path, passed: &mut Passed) -> Result<Entries> {
-    let refused = |reason: std::io::Error| Error::file(dir, format!("cannot list the folder: {reason}"));
+    let refused = |reason: std::io::Error| {
+        Error::file(
+            dir,
+            format!(
+                "cannot list the folder: {reason}\n  fix: set data.dir to the folder of the pictures (--set data.dir=DIR)"
+            ),
+        )
+    };
     let mut found = Entries { folders: vec![], images: vec![] };
     for entry in fs::read_dir(dir).map_err(refused)? {
         let entry = entry.map_err(refused)?;

@@ -56,6 +56,9 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     for folder in &arguments.folders {
         comparison.notes.extend(looked_at(folder));
     }
+    if arguments.html.is_some() {
+        comparison.notes.extend(compare::damaged_logs(&cells));
+    }
     let judged = judged(&sweeps);
     if let Some((path, kept)) = keep {
         write_asked(path, kept::written(kept).as_bytes())?;

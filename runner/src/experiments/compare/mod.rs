@@ -20,7 +20,7 @@ pub use cells::{Cells, Question};
 pub use group::Group;
 pub use keys::{Flat, flat, telling, value};
 pub use metric::{Metric, Unit, named};
-pub use page::{Maps, Over, maps, over_sparsity, page};
+pub use page::{Maps, Over, damaged_logs, maps, over_sparsity, page};
 pub use pair::{Pair, Sides, Versus, Wanted};
 pub use pareto::Front;
 pub use text::{Table, all as tables, csv, json, markdown, terminal};

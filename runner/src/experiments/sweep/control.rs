@@ -180,7 +180,7 @@ impl Facts {
         };
         let summary = read_summary(folder).map_err(|damage| damaged(damage.file, &damage.reason))?;
         let summary = Json::Object(summary.ok_or_else(|| damaged(SUMMARY, "it cannot be read"))?);
-        let events = event_lines(folder).map_err(|_| damaged(EVENTS, "it cannot be read"))?;
+        let events = event_lines(folder)?;
         let mut facts = Self { params: summary["params_kept"].as_i64().unwrap_or(0), ..Self::default() };
         let counts = |value: &Json| value.as_object().cloned().unwrap_or_default();
         facts.units = counts(&summary["units"]).into_iter().filter_map(|(name, n)| Some((name, n.as_i64()?))).collect();

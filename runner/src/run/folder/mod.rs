@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use toml::Table;
 
 use super::error::{RunDirError, failed};
-use super::event_log::{EVENTS, EventLog};
+use super::event_log::{self, EVENTS, EventLog};
 use super::files::{is_unfinished, rename_made, sync_folder};
 use super::resumed::config_of;
 use super::saved::Saved;
-use super::summary::{is_finished, sealed};
+use super::summary::{EVENTS_SEAL, is_finished, sealed};
 use crate::failure::Failure;
 use crate::output::PICTURES;
 pub use checkpoints::paused_after;
@@ -65,13 +65,18 @@ pub const CHECKPOINT: &str = "checkpoint";
 const STATE: &str = "state.safetensors";
 
 /// The files of a run, the one first that says that it is finished.
-const FILES: [&str; 13] = [
+const FILES: [&str; 17] = [
     SUMMARY,
     REPORT,
     MODEL,
     BEST,
     SURVIVAL,
     COMPRESSED,
+    // What `secateur export` makes of the network beside it.
+    "network.py",
+    "network.bin",
+    "network.onnx",
+    "network.safetensors",
     LatencyTable::FILE,
     TENSORBOARD,
     EVENTS,
@@ -286,6 +291,7 @@ impl RunDir {
 
     fn summary(&self, status: &str, mut metrics: serde_json::Map<String, Value>) -> Result<(), RunDirError> {
         metrics.insert("status".to_owned(), json!(status));
+        metrics.extend(event_log::sha256(&self.path).ok().map(|log| (EVENTS_SEAL.to_owned(), json!(log))));
         let text = sealed(metrics, fs::read(self.path.join(CONFIG)).ok().as_deref());
         // The names of all other files first: a summary is never there without them.
         sync_folder(&self.path).map_err(failed(&self.path, "write it"))?;

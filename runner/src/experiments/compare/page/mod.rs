@@ -15,14 +15,24 @@ use serde_json::Value;
 use super::sentence::{self, is_shown, probability};
 use super::text::{Table, counts, headline_metrics, spread};
 use super::{Cells, Comparison, Pair};
+use crate::experiments::index::Record;
 use crate::output::{self, Curves, rounded};
 use crate::printable::counted;
-use crate::run::event_lines;
+use crate::run::{Damage, check_events, event_lines};
 
 pub use panels::{Maps, Over, maps, over_sparsity};
 
 /// Sentences that are written out at most: more are not read.
 const SENTENCES: usize = 24;
+
+/// What is wrong with the logs of the runs, whose curves are left out of the page.
+pub fn damaged_logs(cells: &Cells) -> Vec<String> {
+    let check = |record: &Record| check_events(&record.folder, &record.summary).err().map(|damage| (record, damage));
+    let told = |(record, Damage { file, reason }): (&Record, Damage)| {
+        format!("{}: {reason}; its curves are left out", record.folder.join(file).display())
+    };
+    cells.records.iter().filter_map(check).map(told).collect()
+}
 
 /// Renders the page; the runs' events are read from their folders.
 ///
@@ -35,6 +45,7 @@ pub fn page(
     picture: Option<(&str, &[String])>,
 ) -> String {
     let panels = panels::data(comparison);
+    // A log that is not what its run wrote has no curves; `damaged_logs` names it.
     let lines = |cell: usize| event_lines(&cells.records[cell].folder);
     let curves = |cell| lines(cell).map(|lines| Curves::of(lines, columns::POINTS)).unwrap_or_default();
     let data = data::of(comparison, cells, &panels, curves).to_string().replace("</", "<\\/");
