@@ -27,11 +27,11 @@ const SENTENCES: usize = 24;
 
 /// What is wrong with the logs of the runs, whose curves are left out of the page.
 pub fn damaged_logs(cells: &Cells) -> Vec<String> {
-    let check = |record: &Record| check_events(&record.folder, &record.summary).err().map(|damage| (record, damage));
-    let told = |(record, Damage { file, reason }): (&Record, Damage)| {
-        format!("{}: {reason}; its curves are left out", record.folder.join(file).display())
+    let told = |record: &Record| {
+        let Damage { file, reason } = check_events(&record.folder, &record.summary).err()?;
+        Some(format!("{}: {reason}; its curves are left out", record.folder.join(file).display()))
     };
-    cells.records.iter().filter_map(check).map(told).collect()
+    cells.records.iter().filter_map(told).collect()
 }
 
 /// Renders the page; the runs' events are read from their folders.
