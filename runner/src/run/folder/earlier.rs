@@ -12,6 +12,9 @@ use crate::run::files::sync_folder;
 /// How the folders begin into which an earlier run goes until its successor has come to its end.
 const EARLIER: &str = ".earlier-";
 
+/// What `secateur export` makes of the network, unless other names are given.
+const EXPORTED: [&str; 4] = ["network.py", "network.bin", "network.onnx", "network.safetensors"];
+
 impl RunDir {
     /// The folders into which earlier runs went, the latest last.
     pub fn earlier(&self) -> Vec<PathBuf> {
@@ -31,7 +34,7 @@ impl RunDir {
         let next = self.earlier().last().and_then(number).unwrap_or(0) + 1;
         let aside = self.path.join(format!("{EARLIER}{next}"));
         fs::create_dir(&aside).map_err(failed(&aside, "create it"))?;
-        for name in FILES.into_iter().chain([PICTURES, CHECKPOINT]) {
+        for name in FILES.into_iter().chain(EXPORTED).chain([PICTURES, CHECKPOINT]) {
             let path = self.path.join(name);
             match fs::rename(&path, aside.join(name)) {
                 Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "move it")(source)),
@@ -43,7 +46,7 @@ impl RunDir {
 
     /// Removes an earlier run. The summary goes first, so that a crash in between leaves nothing that looks finished.
     pub(super) fn clear(&self) -> Result<(), RunDirError> {
-        for name in FILES {
+        for name in FILES.into_iter().chain(EXPORTED) {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(&path, "remove it")(source)),

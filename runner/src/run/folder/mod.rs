@@ -65,18 +65,13 @@ pub const CHECKPOINT: &str = "checkpoint";
 const STATE: &str = "state.safetensors";
 
 /// The files of a run, the one first that says that it is finished.
-const FILES: [&str; 17] = [
+const FILES: [&str; 13] = [
     SUMMARY,
     REPORT,
     MODEL,
     BEST,
     SURVIVAL,
     COMPRESSED,
-    // What `secateur export` makes of the network beside it.
-    "network.py",
-    "network.bin",
-    "network.onnx",
-    "network.safetensors",
     LatencyTable::FILE,
     TENSORBOARD,
     EVENTS,
@@ -378,6 +373,7 @@ mod tests {
         let folder = ready(out.path(), false);
         folder.events().unwrap().append(&json!({"event": "step"})).unwrap();
         folder.write_checkpoint(&|file| file.write_all(b"state"), 1, 7).unwrap();
+        fs::write(folder.path().join("network.onnx"), "of that network").unwrap();
         drop(folder);
         assert!(matches!(RunDir::open(out.path(), "r-1", false).unwrap(), Opened::Interrupted(_)));
         assert_eq!(RunDir::reopen(&out.path().join("r-1")).unwrap_err().to_string().lines().count(), 2);
