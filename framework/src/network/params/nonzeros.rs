@@ -4,7 +4,7 @@ use super::{Mask, Masking, Param, ParamStore};
 use crate::backend::{Backend, Nonzeros};
 use crate::error::Result;
 use crate::network::layout::ParamSpec;
-use crate::tensor::Tensor;
+use crate::tensor::{Device, Tensor};
 use std::sync::Arc;
 
 /// The largest share of a weight's elements that are kept at which products over them alone were faster for every shape
@@ -16,6 +16,9 @@ const SMALLEST: usize = 1000;
 const DENSEST_KERNELS: f64 = 0.3;
 /// Elements of a convolution's weight; each is multiplied at every window of an image.
 const SMALLEST_KERNELS: usize = 250;
+
+/// The pattern of a weight, its nonzeros, and their gradient.
+type Alone<'g, B> = (Arc<<B as Device>::Pattern>, Tensor<B>, &'g Tensor<B>);
 
 crate::choices! {
     /// Where products run over the nonzeros of a weight alone.
@@ -80,10 +83,7 @@ impl<B: Backend> Param<B> {
 
     /// The nonzeros, where they are, and their gradient, where a pass went over these alone and found no other. `grad`
     /// gives a tensor's gradient.
-    pub(crate) fn nonzeros<'g>(
-        &self,
-        grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>,
-    ) -> Option<(Arc<B::Pattern>, Tensor<B>, &'g Tensor<B>)> {
+    pub(crate) fn nonzeros<'g>(&self, grad: impl Fn(&Tensor<B>) -> Option<&'g Tensor<B>>) -> Option<Alone<'g, B>> {
         let (pattern, values) = self.value.packed()?;
         let alone = grad(&values).filter(|_| grad(&self.value.outline()).is_none())?;
         Some((pattern, values, alone))
