@@ -16,10 +16,11 @@ from kills import reference
 
 def main():
     chosen = arguments(__doc__.splitlines()[0], signals=(20, "runs that are signalled"))
-    draws, tally, waits, left, early = random.Random(chosen.seed), Tally(), [], 0, 0
+    draws, tally, waits, left, early, over, nth = random.Random(chosen.seed), Tally(), [], 0, 0, 0, -1
     kinds = list(KINDS)
     expected = {}
-    for nth in range(chosen.signals):
+    while left + early < chosen.signals and not tally.failed:
+        nth += 1
         kind = kinds[nth % len(kinds)]
         if kind not in expected:
             expected[kind] = reference(chosen.program, kind)
@@ -35,7 +36,8 @@ def main():
             text = child.communicate(timeout=600)[0].decode(errors="replace")
             waits.append(time.monotonic() - began)
             if child.returncode == 0:
-                # It came to its end before it heard of it.
+                # It came to its end before it heard of it, and counts for nothing.
+                over += 1
                 continue
             heard = tally.check(child.returncode == 128 + signal, f"{kind}, {signal.name}: exit code {child.returncode}: {text}")
             if not heard:
@@ -51,7 +53,7 @@ def main():
             others = differences(result(place.only_run()), bits)
             tally.check(not others, f"{kind}, {signal.name}: {others}")
             tally.check(not stale(place.path), f"{kind}, {signal.name}: {stale(place.path)} left")
-    tally.end(f"{len(waits)} runs got two signals: {left} left a checkpoint, {early} had made no step; the longest took {max(waits):.2f} s to end")
+    tally.end(f"{left + early} of {len(waits)} runs heard two signals ({over} were over before): {left} left a checkpoint, {early} had made no step; the longest took {max(waits):.2f} s to end")
 
 
 if __name__ == "__main__":
