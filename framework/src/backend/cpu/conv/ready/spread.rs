@@ -71,10 +71,7 @@ pub(super) fn spread(
                         let runs = by_filters(conv, block, added, y).into_iter().zip(packed.chunks(block * depth));
                         for (run, (images, packed)) in runs.enumerate() {
                             multiply(packed, from, &mut raw[..packed.len() / depth * of.stride]);
-                            let part = of_filters(conv, run * block, block);
-                            for (i, (y, added)) in images.into_iter().enumerate() {
-                                finish_added(&part, &raw[i * of.window..], of.stride, of.pitch, y, added);
-                            }
+                            finish(&of_filters(conv, run * block, block), of, raw, images);
                         }
                     }
                 });
@@ -99,14 +96,18 @@ pub(super) fn spread(
             par::for_each(each, pieces, |(i, (images, packed))| {
                 scratch::aligned(packed.len() / depth * of.stride, |raw| {
                     multiply(packed, from, raw);
-                    let part = of_filters(conv, i * some, some);
-                    for (i, (y, added)) in images.into_iter().enumerate() {
-                        finish_added(&part, &raw[i * of.window..], of.stride, of.pitch, y, added);
-                    }
+                    finish(&of_filters(conv, i * some, some), of, raw, images);
                 });
             });
         }
     });
+}
+
+/// Makes results of the sums of some filters, image by image.
+fn finish(part: &Conv<'_>, of: Sizes, raw: &[f32], images: Vec<Part<'_>>) {
+    for (i, (y, added)) in images.into_iter().enumerate() {
+        finish_added(part, &raw[i * of.window..], of.stride, of.pitch, y, added);
+    }
 }
 
 /// The convolution of so many filters from `first` on, or as many as there are.
