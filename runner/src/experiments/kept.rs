@@ -289,6 +289,12 @@ mod tests {
         assert!(read(&here.path().join("none")).unwrap_err().contains("cannot read it"));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused_before_it_is_opened() {
+        assert_eq!(read(Path::new("/dev/null")).unwrap_err(), "it is no regular file");
+    }
+
     #[test]
     fn a_reader_bears_tables_that_nobody_wrote() {
         let here = tempfile::tempdir().unwrap();
