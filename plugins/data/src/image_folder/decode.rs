@@ -51,8 +51,9 @@ impl Form {
     }
 }
 
-/// What an image may take whatever the size of its file.
-const ROOM: u64 = 64 << 20;
+/// What the pixels of an image may take whatever the size of its file. Its decoder takes more beside them: both together
+/// stay under the 64 MB that a file may cost before anything in it was decoded.
+const ROOM: u64 = 32 << 20;
 /// The most bytes that a byte of a file can become: deflate's limit, which JPEG does not reach.
 const RATIO: u64 = 1040;
 
