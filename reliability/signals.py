@@ -38,6 +38,7 @@ def main():
             if child.returncode == 0:
                 # It came to its end before it heard of it, and counts for nothing.
                 over += 1
+                tally.check(over <= 10 * chosen.signals, f"{over} runs were over before they heard of a signal: this machine is too fast for them")
                 continue
             heard = tally.check(child.returncode == 128 + signal, f"{kind}, {signal.name}: exit code {child.returncode}: {text}")
             if not heard:

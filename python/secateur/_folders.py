@@ -18,6 +18,8 @@ PathLike = str | os.PathLike[str]
 
 #: How tall a page is in a notebook.
 _HEIGHT = 640
+#: What a summary says became of its run.
+_STATUSES = ("finished", "failed", "interrupted", "stopped")
 
 
 class Run:
@@ -155,6 +157,9 @@ def _sealed(folder: Path) -> tuple[dict[str, Any], str | None]:
         summary = json.loads(text)
     except ValueError as error:
         raise SecateurError(f"{path}: {error}") from None
+    status = summary.get("status") if isinstance(summary, dict) else None
+    if status not in _STATUSES:
+        raise SecateurError(f"{path}: its status is {status!r}, and must be one of {', '.join(_STATUSES)}")
     seal, config = summary.pop("sha256", None), summary.pop("config_sha256", None)
     if config is not None and hashlib.sha256(_read(folder / "config.toml")).hexdigest() != config:
         raise SecateurError(f"{folder / 'config.toml'}: it is not the config that was run: its checksum is another")

@@ -66,6 +66,14 @@ def test_nothing_is_taken_from_a_run_that_was_changed(run, tmp_path, file):
     assert secateur.runs(tmp_path, frame="rows")[0]["status"] == statuses[file]
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", "1", '{"status": ""}', '{"status": ["finished"]}', '{"status": "fine"}'])
+def test_a_summary_says_what_became_of_its_run(tmp_path, text):
+    (tmp_path / "config.toml").write_text("seed = 1\n")
+    (tmp_path / "summary.json").write_text(text)
+    (row,) = secateur.runs(tmp_path, frame="rows")
+    assert row["status"] == "damaged" and "must be one of finished, failed" in row["error"]
+
+
 def test_a_log_that_was_changed_is_refused(run, tmp_path):
     shutil.copytree(run.folder, tmp_path / "changed")
     path = tmp_path / "changed" / "events.jsonl"

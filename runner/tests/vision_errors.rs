@@ -121,6 +121,8 @@ fn models_that_do_not_fit_their_options_or_the_images_name_the_key() {
         ("{name=\"vae\",channels=[4,4,4,4]}", &["model.channels", "[4, 4, 4, 4]", "8x8 cannot be divided by 16"]),
         ("{name=\"vae\",channels=[]}", &["model.channels", "[]", "at least one layer"]),
         ("{name=\"cnn\",channels=[4,4,4,4]}", &["model.channels", "8x8 allows at most 3"]),
+        ("{name=\"vgg\"}", &["8x8 is smaller than 32x32", "fix: ", "data.image-folder.size = 32"]),
+        ("{name=\"mlp\",hidden=[]}", &["nothing may be pruned", "no unit group", "fix: ", "model.hidden"]),
     ] {
         names(&refused(here.path(), &[&format!("--set=model={model}")], 2), parts);
     }

@@ -4,6 +4,7 @@
 //! has drawn its splits. A program that has its examples in memory already hands them to [`Examples::in_memory`].
 
 mod batches;
+mod caught;
 mod config;
 mod dataset;
 mod digest;
@@ -16,6 +17,8 @@ mod split;
 
 pub use crate::backend::{Pick, Picks, Values};
 pub use batches::{Batches, Order};
+pub use caught::caught;
+pub(crate) use caught::words;
 pub use config::{Augment, DataConfig, Holdout};
 pub use dataset::{DataOrigin, Dataset, SourceFile};
 pub use examples::{Examples, Pool, TestExamples};

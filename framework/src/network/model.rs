@@ -29,7 +29,8 @@ impl InputSpec {
     pub fn image(&self) -> Result<[usize; 3]> {
         self.shape[..].try_into().map_err(|_| {
             Error::Config(format!(
-                "this model needs images [channels, height, width], but the data's examples are {:?}",
+                "this model needs images [channels, height, width], but the data's examples are {:?}\n  fix: take data of \
+                 images, or model.name = \"mlp\"",
                 self.shape
             ))
         })

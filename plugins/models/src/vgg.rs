@@ -57,8 +57,10 @@ impl<B: Backend> Model<B> for Vgg {
     fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
         let [channels, height, width] = input.image()?;
         if height.min(width) < 32 {
-            let small = format!("vgg halves the image five times: {height}x{width} is smaller than 32x32");
-            return Err(Error::Config(small));
+            return Err(Error::Config(format!(
+                "vgg halves the image five times: {height}x{width} is smaller than 32x32\n  fix: take images of 32x32 or more \
+                 (data.image-folder.size = 32 scales those of a folder), or model.name = \"cnn\""
+            )));
         }
         let mut layout = LayoutBuilder::new(sizes);
         let mut x = Width::from(channels);

@@ -25,7 +25,7 @@ use crate::engine::Workbench;
 use crate::experiments::sweep::Frozen;
 use crate::failure::Failure;
 use crate::printable::printable;
-use crate::run::{CONFIG, Damage, Interrupt, is_finished, read_summary};
+use crate::run::{CONFIG, Damage, Interrupt, MODEL, has_checkpoint, is_finished, read_summary};
 
 /// Listens for signals where a command runs for long, before it reads anything that may take its time.
 ///
@@ -154,7 +154,14 @@ fn own_config(of: &OfRun, cli: &Cli) -> Result<Request, Failure> {
         return Err(Failure::Failed(format!("{}: {reason}\n  fix: {fix}", run.join(file).display())));
     }
     if !is_finished(run) {
-        let fix = format!("finish it first: secateur run --resume {}", run.display());
+        let (network, shown) = (run.join(MODEL), run.display());
+        let fix = if has_checkpoint(run) {
+            format!("finish it first: secateur run --resume {shown}")
+        } else if network.is_file() {
+            format!("run it again with --force: its summary.json is gone (predict takes {} too)", network.display())
+        } else {
+            "it left no checkpoint: run it again, with --force where its folder is in the way".to_owned()
+        };
         return Err(refused("this run is not finished", &fix));
     }
     let configs = vec![run.join(CONFIG).to_string_lossy().into_owned()];

@@ -67,18 +67,22 @@ impl Index {
     }
 
     /// Brings the index up to date with the run folders under a folder, and returns them all, sorted by folder. What
-    /// the index says is checked: where it is damaged, the folders are read again.
+    /// the index says is checked: where it is damaged, the folders are read again, and so they are where it cannot be
+    /// written.
     pub fn records(&mut self, under: &Path) -> rusqlite::Result<Vec<Record>> {
-        let found = self.up_to_date(under);
-        let Err(error) = found else { return found };
-        if !is_damage(&error) {
-            return Err(error);
-        }
         let path = self.root.join(INDEX);
-        self.db = Connection::open_in_memory()?;
-        begin_anew(&path, &error);
-        self.db = connected(&path)?;
-        self.up_to_date(under)
+        let mut found = self.up_to_date(under);
+        if let Some(error) = found.as_ref().err().filter(|error| is_damage(error, &path)) {
+            self.db = Connection::open_in_memory()?;
+            begin_anew(&path, error);
+            self.db = connected(&path)?;
+            found = self.up_to_date(under);
+        }
+        if let Err(error) = &found {
+            self.db = in_memory(&path, error)?;
+            found = self.up_to_date(under);
+        }
+        found
     }
 
     fn up_to_date(&self, under: &Path) -> rusqlite::Result<Vec<Record>> {
@@ -213,17 +217,20 @@ impl From<rusqlite::Error> for Failure {
 /// Opens an index, or makes a new one where it is damaged; in memory where none can be written.
 fn connected(path: &Path) -> rusqlite::Result<Connection> {
     let open = || Connection::open(path).and_then(prepared);
-    let opened = open().or_else(|error| match is_damage(&error) {
+    let opened = open().or_else(|error| match is_damage(&error, path) {
         true => {
             begin_anew(path, &error);
             open()
         }
         false => Err(error),
     });
-    opened.or_else(|error| {
-        tracing::warn!("{}: {error}; results are read without an index", path.display());
-        prepared(Connection::open_in_memory()?)
-    })
+    opened.or_else(|error| in_memory(path, &error))
+}
+
+/// What stands in for an index that cannot be used.
+fn in_memory(path: &Path, error: &Error) -> rusqlite::Result<Connection> {
+    tracing::warn!("{}: {error}; results are read without an index", path.display());
+    prepared(Connection::open_in_memory()?)
 }
 
 /// Removes an index that is damaged: everything in it stands in the folders.
@@ -233,19 +240,20 @@ fn begin_anew(path: &Path, error: &Error) {
 }
 
 /// Whether an error says that the file is not what was written, rather than that it cannot be used just now.
-fn is_damage(error: &Error) -> bool {
-    !matches!(
-        error.sqlite_error_code(),
+fn is_damage(error: &Error, path: &Path) -> bool {
+    match error.sqlite_error_code() {
+        // A byte of the file says the same of one that may be written.
+        Some(ErrorCode::ReadOnly) => fs::OpenOptions::new().append(true).open(path).is_ok(),
         Some(
             ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::ReadOnly
-                | ErrorCode::CannotOpen
-                | ErrorCode::DiskFull
-                | ErrorCode::PermissionDenied
-                | ErrorCode::OutOfMemory
-        )
-    )
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::CannotOpen
+            | ErrorCode::DiskFull
+            | ErrorCode::PermissionDenied
+            | ErrorCode::OutOfMemory,
+        ) => false,
+        _ => true,
+    }
 }
 
 fn prepared(db: Connection) -> rusqlite::Result<Connection> {
@@ -319,6 +327,28 @@ mod tests {
                 "cut to {end}"
             );
         }
+    }
+
+    #[test]
+    fn an_index_that_cannot_take_a_new_run_stands_in_no_way() {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join(INDEX);
+        run(&here.path().join("r-0"), 0.5);
+        let mut index = Index::open(here.path()).unwrap();
+        assert_eq!(index.records(here.path()).unwrap().len(), 1);
+        // As if another program wrote there, for ever.
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        index.db.busy_timeout(Duration::ZERO).unwrap();
+        run(&here.path().join("r-1"), 0.6);
+        assert_eq!(index.records(here.path()).unwrap().len(), 2);
+        drop(other);
+        // The header's byte 18: only to be read.
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[18] = 9;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(Index::open(here.path()).unwrap().records(here.path()).unwrap().len(), 2);
+        assert!(fs::read(&path).unwrap()[18] < 3, "it is made anew");
     }
 
     #[test]

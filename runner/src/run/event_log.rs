@@ -36,7 +36,7 @@ impl Place {
 ///
 /// # Errors
 /// It cannot be opened.
-pub(super) fn lines(folder: &Path) -> Result<impl Iterator<Item = String> + use<>, RunDirError> {
+pub fn lines(folder: &Path) -> Result<impl Iterator<Item = String> + use<>, RunDirError> {
     let path = folder.join(EVENTS);
     let mut all = BufReader::new(File::open(&path).map_err(failed(&path, "read it"))?);
     let mut line = Vec::new();

@@ -130,6 +130,7 @@ mod signals {
 
     use super::{Interrupt, Shared};
     use crate::failure::{asked_by, code_of};
+    use crate::run::folder::release_all;
 
     /// Signals that come in pairs come closer together than people can press keys.
     const AGAIN: Duration = Duration::from_secs(1);
@@ -185,6 +186,7 @@ mod signals {
             if let Some(last) = last {
                 last();
             }
+            release_all();
             exit(code_of(signal).into());
         };
         // Where no thread can be made, the next step ends the run.

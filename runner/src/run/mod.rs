@@ -17,12 +17,12 @@ mod summary;
 mod survival;
 
 pub use error::RunDirError;
-pub use event_log::EVENTS;
+pub use event_log::{EVENTS, lines as log_lines};
 pub use execute::{begin, execute};
 pub use files::{remove_leftovers, write_asked, write_whole};
 pub use folder::{
     CHECKPOINT, CLAIM, COMPRESSED, CONFIG, Claim, FORK, Held, JOB, MODEL, Opened, Owner, PROVENANCE, REPORT, RunDir,
-    STEP, SUMMARY, SURVIVAL, SWEEP, paused_after,
+    STEP, SUMMARY, SURVIVAL, SWEEP, has_checkpoint, paused_after,
 };
 pub use interrupt::Interrupt;
 pub use made::{BUILD, Made};

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::RunDirError;
 use super::event_log::{self, EVENTS};
-use super::folder::{CONFIG, SUMMARY};
+use super::folder::{CONFIG, PAUSED, SUMMARY};
 
 /// SHA-256 of all other entries, as JSON without blanks, sorted by name.
 const SEAL: &str = "sha256";
@@ -47,6 +47,9 @@ const FRACTIONS: [&str; 5] = ["test_accuracy", "train_accuracy", "validation_acc
 /// Entries that are text.
 const TEXTS: [&str; 10] =
     ["status", "error", "control", "control_of", "sweep", "device", "bits", SEAL, CONFIG_SEAL, EVENTS_SEAL];
+
+/// What became of a run.
+const STATUSES: [&str; 4] = ["finished", "failed", "interrupted", PAUSED];
 
 /// What is wrong with a folder, and with which of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,8 +162,11 @@ fn check(summary: &Map<String, Value>) -> Result<(), String> {
             return wrong("units", "a count for each group");
         }
     }
-    if summary.get("status").is_none_or(Value::is_null) {
+    if !known(&"status") {
         return Err("it has no status".to_owned());
+    }
+    if !STATUSES.iter().any(|status| summary["status"] == *status) {
+        return wrong("status", &STATUSES.join(", "));
     }
     match summary.get(SEAL).and_then(Value::as_str) {
         Some(expected) if expected != seal(summary) => Err("its checksum does not match its content".to_owned()),
@@ -231,6 +237,7 @@ mod tests {
             (json!({"status": "finished", "params_kept": [1]}), "params_kept is [1], and must be a number"),
             (json!({"status": "finished", "seconds_train": -1}), "seconds_train is -1"),
             (json!({"status": 1}), "status is 1, and must be text"),
+            (json!({"status": ""}), "status is \"\", and must be finished, failed, interrupted, stopped"),
             (json!({"status": "finished", "units": {"fc1": "3"}}), "a count for each group"),
             (json!({"test_accuracy": 0.5}), "it has no status"),
         ];

@@ -102,4 +102,8 @@ fn intervals_come_from_resampling_where_that_is_asked() {
     assert!(text.contains(", by bootstrap (BCa), 6 pairs") && text.contains("p (bootstrap)"), "{text}");
     let (code, text) = compare(here.path(), &["--interval", "bootstrap", "--margin", "0.5"]);
     assert!(code == 2 && text.contains("does not go with --margin"), "{text}");
+    let (code, text) = compare(here.path(), &["--margin", "100"]);
+    assert!(code == 2 && text.contains("are further apart than 100.00 points"), "{text}");
+    let (code, text) = compare(here.path(), &["--metric", "test_loss", "--margin", "1e308"]);
+    assert!(code == 0 && text.contains("1.0e308") && text.lines().all(|line| line.len() < 400), "{text}");
 }

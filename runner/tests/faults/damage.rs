@@ -50,18 +50,20 @@ fn a_log_a_config_or_a_summary_that_was_changed_is_named_also_where_the_index_kn
     folders.retain(|path| path.is_dir());
     folders.sort();
 
-    // One digit of a curve.
     let log = folders[2].join("events.jsonl");
     let events = text(log.clone());
-    let changed = events.replacen("\"loss\":", "\"loss\":1", 1);
-    assert_ne!(events, changed);
-    fs::write(&log, changed).unwrap();
-    let found = compare(here.path(), &["--html", "c.html"]);
     let named = format!("{}: it is not the log of this run: its checksum is another; its curves are left out", {
         log.strip_prefix(here.path()).unwrap().display()
     });
-    assert!(found.contains(&named), "{found}");
-    assert!(text(here.path().join("c.html")).contains(&named));
+    let last = events.trim_end().rfind('\n').unwrap() + 1;
+    // One digit of a curve; its last line gone; all of it gone.
+    for changed in [&events.replacen("\"loss\":", "\"loss\":1", 1), &events[..last], ""] {
+        assert_ne!(events, changed);
+        fs::write(&log, changed).unwrap();
+        let found = compare(here.path(), &["--html", "c.html"]);
+        assert!(found.contains(&named), "{found}");
+        assert!(text(here.path().join("c.html")).contains(&named));
+    }
     fs::write(log, events).unwrap();
     assert!(!compare(here.path(), &["--html", "c.html"]).contains("its curves are left out"));
 

@@ -110,6 +110,7 @@ fn a_signal_is_heard_while_a_schedule_of_very_many_steps_is_laid_out() {
     assert_eq!(code, Some(143), "{message}");
     assert!(message.contains("stopped by SIGTERM where nothing could be lost"), "{message}");
     assert!(!text(runs(here.path())[0].join("events.jsonl")).contains("\"start\""), "it had not begun");
+    assert!(!runs(here.path())[0].join(".claim").exists(), "another machine would wait for its signs of life");
 }
 
 #[test]

@@ -221,4 +221,6 @@ fn what_cannot_be_compressed_is_told_apart() {
     fs::write(folder.join(&run).join("summary.json"), "{\"status\": \"failed\"}").unwrap();
     let (code, log) = refused(&["compress", name]);
     assert!(code == 2 && log.contains("this run is not finished"), "{log}");
+    // What is advised can be done: nothing is left to go on from.
+    assert!(log.contains("it left no checkpoint: run it again") && !log.contains("--resume"), "{log}");
 }

@@ -1,6 +1,7 @@
 //! Errors and panics across the boundary.
 
 use super::abi::{self, Report, Status, Str};
+use crate::data::words;
 use crate::error::{Error, OptionError, Result};
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -45,11 +46,6 @@ pub(super) fn contain(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
         std::mem::forget(payload);
     }
-}
-
-fn words(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
 }
 
 /// What was reported.

@@ -51,10 +51,26 @@ impl PruneConfig {
         Error::if_any(errors)?;
         Error::if_any(self.contradictions(layout)?)?;
         if self.names(layout).is_empty() {
-            let none = format!("nothing is left to prune: every {what} is exempt, or the model declares none");
-            return Err(Error::Config(none));
+            return Err(Error::Config(self.nothing_left(what, &known)));
         }
         Ok(())
+    }
+
+    /// Says why nothing may be pruned, and what to change.
+    fn nothing_left(&self, what: &str, known: &[&str]) -> String {
+        let (why, fix) = match (self.exempt.is_empty(), known) {
+            (false, [_, ..]) => (format!("no {what} but {}", known.join(", ")), "take one of them out of prune.exempt"),
+            (true, [_, ..]) => (
+                format!("no {what} but the output's, {}", known.join(", ")),
+                "set prune.include_output = true, or give the model hidden layers",
+            ),
+            (_, []) => (
+                format!("no {what}"),
+                "give the model hidden layers (model.hidden of an mlp), or set prune.granularity = \"weight\", prune.apply = \
+                 \"mask\" and prune.include_output = true",
+            ),
+        };
+        format!("nothing may be pruned: the model has {why}\n  fix: {fix}")
     }
 
     /// The key by whose names the scope goes, and these names; none where it takes all that may be pruned.

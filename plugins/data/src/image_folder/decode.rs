@@ -1,7 +1,8 @@
 //! From an image file to the bytes of one example.
 
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageReader, ImageResult, Limits};
+use secateur::data::caught;
 use secateur::error::{Error, Result};
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -25,7 +26,8 @@ impl Form {
 
     /// Every image has the size of this one.
     pub(super) fn of(path: &Path, grayscale: bool) -> Result<Self> {
-        let (width, height) = reader(path)?.into_dimensions().map_err(|error| undecodable(path, &error))?;
+        let reader = reader(path)?;
+        let (width, height) = understood(path, || reader.into_dimensions())?;
         if u64::from(width) * u64::from(height) > most(path)? {
             let message = format!("its header promises {height}x{width} pixels, which no file of its size holds");
             return Err(Error::file(path, format!("{message}; replace or remove this image")));
@@ -61,7 +63,8 @@ const RATIO: u64 = 1040;
 /// would take more than half a gigabyte (the limits of `image`), or so much more than its file that the file cannot
 /// hold it: a header alone makes nobody reserve memory.
 pub(super) fn decode(path: &Path, form: Form, pixels: &mut [u8]) -> Result<()> {
-    let image = reader(path)?.decode().map_err(|error| undecodable(path, &error))?;
+    let reader = reader(path)?;
+    let image = understood(path, || reader.decode())?;
     let image = if form.scaled { crop(image, form.height as u32) } else { of_size(image, form, path)? };
     if form.grayscale {
         pixels.copy_from_slice(image.to_luma8().as_raw());
@@ -93,10 +96,15 @@ fn unreadable(path: &Path, reason: &io::Error) -> Error {
     Error::file(path, format!("cannot read it: {reason}"))
 }
 
-fn undecodable(path: &Path, error: &ImageError) -> Error {
-    // Some decoders end their reason with a line break.
-    let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::file(path, format!("it cannot be decoded as JPEG or PNG ({reason}); replace or remove this image"))
+/// What a decoder makes of a file. Where it stumbles over one (some do, over damage that they did not think of), it is
+/// that file which cannot be decoded.
+fn understood<T>(path: &Path, decode: impl FnOnce() -> ImageResult<T>) -> Result<T> {
+    let found = caught(decode).unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
+    found.map_err(|error| {
+        // Some decoders end their reason with a line break.
+        let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        Error::file(path, format!("it cannot be decoded as JPEG or PNG ({reason}); replace or remove this image"))
+    })
 }
 
 fn of_size(image: DynamicImage, form: Form, path: &Path) -> Result<DynamicImage> {
@@ -274,6 +282,13 @@ mod tests {
         };
         secateur_fuzz::bears("png", &png, |bytes| read(&summed(bytes.to_vec())));
         secateur_fuzz::bears("jpeg", &jpeg, read);
+    }
+
+    #[test]
+    fn a_decoder_that_panics_costs_one_image() {
+        let text = understood(Path::new("a/b.jpg"), || -> ImageResult<()> { panic!("no {}", "block") }).unwrap_err();
+        let expected = "a/b.jpg: it cannot be decoded as JPEG or PNG (no block); replace or remove this image";
+        assert_eq!(text.to_string(), expected);
     }
 
     #[test]

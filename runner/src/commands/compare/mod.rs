@@ -56,9 +56,8 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     for folder in &arguments.folders {
         comparison.notes.extend(looked_at(folder));
     }
-    if arguments.html.is_some() {
-        comparison.notes.extend(compare::damaged_logs(&cells));
-    }
+    let damaged = arguments.html.as_ref().map(|_| compare::damaged_logs(&cells)).unwrap_or_default();
+    comparison.notes.extend(damaged.values().cloned());
     let judged = judged(&sweeps);
     if let Some((path, kept)) = keep {
         write_asked(path, kept::written(kept).as_bytes())?;
@@ -73,7 +72,7 @@ pub fn execute(arguments: &CompareArgs) -> Result<(), Failure> {
     if let Some(path) = &arguments.html {
         let title = arguments.folders.iter().map(|folder| name(folder)).collect::<Vec<_>>().join(", ");
         let picture = ranks.as_ref().map(|_| (picture.as_str(), lines.as_slice()));
-        write(path, &compare::page(&title, &comparison, &cells, &claims::table(&judged), picture))?;
+        write(path, &compare::page(&title, &comparison, &cells, &claims::table(&judged), picture, &damaged))?;
     }
     for path in &arguments.figure {
         let refused = |why: String| Failure::Usage(format!("{}: {why}", path.display()));

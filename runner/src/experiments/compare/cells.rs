@@ -85,6 +85,12 @@ impl Cells {
         let within = keys::telling(&configs, &settled);
         let metric = self.metric(question.metric.as_deref())?;
         let margin = question.margin.map(|margin| metric.margin(margin));
+        let widest = metric.difference_bounds().1;
+        if margin.is_some_and(|margin| margin >= widest) {
+            let (label, widest) = (&metric.label, metric.difference(widest));
+            let fix = "give what does not matter: 0.5 for half a point of accuracy";
+            return Err(format!("--margin: no two values of {label} are further apart than {widest}\n  fix: {fix}"));
+        }
         let bootstrap = question.bootstrap;
         let groups = self.groups(&mains, (&by, &within), &metric, bootstrap);
         let baseline = self.baseline(&groups, question.baseline.as_deref(), by.first())?;

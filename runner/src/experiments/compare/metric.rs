@@ -181,6 +181,7 @@ impl Metric {
         match self.unit {
             Unit::Percent => format!("{:.2} %", value * 100.0),
             Unit::Plain => format!("{value:.4}"),
+            Unit::Count | Unit::Seconds | Unit::Bytes if value >= 1e18 => format!("{value:.1e}"),
             Unit::Count if value >= 1e9 => format!("{:.2} G", value / 1e9),
             Unit::Count if value >= 1e6 => format!("{:.2} M", value / 1e6),
             Unit::Count if value >= 1e4 => format!("{:.1} k", value / 1e3),
@@ -211,8 +212,12 @@ impl Metric {
     }
 }
 
-/// With so many decimals, and more where these are all zero and the value is not.
+/// With so many decimals, and more where these are all zero and the value is not; by its power of ten where nobody
+/// would count its digits.
 fn shown(value: f64, decimals: usize) -> String {
+    if value.abs() >= 1e15 {
+        return format!("{value:.1e}");
+    }
     let written = |decimals: usize| format!("{value:.decimals$}");
     let zero = |text: &String| text.chars().all(|c| matches!(c, '0' | '.' | '-'));
     if value == 0.0 {

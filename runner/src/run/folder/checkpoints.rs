@@ -97,6 +97,10 @@ impl RunDir {
 pub fn paused_after(folder: &Path) -> Option<u64> {
     let summary = read_summary(folder).ok()??;
     let paused = summary.get("status").is_some_and(|status| status == PAUSED);
-    let there = folder.join(CHECKPOINT).join(STATE).is_file();
-    summary.get(AFTER).and_then(Value::as_u64).filter(|_| paused && there)
+    summary.get(AFTER).and_then(Value::as_u64).filter(|_| paused && has_checkpoint(folder))
+}
+
+/// Whether the run of a folder can go on from a checkpoint there.
+pub fn has_checkpoint(folder: &Path) -> bool {
+    folder.join(CHECKPOINT).join(STATE).is_file()
 }

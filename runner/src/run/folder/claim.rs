@@ -14,7 +14,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -43,6 +43,9 @@ const LATE: Duration = Duration::from_secs(45);
 const SILENT: Duration = Duration::from_secs(180);
 /// More often, a claim is found gone only where others come and go just then.
 const TRIES: usize = 8;
+
+/// The folders that this process has claimed, and the tokens of these claims.
+static CLAIMED: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 
 /// How far a run has come, as its owner says it with every sign of life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -117,6 +120,7 @@ impl Claim {
 
     /// Keeps the claim that this process has just made.
     fn settle(run: &Path, owner: Owner) -> Self {
+        claimed().push((run.to_owned(), owner.token.clone()));
         let shared = Arc::new(Shared::default());
         shared.give_sign(&run.join(CLAIM));
         let beats = Heart { run: run.to_owned(), token: owner.token.clone(), shared: Arc::clone(&shared) };
@@ -169,9 +173,28 @@ impl Drop for Claim {
         if let Some(heart) = self.heart.take() {
             _ = heart.join();
         }
-        if holds(&self.run, &self.owner.token) {
-            discard(&self.run, &self.owner.token);
+        // It is not among them where the program ends by itself just now.
+        let mut claimed = claimed();
+        if let Some(at) = claimed.iter().position(|(_, token)| *token == self.owner.token) {
+            claimed.swap_remove(at);
+            release(&self.run, &self.owner.token);
         }
+    }
+}
+
+fn claimed() -> MutexGuard<'static, Vec<(PathBuf, String)>> {
+    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives up every claim of this process, which ends at once: on another machine nobody could see that it is dead, and
+/// its runs would wait there for a sign of life.
+pub fn release_all() {
+    claimed().drain(..).for_each(|(run, token)| release(&run, &token));
+}
+
+fn release(run: &Path, token: &str) {
+    if holds(run, token) {
+        discard(run, token);
     }
 }
 

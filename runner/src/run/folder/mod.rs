@@ -23,8 +23,8 @@ use super::saved::Saved;
 use super::summary::{EVENTS_SEAL, is_finished, sealed};
 use crate::failure::Failure;
 use crate::output::PICTURES;
-pub use checkpoints::paused_after;
-pub use claim::{CLAIM, Claim, Held};
+pub use checkpoints::{has_checkpoint, paused_after};
+pub use claim::{CLAIM, Claim, Held, release_all};
 pub use owner::{Owner, process_token};
 
 /// Writes what a file holds.

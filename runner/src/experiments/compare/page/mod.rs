@@ -7,7 +7,7 @@ mod curves;
 mod data;
 mod panels;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
@@ -18,23 +18,23 @@ use super::{Cells, Comparison, Pair};
 use crate::experiments::index::Record;
 use crate::output::{self, Curves, rounded};
 use crate::printable::counted;
-use crate::run::{Damage, check_events, event_lines};
+use crate::run::{Damage, check_events, log_lines};
 
 pub use panels::{Maps, Over, maps, over_sparsity};
 
 /// Sentences that are written out at most: more are not read.
 const SENTENCES: usize = 24;
 
-/// What is wrong with the logs of the runs, whose curves are left out of the page.
-pub fn damaged_logs(cells: &Cells) -> Vec<String> {
-    let told = |record: &Record| {
+/// What is wrong with the logs of the runs, by the number of the run: their curves are left out of the page.
+pub fn damaged_logs(cells: &Cells) -> BTreeMap<usize, String> {
+    let told = |(cell, record): (usize, &Record)| {
         let Damage { file, reason } = check_events(&record.folder, &record.summary).err()?;
-        Some(format!("{}: {reason}; its curves are left out", record.folder.join(file).display()))
+        Some((cell, format!("{}: {reason}; its curves are left out", record.folder.join(file).display())))
     };
-    cells.records.iter().filter_map(told).collect()
+    cells.records.iter().enumerate().filter_map(told).collect()
 }
 
-/// Renders the page; the runs' events are read from their folders.
+/// Renders the page; the runs' events are read from their folders, but for the [damaged](damaged_logs) ones.
 ///
 /// `claims` are what the runs were to show, with verdicts; `picture` is an SVG with its caption, above the costs.
 pub fn page(
@@ -43,11 +43,13 @@ pub fn page(
     cells: &Cells,
     claims: &Table,
     picture: Option<(&str, &[String])>,
+    damaged: &BTreeMap<usize, String>,
 ) -> String {
     let panels = panels::data(comparison);
-    // A log that is not what its run wrote has no curves; `damaged_logs` names it.
-    let lines = |cell: usize| event_lines(&cells.records[cell].folder);
-    let curves = |cell| lines(cell).map(|lines| Curves::of(lines, columns::POINTS)).unwrap_or_default();
+    let curves = |cell: usize| {
+        let lines = log_lines(&cells.records[cell].folder).ok().filter(|_| !damaged.contains_key(&cell));
+        lines.map(|lines| Curves::of(lines, columns::POINTS)).unwrap_or_default()
+    };
     let data = data::of(comparison, cells, &panels, curves).to_string().replace("</", "<\\/");
     let body = html! {
         main #overview { (overview(title, comparison, cells, claims, (&panels, picture))) }
