@@ -1,5 +1,5 @@
 #!/bin/bash
-# torch 2.15.0: with one seed, on the CPU, randn(15) and randn(16) have no number in common, and randn(17) begins like neither.
+# torch 2.15.0: with one seed, on the CPU, randn(15) and randn(16) differ from the first number on, and randn(17) from the second.
 #
 # A generator gives a stream, and who takes n numbers of it has the first n: so it is in NumPy, and in torch.rand. torch.randn and normal_,
 # which the usual initializations call, do so below 16 values. From 16 on uniform draws are turned into normal ones eight by eight, and
