@@ -5,7 +5,7 @@
 # resuming in the middle of an epoch, or between two, all batches are those of the uninterrupted run. With generator=torch.Generator() in
 # addition, as one writes for a shuffle with a seed of its own, the rest of the current epoch is right and every later epoch is in
 # another order; saved between two epochs, the very next one is. It looks like success, since the first batches match. The generator's state
-# is in the checkpoint, but the loader draws from the same generator for another purpose, and that draw is not repeated. A RandomSampler of
+# is in the checkpoint, but the loader draws its workers' seed from the same generator, and that draw is not repeated. A RandomSampler of
 # torchdata (not of torch) with that generator, passed as sampler, resumes rightly.
 set -euo pipefail
 dir=$(mktemp -d)
