@@ -4,6 +4,7 @@ use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::epilogue::finish;
 use super::layer::{Conv, effective};
+use super::ready::Winograd;
 use super::small;
 use super::tiles::{pack, product, product_tile};
 use crate::backend::cpu::common::bf16::multiply_in;
@@ -19,6 +20,10 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
     assert!(argmax.as_ref().is_none_or(|a| conv.pool && a.len() == y.len()), "argmax of a pooled convolution");
     if y.is_empty() {
         return;
+    }
+    let winograd = (!small::takes(conv) && !crate::backend::cpu::common::simd::toggle("X_WINO")).then(|| Winograd::of_any_batch(conv)).flatten();
+    if let Some(winograd) = winograd {
+        return winograd.forward(conv, (x, None, y), argmax);
     }
     let weight = effective(conv.weight, conv.mask);
     if small::takes(conv) {

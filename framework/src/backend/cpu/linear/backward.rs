@@ -7,7 +7,8 @@ use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
 use crate::backend::cpu::common::gemm::{gemm, tile};
 use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
-use crate::backend::cpu::common::panels::{Panels, product, product_in_tiles, with_panels};
+use crate::backend::cpu::common::panels::{self, Panels, product, product_by_blocks, product_in_tiles, with_panels};
+use crate::backend::cpu::common::simd::toggle;
 use crate::backend::cpu::common::sparse::Nonzeros;
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
@@ -232,8 +233,13 @@ fn weight_gradient(
     (rows, inputs, outputs): (usize, usize, usize),
 ) {
     let mode = dw.mode;
-    let tiles = MatMut::new(dw.out, outputs, inputs).tiles(tile(outputs, inputs, rows));
+    let tile = if toggle("X_DW") { tile(outputs, inputs, rows) } else { panels::tile(outputs, inputs, rows) };
+    let tiles = MatMut::new(dw.out, outputs, inputs).tiles(tile);
     par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| {
+        let (all_a, all_b) = (Mat::new(dpre, rows, outputs).t(), Mat::new(x, rows, inputs));
+        if !toggle("X_DW") && mask.is_none() {
+            return panels::with_left(all_a, |a| product_by_blocks(&mut tile, mode, a, all_b));
+        }
         let a = Mat::new(dpre, rows, outputs).cols_from(tile.first_row(), tile.rows()).t();
         let b = Mat::new(x, rows, inputs).cols_from(tile.first_col(), tile.cols());
         match (mask, mode) {
