@@ -21,14 +21,14 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
     if y.is_empty() {
         return;
     }
-    let winograd = (!small::takes(conv) && !crate::backend::cpu::common::simd::toggle("X_WINO")).then(|| Winograd::of_any_batch(conv)).flatten();
-    if let Some(winograd) = winograd {
+    if small::takes(conv) {
+        return small::forward(conv, &effective(conv.weight, conv.mask), x, None, y, argmax);
+    }
+    let winograd = !crate::backend::cpu::common::simd::toggle("X_WINO") && Winograd::is_for_any_batch(conv);
+    if let Some(winograd) = winograd.then(|| Winograd::of(conv)).flatten() {
         return winograd.forward(conv, (x, None, y), argmax);
     }
     let weight = effective(conv.weight, conv.mask);
-    if small::takes(conv) {
-        return small::forward(conv, &weight, x, None, y, argmax);
-    }
     let (depthwise, direct) = (Depthwise::of(conv), Direct::of(conv));
     let mut packed = Vec::new();
     if direct.is_some() {

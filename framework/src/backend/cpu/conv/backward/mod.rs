@@ -1,5 +1,6 @@
 //! The gradients of a convolution.
 
+mod input;
 mod kernel;
 mod winners;
 
@@ -27,12 +28,18 @@ pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy
     let (image, out, depth) = (conv.patches.image(), conv.output_len(), conv.depth());
     assert_eq!((y.len(), dy.len()), (conv.batch * out, conv.batch * out), "y, dy of a convolution");
     assert!(!conv.pool || argmax.is_some_and(|a| a.len() == y.len()), "a pooled convolution needs its argmax");
-    let ConvGrads { dx, dw, dense_dw, db } = grads;
+    let ConvGrads { mut dx, dw, dense_dw, db } = grads;
     if y.is_empty() || x.is_empty() {
         let nothing = [dx, dw, db].into_iter().flatten();
         return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
     }
     let weight = effective(conv.weight, conv.mask);
+    if !crate::backend::cpu::common::simd::toggle("X_WINO") {
+        input::by_winograd(conv, &weight, y, dy, &mut dx);
+    }
+    if dx.is_none() && dw.is_none() && db.is_none() {
+        return;
+    }
     let (winners, depthwise) = (Winners::of(conv).filter(|_| !crate::backend::cpu::common::simd::toggle("X_WIN")), Depthwise::of(conv));
     let direct = Direct::of(conv).filter(|_| winners.is_none());
     let mut packed = Vec::new();

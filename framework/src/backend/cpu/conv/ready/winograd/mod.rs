@@ -91,18 +91,7 @@ impl Winograd {
     /// The form of a convolution that has it: windows of 3x3 at stride 1, one group, enough channels and filters, and images
     /// whose turned pixels stay in the cache.
     pub fn of(conv: &Conv<'_>) -> Option<Self> {
-        let p = &conv.patches;
-        let (down, across) = tiles(p);
-        let (each, channels) = (down * across, p.channels);
-        let shape = p.kernel == (3, 3) && p.stride == 1 && conv.groups == 1 && p.windows().0.min(p.windows().1) > 1;
-        let most = LARGEST / (PRODUCTS * channels * each).max(1);
-        if !shape || channels.min(conv.filters) < FEWEST || most == 0 {
-            return None;
-        }
-        let (most, tile) = (most.min(MOST_IMAGES), product_tile().1);
-        // The fewest images that fill register tiles, or else as many as may be up to a tile.
-        let full = (1..=most).find(|images| (images * each).is_multiple_of(tile));
-        let images = full.unwrap_or_else(|| most.min((tile / each).max(1)));
+        let (images, channels) = (group(conv)?, conv.patches.channels);
         let weight = effective(conv.weight, conv.mask);
         let mut turned = vec![[0.0; PRODUCTS]; conv.filters * channels];
         let filters = turned.chunks_mut(channels).zip(weight.chunks(9 * channels));
@@ -117,11 +106,11 @@ impl Winograd {
         Some(Self { packed: packed.concat(), images })
     }
 
-    /// The same where it is worth it for an image alone, and so for any batch: results of an image then do not depend on those
-    /// beside it.
-    pub fn of_any_batch(conv: &Conv<'_>) -> Option<Self> {
+    /// Whether a convolution has this form, and it is worth it for an image alone, and so for any batch: results of an image
+    /// then do not depend on those beside it.
+    pub fn is_for_any_batch(conv: &Conv<'_>) -> bool {
         let (down, across) = tiles(&conv.patches);
-        worth(down * across, conv.windows()).then(|| Self::of(conv))?
+        group(conv).is_some() && worth(down * across, conv.windows())
     }
 
     /// Whether a batch has tiles enough: registers are filled, and turned filters are more to read than filters are.
@@ -190,6 +179,22 @@ impl Winograd {
             });
         });
     }
+}
+
+/// Images of a group, of a convolution that has the form.
+fn group(conv: &Conv<'_>) -> Option<usize> {
+    let p = &conv.patches;
+    let ((down, across), channels) = (tiles(p), p.channels);
+    let each = down * across;
+    let shape = p.kernel == (3, 3) && p.stride == 1 && conv.groups == 1 && p.windows().0.min(p.windows().1) > 1;
+    let most = LARGEST / (PRODUCTS * channels * each).max(1);
+    if !shape || channels.min(conv.filters) < FEWEST || most == 0 {
+        return None;
+    }
+    let (most, tile) = (most.min(MOST_IMAGES), product_tile().1);
+    // The fewest images that fill register tiles, or else as many as may be up to a tile.
+    let full = (1..=most).find(|images| (images * each).is_multiple_of(tile));
+    Some(full.unwrap_or_else(|| most.min((tile / each).max(1))))
 }
 
 /// Whether the products of so many tiles, in whole registers, are enough fewer than those of their windows.
