@@ -28,11 +28,6 @@ impl Level {
     }
 }
 
-/// Temporary.
-pub fn toggle(name: &str) -> bool {
-    std::env::var_os(name).is_some()
-}
-
 /// The highest level that [`level`] answers with.
 static HIGHEST: AtomicU8 = AtomicU8::new(Level::Avx512 as u8);
 

@@ -40,7 +40,7 @@ impl Direct {
         let (down, across) = p.windows();
         let (above, left) = ((kh - 1).checked_sub(p.padding)?, (kw - 1).checked_sub(p.padding)?);
         let pitch = (p.width + 2 * p.padding).max(across + 2 * left);
-        if (conv.precision != Precision::F32 && !crate::backend::cpu::common::simd::toggle("X_BFDIR")) || p.stride != 1 || pitch > 2 * across {
+        if conv.precision != Precision::F32 || p.stride != 1 || pitch > 2 * across {
             return None;
         }
         let (x_plane, dy_plane) = ((p.height + 2 * p.padding) * pitch, (down + 2 * above) * pitch + left + LANES);

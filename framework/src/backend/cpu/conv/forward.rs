@@ -24,8 +24,7 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
     if small::takes(conv) {
         return small::forward(conv, &effective(conv.weight, conv.mask), x, None, y, argmax);
     }
-    let winograd = !crate::backend::cpu::common::simd::toggle("X_WINO") && Winograd::is_for_any_batch(conv);
-    if let Some(winograd) = winograd.then(|| Winograd::of(conv)).flatten() {
+    if let Some(winograd) = Winograd::is_for_any_batch(conv).then(|| Winograd::of(conv)).flatten() {
         return winograd.forward(conv, (x, None, y), argmax);
     }
     let weight = effective(conv.weight, conv.mask);

@@ -5,10 +5,10 @@ use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
-use crate::backend::cpu::common::gemm::{gemm, tile};
 use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
-use crate::backend::cpu::common::panels::{self, Panels, product, product_by_blocks, product_in_tiles, with_panels};
-use crate::backend::cpu::common::simd::toggle;
+use crate::backend::cpu::common::panels::{
+    Panels, product, product_by_blocks, product_in_tiles, tile, with_left, with_panels,
+};
 use crate::backend::cpu::common::sparse::Nonzeros;
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
@@ -233,24 +233,18 @@ fn weight_gradient(
     (rows, inputs, outputs): (usize, usize, usize),
 ) {
     let mode = dw.mode;
-    let tile = if toggle("X_DW") { tile(outputs, inputs, rows) } else { panels::tile(outputs, inputs, rows) };
-    let tiles = MatMut::new(dw.out, outputs, inputs).tiles(tile);
-    par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| {
-        let (all_a, all_b) = (Mat::new(dpre, rows, outputs).t(), Mat::new(x, rows, inputs));
-        if !toggle("X_DW") && mask.is_none() {
-            return panels::with_left(all_a, |a| product_by_blocks(&mut tile, mode, a, all_b));
-        }
-        let a = Mat::new(dpre, rows, outputs).cols_from(tile.first_row(), tile.rows()).t();
-        let b = Mat::new(x, rows, inputs).cols_from(tile.first_col(), tile.cols());
-        match (mask, mode) {
-            (None, _) => gemm(&mut tile, mode, 1.0, a, b),
+    let tiles = MatMut::new(dw.out, outputs, inputs).tiles(tile(outputs, inputs, rows));
+    let (a, b) = (Mat::new(dpre, rows, outputs).t(), Mat::new(x, rows, inputs));
+    with_left(a, |a| {
+        par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| match (mask, mode) {
+            (None, _) => product_by_blocks(&mut tile, mode, a, b),
             (Some(mask), Accumulate::Overwrite) => {
                 let masks = tile.blocks_in(mask);
-                gemm(&mut tile, mode, 1.0, a, b);
+                product_by_blocks(&mut tile, mode, a, b);
                 tile.blocks().zip(masks).for_each(|(dw, mask)| elementwise::mul_assign(dw, mask));
             }
             (Some(mask), Accumulate::Add) => scratch::with(tile.rows() * tile.cols(), |product| {
-                gemm(&mut tile.over(product), Accumulate::Overwrite, 1.0, a, b);
+                product_by_blocks(&mut tile.over(product), Accumulate::Overwrite, a, b);
                 let mut rest = &mut *product;
                 let masks = tile.blocks_in(mask);
                 for (dw, mask) in tile.blocks().zip(masks) {
@@ -259,6 +253,6 @@ fn weight_gradient(
                     rest = next;
                 }
             }),
-        }
+        });
     });
 }

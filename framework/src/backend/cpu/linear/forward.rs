@@ -8,7 +8,6 @@ use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
 use crate::backend::cpu::common::panels::{
     affine, product_by_blocks, product_of_rows, suits_rows, tile, with_left, with_panels,
 };
-use crate::backend::cpu::common::simd::toggle;
 use crate::backend::cpu::common::{Accumulate, par};
 
 /// Computes `y` [rows, outputs] from `x` [rows, inputs]; all of `y` and `pre` is overwritten.
@@ -30,7 +29,7 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
         if layer.many_rows() {
             return forward_in_chunks(&Linear { weight, ..*layer }, bias, x, residual, y, pre);
         }
-        let by_rows = suits_rows(outputs, inputs) && !toggle("X_ROWS");
+        let by_rows = suits_rows(outputs, inputs);
         let tile = if by_rows { (rows_at_once(outputs, inputs), outputs) } else { tile(rows, outputs, inputs) };
         let mut pres = pre.map(|pre| MatMut::new(pre, rows, outputs).tiles(tile));
         let tiles = MatMut::new(y, rows, outputs).tiles(tile).map(|y| (y, pres.as_mut().and_then(Iterator::next)));

@@ -61,16 +61,16 @@ impl<'a> Left<'a> {
     }
 }
 
-/// The tile shape for a product by blocks: a task of at least about 3 MFLOP, and at most about a thirty-second of all
+/// The tile shape for a product by blocks: a task of at least about 1 MFLOP, and at most about a thirty-second of all
 /// work.
 pub(crate) fn tile(m: usize, n: usize, k: usize) -> (usize, usize) {
-    let least = if crate::backend::cpu::common::simd::toggle("X_TILE") { 3 } else { 1 };
-    let enough = (flops(m, n, k) / 32).max(least * par::SERIAL_BELOW);
+    let enough = (flops(m, n, k) / 32).max(par::SERIAL_BELOW);
     let mut rows = m.clamp(1, HIGHEST);
     let mut cols = (enough / flops(rows, 1, k).max(1)).next_multiple_of(COLUMNS).clamp(COLUMNS, WIDEST);
     if cols >= n {
         cols = n.max(1);
     }
+    // Tiles of fewer rows cut the same columns again.
     let enough = enough.max(3 * par::SERIAL_BELOW);
     while flops(rows, cols, k) > 2 * enough && rows >= 4 * ROWS {
         rows = rows.div_ceil(2).next_multiple_of(ROWS);
@@ -116,7 +116,7 @@ fn in_depths<'a>(
     let width = lanes * registers(level, cols.div_ceil(lanes));
     // A few rows of the result read it too few times to be worth copying.
     let few = c.rows <= FEW && b.col_stride == 1 && !b.row_stride.is_multiple_of(CROWDED);
-    if few && cols.is_multiple_of(lanes) && !crate::backend::cpu::common::simd::toggle("X_INPLACE") {
+    if few && cols.is_multiple_of(lanes) {
         for first in (0..k).step_by(DEPTH) {
             let (depth, b) = (DEPTH.min(k - first), b.rows_from(first, DEPTH.min(k - first)));
             let (data, row_stride, panel_stride) = (b.data, b.row_stride, width);

@@ -25,7 +25,7 @@ pub(super) fn by_winograd(conv: &Conv<'_>, weight: &[f32], y: &[f32], dy: &[f32]
     let weight = turn_around(weight, filters, p.channels);
     let Some(winograd) = Winograd::of(&Conv { weight: &weight, ..turned }) else { return };
     let Some(Grad { out, mode }) = dx.take() else { return };
-    let product = |dpre: &[f32]| match mode {
+    let mut product = |dpre: &[f32]| match mode {
         Accumulate::Overwrite => winograd.forward(&turned, (dpre, None, out), None),
         Accumulate::Add => scratch::with(out.len(), |before| {
             before.copy_from_slice(out);

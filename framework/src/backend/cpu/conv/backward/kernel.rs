@@ -162,7 +162,13 @@ pub(super) struct Spread<'a> {
 }
 
 impl<'a> Spread<'a> {
-    pub fn new(shape: &'a Winners, slopes: &'a [f32], places: &'a [u8], weight: &'a [f32], image: &'a mut [f32]) -> Self {
+    pub fn new(
+        shape: &'a Winners,
+        slopes: &'a [f32],
+        places: &'a [u8],
+        weight: &'a [f32],
+        image: &'a mut [f32],
+    ) -> Self {
         shape.check(slopes, places, image, weight);
         Self { shape, slopes, places, weight, image }
     }

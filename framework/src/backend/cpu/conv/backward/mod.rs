@@ -34,13 +34,11 @@ pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy
         return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
     }
     let weight = effective(conv.weight, conv.mask);
-    if !crate::backend::cpu::common::simd::toggle("X_WINO") {
-        input::by_winograd(conv, &weight, y, dy, &mut dx);
-    }
+    input::by_winograd(conv, &weight, y, dy, &mut dx);
     if dx.is_none() && dw.is_none() && db.is_none() {
         return;
     }
-    let (winners, depthwise) = (Winners::of(conv).filter(|_| !crate::backend::cpu::common::simd::toggle("X_WIN")), Depthwise::of(conv));
+    let (winners, depthwise) = (Winners::of(conv), Depthwise::of(conv));
     let direct = Direct::of(conv).filter(|_| winners.is_none());
     let mut packed = Vec::new();
     if let Some(winners) = winners.as_ref().filter(|_| dx.is_some()) {

@@ -243,7 +243,18 @@ mod tests {
         let of = |channels, kernel, pool| {
             let patches = Patches { channels, height: 8, width: 8, kernel: (kernel, kernel), stride: 1, padding: 1 };
             let (mask, bias, act, precision) = (None, None, Act::Relu, Precision::F32);
-            Winners::of(&Conv { batch: 1, patches, filters: 4, groups: 1, weight: &[], mask, bias, act, pool, precision })
+            Winners::of(&Conv {
+                batch: 1,
+                patches,
+                filters: 4,
+                groups: 1,
+                weight: &[],
+                mask,
+                bias,
+                act,
+                pool,
+                precision,
+            })
         };
         assert!(of(3, 3, true).is_some() && of(3, 3, false).is_none() && of(1, 3, true).is_none());
     }

@@ -68,7 +68,8 @@ pub(super) fn spread(
                             read(x, filled);
                             from = filled;
                         }
-                        let runs = by_filters(conv, block, (added, None), y).into_iter().zip(packed.chunks(block * depth));
+                        let runs =
+                            by_filters(conv, block, (added, None), y).into_iter().zip(packed.chunks(block * depth));
                         for (run, (images, packed)) in runs.enumerate() {
                             multiply(packed, from, &mut raw[..packed.len() / depth * of.stride]);
                             finish(&of_filters(conv, run * block, block), of, raw, images);
@@ -92,7 +93,8 @@ pub(super) fn spread(
                 read(x, filled);
                 from = filled;
             }
-            let pieces = by_filters(conv, some, (added, None), y).into_iter().zip(packed.chunks(some * depth)).enumerate();
+            let pieces =
+                by_filters(conv, some, (added, None), y).into_iter().zip(packed.chunks(some * depth)).enumerate();
             par::for_each(each, pieces, |(i, (images, packed))| {
                 scratch::aligned(packed.len() / depth * of.stride, |raw| {
                     multiply(packed, from, raw);
