@@ -5,7 +5,8 @@
 
 Needs `qemu-x86_64` 7.2 or later (Debian's qemu-user), which emulates no AVX-512; skips loudly where it is missing, and where the machine lacks
 AVX2. Small networks: a perceptron, a convolutional one, a vision transformer and an autoencoder, each dense and with its linear layers and its
-convolutions, plain and transposed, over nonzeros. Beside them it asks that a processor without AVX2 is refused, and that a run begun here goes on there to the same bits.
+convolutions, plain and transposed, over nonzeros; of convolutions also one whose products are those of Winograd's form, and whose
+gradients go over the winners of its pooling alone. Beside them it asks that a processor without AVX2 is refused, and that a run begun here goes on there to the same bits.
 """
 
 import argparse
@@ -31,6 +32,7 @@ BASE = [
 NETWORKS = {
     "mlp": ["model/mlp", "--set=model.hidden=[50,30]"],
     "cnn": ["model/cnn", "--set=model={channels=[4,6],hidden=[48,24],batch_norm=true}"],
+    "wide": ["model/cnn", "--set=model={channels=[16,16],hidden=[24]}"],
     "vit": ["model/vit", "--set=model={depth=1,dim=20,heads=2,patch=14}", "--set=train={optimizer=\"adam\",lr=0.003}"],
     "vae": ["model/vae", "--set=data.normalize=unit", "--set=model={channels=[3,5],hidden=[40],latent=9}", "--set=train={optimizer=\"adam\",lr=0.003}"],
 }

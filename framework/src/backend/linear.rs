@@ -9,6 +9,8 @@ use crate::tensor::{Device, Shape, Slot, Tensor, Weight};
 pub struct LinearSaved<B: Device> {
     /// Output, or the value before the activation where the activation's derivative needs that.
     pub kept: Option<Tensor<B>>,
+    /// The masked weight, of a weight that goes with a mask, where the device keeps it.
+    pub masked: Option<Tensor<B>>,
 }
 
 /// Which gradients of a linear layer are wanted, and where they go.

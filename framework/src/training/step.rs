@@ -9,7 +9,7 @@ use crate::autograd::Grads;
 use crate::backend::{Backend, Precision};
 use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::network::forward::{Forward, Needs, Taps};
+use crate::network::forward::{Forward, Needs, Taps, with_threads_awake};
 use crate::network::model::{Batch, Output};
 use crate::network::params::{Param, ParamStore};
 use crate::pruning::criterion::{Criterion, Observation};
@@ -48,6 +48,16 @@ impl<B: Backend> Pass<B> {
     /// Forward and backward over a batch, with the loss that trains, products in `precision`; `noise` seeds dropout and
     /// the like.
     pub fn new(
+        task: &Task<'_, B>,
+        how: (f64, Precision),
+        params: &ParamStore<B>,
+        batch: &Batch<B>,
+        needs: (Needs, Seed),
+    ) -> Result<Self> {
+        with_threads_awake(params, batch.len(), || Self::run(task, how, params, batch, needs))
+    }
+
+    fn run(
         task: &Task<'_, B>,
         (label_smoothing, precision): (f64, Precision),
         params: &ParamStore<B>,

@@ -7,7 +7,7 @@ use secateur::autograd::Grads;
 use secateur::backend::{Cpu, DeviceName, Precision, Update};
 use secateur::error::{Error, Result};
 use secateur::network::compressor::Compressor;
-use secateur::network::forward::Forward;
+use secateur::network::forward::{Forward, with_threads_awake};
 use secateur::network::layout::Sizes;
 use secateur::network::model::{Batch, InputSpec, Model, Output};
 use secateur::network::params::{Masking, ParamStore, Sparse};
@@ -157,6 +157,10 @@ impl<B: Registered> Stepper<B> {
     }
 
     fn gradients(&self) -> Result<Grads<B>> {
+        with_threads_awake(&self.store, self.batch.len(), || self.pass())
+    }
+
+    fn pass(&self) -> Result<Grads<B>> {
         let cx = Forward::training(&self.store, Needs::WEIGHTS, Seed(1)).with_compressor(self.compressor.as_ref());
         let mut cx = cx.over_nonzeros(false).with_precision(self.precision);
         let output = self.model.forward(&mut cx, &self.batch)?;

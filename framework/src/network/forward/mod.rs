@@ -4,6 +4,7 @@
 //! evaluation.
 
 mod attention;
+mod awake;
 mod conv;
 mod cost;
 mod dropout;
@@ -18,6 +19,7 @@ mod tokens;
 mod trace;
 mod trail;
 
+pub use awake::with_threads_awake;
 pub use conv::ConvOptions;
 pub use cost::Cost;
 pub use layers::{LayerOperation, LayerRecord};

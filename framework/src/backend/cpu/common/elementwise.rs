@@ -6,7 +6,7 @@ use super::simd::simd_fn;
 /// Elements a piece of work; also the unit of fixed-order reductions.
 pub(crate) const PIECE: usize = 1 << 14;
 /// Rough cost of moving an element through memory, in floating-point operations.
-const MOVE: usize = 8;
+pub(crate) const MOVE: usize = 8;
 
 /// y = f(x).
 pub fn map<F: Fn(f32) -> f32 + Copy + Send + Sync>(y: &mut [f32], x: &[f32], f: F) {

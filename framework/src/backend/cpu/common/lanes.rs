@@ -3,6 +3,8 @@
 //! Everything else relies on the compiler's own vectorisation (see [`simd`](super::simd)); blocks of dozens of
 //! accumulators it would keep in memory.
 
+use super::simd::{Level, level};
+
 /// A register of `f32`.
 pub(crate) trait Lanes: Copy {
     /// Numbers in it.
@@ -37,6 +39,39 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// The processor has the register's instructions.
     unsafe fn across(registers: &[Self; 16]) -> Self;
+}
+
+/// A loop that is written once for all registers.
+pub(crate) trait Kernel {
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    unsafe fn run<V: Lanes>(self);
+}
+
+/// Runs a kernel compiled for the processor.
+pub(crate) fn dispatch(kernel: impl Kernel) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+        fn avx512(kernel: impl Kernel) {
+            // SAFETY: this function has the features.
+            unsafe { kernel.run::<std::arch::x86_64::__m512>() }
+        }
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2(kernel: impl Kernel) {
+            // SAFETY: as above.
+            unsafe { kernel.run::<std::arch::x86_64::__m256>() }
+        }
+        match level() {
+            // SAFETY: `level` reports this only where the processor has the features.
+            Level::Avx512 => return unsafe { avx512(kernel) },
+            // SAFETY: as above.
+            Level::Avx2 => return unsafe { avx2(kernel) },
+            Level::Baseline => {}
+        }
+    }
+    // SAFETY: any processor has these.
+    unsafe { kernel.run::<Portable>() }
 }
 
 /// Sum of the lanes, in pairs.

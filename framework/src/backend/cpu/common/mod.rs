@@ -15,6 +15,6 @@ pub mod sparse;
 pub(crate) mod team;
 #[cfg(test)]
 pub(crate) mod testing;
-mod transpose;
+pub(crate) mod transpose;
 
 pub use grad::{Accumulate, Grad};

@@ -14,7 +14,7 @@ const CROWDED: usize = 512;
 
 /// to[r, c] = from[c, r] for each c below `cols` and all rows r of `to`; `level` is what [`level`](super::simd::level)
 /// found.
-pub(super) fn transpose(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize, cols: usize) {
+pub(crate) fn transpose(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize, cols: usize) {
     let rows = to.len() / to_stride;
     if rows == 0 || cols == 0 {
         return;

@@ -23,18 +23,18 @@ pub(super) fn finish(
     }
 }
 
-/// The same without pooling, `added` to the image before its activation where there is any.
+/// The same, `added` to the image before its activation where there is any, and nothing pooled then.
 pub(super) fn finish_added(
     conv: &Conv<'_>,
     raw: &[f32],
     plane: usize,
     pitch: usize,
     y: &mut [f32],
-    added: Option<&[f32]>,
+    (added, argmax): (Option<&[f32]>, Option<&mut [u8]>),
 ) {
     let (_, rows, cols) = conv.output();
     match added {
-        None => finish(conv, raw, plane, pitch, y, None),
+        None => finish(conv, raw, plane, pitch, y, argmax),
         Some(added) => with_curve!(conv.act, C => summed::<C>(y, raw, plane, pitch, conv.bias, added, rows, cols)),
     }
 }
@@ -130,6 +130,18 @@ simd_fn! { pub(super) fn slopes<C: Curve>(
         }
     }
 } }
+
+simd_fn! {
+    /// The gradient before activation and pooling of the winners of an image, `window` of each filter; adds its sums to `db`.
+    pub(super) fn slopes_of_winners<C: Curve>(slopes: &mut [f32], dy: &[f32], y: &[f32], window: usize, db: &mut [f32]) {
+        for ((slope, &dy), &y) in slopes.iter_mut().zip(dy).zip(y) {
+            *slope = dy * C::slope_from_out(y);
+        }
+        for (slopes, db) in slopes.chunks_exact(window).zip(db) {
+            *db += sum_of(slopes, |slope| slope);
+        }
+    }
+}
 
 /// Pooling windows handled at once: the compiler turns a loop of known length into straight vector code, which short
 /// rows need.

@@ -4,6 +4,7 @@ use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::epilogue::finish;
 use super::layer::{Conv, effective};
+use super::ready::Winograd;
 use super::small;
 use super::tiles::{pack, product, product_tile};
 use crate::backend::cpu::common::bf16::multiply_in;
@@ -20,10 +21,13 @@ pub fn forward(conv: &Conv<'_>, x: &[f32], y: &mut [f32], argmax: Option<&mut [u
     if y.is_empty() {
         return;
     }
-    let weight = effective(conv.weight, conv.mask);
     if small::takes(conv) {
-        return small::forward(conv, &weight, x, None, y, argmax);
+        return small::forward(conv, &effective(conv.weight, conv.mask), x, None, y, argmax);
     }
+    if let Some(winograd) = Winograd::is_for_any_batch(conv).then(|| Winograd::of(conv)).flatten() {
+        return winograd.forward(conv, (x, None, y), argmax);
+    }
+    let weight = effective(conv.weight, conv.mask);
     let (depthwise, direct) = (Depthwise::of(conv), Direct::of(conv));
     let mut packed = Vec::new();
     if direct.is_some() {

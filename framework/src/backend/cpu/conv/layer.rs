@@ -25,7 +25,7 @@ pub struct Conv<'a> {
     pub act: Act,
     /// Whether 2x2 windows of the output are replaced by their maximum (stride 2, floor).
     pub pool: bool,
-    /// What its products are computed in.
+    /// What its products are computed in, but for forms of fewer products, which are f32.
     pub precision: Precision,
 }
 

@@ -1,11 +1,12 @@
 //! Convolution: y = act(x * (w * mask) + bias), with a 2x2 max-pool behind it if wanted, and its gradients; transposed
 //! convolution.
 //!
-//! As in PyTorch, the kernel is not flipped. At stride 1 the convolution is computed directly from padded images; other
-//! strides and groups go through patch columns and a matrix product for each group, and filters of one channel, as a
-//! depthwise convolution has them, through a direct kernel of their own at every stride; a held mask that leaves few
-//! weights, over these alone. Images under few windows share
-//! one product of their patches. Bias, activation and pooling happen while an image's result is in cache.
+//! As in PyTorch, the kernel is not flipped. At stride 1 the convolution is computed directly from padded images, or where
+//! windows of 3x3 lie over enough channels in Winograd's form with fewer products; behind a pooling gradients go over its
+//! winners alone. Other strides and groups go through patch columns and a matrix product for each group, and filters of one
+//! channel, as a depthwise convolution has them, through a direct kernel of their own at every stride; a held mask that
+//! leaves few weights, over these alone. Images under few windows share one product of their patches. Bias, activation and
+//! pooling happen while an image's result is in cache.
 
 mod backward;
 mod columns;

@@ -6,7 +6,7 @@
 //! over the weights once, its filters spread over the threads. The sum of an output depends on neither the batch nor the
 //! threads.
 
-use super::epilogue::{finish, finish_added};
+use super::epilogue::finish_added;
 use super::layer::Conv;
 use super::panels::copy_row;
 use crate::backend::cpu::common::lanes::{Lanes, Portable, sum};
@@ -61,11 +61,7 @@ pub(super) fn forward(
                 let added = par::chunks_or_none(added, out, images);
                 let each = y.chunks_mut(out).zip(argmax.zip(added)).enumerate();
                 par::for_each(flops, each, |(i, (y, (argmax, added)))| {
-                    let raw = &raw[i * windows..];
-                    match added {
-                        None => finish(conv, raw, positions, across, y, argmax),
-                        added => finish_added(conv, raw, positions, across, y, added),
-                    }
+                    finish_added(conv, &raw[i * windows..], positions, across, y, (added, argmax));
                 });
             });
         });

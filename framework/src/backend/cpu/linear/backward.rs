@@ -5,9 +5,10 @@ use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::Saved;
 use crate::backend::cpu::activation::rows::backward_rows;
-use crate::backend::cpu::common::gemm::{gemm, tile};
 use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
-use crate::backend::cpu::common::panels::{Panels, product, product_in_tiles, with_panels};
+use crate::backend::cpu::common::panels::{
+    Panels, product, product_by_blocks, product_in_tiles, tile, with_left, with_panels,
+};
 use crate::backend::cpu::common::sparse::Nonzeros;
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, reduce, scratch};
 
@@ -233,18 +234,17 @@ fn weight_gradient(
 ) {
     let mode = dw.mode;
     let tiles = MatMut::new(dw.out, outputs, inputs).tiles(tile(outputs, inputs, rows));
-    par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| {
-        let a = Mat::new(dpre, rows, outputs).cols_from(tile.first_row(), tile.rows()).t();
-        let b = Mat::new(x, rows, inputs).cols_from(tile.first_col(), tile.cols());
-        match (mask, mode) {
-            (None, _) => gemm(&mut tile, mode, 1.0, a, b),
+    let (a, b) = (Mat::new(dpre, rows, outputs).t(), Mat::new(x, rows, inputs));
+    with_left(a, |a| {
+        par::for_each(flops(rows, inputs, outputs), tiles, |mut tile| match (mask, mode) {
+            (None, _) => product_by_blocks(&mut tile, mode, a, b),
             (Some(mask), Accumulate::Overwrite) => {
                 let masks = tile.blocks_in(mask);
-                gemm(&mut tile, mode, 1.0, a, b);
+                product_by_blocks(&mut tile, mode, a, b);
                 tile.blocks().zip(masks).for_each(|(dw, mask)| elementwise::mul_assign(dw, mask));
             }
             (Some(mask), Accumulate::Add) => scratch::with(tile.rows() * tile.cols(), |product| {
-                gemm(&mut tile.over(product), Accumulate::Overwrite, 1.0, a, b);
+                product_by_blocks(&mut tile.over(product), Accumulate::Overwrite, a, b);
                 let mut rest = &mut *product;
                 let masks = tile.blocks_in(mask);
                 for (dw, mask) in tile.blocks().zip(masks) {
@@ -253,6 +253,6 @@ fn weight_gradient(
                     rest = next;
                 }
             }),
-        }
+        });
     });
 }

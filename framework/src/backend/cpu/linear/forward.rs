@@ -5,7 +5,9 @@ use super::nonzeros;
 use crate::backend::Act;
 use crate::backend::cpu::activation::rows::{act_in_place, act_into, finish_rows, finish_rows_keeping};
 use crate::backend::cpu::common::matrix::{Mat, MatMut, flops};
-use crate::backend::cpu::common::panels::{affine, product_by_blocks, tile, with_left, with_panels};
+use crate::backend::cpu::common::panels::{
+    affine, product_by_blocks, product_of_rows, suits_rows, tile, with_left, with_panels,
+};
 use crate::backend::cpu::common::{Accumulate, par};
 
 /// Computes `y` [rows, outputs] from `x` [rows, inputs]; all of `y` and `pre` is overwritten.
@@ -27,17 +29,30 @@ pub fn forward(layer: &Linear<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
         if layer.many_rows() {
             return forward_in_chunks(&Linear { weight, ..*layer }, bias, x, residual, y, pre);
         }
-        let tile = tile(rows, outputs, inputs);
+        let by_rows = suits_rows(outputs, inputs);
+        let tile = if by_rows { (rows_at_once(outputs, inputs), outputs) } else { tile(rows, outputs, inputs) };
         let mut pres = pre.map(|pre| MatMut::new(pre, rows, outputs).tiles(tile));
         let tiles = MatMut::new(y, rows, outputs).tiles(tile).map(|y| (y, pres.as_mut().and_then(Iterator::next)));
-        let b = Mat::new(weight, outputs, inputs).t();
-        with_left(Mat::new(x, rows, inputs), |a| {
+        let (a, b) = (Mat::new(x, rows, inputs), Mat::new(weight, outputs, inputs));
+        if by_rows {
+            return par::for_each(flops(rows, outputs, inputs), tiles, |(mut y, pre)| {
+                finish_tile(act, &mut y, pre, bias, residual, |to| product_of_rows(to, a, b));
+            });
+        }
+        let b = b.t();
+        with_left(a, |a| {
             par::for_each(flops(rows, outputs, inputs), tiles, |(mut y, pre)| {
                 let multiply = |to: &mut MatMut<'_>| product_by_blocks(to, Accumulate::Overwrite, a, b);
                 finish_tile(act, &mut y, pre, bias, residual, multiply);
             });
         });
     });
+}
+
+/// Rows of a task where nothing is cut for them: enough work to be handed to another thread.
+fn rows_at_once(outputs: usize, inputs: usize) -> usize {
+    const MULTIPLE: usize = 8;
+    par::SERIAL_BELOW.div_ceil(flops(1, outputs, inputs)).next_multiple_of(MULTIPLE)
 }
 
 /// Many rows, a small weight: chunks of rows are finished while they are in the cache.

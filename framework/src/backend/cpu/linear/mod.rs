@@ -14,6 +14,7 @@ pub use forward::forward;
 pub use layer::{Linear, LinearGrads};
 
 use super::activation::Saved;
+use super::common::elementwise;
 use super::common::simd::{Level, level};
 pub use super::common::sparse::Nonzeros;
 use super::common::sparse::Pattern;
@@ -62,7 +63,14 @@ impl LinearOps for Cpu {
     }
 
     fn linear(op: &Operands<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)> {
-        let layer = operands(op);
+        let mut layer = operands(op);
+        // Once for both passes.
+        let masked = layer.mask.filter(|_| save).map(|mask| {
+            filled(op.x.device(), op.w.value.shape(), |masked| elementwise::mul(masked, layer.weight, mask))
+        });
+        if let Some(masked) = &masked {
+            (layer.weight, layer.mask) = (masked.data(), None);
+        }
         let shape = Shape::from([layer.rows, layer.outputs]);
         let forward = if in_bf16(op) { bf16::forward } else { forward };
         let residual = op.residual.as_ref().map(Tensor::data);
@@ -71,11 +79,11 @@ impl LinearOps for Cpu {
             let y = filled(op.x.device(), shape, |y| {
                 pre = Some(filled(op.x.device(), shape, |pre| forward(&layer, op.x.data(), residual, y, Some(pre))));
             });
-            return Ok((y, LinearSaved { kept: pre }));
+            return Ok((y, LinearSaved { kept: pre, masked }));
         }
         let y = filled(op.x.device(), shape, |y| forward(&layer, op.x.data(), residual, y, None));
         let kept = save.then(|| y.clone());
-        Ok((y, LinearSaved { kept }))
+        Ok((y, LinearSaved { kept, masked }))
     }
 
     fn ready_linear(op: &Operands<Self>) -> Option<ReadyLinear<Self>> {
@@ -105,10 +113,14 @@ impl LinearOps for Cpu {
         if let Some(slot) = grads.residual.take_if(|slot| slot.0.is_none()) {
             slot.0 = Some(dy.clone());
         }
-        let kept = saved.kept.as_ref().ok_or_else(|| Error::Other("linear: the forward pass saved nothing".into()))?;
+        let LinearSaved { kept, masked } = saved;
+        let kept = kept.as_ref().ok_or_else(|| Error::Other("linear: the forward pass saved nothing".into()))?;
         let saved =
             if op.act.needs_pre(op.residual.is_some()) { Saved::Pre(kept.data()) } else { Saved::Out(kept.data()) };
-        let layer = operands(op);
+        let mut layer = operands(op);
+        if let Some(masked) = &masked {
+            (layer.weight, layer.mask) = (masked.data(), None);
+        }
         let grads = LinearGrads {
             dx: wanted(grads.x, Some(&op.x))?,
             dw: wanted(grads.w, Some(op.w.learning()))?,

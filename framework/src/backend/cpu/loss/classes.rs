@@ -57,18 +57,26 @@ simd_fn! { fn rows_piece(
     let classes = x.len() / ids.len();
     let (mut loss, mut correct) = (0.0_f64, 0);
     let uniform = smoothing / classes as f32;
+    // The exponentials are wanted twice: the gradient keeps them where there is one. All of them at once, for rows are too
+    // short for vectors.
+    let mut grad = grad;
+    if let Some(grad) = grad.as_deref_mut() {
+        for (grad, x) in grad.chunks_exact_mut(classes).zip(x.chunks_exact(classes)) {
+            let max = max_of(x, |x| x);
+            for (g, &x) in grad.iter_mut().zip(x) {
+                *g = x - max;
+            }
+        }
+        for g in grad.iter_mut() {
+            *g = simd::exp(*g);
+        }
+    }
     let mut grads = grad.map(|g| g.chunks_exact_mut(classes));
     for (x, &id) in x.chunks_exact(classes).zip(ids) {
         let max = max_of(x, |x| x);
-        // The exponentials are wanted twice: the gradient's row keeps them where there is one.
-        let mut grad = grads.as_mut().and_then(Iterator::next);
-        let total = match grad.as_deref_mut() {
-            Some(grad) => {
-                for (g, &x) in grad.iter_mut().zip(x) {
-                    *g = simd::exp(x - max);
-                }
-                sum_of(grad, |e| e)
-            }
+        let grad = grads.as_mut().and_then(Iterator::next);
+        let total = match grad.as_deref() {
+            Some(grad) => sum_of(grad, |e| e),
             None => sum_of(x, |x| simd::exp(x - max)),
         };
         let log_total = max + total.ln();

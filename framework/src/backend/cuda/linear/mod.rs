@@ -71,7 +71,7 @@ fn forward(op: &Linear<Cuda>, save: bool) -> Result<(T, LinearSaved<Cuda>)> {
     if small::fits(op) {
         small::forward(cx, op, &y, pre.as_ref())?;
         let kept = kept(&y, pre);
-        return Ok((y, LinearSaved { kept }));
+        return Ok((y, LinearSaved { kept, masked: None }));
     }
     let weight = effective(&op.w)?;
     let (a, b) = ((op.x.ptr(), false), (weight.ptr(), true));
@@ -82,7 +82,7 @@ fn forward(op: &Linear<Cuda>, save: bool) -> Result<(T, LinearSaved<Cuda>)> {
         cx.launch_over("linear_finish", n, args)?;
     }
     let kept = kept(&y, pre);
-    Ok((y, LinearSaved { kept }))
+    Ok((y, LinearSaved { kept, masked: None }))
 }
 
 fn backward(op: &Linear<Cuda>, saved: &LinearSaved<Cuda>, dy: &T, grads: LinearGrads<'_, Cuda>) -> Result<()> {

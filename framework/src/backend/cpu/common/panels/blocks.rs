@@ -20,6 +20,8 @@ const WIDEST: usize = 11 * COLUMNS;
 const ROWS: usize = 8;
 /// Most rows of a tile.
 const HIGHEST: usize = 256;
+/// Rows of a tile for which a right-hand side whose columns fill registers is used where it is.
+const FEW: usize = 64;
 /// Distance of rows, in numbers, at whose multiples they share places of the cache.
 const CROWDED: usize = 256;
 
@@ -59,15 +61,17 @@ impl<'a> Left<'a> {
     }
 }
 
-/// The tile shape for a product by blocks: a task of at least about 3 MFLOP, and at most about a thirty-second of all
+/// The tile shape for a product by blocks: a task of at least about 1 MFLOP, and at most about a thirty-second of all
 /// work.
 pub(crate) fn tile(m: usize, n: usize, k: usize) -> (usize, usize) {
-    let enough = (flops(m, n, k) / 32).max(3 * par::SERIAL_BELOW);
+    let enough = (flops(m, n, k) / 32).max(par::SERIAL_BELOW);
     let mut rows = m.clamp(1, HIGHEST);
     let mut cols = (enough / flops(rows, 1, k).max(1)).next_multiple_of(COLUMNS).clamp(COLUMNS, WIDEST);
     if cols >= n {
         cols = n.max(1);
     }
+    // Tiles of fewer rows cut the same columns again.
+    let enough = enough.max(3 * par::SERIAL_BELOW);
     while flops(rows, cols, k) > 2 * enough && rows >= 4 * ROWS {
         rows = rows.div_ceil(2).next_multiple_of(ROWS);
     }
@@ -110,6 +114,18 @@ fn in_depths<'a>(
 ) {
     let (k, cols) = (b.rows, b.cols);
     let width = lanes * registers(level, cols.div_ceil(lanes));
+    // A few rows of the result read it too few times to be worth copying.
+    let few = c.rows <= FEW && b.col_stride == 1 && !b.row_stride.is_multiple_of(CROWDED);
+    if few && cols.is_multiple_of(lanes) {
+        for first in (0..k).step_by(DEPTH) {
+            let (depth, b) = (DEPTH.min(k - first), b.rows_from(first, DEPTH.min(k - first)));
+            let (data, row_stride, panel_stride) = (b.data, b.row_stride, width);
+            let cut = Cut { level, data, rows: depth, cols, width, row_stride, panel_stride };
+            let start = if first == 0 { Start::from(mode) } else { Start::Itself };
+            run(c, start, alpha, a(first, depth), &Panels(Form::Cut(cut)));
+        }
+        return;
+    }
     scratch::with(DEPTH.min(k) * cols.next_multiple_of(width), |packed| {
         for first in (0..k).step_by(DEPTH) {
             let depth = DEPTH.min(k - first);

@@ -7,6 +7,7 @@
 mod blocks;
 mod cut;
 mod kept;
+mod rows;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
@@ -17,6 +18,7 @@ use super::{Accumulate, elementwise, scratch};
 pub(crate) use blocks::{multiply, product_by_blocks, product_in_tiles, tile, with_left};
 use cut::{Cut, Start};
 pub(crate) use kept::Kept;
+pub(crate) use rows::{product_of_rows, suits_rows};
 
 /// Rows up to which a right-hand side is used where it is, if its columns fill registers: they are read too few times
 /// to be worth copying, and do not yet crowd each other out of the cache.

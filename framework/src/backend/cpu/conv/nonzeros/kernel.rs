@@ -4,48 +4,12 @@
 //! registers meanwhile. Written once for all registers; see [`Lanes`].
 
 use super::shape::Rows;
-use crate::backend::cpu::common::lanes::{Lanes, Portable, sum};
-use crate::backend::cpu::common::simd::{Level, level};
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{__m256, __m512};
+use crate::backend::cpu::common::lanes::{Kernel, Lanes, dispatch, sum};
 
 /// Registers of a tile of positions at most.
 const TILE: usize = 8;
 /// Numbers of the widest register.
 pub(super) const WIDEST: usize = 16;
-
-/// What a kernel works on.
-trait Kernel {
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    unsafe fn run<V: Lanes>(self);
-}
-
-/// Runs a kernel compiled for the processor.
-fn dispatch(kernel: impl Kernel) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-        fn avx512(kernel: impl Kernel) {
-            // SAFETY: this function has the features.
-            unsafe { kernel.run::<__m512>() }
-        }
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2(kernel: impl Kernel) {
-            // SAFETY: as above.
-            unsafe { kernel.run::<__m256>() }
-        }
-        match level() {
-            // SAFETY: `level` reports this only where the processor has the features.
-            Level::Avx512 => return unsafe { avx512(kernel) },
-            // SAFETY: as above.
-            Level::Avx2 => return unsafe { avx2(kernel) },
-            Level::Baseline => {}
-        }
-    }
-    // SAFETY: any processor has these.
-    unsafe { kernel.run::<Portable>() }
-}
 
 /// out[row * stride + p] = the sum of the row's values times x[offset + p], for p below `positions` rounded up to a whole
 /// register.

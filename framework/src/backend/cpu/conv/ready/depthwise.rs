@@ -84,7 +84,7 @@ pub(super) fn forward(
             let (dealt, raw) = buffer.split_at_mut(of.x_len);
             dealt.fill(0.0);
             of.products(&part, weight, x, dealt, raw);
-            finish_added(&part, raw, of.plane, of.pitch, y, added);
+            finish_added(&part, raw, of.plane, of.pitch, y, (added, None));
         });
     });
 }

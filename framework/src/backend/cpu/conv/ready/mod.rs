@@ -17,7 +17,7 @@ use crate::backend::cpu::common::{par, scratch};
 use crate::backend::{Act, Patches, Precision};
 use depthwise::Same;
 use spread::{Sizes, spread};
-use winograd::Winograd;
+pub(super) use winograd::Winograd;
 
 /// Windows of a batch up to which its patches are rows, and the weight is read as it lies in memory.
 const FEW_POSITIONS: usize = 8;
@@ -101,7 +101,7 @@ impl Ready {
             return;
         }
         if let Some(winograd) = self.winograd.as_ref().filter(|winograd| winograd.pays(&conv)) {
-            return winograd.forward(&conv, (x, added, y));
+            return winograd.forward(&conv, (x, added, y), None);
         }
         match &self.form {
             Form::Depthwise { depthwise, same, weight } => {

@@ -32,8 +32,8 @@ pub(super) struct Sizes {
 /// Images, what is added to their results, and these.
 pub(super) type Values<'a> = (&'a [f32], Option<&'a [f32]>, &'a mut [f32]);
 
-/// Results of some filters in an image, and what is added to them.
-pub(super) type Part<'a> = (&'a mut [f32], Option<&'a [f32]>);
+/// Results of some filters in an image, what is added to them, and where the places of their maxima go.
+pub(super) type Part<'a> = (&'a mut [f32], (Option<&'a [f32]>, Option<&'a mut [u8]>));
 
 /// Computes groups of images on several threads, or where there are few groups the filters of each. `read` puts a group's
 /// images in order, the next in the place of the last; `multiply` sums the products of packed filters
@@ -68,7 +68,8 @@ pub(super) fn spread(
                             read(x, filled);
                             from = filled;
                         }
-                        let runs = by_filters(conv, block, added, y).into_iter().zip(packed.chunks(block * depth));
+                        let runs =
+                            by_filters(conv, block, (added, None), y).into_iter().zip(packed.chunks(block * depth));
                         for (run, (images, packed)) in runs.enumerate() {
                             multiply(packed, from, &mut raw[..packed.len() / depth * of.stride]);
                             finish(&of_filters(conv, run * block, block), of, raw, images);
@@ -92,7 +93,8 @@ pub(super) fn spread(
                 read(x, filled);
                 from = filled;
             }
-            let pieces = by_filters(conv, some, added, y).into_iter().zip(packed.chunks(some * depth)).enumerate();
+            let pieces =
+                by_filters(conv, some, (added, None), y).into_iter().zip(packed.chunks(some * depth)).enumerate();
             par::for_each(each, pieces, |(i, (images, packed))| {
                 scratch::aligned(packed.len() / depth * of.stride, |raw| {
                     multiply(packed, from, raw);
@@ -105,8 +107,8 @@ pub(super) fn spread(
 
 /// Makes results of the sums of some filters, image by image.
 fn finish(part: &Conv<'_>, of: Sizes, raw: &[f32], images: Vec<Part<'_>>) {
-    for (i, (y, added)) in images.into_iter().enumerate() {
-        finish_added(part, &raw[i * of.window..], of.stride, of.pitch, y, added);
+    for (i, (y, beside)) in images.into_iter().enumerate() {
+        finish_added(part, &raw[i * of.window..], of.stride, of.pitch, y, beside);
     }
 }
 
@@ -116,18 +118,20 @@ pub(super) fn of_filters<'a>(conv: &Conv<'a>, first: usize, filters: usize) -> C
     Conv { filters, bias: conv.bias.map(|bias| &bias[first..][..filters]), ..*conv }
 }
 
-/// For each run of filters its results in each image, and what is added to them.
+/// For each run of filters its results in each image, with what is added to them and the places of their maxima.
 pub(super) fn by_filters<'a>(
     conv: &Conv<'_>,
     some: usize,
-    added: Option<&'a [f32]>,
+    (added, argmax): (Option<&'a [f32]>, Option<&'a mut [u8]>),
     y: &'a mut [f32],
 ) -> Vec<Vec<Part<'a>>> {
     let (out, parts) = (conv.output_len(), conv.filters.div_ceil(some));
     let (len, images) = (out / conv.filters * some, y.len() / out);
     let mut runs: Vec<Vec<_>> = (0..parts).map(|_| Vec::with_capacity(images)).collect();
-    for (y, added) in y.chunks_mut(out).zip(par::chunks_or_none(added, out, images)) {
-        let each = y.chunks_mut(len).zip(par::chunks_or_none(added, len, parts));
+    let beside = par::chunks_or_none(added, out, images).zip(par::chunks_mut_or_none(argmax, out, images));
+    for (y, (added, argmax)) in y.chunks_mut(out).zip(beside) {
+        let beside = par::chunks_or_none(added, len, parts).zip(par::chunks_mut_or_none(argmax, len, parts));
+        let each = y.chunks_mut(len).zip(beside);
         runs.iter_mut().zip(each).for_each(|(run, part)| run.push(part));
     }
     runs

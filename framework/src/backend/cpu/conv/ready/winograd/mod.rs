@@ -1,4 +1,5 @@
-//! Convolution under windows of 3x3 at stride 1 with fewer products: Winograd's minimal filtering F(2x2, 3x3).
+//! Convolution under windows of 3x3 at stride 1 with fewer products: Winograd's minimal filtering F(2x2, 3x3). Passes that
+//! train turn the filters of each step anew.
 //!
 //! A tile of 2x2 outputs is Y = A^T [(G g G^T) * (B^T d B)] A of a filter g and the 4x4 pixels d that it sees: 16 products for
 //! each channel in place of 36, summed over the channels before A (Lavin and Gray, "Fast Algorithms for Convolutional Neural
@@ -39,7 +40,7 @@ const SHORT: usize = 8;
 const LINE: usize = 16;
 
 /// A convolution that has this form.
-pub(super) struct Winograd {
+pub(in crate::backend::cpu::conv) struct Winograd {
     /// For each product the filters, in the order in which register tiles read them.
     packed: Vec<f32>,
     /// Images of a group.
@@ -90,52 +91,61 @@ impl Winograd {
     /// The form of a convolution that has it: windows of 3x3 at stride 1, one group, enough channels and filters, and images
     /// whose turned pixels stay in the cache.
     pub fn of(conv: &Conv<'_>) -> Option<Self> {
-        let p = &conv.patches;
-        let (down, across) = tiles(p);
-        let (each, channels) = (down * across, p.channels);
-        let shape = p.kernel == (3, 3) && p.stride == 1 && conv.groups == 1 && p.windows().0.min(p.windows().1) > 1;
-        let most = LARGEST / (PRODUCTS * channels * each).max(1);
-        if !shape || channels.min(conv.filters) < FEWEST || most == 0 {
-            return None;
-        }
-        let (most, tile) = (most.min(MOST_IMAGES), product_tile().1);
-        // The fewest images that fill register tiles, or else as many as may be up to a tile.
-        let full = (1..=most).find(|images| (images * each).is_multiple_of(tile));
-        let images = full.unwrap_or_else(|| most.min((tile / each).max(1)));
+        let (images, channels) = (group(conv)?, conv.patches.channels);
         let weight = effective(conv.weight, conv.mask);
-        let (mut packed, mut part) = (Vec::new(), Vec::new());
-        let turned: Vec<[f32; PRODUCTS]> = weight.as_chunks::<9>().0.iter().map(turn_filter).collect();
-        (0..PRODUCTS).for_each(|at| {
-            pack(conv.filters, channels, &mut part, |f, c| turned[f * channels + c][at]);
-            packed.extend_from_slice(&part);
+        let mut turned = vec![[0.0; PRODUCTS]; conv.filters * channels];
+        let filters = turned.chunks_mut(channels).zip(weight.chunks(9 * channels));
+        par::for_each(100 * weight.len(), filters, |(turned, filter)| {
+            turned.iter_mut().zip(filter.as_chunks::<9>().0).for_each(|(turned, g)| *turned = turn_filter(g));
         });
-        Some(Self { packed, images })
+        let packed = par::map(8 * PRODUCTS * turned.len(), 0..PRODUCTS, |at| {
+            let mut packed = Vec::new();
+            pack(conv.filters, channels, &mut packed, |f, c| turned[f * channels + c][at]);
+            packed
+        });
+        Some(Self { packed: packed.concat(), images })
+    }
+
+    /// Whether a convolution has this form, and it is worth it for an image alone, and so for any batch: results of an image
+    /// then do not depend on those beside it.
+    pub fn is_for_any_batch(conv: &Conv<'_>) -> bool {
+        let (down, across) = tiles(&conv.patches);
+        group(conv).is_some() && worth(down * across, conv.windows())
     }
 
     /// Whether a batch has tiles enough: registers are filled, and turned filters are more to read than filters are.
     pub fn pays(&self, conv: &Conv<'_>) -> bool {
         let (down, across) = tiles(&conv.patches);
-        let all = conv.batch.min(self.images) * down * across;
-        5 * PRODUCTS * all.next_multiple_of(register()) <= 4 * 9 * conv.batch.min(self.images) * conv.windows()
+        let images = conv.batch.min(self.images);
+        worth(images * down * across, images * conv.windows())
     }
 
-    /// The results of a batch; all of `y` is overwritten.
-    pub fn forward(&self, conv: &Conv<'_>, (x, added, y): Values<'_>) {
+    /// The results of a batch, and the places of maxima where they are pooled and these are wanted; all of `y` is
+    /// overwritten.
+    pub fn forward(&self, conv: &Conv<'_>, (x, added, y): Values<'_>, argmax: Option<&mut [u8]>) {
         let (image, out) = (conv.patches.image(), conv.output_len());
         let images = self.images.min(conv.batch);
         let (groups, flops) = (conv.batch.div_ceil(images), conv.flops());
         let layout = Layout::of(&conv.patches, images);
         let pieces = x.chunks(images * image).zip(y.chunks_mut(images * out));
-        let pieces = pieces.zip(par::chunks_or_none(added, images * out, groups));
+        let argmax = par::chunks_mut_or_none(argmax, images * out, groups);
+        let pieces = pieces.zip(par::chunks_or_none(added, images * out, groups).zip(argmax));
         if groups >= FEW {
-            par::for_each(flops, pieces, |((x, y), added)| self.group(conv, layout, 0, (x, added, y)));
+            par::for_each(flops, pieces, |(values, beside)| self.group(conv, layout, 0, values, beside));
         } else {
-            pieces.for_each(|((x, y), added)| self.group(conv, layout, flops / groups, (x, added, y)));
+            pieces.for_each(|(values, beside)| self.group(conv, layout, flops / groups, values, beside));
         }
     }
 
     /// The results of a group of images, of so many operations if they are to be shared out to the threads.
-    fn group(&self, conv: &Conv<'_>, layout: Layout, flops: usize, (x, added, y): Values<'_>) {
+    fn group(
+        &self,
+        conv: &Conv<'_>,
+        layout: Layout,
+        flops: usize,
+        (x, y): (&[f32], &mut [f32]),
+        beside: (Option<&[f32]>, Option<&mut [u8]>),
+    ) {
         let (channels, across, window) = (conv.patches.channels, conv.patches.windows().1, conv.windows());
         // The last group may have fewer images than others; the rest of their tiles is not looked at.
         let tile = product_tile().0;
@@ -147,7 +157,7 @@ impl Winograd {
                 turn_pixels(&conv.patches, layout, x, i * few, turned);
             });
             let (turned, offsets) = (&*turned, (0..channels).map(|c| c * layout.channel).collect::<Vec<_>>());
-            let pieces = by_filters(conv, some, added, y).into_iter().enumerate();
+            let pieces = by_filters(conv, some, beside, y).into_iter().enumerate();
             par::for_each(flops, pieces, |(i, images)| {
                 let part = of_filters(conv, i * some, some);
                 let (rows, stride) = (part.filters.next_multiple_of(tile), layout.stride);
@@ -161,14 +171,35 @@ impl Winograd {
                     let distance = layout.images * window;
                     scratch::aligned(part.filters * distance, |raw| {
                         turn_back(&conv.patches, layout, sums, rows, raw);
-                        for (image, (y, added)) in images.into_iter().enumerate() {
-                            finish_added(&part, &raw[image * window..], distance, across, y, added);
+                        for (image, (y, beside)) in images.into_iter().enumerate() {
+                            finish_added(&part, &raw[image * window..], distance, across, y, beside);
                         }
                     });
                 });
             });
         });
     }
+}
+
+/// Images of a group, of a convolution that has the form.
+fn group(conv: &Conv<'_>) -> Option<usize> {
+    let p = &conv.patches;
+    let ((down, across), channels) = (tiles(p), p.channels);
+    let each = down * across;
+    let shape = p.kernel == (3, 3) && p.stride == 1 && conv.groups == 1 && p.windows().0.min(p.windows().1) > 1;
+    let most = LARGEST / (PRODUCTS * channels * each).max(1);
+    if !shape || channels.min(conv.filters) < FEWEST || most == 0 {
+        return None;
+    }
+    let (most, tile) = (most.min(MOST_IMAGES), product_tile().1);
+    // The fewest images that fill register tiles, or else as many as may be up to a tile.
+    let full = (1..=most).find(|images| (images * each).is_multiple_of(tile));
+    Some(full.unwrap_or_else(|| most.min((tile / each).max(1))))
+}
+
+/// Whether the products of so many tiles, in whole registers, are enough fewer than those of their windows.
+fn worth(tiles: usize, windows: usize) -> bool {
+    5 * PRODUCTS * tiles.next_multiple_of(register()) <= 4 * 9 * windows
 }
 
 /// G g G^T, row by row.
@@ -225,7 +256,7 @@ mod tests {
                     let added = (!pool).then_some(&added[..]);
                     expected.iter_mut().zip(added.into_iter().flatten()).for_each(|(y, a)| *y += f64::from(*a));
                     let mut y = vec![f32::NAN; expected.len()];
-                    winograd.forward(&conv, (&x, added, &mut y));
+                    winograd.forward(&conv, (&x, added, &mut y), None);
                     assert_near(&y, &expected, 5e-6, &format!("shape {i} in a batch of {batch}"));
                 }
             }
@@ -242,9 +273,9 @@ mod tests {
             let x = random(batch * patches.image(), 3);
             assert_same_bits(|| {
                 let mut y = vec![f32::NAN; batch * one.output_len()];
-                winograd.forward(&all, (&x, None, &mut y));
+                winograd.forward(&all, (&x, None, &mut y), None);
                 let mut last = vec![f32::NAN; one.output_len()];
-                winograd.forward(&one, (&x[x.len() - patches.image()..], None, &mut last));
+                winograd.forward(&one, (&x[x.len() - patches.image()..], None, &mut last), None);
                 assert_eq!(y[y.len() - last.len()..], last);
                 y
             });

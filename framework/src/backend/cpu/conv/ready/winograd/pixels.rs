@@ -5,19 +5,57 @@ use crate::backend::Patches;
 use crate::backend::cpu::common::lanes::{Lanes, Portable};
 use crate::backend::cpu::common::scratch;
 use crate::backend::cpu::common::simd::{Level, level, simd_fn};
+use crate::backend::cpu::conv::panels::copy_row;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
 
 /// B^T d B of every tile and of as many channels as fit, from the channel `first`.
 pub(super) fn turn_pixels(p: &Patches, layout: Layout, x: &[f32], first: usize, turned: &mut [f32]) {
-    scratch::aligned(layout.dealt(), |dealt| {
+    let plane = if layout.across < SHORT { 0 } else { p.height * 2 * (layout.across + 1) };
+    scratch::aligned(layout.dealt() + 2 * plane, |buffer| {
         // What no image reaches, and what registers read beyond the end.
-        dealt.fill(0.0);
+        buffer.fill(0.0);
+        let (dealt, planes) = buffer.split_at_mut(layout.dealt());
         for (i, turned) in turned.chunks_mut(layout.channel).enumerate() {
-            deal(p, layout, &x[(first + i) * p.height * p.width..], dealt);
+            let x = &x[(first + i) * p.height * p.width..];
+            if plane > 0 {
+                deal_planes(p, layout, x, dealt, planes);
+            } else {
+                deal(p, layout, x, dealt);
+            }
             turn_channel(layout, dealt, turned);
         }
     });
+}
+
+/// Rows of an image that tiles see.
+fn rows_seen(p: &Patches, layout: Layout) -> usize {
+    p.height.min((2 * layout.down + 2).saturating_sub(p.padding))
+}
+
+simd_fn! {
+    /// [`deal`] where many tiles lie across an image: its even and its odd columns are parted first. `planes` have room for an
+    /// image of the channel with zeros at the ends of its rows, and for its columns.
+    fn deal_planes(p: &Patches, layout: Layout, x: &[f32], dealt: &mut [f32], planes: &mut [f32]) {
+        let Layout { across, line, images, .. } = layout;
+        let (plane, columns) = planes.split_at_mut(planes.len() / 2);
+        let (even, odd) = columns.split_at_mut(columns.len() / 2);
+        for (i, x) in x.chunks(p.image()).take(images).enumerate() {
+            for (to, x) in plane.chunks_exact_mut(2 * (across + 1)).zip(x.chunks(p.width)) {
+                copy_row(&mut to[p.padding..][..p.width], x);
+            }
+            for ((pair, even), odd) in plane.as_chunks::<2>().0.iter().zip(&mut *even).zip(&mut *odd) {
+                (*even, *odd) = (pair[0], pair[1]);
+            }
+            for row in 0..rows_seen(p, layout) {
+                for column in 0..SIDE {
+                    let from = if column % 2 == 0 { &*even } else { &*odd };
+                    let to = &mut dealt[((row + p.padding) * SIDE + column) * line + i * across..][..across];
+                    copy_row(to, &from[row * (across + 1) + column / 2..]);
+                }
+            }
+        }
+    }
 }
 
 simd_fn! {
@@ -26,7 +64,7 @@ simd_fn! {
     fn deal(p: &Patches, layout: Layout, x: &[f32], dealt: &mut [f32]) {
         let (image, line) = (p.image(), layout.line);
         let images = x.len().div_ceil(image).min(layout.images);
-        for row in 0..p.height.min((2 * layout.down + 2).saturating_sub(p.padding)) {
+        for row in 0..rows_seen(p, layout) {
             let x = &x[row * p.width..];
             for column in 0..SIDE {
                 let to = &mut dealt[((row + p.padding) * SIDE + column) * line..][..line];
@@ -37,18 +75,9 @@ simd_fn! {
                     continue;
                 }
                 let from = 2 * start + column - p.padding;
-                if layout.across < SHORT {
-                    for (tile, from) in (start..end).zip((from..).step_by(2)) {
-                        let pixels = x[from..].iter().step_by(image);
-                        to[tile..].iter_mut().step_by(layout.across).zip(pixels).take(images).for_each(|(to, x)| *to = *x);
-                    }
-                    continue;
-                }
-                for (to, x) in to.chunks_mut(layout.across).zip(x.chunks(image)) {
-                    let (to, x) = (&mut to[start..end], &x[from..p.width]);
-                    let (pairs, last) = x.as_chunks::<2>();
-                    to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
-                    to[pairs.len().min(end - start)..].iter_mut().zip(last).for_each(|(to, x)| *to = *x);
+                for (tile, from) in (start..end).zip((from..).step_by(2)) {
+                    let pixels = x[from..].iter().step_by(image);
+                    to[tile..].iter_mut().step_by(layout.across).zip(pixels).take(images).for_each(|(to, x)| *to = *x);
                 }
             }
         }

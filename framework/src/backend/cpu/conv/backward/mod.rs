@@ -1,5 +1,9 @@
 //! The gradients of a convolution.
 
+mod input;
+mod kernel;
+mod winners;
+
 use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::epilogue::{slopes, unpool};
@@ -9,6 +13,7 @@ use crate::backend::cpu::activation::curves::with_curve;
 use crate::backend::cpu::common::bf16::multiply_in;
 use crate::backend::cpu::common::matrix::{Mat, MatMut};
 use crate::backend::cpu::common::{Accumulate, Grad, elementwise, grad, par, scratch};
+use winners::Winners;
 
 /// Most bands of images that have a partial weight gradient of their own.
 pub(super) const BANDS: usize = 16;
@@ -23,14 +28,22 @@ pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy
     let (image, out, depth) = (conv.patches.image(), conv.output_len(), conv.depth());
     assert_eq!((y.len(), dy.len()), (conv.batch * out, conv.batch * out), "y, dy of a convolution");
     assert!(!conv.pool || argmax.is_some_and(|a| a.len() == y.len()), "a pooled convolution needs its argmax");
-    let ConvGrads { dx, dw, dense_dw, db } = grads;
+    let ConvGrads { mut dx, dw, dense_dw, db } = grads;
     if y.is_empty() || x.is_empty() {
         let nothing = [dx, dw, db].into_iter().flatten();
         return nothing.filter(|g| g.mode == Accumulate::Overwrite).for_each(|g| g.out.fill(0.0));
     }
     let weight = effective(conv.weight, conv.mask);
-    let (depthwise, direct) = (Depthwise::of(conv), Direct::of(conv));
+    input::by_winograd(conv, &weight, y, dy, &mut dx);
+    if dx.is_none() && dw.is_none() && db.is_none() {
+        return;
+    }
+    let (winners, depthwise) = (Winners::of(conv), Depthwise::of(conv));
+    let direct = Direct::of(conv).filter(|_| winners.is_none());
     let mut packed = Vec::new();
+    if let Some(winners) = winners.as_ref().filter(|_| dx.is_some()) {
+        packed = winners.turn_weight(&weight);
+    }
     if direct.is_some() && dx.is_some() {
         let (kernel, area) = (conv.patches.kernel, conv.patches.kernel.0 * conv.patches.kernel.1);
         // The gradient of the input is a convolution of dy with the kernel turned around.
@@ -39,7 +52,7 @@ pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy
             weight[(f * conv.patches.channels + c) * area + kernel.0 * kernel.1 - 1 - element]
         });
     }
-    let weights = conv.filters * depth;
+    let weights = winners.as_ref().map_or(conv.filters * depth, Winners::weights);
     let bands = conv.batch.min(BANDS).min((PARTIAL / weights.max(1)).max(4));
     let band = conv.batch.div_ceil(bands);
     let bands = conv.batch.div_ceil(band);
@@ -54,16 +67,19 @@ pub fn backward(conv: &Conv<'_>, x: &[f32], y: &[f32], argmax: Option<&[u8]>, dy
     par::for_each(conv.flops().saturating_mul(2), pieces, |((((x, dx), (y, dy)), argmax), partial)| {
         let (dw, db) = partial.split_at_mut(weights);
         let part = Part { conv, weight: &weight, x, y, dy, argmax };
-        match (&depthwise, &direct) {
-            (Some(d), _) => part.backward_depthwise(d, dx, wants_dw.then_some(dw), db),
-            (None, Some(d)) => part.backward_direct(d, &packed, dx, wants_dw.then_some(dw), db),
-            (None, None) => part.backward_columns(dx, wants_dw.then_some(dw), db),
+        match (&winners, &depthwise, &direct) {
+            (Some(w), ..) => part.backward_winners(w, &packed, dx, wants_dw.then_some(dw), db),
+            (None, Some(d), _) => part.backward_depthwise(d, dx, wants_dw.then_some(dw), db),
+            (None, None, Some(d)) => part.backward_direct(d, &packed, dx, wants_dw.then_some(dw), db),
+            (None, None, None) => part.backward_columns(dx, wants_dw.then_some(dw), db),
         }
     });
     let (total, rest) = partial.split_at_mut(weights + conv.filters);
     rest.chunks(weights + conv.filters).for_each(|part| elementwise::add_assign(total, part));
     let (dw_total, db_total) = total.split_at(weights);
     if let Some(mut dw) = dw {
+        let turned = winners.map(|winners| winners.turn_weight_back(dw_total));
+        let dw_total = turned.as_deref().unwrap_or(dw_total);
         match conv.mask.filter(|_| !dense_dw) {
             Some(mask) => dw.put_product(dw_total, mask),
             None => dw.put(dw_total),
