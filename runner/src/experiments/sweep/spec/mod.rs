@@ -2,6 +2,7 @@
 //!
 //! Longer than 300 lines because one reader tells everything that is wrong with the section at once.
 
+mod order;
 mod search;
 
 use std::collections::{BTreeMap, HashSet};
@@ -128,7 +129,9 @@ impl Reader<'_> {
         let claims = self.rules(table.remove("claims"), "claims");
         let claims = claims.into_iter().filter_map(|claim| self.claim(claim, &controls)).collect();
         let (axes, alone) = (std::mem::take(&mut self.axes), std::mem::take(&mut self.alone));
-        Spec { axes, dimensions, when, exclude, controls, alone, claims, until, search: None }
+        let spec = Spec { axes, dimensions, when, exclude, controls, alone, claims, until, search: None };
+        self.in_a_circle(&spec);
+        spec
     }
 
     /// Adds an axis for each list in a table, however deep its key.
@@ -361,6 +364,20 @@ impl Reader<'_> {
             self.axis(&path, vec![value], "when");
         }
         When { condition: Condition(flat(&condition)), axes: (first..self.axes.len()).collect() }
+    }
+
+    /// Says it where rules wait for each other: what one sets, the other asks for.
+    fn in_a_circle(&mut self, spec: &Spec) {
+        let said = |rule: &usize| {
+            let parts =
+                spec.when[*rule].condition.0.iter().map(|(path, value)| format!("{} = {value}", key::dotted(path)));
+            format!("if {}", parts.collect::<Vec<_>>().join(", "))
+        };
+        let waiting = spec.order().waiting.iter().map(said).collect::<Vec<_>>().join("; ");
+        if !waiting.is_empty() {
+            let problem = format!("rules set what the conditions of each other ask for: {waiting}");
+            self.refuse("when", problem, "let one of them ask for a key that no other rule sets");
+        }
     }
 
     fn controls(&mut self, controls: Option<Value>) -> Vec<Control> {
