@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::section::{Pick, Picked, Sections};
-use super::spec::{Condition, Spec};
+use super::spec::{Condition, Order, Spec};
 use crate::config::ConfigError;
 use crate::config::key::{self, flat};
 use crate::experiments::claims::Claim;
@@ -61,7 +61,7 @@ pub fn walk(
         excluded: 0,
     };
     let sides: Vec<[Condition; 2]> = spec.claims.iter().map(sides).collect();
-    let order = spec.order().asked;
+    let order = spec.order();
     for number in 0..product as usize {
         let mut picks = Vec::with_capacity(spec.axes.len());
         let mut rest = number;
@@ -94,7 +94,7 @@ pub fn walk(
 /// What the rules of `when` make of the picks of all cells: those that hold add their axes, and may make others hold, each
 /// at most once. One whose condition another may change is asked after that one.
 fn ruled(
-    (spec, order): (&Spec, &[usize]),
+    (spec, order): (&Spec, &Order),
     sections: &mut Sections<'_>,
     picks: Vec<Pick>,
     applied: &mut [bool],
@@ -104,8 +104,8 @@ fn ruled(
     // The last one first, so that cells come in the order of their axes.
     while let Some((picks, mut done)) = open.pop() {
         let picked = sections.pick(&picks);
-        let holds = |rule: usize| picked.has(&spec.when[rule].condition.0, &picks, sections);
-        let Some(rule) = order.iter().copied().find(|rule| !done[*rule] && holds(*rule)) else {
+        let holds = |rule: usize| !done[rule] && picked.has(&spec.when[rule].condition.0, &picks, sections);
+        let Some(rule) = order.next(holds) else {
             whole.push((picks, picked));
             continue;
         };

@@ -5,6 +5,8 @@
 mod order;
 mod search;
 
+pub use order::Order;
+
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -129,9 +131,7 @@ impl Reader<'_> {
         let claims = self.rules(table.remove("claims"), "claims");
         let claims = claims.into_iter().filter_map(|claim| self.claim(claim, &controls)).collect();
         let (axes, alone) = (std::mem::take(&mut self.axes), std::mem::take(&mut self.alone));
-        let spec = Spec { axes, dimensions, when, exclude, controls, alone, claims, until, search: None };
-        self.in_a_circle(&spec);
-        spec
+        Spec { axes, dimensions, when, exclude, controls, alone, claims, until, search: None }
     }
 
     /// Adds an axis for each list in a table, however deep its key.
@@ -364,20 +364,6 @@ impl Reader<'_> {
             self.axis(&path, vec![value], "when");
         }
         When { condition: Condition(flat(&condition)), axes: (first..self.axes.len()).collect() }
-    }
-
-    /// Says it where rules wait for each other: what one sets, the other asks for.
-    fn in_a_circle(&mut self, spec: &Spec) {
-        let said = |rule: &usize| {
-            let parts =
-                spec.when[*rule].condition.0.iter().map(|(path, value)| format!("{} = {value}", key::dotted(path)));
-            format!("if {}", parts.collect::<Vec<_>>().join(", "))
-        };
-        let waiting = spec.order().waiting.iter().map(said).collect::<Vec<_>>().join("; ");
-        if !waiting.is_empty() {
-            let problem = format!("rules set what the conditions of each other ask for: {waiting}");
-            self.refuse("when", problem, "let one of them ask for a key that no other rule sets");
-        }
     }
 
     fn controls(&mut self, controls: Option<Value>) -> Vec<Control> {
