@@ -139,42 +139,6 @@ fn a_rule_may_ask_for_what_another_one_gives() {
 }
 
 #[test]
-fn a_rule_asks_for_what_the_cell_ends_with_and_not_for_what_another_rule_replaces() {
-    let here = here(&CONFIG.replace("batch_size = 60", "batch_size = 60, lr = 0.1"));
-    let planned = |rules: &str| {
-        let sets = ["--set", rules, "sweep.seeds=1", "--set", "sweep.axes.train.weight_decay=[0.0, 0.01]"];
-        secateur(here.path(), &[&["sweep", "s.toml", "--dry-run"], &sets[..]].concat())
-    };
-    // The first rule would hold at the config's own rate, which the second one replaces.
-    let first = "{ if = { train.lr = 0.1 }, set = { train.momentum = 0.5 } }";
-    let second = "{ if = { criterion.name = \"random\" }, axes = { train.lr = [0.1, 0.2] } }";
-    for rules in [[first, second], [second, first]].map(|rules| format!("sweep.when=[{}]", rules.join(", "))) {
-        let (code, out, errors) = planned(&rules);
-        assert_eq!(code, 0, "{errors}");
-        let cells: Vec<(bool, bool, bool)> = (out.lines().filter(|line| line.starts_with("criterion=")))
-            .map(|line| {
-                ["criterion=random", "train.lr=0.2", "train.momentum=0.5"].map(|part| line.contains(part)).into()
-            })
-            .collect();
-        assert_eq!(cells.iter().filter(|cell| **cell == (true, true, false)).count(), 2, "{out}");
-        assert_eq!(cells.iter().filter(|cell| **cell == (true, false, true)).count(), 2, "{out}");
-        assert!(cells.iter().all(|(_, other, momentum)| other != momentum), "{out}");
-    }
-    // Two values of an axis that a rule replaces by a third are one run.
-    let third = "sweep.when=[{ if = { criterion.name = \"random\" }, set = { train.weight_decay = 0.1 } }]";
-    let (code, _, errors) = planned(third);
-    assert!(code == 2 && errors.contains("two cells are the same run"), "{errors}");
-    // Rules of which each sets what the other asks for: one of them holds in a cell.
-    let either = "sweep.when=[{ if = { criterion.name = \"magnitude\", train.momentum = 0.9 }, set = { train.lr = 0.2 } }, \
-                  { if = { criterion.name = \"random\", train.lr = 0.1 }, set = { train.momentum = 0.5 } }]";
-    let (code, out, errors) = planned(either);
-    assert_eq!(code, 0, "{errors}");
-    let cells: Vec<&str> = out.lines().filter(|line| line.starts_with("criterion=")).collect();
-    let right = |cell: &&str| cell.contains("criterion=random") == cell.contains("train.momentum=0.5");
-    assert!(cells.len() == 4 && cells.iter().all(right), "{out}");
-}
-
-#[test]
 fn every_sweep_of_the_program_can_be_planned() {
     let here = tempfile::tempdir().unwrap();
     for (name, cells) in [

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::section::{Pick, Picked, Sections};
-use super::spec::{Condition, Order, Spec};
+use super::spec::{Condition, Spec};
 use crate::config::ConfigError;
 use crate::config::key::{self, flat};
 use crate::experiments::claims::Claim;
@@ -61,7 +61,6 @@ pub fn walk(
         excluded: 0,
     };
     let sides: Vec<[Condition; 2]> = spec.claims.iter().map(sides).collect();
-    let order = spec.order();
     for number in 0..product as usize {
         let mut picks = Vec::with_capacity(spec.axes.len());
         let mut rest = number;
@@ -71,7 +70,7 @@ pub fn walk(
             rest /= length;
         }
         picks.sort_unstable();
-        for (picks, picked) in ruled((spec, &order), sections, picks, &mut walked.applied) {
+        for (picks, picked) in ruled(spec, sections, picks, &mut walked.applied) {
             let takes: Vec<bool> = spec.exclude.iter().map(|rule| picked.has(&rule.0, &picks, sections)).collect();
             walked.took.iter_mut().zip(&takes).for_each(|(took, takes)| *took |= takes);
             if takes.contains(&true) {
@@ -92,25 +91,25 @@ pub fn walk(
 }
 
 /// What the rules of `when` make of the picks of all cells: those that hold add their axes, and may make others hold, each
-/// at most once. One whose condition another may change is asked after that one.
-fn ruled(
-    (spec, order): (&Spec, &Order),
-    sections: &mut Sections<'_>,
-    picks: Vec<Pick>,
-    applied: &mut [bool],
-) -> Vec<(Vec<Pick>, Picked)> {
+/// at most once.
+fn ruled(spec: &Spec, sections: &mut Sections<'_>, picks: Vec<Pick>, applied: &mut [bool]) -> Vec<(Vec<Pick>, Picked)> {
     let mut open = vec![(picks, vec![false; spec.when.len()])];
     let mut whole = Vec::new();
     // The last one first, so that cells come in the order of their axes.
     while let Some((picks, mut done)) = open.pop() {
         let picked = sections.pick(&picks);
-        let holds = |rule: usize| !done[rule] && picked.has(&spec.when[rule].condition.0, &picks, sections);
-        let Some(rule) = order.next(holds) else {
+        let mut applying: Vec<usize> = Vec::new();
+        for (number, when) in spec.when.iter().enumerate().filter(|(number, _)| !done[*number]).collect::<Vec<_>>() {
+            if picked.has(&when.condition.0, &picks, sections) {
+                (applied[number], done[number]) = (true, true);
+                applying.extend(&when.axes);
+            }
+        }
+        if applying.is_empty() {
             whole.push((picks, picked));
             continue;
-        };
-        (applied[rule], done[rule]) = (true, true);
-        let more = product_of(spec, &spec.when[rule].axes).into_iter().rev();
+        }
+        let more = product_of(spec, &applying).into_iter().rev();
         open.extend(more.map(|more| ([picks.as_slice(), &more].concat(), done.clone())));
     }
     whole

@@ -88,14 +88,8 @@ impl<'a> Sections<'a> {
         for section in 0..self.names.len() {
             let (mut whole, mut plain) = (Vec::new(), Vec::new());
             for pick in picks.iter().filter(|pick| self.touches[pick.0 as usize][pick.1 as usize].contains(&section)) {
-                let leaf = self.choice(*pick).leaf.as_ref().filter(|_| !self.tied);
-                if let Some(leaf) = leaf {
-                    // Of two values for a key the last one stays, as in the config.
-                    plain.retain(|before: &Pick| self.choice(*before).leaf.as_ref() != Some(leaf));
-                    plain.push(*pick);
-                } else {
-                    whole.push(*pick);
-                }
+                let leaf = self.choice(*pick).leaf.is_some() && !self.tied;
+                if leaf { plain.push(*pick) } else { whole.push(*pick) }
             }
             let form = self.form(section, whole, &mut plain);
             parts.push((form, plain));

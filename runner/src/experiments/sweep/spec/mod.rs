@@ -2,10 +2,7 @@
 //!
 //! Longer than 300 lines because one reader tells everything that is wrong with the section at once.
 
-mod order;
 mod search;
-
-pub use order::Order;
 
 use std::collections::{BTreeMap, HashSet};
 
