@@ -1,4 +1,6 @@
 //! What sweeps were to show is judged by their runs, and the same from the table that is kept when the runs are gone.
+//!
+//! Longer than 300 lines because the page of the evidence is held to the same tables as its claims.
 
 use std::fs;
 use std::path::Path;
