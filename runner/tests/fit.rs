@@ -108,6 +108,23 @@ fn what_a_lottery_run_shows_chooses_the_weights_of_another_network() {
         |w: f64| criterion["weight"].as_float().unwrap() * w + criterion["weight_squared"].as_float().unwrap() * w * w;
     assert!(at(1.5) > at(0.2), "{text}");
 
+    // How well they tell the survivors of other runs, beside what is fitted to these.
+    let correlations = |run: &Path, more: &[&str]| -> Vec<f64> {
+        let (code, out, log) = fit(folder, run, more);
+        assert!(code == 0 && !log.contains("panicked"), "{out}{log}");
+        let (_, table) = out.split_once("with how long weights survived:\n").unwrap();
+        table.lines().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
+    };
+    let [own, itself] = correlations(&tickets, &["--beside", "found.toml", "--batches", "2"])[..] else { panic!() };
+    assert!(own == itself && own > 0.2, "{own} {itself}");
+    let smaller = lottery(folder, "smaller", &["--set=model.hidden=[20]", SURVIVAL]);
+    let [own, other, default] =
+        correlations(&smaller, &["--quiet", "--beside", "found.toml", "--beside", "criterion/autosparse"])[..]
+    else {
+        panic!()
+    };
+    assert!(own > other && own > default && other > 0.2 && default > 0.2, "{own} {other} {default}");
+
     // Another network, pruned before its first update.
     let other =
         ["run", "experiment/quickstart", "schedule/one-shot", "found.toml", "--quiet", "--set=model.hidden=[20]"];
@@ -189,6 +206,9 @@ fn what_nothing_can_be_learned_from_is_told_apart() {
     assert_eq!(refused(&plain, &out, "has not recorded how long its weights survived"), 2);
     assert_eq!(refused(&plain, &["--out", "found.json"], "found.json: a config's name ends in .toml"), 2);
     assert_eq!(refused(&plain, &[&out[..], &["--data-dir", "here"]].concat(), "\"glyphs\" reads no file"), 2);
+    let nothing = "--beside experiment/quickstart: it leaves criterion.name at \"contribution-rank\"";
+    assert_eq!(refused(&plain, &["--beside", "experiment/quickstart"], nothing), 2);
+    assert!(fit(folder, &plain, &[]).2.contains("--out <FILE>"), "one of the two is wanted");
     fs::write(folder.join("found.toml"), "").unwrap();
     assert_eq!(refused(&plain, &out, "found.toml: there is such a file"), 2);
     fs::remove_file(folder.join("found.toml")).unwrap();

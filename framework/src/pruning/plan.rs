@@ -3,12 +3,14 @@
 use super::budget::{CostOf, Goal, KeepCount, budget, in_multiples, most_within};
 use super::config::{Granularity, Normalizer, OnEmptyLayer, PruneConfig, Scope};
 use super::masks::{self, Blocks, KeepMask, Layer, pattern};
-use super::scores::{Answers, LayerScores, score_layer, targets};
+use super::measure::UnitScores;
+use super::scores::{Answers, LayerScores, score_layer, targets, unit_scores};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::network::layout::UnitGroup;
 use crate::network::params::{Masking, ParamStore};
 use crate::pruning::criterion::{Criterion, Target};
+use std::collections::BTreeMap;
 
 /// Which elements of which parameters or groups stay.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Plan<B: Backend> {
     pub keep: Vec<(String, KeepMask<B>)>,
     /// In which forms the criterion answered; where it decided itself, no count was asked of it.
     pub answers: Answers,
+    /// What the scores of units look like, by group; nothing where single weights or blocks are pruned.
+    pub scores: BTreeMap<String, UnitScores>,
 }
 
 impl<B: Backend> Plan<B> {
@@ -89,6 +93,7 @@ pub fn plan_at_cost<'a, B: Backend>(
     let fixed = store.masking() == Masking::Held;
     let before = |n: &String| if fixed { current_mask(config, store, n) } else { Ok(None) };
     let before = names.iter().map(before).collect::<Result<Vec<_>>>()?;
+    let scores = unit_scores(&names, &scored, &before);
     let one_each = config.on_empty_layer == OnEmptyLayer::KeepOne;
     let keep = if answers.decisions {
         let mut keep = masks::own_rule(store.device(), scored, before)?;
@@ -115,7 +120,7 @@ pub fn plan_at_cost<'a, B: Backend>(
             }
         }
     };
-    Ok(Plan { keep: names.into_iter().zip(keep).collect(), answers })
+    Ok(Plan { keep: names.into_iter().zip(keep).collect(), answers, scores })
 }
 
 /// The best of one ranking over all layers, in multiples where they are asked for, and within a cost.

@@ -2,12 +2,14 @@
 
 use super::config::{Granularity, Normalizer, PruneConfig};
 use super::masks::{Blocks, KeepMask};
+use super::measure::UnitScores;
 use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::layout::{Member, UnitGroup};
 use crate::network::params::ParamStore;
 use crate::pruning::criterion::{Criterion, Scores, Target};
 use crate::tensor::Tensor;
+use std::collections::BTreeMap;
 
 /// What a criterion said about one parameter or group.
 #[derive(Debug, Clone)]
@@ -152,6 +154,21 @@ pub(super) fn score_layer<B: Backend>(
             finite(name, &scores).map(|()| LayerScores::Units(scores))
         }
     }
+}
+
+/// What the scores of units look like, by group; of those that `before` marks as there.
+pub(super) fn unit_scores<B: Backend>(
+    names: &[String],
+    scored: &[LayerScores<B>],
+    before: &[Option<KeepMask<B>>],
+) -> BTreeMap<String, UnitScores> {
+    let there = |(scores, before): (&LayerScores<B>, &Option<KeepMask<B>>)| {
+        let LayerScores::Units(scores) = scores else { return vec![] };
+        let alive = if let Some(KeepMask::Units(alive)) = before { Some(alive) } else { None };
+        let there = scores.iter().enumerate().filter(|(unit, _)| alive.is_none_or(|alive| alive[*unit]));
+        there.map(|(_, score)| f64::from(*score)).collect()
+    };
+    UnitScores::of(names.iter().cloned().zip(scored.iter().zip(before).map(there)))
 }
 
 fn decides() -> Error {

@@ -170,6 +170,11 @@ crate::options! {
         /// and the correlation with the noise in the targets where a generator says what that is.
         #[acts(run, "a model that has no loss of its own")]
         pub eval_train: bool = false,
+        /// Examples of the test split, at most, of which it is measured when the run is over how much the activation of each
+        /// neuron tells (`activation_information` in the summary, in bits); 0 for none. Neurons are the units of every layer
+        /// with an activation but the last layer; their activations are kept meanwhile, 4 bytes each.
+        #[acts(run, "a layer before the last that has an activation")]
+        pub eval_activations: usize = 0,
         /// Examples in one evaluation batch.
         #[acts(always)]
         pub eval_batch_size: usize = 1000,

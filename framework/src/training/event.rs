@@ -2,7 +2,7 @@
 
 use crate::data::SplitName;
 use crate::network::layout::Sizes;
-use crate::pruning::measure::{Histogram, LayerBurden, LayerNeurons};
+use crate::pruning::measure::{Histogram, LayerActivations, LayerBurden, LayerNeurons, UnitScores};
 use crate::pruning::{Counted, LatencyTable};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -117,6 +117,15 @@ pub enum Event {
         /// Parameters that may be pruned, in the model's order.
         layers: Vec<LayerNeurons>,
     },
+    /// What the activation of every single neuron tells of test examples, where `train.eval_activations` asks for it.
+    Activations {
+        /// The run's last step.
+        step: u64,
+        /// Examples that were looked at.
+        examples: usize,
+        /// Layers with an activation, in the order of their calls.
+        layers: Vec<LayerActivations>,
+    },
     /// The network was measured on held-out data.
     Eval {
         /// The step before it.
@@ -185,6 +194,9 @@ pub enum Event {
         /// The weights before and after it; of very many pruning steps, every nth has them.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         weights: Option<Histogram>,
+        /// What the scores of units looked like, by group; in the last round, where there are several.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+        scores: BTreeMap<String, UnitScores>,
         /// Wall-clock time of scoring and pruning.
         seconds: f64,
     },

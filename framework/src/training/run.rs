@@ -272,6 +272,7 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
             return Ok(());
         }
         let found = live.measure(setting, SplitName::Validation, EvalAt::Epoch, reporter)?;
+        live.burden.recovering.trained(found.accuracy);
         if !setting.data.validation.is_empty() {
             reporter.validated(&found, &|sections| setting.network(&live.params, sections))?;
         }
@@ -289,8 +290,9 @@ impl<'a, 'o, B: Backend> Training<'a, 'o, B> {
         let look = setting.look(&live.params)?;
         let inference = setting.inference(&live.params, live.asked)?;
         let fit = setting.fit(&live.params, &mut reporter)?;
-        let summary =
-            Summary { inference, ..Summary::of(&setting, &live, (test, fit), (dense, look.cost), &reporter)? };
+        let activation_information = setting.activations(&live.params, last, &mut reporter)?;
+        let summary = Summary::of(&setting, &live, (test, fit), (dense, look.cost), &reporter)?;
+        let summary = Summary { inference, activation_information, ..summary };
         reporter.event(&Event::Finish { step: live.next.0, metrics: summary.metrics() })?;
         setting.device.trim();
         Ok(Outcome { summary, params: live.params, input: setting.input, layers: look.layers })

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::network::forward::Cost;
 use crate::network::layout::Sizes;
 use crate::pruning;
-use crate::pruning::measure::{self, Foretold, LayerBurden};
+use crate::pruning::measure::{self, ActivationInformation, Foretold, LayerBurden, Recovery, UnitScores};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,6 +37,9 @@ pub struct Summary {
     /// How far the output follows the noise in the training targets; see [`Fit::noise_correlation`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_correlation: Option<f64>,
+    /// What the activations of the neurons tell of test examples, where `train.eval_activations` asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_information: Option<ActivationInformation>,
     /// Fraction of all weights that is gone, masked or cut out: those of every layer, the exempt ones and the output's
     /// among them, without biases and norms.
     pub sparsity: f64,
@@ -69,6 +72,12 @@ pub struct Summary {
     /// four of them (`train.eval_prunes`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop_foretold: Option<Foretold>,
+    /// What pruning steps cost, and how much of that came back before the next one, where the network was measured around them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+    /// What the scores of units looked like at the last pruning step, by group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unit_scores: BTreeMap<String, UnitScores>,
     /// Burden indicators of the last epoch.
     #[serde(default)]
     pub burden: Vec<LayerBurden>,
@@ -166,10 +175,13 @@ impl Summary {
             regrown_distinct: returned.map(|(count, _)| count),
             regrown_stay: returned.map(|(_, stay)| stay),
             drop_foretold: Foretold::of(&burden.costs),
+            recovery: burden.recovering.told(),
+            unit_scores: burden.scores.clone(),
             burden: burden.latest().to_vec(),
             notes: reporter.notes(),
             sparse_layers: params.sparse_layers(),
             inference: None,
+            activation_information: None,
             params_dense,
             params_kept,
             macs_dense: dense.macs,

@@ -269,6 +269,8 @@ fn resumes_exactly(setup: &Trial, steps: &[u64]) {
     let returned = |of: &Outcome<Cpu>| (of.summary.regrown, of.summary.regrown_distinct, of.summary.regrown_stay);
     assert_eq!(returned(&found), returned(&expected));
     assert_eq!(found.summary.drop_foretold, expected.summary.drop_foretold);
+    assert_eq!(found.summary.unit_scores, expected.summary.unit_scores);
+    assert_eq!(found.summary.recovery, expected.summary.recovery);
     let some = expected.summary.regrown_distinct.is_some_and(|distinct| distinct <= expected.summary.regrown);
     assert_eq!(some, expected.summary.regrown > 0);
     assert_eq!((found.summary.macs_dense, found.summary.units), (expected.summary.macs_dense, expected.summary.units));

@@ -9,7 +9,7 @@ use secateur::plugins::registry::Registered;
 use secateur::pruning::{GrowConfig, PruneConfig};
 use secateur::training::event::Event;
 use secateur::training::{Observer, Run, TrainConfig};
-use secateur_bundle::autosparse::{Fitted, Regression, Survivors};
+use secateur_bundle::autosparse::{Regression, Survivors};
 
 use super::Workbench;
 use super::device::{Work, on_device};
@@ -17,8 +17,8 @@ use crate::config::Resolved;
 use crate::failure::Failure;
 
 impl Workbench {
-    /// Fits the criterion autosparse to a run: `survived` is the share of its pruning steps that each weight survived, by
-    /// parameter. `None` where all are alike.
+    /// What the criterion autosparse is fitted to, of a run: `survived` is the share of its pruning steps that each weight
+    /// survived, by parameter.
     ///
     /// # Errors
     /// The data is not there; the network that the config describes is not that of `survived`.
@@ -27,7 +27,7 @@ impl Workbench {
         config: &Resolved,
         survived: BTreeMap<String, Vec<f64>>,
         batches: u64,
-    ) -> Result<Option<Fitted>, Failure> {
+    ) -> Result<Regression, Failure> {
         on_device((&config.run.top, config.run.train.bits), Fitting { bench: self, config, survived, batches })
     }
 }
@@ -53,9 +53,9 @@ impl Observer for AtStart {
 }
 
 impl Work for Fitting<'_> {
-    type Made = Option<Fitted>;
+    type Made = Regression;
 
-    fn on<B: Registered>(self, device: B) -> Result<Option<Fitted>, Failure> {
+    fn on<B: Registered>(self, device: B) -> Result<Regression, Failure> {
         let Self { bench, config, survived, batches } = self;
         let (registry, data) = (&bench.registry, &bench.data);
         let told = &config.run;
@@ -83,6 +83,6 @@ impl Work for Fitting<'_> {
             Err(error) => return Err(error.into()),
         }
         let regression = regression.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(regression.solve())
+        Ok(regression.clone())
     }
 }

@@ -190,6 +190,7 @@ impl State {
             | Event::Latency { .. }
             | Event::Burden { .. }
             | Event::Neurons { .. }
+            | Event::Activations { .. }
             | Event::Note { .. } => {}
         }
     }

@@ -1,4 +1,6 @@
 //! What sweeps were to show is judged by their runs, and the same from the table that is kept when the runs are gone.
+//!
+//! Longer than 300 lines because the page of the evidence is held to the same tables as its claims.
 
 use std::fs;
 use std::path::Path;
@@ -247,9 +249,24 @@ fn sweeps_beside_each_other_are_judged_each_by_its_own_runs() {
     assert!(!here.path().join("all.jsonl").exists());
 }
 
-/// The tables of the guide's page, by the kept tables that they come from, as Markdown.
+/// The figure of a kept table: of what its first claim is about.
+fn figure_of(table: &Path) -> String {
+    let here = tempfile::tempdir().unwrap();
+    let drawn = here.path().join("figure.svg");
+    let text = fs::read_to_string(table).unwrap();
+    let head: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let mut command = assert_cmd::Command::cargo_bin("secateur").unwrap();
+    command.arg("compare").arg(table).arg("--figure").arg(&drawn);
+    head["claims"][0]["metric"].as_str().map(|metric| command.args(["--metric", metric]));
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{}: {}", table.display(), String::from_utf8_lossy(&out.stderr));
+    fs::read_to_string(drawn).unwrap()
+}
+
+/// The tables and the pictures of the guide's page, by the kept tables that they come from.
 #[test]
 fn the_page_of_the_evidence_says_what_the_kept_tables_say() {
+    let fix = "REBUILD_EVIDENCE=1 cargo test -p secateur-runner --test compare the_page_of_the_evidence";
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let page = docs.join("src/evidence.md");
     let mut text = fs::read_to_string(&page).unwrap();
@@ -270,10 +287,16 @@ fn the_page_of_the_evidence_says_what_the_kept_tables_say() {
         let (from, to) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
         let start = text.find(&from).unwrap_or_else(|| panic!("{}: no {from}", page.display())) + from.len();
         let end = start + text[start..].find(&to).unwrap_or_else(|| panic!("{}: no {to}", page.display()));
+        let (picture, drawn) = (format!("images/evidence/{name}.svg"), figure_of(&table));
+        assert!(text.contains(&format!("]({picture})")), "{}: no {picture}", page.display());
+        let picture = docs.join("src").join(picture);
         if std::env::var_os("REBUILD_EVIDENCE").is_some() {
             text.replace_range(start..end, &format!("\n{expected}\n"));
+            fs::create_dir_all(picture.parent().unwrap()).unwrap();
+            fs::write(&picture, drawn).unwrap();
         } else {
-            let fix = "REBUILD_EVIDENCE=1 cargo test -p secateur-runner --test compare the_page_of_the_evidence";
+            let kept = fs::read_to_string(&picture).unwrap_or_default();
+            assert!(kept == drawn, "{}: the picture is another's; draw it again: {fix}", picture.display());
             assert_eq!(text[start..end].trim(), expected.trim(), "{name}: the page is another's; rebuild it: {fix}");
         }
     }

@@ -85,6 +85,11 @@ const TRAIN: &[Case] = &[
         Note("the model has a loss of its own"),
     ),
     (
+        "train.eval_activations",
+        &["train.eval_activations=20", "model.activation=none"],
+        Note("no layer before the last one has an activation"),
+    ),
+    (
         "train.loss",
         &["train.loss=squared-error"],
         Refused("needs real-valued targets or two classes, but the data has 10"),

@@ -2,7 +2,7 @@
 //! and weight norms, the forms are ours), and how many changed places.
 
 use super::neurons::{LayerNeurons, NeuronSummary, Neurons};
-use super::{PruneCost, Returned};
+use super::{PruneCost, Recovering, Returned, UnitScores};
 use crate::autograd::Grads;
 use crate::backend::Backend;
 use crate::error::Result;
@@ -73,6 +73,12 @@ pub struct Burden {
     /// What the pruning steps cost around which the network was measured.
     #[serde(default)]
     pub(crate) costs: Vec<PruneCost>,
+    /// What training brings back of that.
+    #[serde(default)]
+    pub(crate) recovering: Recovering,
+    /// What the scores of units looked like at the last pruning step.
+    #[serde(default)]
+    pub(crate) scores: BTreeMap<String, UnitScores>,
     /// Flags, which a checkpoint keeps among its arrays.
     #[serde(skip)]
     pub(crate) returned: Returned,

@@ -1,5 +1,6 @@
 //! Figures of a network and of the process.
 
+mod activations;
 mod burden;
 mod foretold;
 mod histogram;
@@ -7,8 +8,12 @@ mod lipschitz;
 mod memory;
 mod neurons;
 mod paths;
+mod recovery;
 mod returned;
+mod unit_scores;
 
+pub(crate) use activations::Activations;
+pub use activations::{ActivationInformation, ActivationMeans, LayerActivations};
 pub use burden::{Burden, Churn, Indicators, LayerBurden};
 pub use foretold::{Foretold, PruneCost};
 pub use histogram::{BARS, Histogram};
@@ -16,7 +21,10 @@ pub use lipschitz::{lipschitz_at_most, spectral_norm};
 pub use memory::peak_memory_bytes;
 pub use neurons::{LayerNeurons, NeuronSummary};
 pub use paths::Paths;
+pub(crate) use recovery::Recovering;
+pub use recovery::Recovery;
 pub use returned::Returned;
+pub use unit_scores::UnitScores;
 
 use crate::backend::Backend;
 use crate::network::params::ParamStore;

@@ -1,8 +1,10 @@
 //! Loss and accuracy on held-out data, and the cost of a forward pass.
 
+mod activations;
 mod fit;
 mod predict;
 
+pub(super) use activations::layers_of_neurons;
 pub use fit::Fit;
 pub use predict::{Answer, Prediction, Predictor};
 
@@ -19,6 +21,7 @@ use crate::network::model::{Batch, Model, Output};
 use crate::network::model_file::ModelFile;
 use crate::network::params::ParamStore;
 use crate::options::Table;
+use crate::pruning::measure::ActivationInformation;
 use crate::pruning::schedule::Step;
 use crate::tensor::Tensor;
 use crate::training::event::{EvalAt, Event};
@@ -178,6 +181,26 @@ impl<B: Backend> Setting<'_, B> {
         let found = self.task().fit(params, self.data, self.train.eval_batch_size);
         reporter.clock.eval += clock.elapsed();
         found
+    }
+
+    /// What the activations of the neurons tell of test examples, where that is asked for; of every single one in an event.
+    pub fn activations(
+        &self,
+        params: &ParamStore<B>,
+        step: Step,
+        reporter: &mut Reporter<'_, B>,
+    ) -> Result<Option<ActivationInformation>> {
+        let asked = self.train.eval_activations;
+        if asked == 0 {
+            return Ok(None);
+        }
+        let clock = Instant::now();
+        let of = (asked, self.train.eval_batch_size);
+        let (examples, layers) = self.task().activations(params, self.data, of)?;
+        reporter.clock.eval += clock.elapsed();
+        let found = ActivationInformation::of(examples, &layers);
+        reporter.event(&Event::Activations { step: step.0, examples, layers })?;
+        Ok(found)
     }
 
     /// The file of the network, which the sections `model` and `compressor` of a config describe.

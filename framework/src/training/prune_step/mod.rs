@@ -57,13 +57,13 @@ impl<B: Backend> Live<B> {
     ) -> Result<()> {
         let (step, prune, plan) = (self.next, &setting.prune, position);
         let around = setting.measures_prunes();
-        let (mut validation_loss, mut measured) = (None, None);
+        let (mut validation_loss, mut measured, mut accuracy) = (None, None, None);
         if around {
             let at = EvalAt::BeforePrune;
             let found = setting.evaluate(&self.params, step, SplitName::Validation, at, reporter)?;
             // Without a validation split the test split is measured, which no schedule may go by.
             validation_loss = (!setting.data.validation.is_empty()).then_some(found.loss);
-            measured = self.before_prune(setting, found)?;
+            (measured, accuracy) = (self.before_prune(setting, found)?, found.accuracy);
             setting.show(&self.params, step, EvalAt::BeforePrune, reporter)?;
         }
         let clock = Instant::now();
@@ -133,6 +133,7 @@ impl<B: Backend> Live<B> {
             sparse_layers: self.params.sparse_layers(),
             rewound_to: rewound_to.map(|s| s.0),
             weights: weights.map(|weights| weights.after(&self.params)),
+            scores: self.burden.scores.clone(),
             seconds: seconds.as_secs_f64(),
         })?;
         let prunable = self.params.iter().filter(|p| p.spec().prunable);
@@ -173,6 +174,11 @@ impl<B: Backend> Live<B> {
         }
         if around {
             let found = setting.evaluate(&self.params, step, SplitName::Validation, EvalAt::AfterPrune, reporter)?;
+            match accuracy.zip(found.accuracy).filter(|_| pruned + regrown > 0) {
+                _ if rewound_to.is_some() => self.burden.recovering.rewound(),
+                Some((before, after)) => self.burden.recovering.pruned(before, after),
+                None => {}
+            }
             // Weights that are brought back from an earlier step say nothing of what the pruning cost.
             if let Some(before) = measured.filter(|_| rewound_to.is_none()) {
                 self.note_cost(setting, &before, &found)?;
@@ -222,6 +228,7 @@ impl<B: Backend> Live<B> {
             }
         }
         let own_rule = plan.answers.decisions;
+        burden.scores.clone_from(&plan.scores);
         for note in setting.idle_beside(plan.answers) {
             reporter.note(step, note.keys, note.text)?;
         }

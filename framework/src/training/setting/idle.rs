@@ -11,7 +11,7 @@ use crate::network::layout::{Layout, UnitGroup};
 use crate::options::{Idle, OptionSet, keys_for};
 use crate::pruning::schedule::RunLength;
 use crate::pruning::{Answers, Remark};
-use crate::training::evaluate::Look;
+use crate::training::evaluate::{Look, layers_of_neurons};
 use crate::training::{LrSchedule, TrainConfig};
 
 /// Keys of `[prune]` that act without a pruning step: the network they make is there from the start.
@@ -47,6 +47,7 @@ impl<B: Backend> Setting<'_, B> {
         let more = self
             .loss_notes(look)
             .into_iter()
+            .chain(self.activations_note(look))
             .chain(self.rate_notes())
             .chain(self.stop_notes())
             .chain(self.rounds_note(needs));
@@ -166,6 +167,16 @@ impl<B: Backend> Setting<'_, B> {
         let asked =
             |(key, _): &(&str, String)| look.own_loss && ["loss", "label_smoothing", "eval_train"].contains(key);
         self.train.changed().into_iter().filter(asked).map(own).collect()
+    }
+
+    fn activations_note(&self, look: &Look) -> Option<Remark> {
+        let asked = self.train.eval_activations;
+        (asked > 0 && layers_of_neurons(&look.layers).is_empty()).then(|| {
+            let text = format!(
+                "train.eval_activations = {asked} does nothing here: no layer before the last one has an activation."
+            );
+            Remark::new(&["train.eval_activations", "model.name"], text)
+        })
     }
 
     /// Learning rates that never become what the keys say.

@@ -2,10 +2,10 @@
 
 use crate::common;
 use crate::scene::config;
-use secateur::data::DataConfig;
+use secateur::data::{DataConfig, Holdout};
 use secateur::plugins::conformance::{Log, Trial};
 use secateur::prelude::*;
-use secateur::pruning::measure::{Foretold, PruneCost};
+use secateur::pruning::measure::{Foretold, PruneCost, Recovery};
 use secateur::pruning::{Apply, Granularity, Scope};
 use secateur::training::TrainConfig;
 use secateur::training::event::{EvalAt, Event};
@@ -57,4 +57,37 @@ fn drops_are_ranked_with_what_the_steps_took() {
     // Nothing is known where the network is not measured around pruning steps.
     let blind = TrainConfig { eval_prunes: 0, ..train };
     assert_eq!(told(Granularity::Weight, Apply::Mask, &blind).0, None);
+}
+
+#[test]
+fn recovery_is_what_the_evaluations_around_pruning_steps_say() {
+    let run = |criterion, schedule, eval_prunes| -> (Option<Recovery>, Vec<Event>) {
+        let train = TrainConfig { epochs: 8, batch_size: 20, lr: 0.05, eval_prunes, ..TrainConfig::default() };
+        let prune = config(Granularity::Weight, Scope::Global, 1, Apply::Mask, false);
+        let trial = Trial { prune, train, criterion, schedule, model: ("mlp", "hidden = [12, 7]"), ..Trial::default() };
+        let data = common::glyphs(400, 20, DataConfig { validation: Holdout::Fraction(0.25), ..DataConfig::default() });
+        let (outcome, events) = trial.run(&secateur_bundle::registry().unwrap(), Cpu::default(), &data).unwrap();
+        (outcome.summary.recovery, events)
+    };
+    let steps = ("periodic", "first = 2\nevery = 2\ncount = 3\nfraction = 0.6");
+    let (found, events) = run(("magnitude", ""), steps, 50);
+    let (mut around, mut last) = (vec![], f64::NAN);
+    for event in &events {
+        match event {
+            Event::Eval { accuracy, at: EvalAt::BeforePrune, .. } => around.push((accuracy.unwrap(), f64::NAN)),
+            Event::Eval { accuracy, at: EvalAt::AfterPrune, .. } => around.last_mut().unwrap().1 = accuracy.unwrap(),
+            Event::Eval { accuracy, at: EvalAt::Epoch, .. } => last = accuracy.unwrap(),
+            _ => {}
+        }
+    }
+    assert_eq!(around.len(), 3);
+    let ends = around[1..].iter().map(|(before, _)| *before).chain([last]);
+    let regained: f64 = around.iter().zip(ends).map(|((_, after), end)| end - after).sum::<f64>() / 3.0;
+    let drop: f64 = around.iter().map(|(before, after)| before - after).sum::<f64>() / 3.0;
+    let found = found.unwrap();
+    assert!(found.steps == 3 && drop > 0.0 && (found.drop - drop).abs() < 1e-12, "{found:?} {drop}");
+    assert!((found.regained - regained).abs() < 1e-12 && (found.left - (drop - regained)).abs() < 1e-12, "{found:?}");
+    // Nothing is known where the network is not measured around the steps, or begins anew after each.
+    assert_eq!(run(("magnitude", ""), steps, 0).0, None);
+    assert_eq!(run(("magnitude", ""), ("lottery", "epochs_per_round = 2"), 50).0, None);
 }

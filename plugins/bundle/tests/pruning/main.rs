@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod achieved;
+mod activations;
 mod bounds;
 #[path = "../common/mod.rs"]
 mod common;
@@ -12,4 +13,5 @@ mod latency;
 mod paths;
 mod scene;
 mod shrink;
+mod unit_scores;
 mod unit_state;

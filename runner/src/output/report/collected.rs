@@ -101,7 +101,7 @@ impl Collected {
             Event::Burden { step, layers, .. } => self.burden.push((at(step), layers)),
             Event::Finish { step, .. } => self.history.end = self.history.end.max(at(step.saturating_sub(1))),
             Event::Note { text, .. } => self.history.notes.push(text),
-            Event::Latency { .. } | Event::Neurons { .. } => {}
+            Event::Latency { .. } | Event::Neurons { .. } | Event::Activations { .. } => {}
         }
     }
 

@@ -1,4 +1,5 @@
-"""Writes golden.json, the scores of the cases of cases.toml, and fits.json, coefficients fitted to made-up survivors.
+"""Writes golden.json, the scores of the cases of cases.toml, and fits.json, coefficients fitted to made-up survivors, with the correlation
+of scores and survivors on each network by the coefficients of each (numpy.corrcoef).
 
     SECATEUR_ORACLES="$PWD/inputs.json" cargo test -p secateur-bundle --test oracles -- --ignored
     python3 make.py "$PWD/inputs.json"
@@ -49,12 +50,15 @@ def answer(inputs, name, case):
     return scores, kept
 
 
-def fit(inputs, network):
+def rows_and_shares(inputs, network):
     found, weights = terms(inputs, network)
     rows = np.concatenate([t.flatten(1).numpy().T for t in found.values()])
     # The shares of survived steps that fits.rs makes up.
     share = lambda w: [min(int(abs(v) * 10) + i % 3, 8) / 8 for i, v in enumerate(w.flatten().tolist())]
-    shares = np.concatenate([share(weights[n]) for n in found])
+    return rows, np.concatenate([share(weights[n]) for n in found])
+
+
+def fit(rows, shares):
     ours = np.linalg.lstsq(np.column_stack([rows, np.ones(len(rows))]), shares, rcond=None)[0]
     theirs = LinearRegression().fit(rows, shares)
     assert np.allclose(ours[:-1], theirs.coef_, rtol=1e-9) and np.isclose(ours[-1], theirs.intercept_, rtol=1e-9)
@@ -63,5 +67,9 @@ def fit(inputs, network):
 
 write("autosparse", answer)
 inputs = Inputs(sys.argv[1])
-fits = {network: fit(inputs, network) for network in ["mlp", "cnn", "cnn-plain"]}
+tables = {network: rows_and_shares(inputs, network) for network in ["mlp", "cnn", "cnn-plain"]}
+fits = {network: fit(*table) for network, table in tables.items()}
+for network, (rows, shares) in tables.items():
+    score = {other: rows @ np.array(fits[other]["coefficients"]) for other in fits}
+    fits[network]["correlations"] = {other: float(np.corrcoef(s, shares)[0, 1]) for other, s in score.items()}
 (HERE / "autosparse" / "fits.json").write_text(json.dumps(fits, indent=1) + "\n")

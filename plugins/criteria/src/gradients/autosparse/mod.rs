@@ -62,7 +62,7 @@ options! {
 
 impl AutoSparse {
     /// In the order of [`TERMS`].
-    fn coefficients(&self) -> [f64; TERMS.len()] {
+    pub fn coefficients(&self) -> [f64; TERMS.len()] {
         let Self { weight, gradient, weight_squared, gradient_squared, product, product_size, .. } = *self;
         [weight, gradient, weight_squared, gradient_squared, product, product_size]
     }

@@ -67,6 +67,21 @@ impl Regression {
         let r_squared = (1.0 - left[N][N] / own[N]).clamp(0.0, 1.0);
         Some(Fitted { coefficients, intercept: mean[N] - explained, r_squared, weights: self.count })
     }
+
+    /// Pearson's correlation over the weights between the score with these coefficients and what is to be predicted: how
+    /// well they do where they were not fitted, whatever scale and offset they have. None of any coefficients is above the
+    /// root of [`Fitted::r_squared`]. `None` where the scores or the targets are all alike.
+    pub fn correlation(&self, coefficients: &[f64; N]) -> Option<f64> {
+        let mean = self.sums.map(|sum| sum / self.count.max(1) as f64);
+        let centred = |i: usize, j: usize| self.products[i][j] - self.sums[i] * mean[j];
+        let of_score = |j: usize| (0..N).map(|i| coefficients[i] * centred(i, j)).sum::<f64>();
+        let variance: f64 = (0..N).map(|j| coefficients[j] * of_score(j)).sum();
+        // Next to what rounding leaves of nothing.
+        let size = |i: usize, j: usize| (coefficients[i] * coefficients[j] * self.products[i][j]).abs();
+        let sizes: f64 = (0..N).map(|i| (0..N).map(|j| size(i, j)).sum::<f64>()).sum();
+        let varies = variance > 1e-12 * sizes && centred(N, N) > 1e-12 * self.products[N][N];
+        varies.then(|| (of_score(N) / (variance * centred(N, N)).sqrt()).clamp(-1.0, 1.0))
+    }
 }
 
 #[cfg(test)]
@@ -102,5 +117,25 @@ mod tests {
         (0..50).for_each(|i| all.add(row(i), 0.3));
         assert_eq!(all.solve(), None);
         assert_eq!(Regression::default().solve(), None);
+        assert_eq!((all.correlation(&[1.0; N]), Regression::default().correlation(&[1.0; N])), (None, None));
+    }
+
+    #[test]
+    fn a_score_correlates_with_what_it_predicts_whatever_its_scale() {
+        let mut all = Regression::default();
+        let of = |c: [f64; N], i: u32| row(i).iter().zip(c).map(|(x, c)| x * c).sum::<f64>();
+        let (truth, other) = ([0.5, -2.0, 0.0, 1.0, 3.0, -0.25], [1.0, 1.0, 0.0, 0.0, 2.0, 0.0]);
+        (0..200).for_each(|i| all.add(row(i), 0.75 + of(truth, i)));
+        assert!((all.correlation(&truth.map(|c| 40.0 * c)).unwrap() - 1.0).abs() < 1e-9);
+        assert!((all.correlation(&truth.map(|c| -c)).unwrap() + 1.0).abs() < 1e-9);
+        // The definition, over the rows.
+        let pairs: Vec<(f64, f64)> = (0..200).map(|i| (of(other, i), of(truth, i))).collect();
+        let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / 200.0;
+        let (a, b) = (mean(|p| p.0), mean(|p| p.1));
+        let sum = |of: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|p| of(p.0 - a, p.1 - b)).sum::<f64>();
+        let expected = sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
+        let found = all.correlation(&other).unwrap();
+        assert!((found - expected).abs() < 1e-9 && found < all.solve().unwrap().r_squared.sqrt(), "{found} {expected}");
+        assert_eq!(all.correlation(&[0.0; N]), None, "all scores are alike");
     }
 }
