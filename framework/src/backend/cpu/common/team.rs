@@ -106,6 +106,12 @@ pub fn together<R>(f: impl FnOnce() -> R) -> R {
     })
 }
 
+/// Runs `f` on this thread alone: it computes itself what it would share out.
+pub fn alone<R>(f: impl FnOnce() -> R) -> R {
+    let _role = Restored(ROLE.replace(Role::Works));
+    f()
+}
+
 /// Who computes what this thread shares out.
 pub(super) fn pieces() -> Pieces {
     match ROLE.get() {
