@@ -121,3 +121,19 @@ def test_torch_and_onnxruntime_give_the_logits(network, pictures, tmp_path):
         session = onnxruntime.InferenceSession(tmp_path / name, providers=["CPUExecutionProvider"])
         for some in (value, value[:1]):
             agree(session.run(None, {"input": some})[0], expected[: len(some)], name)
+
+
+def test_weights_that_were_cut_short_are_refused_by_name(tmp_path):
+    torch = pytest.importorskip("torch")
+    sets = {**GLYPHS, **NETWORKS["mlp"], **HALVED, "output.dir": tmp_path / "runs"}
+    run = secateur.run("experiment/quickstart", "criterion/magnitude", sets=sets, progress=False)
+    command("export", run.folder, "--format", "torch", "--out", tmp_path / "network.py", "--examples", 4)
+    spec = importlib.util.spec_from_file_location("network", tmp_path / "network.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert isinstance(module.load(), torch.nn.Module)
+    whole = (tmp_path / "network.bin").read_bytes()
+    for data in [b"", whole[:5], whole[: len(whole) // 2], whole[:-1], whole + b"more"]:
+        (tmp_path / "other.bin").write_bytes(data)
+        with pytest.raises(ValueError, match=rf"other.bin has {len(data)} bytes, where these weights are {len(whole)}"):
+            module.load(tmp_path / "other.bin")

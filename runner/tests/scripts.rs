@@ -162,6 +162,42 @@ fn the_kit_checks_a_script_and_says_what_it_is() {
     assert!(code == 1 && text.contains("is the sign turned?"), "{text}");
     let (code, text) = here.outcome(&["plugins", "show", "python:mine.py", "--plugin", "mine.py"]);
     assert!(code == 0 && text.contains("share = 0.5") && text.contains("timeout = 30"), "{text}");
+    // NumPy's own numbers are numbers, and a name that a part of NumPy has too is a name.
+    let scalars = "options = {'share': numpy.float32(0.5), 'power': numpy.int64(2)}";
+    here.write("random.py", &TAYLOR.replace("needs =", &format!("{scalars}\nneeds =")));
+    let (code, text) = here.outcome(&["plugins", "check", "random.py"]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = here.outcome(&["plugins", "show", "python:random.py", "--plugin", "random.py"]);
+    assert!(code == 0 && text.contains("share = 0.5") && text.contains("power = 2"), "{text}");
+}
+
+/// A script that keeps all that it was shown, looks at it later, and tries to write to it.
+const KEEPS: &str = r#"
+import numpy
+
+needs = "gradients"
+kept = []
+
+
+def score(view):
+    for array in (view.weight, view.grad):
+        kept.append(array)
+        try:
+            array.flags.writeable = True
+        except ValueError:
+            continue
+        raise AssertionError("what is shown can be written to")
+    assert all(array.shape == array.copy().shape for array in kept)
+    return numpy.abs(view.weight * view.grad)
+"#;
+
+#[test]
+fn arrays_that_a_script_keeps_break_nothing() {
+    let Some(here) = Here::with(TAYLOR) else { return };
+    let long = [MINE, "--set=prune.rounds=2"];
+    let expected = here.model("plain", &long);
+    here.write("mine.py", KEEPS);
+    assert!(here.model("keeps", &long) == expected, "the networks differ");
 }
 
 #[test]
@@ -221,6 +257,24 @@ fn what_a_script_cannot_mean_is_said_before_anything_runs() {
         ),
         ("window = 'epoch'\ndef score(view): pass\n", "defines no observe(seen)"),
         ("options = {'a': []}\ndef score(view): pass\n", "the default of \"a\" is []"),
+        // Attributes of another type than is meant.
+        ("score = 3\n", "it defines no score(view)"),
+        (
+            "needs = 3\ndef score(view): pass\n",
+            "needs = 3: it must be a word or a list of words, such as \"gradients\"",
+        ),
+        ("needs = ['inputs', 3]\ndef score(view): pass\n", "needs = ['inputs', 3]: it must be a word or a list of"),
+        ("window = 3\ndef score(view): pass\n", "window = 3: it must be a text: \"last-step\""),
+        ("reduce = ['l1']\ndef score(view): pass\n", "reduce = ['l1']: it must be a text: \"l1\""),
+        ("observe = 3\ndef score(view): pass\n", "observe = 3: it must be a function"),
+        ("options = 3\ndef score(view): pass\n", "options = 3: it must be a dict of defaults"),
+        ("options = {1: 2}\ndef score(view): pass\n", "options: the key 1 must be a text"),
+        ("options = {'a': None}\ndef score(view): pass\n", "the default of \"a\" is None, and must be a number"),
+        ("options = {'a': float('nan')}\ndef score(view): pass\n", "the default of \"a\" is nan, and must be finite"),
+        ("options = {'a': -1e999}\ndef score(view): pass\n", "the default of \"a\" is -inf, and must be finite"),
+        ("options = {'a': 2**63}\ndef score(view): pass\n", "and must be a whole number of 64 bits"),
+        ("options = {'a': '\\ud800'}\ndef score(view): pass\n", "holds '\\ud800', which is no character"),
+        ("raise ValueError('\\ud800')\n", "ValueError: \\ud800"),
     ] {
         here.write("mine.py", script);
         let (code, text) = here.run(&[MINE]);
@@ -233,6 +287,8 @@ fn what_a_script_cannot_mean_is_said_before_anything_runs() {
     assert!(code == 2 && text.contains("criterion.shar") && text.contains("did you mean"), "{text}");
     let (code, text) = here.run(&[MINE, "--set=criterion.power=0.5"]);
     assert!(code == 2 && text.contains("criterion.power") && text.contains("must be like its default, 1"), "{text}");
+    let (code, text) = here.run(&[MINE, "--set=criterion.share=nan"]);
+    assert!(code == 2 && text.contains("criterion.share") && text.contains("must be a finite number"), "{text}");
     let mut command = here.command(&[&["run", "experiment/quickstart", MINE], &SMALL[..]].concat());
     let output = command.env("SECATEUR_PYTHON", "/no/such/python").output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
@@ -249,6 +305,7 @@ fn what_score_gives_must_fit() {
         ("view.input", "say needs = \"inputs\""),
         ("view.weights", "there is no view.weights; there are axis, grad, group"),
         ("view.weight.fill(0)", "assignment destination is read-only"),
+        ("view.weight + 1j", "score gave complex64 for fc1.weight; scores are numbers"),
     ] {
         here.write("mine.py", &TAYLOR.replace("numpy.abs(view.weight * view.grad)", given));
         let (code, text) = here.run(&[MINE, "--force"]);

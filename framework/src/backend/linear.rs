@@ -78,10 +78,11 @@ pub trait LinearOps: Device {
     /// # Errors
     /// If memory runs out, or the shapes do not fit; so for every operation.
     fn linear(op: &Linear<Self>, save: bool) -> Result<(Tensor<Self>, LinearSaved<Self>)>;
-    /// Makes a layer ready for many inputs, of which `op.x` is one: what becomes of its weight beforehand is done once.
+    /// Makes layers ready for many inputs, each of which reads what the one before it gives; the first reads tensors like
+    /// its `op.x`, and the residual is added to what the last one gives. What becomes of weights beforehand is done once.
     /// `None` where the device gains nothing by it.
-    fn ready_linear(op: &Linear<Self>) -> Option<ReadyLinear<Self>> {
-        _ = op;
+    fn ready_linear(ops: &[Linear<Self>]) -> Option<ReadyLinear<Self>> {
+        _ = ops;
         None
     }
     /// Gradients of [`LinearOps::linear`]; consumes the output's gradient.

@@ -72,6 +72,11 @@ pub fn together<R>(f: impl FnOnce() -> R) -> R {
     cpu::common::team::together(f)
 }
 
+/// Runs `f`, whose work on the CPU is computed by this thread alone.
+pub fn alone<R>(f: impl FnOnce() -> R) -> R {
+    cpu::common::team::alone(f)
+}
+
 /// The instructions that products in bf16 use on this processor: `amx`, `bf16` for AVX512-BF16, or
 /// `portable` where it has none for them. Each adds up in an order of its own.
 pub fn bf16_unit() -> &'static str {

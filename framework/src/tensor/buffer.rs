@@ -3,8 +3,8 @@
 use super::Device;
 use dfdx::prelude::{HasShape, Tensor as DfdxTensor};
 use std::any::Any;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Device memory behind a [`Tensor`](super::Tensor).
 pub struct Buffer<B: Device> {
@@ -20,7 +20,7 @@ pub struct Buffer<B: Device> {
 enum Memory<B: Device> {
     /// This dfdx tensor; taken out only when the buffer is dropped.
     Own(Option<DfdxTensor<(usize,), f32, B>>),
-    /// Someone on the other side of a plugin boundary; read only.
+    /// Someone else, as on the other side of a plugin boundary; read only.
     Foreign {
         device: B,
         count: usize,
@@ -53,6 +53,15 @@ impl<B: Device> Buffer<B> {
     pub(crate) unsafe fn foreign(device: B, addr: *const f32, count: usize, owner: Box<dyn Any + Send + Sync>) -> Self {
         let memory = Memory::Foreign { device, count, copy: OnceLock::new(), _owner: owner };
         Self { memory, addr: addr.cast_mut(), lent: AtomicBool::new(false) }
+    }
+
+    /// The values that `owner` holds, on a device that reads the host's memory.
+    pub(crate) fn lasting(device: B, owner: Arc<dyn AsRef<[f32]> + Send + Sync>) -> Self {
+        let values = (*owner).as_ref();
+        let (addr, count) = (values.as_ptr(), values.len());
+        // SAFETY: the slice was borrowed from what the owner shares, and nobody can have that for writing as long as it is
+        // shared with this buffer.
+        unsafe { Self::foreign(device, addr, count, Box::new(owner)) }
     }
 
     pub(super) fn count(&self) -> usize {

@@ -5,6 +5,7 @@ use crate::error::Result;
 use dfdx::tensor::Tensor as DfdxTensor;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// A device's memory: all that a [`Tensor`] needs of it.
 ///
@@ -33,6 +34,11 @@ pub trait Device: dfdx::tensor_ops::Device<f32> + dfdx::tensor::CopySlice<f32> {
     /// Copies values to the device.
     fn copied(&self, data: &[f32]) -> Result<Buffer<Self>> {
         self.upload(data.to_vec())
+    }
+    /// Values that somebody holds in the host's memory: read there by the device that is the host, copied by others.
+    #[doc(hidden)]
+    fn lasting(&self, values: Arc<dyn AsRef<[f32]> + Send + Sync>) -> Result<Buffer<Self>> {
+        self.copied((*values).as_ref())
     }
     /// A buffer of zeros.
     fn zeroed(&self, count: usize) -> Result<Buffer<Self>> {

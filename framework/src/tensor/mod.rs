@@ -92,6 +92,22 @@ impl<B: Device> Tensor<B> {
         Ok(Self::from_buffer(device.copied(data)?, shape))
     }
 
+    /// Values that somebody holds, which are not copied where the device is the host.
+    ///
+    /// # Errors
+    /// As [`from_vec`](Self::from_vec).
+    pub(crate) fn lasting(
+        device: &B,
+        values: Arc<dyn AsRef<[f32]> + Send + Sync>,
+        shape: impl Into<Shape>,
+    ) -> Result<Self> {
+        let (shape, count) = (shape.into(), (*values).as_ref().len());
+        if count != shape.count() {
+            return Err(Error::shape("tensor", format!("{count} values for shape {shape}")));
+        }
+        Ok(Self::from_buffer(device.lasting(values)?, shape))
+    }
+
     /// All elements zero.
     ///
     /// # Errors

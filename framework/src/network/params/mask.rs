@@ -97,6 +97,20 @@ impl<B: Backend> Mask<B> {
         })
     }
 
+    /// Writes a one for every element that is kept, and a zero else, of what is there of the mask.
+    pub(crate) fn write_flags(&self, to: &mut [u8]) {
+        match (self.keep.get(), self.places()) {
+            (Some(keep), _) => to.iter_mut().zip(keep).for_each(|(to, &keep)| *to = u8::from(keep)),
+            (None, Some(places)) => {
+                to.fill(0);
+                places.iter().for_each(|&at| to[at as usize] = 1);
+            }
+            (None, None) => {
+                to.iter_mut().zip(self.tensor().host().iter()).for_each(|(to, &mark)| *to = u8::from(mark != 0.0));
+            }
+        }
+    }
+
     /// A bit for every element, the lowest of a byte first: what a checkpoint keeps.
     pub(super) fn bits(&self) -> Vec<u8> {
         let mut bits = vec![0; self.shape.count().div_ceil(8)];
@@ -147,5 +161,29 @@ impl Masking {
     /// Whether the values of pruned weights are zero themselves, so that no mask is needed in the forward pass.
     pub fn zeroes(self) -> bool {
         self != Self::Dynamic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Cpu;
+
+    #[test]
+    fn flags_are_written_of_whatever_there_is() {
+        let flags = [1, 0, 0, 1, 1, 0];
+        let found = |mask: &Mask<Cpu>| {
+            let mut found = [9; 6];
+            mask.write_flags(&mut found);
+            found
+        };
+        let tensor = Tensor::from_vec(&Cpu::default(), flags.map(f32::from).to_vec(), [2, 3]).unwrap();
+        let mut mask = Mask::of(tensor).unwrap();
+        assert_eq!((found(&mask), mask.arrays()), (flags, 1), "of the tensor");
+        mask.pattern().unwrap();
+        mask.rest();
+        assert_eq!((found(&mask), mask.arrays()), (flags, 0), "of the pattern");
+        mask.keep();
+        assert_eq!(found(&mask), flags, "of the array");
     }
 }

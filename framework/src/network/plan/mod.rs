@@ -7,9 +7,10 @@
 mod planning;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use crate::autograd::Operation;
-use crate::backend::{Backend, Cpu, together};
+use crate::backend::{Backend, Cpu, alone, together};
 use crate::error::{Error, Result};
 use crate::network::compressor::Compressor;
 use crate::network::forward::Forward;
@@ -18,6 +19,10 @@ use crate::network::model::{Batch, Model, Output};
 use crate::network::params::ParamStore;
 use crate::tensor::{Device as _, Shape, Tensor};
 use planning::Planning;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Instant;
+use ways::Ways;
 
 /// Elements of the largest value between two operations that a batch is cut for, where the device is the host: what one
 /// operation leaves is in the cache still when the next one reads it.
@@ -26,6 +31,8 @@ const LARGEST: usize = 1 << 20;
 const TOGETHER: usize = 1 << 21;
 /// Steps of such a pass at least: waking threads for fewer takes no longer than gathering them.
 const STEPS: usize = 8;
+/// Operations of a pass from which that pays for certain.
+const CERTAIN: usize = 1 << 30;
 /// Examples of such a part are a multiple of this many.
 const PART: usize = 12;
 
@@ -40,6 +47,8 @@ pub struct Plan<B: Backend> {
     part: usize,
     /// Operations of the layers for an example.
     work: usize,
+    /// How batches of each size are computed, where that is to be found out.
+    ways: RefCell<HashMap<usize, Ways>>,
 }
 
 type Compute<B> = Box<dyn Fn(&[Tensor<B>], usize) -> Result<Tensor<B>>>;
@@ -97,7 +106,7 @@ impl<B: Backend> Plan<B> {
         let largest = graph.nodes.iter().flat_map(|node| &node.outputs).map(Extents::count).max().unwrap_or(1);
         let part = (LARGEST / largest.max(1) / PART).max(1) * PART;
         let (input, work) = (example.to_vec(), work(&graph));
-        let plan = Self { input, steps, places: planning.places, output, part, work };
+        let plan = Self { input, steps, places: planning.places, output, part, work, ways: RefCell::default() };
         // A value that nobody wrote down and that these examples share would be taken for a constant.
         let found = plan.run(&one.input)?;
         Ok(agree(&found.host(), &expected.host()).then_some(plan))
@@ -117,8 +126,18 @@ impl<B: Backend> Plan<B> {
             return self.pass(input, batch);
         }
         let parts = || self.parts(input, batch);
-        let many = batch.saturating_mul(self.work) >= TOGETHER && self.steps.len() >= STEPS;
-        if many { together(parts) } else { parts() }
+        let all = batch.saturating_mul(self.work);
+        if all < TOGETHER || self.steps.len() < STEPS {
+            return parts();
+        }
+        let way = self.ways.borrow().get(&batch).is_none_or(Ways::together);
+        if all >= CERTAIN {
+            return together(parts);
+        }
+        let clock = Instant::now();
+        let answer = if way { together(parts) } else { alone(parts) };
+        self.ways.borrow_mut().entry(batch).or_default().took(way, clock.elapsed());
+        answer
     }
 
     /// [`Plan::run`], part by part.

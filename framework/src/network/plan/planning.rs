@@ -35,6 +35,13 @@ struct Fused {
     pool: bool,
     /// The last of its nodes.
     last: usize,
+    /// The linear layer before it, where it alone reads what that gives.
+    behind: Option<(usize, Box<Self>)>,
+}
+
+/// A layer among those that are to be computed, each under the last node that it takes along.
+fn among(layers: &mut HashMap<usize, (usize, Fused)>, layer: usize) -> Option<&mut Fused> {
+    layers.values_mut().find(|(at, _)| *at == layer).map(|(_, fused)| fused)
 }
 
 impl<'a, B: Backend> Planning<'a, B> {
@@ -69,7 +76,14 @@ impl<'a, B: Backend> Planning<'a, B> {
         }
         for (at, node) in self.graph.nodes.iter().enumerate() {
             let step = match layers.remove(&at) {
-                Some((layer, fused)) => self.layer(&self.graph.nodes[layer], &fused)?,
+                Some((layer, fused)) => match self.leads_to(layer, &fused).and_then(|next| among(&mut layers, next)) {
+                    // Computed with the layer that reads it.
+                    Some(next) => {
+                        next.behind = Some((layer, Box::new(fused)));
+                        continue;
+                    }
+                    None => self.layer(&self.graph.nodes[layer], &fused)?,
+                },
                 None if self.with.contains_key(&at) => continue,
                 None => self.single(node),
             };
@@ -91,10 +105,22 @@ impl<'a, B: Backend> Planning<'a, B> {
         (node.inputs.iter().filter(whole).count() == 1).then_some((reader, node))
     }
 
+    /// The linear layer that alone reads what a linear layer gives, to which nothing is added.
+    fn leads_to(&self, layer: usize, fused: &Fused) -> Option<usize> {
+        let linear = |node: &Node| matches!(node.operation, Operation::Linear);
+        if !linear(&self.graph.nodes[layer]) || fused.added.is_some() {
+            return None;
+        }
+        let [reader] = self.readers.get(&Source::Node(fused.last, 0))?[..] else { return None };
+        let (next, made) = (self.graph.nodes.get(reader)?, &self.graph.nodes[fused.last].outputs[0]);
+        let x = next.inputs.first()?;
+        (linear(next) && x.source == Source::Node(fused.last, 0) && x.extents == *made).then_some(reader)
+    }
+
     /// What a layer takes along.
     fn fused(&mut self, layer: usize) -> Fused {
         let conv = matches!(self.graph.nodes[layer].operation, Operation::Conv2d { .. });
-        let mut fused = Fused { norm: None, added: None, act: Act::None, pool: false, last: layer };
+        let mut fused = Fused { norm: None, added: None, act: Act::None, pool: false, last: layer, behind: None };
         while let Some((at, node)) = self.follower(fused.last) {
             let first = fused.act == Act::None && fused.added.is_none() && !fused.pool;
             match node.operation {
@@ -141,6 +167,7 @@ impl<'a, B: Backend> Planning<'a, B> {
 
     /// A convolution or a linear layer, with what it takes along.
     fn layer(&self, node: &Node, fused: &Fused) -> Result<Option<Planned<B>>> {
+        let Operation::Conv2d { stride, padding, groups } = node.operation else { return self.linear(node, fused) };
         let [x, w, b @ ..] = &node.inputs[..] else { return Ok(None) };
         let inputs: Option<Vec<_>> = std::iter::once(x).chain(&fused.added).map(|one| self.read(one)).collect();
         let bias = b.first().map(|b| self.held(b));
@@ -149,17 +176,6 @@ impl<'a, B: Backend> Planning<'a, B> {
             return Ok(None);
         }
         let (b, act) = (bias.flatten(), fused.act);
-        let Operation::Conv2d { stride, padding, groups } = node.operation else {
-            let x = Tensor::zeros(w.device(), &x.extents.at(1)[..])?;
-            let op = Linear { x, w: Weight::plain(w), b, residual: None, act };
-            let ready: ReadyLinear<B> = match B::ready_linear(&op) {
-                Some(ready) => ready,
-                None => Box::new(move |x, residual| {
-                    Ok(B::linear(&Linear { x: x.clone(), residual: residual.cloned(), ..op.clone() }, false)?.0)
-                }),
-            };
-            return Ok(Some((inputs, Box::new(move |inputs, _| ready(&inputs[0], inputs.get(1))))));
-        };
         let (w, b) = match fused.norm {
             None => (w, b),
             Some(at) => match self.folded(&self.graph.nodes[at], &w, b.as_ref())? {
@@ -177,6 +193,38 @@ impl<'a, B: Backend> Planning<'a, B> {
                 let Some(added) = added else { return Ok(y) };
                 let y = y.add(added)?;
                 if op.act == Act::None { Ok(y) } else { B::activation(op.act, &y) }
+            }),
+        };
+        Ok(Some((inputs, Box::new(move |inputs, _| ready(&inputs[0], inputs.get(1))))))
+    }
+
+    /// A linear layer, behind others where each alone reads what the one before it gives.
+    fn linear(&self, node: &Node, fused: &Fused) -> Result<Option<Planned<B>>> {
+        let (mut ops, mut at) = (vec![], Some((node, fused)));
+        let mut first = None;
+        while let Some((node, fused)) = at {
+            let [x, w, b @ ..] = &node.inputs[..] else { return Ok(None) };
+            let (Some(w), b) = (self.held(w), b.first().map(|b| self.held(b))) else { return Ok(None) };
+            if matches!(b, Some(None)) {
+                return Ok(None);
+            }
+            first = Some(x);
+            let x = Tensor::zeros(w.device(), &x.extents.at(1)[..])?;
+            ops.push(Linear { x, w: Weight::plain(w), b: b.flatten(), residual: None, act: fused.act });
+            at = fused.behind.as_ref().map(|(layer, fused)| (&self.graph.nodes[*layer], &**fused));
+        }
+        ops.reverse();
+        let inputs: Option<Vec<_>> = first.into_iter().chain(&fused.added).map(|one| self.read(one)).collect();
+        let Some(inputs) = inputs else { return Ok(None) };
+        let ready: ReadyLinear<B> = match B::ready_linear(&ops) {
+            Some(ready) => ready,
+            None => Box::new(move |x, residual| {
+                let (mut x, last) = (x.clone(), ops.len() - 1);
+                for (i, op) in ops.iter().enumerate() {
+                    let residual = residual.filter(|_| i == last).cloned();
+                    x = B::linear(&Linear { x, residual, ..op.clone() }, false)?.0;
+                }
+                Ok(x)
             }),
         };
         Ok(Some((inputs, Box::new(move |inputs, _| ready(&inputs[0], inputs.get(1))))))

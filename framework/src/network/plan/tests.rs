@@ -109,3 +109,68 @@ fn networks_that_no_plan_can_say_have_none() {
     assert!(plan(&Net { own_loss: true, untold: false }).is_none());
     assert!(plan(&Net { own_loss: false, untold: true }).is_none());
 }
+
+/// Layers that follow each other, of which the second is read twice and the last is added to something.
+struct Layers;
+
+impl Model<Cpu> for Layers {
+    fn layout(&self, input: &InputSpec, sizes: &Sizes) -> Result<Layout> {
+        let mut layout = LayoutBuilder::new(sizes);
+        let mut from = input.features().into();
+        for i in 1..=5 {
+            let to = layout.units(&format!("fc{i}"), 24);
+            layout.linear(&format!("fc{i}"), &from, &to, i != 4);
+            from = to;
+        }
+        layout.linear("fc6", &from, &input.classes.into(), true);
+        layout.output("fc6");
+        layout.build()
+    }
+
+    fn forward(&self, cx: &mut Forward<'_, Cpu>, batch: &Batch<Cpu>) -> Result<Output<Cpu>> {
+        let x = cx.linear("fc1", &batch.input, Act::Relu)?;
+        let x = cx.linear("fc2", &x, Act::Relu)?;
+        let inner = cx.linear("fc3", &x, Act::Gelu)?;
+        let x = cx.linear_residual("fc4", &inner, Act::None, Some(&x))?;
+        let x = cx.linear("fc5", &x, Act::Tanh)?;
+        Ok(Output::Logits(cx.linear("fc6", &x, Act::None)?))
+    }
+}
+
+#[test]
+fn linear_layers_that_follow_each_other_are_one_step() {
+    let layout = Layers.layout(&InputSpec { shape: vec![30], classes: 4 }, &Sizes::default()).unwrap();
+    let params = ParamStore::new(&Cpu::default(), layout, Seed(3), Masking::Held).unwrap();
+    let plan = Plan::of(&Layers, &NoCompression {}, &params, &[30]).unwrap().unwrap();
+    // Up to what is read twice, up to the sum, and from there.
+    assert_eq!(plan.steps.len(), 3);
+    for size in [1, 7, 300] {
+        let batch = examples(&Cpu::default(), &[30], size).unwrap();
+        let Output::Logits(expected) = Layers.forward(&mut Forward::evaluation(&params), &batch).unwrap() else {
+            panic!("logits were asked for")
+        };
+        let found = plan.run(&batch.input).unwrap();
+        assert_eq!(found.shape(), expected.shape());
+        for (found, expected) in found.host().iter().zip(expected.host().iter()) {
+            assert!((found - expected).abs() <= 1e-5, "{found} for {expected} of a batch of {size}");
+        }
+    }
+}
+
+#[test]
+fn answers_are_the_same_whichever_way_and_on_any_threads() {
+    let net = Net { own_loss: false, untold: false };
+    let batch = examples(&Cpu::default(), &EXAMPLE, 12).unwrap();
+    let mut all: Vec<Vec<f32>> = vec![];
+    for threads in [1, 2, 4] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        all.extend(pool.install(|| {
+            let (plan, input) =
+                (plan(&net).unwrap(), Tensor::from_slice(&Cpu::default(), &batch.input.host(), batch.input.shape()));
+            let input = input.unwrap();
+            assert!(12 * plan.work >= TOGETHER && plan.steps.len() >= STEPS, "there are two ways");
+            (0..3).map(|_| plan.run(&input).unwrap().to_vec()).collect::<Vec<_>>()
+        }));
+    }
+    assert!(all.iter().all(|answer| *answer == all[0]));
+}

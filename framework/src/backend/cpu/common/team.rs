@@ -106,6 +106,12 @@ pub fn together<R>(f: impl FnOnce() -> R) -> R {
     })
 }
 
+/// Runs `f` on this thread alone: it computes itself what it would share out.
+pub fn alone<R>(f: impl FnOnce() -> R) -> R {
+    let _role = Restored(ROLE.replace(Role::Works));
+    f()
+}
+
 /// Who computes what this thread shares out.
 pub(super) fn pieces() -> Pieces {
     match ROLE.get() {
@@ -219,6 +225,17 @@ mod tests {
                 assert!(sums.iter().enumerate().all(|(i, &sum)| sum == all + 2000 * (i / 5) as u64));
             });
         }
+    }
+
+    #[test]
+    fn a_thread_alone_computes_all_pieces() {
+        on_threads(3, || {
+            let this = std::thread::current().id();
+            let here = |_| assert_eq!(std::thread::current().id(), this);
+            alone(|| par::for_each(usize::MAX, 0..100, here));
+            together(|| alone(|| par::for_each(usize::MAX, 0..100, here)));
+            assert!(matches!(ROLE.get(), Role::Alone));
+        });
     }
 
     #[test]

@@ -20,6 +20,8 @@ use std::arch::x86_64::{__m256, __m512};
 const MOST_WINDOWS: usize = 16;
 /// Rows of patches at once: they stay in a core's own cache while the filters pass.
 const ROWS: usize = 256;
+/// Operations of a piece: few enough that threads end together.
+const PIECE: usize = 1 << 18;
 /// Filters whose products with a row are summed at once.
 const FILTERS: usize = 4;
 
@@ -53,7 +55,7 @@ pub(super) fn forward(
             });
             let rows = &*rows;
             scratch::with(conv.filters * positions, |raw| {
-                let some = (par::SERIAL_BELOW / (2 * positions * depth)).max(1).next_multiple_of(FILTERS);
+                let some = (PIECE / (2 * positions * depth)).max(1).next_multiple_of(FILTERS);
                 let parts = raw.chunks_mut(some * positions).zip(weight.chunks(some * depth));
                 par::for_each(flops, parts, |(raw, weight)| products(weight, rows, depth, raw));
                 let raw = &*raw;

@@ -304,9 +304,14 @@ fn a_convolution_made_ready_agrees_with_the_definition() {
 
 #[test]
 fn a_convolution_made_ready_is_the_same_on_any_threads() {
-    for (batch, channels, side, filters, groups) in
-        [(5, 16, 16, 32, 1), (1, 33, 16, 40, 1), (20, 32, 4, 40, 1), (1, 64, 2, 72, 1), (9, 24, 12, 24, 24)]
-    {
+    for (batch, channels, side, filters, groups) in [
+        (5, 16, 16, 32, 1),
+        (1, 33, 16, 40, 1),
+        (1, 8, 34, 8, 1),
+        (20, 32, 4, 40, 1),
+        (1, 64, 2, 72, 1),
+        (9, 24, 12, 24, 24),
+    ] {
         let patches = Patches { channels, height: side, width: side, kernel: (3, 3), stride: 1, padding: 1 };
         let (weight, bias) = (random(filters * patches.depth() / groups, 1), random(filters, 2));
         let (weight, bias, mask) = (&weight[..], Some(&bias[..]), None);
@@ -322,4 +327,32 @@ fn a_convolution_made_ready_is_the_same_on_any_threads() {
             y
         });
     }
+}
+
+#[test]
+fn rows_of_an_image_that_are_shared_out_are_those_of_the_whole() {
+    // channels, side, kernel, padding, filters, pooled: few filters for many positions, so that rows make the pieces, on this
+    // thread alone; rows that fill registers and not, and an image that is read as it lies.
+    let shapes = [
+        (8, 24, 3, 1, 8, false),
+        (8, 25, 3, 1, 7, true),
+        (8, 23, 3, 2, 8, false),
+        (60, 32, 1, 0, 8, false),
+        (100, 24, 1, 0, 7, true),
+    ];
+    at_each_level(|| {
+        for (channels, side, kernel, padding, filters, pool) in shapes {
+            let patches = Patches { channels, height: side, width: side, kernel: (kernel, kernel), stride: 1, padding };
+            let (weight, bias) = (random(filters * patches.depth(), 1), random(filters, 2));
+            let (weight, bias, mask, act) = (&weight[..], Some(&bias[..]), None, Act::None);
+            let c = Conv { batch: 1, patches, filters, groups: 1, weight, mask, bias, act, pool, precision: F32 };
+            assert!((1 << 19..1 << 20).contains(&c.flops()), "{}", c.flops());
+            let (x, added) = (random(patches.image(), 3), random(outputs(&c), 4));
+            let mut expected = reference(&c, &wide(&x), &wide(weight), &wide(c.bias.unwrap()));
+            expected.iter_mut().zip(&added).filter(|_| !pool).for_each(|(y, a)| *y += f64::from(*a));
+            let mut y = vec![f32::NAN; outputs(&c)];
+            Ready::of(&c).unwrap().forward(&x, (!pool).then_some(&added[..]), &mut y);
+            assert_close(&y, &expected, 1e-5, &format!("{patches:?}"));
+        }
+    });
 }

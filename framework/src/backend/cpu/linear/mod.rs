@@ -24,7 +24,7 @@ use crate::backend::{LinearOps, LinearSaved, Precision, ReadyLinear};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use dfdx::tensor::Cpu;
-use ready::Ready;
+use ready::{Chain, Ready};
 
 impl LinearOps for Cpu {
     const SPARSE: bool = true;
@@ -86,12 +86,15 @@ impl LinearOps for Cpu {
         Ok((y, LinearSaved { kept, masked }))
     }
 
-    fn ready_linear(op: &Operands<Self>) -> Option<ReadyLinear<Self>> {
-        let Linear { inputs, outputs, weight, mask, bias, act, nonzeros, .. } = operands(op);
-        if mask.is_some() || nonzeros.is_some() || op.w.precision != Precision::F32 {
-            return None;
-        }
-        let (ready, device) = (Ready::of(weight, (outputs, inputs), bias, act)?, op.x.device().clone());
+    fn ready_linear(ops: &[Operands<Self>]) -> Option<ReadyLinear<Self>> {
+        let layer = |op: &Operands<Self>| {
+            let Linear { inputs, outputs, weight, mask, bias, act, nonzeros, .. } = operands(op);
+            let plain = mask.is_none() && nonzeros.is_none() && op.w.precision == Precision::F32;
+            if plain { Ready::of(weight, (outputs, inputs), bias, act) } else { None }
+        };
+        let (ready, device) =
+            (Chain::of(ops.iter().map(layer).collect::<Option<_>>()?)?, ops.first()?.x.device().clone());
+        let (inputs, outputs) = ready.sizes();
         Some(Box::new(move |x, residual| {
             let shape = match *x.shape() {
                 [rows, width] if width == inputs => Shape::from([rows, outputs]),

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::tensor::{Binary, Buffer, Device, Reduce, Tensor, TensorOps, Unary};
 use dfdx::tensor::{Cpu, Tensor as DfdxTensor};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 impl Device for Cpu {
     const NAME: &'static str = "cpu";
@@ -27,6 +28,10 @@ impl Device for Cpu {
 
     fn copied(&self, data: &[f32]) -> Result<Buffer<Self>> {
         Ok(storage::copied(self, data))
+    }
+
+    fn lasting(&self, values: Arc<dyn AsRef<[f32]> + Send + Sync>) -> Result<Buffer<Self>> {
+        Ok(Buffer::lasting(self.clone(), values))
     }
 
     fn recycle(memory: DfdxTensor<(usize,), f32, Self>, addr: *mut f32) {

@@ -3,7 +3,8 @@
 use super::memory::{Layout, Memory};
 use crate::backend::Backend;
 use crate::error::Result;
-use crate::tensor::Tensor;
+use crate::network::params::Mask;
+use crate::tensor::{Shape, Tensor};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
@@ -12,11 +13,14 @@ use std::borrow::Cow;
 pub(super) struct Arrays<'a> {
     layout: Layout,
     all: Vec<(u64, Values<'a>)>,
+    /// Behind which of them each target has all of its own.
+    ends: Vec<usize>,
 }
 
 enum Values<'a> {
     Floats(Cow<'a, [f32]>),
-    Flags(&'a [bool]),
+    /// How many, and what writes them.
+    Flags(usize, Box<dyn Fn(&mut [u8]) + 'a>),
 }
 
 impl<'a> Arrays<'a> {
@@ -27,16 +31,16 @@ impl<'a> Arrays<'a> {
         json!([at, &tensor.shape()[..], "f4"])
     }
 
-    /// Adds flags in a shape.
-    pub fn flags(&mut self, flags: &'a [bool], shape: &[usize]) -> Value {
-        let at = self.layout.take(flags.len());
-        self.all.push((at, Values::Flags(flags)));
-        json!([at, shape, "u1"])
+    /// Adds a mask in a shape.
+    pub fn mask<B: Backend>(&mut self, mask: &'a Mask<B>, shape: Shape) -> Value {
+        let at = self.layout.take(shape.count());
+        self.all.push((at, Values::Flags(shape.count(), Box::new(move |to: &mut [u8]| mask.write_flags(to)))));
+        json!([at, &shape[..], "u1"])
     }
 
-    /// Where as many scores as a tensor has elements are to lie.
-    pub fn room<B: Backend>(&mut self, tensor: &Tensor<B>) -> u64 {
-        self.layout.take(size_of::<f32>() * tensor.count())
+    /// Ends a target: what is added from now on is another's.
+    pub fn end(&mut self) {
+        self.ends.push(self.all.len());
     }
 
     /// Bytes that all of them need.
@@ -44,14 +48,22 @@ impl<'a> Arrays<'a> {
         self.layout.size()
     }
 
-    /// Puts them where the worker sees them.
+    /// Puts them where the worker sees them, and says so of each target that has all of its own.
     ///
     /// # Errors
     /// They do not fit.
     pub fn write(&self, memory: &mut Memory) -> Result<()> {
-        self.all.iter().try_for_each(|(at, values)| match values {
-            Values::Floats(values) => memory.write(*at, values),
-            Values::Flags(flags) => memory.write_flags(*at, flags),
-        })
+        let mut all = self.all.iter();
+        for (nth, &end) in self.ends.iter().enumerate() {
+            while self.all.len() - all.len() < end {
+                match all.next() {
+                    Some((at, Values::Floats(values))) => memory.write(*at, values)?,
+                    Some((at, Values::Flags(count, flags))) => memory.write_flags(*at, *count, flags)?,
+                    None => break,
+                }
+            }
+            memory.publish(nth + 1);
+        }
+        Ok(())
     }
 }

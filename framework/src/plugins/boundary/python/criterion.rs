@@ -1,9 +1,9 @@
 //! A script as a [`Criterion`].
 
 use super::arrays::Arrays;
-use super::memory::Memory;
+use super::exchange::Exchange;
+use super::memory::{Lasting, Layout};
 use super::script::What;
-use super::worker::Worker;
 use crate::backend::{Backend, Reduce};
 use crate::error::{Error, Result};
 use crate::network::forward::Needs;
@@ -18,6 +18,9 @@ use std::time::Duration;
 /// What was recorded of the layers in one step: the word that scripts use, the layer, the values.
 type Recorded<B> = Vec<(&'static str, String, Tensor<B>)>;
 
+/// There is no worker yet.
+const UNREADY: &str = "it was used before its setup";
+
 /// A parameter, and the group whose units it is scored for.
 type Key = (String, Option<String>);
 
@@ -27,8 +30,7 @@ pub(super) struct Adapter<B: Backend> {
     what: Arc<What>,
     options: Value,
     timeout: Duration,
-    worker: Option<Worker>,
-    memory: Option<Memory>,
+    exchange: Option<Exchange>,
     /// What the last step recorded, for a script that is shown it with the weights.
     recorded: Recorded<B>,
     /// Scores that were announced and not asked for yet.
@@ -37,8 +39,7 @@ pub(super) struct Adapter<B: Backend> {
 
 impl<B: Backend> Adapter<B> {
     pub fn new(name: String, what: Arc<What>, options: Value, timeout: Duration) -> Self {
-        let (worker, memory, recorded, answers) = (None, None, vec![], HashMap::new());
-        Self { name, what, options, timeout, worker, memory, recorded, answers }
+        Self { name, what, options, timeout, exchange: None, recorded: vec![], answers: HashMap::new() }
     }
 
     fn failed(&self, message: impl ToString) -> Error {
@@ -46,8 +47,8 @@ impl<B: Backend> Adapter<B> {
     }
 
     fn ask(&self, request: Value) -> Result<Value> {
-        let worker = self.worker.as_ref().ok_or_else(|| self.failed("it was used before its setup"))?;
-        worker.ask(request).map_err(|error| self.failed(error))
+        let exchange = self.exchange.as_ref().ok_or_else(|| self.failed(UNREADY))?;
+        exchange.ask(&request).map_err(|error| self.failed(error))
     }
 
     /// Calls a function that takes nothing, where the script has it.
@@ -58,22 +59,10 @@ impl<B: Backend> Adapter<B> {
         Ok(())
     }
 
-    /// Puts arrays where the worker sees them, and sends it what it is to do with them.
-    fn show(&mut self, arrays: &Arrays<'_>, mut request: Value) -> Result<Value> {
-        let size = arrays.size();
-        if self.memory.as_ref().is_none_or(|memory| memory.size() < size) {
-            // Half as much again: sizes that grow a little find room.
-            self.memory = Some(Memory::new(size + size / 2).map_err(|error| self.failed(error))?);
-        }
-        if let Some(memory) = &mut self.memory {
-            arrays.write(memory)?;
-            if let Some(path) = memory.path() {
-                request["memory"] = json!(path);
-            }
-        }
-        let answer = self.ask(request)?;
-        self.memory.iter_mut().for_each(Memory::found);
-        Ok(answer)
+    /// Has the worker do something with arrays.
+    fn show(&mut self, arrays: &Arrays<'_>, request: Value) -> Result<Value> {
+        let Some(exchange) = &mut self.exchange else { return Err(self.failed(UNREADY)) };
+        exchange.show(arrays, request).map_err(|error| self.failed(error))
     }
 
     /// Scores of all these targets, by one message.
@@ -83,7 +72,7 @@ impl<B: Backend> Adapter<B> {
         let needs = self.what.needs;
         let grads = targets.iter().map(|target| target.grad().ok().filter(|_| needs.has(Needs::GRADIENTS)));
         let grads: Vec<_> = grads.collect();
-        let mut arrays = Arrays::default();
+        let (mut arrays, mut places) = (Arrays::default(), Layout::default());
         let mut told = vec![];
         for ((target, weight), grad) in targets.iter().zip(&weights).zip(&grads) {
             let mut shown = Map::new();
@@ -92,7 +81,7 @@ impl<B: Backend> Adapter<B> {
                 shown.insert("grad".into(), arrays.tensor(grad));
             }
             if let Some(mask) = target.param().mask() {
-                shown.insert("mask".into(), arrays.flags(mask.keep(), &weight.shape()));
+                shown.insert("mask".into(), arrays.mask(mask, weight.shape()));
             }
             let layer = target.name().rsplit_once('.').map_or(target.name(), |(layer, _)| layer);
             for (word, of, values) in &recorded {
@@ -104,6 +93,7 @@ impl<B: Backend> Adapter<B> {
                 let member = group.members.iter().find(|member| member.param == target.name());
                 member.map(|member| member.axis)
             });
+            arrays.end();
             told.push(json!({
                 "name": target.name(),
                 "group": target.group().map(|group| &group.name),
@@ -113,26 +103,26 @@ impl<B: Backend> Adapter<B> {
                 "seed": target.seed().0,
                 "to_go": target.to_go(),
                 "arrays": shown,
-                "out": arrays.room(weight),
+                "out": places.take(size_of::<f32>() * weight.count()),
             }));
         }
-        let places: Vec<u64> = told.iter().filter_map(|told| told["out"].as_u64()).collect();
-        let answer = self.show(&arrays, json!({ "do": "score", "targets": told }));
+        let all: Vec<u64> = told.iter().filter_map(|told| told["out"].as_u64()).collect();
+        let Some(exchange) = &mut self.exchange else { return Err(self.failed(UNREADY)) };
+        let answer = exchange.score(&arrays, &places, json!({ "do": "score", "targets": told }));
         drop(arrays);
         self.recorded = recorded;
-        let answer = answer?;
+        let (answer, memory) = answer.map_err(|error| self.failed(error))?;
         let kinds: Vec<&str> = answer["scores"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if kinds.len() != targets.len() {
             return Err(self.failed(format!("{} scores came for {} targets", kinds.len(), targets.len())));
         }
-        for ((target, kind), (weight, at)) in targets.iter().zip(kinds).zip(weights.iter().zip(places)) {
-            let memory = self.memory.as_ref().ok_or_else(|| self.failed("no memory"))?;
+        for ((target, kind), (weight, at)) in targets.iter().zip(kinds).zip(weights.iter().zip(all)) {
             let scores = match (kind, target.group()) {
                 ("keep", _) => Scores::Keep(memory.read_flags(at, weight.count())?),
                 ("units", Some(group)) => Scores::Units(memory.read(at, group.units)?.to_vec()),
                 _ => {
-                    let values = memory.read(at, weight.count())?;
-                    Tensor::from_slice(target.params().device(), values, weight.shape())?.into()
+                    let values = Arc::new(Lasting::of(&memory, at, weight.count())?);
+                    Tensor::lasting(target.params().device(), values, weight.shape())?.into()
                 }
             };
             self.answers.insert(key(target), scores);
@@ -181,8 +171,8 @@ impl<B: Backend> Criterion<B> for Adapter<B> {
     }
 
     fn setup(&mut self, _: &Setup<'_, B>) -> Result<()> {
-        let worker = Worker::start(&self.what.path, self.timeout).map_err(|error| self.failed(error))?;
-        self.worker = Some(worker);
+        let exchange = Exchange::start(&self.what.path, self.timeout).map_err(|error| self.failed(error))?;
+        self.exchange = Some(exchange);
         let What { path, source, .. } = &*self.what;
         self.ask(json!({ "do": "begin", "path": path, "source": source, "options": self.options })).map(drop)
     }
@@ -208,6 +198,7 @@ impl<B: Backend> Criterion<B> for Adapter<B> {
         for (word, layer, values) in &recorded {
             add(format!("{word}s"), layer, arrays.tensor(values));
         }
+        arrays.end();
         let (step, epoch, examples) = (seen.step.0, seen.epoch, seen.examples);
         let request = json!({ "do": "observe", "step": step, "epoch": epoch, "examples": examples, "arrays": told });
         let answer = self.show(&arrays, request);

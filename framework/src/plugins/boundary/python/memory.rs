@@ -2,6 +2,7 @@
 //!
 //! Both map it once and keep it. All of its pages are there when it is mapped: a file system that is full is an error
 //! then, where a page that cannot be had later would end the process; and a page fault costs more than copying the page.
+//! What the worker is shown lies in one, which it maps for reading alone; what it answers lies in another.
 
 use crate::error::{Error, Result};
 use memmap2::{MmapOptions, MmapRaw};
@@ -10,14 +11,21 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Arrays begin at multiples of this many bytes: a cache line.
 const ALIGN: u64 = 64;
 
-/// Where the next array goes.
-#[derive(Debug, Default)]
+/// Where the next array goes: behind the first line, which says how much is there.
+#[derive(Debug)]
 pub(super) struct Layout(u64);
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self(ALIGN)
+    }
+}
 
 impl Layout {
     /// Takes `bytes` bytes; where they begin.
@@ -29,7 +37,7 @@ impl Layout {
 
     /// Bytes up to the end.
     pub fn size(&self) -> u64 {
-        self.0.max(ALIGN)
+        self.0
     }
 }
 
@@ -96,6 +104,14 @@ impl Memory {
         self.named.remove();
     }
 
+    /// Says that the arrays of so many targets are there, to a worker that reads them while others are written.
+    pub fn publish(&self, targets: usize) {
+        // SAFETY: the first eight bytes of the map, which begins at a page, are in no array, and are read and written as
+        // one number alone.
+        let there = unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast()) };
+        there.store(targets as u64, Ordering::Release);
+    }
+
     /// Writes numbers.
     ///
     /// # Errors
@@ -104,11 +120,9 @@ impl Memory {
         self.part_mut::<f32>(at, values.len()).map(|to| to.copy_from_slice(values))
     }
 
-    /// Writes a one for each flag that is set, and a zero else.
-    pub fn write_flags(&mut self, at: u64, flags: &[bool]) -> Result<()> {
-        let to = self.part_mut::<u8>(at, flags.len())?;
-        to.iter_mut().zip(flags).for_each(|(to, &flag)| *to = u8::from(flag));
-        Ok(())
+    /// Has so many flags written, each a one where it is set and a zero else.
+    pub fn write_flags(&mut self, at: u64, count: usize, flags: impl FnOnce(&mut [u8])) -> Result<()> {
+        self.part_mut::<u8>(at, count).map(flags)
     }
 
     /// The numbers that the worker left.
@@ -135,15 +149,39 @@ impl Memory {
     fn part<T: bytemuck::Pod>(&self, at: u64, count: usize) -> Result<&[T]> {
         let place = self.place::<T>(at, count)?;
         // SAFETY: the bytes lie within the map, which lives as long as `self`, begins at a page, and takes any values.
-        // The worker writes only while the program waits for its answer.
+        // The worker writes scores alone, and those only while the program waits for its answer.
         Ok(unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(place.start).cast(), count) })
     }
 
     fn part_mut<T: bytemuck::Pod>(&mut self, at: u64, count: usize) -> Result<&mut [T]> {
         let place = self.place::<T>(at, count)?;
-        // SAFETY: as in `part`; `self` is borrowed for this alone, and the worker reads only what it was told of by a
-        // message that comes after the writing.
+        // SAFETY: as in `part`; `self` is borrowed for this alone, and the worker reads only what it was told of behind
+        // the writing.
         Ok(unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().add(place.start).cast(), count) })
+    }
+}
+
+/// Numbers that the worker left, for as long as somebody reads them.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    memory: Arc<Memory>,
+    at: u64,
+    count: usize,
+}
+
+impl Lasting {
+    /// So many numbers; the memory is not written to as long as there are any.
+    ///
+    /// # Errors
+    /// They do not lie within the memory.
+    pub fn of(memory: &Arc<Memory>, at: u64, count: usize) -> Result<Self> {
+        memory.read(at, count).map(|_| Self { memory: Arc::clone(memory), at, count })
+    }
+}
+
+impl AsRef<[f32]> for Lasting {
+    fn as_ref(&self) -> &[f32] {
+        self.memory.read(self.at, self.count).unwrap_or_default()
     }
 }
 
@@ -174,13 +212,15 @@ mod tests {
     fn what_is_written_is_what_another_reads_and_the_name_goes() {
         let mut layout = Layout::default();
         let (a, b) = (layout.take(12), layout.take(2));
-        assert_eq!((a, b, layout.size()), (0, 64, 66));
+        assert_eq!((a, b, layout.size()), (64, 128, 130));
         let mut memory = Memory::new(layout.size()).unwrap();
         memory.write(a, &[1.5, -0.0, f32::MIN_POSITIVE]).unwrap();
-        memory.write_flags(b, &[true, false]).unwrap();
+        memory.write_flags(b, 2, |to| to.copy_from_slice(&[1, 0])).unwrap();
+        memory.publish(258);
         let path = memory.path().unwrap().to_owned();
         let found = std::fs::read(&path).unwrap();
-        assert_eq!((found.len(), &found[..4], &found[64..]), (66, &1.5f32.to_ne_bytes()[..], &[1, 0][..]));
+        assert_eq!((found.len(), &found[64..68], &found[128..]), (130, &1.5f32.to_ne_bytes()[..], &[1, 0][..]));
+        assert_eq!(found[..8], 258_u64.to_ne_bytes());
         memory.found();
         assert!(!path.exists());
         let back = memory.read(a, 3).unwrap();
@@ -189,8 +229,13 @@ mod tests {
             [1.5, -0.0, f32::MIN_POSITIVE].map(f32::to_bits)
         );
         assert_eq!(memory.read_flags(b, 2).unwrap(), [true, false]);
-        for (at, count) in [(60, 2), (2, 1), (u64::MAX, 1), (0, usize::MAX)] {
-            assert!(memory.read(at, count).unwrap_err().to_string().contains("of the 66 bytes shared"));
+        for (at, count) in [(124, 2), (2, 1), (u64::MAX, 1), (0, usize::MAX)] {
+            assert!(memory.read(at, count).unwrap_err().to_string().contains("of the 130 bytes shared"));
         }
+        let memory = Arc::new(memory);
+        assert!(Lasting::of(&memory, 124, 2).is_err());
+        let lasting = Lasting::of(&memory, a, 2).unwrap();
+        assert_eq!(lasting.as_ref(), [1.5, -0.0]);
+        assert!(Arc::into_inner(memory).is_none(), "it goes with its last reader");
     }
 }

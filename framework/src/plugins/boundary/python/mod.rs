@@ -8,6 +8,7 @@
 
 mod arrays;
 mod criterion;
+mod exchange;
 mod memory;
 mod script;
 mod worker;

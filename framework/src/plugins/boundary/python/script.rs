@@ -94,7 +94,7 @@ impl Script {
         let source = String::from_utf8(bytes).map_err(|_| refuse("it is not UTF-8 text".into()))?;
         let path = path.canonicalize().map_err(Error::io(path))?;
         let worker = Worker::start(&path, Duration::from_secs_f64(TIMEOUT)).map_err(|e| refuse(e.to_string()))?;
-        let answer = worker.ask(json!({ "do": "describe", "path": path, "source": source })).map_err(|error| {
+        let answer = worker.ask(&json!({ "do": "describe", "path": path, "source": source })).map_err(|error| {
             let mut text = error.to_string();
             if text.ends_with("No module named 'numpy'") {
                 text += &format!(
@@ -181,6 +181,9 @@ impl Script {
             let default = doc.default.as_ref()?;
             if key == TIMEOUT_KEY && number(value).is_some_and(|seconds| !(seconds > 0.0 && seconds <= 1e6)) {
                 return refused("must be above 0 and at most a million".into());
+            }
+            if value.as_float().is_some_and(|value| !value.is_finite()) {
+                return refused("must be a finite number".into());
             }
             (!alike(value, default))
                 .then(|| OptionError::new(key, value, format!("must be like its default, {default}")))

@@ -1,6 +1,6 @@
 """The worker that runs a criterion written in Python: it maps memory that the program shares with it, and answers one
 message at a time. It ends with the program, also when that is killed. Only NumPy is needed, of any version, and Python
-from 3.8 on.
+from 3.8 on. The program puts what stands in `says.py` and `shown.py` before this file.
 """
 
 import os
@@ -28,7 +28,11 @@ def main(parent):
         try:
             if script is None:
                 script = Script(request["path"], request["source"])
-            answer = json.dumps(getattr(script, "do_" + request["do"])(request))
+            answer = json.dumps(getattr(script, "do_" + request["do"])(request), ensure_ascii=False, allow_nan=False)
+            answer.encode("utf-8")
+        except UnicodeEncodeError as error:
+            wrong = "what the file says holds %r, which is no character" % error.object[error.start : error.end]
+            answer = json.dumps({"error": "ScriptError: " + wrong})
         except BaseException as error:
             answer = json.dumps({"error": told(error)})
         answers.write(answer + "\n")
@@ -49,7 +53,8 @@ def told(error):
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+    text = "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Script:
@@ -59,15 +64,19 @@ class Script:
         import linecache
         import types
 
+        # Before the file's folder is looked in, where others may lie that are named like a part of NumPy's own.
+        import numpy  # noqa: F401
+
         self.name = os.path.basename(path)
         # What was hashed is what is run, also if the file is another by now.
         linecache.cache[path] = (len(source), None, source.splitlines(True), path)
         sys.path[0:1] = [os.path.dirname(path)]
-        self.module = types.ModuleType(os.path.splitext(self.name)[0])
+        name = os.path.splitext(self.name)[0]
+        self.module = types.ModuleType("criterion_" + name if name in sys.modules else name)
         self.module.__file__ = path
         sys.modules[self.module.__name__] = self.module
         exec(compile(source, path, "exec"), self.module.__dict__)
-        self.memory = None
+        self.shown = self.scores = self.there = None
 
     def given(self, name, default):
         return getattr(self.module, name, default)
@@ -79,18 +88,20 @@ class Script:
 
         if not callable(self.given("score", None)):
             raise ScriptError("it defines no score(view)")
-        needs = self.given("needs", [])
+        functions = [name for name in FUNCTIONS if hasattr(self.module, name)]
+        for name in functions:
+            if not callable(self.given(name, None)):
+                raise ScriptError("%s = %s: it must be a function" % (name, brief(self.given(name, None))))
+        doc = self.module.__doc__
         return {
             "python": platform.python_implementation() + " " + platform.python_version(),
             "numpy": numpy.__version__,
-            "doc": (self.module.__doc__ or "").strip().split("\n")[0],
-            "needs": [needs] if isinstance(needs, str) else list(needs),
-            "window": self.given("window", None),
-            "reduce": self.given("reduce", None),
-            "options": self.given("options", {}),
-            "defines": [
-                name for name in ("observe", "cut", "reset", "save", "load") if callable(self.given(name, None))
-            ],
+            "doc": doc.strip().split("\n")[0] if isinstance(doc, str) else "",
+            "needs": words("needs", self.given("needs", []), '"gradients" or ["gradients", "inputs"]'),
+            "window": word("window", self.given("window", None), '"last-step", "epoch" or "since-prune"'),
+            "reduce": word("reduce", self.given("reduce", None), '"l1", "l2", "sum", "mean" or "max"'),
+            "options": defaults(self.given("options", {})),
+            "defines": functions,
         }
 
     def do_begin(self, request):
@@ -102,8 +113,10 @@ class Script:
 
         self.remember(request)
         answers = []
-        for told_of in request["targets"]:
-            view = View(self, told_of)
+        # Made while the program writes what is in them.
+        views = [View(self, told_of) for told_of in request["targets"]]
+        for nth, (view, told_of) in enumerate(zip(views, request["targets"])):
+            self.wait_for(nth + 1)
             scores = numpy.asarray(self.module.score(view))
             answers.append(self.answer(scores, view, told_of))
         return {"scores": answers}
@@ -114,7 +127,7 @@ class Script:
 
         place, shape = told_of["out"], view.weight.shape
         if scores.shape == shape and scores.dtype == bool:
-            self.array([place, list(shape), "u1"], write=True)[...] = scores
+            self.room(place, shape, "u1")[...] = scores
             return "keep"
         if scores.dtype == bool or not (
             numpy.issubdtype(scores.dtype, numpy.floating) or numpy.issubdtype(scores.dtype, numpy.integer)
@@ -123,10 +136,10 @@ class Script:
                 "score gave %s for %s; scores are numbers, or bool in the weight's shape" % (scores.dtype, view.name)
             )
         if scores.shape == shape:
-            self.array([place, list(shape), "f4"], write=True)[...] = scores
+            self.room(place, shape, "f4")[...] = scores
             return "weights"
         if view.units is not None and scores.shape == (view.units,):
-            self.array([place, [view.units], "f4"], write=True)[...] = scores
+            self.room(place, (view.units,), "f4")[...] = scores
             return "units"
         allowed = "%s, a score for each weight" % (shape,)
         if view.units is not None:
@@ -135,7 +148,9 @@ class Script:
 
     def do_observe(self, request):
         self.remember(request)
-        self.module.observe(Seen(self, request))
+        seen = Seen(self, request)
+        self.wait_for(1)
+        self.module.observe(seen)
         return {}
 
     def do_cut(self, request):
@@ -150,6 +165,9 @@ class Script:
         state = self.module.save()
         if not isinstance(state, dict):
             raise ScriptError("save gave %s; it gives a dict of arrays and numbers" % type(state).__name__)
+        for name in state:
+            if not isinstance(name, str):
+                raise ScriptError("save gave the key %s; keys are texts" % brief(name))
         return {"state": {name: packed(name, value) for name, value in state.items()}}
 
     def do_load(self, request):
@@ -157,133 +175,52 @@ class Script:
         return {}
 
     def remember(self, request):
-        """Maps the memory of a message, where it is another than before."""
+        """Maps the memory of a message, where it is another than before: what is shown for reading alone, so that a script
+        that keeps an array sees what lies there later, and can break nothing."""
+        import mmap
+
         if "memory" in request:
-            import mmap
+            self.shown = mapped(request["memory"], mmap.PROT_READ)
+            self.there = memoryview(self.shown)[:8].cast("Q")
+        if "scores" in request:
+            self.scores = mapped(request["scores"], mmap.PROT_READ | mmap.PROT_WRITE)
 
-            with open(request["memory"], "r+b") as file:
-                # All pages at once, where the system can: a fault for each takes longer than scoring what is in it.
-                flags = getattr(mmap, "MAP_SHARED", 0) | getattr(mmap, "MAP_POPULATE", 0)
-                self.memory = mmap.mmap(file.fileno(), 0, flags=flags) if flags else mmap.mmap(file.fileno(), 0)
-            # The program does so too, unless it is killed before the first answer.
-            os.unlink(request["memory"])
+    def wait_for(self, targets):
+        """Waits until the arrays of so many targets are there: the program writes them when it has sent its message."""
+        looks = 0
+        while self.there[0] < targets:
+            looks += 1
+            if looks > 5000:
+                time.sleep(1e-5)
 
-    def array(self, place, write=False):
-        """A view of the shared memory: offset, shape, type."""
+    def array(self, place):
+        """A view of what is shown: offset, shape, type."""
         import numpy
 
         offset, shape, dtype = place
-        array = numpy.ndarray(shape, dtype, self.memory, offset)
-        array.flags.writeable = write
-        return array
+        return numpy.ndarray(shape, dtype, self.shown, offset)
+
+    def room(self, offset, shape, dtype):
+        """Where scores go."""
+        import numpy
+
+        return numpy.ndarray(shape, dtype, self.scores, offset)
 
     def named(self, places):
         return {name: self.array(place) for name, place in places.items()}
 
 
-class ScriptError(Exception):
-    """What is wrong with what the script says."""
+def mapped(path, access):
+    """The program's memory behind a name, which goes: the program takes it back too, unless it is killed before the
+    first answer."""
+    import mmap
 
-
-class Shown:
-    """What a script is shown: arrays that are read-only and the program's own, valid until the function returns."""
-
-    def __init__(self, told_of, missing):
-        self.__dict__.update(told_of)
-        self.__dict__["_missing"] = missing
-
-    def __getattr__(self, name):
-        missing = self.__dict__["_missing"].get(name)
-        raise AttributeError(
-            missing
-            or "there is no view.%s; there are %s" % (name, ", ".join(sorted(n for n in self.__dict__ if n[0] != "_")))
-        )
-
-
-#: What must be declared for an attribute to be there.
-NEEDED = {
-    "grad": "gradients",
-    "grads": "gradients",
-    "input": "inputs",
-    "inputs": "inputs",
-    "output": "outputs",
-    "outputs": "outputs",
-    "output_grad": "output-gradients",
-    "output_grads": "output-gradients",
-    "preactivation": "preactivations",
-    "preactivations": "preactivations",
-    "product": "products",
-    "products": "products",
-}
-
-
-def reasons(name):
-    text = (
-        'there is no view.%s of %s: say needs = "%s", and mind that what was recorded before units were cut out is gone'
-    )
-    return {attribute: text % (attribute, name, need) for attribute, need in NEEDED.items()}
-
-
-class View(Shown):
-    """One weight to be scored."""
-
-    def __init__(self, script, told_of):
-        shown = {key: told_of[key] for key in ("name", "group", "units", "axis", "step", "seed", "to_go")}
-        shown.update(script.named(told_of["arrays"]))
-        mask = shown.get("mask")
-        shown["mask"] = None if mask is None else mask.view(bool)
-        Shown.__init__(self, shown, reasons(told_of["name"]))
-
-
-class Seen(Shown):
-    """One training step, before the update."""
-
-    def __init__(self, script, request):
-        shown = {key: request[key] for key in ("step", "epoch", "examples")}
-        shown.update((kind, script.named(places)) for kind, places in request["arrays"].items())
-        Shown.__init__(self, shown, reasons("this step"))
-
-
-class Cut:
-    """Units that were cut out of a group: ``kept`` are the indices of those that stay. ``indices`` has, for each
-    parameter with the group's units along an axis, that axis and the indices along it that stay."""
-
-    def __init__(self, request):
-        import numpy
-
-        self.group = request["group"]
-        self.kept = numpy.array(request["kept"], int)
-        self.indices = {name: (axis, numpy.array(stay, int)) for name, axis, stay in request["members"]}
-
-
-#: What a state may hold. The program keeps 64-bit floats, which hold all of these exactly.
-TYPES = ["<f8", "<f4", "<i8", "<i4", "|u1", "|b1"]
-
-
-def packed(name, value):
-    """A value as numbers: its type, its shape, and what is in it; as the bits of 64-bit floats."""
-    import numpy
-
-    array = numpy.asarray(value)
-    kind = array.dtype.newbyteorder("<").str
-    if kind not in TYPES:
-        raise ScriptError(
-            "save gave %s for %r; it may hold numbers and arrays of float, int and bool" % (array.dtype, name)
-        )
-    numbers = array.astype("<f8").ravel()
-    if array.dtype.kind == "i" and not numpy.array_equal(numbers.astype(array.dtype), array.ravel()):
-        raise ScriptError("save gave a whole number for %r that is beyond 2**53" % name)
-    head = [TYPES.index(kind), array.ndim] + list(array.shape)
-    return numpy.concatenate([numpy.array(head, "<f8"), numbers]).view("<u8").tolist()
-
-
-def unpacked(bits):
-    import numpy
-
-    numbers = numpy.array(bits, "<u8").view("<f8")
-    kind, rank = int(numbers[0]), int(numbers[1])
-    shape = tuple(int(n) for n in numbers[2 : 2 + rank])
-    return numbers[2 + rank :].astype(TYPES[kind]).reshape(shape)
+    # All pages at once, where the system can: a fault for each takes longer than scoring what is in it.
+    flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+    with open(path, "r+b") as file:
+        memory = mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
+    os.unlink(path)
+    return memory
 
 
 __file__ = main.__code__.co_filename

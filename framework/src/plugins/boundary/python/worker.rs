@@ -9,17 +9,21 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, process};
 
 /// What the interpreter runs.
-const CODE: &str = include_str!("worker.py");
+const CODE: &str =
+    concat!(include_str!("says.py"), "\n\n", include_str!("shown.py"), "\n\n", include_str!("worker.py"));
 
 /// Bytes from which the worker's C library asks the system for a piece of its own; glibc allows no more.
 const MAPPED: u32 = 32 << 20;
 
 /// Bytes that nobody uses and that the worker's C library keeps all the same.
 const KEPT: u32 = 256 << 20;
+
+/// How long an answer is looked for without a pause.
+const AWAKE: Duration = Duration::from_millis(1);
 
 /// Names the interpreter.
 pub(super) const VARIABLE: &str = "SECATEUR_PYTHON";
@@ -90,16 +94,33 @@ impl Worker {
     ///
     /// # Errors
     /// What Python raised, with its traceback; a worker that has ended, or takes too long.
-    pub fn ask(&self, request: Value) -> Result<Value> {
-        let what = request["do"].as_str().unwrap_or_default().to_owned();
+    pub fn ask(&self, request: &Value) -> Result<Value> {
+        self.send(request)?;
+        self.answer(request)
+    }
+
+    /// Sends a message whose [`answer`](Self::answer) is the next thing to be asked for.
+    ///
+    /// # Errors
+    /// A worker that has ended.
+    pub fn send(&self, request: &Value) -> Result<()> {
         let mut line = request.to_string();
         line.push('\n');
         if self.lost.replace(true) || (&self.requests).write_all(line.as_bytes()).is_err() {
-            return Err(self.ended(&what));
+            return Err(self.ended(what(request)));
         }
-        let mut answer = String::new();
-        match self.answers.borrow_mut().read_line(&mut answer) {
-            Ok(_) if answer.ends_with('\n') => {}
+        Ok(())
+    }
+
+    /// Waits for the answer to what was sent.
+    ///
+    /// # Errors
+    /// As of [`ask`](Self::ask).
+    pub fn answer(&self, request: &Value) -> Result<Value> {
+        let what = what(request);
+        let mut answer = vec![];
+        match self.line(&mut answer) {
+            Ok(()) if answer.ends_with(b"\n") => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return Err(Error::Other(format!(
                     "{} has not answered `{what}` for {} seconds, and was ended\n  fix: look for an endless loop, or \
@@ -108,9 +129,10 @@ impl Worker {
                     self.timeout.as_secs_f64()
                 )));
             }
-            Ok(_) | Err(_) => return Err(self.ended(&what)),
+            Ok(()) | Err(_) => return Err(self.ended(what)),
         }
-        let answer: Value = serde_json::from_str(&answer).map_err(|error| {
+        let answer: Value = serde_json::from_slice(&answer).map_err(|error| {
+            let answer = String::from_utf8_lossy(&answer);
             Error::Other(format!("{}: its worker gave no answer but {answer:?}: {error}", self.file))
         })?;
         self.lost.set(false);
@@ -118,6 +140,25 @@ impl Worker {
             Some(traceback) => Err(Error::Other(traceback.to_owned())),
             None => Ok(answer),
         }
+    }
+
+    /// Reads up to the end of a line, or of all answers. Looks for it without a pause at first: to be woken takes longer
+    /// than many a formula.
+    fn line(&self, line: &mut Vec<u8>) -> std::io::Result<()> {
+        let mut answers = self.answers.borrow_mut();
+        let blocks = |error: &std::io::Error| error.kind() == ErrorKind::WouldBlock;
+        answers.get_ref().set_nonblocking(true)?;
+        let asked = Instant::now();
+        let mut found = answers.read_until(b'\n', line);
+        while found.as_ref().is_err_and(blocks) && asked.elapsed() < AWAKE {
+            std::thread::yield_now();
+            found = answers.read_until(b'\n', line);
+        }
+        answers.get_ref().set_nonblocking(false)?;
+        if found.as_ref().is_err_and(blocks) {
+            found = answers.read_until(b'\n', line);
+        }
+        found.map(drop)
     }
 
     fn ended(&self, what: &str) -> Error {
@@ -135,6 +176,11 @@ impl Drop for Worker {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+/// What a message asks for.
+fn what(request: &Value) -> &str {
+    request["do"].as_str().unwrap_or_default()
 }
 
 /// The interpreter: the one that is named, that of the active environment, or the first on `PATH`.

@@ -14,10 +14,13 @@ pub const LOAD: &str = r#"
 
 def load(weights=None):
     """The network with its weights, ready for use: this file's name with .bin, or another file of the same content."""
-    data = bytearray(Path(weights or Path(__file__).with_suffix(".bin")).read_bytes())
-    values = torch.frombuffer(data, dtype=torch.float32)
-    network = Network()
+    file = Path(weights or Path(__file__).with_suffix(".bin"))
+    data, network = bytearray(file.read_bytes()), Network()
     state = network.state_dict()
+    size = 4 * max((offset + state[name].numel() for name, offset, _ in WEIGHTS), default=0)
+    if len(data) != size:
+        raise ValueError(f"{file} has {len(data)} bytes, where these weights are {size}: it was cut short, or is of another network")
+    values = torch.frombuffer(data, dtype=torch.float32)
     for name, offset, shape in WEIGHTS:
         count = state[name].numel()
         if tuple(state[name].shape) != shape:

@@ -17,6 +17,7 @@ use crate::backend::cpu::common::{par, scratch};
 use crate::backend::{Act, Patches, Precision};
 use depthwise::Same;
 use spread::{Sizes, spread};
+use std::ops::Range;
 pub(super) use winograd::Winograd;
 
 /// Windows of a batch up to which its patches are rows, and the weight is read as it lies in memory.
@@ -109,16 +110,17 @@ impl Ready {
             }
             Form::Direct { direct, packed } => {
                 let read = |x: &[f32], padded: &mut [f32]| direct.pad_input(&conv, x, padded);
-                let multiply = |packed: &[f32], padded: &[f32], raw: &mut [f32]| {
-                    let stride = direct.positions.next_multiple_of(register());
-                    product(packed, &direct.x_offsets, padded, direct.positions, raw, stride);
+                let multiply = |packed: &[f32], padded: &[f32], at: Range<usize>, raw: &mut [f32]| {
+                    let positions = at.len().min(direct.positions);
+                    let stride = positions.next_multiple_of(register());
+                    product(packed, &direct.x_offsets, &padded[at.start..], positions, raw, stride);
                 };
                 let stride = direct.positions.next_multiple_of(register());
                 // Windows of a pixel that fill registers are the image itself.
                 let itself = self.patches.kernel == (1, 1) && self.patches.padding == 0 && stride == conv.windows();
                 let read_len = if itself { 0 } else { direct.x_len };
                 let pitch = direct.pitch;
-                let sizes = Sizes { images: 1, read: read_len, zeroed: true, stride, pitch, window: 0 };
+                let sizes = Sizes { images: 1, read: read_len, zeroed: true, stride, pitch, window: 0, by_rows: true };
                 spread(&conv, sizes, packed, (x, added, y), read, multiply);
             }
             Form::Panels { weight: Some(weight), .. } if batch * conv.windows() <= FEW_POSITIONS => {
@@ -149,7 +151,7 @@ impl Ready {
                         fill(padded);
                     });
                 };
-                let multiply = |packed: &[f32], filled: &[f32], raw: &mut [f32]| {
+                let multiply = |packed: &[f32], filled: &[f32], _: Range<usize>, raw: &mut [f32]| {
                     for at in panels.each(group) {
                         let panel = &filled[depth * at.start..depth * at.end];
                         let rows = Rows { data: &mut *raw, stride, first: at.start };
@@ -157,7 +159,9 @@ impl Ready {
                     }
                 };
                 let (pitch, window) = (self.patches.windows().1, conv.windows());
-                let sizes = Sizes { images: group, read: depth * stride, zeroed: false, stride, pitch, window };
+                let read_len = depth * stride;
+                let sizes =
+                    Sizes { images: group, read: read_len, zeroed: false, stride, pitch, window, by_rows: false };
                 spread(&conv, sizes, packed, (x, added, y), read, multiply);
             }
         }
