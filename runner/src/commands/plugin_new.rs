@@ -45,7 +45,6 @@ pub fn execute(name: &str, kind: PluginKind, framework: Option<&Path>) -> Result
     let values = [
         ("name", name),
         ("crate", &krate),
-        ("Type", &pascal(name)),
         ("kind", &kind),
         ("Kind", label),
         ("file", &file),
@@ -53,6 +52,8 @@ pub fn execute(name: &str, kind: PluginKind, framework: Option<&Path>) -> Result
         ("source", &source_of_framework),
     ];
     let fill = |text: &str| values.iter().fold(text.to_owned(), |t, (key, v)| t.replace(&format!("{{{{{key}}}}}"), v));
+    // The sources are Rust as they stand, so that the tests of this program compile them.
+    let source = source.replace("template-name", name).replace("TemplateName", &pascal(name));
     let files = [
         ("Cargo.toml", fill(MANIFEST)),
         ("README.md", fill(README)),

@@ -167,7 +167,12 @@ fn in_rows<'a>(
             pieces.push((0..runs).map(|_| Vec::with_capacity(some)).collect());
         }
         let each = y.chunks_mut(rows * cols).zip(par::chunks_or_none(added, rows * cols, runs));
-        pieces.last_mut().into_iter().flatten().zip(each).for_each(|(piece, (y, added))| piece.push((y, (added, None))));
+        pieces
+            .last_mut()
+            .into_iter()
+            .flatten()
+            .zip(each)
+            .for_each(|(piece, (y, added))| piece.push((y, (added, None))));
     }
     pieces
 }
