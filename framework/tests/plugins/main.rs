@@ -8,6 +8,7 @@ mod faults;
 mod refusals;
 mod runs;
 mod same_bits;
+mod templates;
 
 // Linked into this test binary; the same files are built as libraries.
 #[path = "../../examples/plugins/everything.rs"]

@@ -1,18 +1,16 @@
 //! What `secateur plugins new` writes, compiled as it stands: the first thing that a plugin's author builds.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use secateur::options::Table;
 use secateur::plugins::conformance;
 use secateur::plugins::registry::{Kind, Registry};
 
-#[path = "../templates/plugin/compressor.rs.tmpl"]
+#[path = "../../../runner/templates/plugin/compressor.rs.tmpl"]
 mod compressor;
-#[path = "../templates/plugin/criterion.rs.tmpl"]
+#[path = "../../../runner/templates/plugin/criterion.rs.tmpl"]
 mod criterion;
-#[path = "../templates/plugin/model.rs.tmpl"]
+#[path = "../../../runner/templates/plugin/model.rs.tmpl"]
 mod model;
-#[path = "../templates/plugin/schedule.rs.tmpl"]
+#[path = "../../../runner/templates/plugin/schedule.rs.tmpl"]
 mod schedule;
 
 #[test]
