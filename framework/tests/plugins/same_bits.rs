@@ -153,7 +153,8 @@ fn state_and_documentation() {
     assert_eq!(states[0], states[1]);
     assert_eq!(states[1].0["a"], [0.1, 1e300]);
     for kind in Kind::ALL {
-        for (name, item) in linked.of_kind(kind) {
+        // The templates of plugins are linked in alone.
+        for (name, item) in linked.of_kind(kind).filter(|(name, _)| !name.starts_with("template")) {
             let far = loaded.get(kind, name).unwrap();
             assert_eq!((item.docs(), item.summary()), (far.docs(), far.summary()));
             for text in [
