@@ -20,8 +20,10 @@ pub(super) struct Arrays<'a> {
 enum Values<'a> {
     Floats(Cow<'a, [f32]>),
     /// How many, and what writes them.
-    Flags(usize, Box<dyn Fn(&mut [u8]) + 'a>),
+    Flags(usize, WriteFlags<'a>),
 }
+
+type WriteFlags<'a> = Box<dyn Fn(&mut [u8]) + 'a>;
 
 impl<'a> Arrays<'a> {
     /// Adds a tensor; what the worker is told of it.
